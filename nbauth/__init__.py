@@ -1,0 +1,83 @@
+"""Sign in from a notebook.
+
+``%load_ext nbauth`` and ``%login``, or the functions of the same names. Names resolve on first
+use, so that importing nbauth loads neither msal, requests nor widgets.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    **dict.fromkeys(
+        (
+            "accounts", "acquire", "auth", "configure", "login", "login_async", "logout", "panel",
+            "run", "session", "token",
+        ),
+        "nbauth.api",
+    ),
+    **dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "nbauth.extension"),
+    "Account": "nbauth.core.accounts",
+    "AuthenticationResult": "nbauth.core.tokens",
+    "SecretStr": "nbauth.core.secret",
+    "SignIn": "nbauth.kernel.sign_in",
+    "Token": "nbauth.core.tokens",
+    **dict.fromkeys(
+        (
+            "AuthorityUnreachable", "ConfigurationError", "ConsentRequired", "FlowUnavailable",
+            "GraphError", "InteractionRequired", "NbAuthError", "NotSignedIn", "PersistenceError",
+            "SignInCancelled", "SignInDeclined", "SignInError", "SignInExpired",
+            "SignInInterrupted", "TokenError",
+        ),
+        "nbauth.core.errors",
+    ),
+}  # fmt: skip
+
+__all__ = sorted(name for name in _HOME if not name.endswith("_extension"))
+
+if TYPE_CHECKING:
+    from nbauth.api import accounts as accounts
+    from nbauth.api import acquire as acquire
+    from nbauth.api import auth as auth
+    from nbauth.api import configure as configure
+    from nbauth.api import login as login
+    from nbauth.api import login_async as login_async
+    from nbauth.api import logout as logout
+    from nbauth.api import panel as panel
+    from nbauth.api import run as run
+    from nbauth.api import session as session
+    from nbauth.api import token as token
+    from nbauth.core.accounts import Account as Account
+    from nbauth.core.errors import AuthorityUnreachable as AuthorityUnreachable
+    from nbauth.core.errors import ConfigurationError as ConfigurationError
+    from nbauth.core.errors import ConsentRequired as ConsentRequired
+    from nbauth.core.errors import FlowUnavailable as FlowUnavailable
+    from nbauth.core.errors import GraphError as GraphError
+    from nbauth.core.errors import InteractionRequired as InteractionRequired
+    from nbauth.core.errors import NbAuthError as NbAuthError
+    from nbauth.core.errors import NotSignedIn as NotSignedIn
+    from nbauth.core.errors import PersistenceError as PersistenceError
+    from nbauth.core.errors import SignInCancelled as SignInCancelled
+    from nbauth.core.errors import SignInDeclined as SignInDeclined
+    from nbauth.core.errors import SignInError as SignInError
+    from nbauth.core.errors import SignInExpired as SignInExpired
+    from nbauth.core.errors import SignInInterrupted as SignInInterrupted
+    from nbauth.core.errors import TokenError as TokenError
+    from nbauth.core.secret import SecretStr as SecretStr
+    from nbauth.core.tokens import AuthenticationResult as AuthenticationResult
+    from nbauth.core.tokens import Token as Token
+    from nbauth.kernel.sign_in import SignIn as SignIn
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nbauth' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
