@@ -1,0 +1,283 @@
+"""MSAL behind the engine protocol: Entra, External ID, Azure AD B2C, AD FS.
+
+MSAL keeps nothing here: its token cache and its HTTP cache (which would repeat an error for 60 s)
+are replaced by ones that forget. What it raises is turned into our errors at this one door.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+import msal
+
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    ConfigurationError,
+    FlowUnavailable,
+    InteractionRequired,
+    NbAuthError,
+    SignInError,
+)
+from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import TokenResponse
+from nbauth.oauth import id_token
+from nbauth.oauth.authorities import Authority
+from nbauth.oauth.engines import (
+    AuthorizationPending,
+    AuthorizationRequest,
+    DeviceCode,
+    PendingAuthorization,
+)
+from nbauth.oauth.error_catalogue import error_from, plain
+from nbauth.oauth.http import Http
+from nbauth.oauth.metadata import WELL_KNOWN, Metadata
+
+
+class _ForgetfulTokenCache(msal.TokenCache):  # type: ignore[misc]
+    """The one token cache is ours."""
+
+    def add(self, event: Any, now: Any = None) -> None:
+        pass
+
+
+class _ForgetfulDict(dict[Any, Any]):
+    """An ``http_cache`` that remembers no answer, so that no error is repeated from memory."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+class MicrosoftEngine:
+    """See :class:`nbauth.oauth.engines.Engine`."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        client_id: str,
+        *,
+        verify: bool | str | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        self.authority = authority
+        self.client_id = client_id
+        self._http = _DiscoveryKeeper(verify, proxies)
+        self._lock = threading.Lock()
+        self._ready: tuple[Any, Metadata] | None = None
+
+    @property
+    def issuer(self) -> str:
+        return self._connect()[1].issuer
+
+    def _connect(self) -> tuple[Any, Metadata]:
+        # MSAL asks for the metadata in its constructor, so that waits for the first request.
+        with self._lock:
+            if self._ready is None:
+                with _door():
+                    try:
+                        app = msal.PublicClientApplication(
+                            self.client_id,
+                            authority=self.authority.url,
+                            instance_discovery=False,
+                            http_client=self._http,
+                            http_cache=_ForgetfulDict(),
+                            token_cache=_ForgetfulTokenCache(),
+                        )
+                    except (ValueError, KeyError):
+                        raise self._bad_authority() from None
+                self._ready = app, Metadata(self._http, self._http.document)
+            return self._ready
+
+    def _bad_authority(self) -> NbAuthError:
+        if self._http.document.get("error"):
+            return error_from(self._http.document)
+        return ConfigurationError(
+            f"There is no Microsoft authority at {self.authority.url}.",
+            code="no_provider",
+            hint="Check tenant and cloud; another OpenID provider needs its issuer as authority.",
+        )
+
+    def authorize(
+        self, request: AuthorizationRequest, *, redirect_uri: str, state: str
+    ) -> PendingAuthorization:
+        app, metadata = self._connect()
+        metadata.keys()  # fetched before the person is sent away, not after they return
+        self.authority.refuse_prompt(request.prompt)
+        with _door(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MSAL has an opinion on response_mode
+            flow = app.initiate_auth_code_flow(
+                [*request.scopes.resource_scopes, *request.consent_also],
+                redirect_uri=redirect_uri,
+                state=state,
+                prompt=request.prompt,
+                login_hint=request.login_hint,
+                domain_hint=request.domain_hint,
+                max_age=request.max_age,
+                claims_challenge=request.claims,
+                response_mode="form_post",
+            )
+        url = flow["auth_uri"]
+        if request.extra_parameters:
+            url += "&" + urlencode(dict(request.extra_parameters))
+        return PendingAuthorization(
+            url, state, metadata.issuer, metadata.requires_iss, (flow, request)
+        )
+
+    def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
+        app, metadata = self._connect()
+        flow, request = pending.private
+        with _door():
+            try:
+                result = app.acquire_token_by_auth_code_flow(
+                    flow, dict(answer), scopes=list(request.scopes.resource_scopes)
+                )
+            except RuntimeError:
+                raise id_token.refused("nonce", "belongs to another sign-in") from None
+        return self._response(result, request.scopes, keys=metadata.keys, max_age=request.max_age)
+
+    def start_device(self, request: AuthorizationRequest) -> DeviceCode:
+        app, _ = self._connect()
+        with _door():
+            try:
+                flow = app.initiate_device_flow(
+                    list(request.scopes.resource_scopes), claims_challenge=request.claims
+                )
+            except ValueError:
+                raise FlowUnavailable(
+                    "This authority does not take device codes.",
+                    hint="Sign in in a browser: %login --flow browser.",
+                    suggested_flow="browser",
+                ) from None
+        if "user_code" not in flow:
+            raise error_from(flow)
+        return DeviceCode(
+            user_code=plain(flow["user_code"]),
+            verification_uri=plain(flow.get("verification_uri") or flow.get("verification_url")),
+            verification_uri_complete=flow.get("verification_uri_complete"),
+            expires_in=float(flow.get("expires_in", 900)),
+            interval=float(flow.get("interval", 5)),
+            message=plain(flow.get("message", "")),
+            private=(flow, request),
+        )
+
+    def poll_device(self, device: DeviceCode) -> TokenResponse:
+        app, _ = self._connect()
+        flow, request = device.private
+        with _door(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns by the wall clock if it is asked "too soon"
+            result = app.acquire_token_by_device_flow(
+                {**flow, "interval": 1, "latest_attempt_at": 0},
+                claims_challenge=request.claims,
+                exit_condition=lambda _: True,
+            )
+        error = result.get("error")
+        if error in {"authorization_pending", "slow_down"}:
+            raise AuthorizationPending(slow_down=error == "slow_down")
+        return self._response(result, request.scopes)
+
+    def refresh(
+        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+    ) -> TokenResponse:
+        app, _ = self._connect()
+        with _door():
+            try:
+                result = app.acquire_token_by_refresh_token(
+                    str(refresh_token),
+                    list(scopes.resource_scopes),
+                    data={"claims": claims} if claims else {},
+                )
+            except AuthorityUnreachable as error:
+                if error.code in {"http_400", "http_401"}:
+                    raise InteractionRequired(
+                        "The sign-in is no longer valid.", hint="Sign in again: %login."
+                    ) from error
+                raise
+        return self._response(result, scopes)
+
+    def revoke(self, refresh_token: str) -> bool:
+        return False  # Entra has no revocation endpoint (its metadata names none)
+
+    def abort(self) -> None:
+        self._http.abort()
+
+    def _response(
+        self,
+        result: Mapping[str, Any],
+        scopes: Scopes,
+        *,
+        keys: Any = None,
+        max_age: int | None = None,
+    ) -> TokenResponse:
+        if "access_token" not in result:
+            raise error_from(result)
+        _, metadata = self._connect()
+        token = result.get("id_token")
+        claims = (
+            id_token.check(
+                token,
+                issuer=metadata.issuer,
+                client_id=self.client_id,
+                tenant=self.authority.tenant,
+                keys=keys,
+                max_age=max_age,
+            )
+            if token
+            else {}
+        )
+        granted = str(result.get("scope") or scopes).split()
+        return TokenResponse(
+            access_token=SecretStr(result["access_token"]),
+            token_type=str(result.get("token_type", "Bearer")),
+            expires_in=float(result.get("expires_in", 3600)),
+            scopes=tuple(granted),
+            refresh_token=SecretStr(rt) if (rt := result.get("refresh_token")) else None,
+            id_token=SecretStr(token) if token else None,
+            id_token_claims=claims,
+            client_info=_client_info(result.get("client_info")),
+            correlation_id=result.get("correlation_id"),
+        )
+
+
+class _DiscoveryKeeper(Http):
+    """Keeps the metadata that MSAL fetches, so that it is fetched once."""
+
+    document: Mapping[str, Any] = {}
+
+    def get(self, url: Any, **options: Any) -> Any:
+        response = super().get(url, **options)
+        if str(url).split("?")[0].endswith(WELL_KNOWN):
+            self.document = response.json()
+        return response
+
+
+def _client_info(encoded: str | None) -> Mapping[str, Any]:
+    """``uid`` and ``utid`` of Microsoft's ``client_info`` (base64url JSON)."""
+    if not encoded:
+        return {}
+    try:
+        info = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except ValueError:
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+@contextmanager
+def _door() -> Iterator[None]:
+    """Whatever else MSAL raises becomes a ``SignInError`` with its cause chained."""
+    try:
+        yield
+    except (NbAuthError, AuthorizationPending):
+        raise
+    except Exception as error:
+        raise SignInError(
+            "The provider's answer was not understood.",
+            code="not_understood",
+            hint="Run %login again; if it repeats, check the authority's address.",
+        ) from error

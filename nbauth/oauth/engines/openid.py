@@ -1,0 +1,273 @@
+"""Authlib behind the engine protocol: any OpenID Connect issuer that is not Microsoft's."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.requests_client.oauth2_session import OAuth2ClientAuth
+from authlib.oauth2.client import OAuth2Client
+
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    FlowUnavailable,
+    InteractionRequired,
+    NbAuthError,
+    SignInError,
+)
+from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import TokenResponse
+from nbauth.oauth import id_token
+from nbauth.oauth.authorities import Authority
+from nbauth.oauth.engines import (
+    AuthorizationPending,
+    AuthorizationRequest,
+    DeviceCode,
+    PendingAuthorization,
+)
+from nbauth.oauth.error_catalogue import error_from, plain
+from nbauth.oauth.http import Http
+from nbauth.oauth.metadata import Metadata
+
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+class _Client(OAuth2Client):  # type: ignore[misc]
+    client_auth_class = OAuth2ClientAuth
+    oauth_error_class = OAuthError
+
+
+class OpenIDEngine:
+    """See :class:`nbauth.oauth.engines.Engine`."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        client_id: str,
+        *,
+        verify: bool | str | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        self.authority = authority
+        self.client_id = client_id
+        self._http = Http(verify, proxies)
+        self._lock = threading.Lock()
+        self._metadata: Metadata | None = None
+
+    @property
+    def issuer(self) -> str:
+        return self._discovered().issuer
+
+    def _discovered(self) -> Metadata:
+        with self._lock:
+            if self._metadata is None:
+                self._metadata = Metadata.discover(self._http, self.authority.url)
+            return self._metadata
+
+    def _client(self) -> Any:
+        # Authlib keeps the last token in its client, so each request has one of its own.
+        return _Client(self._http, client_id=self.client_id, code_challenge_method="S256")
+
+    def _endpoint(self, name: str, what: str, instead: str) -> str:
+        address = self._discovered().get(name)
+        if not address:
+            raise FlowUnavailable(
+                f"This provider does not offer {what}.",
+                hint=f"Sign in another way: %login --flow {instead}.",
+                suggested_flow=instead,
+            )
+        return address
+
+    def authorize(
+        self, request: AuthorizationRequest, *, redirect_uri: str, state: str
+    ) -> PendingAuthorization:
+        endpoint = self._endpoint("authorization_endpoint", "sign-in by browser", "device")
+        metadata = self._discovered()
+        metadata.keys()  # fetched before the person is sent away, not after they return
+        verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
+        prompt = request.prompt
+        if prompt is None and "offline_access" in request.scopes.reserved:
+            prompt = "consent"  # no refresh token otherwise (OpenID Connect Core §11)
+        optional = {
+            "prompt": prompt,
+            "login_hint": request.login_hint,
+            "domain_hint": request.domain_hint,
+            "max_age": None if request.max_age is None else str(request.max_age),
+            "claims": request.claims,
+        }
+        url, _ = self._client().create_authorization_url(
+            endpoint,
+            state=state,
+            code_verifier=verifier,
+            redirect_uri=redirect_uri,
+            scope=" ".join([*request.scopes, *request.consent_also]),
+            nonce=nonce,
+            **{name: value for name, value in optional.items() if value is not None},
+            **request.extra_parameters,
+        )
+        return PendingAuthorization(
+            url,
+            state,
+            metadata.issuer,
+            metadata.requires_iss,
+            (request, verifier, nonce, redirect_uri),
+        )
+
+    def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
+        request, verifier, nonce, redirect_uri = pending.private
+        if "code" not in answer:
+            raise error_from(answer)
+        token = self._token(
+            grant_type="authorization_code",
+            code=answer["code"],
+            code_verifier=verifier,
+            redirect_uri=redirect_uri,
+        )
+        return self._response(
+            token,
+            request.scopes,
+            nonce=nonce,
+            keys=self._discovered().keys,
+            max_age=request.max_age,
+            ask_userinfo=True,
+        )
+
+    def start_device(self, request: AuthorizationRequest) -> DeviceCode:
+        endpoint = self._endpoint("device_authorization_endpoint", "device codes", "browser")
+        answer = self._http.post(
+            endpoint,
+            data={
+                "client_id": self.client_id,
+                "scope": str(request.scopes),
+                **({"claims": request.claims} if request.claims else {}),
+                **request.extra_parameters,
+            },
+        ).json()
+        if not isinstance(answer, dict) or "device_code" not in answer:
+            raise error_from(answer if isinstance(answer, dict) else {})
+        return DeviceCode(
+            user_code=plain(answer["user_code"]),
+            verification_uri=plain(answer["verification_uri"]),
+            verification_uri_complete=answer.get("verification_uri_complete"),
+            expires_in=float(answer.get("expires_in", 600)),
+            interval=float(answer.get("interval", 5)),
+            private=(SecretStr(answer["device_code"]), request),
+        )
+
+    def poll_device(self, device: DeviceCode) -> TokenResponse:
+        device_code, request = device.private
+        try:
+            token = self._token(grant_type=DEVICE_GRANT, device_code=str(device_code))
+        except NbAuthError as error:
+            if error.code in {"authorization_pending", "slow_down"}:
+                raise AuthorizationPending(slow_down=error.code == "slow_down") from None
+            raise
+        return self._response(token, request.scopes, ask_userinfo=True)
+
+    def refresh(
+        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+    ) -> TokenResponse:
+        options = {"claims": claims} if claims else {}
+        try:
+            token = self._token(
+                grant_type="refresh_token",
+                refresh_token=str(refresh_token),
+                scope=str(scopes),
+                **options,
+            )
+        except AuthorityUnreachable as error:
+            if error.code in {"http_400", "http_401"}:  # some say "no" with an empty page
+                raise InteractionRequired(
+                    "The sign-in is no longer valid.", hint="Sign in again: %login."
+                ) from error
+            raise
+        return self._response(token, scopes)
+
+    def revoke(self, refresh_token: str) -> bool:
+        endpoint = self._discovered().get("revocation_endpoint")
+        if not endpoint:
+            return False
+        with _door():
+            self._client().revoke_token(
+                endpoint, token=str(refresh_token), token_type_hint="refresh_token"
+            )
+        return True
+
+    def abort(self) -> None:
+        self._http.abort()
+
+    def _token(self, **parameters: str) -> Mapping[str, Any]:
+        endpoint = self._endpoint("token_endpoint", "tokens", "browser")
+        with _door():
+            answer: Mapping[str, Any] = self._client().fetch_token(endpoint, **parameters)
+        return answer
+
+    def _response(
+        self,
+        token: Mapping[str, Any],
+        scopes: Scopes,
+        *,
+        nonce: str | None = None,
+        keys: Any = None,
+        max_age: int | None = None,
+        ask_userinfo: bool = False,
+    ) -> TokenResponse:
+        encoded = token.get("id_token")
+        claims: dict[str, Any] = {}
+        if encoded:
+            claims = id_token.check(
+                encoded,
+                issuer=self.issuer,
+                client_id=self.client_id,
+                nonce=nonce,
+                keys=keys,
+                max_age=max_age,
+            )
+            if ask_userinfo and not {"preferred_username", "email"} & claims.keys():
+                claims = {**self._userinfo(token["access_token"], claims["sub"]), **claims}
+        return TokenResponse(
+            access_token=SecretStr(token["access_token"]),
+            token_type=str(token.get("token_type", "Bearer")),
+            expires_in=float(token.get("expires_in") or 3600),
+            received_at=time.time(),
+            scopes=tuple(str(token.get("scope") or scopes).split()),
+            refresh_token=SecretStr(rt) if (rt := token.get("refresh_token")) else None,
+            id_token=SecretStr(encoded) if encoded else None,
+            id_token_claims=claims,
+        )
+
+    def _userinfo(self, access_token: str, subject: str) -> dict[str, Any]:
+        """A name for the account, from where a provider keeps it (OpenID Connect Core §5.3)."""
+        endpoint = self._discovered().get("userinfo_endpoint")
+        if not endpoint:
+            return {}
+        try:
+            response = self._http.get(endpoint, headers={"Authorization": f"Bearer {access_token}"})
+            claims = response.json()
+        except (NbAuthError, ValueError):
+            return {}  # a sign-in does not fail for want of a display name
+        same = response.ok and isinstance(claims, dict) and claims.get("sub") == subject
+        return claims if same else {}
+
+
+@contextmanager
+def _door() -> Iterator[None]:
+    """What Authlib raises becomes one of our errors, its cause chained."""
+    try:
+        yield
+    except NbAuthError:
+        raise
+    except OAuthError as error:
+        raise error_from({"error": error.error, "error_description": error.description}) from None
+    except Exception as error:
+        raise SignInError(
+            "The provider's answer was not understood.",
+            code="not_understood",
+            hint="Run %login again; if it repeats, check the authority's address.",
+        ) from error

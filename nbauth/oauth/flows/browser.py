@@ -1,0 +1,57 @@
+"""Sign in in a browser: authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252)."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from nbauth.core.errors import ConfigurationError, SignInError
+from nbauth.core.steps import AwaitRedirect, OpenBrowser, OpenReceiver, Step
+from nbauth.core.tokens import TokenResponse
+from nbauth.oauth.engines import AuthorizationRequest, Engine, PendingAuthorization
+from nbauth.oauth.error_catalogue import error_from
+
+PROMPTS = frozenset({"select_account", "consent", "login", "create", "none"})
+
+
+def flow(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, TokenResponse]:
+    """Send the person to the provider, wait for the redirect, redeem its code."""
+    if request.prompt is not None and request.prompt not in PROMPTS:
+        raise ConfigurationError(
+            f"There is no prompt {request.prompt!r}.",
+            code="bad_prompt",
+            hint=f"Choose one of {', '.join(sorted(PROMPTS))}.",
+        )
+    state = secrets.token_urlsafe(32)
+    redirect_uri = yield OpenReceiver(state)
+    pending = engine.authorize(request, redirect_uri=redirect_uri, state=state)
+    yield OpenBrowser(pending.authorize_url)
+    answer: Mapping[str, str] = yield AwaitRedirect()
+    check_answer(pending, answer)
+    return engine.redeem(pending, answer)
+
+
+def check_answer(pending: PendingAuthorization, answer: Mapping[str, str]) -> None:
+    """Hold an authorization response to its request before anything is sent anywhere.
+
+    Raises ``SignInError`` for another request's ``state`` (RFC 6749 §10.12) and another issuer's
+    ``iss`` (RFC 9207 §2.4), and the provider's own error if that is what it carries.
+    """
+    if not hmac.compare_digest(str(answer.get("state", "")).encode(), pending.state.encode()):
+        raise SignInError(
+            "The answer belongs to another sign-in; it was not used.",
+            code="state_mismatch",
+        )
+    issuer = answer.get("iss")
+    if issuer != pending.issuer and (issuer is not None or pending.requires_iss):
+        raise SignInError(
+            "The answer comes from another issuer; it was not used.",
+            code="issuer_mismatch",
+            hint="Run %login again; if it repeats, somebody interferes: tell your administrator.",
+        )
+    if "error" in answer:
+        raise error_from(answer)
+    if not answer.get("code"):
+        raise SignInError("The provider sent neither a code nor an error.", code="no_code")

@@ -1,0 +1,46 @@
+"""Sign in on any screen: the device authorization grant (RFC 8628)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from nbauth.core.errors import AuthorityUnreachable, SignInExpired
+from nbauth.core.steps import Pause, ShowUserCode, Step
+from nbauth.core.tokens import TokenResponse
+from nbauth.oauth.engines import AuthorizationPending, AuthorizationRequest, Engine
+
+SHORTEST_INTERVAL = 1.0
+LONGEST_INTERVAL = 60.0
+
+
+def flow(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, TokenResponse]:
+    """Show a code, then ask until the person has finished.
+
+    A network gap, a 5xx or a page that is no answer does not end the sign-in: it is asked again,
+    less often (RFC 8628 §3.5), until the code expires.
+    """
+    device = engine.start_device(request)
+    yield ShowUserCode(
+        user_code=device.user_code,
+        verification_uri=device.verification_uri,
+        verification_uri_complete=device.verification_uri_complete,
+        expires_in=device.expires_in,
+        message=device.message,
+    )
+    interval = max(SHORTEST_INTERVAL, device.interval)
+    wait = interval
+    now = yield Pause(0)
+    end = now + device.expires_in
+    while True:
+        now = yield Pause(min(wait, max(0.0, end - now)))
+        if now >= end:
+            raise SignInExpired("The code was not used in time.")
+        try:
+            return engine.poll_device(device)
+        except AuthorizationPending as pending:
+            if pending.slow_down:
+                interval += 5
+            wait = interval
+        except AuthorityUnreachable:
+            wait = min(wait * 2, LONGEST_INTERVAL)

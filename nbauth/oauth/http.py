@@ -1,0 +1,162 @@
+"""The one HTTP door to providers: time-outs, proxies, certificates, what counts as an answer."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from nbauth.core.errors import AuthorityUnreachable
+
+TIMEOUT = (5.0, 15.0)
+"""Seconds to connect, and to wait for an answer."""
+
+
+class VerifiedSession(requests.Session):
+    """A ``requests.Session`` whose ``verify`` and ``proxies`` are what the settings say.
+
+    Args:
+        verify: ``None`` leaves it to requests and the environment's bundle variables; ``True`` or
+            a CA file beats them.
+        proxies: as requests takes them; ``None`` leaves them to the environment.
+    """
+
+    def __init__(
+        self, verify: bool | str | None = None, proxies: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__()
+        self._explicit_verify = verify
+        if proxies:
+            self.proxies.update(proxies)
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if self._explicit_verify is not None:
+            # requests lets REQUESTS_CA_BUNDLE beat Session.verify; a setting of ours beats both.
+            settings["verify"] = self._explicit_verify
+        return settings
+
+
+class Http(VerifiedSession):
+    """Raises ``AuthorityUnreachable`` for all that is no answer.
+
+    No answer is: a broken connection, a time-out, a certificate nobody vouches for, a status of
+    429 or 500 and above, and a body that is not JSON. Everything else, errors in the protocol's
+    own form included, is returned.
+    """
+
+    def __init__(
+        self, verify: bool | str | None = None, proxies: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(verify, proxies)
+        self._adapter = _AbortableAdapter()
+        self.mount("https://", self._adapter)
+        self.mount("http://", self._adapter)
+
+    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+        options["timeout"] = options.get("timeout") or TIMEOUT
+        try:
+            response = super().request(method, url, *args, **options)
+        except requests.exceptions.SSLError as error:
+            raise AuthorityUnreachable(
+                f"The certificate of {_host(url)} is not trusted here.",
+                code="certificate",
+                hint="If your organisation has its own CA, name its file in the setting verify.",
+            ) from error
+        except requests.exceptions.Timeout as error:
+            raise AuthorityUnreachable(
+                f"{_host(url)} did not answer in time.", code="timeout"
+            ) from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise AuthorityUnreachable(
+                f"{_host(url)} cannot be reached.", code="no_connection"
+            ) from error
+        _require_answer(response)
+        return response
+
+    def abort(self) -> None:
+        """Break off requests in flight in other threads; they raise ``AuthorityUnreachable``."""
+        self._adapter.abort()
+
+
+def _host(url: object) -> str:
+    return str(url).split("/")[2] if "//" in str(url) else "The provider"
+
+
+def _require_answer(response: requests.Response) -> None:
+    where, status = _host(response.url), response.status_code
+    if status == 429 or status >= 500:
+        raise AuthorityUnreachable(
+            f"{where} is out of order or busy (HTTP {status}).", code=f"http_{status}"
+        )
+    if response.ok and not response.content:
+        return  # a revocation endpoint has nothing to say (RFC 7009 §2.2)
+    try:
+        response.json()
+    except ValueError:
+        raise AuthorityUnreachable(
+            f"{where} did not answer in its protocol (HTTP {status}, not JSON).",
+            code=f"http_{status}" if status >= 400 else "not_json",
+            hint="Something between here and the provider answers for it: a proxy, a captive"
+            " portal, or a wrong authority address.",
+        ) from None
+
+
+class _AbortableAdapter(HTTPAdapter):
+    """Remembers its sockets, since a blocked read ends only when its socket is shut down."""
+
+    def __init__(self) -> None:
+        self._sockets: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self._watch(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **options)
+        self._watch(manager)
+        return manager
+
+    def _watch(self, manager: Any) -> None:
+        adapter = self
+
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                adapter._opened(self.sock)
+
+        class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                adapter._opened(self.sock)
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+    def _opened(self, sock: Any) -> None:
+        with self._lock:
+            self._sockets = {known for known in self._sockets if known.fileno() != -1}
+            self._sockets.add(sock)
+
+    def abort(self) -> None:
+        with self._lock:
+            sockets, self._sockets = self._sockets, set()
+        for sock in sockets:
+            with contextlib.suppress(OSError):  # it may have ended by itself
+                sock.shutdown(socket.SHUT_RDWR)

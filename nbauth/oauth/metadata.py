@@ -1,0 +1,64 @@
+"""What a provider says of itself (OpenID Connect Discovery 1.0 §3 and §4.3, RFC 8414 §2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.oauth.http import Http
+
+WELL_KNOWN = "/.well-known/openid-configuration"
+
+
+class Metadata:
+    """One discovery document, with the JWK set it points to, fetched when first needed."""
+
+    def __init__(self, http: Http, document: Mapping[str, Any]) -> None:
+        self._http = http
+        self._document = document
+        self._keys: Mapping[str, Any] | None = None
+
+    @classmethod
+    def discover(cls, http: Http, issuer: str) -> Metadata:
+        """Fetch an issuer's document and hold it to its own ``issuer`` (§4.3).
+
+        Raises ``ConfigurationError`` if there is none there, or it speaks for another issuer.
+        """
+        response = http.get(issuer.rstrip("/") + WELL_KNOWN)
+        document = response.json()
+        if not response.ok or not isinstance(document, dict) or "issuer" not in document:
+            raise ConfigurationError(
+                f"There is no OpenID Connect provider at {issuer} (HTTP {response.status_code}).",
+                code="no_provider",
+                hint=f"Its address plus {WELL_KNOWN} has to give its metadata.",
+            )
+        if str(document["issuer"]).rstrip("/") != issuer.rstrip("/"):
+            raise ConfigurationError(
+                f"The provider at {issuer} calls itself another issuer.",
+                code="issuer_mismatch",
+                hint="Set authority to the issuer exactly as the provider writes it.",
+            )
+        return cls(http, document)
+
+    @property
+    def issuer(self) -> str:
+        return str(self._document["issuer"])
+
+    @property
+    def requires_iss(self) -> bool:
+        """Whether authorization responses carry ``iss`` (RFC 9207 §3)."""
+        return self._document.get("authorization_response_iss_parameter_supported") is True
+
+    def get(self, name: str) -> str | None:
+        """An endpoint's address, or ``None``."""
+        value = self._document.get(name)
+        return str(value) if value else None
+
+    def keys(self, anew: bool = False) -> Mapping[str, Any]:
+        """The provider's JWK set (RFC 7517 §5)."""
+        if self._keys is None or anew:
+            keys = self._http.get(self.get("jwks_uri") or "").json()
+            self._keys = keys if isinstance(keys, dict) else json.loads("{}")
+        return self._keys

@@ -1,0 +1,35 @@
+"""The page a browser ends on. It says what happened and can do nothing."""
+
+from __future__ import annotations
+
+import html
+
+PAGE_HEADERS = [
+    ("Content-Type", "text/html; charset=utf-8"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'",
+    ),
+    ("Cache-Control", "no-store"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; display: grid; place-items: center;
+  min-height: 90vh; margin: 0; }
+main { max-width: 30rem; padding: 2rem; text-align: center; }
+h1 { font-size: 1.4rem; font-weight: 600; margin: 0 0 .5rem; }
+p { margin: 0; opacity: .75; overflow-wrap: anywhere; }
+"""
+
+
+def page(title: str, text: str) -> bytes:
+    """A whole HTML page; both parts are shown as text, whatever they contain."""
+    title, text = html.escape(title), html.escape(text)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style><main><h1>{title}</h1><p>{text}</p></main></html>"
+    ).encode()
