@@ -1,0 +1,99 @@
+"""The `nbauth` command. Each subcommand is imported when it is called, not before."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+_DEMO_NEEDS = ("tornado", "cryptography", "joserfc")
+_LAB_NEEDS = ("jupyterlab",)
+_CHECK_NEEDS = ("jupyter_client", "ipykernel", "nbformat", "requests")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and give its exit code: 0 good, 1 failed, 2 misused."""
+    parser = argparse.ArgumentParser(prog="nbauth", description="Sign in from a Jupyter notebook.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    arguments = parser.parse_args(argv)
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="try nbauth with a local identity provider; nothing leaves this computer",
+        description="Starts a local identity provider, a local Graph and JupyterLab on the tour.",
+    )
+    demo.add_argument(
+        "--port", type=_port, metavar="N", help="JupyterLab's port (default: a free one)"
+    )
+    demo.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    demo.add_argument(
+        "--access-ttl",
+        type=_seconds,
+        default=3600,
+        metavar="SECONDS",
+        help="how long access tokens live (default: 3600)",
+    )
+    mode = demo.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--check", action="store_true", help="run the tour with no browser, signing in for real"
+    )
+    mode.add_argument(
+        "--idp-only", action="store_true", help="provider and Graph only, until stopped"
+    )
+    demo.add_argument(
+        "--json", action="store_true", help="with --idp-only: print one JSON line, nothing else"
+    )
+    demo.set_defaults(run=_demo, fail=demo.error)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.json and not arguments.idp_only:
+        arguments.fail("--json goes with --idp-only")
+    if arguments.port and (arguments.idp_only or arguments.check):
+        arguments.fail("--port is JupyterLab's, which --idp-only and --check don't start")
+    needs: tuple[str, ...] = _DEMO_NEEDS
+    if arguments.check:
+        needs += _CHECK_NEEDS
+    elif not arguments.idp_only:
+        needs += _LAB_NEEDS
+    missing = [name for name in needs if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"The demo needs {', '.join(missing)}: pip install 'nbauth[demo]'", file=sys.stderr)
+        return 1
+    if arguments.check:
+        from nbauth.demo.tour import check
+
+        return check(access_ttl=arguments.access_ttl)
+    from nbauth.demo.launcher import run_lab, serve_until_stopped
+
+    if arguments.idp_only:
+        return serve_until_stopped(access_ttl=arguments.access_ttl, as_json=arguments.json)
+    return run_lab(
+        port=arguments.port,
+        browser=not arguments.no_browser,
+        access_ttl=arguments.access_ttl,
+    )
+
+
+def _port(text: str) -> int:
+    return _between(text, 1, 65535)
+
+
+def _seconds(text: str) -> int:
+    return _between(text, 1, 24 * 3600)
+
+
+def _between(text: str, low: int, high: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+    return number

@@ -1,0 +1,150 @@
+"""The one token cache: a dictionary from (authority, client, account, scopes) to a token.
+
+The authority's whole address is part of every key, port and path included, so two issuers on one
+host never meet. A look-up costs the same with one account and with ten thousand.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbauth.core.accounts import Account
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse, refresh_margin
+
+AccountKey = tuple[str, str, str]
+"""authority address, client_id, home_account_id"""
+TokenKey = tuple[str, str, str, frozenset[str]]
+"""an ``AccountKey`` and the scopes asked for"""
+
+
+@dataclass
+class Grant:
+    """One refresh token and what it is good for; several access tokens may come from it."""
+
+    refresh_token: SecretStr | None
+    scopes: frozenset[str]
+
+
+@dataclass
+class SignedIn:
+    """One account with all that it holds."""
+
+    account: Account
+    unique_id: str
+    id_token: SecretStr | None
+    id_token_claims: Mapping[str, Any]
+    grants: list[Grant] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while one of its refresh tokens is in use, since a rotating one works once."""
+
+    def grant_for(self, scopes: frozenset[str]) -> Grant | None:
+        """The newest grant that covers the scopes, else the newest."""
+        usable = [grant for grant in reversed(self.grants) if grant.refresh_token]
+        return next((grant for grant in usable if scopes <= grant.scopes), next(iter(usable), None))
+
+
+class CachedToken:
+    """An access token with its times. ``fresh`` is asked on every use, so it is cheap."""
+
+    __slots__ = ("_until", "_until_wall", "expires_on", "grant", "response")
+
+    def __init__(self, response: TokenResponse, grant: Grant) -> None:
+        self.response = response
+        self.grant = grant
+        self.expires_on = response.received_at + response.expires_in
+        good_for = response.expires_in - refresh_margin(response.expires_in)
+        # Both clocks: the wall clock may be set back, the monotonic one stands still in sleep.
+        self._until = time.monotonic() + good_for
+        self._until_wall = response.received_at + good_for
+
+    @property
+    def fresh(self) -> bool:
+        """Whether more than the margin is left."""
+        return time.monotonic() < self._until and time.time() < self._until_wall
+
+    @property
+    def valid(self) -> bool:
+        """Whether a resource would still take it."""
+        return time.time() < self.expires_on
+
+    def hold(self, seconds: float) -> None:
+        """Be content with it for so long, after a refresh has failed."""
+        left = min(seconds, (self.expires_on - time.time()) / 2)
+        self._until = time.monotonic() + left
+        self._until_wall = time.time() + left
+
+    def result(self, signed_in: SignedIn, source: Source) -> AuthenticationResult:
+        """All that is known of it, as callers get it."""
+        return AuthenticationResult(
+            access_token=self.response.access_token,
+            token_type=self.response.token_type,
+            expires_on=self.expires_on,
+            scopes=self.response.scopes,
+            account=signed_in.account,
+            tenant_id=signed_in.account.tenant_id,
+            unique_id=signed_in.unique_id,
+            id_token=signed_in.id_token,
+            id_token_claims=signed_in.id_token_claims,
+            correlation_id=self.response.correlation_id,
+            source=source,
+        )
+
+
+class TokenCache:
+    """Accounts and their tokens, in this kernel's memory."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[TokenKey, CachedToken] = {}
+        self.signed_in: dict[AccountKey, SignedIn] = {}
+        self.current: dict[tuple[str, str], AccountKey] = {}
+        self._lock = threading.Lock()
+
+    def sign_in(
+        self, key: AccountKey, signed_in: SignedIn, response: TokenResponse, asked: frozenset[str]
+    ) -> None:
+        """Take in what a finished sign-in brought; earlier tokens of the account stay."""
+        grant = Grant(response.refresh_token, asked | frozenset(s.lower() for s in response.scopes))
+        with self._lock:
+            known = self.signed_in.get(key)
+            if known is not None:
+                signed_in.grants = [old for old in known.grants if not old.scopes <= grant.scopes]
+                signed_in.lock = known.lock
+            signed_in.grants.append(grant)
+            self.signed_in[key] = signed_in
+            self.current[key[:2]] = key
+            self.tokens[(*key, asked)] = CachedToken(response, grant)
+
+    def refreshed(
+        self, key: AccountKey, response: TokenResponse, asked: frozenset[str], grant: Grant
+    ) -> CachedToken | None:
+        """Take in a refresh, unless the account has been signed out meanwhile (then ``None``)."""
+        with self._lock:
+            if key not in self.signed_in:
+                return None
+            if response.refresh_token:
+                grant.refresh_token = response.refresh_token
+            token = self.tokens[(*key, asked)] = CachedToken(response, grant)
+            return token
+
+    def remove(self, key: AccountKey) -> SignedIn | None:
+        """Forget an account and all its tokens; the newest of the others becomes current."""
+        with self._lock:
+            signed_in = self.signed_in.pop(key, None)
+            for token_key in [known for known in self.tokens if known[:3] == key]:
+                del self.tokens[token_key]
+            if self.current.get(key[:2]) == key:
+                others = [known for known in self.signed_in if known[:2] == key[:2]]
+                if others:
+                    self.current[key[:2]] = others[-1]
+                else:
+                    del self.current[key[:2]]
+            return signed_in
+
+    def tokens_of(self, key: AccountKey) -> list[CachedToken]:
+        """An account's tokens, oldest first."""
+        return [token for known, token in list(self.tokens.items()) if known[:3] == key]

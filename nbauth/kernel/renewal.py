@@ -1,0 +1,105 @@
+"""A token without asking anybody: from the cache, else by refresh token."""
+
+from __future__ import annotations
+
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    ConsentRequired,
+    InteractionRequired,
+    NbAuthError,
+    NotSignedIn,
+)
+from nbauth.core.scopes import Scopes
+from nbauth.core.tokens import AuthenticationResult, Source
+from nbauth.kernel.cache import AccountKey, CachedToken, Grant, SignedIn, TokenCache, TokenKey
+from nbauth.kernel.client import Client, Engines
+from nbauth.kernel.flights import Flights
+
+HOLD_AFTER_FAILURE = 30.0
+"""Seconds for which a token that is still valid is used on after a refresh has failed."""
+
+
+class Renewal:
+    """Serves tokens from a cache and renews them, one request a token however many ask."""
+
+    def __init__(self, cache: TokenCache, engines: Engines) -> None:
+        self._cache = cache
+        self._engines = engines
+        self._flights = Flights()
+
+    def silent(
+        self,
+        client: Client,
+        key: AccountKey,
+        wanted: Scopes,
+        *,
+        force: bool = False,
+        claims: str | None = None,
+    ) -> AuthenticationResult:
+        """From the cache, or by refresh token. Raises ``InteractionRequired`` if neither works."""
+        signed_in = self._cache.signed_in.get(key)
+        if signed_in is None:
+            raise NotSignedIn("That account has signed out.")
+        token_key: TokenKey = (*key, wanted.key)
+        seen = self._cache.tokens.get(token_key)
+        if seen is not None and seen.fresh and not force and claims is None:
+            return seen.result(signed_in, "cache")
+        cached, source = self._flights.run(
+            (token_key, claims),
+            lambda: self._refresh(client, key, signed_in, wanted, seen, force, claims),
+        )
+        return cached.result(signed_in, source)
+
+    def _refresh(
+        self,
+        client: Client,
+        key: AccountKey,
+        signed_in: SignedIn,
+        wanted: Scopes,
+        seen: CachedToken | None,
+        force: bool,
+        claims: str | None,
+    ) -> tuple[CachedToken, Source]:
+        token_key: TokenKey = (*key, wanted.key)
+        with signed_in.lock:
+            cached = self._cache.tokens.get(token_key)
+            if cached is not None and cached is not seen and cached.fresh and claims is None:
+                return cached, "refresh"  # another thread's refresh ended while we waited
+            usable = cached is not None and cached.valid and not force and claims is None
+            grant = cached.grant if cached and cached.grant.refresh_token else None
+            grant = grant or signed_in.grant_for(wanted.key)
+            if grant is None or grant.refresh_token is None:
+                if usable:
+                    assert cached is not None
+                    return cached, "cache"
+                raise InteractionRequired(
+                    "The sign-in has ended and left nothing to renew it with."
+                )
+            try:
+                response = self._engines.of(client).refresh(grant.refresh_token, wanted, claims)
+            except NbAuthError as error:
+                _note_dead(error, grant)
+                if usable:
+                    assert cached is not None
+                    cached.hold(HOLD_AFTER_FAILURE)
+                    return cached, "cache"
+                raise _as_consent(error, wanted, grant.scopes) from error
+            fresh = self._cache.refreshed(key, response, wanted.key, grant)
+        if fresh is None:
+            raise NotSignedIn("That account has signed out.")
+        return fresh, "refresh"
+
+
+def _note_dead(error: NbAuthError, grant: Grant) -> None:
+    """A refresh token that the provider calls dead is not sent again."""
+    if isinstance(error, InteractionRequired) and not isinstance(error, ConsentRequired):
+        grant.refresh_token = None
+
+
+def _as_consent(error: NbAuthError, wanted: Scopes, granted: frozenset[str]) -> NbAuthError:
+    """Providers say ``invalid_scope`` when a refresh asks for what was never consented to."""
+    if isinstance(error, AuthorityUnreachable | InteractionRequired):
+        return error
+    if error.code == "invalid_scope" and not wanted.key <= granted:
+        return ConsentRequired(f"These permissions have not been agreed to yet: {wanted}.")
+    return error

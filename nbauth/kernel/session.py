@@ -1,0 +1,449 @@
+"""Who is signed in to this kernel: accounts, tokens, pending sign-ins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nbauth.core.accounts import Account
+from nbauth.core.errors import (
+    ConfigurationError,
+    InteractionRequired,
+    NbAuthError,
+    NotSignedIn,
+    SignInInterrupted,
+)
+from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
+from nbauth.core.settings import NAMES, Settings, read
+from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse
+from nbauth.kernel.cache import AccountKey, SignedIn, TokenCache, TokenKey
+from nbauth.kernel.client import Client, Engines
+from nbauth.kernel.options import check_claims, open_browser_from, request_from
+from nbauth.kernel.renewal import Renewal
+from nbauth.kernel.screen import NoScreen, Screen
+from nbauth.kernel.sign_in import SignIn
+from nbauth.oauth.flows import flow_named
+
+NOBODY_THERE = (
+    "Run %login in a notebook that somebody watches. Service identities for unattended runs"
+    " (AZURE_CLIENT_ID and its siblings) are not read by this version."
+)
+REQUEST_OPTIONS = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
+
+
+class Session:
+    """The one place that knows who is signed in. Every public function and magic ends here.
+
+    Args:
+        read_settings: lays the settings of a call over those of this kernel.
+        profiles: names the profiles that there are.
+        screen: gives the place where sign-ins show themselves.
+        make_engine: for tests; the default is ``oauth.engines.engine_for``.
+    """
+
+    def __init__(
+        self,
+        read_settings: Callable[[Mapping[str, Any], Mapping[str, Any]], Settings],
+        profiles: Callable[[], list[str]] = list,
+        screen: Callable[[], Screen] = NoScreen,
+        make_engine: Any = None,
+    ) -> None:
+        self._read_settings = read_settings
+        self.profiles = profiles
+        self.screen = screen
+        self.configured: dict[str, Any] = {}
+        self.cache = TokenCache()
+        self._engines = Engines(make_engine)
+        self._renewal = Renewal(self.cache, self._engines)
+        self._pending: dict[tuple[str, str, frozenset[str]], SignIn] = {}
+        self._lock = threading.RLock()
+        self._observers: list[Callable[[], None]] = []
+
+    # ── settings ────────────────────────────────────────────────────────────────────────────
+
+    def settings(self, **call: Any) -> Settings:
+        """The settings that hold for a call. Raises ``ConfigurationError``."""
+        return self._read_settings(call, self.configured)
+
+    def configure(self, **settings: Any) -> None:
+        """Set them for this kernel; ``None`` takes one back. One bad value and none is set."""
+        for name, value in settings.items():
+            if value is not None or name not in NAMES:
+                read(name, value, "configure")
+        self.configured.update(settings)
+
+    def client(self, **call: Any) -> Client:
+        """The client that a call's settings lead to. Raises ``ConfigurationError``."""
+        return Client.from_settings(self.settings(**call))
+
+    # ── signing in ──────────────────────────────────────────────────────────────────────────
+
+    def login(
+        self,
+        *scopes: str,
+        force: bool = False,
+        background: bool = False,
+        account: Account | str | None = None,
+        web_ui: Callable[[str], str] | None = None,
+        quiet: bool = False,
+        **options: Any,
+    ) -> Account | SignIn:
+        """Sign in, unless that is so already; see ``nbauth.login``."""
+        signed_in = self._already(scopes, force, account, web_ui, options)
+        if signed_in is not None:
+            if not quiet:
+                self._say(f"Already signed in as {signed_in.username}. (--force signs in anew.)")
+            return signed_in
+        sign_in = self.start(*scopes, account=account, web_ui=web_ui, **options)
+        if background:
+            return sign_in
+        self._wait(sign_in)
+        return sign_in.result()
+
+    async def login_async(
+        self,
+        *scopes: str,
+        force: bool = False,
+        account: Account | str | None = None,
+        web_ui: Callable[[str], str] | None = None,
+        **options: Any,
+    ) -> Account:
+        """The same, awaited; cancelling the task cancels the sign-in."""
+        signed_in = self._already(scopes, force, account, web_ui, options)
+        if signed_in is not None:
+            return signed_in
+        sign_in = self.start(*scopes, account=account, web_ui=web_ui, **options)
+        try:
+            await self.screen().wait_async(sign_in)
+        finally:
+            sign_in.cancel()  # nothing to do when it has ended
+        return sign_in.result()
+
+    def start(
+        self,
+        *scopes: str,
+        account: Account | str | None = None,
+        web_ui: Callable[[str], str] | None = None,
+        show: bool = True,
+        **options: Any,
+    ) -> SignIn:
+        """Begin a sign-in and show it, or join the one pending for the same thing.
+
+        ``show=False`` is for a caller that shows it already: a panel whose button was pressed.
+        """
+
+        def again() -> SignIn:
+            return self.start(*scopes, account=account, show=False, **once)
+
+        once = dict(options)
+        asked = {name: options.pop(name, None) for name in REQUEST_OPTIONS}
+        settings_of_call = {name: options.pop(name, None) for name in NAMES}
+        if options:
+            raise ConfigurationError(
+                f"There is no option {next(iter(options))!r}.", code="unknown_option"
+            )
+        client = self.client(**settings_of_call)
+        settings = client.settings
+        wanted = client.scopes(scopes)
+        if account is not None and asked["login_hint"] is None:
+            asked["login_hint"] = account.username if isinstance(account, Account) else account
+        request = request_from(client, wanted, asked)
+        screen = self.screen()
+        if web_ui is None and show and not screen.attended():
+            raise InteractionRequired(
+                "Signing in needs a person, and nobody can answer here.",
+                code="nobody_there",
+                hint=NOBODY_THERE,
+            )
+        flow = "browser" if web_ui is not None and settings.flow == "auto" else settings.flow
+        if flow != "auto":
+            flow_named(flow)
+        pending_key = (*client.key, wanted.key)
+        with self._lock:
+            pending = self._pending.get(pending_key)
+            if pending is not None and pending.state == "waiting":
+                if flow in {"auto", pending.flow} and web_ui is None:
+                    return pending
+                pending.cancel()
+            sign_in = SignIn(
+                engine=self._engines.of(client),
+                request=request,
+                flow=flow,
+                choose=lambda attempt: "browser" if screen.same_machine(attempt) else "device",
+                accept=lambda response: self._accept(client, wanted, response),
+                wait=self._wait,
+                again=again,
+                timeout=settings.timeout,
+                redirect_uri=settings.redirect_uri,
+                open_browser=open_browser_from(settings),
+                web_ui=web_ui,
+                pages={"success": settings.success_page, "error": settings.error_page},
+            )
+            self._pending[pending_key] = sign_in
+        if web_ui is None and show:
+            screen.show(sign_in)
+        return sign_in.start()
+
+    def _already(
+        self,
+        scopes: tuple[str, ...],
+        force: bool,
+        account: Account | str | None,
+        web_ui: Any,
+        options: Mapping[str, Any],
+    ) -> Account | None:
+        """The account, if these scopes can be had silently and nothing asks for more."""
+        if force or web_ui or any(options.get(name) is not None for name in REQUEST_OPTIONS):
+            return None
+        client = self.client(**{name: options.get(name) for name in NAMES})
+        wanted = client.scopes(scopes)
+        key = self._find(client, account)
+        if key is None:
+            return None
+        try:
+            return self._renewal.silent(client, key, wanted).account
+        except (InteractionRequired, NotSignedIn):
+            return None
+
+    def _accept(self, client: Client, wanted: Scopes, response: TokenResponse) -> Account:
+        key, signed_in = client.signed_in(response)
+        self.cache.sign_in(key, signed_in, response, wanted.key)
+        self._changed()
+        return signed_in.account
+
+    def _wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
+        try:
+            self.screen().wait(sign_in, timeout)
+        except KeyboardInterrupt:
+            sign_in.cancel()
+            sign_in.ended.wait(2)
+            raise SignInInterrupted() from None
+
+    def pending(self, client: Client | None = None) -> list[SignIn]:
+        """Sign-ins under way, of one client or all."""
+        with self._lock:
+            self._pending = {
+                key: sign_in for key, sign_in in self._pending.items() if sign_in.state == "waiting"
+            }
+            return [
+                sign_in
+                for key, sign_in in self._pending.items()
+                if client is None or key[:2] == client.key
+            ]
+
+    # ── tokens ──────────────────────────────────────────────────────────────────────────────
+
+    def token(
+        self,
+        *scopes: str,
+        account: Account | str | None = None,
+        interactive: bool = True,
+        **call: Any,
+    ) -> Token:
+        """A live token; see ``nbauth.token``."""
+        client = self.client(**call)
+        wanted = client.scopes(scopes)
+        result = self.acquire(*scopes, account=account, interactive=interactive, **call)
+        key = (*client.key, result.account.home_account_id)
+        return self._live(client, key, wanted, interactive, result.account.username)
+
+    def _live(
+        self, client: Client, key: AccountKey, wanted: Scopes, interactive: bool, owner: str
+    ) -> Token:
+        token_key: TokenKey = (*key, wanted.key)
+        tokens = self.cache.tokens
+
+        def acquire() -> AuthenticationResult:
+            try:
+                return self._renewal.silent(client, key, wanted)
+            except InteractionRequired as error:
+                if not interactive:
+                    raise
+                return self._ask(client, wanted, self.cache.signed_in.get(key), error)
+
+        def read_token() -> SecretStr:
+            cached = tokens.get(token_key)
+            if cached is not None and cached.fresh:
+                return cached.response.access_token
+            return acquire().access_token
+
+        return Token(read_token, acquire, owner)
+
+    def acquire(
+        self,
+        *scopes: str,
+        account: Account | str | None = None,
+        force_refresh: bool = False,
+        claims: str | None = None,
+        interactive: bool = True,
+        **call: Any,
+    ) -> AuthenticationResult:
+        """A token with all that is known of it; see ``nbauth.acquire``."""
+        client = self.client(**call)
+        wanted = client.scopes(scopes)
+        if claims is not None:
+            check_claims(claims)
+        self._join_pending(client, wanted, interactive)
+        key = self._find(client, account)
+        if key is None:
+            error = NotSignedIn("Nobody is signed in here yet.")
+            return self._ask(client, wanted, None, error, interactive=interactive)
+        try:
+            return self._renewal.silent(client, key, wanted, force=force_refresh, claims=claims)
+        except InteractionRequired as error:
+            signed_in = self.cache.signed_in.get(key)
+            return self._ask(
+                client, wanted, signed_in, error, claims=claims, interactive=interactive
+            )
+
+    def _ask(
+        self,
+        client: Client,
+        wanted: Scopes,
+        signed_in: SignedIn | None,
+        error: NbAuthError,
+        *,
+        claims: str | None = None,
+        interactive: bool = True,
+    ) -> AuthenticationResult:
+        """Ask the person, where one is there; else raise at once, saying what to do."""
+        if not interactive or not self.screen().attended():
+            raise InteractionRequired(
+                f"{error} Nobody can be asked here.",
+                code=error.code,
+                hint=NOBODY_THERE if signed_in is None else "Run %login, then this cell again.",
+                correlation_id=error.correlation_id,
+            ) from error
+        settings = {name: getattr(client.settings, name) for name in client.settings.sources}
+        sign_in = self.start(
+            *wanted, account=signed_in.account if signed_in else None, claims=claims, **settings
+        )
+        self._wait(sign_in)
+        account = sign_in.result()
+        key = (*client.key, account.home_account_id)
+        cached = self.cache.tokens.get((*key, wanted.key))
+        record = self.cache.signed_in.get(key)
+        if cached is None or record is None:
+            raise NotSignedIn("That account has signed out.")
+        return cached.result(record, "flow")
+
+    def _join_pending(self, client: Client, wanted: Scopes, interactive: bool) -> None:
+        """A call that needs a sign-in under way waits for it, then meets its outcome."""
+        for sign_in in self.pending(client):
+            if sign_in.request.scopes.key >= wanted.key or self._find(client, None) is None:
+                if not interactive:
+                    raise InteractionRequired("A sign-in is pending; nobody may be asked here.")
+                self._wait(sign_in)
+                sign_in.result()
+
+    # ── accounts ────────────────────────────────────────────────────────────────────────────
+
+    def accounts(self) -> list[Account]:
+        """Everybody signed in, the current account of each client first."""
+        current = set(self.cache.current.values())
+        records = list(self.cache.signed_in.items())
+        records.sort(key=lambda item: item[0] not in current)
+        return [record.account for _, record in records]
+
+    def use(self, account: Account | str) -> Account:
+        """Make an account the one that is used when none is named. Raises ``NotSignedIn``."""
+        key = self._named(account)
+        self.cache.current[key[:2]] = key
+        self._changed()
+        return self.cache.signed_in[key].account
+
+    def logout(
+        self,
+        account: Account | str | None = None,
+        *,
+        all: bool = False,
+        revoke: bool = False,
+        forget: bool = False,
+        **call: Any,
+    ) -> list[Account]:
+        """Forget an account (the current one), or all, with every token; returns whom."""
+        for sign_in in self.pending():
+            sign_in.cancel()
+        if all or forget:
+            keys = list(self.cache.signed_in)
+        elif account is not None:
+            keys = [self._named(account)]
+        else:
+            current = list(self.cache.current.values())
+            keys = current if len(current) < 2 else self._current_of(self.client(**call))
+        gone = []
+        for key in keys:
+            record = self.cache.remove(key)
+            if record is None:
+                continue
+            gone.append(record.account)
+            if revoke:
+                self._revoke(record)
+        if forget:
+            self._pending.clear()
+        self._changed()
+        return gone
+
+    def _current_of(self, client: Client) -> list[AccountKey]:
+        key = self.cache.current.get(client.key)
+        return [key] if key else []
+
+    def _revoke(self, record: SignedIn) -> None:
+        client = self.client(profile=record.account.profile)
+        for grant in record.grants:
+            if grant.refresh_token:
+                try:
+                    offered = self._engines.of(client).revoke(grant.refresh_token)
+                except NbAuthError as error:
+                    self._say(f"{record.account.username}: not revoked at the provider: {error}")
+                    return
+                if not offered:
+                    self._say("This provider offers no revocation; the tokens here are gone.")
+                    return
+
+    def _find(self, client: Client, account: Account | str | None) -> AccountKey | None:
+        if account is None:
+            return self.cache.current.get(client.key)
+        for key, record in list(self.cache.signed_in.items()):
+            if key[:2] == client.key and _is(record.account, account):
+                return key
+        return None
+
+    def _named(self, account: Account | str) -> AccountKey:
+        for key, record in list(self.cache.signed_in.items()):
+            if _is(record.account, account):
+                return key
+        known = ", ".join(item.username for item in self.accounts()) or "nobody"
+        name = account.username if isinstance(account, Account) else account
+        raise NotSignedIn(
+            f"{name} is not signed in here; signed in: {known}.",
+            hint=f"Sign in: %login --account {name}.",
+        )
+
+    # ── who watches ─────────────────────────────────────────────────────────────────────────
+
+    def observe(self, observer: Callable[[], None]) -> None:
+        """Call it after every change of who is signed in."""
+        self._observers.append(observer)
+
+    def unobserve(self, observer: Callable[[], None]) -> None:
+        """Stop calling it."""
+        if observer in self._observers:
+            self._observers.remove(observer)
+
+    def _changed(self) -> None:
+        for observer in list(self._observers):
+            observer()
+
+    def _say(self, text: str) -> None:
+        self.screen().say(text)
+
+
+def _is(known: Account, asked: Account | str) -> bool:
+    if isinstance(asked, Account):
+        return known == asked or (
+            known.home_account_id == asked.home_account_id and known.authority == asked.authority
+        )
+    return asked.lower() in {known.username.lower(), known.home_account_id.lower()}
