@@ -1,0 +1,154 @@
+"""The running demo: provider, pages and Graph in a thread of their own, on 127.0.0.1 only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import ssl
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+
+from .certificates import make_certificates
+from .contents import ADA
+from .endpoint import Provider
+from .grants import GrantStore
+from .graph import LocalGraph
+from .graph_endpoint import make_graph_application
+from .identity_provider import make_page_application, make_protocol_application, make_provider
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass
+class Demo:
+    """The running provider and Graph; leave the `with` block, or call `stop`, to end them."""
+
+    issuer: str
+    authority: str
+    graph_url: str
+    client_id: str
+    user: str
+    password: str = field(repr=False)
+    ca_file: str
+    folder: Path
+    provider: Provider
+    _loop: asyncio.AbstractEventLoop = field(repr=False)
+    _stopping: asyncio.Event = field(repr=False)
+    _thread: threading.Thread = field(repr=False)
+
+    def as_json(self) -> str:
+        """The one line that `nbauth demo --idp-only --json` prints."""
+        names = ("issuer", "authority", "graph_url", "client_id", "user", "password", "ca_file")
+        return json.dumps({name: getattr(self, name) for name in names})
+
+    def environment(self) -> dict[str, str]:
+        """The settings that make nbauth use this provider and this Graph."""
+        host = self.graph_url.split("/")[2]
+        return {
+            "NBAUTH_AUTHORITY": self.authority,
+            "NBAUTH_CLIENT_ID": self.client_id,
+            "NBAUTH_SCOPES": "User.Read",
+            "NBAUTH_VERIFY": self.ca_file,
+            "NBAUTH_HOSTS": json.dumps({host: ["User.Read"]}),
+            # The provider is new at every start: a remembered account would be litter.
+            "NBAUTH_PERSIST": "memory",
+            "NBAUTH_DEMO_GRAPH_URL": self.graph_url,
+        }
+
+    def stop(self) -> None:
+        """Close the servers, join their thread, remove the folder; a second call does nothing."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(timeout=10)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def bind_loopback(port: int = 0, address: str = _LOOPBACK) -> socket.socket:
+    """A listening socket on 127.0.0.1. Raises ValueError for any other address."""
+    if address != _LOOPBACK:
+        raise ValueError(f"the local demo listens on {_LOOPBACK} only, not on {address}")
+    listener = socket.create_server((address, port), backlog=128)
+    listener.setblocking(False)
+    return listener
+
+
+def start(*, access_ttl: int = 3600, device_ttl: int = 900, device_interval: int = 1) -> Demo:
+    """Start provider and Graph on free ports of 127.0.0.1; life-times and interval in seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="nbauth-demo-"))  # mode 0700
+    listeners: list[socket.socket] = []
+    try:
+        certificates = make_certificates(folder)
+        for _ in range(3):
+            listeners.append(bind_loopback())
+        ports = [listener.getsockname()[1] for listener in listeners]
+        store = GrantStore(access_ttl, device_ttl, device_interval)
+        origin, page_origin = f"https://{_LOOPBACK}:{ports[0]}", f"http://{_LOOPBACK}:{ports[1]}"
+        provider = make_provider(origin, page_origin, store)
+        graph = LocalGraph(store, f"{page_origin}/common/oauth2/v2.0/authorize")
+        parts: list[tuple[Application, ssl.SSLContext | None]] = [
+            (make_protocol_application(provider), certificates.server),
+            (make_page_application(provider), None),
+            (make_graph_application(graph), certificates.server),
+        ]
+        loop, stopping, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
+
+        async def serve() -> None:
+            running = [HTTPServer(part, ssl_options=context) for part, context in parts]
+            for server, listener in zip(running, listeners, strict=True):
+                server.add_socket(listener)
+            ready.set()
+            await stopping.wait()
+            for server in running:
+                server.stop()
+                await server.close_all_connections()
+
+        def run() -> None:
+            asyncio.set_event_loop(loop)
+            try:
+                loop.run_until_complete(serve())
+            finally:
+                loop.close()
+
+        thread = threading.Thread(target=run, name="nbauth-demo", daemon=True)
+        thread.start()
+        if not ready.wait(timeout=10):
+            raise RuntimeError("the local servers did not start within ten seconds")
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Demo(
+        issuer=provider.issuer,
+        authority=provider.authority,
+        graph_url=f"https://{_LOOPBACK}:{ports[2]}/v1.0",
+        client_id=provider.client_id,
+        user=ADA.username,
+        password=provider.password,
+        ca_file=str(certificates.ca_file),
+        folder=folder,
+        provider=provider,
+        _loop=loop,
+        _stopping=stopping,
+        _thread=thread,
+    )

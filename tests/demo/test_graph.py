@@ -1,0 +1,138 @@
+"""The local Graph: what a client must cope with."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+import requests
+
+from nbauth.demo.servers import Demo
+
+from .steps import tokens
+
+
+@pytest.fixture
+def graph(demo: Demo, http: requests.Session) -> requests.Session:
+    token = tokens(demo, http, "User.Read User.ReadBasic.All Mail.Read")["access_token"]
+    http.headers["Authorization"] = f"Bearer {token}"
+    return http
+
+
+def everything(graph: requests.Session, url: str) -> tuple[list[dict[str, Any]], int]:
+    rows, pages = [], 0
+    while url:
+        body = graph.get(url, timeout=5).json()
+        rows += body["value"]
+        pages += 1
+        url = body.get("@odata.nextLink", "")
+    return rows, pages
+
+
+def test_me(demo: Demo, graph: requests.Session) -> None:
+    for version in ("v1.0", "beta"):
+        url = f"{demo.graph_url.removesuffix('v1.0')}{version}/me"
+        assert graph.get(url).json()["displayName"] == "Ada Demo"
+    picked = graph.get(f"{demo.graph_url}/me?$select=id,mail").json()
+    assert set(picked) == {"@odata.context", "id", "mail"}
+
+
+def test_paging_is_complete(demo: Demo, graph: requests.Session) -> None:
+    rows, pages = everything(graph, f"{demo.graph_url}/users?$top=60&$select=id,mail&$count=true")
+    assert pages == 5 and len(rows) == len({row["id"] for row in rows}) == 250
+    assert all(set(row) == {"id", "mail"} for row in rows)
+    first = graph.get(f"{demo.graph_url}/users?$count=true").json()
+    assert first["@odata.count"] == 250 and len(first["value"]) == 100
+    assert "@odata.count" not in graph.get(first["@odata.nextLink"]).json()
+    assert "@odata.nextLink" not in graph.get(f"{demo.graph_url}/users?$top=250").json()
+    messages, _ = everything(graph, f"{demo.graph_url}/me/messages")
+    assert len(messages) == 64
+    assert messages[0]["receivedDateTime"] > messages[-1]["receivedDateTime"]
+
+
+def test_one_user(demo: Demo, graph: requests.Session) -> None:
+    by_name = graph.get(f"{demo.graph_url}/users/grace.demo@demo.example").json()
+    assert graph.get(f"{demo.graph_url}/users/{by_name['id']}").json() == by_name
+    missing = graph.get(f"{demo.graph_url}/users/nobody")
+    assert missing.status_code == 404
+    assert missing.json()["error"]["code"] == "Request_ResourceNotFound"
+
+
+@pytest.mark.parametrize("path", ["users?$top=0", "users?$top=1000", "users?$filter=x", "nothing"])
+def test_bad_requests(demo: Demo, graph: requests.Session, path: str) -> None:
+    assert graph.get(f"{demo.graph_url}/{path}").status_code == 400
+
+
+def test_bearer_and_scope(demo: Demo, http: requests.Session) -> None:
+    for headers in ({}, {"Authorization": "Bearer made-up"}, {"Authorization": "Basic eDp5"}):
+        response = http.get(f"{demo.graph_url}/me", headers=headers)
+        assert response.status_code == 401
+        assert response.json()["error"]["code"] == "InvalidAuthenticationToken"
+        assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+    http.headers["Authorization"] = f"Bearer {tokens(demo, http)['access_token']}"
+    assert http.get(f"{demo.graph_url}/me").status_code == 200
+    assert http.get(f"{demo.graph_url}/me/messages").status_code == 403
+    assert http.get(f"{demo.graph_url}/users").status_code == 403
+
+
+def test_batch(demo: Demo, graph: requests.Session) -> None:
+    items: list[dict[str, Any]] = [
+        {"id": "a", "method": "GET", "url": "/me"},
+        {"id": "b", "method": "GET", "url": "/users/nobody"},
+        {"id": "c", "method": "GET", "url": "/me", "dependsOn": ["b"]},
+        {"id": "d", "method": "GET", "url": "users?$top=2"},
+        {"id": "e", "method": "GET", "url": "/throttled"},
+    ]
+    envelope = graph.post(f"{demo.graph_url}/$batch", json={"requests": items})
+    assert envelope.status_code == 200
+    responses = envelope.json()["responses"]
+    assert [item["id"] for item in responses] != [item["id"] for item in items]
+    found = {item["id"]: item for item in responses}
+    assert {key: item["status"] for key, item in found.items()} == {
+        "a": 200,
+        "b": 404,
+        "c": 424,
+        "d": 200,
+        "e": 429,
+    }
+    assert found["e"]["headers"]["Retry-After"] == "1"
+    follow = graph.get(found["d"]["body"]["@odata.nextLink"]).json()
+    assert len(follow["value"]) == 2
+
+
+def test_batch_limits(demo: Demo, graph: requests.Session) -> None:
+    def post(ids: list[Any]) -> int:
+        items = [{"id": key, "method": "GET", "url": "/me"} for key in ids]
+        return graph.post(f"{demo.graph_url}/$batch", json={"requests": items}).status_code
+
+    assert post([str(n) for n in range(20)]) == 200
+    assert post([str(n) for n in range(21)]) == 400
+    assert post(["1", "1"]) == 400
+    assert post([1]) == 400
+    assert graph.post(f"{demo.graph_url}/$batch", data=b"{").status_code == 400
+
+
+def test_throttled_once_a_token(demo: Demo, graph: requests.Session) -> None:
+    first = graph.get(f"{demo.graph_url}/throttled")
+    assert first.status_code == 429 and first.headers["Retry-After"] == "1"
+    assert graph.get(f"{demo.graph_url}/throttled").status_code == 200
+    graph.headers["Authorization"] = f"Bearer {tokens(demo, graph)['access_token']}"
+    assert graph.get(f"{demo.graph_url}/throttled").status_code == 429
+
+
+def test_claims_challenge(demo: Demo, graph: requests.Session) -> None:
+    refused = graph.get(f"{demo.graph_url}/stepup")
+    challenge = refused.headers["WWW-Authenticate"]
+    assert refused.status_code == 401 and 'error="insufficient_claims"' in challenge
+    encoded = re.search(r'claims="([^"]+)"', challenge)
+    assert encoded
+    claims = base64.b64decode(encoded[1]).decode()
+    assert json.loads(claims)["access_token"]["acrs"]["value"] == "c1"
+    capability = json.dumps({"access_token": {"xms_cc": {"values": ["CP1"]}}})
+    for asked, status in ((capability, 401), (claims, 200)):
+        token = tokens(demo, graph, claims=asked)["access_token"]
+        graph.headers["Authorization"] = f"Bearer {token}"
+        assert graph.get(f"{demo.graph_url}/stepup").status_code == status
