@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from nbauth.core.accounts import Account
-from nbauth.core.secret import SecretStr, refuse_pickling
+from nbauth.core.secret import MASK, SecretStr, refuse_pickling
 
 Source = Literal["cache", "refresh", "flow"]
 
@@ -133,7 +133,7 @@ class Token:
         return format(str(self._read()), spec)
 
     def __repr__(self) -> str:
-        return "<nbauth.Token, masked: str(token) gives its text>"
+        return f"<nbauth.Token {MASK}>"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         refuse_pickling(self, "call nbauth.token() where it is needed.")

@@ -1,0 +1,57 @@
+"""``%load_ext nbauth``: settings -> session -> magics. Unloading removes all that loading added."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbauth.api import the_session
+from nbauth.jupyter.completion import complete
+from nbauth.jupyter.config import NbAuth
+from nbauth.jupyter.magics import AuthMagics
+from nbauth.jupyter.variables import Variables
+
+MAGICS = ("login", "logout", "token", "accounts")
+
+
+class Loaded:
+    """All that one loading has added to a shell."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        session = the_session()
+        self._variables = Variables(shell.user_ns, lambda text: session.screen().say(text))
+        self._config = NbAuth(session, parent=shell)
+        shell.configurables.append(self._config)
+        self._magics = AuthMagics(shell, session, self._variables)
+        shell.register_magics(self._magics)
+        shell.events.register("pre_run_cell", self._variables.refresh)
+        self._complete = complete(session)
+        for name in MAGICS:
+            shell.set_hook("complete_command", self._complete, str_key=f"%{name}")
+
+    def undo(self) -> None:
+        """Take it all back; who is signed in stays known to the process's session."""
+        shell = self._shell
+        shell.events.unregister("pre_run_cell", self._variables.refresh)
+        self._variables.forget()
+        if self._config in shell.configurables:
+            shell.configurables.remove(self._config)
+        registry = shell.magics_manager
+        for name in MAGICS:
+            registry.magics["line"].pop(name, None)
+            shell.strdispatchers["complete_command"].strs.pop(f"%{name}", None)
+        registry.registry.pop(type(self._magics).__name__, None)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext nbauth`` calls. Opens no socket and imports no protocol library."""
+    if getattr(shell, "_nbauth", None) is None:
+        shell._nbauth = Loaded(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What ``%unload_ext nbauth`` and ``%reload_ext nbauth`` call."""
+    loaded = getattr(shell, "_nbauth", None)
+    if loaded is not None:
+        shell._nbauth = None
+        loaded.undo()

@@ -1,0 +1,51 @@
+"""Tab in a magic's line: options, profile names, accounts, known scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nbauth.core.settings import FLOWS, PERSISTENCES
+from nbauth.kernel.session import Session
+
+OPTIONS = {
+    "%login": "--profile --account --quiet --flow --tenant --client-id --authority --prompt"
+    " --login-hint --domain-hint --max-age --claims --consent-also --persist --timeout --force"
+    " --background --doctor",
+    "%logout": "--profile --account --quiet --all --revoke --forget",
+    "%token": "--profile --account --quiet --into --str --env --header --show --force-refresh",
+    "%accounts": "use --profile --account --quiet",
+}
+GRAPH_SCOPES = (
+    "User.Read", "User.ReadBasic.All", "User.Read.All", "Mail.Read", "Mail.Send", "Files.Read",
+    "Files.ReadWrite", "Sites.Read.All", "Calendars.Read", "Group.Read.All", "Directory.Read.All",
+)  # fmt: skip
+PROMPTS = ("select_account", "consent", "login", "create", "none")
+
+
+def complete(session: Session) -> Callable[[Any, Any], list[str]]:
+    """A completer for IPython's ``complete_command`` hook."""
+
+    def completer(_: Any, event: Any) -> list[str]:
+        words = event.line.split()
+        magic = words[0] if words else ""
+        before = words[-1] if event.line.endswith(" ") else words[-2] if len(words) > 1 else ""
+        users = [account.username for account in session.accounts()]
+        after: dict[str, Any] = {
+            "--flow": FLOWS,
+            "--persist": PERSISTENCES,
+            "--prompt": PROMPTS,
+            "--account": users,
+            "use": users,
+            "--profile": session.profiles,
+        }
+        if before in after:
+            choices = after[before]
+            return list(choices() if callable(choices) else choices)
+        known = [
+            scope for token in session.cache.tokens.values() for scope in token.response.scopes
+        ]
+        scopes = [*GRAPH_SCOPES, *known] if magic in {"%login", "%token"} else []
+        return [*OPTIONS.get(magic, "").split(), *dict.fromkeys(scopes)]
+
+    return completer

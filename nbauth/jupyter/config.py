@@ -1,0 +1,67 @@
+"""``%config NbAuth.…``: traitlets that set the session's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from traitlets import Any as AnyTrait
+from traitlets import TraitError, observe, validate
+from traitlets.config import Configurable
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.settings import NAMES, read
+
+HELP = {
+    "profile": "the profile of config.toml to use",
+    "client_id": "the application's id",
+    "tenant": "a tenant's GUID or domain, or common, organizations, consumers",
+    "authority": "an authority's or issuer's address; beats cloud and tenant",
+    "cloud": "public, usgov, dod or china",
+    "scopes": "the scopes to ask for when none are named",
+    "flow": "auto, browser or device",
+    "persist": "where tokens are kept: memory",
+    "hosts": "https host -> scopes: which hosts may get a token",
+    "extra_parameters": "name -> value, added to the authorization request",
+    "redirect_uri": "the registered loopback address to come back to",
+    "open_browser": "true, false, a browser's name or a callable taking the address",
+    "success_page": "text of the page shown after signing in",
+    "error_page": "text of the page shown after a failure",
+    "timeout": "seconds a sign-in may take",
+    "redact": "whether outputs are guarded",
+    "refresh_ahead": "whether tokens in use are refreshed before they are needed",
+    "verify": "true, or a CA file; beats the environment's bundle variables",
+    "proxies": "scheme -> proxy address",
+    "debug": "whether errors show their traceback",
+}
+
+
+class _Settings(Configurable):  # type: ignore[misc]
+    def __init__(self, session: Any, **options: Any) -> None:
+        self._session = session
+        super().__init__(**options)
+
+    @validate(*NAMES)
+    def _check(self, proposal: Any) -> Any:
+        if proposal.value is not None:
+            try:
+                read(proposal.trait.name, proposal.value, "%config NbAuth")
+            except ConfigurationError as error:
+                raise TraitError(" ".join(error.lines())) from None
+        return proposal.value
+
+    @observe(*NAMES)
+    def _set(self, change: Any) -> None:
+        self._session.configured[change.name] = change.new
+
+
+NbAuth = type(Configurable)(
+    "NbAuth",
+    (_Settings,),
+    {
+        "__doc__": "Settings of nbauth here; None leaves each to the environment or profile.",
+        **{
+            name: AnyTrait(None, allow_none=True, help=HELP[name]).tag(config=True)
+            for name in NAMES
+        },
+    },
+)

@@ -1,0 +1,255 @@
+"""The same steps and accounts as plain HTML and text, where no widget can be."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from nbauth.oauth.error_catalogue import plain
+
+if TYPE_CHECKING:
+    from nbauth.kernel.sign_in import SignIn
+
+NOBODY = "Nobody is signed in. Run %login."
+TURN = 0.1
+"""Seconds after which a waiting terminal looks up, so that Ctrl-C is heard."""
+_CARD = (
+    "border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:6px;padding:12px 16px;"
+    "max-width:34em;overflow-wrap:anywhere;font-family:var(--jp-ui-font-family,sans-serif)"
+)
+_CODE = (
+    "font:600 1.5em var(--jp-code-font-family,monospace);letter-spacing:.12em;"
+    "background:transparent;unicode-bidi:isolate;user-select:all"
+)
+
+
+# ── a sign-in ───────────────────────────────────────────────────────────────────────────────
+
+
+def web_address(address: str | None) -> str | None:
+    """The address, if it is one to send a browser to: http or https, a host, nothing hidden."""
+    if not address or not address.isprintable() or " " in address:
+        return None
+    try:
+        parts = urlsplit(address)
+        return address if parts.scheme in {"http", "https"} and parts.hostname else None
+    except ValueError:
+        return None
+
+
+def complete_address(sign_in: SignIn) -> str | None:
+    """The address that carries the code (RFC 8628 §3.3.1), if it is of the page's own origin."""
+    page, complete = web_address(sign_in.verification_uri), sign_in.verification_uri_complete
+    if page is None or web_address(complete) is None:
+        return None
+    return complete if urlsplit(complete)[:2] == urlsplit(page)[:2] else None
+
+
+def error_lines(sign_in: SignIn) -> list[str]:
+    """What happened and what to do, without the error's class."""
+    error = sign_in.error
+    if error is None:
+        return []
+    trail = f" (correlation id {plain(error.correlation_id)})" if error.correlation_id else ""
+    return [f"{plain(error)}{trail}", plain(error.hint)]
+
+
+def lines_for(sign_in: SignIn) -> list[str]:
+    """What a person at a terminal has to know now, a line each."""
+    if sign_in.state != "waiting":
+        return error_lines(sign_in) or [plain(sign_in.message)]
+    page, code = web_address(sign_in.verification_uri), sign_in.user_code
+    authorize = web_address(sign_in.authorize_url)
+    if code and page:
+        lines = ["To sign in, open this page in any browser:", f"    {page}", "and enter the code:"]
+        lines.append(f"    {plain(code)}")
+    elif authorize:
+        lines = [plain(sign_in.message), f"    {authorize}"]
+    else:
+        lines = [plain(sign_in.message)]
+    return [*lines, *_how_long(sign_in)]
+
+
+def html_for(sign_in: SignIn) -> str:
+    """The sign-in as one card of HTML without scripts. After the end it names nobody."""
+    page, code = web_address(sign_in.verification_uri), sign_in.user_code
+    authorize = web_address(sign_in.authorize_url)
+    if sign_in.state == "done":
+        parts = ["Signed in."]
+    elif sign_in.state != "waiting":
+        parts = [escape(" ".join(error_lines(sign_in)))]
+    elif code and page:
+        link = _link(complete_address(sign_in) or page, "Open sign-in page")
+        shown = escape(plain(code))
+        parts = [f"Enter this code: <code style='{_CODE}'>{shown}</code>", f"{link} {escape(page)}"]
+    elif authorize:
+        parts = [escape(plain(sign_in.message)), _link(authorize, "Continue in the browser")]
+    else:
+        parts = [escape(plain(sign_in.message))]
+    if sign_in.state == "waiting":
+        parts += _how_long(sign_in)
+    lines = "".join(f"<div style='margin:4px 0'>{part}</div>" for part in parts)
+    return f"<div style='{_CARD}'><strong>nbauth</strong>{lines}</div>"
+
+
+def _link(address: str, text: str) -> str:
+    return (
+        f"<a href='{escape(address)}' target='_blank' rel='noopener noreferrer'>{escape(text)}</a>"
+    )
+
+
+def _how_long(sign_in: SignIn) -> list[str]:
+    left = sign_in.expires_in
+    if left is None:
+        return []
+    minutes = max(1, math.ceil(left / 60))
+    return [f"You have {minutes} minute{'s' if minutes > 1 else ''}."]
+
+
+# ── the accounts ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """One line of the table of accounts.
+
+    Attributes:
+        account: the user name.
+        minutes_left: of its newest token; ``None`` where it has none.
+        kept: where its tokens are kept, in a word.
+        current: whether it is used when no account is named.
+    """
+
+    account: str
+    tenant: str
+    profile: str
+    scopes: tuple[str, ...]
+    minutes_left: int | None
+    kept: str
+    current: bool = False
+
+    def cells(self) -> list[str]:
+        """Its columns, as safe text."""
+        left = "–" if self.minutes_left is None else str(self.minutes_left)
+        words = [self.account, self.tenant or "–", self.profile, " ".join(self.scopes) or "–"]
+        return [plain(word) for word in (*words, left, self.kept)]
+
+
+COLUMNS = ("account", "tenant", "profile", "scopes", "minutes left", "kept where")
+
+
+def accounts_html(rows: Sequence[AccountRow]) -> str:
+    """The table of ``%accounts``."""
+    if not rows:
+        return f"<div>{escape(NOBODY)}</div>"
+    style = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
+    head = "".join(f"<th scope='col' style='{style}'>{name}</th>" for name in COLUMNS)
+    lines = [
+        "".join(
+            f"<td style='{style}{';font-weight:600' if row.current and not column else ''}'>"
+            f"<bdi>{escape(cell)}</bdi></td>"
+            for column, cell in enumerate(row.cells())
+        )
+        for row in rows
+    ]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def accounts_text(rows: Sequence[AccountRow]) -> str:
+    """The same for a terminal; ``*`` marks the current accounts."""
+    if not rows:
+        return NOBODY
+    marks = [" ", *("*" if row.current else " " for row in rows)]
+    table = [list(COLUMNS), *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        f"{mark} {'  '.join(map(str.ljust, line, widths))}".rstrip()
+        for mark, line in zip(marks, table, strict=True)
+    )
+
+
+# ── a terminal ──────────────────────────────────────────────────────────────────────────────
+
+
+class TerminalScreen:
+    """Python or IPython in a terminal. See :class:`nbauth.kernel.screen.Screen`.
+
+    Args:
+        open_browser: whether it may open the browser by itself, where there is one.
+    """
+
+    def __init__(self, *, open_browser: bool = True) -> None:
+        self._open_browser = open_browser
+
+    def attended(self) -> bool:
+        return (
+            threading.current_thread() is threading.main_thread()
+            and _is_terminal(sys.stdin)
+            and _is_terminal(sys.stderr)
+        )
+
+    def show(self, sign_in: SignIn) -> None:
+        told: set[str | None] = set()
+
+        def look(sign_in: SignIn) -> None:
+            address = sign_in.authorize_url
+            news = sign_in.user_code or address or ("end" if sign_in.state == "done" else None)
+            if news is None or news in told:
+                return  # a failure is told by the error that the call raises
+            told.add(news)
+            self._print(lines_for(sign_in))
+            if address and web_address(address) and self._open_browser and _graphical():
+                with contextlib.suppress(webbrowser.Error, OSError):
+                    webbrowser.open(address)
+
+        sign_in.observe(look)
+
+    def same_machine(self, sign_in: SignIn) -> bool:
+        return "SSH_CONNECTION" not in os.environ and _graphical()
+
+    def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while not sign_in.ended.is_set() and (left := end - time.monotonic()) > 0:
+            sign_in.ended.wait(min(TURN, left))
+
+    async def wait_async(self, sign_in: SignIn) -> None:
+        while not sign_in.ended.is_set():
+            await asyncio.sleep(TURN / 2)
+
+    def say(self, text: str) -> None:
+        self._print([plain(text)])
+
+    def _print(self, lines: Iterable[str]) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the terminal has gone
+            print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return stream is not None and bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
+
+
+def _graphical() -> bool:
+    """Whether a browser with windows can be opened here."""
+    if sys.platform not in {"darwin", "win32"} and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        return False
+    try:
+        return webbrowser.get() is not None
+    except webbrowser.Error:
+        return False

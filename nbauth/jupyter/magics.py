@@ -1,0 +1,243 @@
+"""``%login``, ``%logout``, ``%token``, ``%accounts``."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from nbauth.core.accounts import Account
+from nbauth.core.errors import PersistenceError
+from nbauth.core.secret import SecretStr
+from nbauth.core.settings import FLOWS, PERSISTENCES
+from nbauth.core.tokens import AuthenticationResult, Token
+from nbauth.jupyter.variables import Variables
+from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in import SignIn
+
+_OF_A_CALL = ("profile", "flow", "tenant", "client_id", "authority", "timeout")
+_OF_A_SIGN_IN = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
+
+
+def _common(function: Any) -> Any:
+    for option in (
+        argument("--profile", metavar="NAME", help="the profile of config.toml to use"),
+        argument("--account", metavar="USER", help="whose sign-in or token"),
+        argument("--quiet", action="store_true", help="say nothing that is not asked for"),
+    ):
+        function = option(function)
+    return function
+
+
+def read_line(magic: Any, line: str) -> Any:
+    """Parse a magic's line; a bad argument is one line to the person (``UsageError``)."""
+    try:
+        shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"That line cannot be read: {error}.") from None
+    return parse_argstring(magic, line)
+
+
+@magics_class
+class AuthMagics(Magics):  # type: ignore[misc]
+    """The magics, over one session."""
+
+    def __init__(self, shell: Any, session: Session, variables: Variables) -> None:
+        super().__init__(shell)
+        self._session = session
+        self._variables = variables
+
+    @magic_arguments()
+    @argument("scopes", nargs="*", metavar="SCOPE", help="what the first token is for")
+    @_common
+    @argument(
+        "--flow", choices=FLOWS, metavar="FLOW", help=f"the way to sign in: {', '.join(FLOWS)}"
+    )
+    @argument("--tenant", help="a tenant's GUID or domain")
+    @argument("--client-id", help="the application's id")
+    @argument("--authority", metavar="URL", help="an authority's or issuer's address")
+    @argument("--prompt", help="select_account, consent, login, create or none")
+    @argument("--login-hint", metavar="USER", help="whom the provider should propose")
+    @argument("--domain-hint", metavar="DOMAIN", help="whose sign-in page to go to")
+    @argument("--max-age", type=int, metavar="SECONDS", help="how old the browser's session may be")
+    @argument("--claims", metavar="JSON", help="a claims request; write it as $variable")
+    @argument("--consent-also", nargs="+", metavar="SCOPE", help="to be agreed to now, used later")
+    @argument("--persist", choices=PERSISTENCES, metavar="STORE", help="where tokens are kept")
+    @argument("--timeout", type=float, metavar="SECONDS", help="how long to wait for the person")
+    @argument("--force", action="store_true", help="sign in even if that is so already")
+    @argument("--background", action="store_true", help="return at once; cells that need it wait")
+    @argument("--doctor", action="store_true", help="say what is set and where; start nothing")
+    @line_magic
+    def login(self, line: str) -> Account | SignIn | None:
+        """Sign in. Gives the account, or the pending sign-in with --background."""
+        asked = read_line(self.login, line)
+        if asked.doctor:
+            self._doctor(asked)
+            return None
+        if asked.persist not in (None, "memory"):
+            raise PersistenceError(
+                f"--persist {asked.persist} is not available in this version.",
+                hint="Leave it out: tokens stay in this kernel's memory.",
+            )
+        options = {
+            name: value
+            for name in _OF_A_CALL + _OF_A_SIGN_IN
+            if (value := getattr(asked, name)) is not None
+        }
+        return self._session.login(
+            *asked.scopes,
+            account=asked.account,
+            force=asked.force,
+            background=asked.background,
+            quiet=asked.quiet,
+            **options,
+        )
+
+    @magic_arguments()
+    @_common
+    @argument("--all", action="store_true", help="every account")
+    @argument("--revoke", action="store_true", help="also ask the provider to withdraw the sign-in")
+    @argument("--forget", action="store_true", help="every account, and all that is remembered")
+    @line_magic
+    def logout(self, line: str) -> None:
+        """Forget the account and its tokens. The browser's own session at the provider stays."""
+        asked = read_line(self.logout, line)
+        gone = self._session.logout(
+            asked.account,
+            all=asked.all,
+            revoke=asked.revoke,
+            forget=asked.forget,
+            profile=asked.profile,
+        )
+        self._variables.forget(
+            None if not self._session.accounts() else {account.username for account in gone}
+        )
+        if asked.quiet:
+            return
+        if not gone:
+            print("Nobody was signed in.")
+        for account in gone:
+            print(f"Signed out {account.username}. The browser's own session there stays.")
+
+    @magic_arguments()
+    @argument("scopes", nargs="*", metavar="SCOPE", help="what the token is for")
+    @_common
+    @argument("--into", metavar="NAME", help="set this variable, show nothing")
+    @argument(
+        "--str", dest="text", action="store_true", help="a masked str, rebound before it goes stale"
+    )
+    @argument("--env", metavar="NAME", help="set this environment variable for ! commands")
+    @argument("--header", action="store_true", help='{"Authorization": "Bearer …"}')
+    @argument("--show", action="store_true", help="who, scopes, tenant, expiry, source; no secret")
+    @argument("--force-refresh", action="store_true", help="fetch it anew")
+    @line_magic
+    def token(self, line: str) -> Token | SecretStr | dict[str, str] | None:
+        """A live token, which never goes stale."""
+        asked = read_line(self.token, line)
+        options = {"profile": asked.profile} if asked.profile else {}
+        if asked.force_refresh or asked.show:
+            result = self._session.acquire(
+                *asked.scopes, account=asked.account, force_refresh=asked.force_refresh, **options
+            )
+            if asked.show:
+                print("\n".join(describe(result)))
+        token = self._session.token(*asked.scopes, account=asked.account, **options)
+        if asked.env:
+            self._variables.put_environment(asked.env, token)
+        if asked.into:
+            if asked.text:
+                self._variables.put_text(asked.into, token)
+            else:
+                self._variables.put(asked.into, token.header if asked.header else token)
+        if asked.into or asked.env or asked.show:
+            return None
+        if asked.header:
+            return token.header
+        return token.value if asked.text else token
+
+    @magic_arguments()
+    @argument("verb", nargs="?", choices=["use"], metavar="use", help="use USER: make it current")
+    @argument("user", nargs="?", metavar="USER")
+    @_common
+    @line_magic
+    def accounts(self, line: str) -> list[Account]:
+        """Who is signed in: a table, and the list of accounts."""
+        asked = read_line(self.accounts, line)
+        if asked.verb == "use":
+            if not asked.user:
+                raise UsageError("Say whom: %accounts use USER.")
+            account = self._session.use(asked.user)
+            if not asked.quiet:
+                print(f"Using {account.username}.")
+        return Table(self._session.accounts(), self._session)
+
+    def _doctor(self, asked: Any) -> None:
+        call = {name: getattr(asked, name) for name in _OF_A_CALL}
+        settings = self._session.settings(**call)
+        for name in (
+            "profile",
+            "authority",
+            "tenant",
+            "cloud",
+            "client_id",
+            "scopes",
+            "flow",
+            "verify",
+        ):
+            value = getattr(settings, name)
+            print(f"{name:10} {'–' if value in (None, ()) else value}  ({settings.source(name)})")
+        client = self._session.client(**call)
+        print(f"asks       {client.authority.url} ({client.authority.kind})")
+
+
+class Table(list[Account]):
+    """Accounts that show themselves as a table."""
+
+    def __init__(self, accounts: list[Account], session: Session) -> None:
+        super().__init__(accounts)
+        self._session = session
+
+    def _rows(self) -> list[Any]:
+        from nbauth.jupyter.display import AccountRow
+
+        rows = []
+        for key, record in self._session.cache.signed_in.items():
+            tokens = self._session.cache.tokens_of(key)
+            ends = max((token.expires_on for token in tokens), default=time.time())
+            rows.append(
+                AccountRow(
+                    account=record.account.username,
+                    tenant=record.account.tenant_id,
+                    profile=record.account.profile,
+                    scopes=tuple(dict.fromkeys(s for t in tokens for s in t.response.scopes)),
+                    minutes_left=max(0, round((ends - time.time()) / 60)),
+                    kept="memory",
+                )
+            )
+        return rows
+
+    def _repr_html_(self) -> str:
+        from nbauth.jupyter.display import accounts_html
+
+        return accounts_html(self._rows())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        from nbauth.jupyter.display import accounts_text
+
+        printer.text(accounts_text(self._rows()))
+
+
+def describe(result: AuthenticationResult) -> list[str]:
+    """What ``%token --show`` shows: everything but the secret."""
+    left = round(result.expires_on - time.time())
+    return [
+        f"account  {result.account.username}",
+        f"scopes   {' '.join(result.scopes)}",
+        *([f"tenant   {result.tenant_id}"] if result.tenant_id else []),
+        f"expires  in {left // 60} min {left % 60} s",
+        f"source   {result.source}",
+    ]

@@ -1,0 +1,143 @@
+"""A cell that waits while its panel stays alive.
+
+While a cell runs, ipykernel reads nothing from its shell channel, so a click in a widget waits for
+the cell and the cell for the click. The pump reads that channel for as long as we wait: messages
+for our own panels are handled at once, all others go to the kernel's own callback, which only
+queues them, in order. It leans on names that ipykernel does not promise; where they are missing,
+the wait still ends when the sign-in does, and Cancel is the stop button.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import Any
+
+TURN = 0.05
+"""Seconds that one turn of the pump waits for a message."""
+POLLIN = 1
+
+
+def shell_stream(kernel: Any) -> Any | None:
+    """The ZMQ stream from which the main thread gets its shell messages, or ``None``.
+
+    ipykernel 7 passes them on from a thread of its own, ipykernel 6 reads the socket itself.
+    """
+    try:
+        thread = getattr(kernel, "shell_channel_thread", None)
+        if thread is not None:
+            stream = thread.manager.get_shell_channel_to_subshell_pair(None).to_stream
+        else:
+            stream = kernel.shell_stream
+        usable = all(hasattr(stream, name) for name in ("_recv_callback", "on_recv", "flush"))
+    except (AttributeError, AssertionError, TypeError):
+        return None
+    return stream if usable else None
+
+
+class Pump:
+    """Handles the messages of some comms while the main thread is busy with a cell.
+
+    Args:
+        kernel: the running ipykernel.
+        comm_ids: gives the ids of the comms to be handled now.
+    """
+
+    def __init__(self, kernel: Any, comm_ids: Callable[[], Collection[str]]) -> None:
+        self._kernel = kernel
+        self._comm_ids = comm_ids
+        self._stream = shell_stream(kernel)
+        self._original: Any = None
+
+    def __enter__(self) -> Pump:
+        if threading.current_thread() is not threading.main_thread():
+            self._stream = None  # a cell in a subshell leaves the main shell alone
+        if self._stream is not None:
+            self._original = self._stream._recv_callback
+            self._stream.on_recv(self._received, copy=False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            self._stream.on_recv(self._original, copy=False)
+            # The descriptor tells of a message once; one that came just now would be forgotten.
+            self._stream.flush(POLLIN)
+
+    def turn(self) -> None:
+        """Handle what has come, or wait a moment for it."""
+        if self._stream is None:
+            time.sleep(TURN)
+            return
+        if self._stream.socket.poll(int(TURN * 1000)):
+            self._stream.flush(POLLIN)
+
+    def _received(self, message: list[Any]) -> Any:
+        if self._is_ours(message):
+            return self._handle(message)
+        return self._original(message)
+
+    def _is_ours(self, message: list[Any]) -> bool:
+        session = self._kernel.session
+        try:
+            _, frames = session.feed_identities(message, copy=False)
+            if session.unpack(frames[1].bytes)["msg_type"] != "comm_msg":
+                return False
+            return session.unpack(frames[4].bytes)["comm_id"] in self._comm_ids()
+        except (ValueError, KeyError, IndexError, TypeError):
+            return False  # not for us to judge: the kernel says what is wrong with it
+
+    def _handle(self, message: list[Any]) -> None:
+        kernel = self._kernel
+        idents, frames = kernel.session.feed_identities(message, copy=False)
+        parsed = kernel.session.deserialize(frames, content=True, copy=False)
+        # The front end holds a widget's next message back until this one is said to be done.
+        self._say("busy", parsed)
+        try:
+            kernel.shell_handlers["comm_msg"](self._stream, idents, parsed)
+        except Exception:
+            kernel.log.error("nbauth: a panel's message failed", exc_info=True)
+        self._say("idle", parsed)
+        self._say("busy", None)
+
+    def _say(self, state: str, parent: Any) -> None:
+        publish = getattr(self._kernel, "_publish_status", None)
+        if publish is not None:
+            publish(state, "shell", parent=parent)
+
+
+def wait(
+    kernel: Any,
+    ended: threading.Event,
+    comm_ids: Callable[[], Collection[str]],
+    *,
+    timeout: float | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """Block the cell until ``ended`` is set or ``timeout`` seconds have passed."""
+    end = None if timeout is None else time.monotonic() + timeout
+    with Pump(kernel, comm_ids) as pump:
+        while not ended.is_set() and (end is None or time.monotonic() < end):
+            pump.turn()
+            meanwhile()
+
+
+async def wait_async(
+    kernel: Any,
+    ended: threading.Event,
+    comm_ids: Callable[[], Collection[str]],
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """The same for a cell that awaits: the event loop turns the pump."""
+    with Pump(kernel, comm_ids):
+        while not ended.is_set():
+            await asyncio.sleep(TURN)
+            meanwhile()

@@ -1,0 +1,142 @@
+"""The main job: a plain ``%login`` in JupyterLab, approved by clicking on the provider's pages."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+
+from tests.end_to_end.conftest import ROOT, code_cell, notebook_cells
+from tests.harness.jupyter import record_sign_in
+
+pytestmark = pytest.mark.browser
+
+TOUR = ROOT / "notebooks" / "01-sign-in.ipynb"
+MATRIX = [
+    pytest.param("7.4", "disabled", id="ipykernel-7.4-no-subshells"),
+    pytest.param("7.3", "perCommTarget", id="ipykernel-7.3-default"),
+    pytest.param("6.29", "perCommTarget", id="ipykernel-6.29"),
+]
+
+
+def click_through(page, index, person):
+    """Press the panel's link and sign in on the page of the provider that it opens."""
+    link = page.output(index).get_by_role("link", name="Continue in the browser")
+    link.scroll_into_view_if_needed()
+    page.screenshot(f"waiting-browser-{page.path.removesuffix('.ipynb')}")
+    with page.page.context.expect_page() as opened:
+        link.click()
+    provider = opened.value
+    provider.wait_for_load_state()
+    provider.screenshot(path=ROOT / "test-results/screenshots/provider-sign-in.png")
+    person.sign_in(provider)
+    provider.get_by_text("You are signed in").wait_for()
+    provider.screenshot(path=ROOT / "test-results/screenshots/back-from-provider.png")
+    provider.close()
+
+
+@pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
+def test_tour_is_signed_in_by_clicking(
+    kernel, subshells, lab_with_provider, open_notebook, person, panva, request
+):
+    lab = lab_with_provider(kernel=kernel, comms_over_subshells=subshells, save_widget_state=True)
+    cells = notebook_cells(TOUR)
+    page = open_notebook(cells, lab=lab)
+    page.run_all(wait=False)
+    login = code_cell(cells, "%login")
+    page.wait_cell_running(login)
+    before = panva.token_requests()
+    click_through(page, login, person)
+    page.wait_cell_done(login)
+    assert panva.token_requests() == before + 1
+    for number, cell in enumerate(cells):
+        if not cell.startswith("# %% md"):
+            page.wait_cell_done(number)
+    record_sign_in(f"browser {kernel} {subshells}")
+    assert "Ada" in page.cell_output_text(code_cell(cells, "import os"))
+    assert "•••" in page.cell_output_text(code_cell(cells, "headers ="))
+    prompts = [
+        int(page.cell_prompt(number))
+        for number, cell in enumerate(cells)
+        if not cell.startswith("# %% md")
+    ]
+    assert prompts == sorted(prompts), "cells queued behind %login did not run in order"
+    page.screenshot(f"tour-{kernel}")
+    page.save()
+    saved = json.dumps(lab.read_notebook(page.path))
+    assert "eyJ" not in saved
+    assert "response_type=" not in saved
+    page.page.reload()
+    page.wait_output(login, re.compile("nbauth sign-in panel|Signed in|Sign in"))
+    page.screenshot(f"reopened-{kernel}")
+
+
+@pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
+def test_device_code_is_approved_by_clicking(
+    kernel, subshells, lab_with_provider, open_notebook, person
+):
+    lab = lab_with_provider(kernel=kernel, comms_over_subshells=subshells, save_widget_state=True)
+    cells = [
+        "%load_ext nbauth",
+        "account = %login --flow device",
+        "print('queued', account.username, type(account).__name__)",
+        "%token --show",
+    ]
+    page = open_notebook(cells, lab=lab)
+    page.run_all(wait=False)
+    area = page.output(1)
+    area.get_by_role("button", name="Copy").wait_for()
+    page.screenshot(f"waiting-device-{kernel}")
+    uri = area.get_by_role("link").first.get_attribute("href")
+    code = area.locator(".nbauth-code").inner_text().strip()
+    person.approve_device(page.page.context, uri, code)
+    page.wait_cell_done(1)
+    record_sign_in(f"device {kernel} {subshells}")
+    assert "queued ada" in page.wait_output(2, "Account")
+    assert "User.Read" in page.wait_output(3, "scopes")
+    page.screenshot(f"signed-in-{kernel}")
+    page.save()
+    assert code not in json.dumps(lab.read_notebook(page.path))
+
+
+@pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
+def test_cancel_in_the_panel_ends_the_cell(kernel, subshells, lab_with_provider, open_notebook):
+    lab = lab_with_provider(kernel=kernel, comms_over_subshells=subshells, save_widget_state=True)
+    page = open_notebook(["%load_ext nbauth", "%login --flow device", "print(6 * 7)"], lab=lab)
+    page.run(0)
+    page.run_cell(1)
+    cancel = page.output(1).get_by_role("button", name="Cancel")
+    cancel.wait_for()
+    began = time.monotonic()
+    cancel.click()
+    page.wait_cell_done(1)
+    took = time.monotonic() - began
+    text = page.cell_output_text(1)
+    assert "SignInCancelled: The sign-in was cancelled." in text
+    assert "Traceback" not in text
+    assert took < 1
+    assert page.run(2) == "42"
+
+
+@pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
+def test_interrupt_ends_the_cell(kernel, subshells, lab_with_provider, open_notebook):
+    lab = lab_with_provider(kernel=kernel, comms_over_subshells=subshells, save_widget_state=True)
+    cells = [
+        "%load_ext nbauth",
+        "%login",
+        "import threading\nprint([t.name for t in threading.enumerate() if 'nbauth' in t.name])",
+    ]
+    page = open_notebook(cells, lab=lab)
+    page.run(0)
+    page.run_cell(1)
+    page.output(1).get_by_role("button", name="Cancel").wait_for()
+    began = time.monotonic()
+    page.interrupt()
+    page.wait_cell_done(1)
+    took = time.monotonic() - began
+    assert "SignInInterrupted" in page.cell_output_text(1)
+    assert "Traceback" not in page.cell_output_text(1)
+    assert took < 1
+    assert page.run(2) == "[]"

@@ -1,0 +1,81 @@
+"""The harness as pytest fixtures: ``pytest_plugins = ["tests.harness.fixtures"]``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.harness.certificates import Certificates, make_certificates
+from tests.harness.panva import Panva, running_panva
+from tests.harness.person import Person, launch_chromium
+
+
+@pytest.fixture(autouse=True)
+def no_foreign_certificate_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``requests`` prefers these to a ``verify=`` file of the caller."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_event_loop_of_the_browser(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide the browser's event loop from tests that have no browser.
+
+    Playwright's sync API leaves its loop marked as running in the main thread as long as it
+    lives, which is until the session's end: asyncio.run() would refuse to work there.
+    """
+    loop = asyncio._get_running_loop()
+    if loop is None or "browser" in request.fixturenames:
+        yield
+        return
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """The run's own certificate authority and a server certificate for loopback."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def panva_server(
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Panva]:
+    """The provider's process, one for the whole run."""
+    with running_panva(certificates, tmp_path_factory.mktemp("provider")) as panva:
+        yield panva
+
+
+@pytest.fixture
+def panva(panva_server: Panva) -> Panva:
+    """The provider with all faults, tampers, life times and requests forgotten."""
+    panva_server.reset()
+    return panva_server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the whole run. Its sync API belongs to the main thread."""
+    with sync_playwright() as playwright:
+        chromium = launch_chromium(playwright)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def browser_context(browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh profile: nobody is signed in at the provider."""
+    context = browser.new_context(ignore_https_errors=True)
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def person() -> Person:
+    return Person()

@@ -1,0 +1,302 @@
+"""A real JupyterLab with real kernels, apart from the user's own configuration, as fixtures.
+
+``pytest_plugins`` needs ``tests.harness.fixtures`` (the browser) and this module. A test is then::
+
+    @pytest.mark.browser
+    def test_prints(open_notebook):
+        page = open_notebook(["print(1)"], kernel="7.3")
+        page.run_cell(0)
+        page.wait_cell_done(0)
+        assert page.cell_output_text(0) == "1"
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+from playwright.sync_api import Browser
+
+from tests.harness.kernels import ROOT, isolated_environment, write_kernelspec
+from tests.harness.lab_page import LabPage
+
+SIGN_INS = ROOT / "test-results" / "sign-ins.txt"
+CommsOverSubshells = Literal["perCommTarget", "perComm", "disabled"]
+LabFactory = Callable[..., "Lab"]
+OpenNotebook = Callable[..., LabPage]
+
+
+def record_sign_in(name: str) -> None:
+    """Count one sign-in that was done by clicking; ``.ci/run`` fails if there was none."""
+    SIGN_INS.parent.mkdir(exist_ok=True)
+    with SIGN_INS.open("a", encoding="utf-8") as file:
+        file.write(f"{name}\n")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 where nobody listens at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Lab:
+    """JupyterLab on 127.0.0.1 with a token, for as long as the ``with`` block lasts.
+
+    Only the kernels of *kernel*'s version are offered (as ``python3``); *env* goes to them and not
+    to the server, *server_env* to the server (and, as always in Jupyter, from there to them too).
+    *server_extensions* are modules to enable, *server_config* is added to the server's
+    configuration (``{"ServerApp": {...}}``), *settings* to the front end's, by plug-in.
+    """
+
+    kernel: str = "7.4"
+    comms_over_subshells: CommsOverSubshells = "perCommTarget"
+    save_widget_state: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    server_env: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+    base_url: str = "/"
+    server_extensions: tuple[str, ...] = ()
+    server_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        self.token = secrets.token_hex(16)
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="nbauth-lab-", ignore_cleanup_errors=True)
+            )
+            self.home = Path(folder)
+            self.root = self.home / "notebooks"
+            self.root.mkdir()
+            self._write_configuration()
+            stack.callback(self._stop)
+            self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def url(self) -> str:
+        """Where the server is, with its base URL and no slash at the end."""
+        return f"http://127.0.0.1:{self.port}{self.base_url.rstrip('/')}"
+
+    @property
+    def log(self) -> str:
+        """What the server and its kernels' processes have written."""
+        return (self.home / "server.log").read_text(encoding="utf-8", errors="replace")
+
+    def write_notebook(self, name: str, cells: Sequence[str]) -> Path:
+        """Put a notebook of these cells into the server's folder; ``# %% md`` starts a text."""
+        made: list[dict[str, Any]] = []
+        for number, source in enumerate(cells):
+            text = source.removeprefix("# %% md\n")
+            cell: dict[str, Any] = {"id": f"cell-{number}", "metadata": {}}
+            cell["source"] = text.strip("\n")
+            if text == source:
+                cell.update(cell_type="code", execution_count=None, outputs=[])
+            else:
+                cell["cell_type"] = "markdown"
+            made.append(cell)
+        spec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+        path = self.root / name
+        metadata = {"kernelspec": spec}
+        _write_json(path, {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+        return path
+
+    def read_notebook(self, name: str) -> dict[str, Any]:
+        """The notebook's file as it is saved."""
+        saved: dict[str, Any] = json.loads((self.root / name).read_text(encoding="utf-8"))
+        return saved
+
+    def api(self, path: str, method: str = "GET") -> Any:
+        """Ask the server's REST API, e.g. ``api("api/kernels")``."""
+        request = urllib.request.Request(
+            f"{self.url}/{path}", method=method, headers={"Authorization": f"token {self.token}"}
+        )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=10) as answer:
+            body = answer.read()
+        return json.loads(body) if body else None
+
+    def shut_down_kernels(self) -> None:
+        """End every session, so that the next notebook starts in a fresh kernel."""
+        for session in self.api("api/sessions"):
+            with contextlib.suppress(urllib.error.HTTPError):
+                self.api(f"api/sessions/{session['id']}", "DELETE")
+
+    def _write_configuration(self) -> None:
+        self._environment = {
+            **isolated_environment(self.home, self.kernel, self.server_env),
+            "JUPYTERLAB_SETTINGS_DIR": str(self.home / "lab-settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self.home / "lab-workspaces"),
+        }
+        self._environment["PYTHONPATH"] = self.server_env.get("PYTHONPATH", "")
+        kernel_env = isolated_environment(self.home, self.kernel, self.env, self.libraries)
+        added = ("PYTHONPATH", *self.env)
+        write_kernelspec(self.home / "jupyter-path", {name: kernel_env[name] for name in added})
+        config: dict[str, dict[str, Any]] = {
+            "ServerApp": {
+                "jpserver_extensions": dict.fromkeys(self.server_extensions, True),
+                "base_url": self.base_url,
+                "open_browser": False,
+                "allow_root": True,
+                "port_retries": 0,
+            },
+            "LabApp": {"expose_app_in_browser": True, "extension_manager": "readonly"},
+            "AsyncMappingKernelManager": {"shutdown_wait_time": 2.0},
+            "KernelManager": {"shutdown_wait_time": 2.0},
+        }
+        for section, values in self.server_config.items():
+            config.setdefault(section, {}).update(values)
+        _write_json(self.home / "jupyter-config" / "jupyter_server_config.json", config)
+        settings: dict[str, dict[str, Any]] = {
+            "@jupyterlab/apputils-extension:kernels-settings": {
+                "commsOverSubshells": self.comms_over_subshells
+            },
+            "@jupyterlab/apputils-extension:notification": {
+                "fetchNews": "false",
+                "checkForUpdates": False,
+                "doNotDisturbMode": True,
+            },
+            "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+            "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+            "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": self.save_widget_state},
+        }
+        for plugin, values in self.settings.items():
+            settings.setdefault(plugin, {}).update(values)
+        for plugin, values in settings.items():
+            path = self.home / "lab-settings" / plugin.replace(":", "/", 1)
+            _write_json(path.with_name(path.name + ".jupyterlab-settings"), values)
+
+    def _start(self) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={self.port}",
+                   "--no-browser", f"--ServerApp.root_dir={self.root}"]  # fmt: skip
+        environment = {**self._environment, "JUPYTER_TOKEN": self.token}
+        with (self.home / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.home,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                self.api("api/status")
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"JupyterLab did not start:\n{self.log[-3000:]}")
+
+    def _stop(self) -> None:
+        """End the server and, where it did not, each process that it had started."""
+        try:
+            family = psutil.Process(self.process.pid).children(recursive=True)
+        except (AttributeError, psutil.NoSuchProcess):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=10)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(timeout=5)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def lab_factory() -> Iterator[LabFactory]:
+    """``lab_factory(**options) -> Lab``: one server for each set of options, for the whole run."""
+    running: dict[str, Lab] = {}
+    with contextlib.ExitStack() as stack:
+
+        def lab(**options: Any) -> Lab:
+            key = repr(sorted(options.items()))
+            if key not in running:
+                running[key] = stack.enter_context(Lab(**options))
+            return running[key]
+
+        yield lab
+
+
+@pytest.fixture
+def open_notebook(
+    lab_factory: LabFactory, browser: Browser, request: pytest.FixtureRequest
+) -> Iterator[OpenNotebook]:
+    """``open_notebook(cells, lab=None, **options) -> LabPage``: new files in a new browser profile.
+
+    Of a test that failed, a picture of each page is kept. Kernels end with the test.
+    """
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+    opened: list[LabPage] = []
+
+    def open_one(cells: Sequence[str], lab: Lab | None = None, **options: Any) -> LabPage:
+        lab = lab or lab_factory(**options)
+        path = f"{name}-{len(opened)}.ipynb"
+        lab.write_notebook(path, cells)
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, ignore_https_errors=True
+        )
+        page = LabPage(context.new_page(), lab.url, lab.token)
+        opened.append(page)
+        page.open(path)
+        return page
+
+    yield open_one
+    report = request.node.stash.get(_REPORT, None)
+    for number, page in enumerate(opened):
+        if report is not None and report.failed:
+            page.screenshot(f"failed-{name}-{number}")
+        page.end_session()
+        page.page.context.close()
+
+
+_REPORT = pytest.StashKey[pytest.TestReport]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let ``open_notebook`` know how the test ended."""
+    report = yield
+    if report.when == "call":
+        item.stash[_REPORT] = report
+    return report

@@ -1,0 +1,217 @@
+"""One notebook in a real JupyterLab 4.6, used as a person does: by clicks and keys."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Locator, Page, expect
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "test-results" / "screenshots"
+
+#: What the page's own application knows of the notebook; ``panel`` is Lab's NotebookPanel.
+_PANEL = """path => {
+  const app = window.jupyterapp;
+  if (!app) return null;
+  for (const panel of app.shell.widgets('main'))
+    if (panel.context && panel.context.path === path) return panel;
+  return null;
+}"""
+
+
+class LabPage:
+    """A notebook in a browser's page. Cells are counted from 0; time-outs are in seconds."""
+
+    def __init__(self, page: Page, url: str, token: str, timeout: float = 20) -> None:
+        self.page = page
+        self.url = url
+        self.timeout = timeout
+        self.path = ""
+        self.console: list[str] = []  #: errors and warnings of the page's scripts
+        self._token = token
+        page.set_default_timeout(timeout * 1000)
+        page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: (
+                self.console.append(f"{message.type}: {message.text}")
+                if message.type in ("error", "warning")
+                else None
+            ),
+        )
+
+    # The notebook
+
+    def open(self, notebook: str) -> None:
+        """Open a notebook of the server's folder alone, in a fresh layout; wait for its kernel."""
+        self.path = notebook
+        self.page.goto(
+            f"{self.url}/lab/workspaces/test/tree/{quote(notebook)}?reset&token={self._token}"
+        )
+        self.wait_kernel()
+        expect(self.cells.first).to_be_visible(timeout=self.timeout * 1000)
+
+    def wait_kernel(self, timeout: float = 60) -> None:
+        """Wait until the notebook's kernel is connected and idle."""
+        self._wait_js(
+            "panel && panel.context.isReady"
+            " && panel.sessionContext.session?.kernel?.status === 'idle'"
+            " && panel.sessionContext.session.kernel.connectionStatus === 'connected'",
+            timeout,
+        )
+
+    def kernel_status(self) -> str:
+        """``idle``, ``busy``, ``starting``, ``dead``… as the page sees it."""
+        return str(self._js("panel.sessionContext.session?.kernel?.status"))
+
+    def save(self) -> None:
+        """Press the save button; wait until the file is written."""
+        self._tool("docmanager:save").click()
+        self._wait_js("!panel.context.model.dirty", self.timeout)
+
+    def interrupt(self) -> None:
+        """Press the stop button."""
+        self._tool("notebook:interrupt-kernel").click()
+
+    def restart_kernel(self) -> None:
+        """Press the restart button and confirm."""
+        self._tool("notebook:restart-kernel").click()
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self._wait_js("panel.sessionContext.session?.kernel?.status !== 'idle'", 5, or_else=True)
+        self.wait_kernel()
+
+    def end_session(self) -> None:
+        """Shut down the notebook's kernel, where there is one."""
+        # Where the page is gone the server ends the kernel, when it stops.
+        with contextlib.suppress(PlaywrightError):
+            self._js("panel && panel.sessionContext.shutdown()")
+
+    # Cells
+
+    @property
+    def cells(self) -> Locator:
+        """All cells of the notebook."""
+        return self.page.locator(
+            ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell:not(.jp-Cell-placeholder)"
+        )
+
+    def cell(self, index: int) -> Locator:
+        """The cell, source and outputs."""
+        return self.cells.nth(index)
+
+    def output(self, index: int) -> Locator:
+        """A cell's output area: search it for buttons and texts, which can be clicked."""
+        return self.cell(index).locator(".jp-Cell-outputArea")
+
+    def run_cell(self, index: int) -> None:
+        """Click on the cell's prompt and press Ctrl+Enter (a user's gesture); does not wait."""
+        self._js(f"panel.content.widgets[{index}].model.executionCount = null")
+        self.cell(index).locator(".jp-InputArea-prompt").first.click()
+        self.page.keyboard.press("Control+Enter")
+
+    def run_all(self, wait: bool = True, timeout: float = 60) -> None:
+        """Run every code cell, one after the other."""
+        self._js("panel.content.widgets.forEach(c => { c.model.executionCount = null })")
+        self._js("app.commands.execute('notebook:run-all-cells') && null")
+        if wait:
+            for index in range(self.cells.count()):
+                if "jp-CodeCell" in (self.cell(index).get_attribute("class") or ""):
+                    self.wait_cell_done(index, timeout)
+
+    def run(self, index: int, timeout: float = 60) -> str:
+        """Run a cell to its end; gives its outputs' text."""
+        self.run_cell(index)
+        self.wait_cell_done(index, timeout)
+        return self.cell_output_text(index)
+
+    def set_cell(self, index: int, source: str) -> None:
+        """Put another source into the cell."""
+        self._js(f"panel.content.widgets[{index}].model.sharedModel.setSource(arg)", source)
+
+    def cell_prompt(self, index: int) -> str:
+        """``"3"`` (done), ``"*"`` (running or queued), ``""`` (not run, or aborted)."""
+        text = self.cell(index).locator(".jp-InputArea-prompt").first.inner_text()
+        return text.strip().strip("[]: ")
+
+    def wait_cell_done(self, index: int, timeout: float = 60) -> int:
+        """Wait until the cell that was run has its number; gives it."""
+        self._wait(
+            lambda: self.cell_prompt(index).isdigit(), f"cell {index} is not done", timeout, index
+        )
+        return int(self.cell_prompt(index))
+
+    def wait_cell_running(self, index: int, timeout: float = 10) -> None:
+        """Wait until the cell shows ``[*]``."""
+        self._wait(
+            lambda: self.cell_prompt(index) == "*", f"cell {index} does not run", timeout, index
+        )
+
+    def cell_output_text(self, index: int) -> str:
+        """What a person reads under the cell: all outputs, widgets included, one a line."""
+        outputs = self.cell(index).locator(".jp-OutputArea-output")
+        return "\n".join(text.strip() for text in outputs.all_inner_texts())
+
+    def wait_output(self, index: int, text: str | re.Pattern[str], timeout: float = 30) -> str:
+        """Wait until the cell's outputs hold *text* (a pattern is searched for); gives them all."""
+        pattern = re.compile(re.escape(text)) if isinstance(text, str) else text
+        self._wait(
+            lambda: pattern.search(self.cell_output_text(index)) is not None,
+            f"{pattern.pattern!r} is not under cell {index}",
+            timeout,
+            index,
+        )
+        return self.cell_output_text(index)
+
+    def click_in_output(self, index: int, name: str) -> None:
+        """Click the button or link of that name in the outputs."""
+        area = self.output(index)
+        button = area.get_by_role("button", name=name, exact=True)
+        button.or_(area.get_by_role("link", name=name, exact=True)).first.click()
+
+    def screenshot(self, name: str) -> Path:
+        """A picture of the page, in ``test-results/screenshots/``."""
+        path = SCREENSHOTS / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+        return path
+
+    # Underneath
+
+    def _tool(self, command: str) -> Locator:
+        return self.page.locator(
+            f'.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Toolbar [data-command="{command}"]'
+        ).first
+
+    def _js(self, expression: str, arg: Any = None) -> Any:
+        """A JavaScript expression over ``app``, this notebook's ``panel`` and ``arg``."""
+        return self.page.evaluate(
+            f"([path, arg]) => {{ const app = window.jupyterapp; const panel = ({_PANEL})(path);"
+            f" return {expression}; }}",
+            [self.path, arg],
+        )
+
+    def _wait_js(self, expression: str, timeout: float, or_else: bool = False) -> None:
+        end = time.monotonic() + timeout
+        while not self._js(f"Boolean({expression})"):
+            if time.monotonic() > end:
+                if or_else:
+                    return
+                self.screenshot("timed-out")
+                raise AssertionError(f"not within {timeout} s: {expression}\n{self.console[-10:]}")
+            self.page.wait_for_timeout(20)
+
+    def _wait(self, condition: Any, complaint: str, timeout: float, index: int) -> None:
+        end = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > end:
+                self.screenshot("timed-out")
+                raise AssertionError(
+                    f"{complaint} after {timeout} s: prompt [{self.cell_prompt(index)}], kernel"
+                    f" {self.kernel_status()}, output:\n{self.cell_output_text(index)}"
+                )
+            self.page.wait_for_timeout(20)

