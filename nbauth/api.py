@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from nbauth.core.accounts import Account
+from nbauth.core.errors import NbAuthError
 from nbauth.core.settings import Settings, read_files, resolve
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.kernel.session import Session
@@ -32,6 +33,7 @@ def the_session() -> Session:
 
             _session = Session(_read_settings, _profiles)
             _session.screen = Screens(_session)
+            NbAuthError.wants_traceback = staticmethod(_debugging)
         return _session
 
 
@@ -45,6 +47,13 @@ def _read_file() -> tuple[dict[str, Any], str]:
 
 def _read_settings(call: Mapping[str, Any], configured: Mapping[str, Any]) -> Settings:
     return resolve(call, configured, os.environ, *_read_file())
+
+
+def _debugging() -> bool:
+    try:
+        return the_session().settings().debug
+    except NbAuthError:
+        return False  # what cannot be read asks for nothing
 
 
 def _profiles() -> list[str]:

@@ -34,8 +34,9 @@ class Loaded:
         shell = self._shell
         shell.events.unregister("pre_run_cell", self._variables.refresh)
         self._variables.forget()
-        if self._config in shell.configurables:
-            shell.configurables.remove(self._config)
+        for added in (self._config, self._magics):
+            if added in shell.configurables:
+                shell.configurables.remove(added)
         registry = shell.magics_manager
         for name in MAGICS:
             registry.magics["line"].pop(name, None)

@@ -21,6 +21,7 @@ NbAuthError
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 
 class NbAuthError(Exception):
@@ -35,7 +36,8 @@ class NbAuthError(Exception):
 
     code = "nbauth_error"
     hint = ""
-    debug = False
+    wants_traceback: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether a notebook draws the whole traceback; the process's session answers for it."""
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class NbAuthError(Exception):
             self.hint = hint
         self.correlation_id = correlation_id
         self.suggested_flow = suggested_flow
+        self.add_note(f"→ {self.hint}")  # for scripts, whose traceback Python itself draws
 
     def lines(self) -> list[str]:
         """The two lines a person reads: what happened, what to do."""
@@ -61,7 +64,7 @@ class NbAuthError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks an exception for this before it draws a traceback of its own.
-        if self.debug:
+        if self.wants_traceback():
             return "".join(traceback.format_exception(self)).splitlines()
         return self.lines()
 

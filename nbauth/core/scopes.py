@@ -49,8 +49,8 @@ class Scopes:
     ) -> Scopes:
         """Read scopes as a user writes them; ``microsoft`` says whose grammar holds.
 
-        Raises ``ConfigurationError`` for a word that is no scope, for none at all, and for two
-        resources in one request (with the split that would work).
+        Raises ``ConfigurationError`` for a word that is no scope, and for two resources in one
+        request (with the split that would work).
         """
         plain = _words(words)
         if not microsoft:
@@ -109,7 +109,7 @@ def _full_name(scope: str, graph: str, client_id: str) -> str:
                 hint=f"Write {scope}/.default or {scope}/<permission>.",
             )
         return f"{graph}/{scope}"
-    if scope.endswith("/"):
+    if scope.endswith("/") or ("://" in scope and scope.count("/") == 2):
         raise ConfigurationError(
             f"{scope} names a resource but no permission of it.",
             code="invalid_scope",

@@ -6,9 +6,7 @@ default.
 
 from __future__ import annotations
 
-import difflib
 import json
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -140,12 +138,17 @@ def _one_of(choices: Iterable[str]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         word = str(value).strip().lower()
         if word not in allowed:
-            close = difflib.get_close_matches(word, allowed, 1)
-            guess = f"did you mean {close[0]}? It" if close else "it"
+            guess = f"did you mean {close}? It" if (close := _closest(word, allowed)) else "it"
             raise ValueError(f"cannot be {word!r}: {guess} has to be one of {', '.join(allowed)}")
         return word
 
     return check
+
+
+def _closest(word: str, known: Iterable[str]) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, list(known), 1)), "")
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -179,8 +182,7 @@ def read(name: str, value: Any, source: str) -> Any:
     """
     reader = _READERS.get(name)
     if reader is None:
-        close = difflib.get_close_matches(name, NAMES, 1)
-        guess = f" Did you mean {close[0]}?" if close else ""
+        guess = f" Did you mean {close}?" if (close := _closest(name, NAMES)) else ""
         raise ConfigurationError(
             f"There is no setting {name!r} ({source}).{guess}",
             code="unknown_setting",
@@ -196,11 +198,17 @@ def read(name: str, value: Any, source: str) -> Any:
 
 def read_files(paths: Iterable[Path]) -> tuple[dict[str, Any], str]:
     """The first ``config.toml`` that is there, and its path as a text (``""`` for none)."""
+    import tomllib
+
     for path in paths:
         try:
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(
+                f"{path} is not valid TOML: it is not UTF-8.", code="bad_config_file"
+            ) from error
         except OSError as error:
             raise ConfigurationError(
                 f"{path} cannot be read: {error.strerror}.", code="bad_config_file"
@@ -232,13 +240,13 @@ def resolve(
         ),
     ]
     source_of = {layer: layer for layer, _ in layers}
-    named = next((layer["profile"] for _, layer in layers if layer.get("profile")), None)
+    named = next((str(layer["profile"]) for _, layer in layers if layer.get("profile")), None)
+    profiles = _profiles(file, file_name)
     profile = named or file.get("profile") or "default"
-    profiles = file.get("profiles") or {}
     if profile in profiles:
         layers.append(("file", profiles[profile]))
         source_of["file"] = f"profile {profile!r} in {file_name}"
-    elif named and named != "default":
+    elif profile != "default":
         known = ", ".join(sorted(profiles)) or "none"
         raise ConfigurationError(
             f"There is no profile {profile!r} in {file_name}; there are: {known}.",
@@ -259,6 +267,20 @@ def resolve(
     order = [source_of[layer] for layer, _ in layers]
     _nearer_wins(values, sources, order)
     return Settings(**values, sources=sources)
+
+
+def _profiles(file: Mapping[str, Any], file_name: str) -> Mapping[str, Mapping[str, Any]]:
+    profiles = file.get("profiles") or {}
+    tables = [profiles, *profiles.values()] if isinstance(profiles, Mapping) else [profiles]
+    if all(isinstance(table, Mapping) for table in tables) and isinstance(
+        file.get("profile", ""), str
+    ):
+        return profiles  # type: ignore[no-any-return]
+    raise ConfigurationError(
+        f"{file_name} is not written as a file of profiles is.",
+        code="bad_config_file",
+        hint='It looks like: profile = "work", then [profiles.work] and below it the settings.',
+    )
 
 
 def _nearer_wins(values: dict[str, Any], sources: dict[str, str], order: list[str]) -> None:

@@ -13,7 +13,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from nbauth.core.accounts import Account
 from nbauth.core.errors import PersistenceError
 from nbauth.core.secret import SecretStr
-from nbauth.core.settings import FLOWS, PERSISTENCES
+from nbauth.core.settings import FLOWS, read
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.jupyter.variables import Variables
 from nbauth.kernel.session import Session
@@ -54,9 +54,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @magic_arguments()
     @argument("scopes", nargs="*", metavar="SCOPE", help="what the first token is for")
     @_common
-    @argument(
-        "--flow", choices=FLOWS, metavar="FLOW", help=f"the way to sign in: {', '.join(FLOWS)}"
-    )
+    @argument("--flow", help=f"the way to sign in: {', '.join(FLOWS)}")
     @argument("--tenant", help="a tenant's GUID or domain")
     @argument("--client-id", help="the application's id")
     @argument("--authority", metavar="URL", help="an authority's or issuer's address")
@@ -66,7 +64,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @argument("--max-age", type=int, metavar="SECONDS", help="how old the browser's session may be")
     @argument("--claims", metavar="JSON", help="a claims request; write it as $variable")
     @argument("--consent-also", nargs="+", metavar="SCOPE", help="to be agreed to now, used later")
-    @argument("--persist", choices=PERSISTENCES, metavar="STORE", help="where tokens are kept")
+    @argument("--persist", metavar="STORE", help="where tokens are kept")
     @argument("--timeout", type=float, metavar="SECONDS", help="how long to wait for the person")
     @argument("--force", action="store_true", help="sign in even if that is so already")
     @argument("--background", action="store_true", help="return at once; cells that need it wait")
@@ -78,7 +76,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if asked.doctor:
             self._doctor(asked)
             return None
-        if asked.persist not in (None, "memory"):
+        if asked.persist is not None and read("persist", asked.persist, "--persist") != "memory":
             raise PersistenceError(
                 f"--persist {asked.persist} is not available in this version.",
                 hint="Leave it out: tokens stay in this kernel's memory.",

@@ -37,7 +37,7 @@ class SignedIn:
     account: Account
     unique_id: str
     id_token: SecretStr | None
-    id_token_claims: Mapping[str, Any]
+    id_token_claims: Mapping[str, Any] = field(repr=False)
     grants: list[Grant] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while one of its refresh tokens is in use, since a rotating one works once."""

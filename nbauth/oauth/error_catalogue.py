@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -38,6 +37,8 @@ _LONGEST = 300
 
 @functools.cache
 def _entries() -> dict[str, dict[str, str]]:
+    import tomllib
+
     text = resources.files(__package__).joinpath("error_catalogue.toml").read_text("utf-8")
     return tomllib.loads(text)
 
@@ -55,7 +56,8 @@ def error_from(answer: Mapping[str, Any]) -> NbAuthError:
     """
     word = plain(answer.get("error") or "unknown_error")
     description = plain(answer.get("error_description") or "")
-    numbers = [str(number) for number in answer.get("error_codes") or ()]
+    codes = answer.get("error_codes")
+    numbers = [str(number) for number in codes] if isinstance(codes, list) else []
     numbers += _AADSTS.findall(description)
     number = next((number for number in numbers if number in _entries()), None)
     entry = _entries().get(number or word, {})

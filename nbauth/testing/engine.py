@@ -1,0 +1,247 @@
+"""An engine that needs no provider: it issues tokens of its own and can be told to misbehave."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbauth.core.errors import AuthorityUnreachable, NbAuthError
+from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import TokenResponse
+from nbauth.oauth.authorities import Authority
+from nbauth.oauth.engines import (
+    AuthorizationPending,
+    AuthorizationRequest,
+    DeviceCode,
+    PendingAuthorization,
+)
+from nbauth.oauth.error_catalogue import error_from
+
+ISSUER = "https://id.example"
+PENDING = AuthorizationPending()
+SLOW_DOWN = AuthorizationPending(slow_down=True)
+Outcome = TokenResponse | Exception | Callable[[], Any] | None
+
+
+def unreachable() -> AuthorityUnreachable:
+    """What an engine raises while the network is down."""
+    return AuthorityUnreachable("id.example cannot be reached.", code="no_connection")
+
+
+def refusal(error: str, description: str = "", **more: Any) -> NbAuthError:
+    """What an engine raises for an error response (RFC 6749 §5.2)."""
+    return error_from({"error": error, "error_description": description, **more})
+
+
+class Gate:
+    """Holds a call up: ``reached`` is set when one stands before it, ``open()`` lets it go on."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        """Let the calls go on."""
+        self._opened.set()
+
+    def pass_through(self, broken_off: threading.Event, patience: float = 20.0) -> None:
+        """Stand before it; raises ``AuthorityUnreachable`` if the engine is told to abort."""
+        self.reached.set()
+        until = time.monotonic() + patience
+        while not self._opened.wait(0.005):
+            if broken_off.is_set() or time.monotonic() > until:
+                raise unreachable()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request that a provider would have seen."""
+
+    method: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+class FakeEngine:
+    """See :class:`nbauth.oauth.engines.Engine`.
+
+    Left alone, every sign-in succeeds as ``user`` and every refresh rotates: a refresh token works
+    once, and using it again revokes everything (RFC 9700 §4.14.2).
+
+    Args:
+        authority: what it answers for; default: an OpenID Connect issuer.
+        client_id: the client it answers for.
+        clock: gives ``received_at``.
+
+    Attributes:
+        user: who signs in next: a word such as ``"ada"``, also the ``sub``.
+        lifetime: of the tokens it issues, in seconds.
+        rotates: whether a refresh brings another refresh token.
+        ungranted: scopes that a refresh refuses with ``invalid_scope``, as if not consented to.
+        interval, code_lifetime: of device codes, in seconds.
+        offers_revocation: what ``revoke`` says.
+        calls: every call in order.
+        live: the refresh tokens that still work, and whose they are; empty it to revoke them.
+        reused: refresh tokens that were sent though they no longer work.
+        most_at_once: how many refreshes were ever under way together.
+    """
+
+    def __init__(
+        self,
+        authority: Authority | None = None,
+        client_id: str = "notebooks",
+        *,
+        clock: Callable[[], float] = time.time,
+        **_: Any,
+    ) -> None:
+        self.authority = authority or Authority("oidc", ISSUER)
+        self.client_id = client_id
+        self.user = "ada"
+        self.lifetime = 3600.0
+        self.rotates = True
+        self.ungranted: set[str] = set()
+        self.interval = 0.01
+        self.code_lifetime = 600.0
+        self.offers_revocation = True
+        self.calls: list[Call] = []
+        self.reused: list[str] = []
+        self.live: dict[str, str] = {}
+        self.at_once = 0
+        self.most_at_once = 0
+        self._clock = clock
+        self._script: dict[str, deque[Outcome]] = defaultdict(deque)
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._broken_off = threading.Event()
+
+    # ── to tell it what to do ───────────────────────────────────────────────────────────────
+
+    def will(self, method: str, *outcomes: Outcome) -> FakeEngine:
+        """Queue what the next calls of a method do: return or raise it, call it, or ``None``.
+
+        ``None`` is the usual answer; a callable's result is the answer, unless that is ``None``.
+        """
+        self._script[method].extend(outcomes)
+        return self
+
+    def hold(self, method: str) -> Gate:
+        """Hold up the next call of a method until the gate is opened, or ``abort`` ends it."""
+        gate = Gate()
+        self.will(method, lambda: gate.pass_through(self._broken_off))
+        return gate
+
+    def count(self, method: str) -> int:
+        """How often a method was called."""
+        return sum(call.method == method for call in self.calls)
+
+    def response(self, scopes: Scopes, **changes: Any) -> TokenResponse:
+        """The tokens it would issue now."""
+        number = next(self._numbers)
+        refresh_token = f"refresh-{self.user}-{number}"
+        if "refresh_token" not in changes:
+            with self._lock:
+                self.live[refresh_token] = self.user
+        answer: dict[str, Any] = {
+            "access_token": SecretStr(f"access-{self.user}-{number}"),
+            "expires_in": self.lifetime,
+            "scopes": tuple(scopes),
+            "received_at": self._clock(),
+            "refresh_token": SecretStr(refresh_token),
+            "id_token": SecretStr(f"id-{self.user}-{number}"),
+            "id_token_claims": {
+                "iss": self.issuer,
+                "aud": self.client_id,
+                "sub": self.user,
+                "name": self.user.title(),
+                "preferred_username": f"{self.user}@example.com",
+            },
+        }
+        return TokenResponse(**{**answer, **changes})
+
+    # ── the protocol ────────────────────────────────────────────────────────────────────────
+
+    @property
+    def issuer(self) -> str:
+        return self.authority.url
+
+    def authorize(
+        self, request: AuthorizationRequest, *, redirect_uri: str, state: str
+    ) -> PendingAuthorization:
+        scripted = self._called("authorize", request=request, redirect_uri=redirect_uri)
+        if scripted is not None:
+            return scripted  # type: ignore[no-any-return]
+        url = f"{self.issuer}/authorize?redirect_uri={redirect_uri}&state={state}"
+        return PendingAuthorization(url, state, self.issuer, False, request)
+
+    def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
+        scripted = self._called("redeem", answer=dict(answer))
+        return scripted or self.response(pending.private.scopes)
+
+    def start_device(self, request: AuthorizationRequest) -> DeviceCode:
+        scripted = self._called("start_device", request=request)
+        return scripted or DeviceCode(
+            user_code="WXYZ-1234",
+            verification_uri=f"{self.issuer}/device",
+            expires_in=self.code_lifetime,
+            interval=self.interval,
+            private=request,
+        )
+
+    def poll_device(self, device: DeviceCode) -> TokenResponse:
+        scripted = self._called("poll_device")
+        return scripted or self.response(device.private.scopes)
+
+    def refresh(
+        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+    ) -> TokenResponse:
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            scripted = self._called(
+                "refresh", refresh_token=str(refresh_token), scopes=scopes, claims=claims
+            )
+            return scripted or self._refreshed(str(refresh_token), scopes)
+        finally:
+            with self._lock:
+                self.at_once -= 1
+
+    def _refreshed(self, refresh_token: str, scopes: Scopes) -> TokenResponse:
+        if self.ungranted & set(scopes):
+            raise refusal("invalid_scope")
+        with self._lock:
+            if refresh_token not in self.live:
+                self.reused.append(refresh_token)
+                self.live.clear()
+                raise refusal("invalid_grant")
+            if self.rotates:
+                del self.live[refresh_token]
+        return self.response(scopes) if self.rotates else self.response(scopes, refresh_token=None)
+
+    def revoke(self, refresh_token: str) -> bool:
+        self._called("revoke", refresh_token=str(refresh_token))
+        with self._lock:
+            self.live.pop(str(refresh_token), None)
+        return self.offers_revocation
+
+    def abort(self) -> None:
+        self._called("abort")
+        self._broken_off.set()
+
+    def _called(self, method: str, **arguments: Any) -> Any:
+        with self._lock:
+            self.calls.append(Call(method, arguments))
+            script = self._script[method]
+            outcome = script.popleft() if script else None
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if callable(outcome):
+            outcome = outcome()
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return outcome
