@@ -51,7 +51,8 @@ def test_no_secret_leaves_the_tour(
         parts = urlsplit(request.url)
         sent = [parts.query, request.post_data or ""]
         for name in ("code", "state", "nonce", "code_challenge"):
-            in_the_browser.extend(value for query in sent for value in parse_qs(query).get(name, []))
+            for query in sent:
+                in_the_browser.extend(parse_qs(query).get(name, []))
 
     page.page.context.on("request", note)
     page.run_all(wait=False)
