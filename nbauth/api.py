@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from nbauth.core.accounts import Account
 from nbauth.core.errors import NbAuthError
-from nbauth.core.settings import Settings, read_files, resolve
+from nbauth.core.settings import NAMES, Settings, read_files, resolve
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in import SignIn
@@ -182,16 +182,17 @@ def session(*scopes: str, hosts: list[str] | None = None, **options: Any) -> Aut
 def panel(*scopes: str, **options: Any) -> SignInPanel:
     """The sign-in panel as a widget: show it, or lay it out beside others."""
     from nbauth.jupyter.panel import SignInPanel
+    from nbauth.jupyter.screen import NotebookScreen
 
     here = the_session()
-    here.client(
-        **{name: value for name, value in options.items() if name in Settings.__annotations__}
-    )
+    here.client(**{name: options.get(name) for name in NAMES})
 
     def start() -> SignIn:
         return here.start(*scopes, show=False, **options)
 
-    return SignInPanel(here, start)
+    made = SignInPanel(here, start)
+    screen = here.screen()
+    return screen.adopt(made) if isinstance(screen, NotebookScreen) else made
 
 
 def configure(**settings: Any) -> None:

@@ -18,13 +18,14 @@ class Loaded:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        session = the_session()
+        self._session = session = the_session()
         self._variables = Variables(shell.user_ns, lambda text: session.screen().say(text))
         self._config = NbAuth(session, parent=shell)
         shell.configurables.append(self._config)
         self._magics = AuthMagics(shell, session, self._variables)
         shell.register_magics(self._magics)
         shell.events.register("pre_run_cell", self._variables.refresh)
+        session.observe(self._forget_the_gone)
         self._complete = complete(session)
         for name in MAGICS:
             shell.set_hook("complete_command", self._complete, str_key=f"%{name}")
@@ -33,7 +34,8 @@ class Loaded:
         """Take it all back; who is signed in stays known to the process's session."""
         shell = self._shell
         shell.events.unregister("pre_run_cell", self._variables.refresh)
-        self._variables.forget()
+        self._session.unobserve(self._forget_the_gone)
+        self._variables.keep_only()
         for added in (self._config, self._magics):
             if added in shell.configurables:
                 shell.configurables.remove(added)
@@ -42,6 +44,10 @@ class Loaded:
             registry.magics["line"].pop(name, None)
             shell.strdispatchers["complete_command"].strs.pop(f"%{name}", None)
         registry.registry.pop(type(self._magics).__name__, None)
+
+    def _forget_the_gone(self) -> None:
+        """However somebody signed out, by a magic, a function or a panel."""
+        self._variables.keep_only({account.username for account in self._session.accounts()})
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -111,9 +111,6 @@ class AuthMagics(Magics):  # type: ignore[misc]
             forget=asked.forget,
             profile=asked.profile,
         )
-        self._variables.forget(
-            None if not self._session.accounts() else {account.username for account in gone}
-        )
         if asked.quiet:
             return
         if not gone:
@@ -203,6 +200,7 @@ class Table(list[Account]):
         from nbauth.jupyter.display import AccountRow
 
         rows = []
+        current = set(self._session.cache.current.values())
         for key, record in self._session.cache.signed_in.items():
             tokens = self._session.cache.tokens_of(key)
             ends = max((token.expires_on for token in tokens), default=time.time())
@@ -214,6 +212,7 @@ class Table(list[Account]):
                     scopes=tuple(dict.fromkeys(s for t in tokens for s in t.response.scopes)),
                     minutes_left=max(0, round((ends - time.time()) / 60)),
                     kept="memory",
+                    current=key in current,
                 )
             )
         return rows

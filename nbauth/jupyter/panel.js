@@ -33,10 +33,12 @@ const WORDS = {
   token: (time) => `Token: ${time} left`,
   tokenEnded: "Token expired; the next use renews it",
   signOut: "Sign out",
+  asleep: "No word from the kernel. Run the cell again to sign in.",
 };
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const PROBE_PATIENCE = 1500; // ms
 const COPIED_FOR = 2000; // ms
+const ASLEEP_AFTER = 1500; // ms without a word from the kernel, as in a notebook just reopened
 
 /** An element: h("a", {class: "x", href: "…"}, "text", child, …); absent children are left out. */
 function h(tag, attributes = {}, ...children) {
@@ -151,7 +153,7 @@ function waiting(state, send, ticks) {
     ? null
     : countdown(ticks, state.received + state.expires_in * 1000, (ms) => WORDS.left(time(ms)));
   const foot = h("div", { class: "nbauth-row nbauth-foot" }, state.asks ? asks(state.asks) : null);
-  foot.append(button(WORDS.cancel, "quiet", () => send("cancel")));
+  foot.append(button(WORDS.cancel, "secondary", () => send("cancel")));
   return [h("div", { class: "nbauth-head" }, h("strong", {}, WORDS.signIn), left), main, foot];
 }
 
@@ -271,9 +273,11 @@ export default () => {
     views.add(show);
     show();
     const timer = setInterval(tick, 1000);
+    const asleep = setTimeout(() => state || body.replaceChildren(WORDS.asleep), ASLEEP_AFTER);
     model.send({ kind: "ready" });
     return () => {
       clearInterval(timer);
+      clearTimeout(asleep);
       views.delete(show);
     };
   }

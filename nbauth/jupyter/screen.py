@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from nbauth.jupyter import waiting
 from nbauth.jupyter.environment import kernel, somebody_watches
@@ -24,7 +25,7 @@ class NotebookScreen:
     def __init__(self, session: Session, running: Any) -> None:
         self._session = session
         self._kernel = running
-        self._panels: dict[SignIn, SignInPanel] = {}
+        self._panels: WeakSet[SignInPanel] = WeakSet()
 
     def attended(self) -> bool:
         return somebody_watches(self._kernel)
@@ -34,18 +35,24 @@ class NotebookScreen:
 
         from nbauth.jupyter.panel import SignInPanel
 
-        self._panels = {
-            known: shown for known, shown in self._panels.items() if known.state == "waiting"
-        }
-        panel = SignInPanel(self._session, sign_in.again, sign_in)
-        self._panels[sign_in] = panel
+        panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
         stand_in = _StandIn(panel)
         sign_in.observe(stand_in.look)
         display(panel)
 
+    def adopt(self, panel: SignInPanel) -> SignInPanel:
+        """Let a panel answer while a cell waits."""
+        self._panels.add(panel)
+        return panel
+
     def same_machine(self, sign_in: SignIn) -> bool:
-        panel = self._panels.get(sign_in)
-        return panel is not None and panel.same_machine(PATIENCE)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and not sign_in.ended.is_set():
+            for panel in list(self._panels):
+                if panel.sign_in is sign_in:
+                    return panel.same_machine(end - time.monotonic())
+            time.sleep(0.01)  # a panel whose button began it is about to take it
+        return False
 
     def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
         waiting.wait(self._kernel, sign_in.ended, self._comm_ids, timeout=timeout)
@@ -57,7 +64,7 @@ class NotebookScreen:
         print(text)
 
     def _comm_ids(self) -> set[str]:
-        return {panel.comm_id for panel in self._panels.values()}
+        return {panel.comm_id for panel in list(self._panels)}
 
 
 class _StandIn:
@@ -97,7 +104,7 @@ class Screens:
         if running is None:
             from nbauth.jupyter.display import TerminalScreen
 
-            return TerminalScreen()
+            return TerminalScreen(open_browser=self._session.settings().open_browser is None)
         if self._notebook is None:
             self._notebook = NotebookScreen(self._session, running)
         return self._notebook

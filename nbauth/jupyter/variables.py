@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,22 +78,18 @@ class Variables:
             return None
         return None if value == bound.last else value
 
-    def forget(self, usernames: set[str] | None = None) -> None:
-        """Take back what was set, of the accounts named or of all."""
+    def keep_only(self, usernames: Collection[str] = ()) -> None:
+        """Take back what was set for anybody else, where it is still ours."""
         for name, bound in list(self._environment.items()):
-            if usernames is None or _owner(bound) in usernames:
+            if bound.token.owner not in usernames:
+                del self._environment[name]
                 if os.environ.get(name) == str(bound.last):
                     del os.environ[name]
-                del self._environment[name]
         for name, bound in list(self._texts.items()):
-            if usernames is None or _owner(bound) in usernames:
+            if bound.token.owner not in usernames:
+                del self._texts[name]
                 if self._user_ns.get(name) is bound.last:
                     del self._user_ns[name]
-                del self._texts[name]
-
-
-def _owner(bound: _Bound) -> str | None:
-    return bound.token.owner
 
 
 def _identifier(name: str) -> str:

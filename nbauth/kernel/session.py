@@ -364,8 +364,9 @@ class Session:
         **call: Any,
     ) -> list[Account]:
         """Forget an account (the current one), or all, with every token; returns whom."""
-        for sign_in in self.pending():
-            sign_in.cancel()
+        if account is None:
+            for sign_in in self.pending():
+                sign_in.cancel()
         if all or forget:
             keys = list(self.cache.signed_in)
         elif account is not None:

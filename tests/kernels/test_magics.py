@@ -80,7 +80,7 @@ def test_token_env_is_refreshed_and_removed(kernel):
     before = value(kernel, "os.environ['API_TOKEN']")
     kernel.run("nbauth.acquire(force_refresh=True)")
     assert value(kernel, "os.environ['API_TOKEN']") not in {before, ""}
-    kernel.run("%logout")
+    kernel.run("nbauth.logout()")
     assert value(kernel, "os.environ.get('API_TOKEN')") == "None"
 
 
