@@ -39,6 +39,13 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="SECONDS",
         help="how long access tokens live (default: 3600)",
     )
+    demo.add_argument(
+        "--pages-url",
+        type=_pages_url,
+        metavar="URL",
+        help="where a browser elsewhere finds the sign-in pages, {port} standing for their port: "
+        "https://HUB/user/NAME/proxy/{port}; device code is then the flow",
+    )
     mode = demo.add_mutually_exclusive_group()
     mode.add_argument(
         "--check", action="store_true", help="run the tour with no browser, signing in for real"
@@ -57,6 +64,8 @@ def _demo(arguments: argparse.Namespace) -> int:
         arguments.fail("--json goes with --idp-only")
     if arguments.port and (arguments.idp_only or arguments.check):
         arguments.fail("--port is JupyterLab's, which --idp-only and --check don't start")
+    if arguments.check and arguments.pages_url:
+        arguments.fail("--pages-url is for people; --check signs in by itself, on this computer")
     needs: tuple[str, ...] = _DEMO_NEEDS
     if arguments.check:
         needs += _CHECK_NEEDS
@@ -73,12 +82,27 @@ def _demo(arguments: argparse.Namespace) -> int:
     from nbauth.demo.launcher import run_lab, serve_until_stopped
 
     if arguments.idp_only:
-        return serve_until_stopped(access_ttl=arguments.access_ttl, as_json=arguments.json)
+        return serve_until_stopped(
+            access_ttl=arguments.access_ttl,
+            as_json=arguments.json,
+            pages_url=arguments.pages_url,
+        )
     return run_lab(
         port=arguments.port,
         browser=not arguments.no_browser,
         access_ttl=arguments.access_ttl,
+        pages_url=arguments.pages_url,
     )
+
+
+def _pages_url(text: str) -> str:
+    from nbauth.demo.outside import pages_address
+
+    try:
+        pages_address(text, 1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _port(text: str) -> int:

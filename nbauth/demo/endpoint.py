@@ -31,6 +31,7 @@ class Provider:
     password: str = field(repr=False)
     origin: str  # https://127.0.0.1:PORT
     page_origin: str  # http://127.0.0.1:PAGEPORT
+    pages_url: str  # where a person's browser finds the pages: page_origin, or its outside address
     store: GrantStore = field(repr=False)
     signer: Signer
 
@@ -44,7 +45,12 @@ class Provider:
 
     @property
     def verification_uri(self) -> str:
-        return f"{self.page_origin}/device"
+        return f"{self.pages_url}/device"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether browser and pages are on one computer."""
+        return self.pages_url == self.page_origin
 
 
 class Endpoint(RequestHandler):
@@ -59,9 +65,13 @@ class Endpoint(RequestHandler):
     def store(self) -> GrantStore:
         return self.provider.store
 
+    def hosts(self) -> tuple[str, ...]:
+        """The names under which this endpoint answers."""
+        return LOOPBACK_HOSTS
+
     def prepare(self) -> None:
         # A name that an attacker points at 127.0.0.1 (DNS rebinding) must not reach the pages.
-        if self.request.host_name not in LOOPBACK_HOSTS:
+        if self.request.host_name not in self.hosts():
             raise HTTPError(421)
 
     def set_default_headers(self) -> None:
@@ -140,6 +150,20 @@ class Endpoint(RequestHandler):
 class PageEndpoint(Endpoint):
     """An endpoint that a person looks at, in a browser."""
 
+    def hosts(self) -> tuple[str, ...]:
+        return (*LOOPBACK_HOSTS, urlsplit(self.provider.pages_url).hostname or "")
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the person's browser came by https: these pages themselves never do."""
+        outside = self.request.host_name not in LOOPBACK_HOSTS
+        return outside and self.provider.pages_url.lower().startswith("https:")
+
+    @property
+    def root(self) -> str:
+        """The way up from this page to all others: a proxy may have put a prefix before them."""
+        return "../" * (self.request.path.count("/") - 1)
+
     def show(self, page: Page, *, status: int = 200, form_action: str = "") -> None:
         """Write a page under a policy that lets nothing else run, load, frame it or be posted to.
 
@@ -155,7 +179,7 @@ class PageEndpoint(Endpoint):
             f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
             f"form-action {targets}; base-uri 'none'; frame-ancestors 'none'",
         )
-        self.finish(page.html(nonce))
+        self.finish(page.html(nonce, local=self.provider.is_local))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]

@@ -25,8 +25,10 @@ TENANT_ID = "5d0a7c1e-0d3e-4b6a-9c55-6c6f63616c00"
 CLIENT_ID = "6e625f61-7574-4a64-9d6f-6e6f7465626f"
 
 
-def make_provider(origin: str, page_origin: str, store: GrantStore) -> Provider:
-    """A provider with a new key and a new password, for these two origins."""
+def make_provider(
+    origin: str, page_origin: str, store: GrantStore, pages_url: str | None = None
+) -> Provider:
+    """A provider with a new key and a new password, for these origins (see `Provider`)."""
     authority = f"{origin}/{TENANT_ID}"
     return Provider(
         tenant_id=TENANT_ID,
@@ -35,6 +37,7 @@ def make_provider(origin: str, page_origin: str, store: GrantStore) -> Provider:
         password=f"{secrets.token_hex(3)}-{secrets.token_hex(3)}",
         origin=origin,
         page_origin=page_origin,
+        pages_url=pages_url or page_origin,
         store=store,
         signer=Signer(f"{authority}/v2.0", TENANT_ID),
     )

@@ -95,7 +95,7 @@ class SignInEndpoint(PageEndpoint):
             known = self.recent_session(interaction)
             pick = known.person.username if known else ""
             self.show(
-                sign_in_page(key, interaction.login_hint, signed_in_as=pick),
+                sign_in_page(self.root, key, interaction.login_hint, signed_in_as=pick),
                 form_action=interaction.redirect_uri,
             )
             return
@@ -106,11 +106,12 @@ class SignInEndpoint(PageEndpoint):
             self.refuse(key, ProtocolError("interaction_required", 65001, "Consent is missing."))
         else:
             page = consent_page(
+                self.root,
                 key,
                 session.person.username,
                 self.provider.client_name,
                 graph_scopes(request.scopes) or request.scopes,
-                interaction.device is not None,
+                on_device=interaction.device is not None,
             )
             self.show(page, form_action=interaction.redirect_uri)
 

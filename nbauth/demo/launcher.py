@@ -39,19 +39,27 @@ def stop_event() -> threading.Event:
     return event
 
 
-def serve_until_stopped(*, access_ttl: int = 3600, as_json: bool = False) -> int:
+def serve_until_stopped(
+    *, access_ttl: int = 3600, as_json: bool = False, pages_url: str | None = None
+) -> int:
     """`nbauth demo --idp-only`: print where everything is; serve until stopped; give 0."""
     stopped = stop_event()
-    with start(access_ttl=access_ttl) as demo:
+    with start(access_ttl=access_ttl, pages_url=pages_url) as demo:
         print(demo.as_json() if as_json else _block(demo), flush=True)
         stopped.wait()
     return 0
 
 
-def run_lab(*, port: int | None = None, browser: bool = True, access_ttl: int = 3600) -> int:
+def run_lab(
+    *,
+    port: int | None = None,
+    browser: bool = True,
+    access_ttl: int = 3600,
+    pages_url: str | None = None,
+) -> int:
     """`nbauth demo`: provider, Graph and JupyterLab on a copy of the tour, until stopped."""
     stopped = stop_event()
-    with start(access_ttl=access_ttl) as demo:
+    with start(access_ttl=access_ttl, pages_url=pages_url) as demo:
         work = demo.folder / "notebooks"
         work.mkdir()
         shutil.copyfile(find_tour(), work / TOUR)
@@ -147,9 +155,11 @@ def _block(demo: Demo, address: str = "") -> str:
         "user": demo.user,
         "password": demo.password,
         "provider": demo.authority,
+        "pages": "" if demo.provider.is_local else demo.provider.pages_url,
         "Graph": demo.graph_url,
         "CA file": demo.ca_file,
     }
     lines = [f"  {name:<11} {value}" for name, value in rows.items() if value]
-    head = "nbauth local demo - nothing leaves this computer"
+    end = "nothing leaves this computer" if demo.provider.is_local else "its pages are outside"
+    head = f"nbauth local demo - {end}"
     return "\n".join(["", head, *lines, "  Ctrl-C stops everything and removes its files.", ""])

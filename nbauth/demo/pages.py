@@ -23,6 +23,9 @@ main{background:#1d232c}input{background:#12161c;color:inherit}
 button{background:#1d232c;color:#8db8ff}.error{color:#ff9a9a}}
 """
 
+_LOCAL = "Local demo - nothing leaves this computer"
+_OUTSIDE = "Demo - a make-believe identity provider, beside your notebook"
+
 
 @dataclass(frozen=True)
 class Page:
@@ -32,25 +35,28 @@ class Page:
     body: str
     script: str = ""
 
-    def html(self, nonce: str) -> str:
+    def html(self, nonce: str, *, local: bool) -> str:
         script = f'<script nonce="{escape(nonce)}">{self.script}</script>' if self.script else ""
         return (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(self.title)} - local demo</title>"
+            f"<title>{escape(self.title)} - nbauth demo</title>"
             f'<style nonce="{escape(nonce)}">{_STYLE}</style></head><body>'
-            '<p class="local">Local demo - nothing leaves this computer</p>'
+            f'<p class="local">{_LOCAL if local else _OUTSIDE}</p>'
             f"<main><h1>{escape(self.title)}</h1>{self.body}</main>{script}</body></html>"
         )
 
 
 def sign_in_page(
-    interaction: str, username: str = "", error: str = "", signed_in_as: str = ""
+    root: str, interaction: str, username: str = "", error: str = "", signed_in_as: str = ""
 ) -> Page:
-    """User name and password; `signed_in_as` adds the account that this browser already has."""
+    """User name and password; `signed_in_as` adds the account that this browser already has.
+
+    `root` is the relative way to the provider's root, here and below.
+    """
     pick = (
         _form(
-            "/interaction",
+            f"{root}interaction",
             {"interaction": interaction},
             _buttons(("continue", f"Continue as {signed_in_as}")),
         )
@@ -66,13 +72,20 @@ def sign_in_page(
         "Sign in",
         _error(error)
         + pick
-        + _form("/interaction", {"interaction": interaction}, fields)
-        + "<p>The terminal that runs <code>nbauth demo</code> shows user and password.</p>",
+        + _form(f"{root}interaction", {"interaction": interaction}, fields)
+        + "<p>The terminal that runs <code>nbauth demo</code> shows user and password; "
+        "on a Binder, the file <code>demo-sign-in.txt</code>.</p>",
     )
 
 
 def consent_page(
-    interaction: str, username: str, client_name: str, scopes: Iterable[str], on_device: bool
+    root: str,
+    interaction: str,
+    username: str,
+    client_name: str,
+    scopes: Iterable[str],
+    *,
+    on_device: bool,
 ) -> Page:
     """What the application asks for; with a device code also the warning of RFC 8628, 5.4."""
     rows = "".join(f"<li>{escape(scope)}</li>" for scope in scopes)
@@ -86,21 +99,21 @@ def consent_page(
         f"<p><strong>{escape(client_name)}</strong> asks to act for {escape(username)}:</p>"
         f"<ul>{rows}</ul>{warning}"
         + _form(
-            "/interaction",
+            f"{root}interaction",
             {"interaction": interaction},
             _buttons(("accept", "Accept"), ("cancel", "Cancel")),
         ),
     )
 
 
-def device_page(user_code: str = "", error: str = "") -> Page:
+def device_page(root: str, user_code: str = "", error: str = "") -> Page:
     """Where the code of RFC 8628 section 3.3 is typed in."""
     fields = _input("user_code", "Code", user_code, focus=True) + _buttons(("next", "Next"))
     return Page(
         "Enter code",
         "<p>Enter the code that your notebook shows.</p>"
         + _error(error)
-        + _form("/device", {}, fields),
+        + _form(f"{root}device", {}, fields),
     )
 
 

@@ -24,6 +24,7 @@ from .grants import GrantStore
 from .graph import LocalGraph
 from .graph_endpoint import make_graph_application
 from .identity_provider import make_page_application, make_protocol_application, make_provider
+from .outside import pages_address
 
 _LOOPBACK = "127.0.0.1"
 
@@ -53,7 +54,7 @@ class Demo:
     def environment(self) -> dict[str, str]:
         """The settings that make nbauth use this provider and this Graph."""
         host = self.graph_url.split("/")[2]
-        return {
+        settings = {
             "NBAUTH_AUTHORITY": self.authority,
             "NBAUTH_CLIENT_ID": self.client_id,
             "NBAUTH_SCOPES": "User.Read",
@@ -63,6 +64,8 @@ class Demo:
             "NBAUTH_PERSIST": "memory",
             "NBAUTH_DEMO_GRAPH_URL": self.graph_url,
         }
+        # A browser elsewhere can't be redirected to this computer's loopback.
+        return settings if self.provider.is_local else {**settings, "NBAUTH_FLOW": "device"}
 
     def stop(self) -> None:
         """Close the servers, join their thread, remove the folder; a second call does nothing."""
@@ -92,8 +95,18 @@ def bind_loopback(port: int = 0, address: str = _LOOPBACK) -> socket.socket:
     return listener
 
 
-def start(*, access_ttl: int = 3600, device_ttl: int = 900, device_interval: int = 1) -> Demo:
-    """Start provider and Graph on free ports of 127.0.0.1; life-times and interval in seconds."""
+def start(
+    *,
+    access_ttl: int = 3600,
+    device_ttl: int = 900,
+    device_interval: int = 1,
+    pages_url: str | None = None,
+) -> Demo:
+    """Start provider and Graph on free ports of 127.0.0.1; life-times and interval in seconds.
+
+    `pages_url` is the outside address of the pages, `{port}` standing for their port. Raises
+    ValueError for one that no browser could open.
+    """
     folder = Path(tempfile.mkdtemp(prefix="nbauth-demo-"))  # mode 0700
     listeners: list[socket.socket] = []
     try:
@@ -103,8 +116,9 @@ def start(*, access_ttl: int = 3600, device_ttl: int = 900, device_interval: int
         ports = [listener.getsockname()[1] for listener in listeners]
         store = GrantStore(access_ttl, device_ttl, device_interval)
         origin, page_origin = f"https://{_LOOPBACK}:{ports[0]}", f"http://{_LOOPBACK}:{ports[1]}"
-        provider = make_provider(origin, page_origin, store)
-        graph = LocalGraph(store, f"{page_origin}/common/oauth2/v2.0/authorize")
+        outside = None if pages_url is None else pages_address(pages_url, ports[1])
+        provider = make_provider(origin, page_origin, store, outside)
+        graph = LocalGraph(store, f"{provider.pages_url}/common/oauth2/v2.0/authorize")
         parts: list[tuple[Application, ssl.SSLContext | None]] = [
             (make_protocol_application(provider), certificates.server),
             (make_page_application(provider), None),

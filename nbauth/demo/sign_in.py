@@ -67,13 +67,14 @@ class DeviceEndpoint(SignInEndpoint):
     """RFC 8628 section 3.3: the page where the code is typed in."""
 
     def get(self) -> None:
-        self.show(device_page(self.field("user_code")))
+        self.show(device_page(self.root, self.field("user_code")))
 
     def post(self) -> None:
         typed = self.field("user_code")
         device = self.store.pending_device(typed)
         if device is None:
-            self.show(device_page(typed, "AADSTS70018: That code is not known, or no longer."))
+            error = "AADSTS70018: That code is not known, or no longer."
+            self.show(device_page(self.root, typed, error))
             return
         self.begin(Interaction(device.request, device=device, prompts=frozenset()))
 
@@ -107,11 +108,19 @@ class InteractionEndpoint(SignInEndpoint):
         given, expected = self.field("password").encode(), self.provider.password.encode()
         if not secrets.compare_digest(given, expected) or person is None:
             error = "AADSTS50126: The user name or password is not correct."
-            page = sign_in_page(key, username, error)
+            page = sign_in_page(self.root, key, username, error)
             self.show(page, form_action=interaction.redirect_uri)
             return
         session_id = self.store.start_session(person)
-        self.set_cookie(SESSION_COOKIE, session_id, httponly=True, samesite="Lax")
+        # No path: a browser then takes this page's folder, which is the root, prefix and all.
+        self.set_cookie(
+            SESSION_COOKIE,
+            session_id,
+            path="",
+            httponly=True,
+            samesite="Lax",
+            secure=self.is_https,
+        )
         # The cookie reaches us with the next request only; this one goes on with the record.
         interaction.session = self.store.sessions[session_id]
         self.advance(key, interaction)
@@ -123,7 +132,6 @@ class LogoutEndpoint(PageEndpoint):
     def get(self, tenant: str) -> None:
         self.check_tenant(tenant)
         self.store.sessions.pop(self.get_cookie(SESSION_COOKIE) or "", None)
-        self.clear_cookie(SESSION_COOKIE)
         target = self.field("post_logout_redirect_uri")
         if target and is_loopback(target):
             state = self.field("state")

@@ -21,7 +21,7 @@ class MetadataEndpoint(Endpoint):
     def get(self, tenant: str) -> None:
         self.check_tenant(tenant)
         provider = self.provider
-        pages = f"{provider.page_origin}/{provider.tenant_id}/oauth2/v2.0"
+        pages = f"{provider.pages_url}/{provider.tenant_id}/oauth2/v2.0"
         endpoints = f"{provider.authority}/oauth2/v2.0"
         self.write_json(
             {
@@ -70,6 +70,7 @@ class DeviceAuthorizationEndpoint(Endpoint):
                 "user_code": record.user_code,
                 "device_code": record.device_code,
                 "verification_uri": uri,
+                "verification_uri_complete": f"{uri}?user_code={record.user_code}",
                 "expires_in": self.store.device_ttl,
                 "interval": self.store.device_interval,
                 "message": f"To sign in, open {uri} and enter the code {record.user_code}.",

@@ -55,9 +55,7 @@ def approve(demo: Demo, device: DeviceCode) -> None:
     with requests.Session() as browser:
         browser.trust_env = False  # no proxy stands between this and 127.0.0.1
         origin = demo.provider.page_origin
-        page = browser.post(
-            demo.provider.verification_uri, data={"user_code": device.user_code}, timeout=5
-        )
+        page = browser.post(f"{origin}/device", data={"user_code": device.user_code}, timeout=5)
         person = {"username": demo.user, "password": demo.password}
         for action, fields in (("sign-in", person), ("accept", {})):
             form = {"interaction": interaction_in(page.text), "action": action, **fields}

@@ -164,7 +164,10 @@ def accounts_html(rows: Sequence[AccountRow]) -> str:
         for row in rows
     ]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f'<table style="table-layout: auto"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
+    )
 
 
 def accounts_text(rows: Sequence[AccountRow]) -> str:

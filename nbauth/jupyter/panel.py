@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in import SignIn
 
-STATIC_LINE = "nbauth sign-in panel (run the cell again to sign in)"
+STATIC_LINE = "nbauth sign-in panel (run the cell to use it)"
 """What a saved notebook shows in the panel's place."""
 TURN = 0.05
 log = logging.getLogger(__name__)

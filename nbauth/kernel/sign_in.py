@@ -225,7 +225,7 @@ class SignIn:
             case OpenBrowser():
                 self.authorize_url = step.authorize_url
                 self._ends_in(self._timeout or DEFAULT_TIMEOUT)
-                self.message = "Finish signing in in the browser."
+                self.message = "Sign in with your browser; the notebook goes on by itself."
                 self._notify()
                 if self._open_browser is not None and self._web_ui is None:
                     self._open_browser(step.authorize_url)

@@ -68,6 +68,7 @@ def test_idp_only(tmp_path: Path, stop: signal.Signals) -> None:
         ["--idp-only", "--port", "8888"],
         ["--access-ttl", "0"],
         ["--port", "99999"],
+        ["--check", "--pages-url", "https://hub.example/{port}"],
     ],
 )
 def test_misuse(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ CELLS = {
     ),
     "http authority": (
         "%login --authority http://id.example",
-        "ConfigurationError: http://id.example is not https",
+        "ConfigurationError: 'http://id.example' is not https",
     ),
     "not a provider": (
         "%login --flow device --authority {graph}",
