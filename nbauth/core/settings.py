@@ -275,7 +275,7 @@ def _profiles(file: Mapping[str, Any], file_name: str) -> Mapping[str, Mapping[s
     if all(isinstance(table, Mapping) for table in tables) and isinstance(
         file.get("profile", ""), str
     ):
-        return profiles  # type: ignore[no-any-return]
+        return profiles
     raise ConfigurationError(
         f"{file_name} is not written as a file of profiles is.",
         code="bad_config_file",

@@ -119,3 +119,8 @@ class Engines:
                     proxies=settings.proxies,
                 )
             return self._engines[key]
+
+    def known(self, key: tuple[str, str]) -> list[Any]:
+        """The engines that this kernel has used for a client."""
+        with self._lock:
+            return [engine for known, engine in self._engines.items() if known[:2] == key]

@@ -18,6 +18,9 @@ from nbauth.kernel.flights import Flights
 HOLD_AFTER_FAILURE = 30.0
 """Seconds for which a token that is still valid is used on after a refresh has failed."""
 
+STILL_ALIVE = frozenset({"interaction_required", "AADSTS50076", "AADSTS50079", "AADSTS50158"})
+"""One resource wants more proof than the refresh token can show; for others it is good."""
+
 
 class Renewal:
     """Serves tokens from a cache and renews them, one request a token however many ask."""
@@ -92,7 +95,11 @@ class Renewal:
 
 def _note_dead(error: NbAuthError, grant: Grant) -> None:
     """A refresh token that the provider calls dead is not sent again."""
-    if isinstance(error, InteractionRequired) and not isinstance(error, ConsentRequired):
+    if (
+        isinstance(error, InteractionRequired)
+        and not isinstance(error, ConsentRequired)
+        and error.code not in STILL_ALIVE
+    ):
         grant.refresh_token = None
 
 

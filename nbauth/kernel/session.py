@@ -12,6 +12,7 @@ from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
+    SignInError,
     SignInInterrupted,
 )
 from nbauth.core.scopes import Scopes
@@ -148,7 +149,7 @@ class Session:
         settings = client.settings
         wanted = client.scopes(scopes)
         if account is not None and asked["login_hint"] is None:
-            asked["login_hint"] = account.username if isinstance(account, Account) else account
+            asked["login_hint"] = _name(account)
         request = request_from(client, wanted, asked)
         screen = self.screen()
         if web_ui is None and show and not screen.attended():
@@ -261,7 +262,7 @@ class Session:
             except InteractionRequired as error:
                 if not interactive:
                     raise
-                return self._ask(client, wanted, self.cache.signed_in.get(key), error)
+                return self._ask(client, wanted, self._account(key), error)
 
         def read_token() -> SecretStr:
             cached = tokens.get(token_key)
@@ -288,21 +289,20 @@ class Session:
         self._join_pending(client, wanted, interactive)
         key = self._find(client, account)
         if key is None:
-            error = NotSignedIn("Nobody is signed in here yet.")
-            return self._ask(client, wanted, None, error, interactive=interactive)
+            nobody = NotSignedIn("Nobody is signed in here yet.")
+            error = nobody if account is None else self._unknown(account)
+            return self._ask(client, wanted, account, error, interactive=interactive)
         try:
             return self._renewal.silent(client, key, wanted, force=force_refresh, claims=claims)
         except InteractionRequired as error:
-            signed_in = self.cache.signed_in.get(key)
-            return self._ask(
-                client, wanted, signed_in, error, claims=claims, interactive=interactive
-            )
+            whom = self._account(key)
+            return self._ask(client, wanted, whom, error, claims=claims, interactive=interactive)
 
     def _ask(
         self,
         client: Client,
         wanted: Scopes,
-        signed_in: SignedIn | None,
+        whom: Account | str | None,
         error: NbAuthError,
         *,
         claims: str | None = None,
@@ -313,15 +313,21 @@ class Session:
             raise InteractionRequired(
                 f"{error} Nobody can be asked here.",
                 code=error.code,
-                hint=NOBODY_THERE if signed_in is None else "Run %login, then this cell again.",
+                hint="Run %login, then this cell again."
+                if isinstance(whom, Account)
+                else NOBODY_THERE,
                 correlation_id=error.correlation_id,
             ) from error
         settings = {name: getattr(client.settings, name) for name in client.settings.sources}
-        sign_in = self.start(
-            *wanted, account=signed_in.account if signed_in else None, claims=claims, **settings
-        )
+        sign_in = self.start(*wanted, account=whom, claims=claims, **settings)
         self._wait(sign_in)
         account = sign_in.result()
+        if whom is not None and not _is(account, whom):
+            raise SignInError(
+                f"{_name(whom)} was asked for, but {account.username} signed in.",
+                code="wrong_account",
+                hint=f"Use that account, or sign in as the other: %login --account {_name(whom)}.",
+            )
         key = (*client.key, account.home_account_id)
         cached = self.cache.tokens.get((*key, wanted.key))
         record = self.cache.signed_in.get(key)
@@ -381,7 +387,7 @@ class Session:
                 continue
             gone.append(record.account)
             if revoke:
-                self._revoke(record)
+                self._revoke(key, record)
         if forget:
             self._pending.clear()
         self._changed()
@@ -391,12 +397,12 @@ class Session:
         key = self.cache.current.get(client.key)
         return [key] if key else []
 
-    def _revoke(self, record: SignedIn) -> None:
-        client = self.client(profile=record.account.profile)
+    def _revoke(self, key: AccountKey, record: SignedIn) -> None:
+        engine = next(iter(self._engines.known(key[:2])))
         for grant in record.grants:
             if grant.refresh_token:
                 try:
-                    offered = self._engines.of(client).revoke(grant.refresh_token)
+                    offered = engine.revoke(grant.refresh_token)
                 except NbAuthError as error:
                     self._say(f"{record.account.username}: not revoked at the provider: {error}")
                     return
@@ -416,11 +422,17 @@ class Session:
         for key, record in list(self.cache.signed_in.items()):
             if _is(record.account, account):
                 return key
+        raise self._unknown(account)
+
+    def _account(self, key: AccountKey) -> Account | None:
+        record = self.cache.signed_in.get(key)
+        return record.account if record else None
+
+    def _unknown(self, account: Account | str) -> NotSignedIn:
         known = ", ".join(item.username for item in self.accounts()) or "nobody"
-        name = account.username if isinstance(account, Account) else account
-        raise NotSignedIn(
-            f"{name} is not signed in here; signed in: {known}.",
-            hint=f"Sign in: %login --account {name}.",
+        return NotSignedIn(
+            f"{_name(account)} is not signed in here; signed in: {known}.",
+            hint=f"Sign in: %login --account {_name(account)}.",
         )
 
     # ── who watches ─────────────────────────────────────────────────────────────────────────
@@ -440,6 +452,10 @@ class Session:
 
     def _say(self, text: str) -> None:
         self.screen().say(text)
+
+
+def _name(account: Account | str) -> str:
+    return account.username if isinstance(account, Account) else account
 
 
 def _is(known: Account, asked: Account | str) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.settings import Settings
@@ -165,14 +165,13 @@ def parse(address: str, cloud: str = "public") -> Authority:
     ``/organizations``, ``/consumers``), with or without ``/v2.0``, has the shape of Microsoft's
     v2.0 endpoints and is treated as such; any other address is an OpenID Connect issuer.
     """
-    parts = urlsplit(address.strip())
+    parts = _split(address)
     host, path = (parts.hostname or "").lower(), parts.path
-    _refuse_bad_address(
-        address, parts.scheme, host, bool(parts.query or parts.fragment), "@" in parts.netloc
-    )
     base = f"https://{parts.netloc.lower()}"
     segments = [segment for segment in path.split("/") if segment]
-    if segments[-1:] == ["v2.0"] and (host in _LOGIN_HOSTS or _TENANT_PATH.fullmatch(path)):
+    if segments[-1:] == ["v2.0"] and (
+        host in _LOGIN_HOSTS or host.endswith(".b2clogin.com") or _TENANT_PATH.fullmatch(path)
+    ):
         segments.pop()
     if host in _LOGIN_HOSTS:
         if len(segments) != 1 or not _TENANT.fullmatch(segments[0]):
@@ -206,18 +205,24 @@ def parse(address: str, cloud: str = "public") -> Authority:
     )
 
 
-def _refuse_bad_address(
-    address: str, scheme: str, host: str, has_extra: bool, has_userinfo: bool
-) -> None:
-    if scheme == "http":
+def _split(address: str) -> SplitResult:
+    shown = "What authority says" if "@" in address else repr(address)  # it may hold a password
+    try:
+        parts = urlsplit(address.strip())
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme == "http":
         raise ConfigurationError(
-            f"{address} is not https: tokens would cross the network in the clear.",
+            f"{shown} is not https: tokens would cross the network in the clear.",
             code="bad_authority",
-            hint="Give the https address; a private CA goes into the setting verify.",
+            hint="Give the https:// address; a private CA goes into the setting verify.",
         )
-    if scheme != "https" or not host or has_extra or has_userinfo:
+    extra = parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme != "https" or not parts.hostname or extra:
         raise ConfigurationError(
-            f"{address!r} is not the address of an authority.",
+            f"{shown} is not the address of an authority.",
             code="bad_authority",
             hint="It looks like https://login.microsoftonline.com/contoso.com or https://id.example.",
         )
+    return parts

@@ -31,7 +31,12 @@ _KINDS: dict[str, type[NbAuthError]] = {
     "sign-in": SignInError,
 }
 _AADSTS = re.compile(r"AADSTS(\d{4,8})")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
+_UNSAFE = (
+    re.compile(  # what moves the cursor, ends a line, turns the text round or cannot be written
+        r"[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u2028-\u202e"
+        r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
+    )
+)
 _LONGEST = 300
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from nbauth.core.errors import AuthorityUnreachable
 
 TIMEOUT = (5.0, 15.0)
 """Seconds to connect, and to wait for an answer."""
+IDLE = 2.0
+"""Seconds after which a connection is not used again."""
 
 
 class VerifiedSession(requests.Session):
@@ -64,9 +67,15 @@ class Http(VerifiedSession):
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         options["timeout"] = options.get("timeout") or TIMEOUT
+        if str(method).upper() != "GET":
+            options["allow_redirects"] = False  # codes and refresh tokens go where they are sent
         try:
             response = super().request(method, url, *args, **options)
         except requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+                raise AuthorityUnreachable(
+                    f"No secure connection to {_host(url)} came about.", code="tls"
+                ) from error
             raise AuthorityUnreachable(
                 f"The certificate of {_host(url)} is not trusted here.",
                 code="certificate",
@@ -98,7 +107,12 @@ def _require_answer(response: requests.Response) -> None:
         raise AuthorityUnreachable(
             f"{where} is out of order or busy (HTTP {status}).", code=f"http_{status}"
         )
-    if response.ok and not response.content:
+    if response.is_redirect:
+        raise AuthorityUnreachable(
+            f"{where} sends a request with secrets elsewhere; it did not go there.",
+            code=f"http_{status}",
+        )
+    if response.ok and not response.content and response.request.method == "POST":
         return  # a revocation endpoint has nothing to say (RFC 7009 §2.2)
     try:
         response.json()
@@ -117,6 +131,7 @@ class _AbortableAdapter(HTTPAdapter):
     def __init__(self) -> None:
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._last_used = 0.0
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -137,9 +152,22 @@ class _AbortableAdapter(HTTPAdapter):
                 adapter._opened(self.sock)
 
         class Secure(HTTPSConnection):
+            _twin: socket.socket | None = None
+
+            def _new_conn(self) -> socket.socket:
+                # TLS takes the descriptor over; a twin can end a handshake that hangs.
+                sock = super()._new_conn()
+                self._twin = sock.dup()
+                adapter._opened(self._twin)
+                return sock
+
             def connect(self) -> None:
-                super().connect()
-                adapter._opened(self.sock)
+                try:
+                    super().connect()
+                    adapter._opened(self.sock)
+                finally:
+                    if self._twin is not None:
+                        self._twin.close()
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
@@ -148,6 +176,15 @@ class _AbortableAdapter(HTTPAdapter):
             ConnectionCls = Secure
 
         manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        # A server may close an idle connection at the very moment at which it is used again.
+        if time.monotonic() - self._last_used > IDLE:
+            self.close()
+        try:
+            return super().send(*args, **options)
+        finally:
+            self._last_used = time.monotonic()
 
     def _opened(self, sock: Any) -> None:
         with self._lock:

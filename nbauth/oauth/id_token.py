@@ -11,7 +11,7 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import import_key
 
 from nbauth.core.errors import SignInError
 
@@ -21,6 +21,8 @@ ALGORITHMS = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
     "EdDSA", "Ed25519",
 ]  # fmt: skip
+TOO_OLD = "auth_time", "comes from a sign-in older than --max-age allows"
+_KEY_MEMBERS = {"kty", "kid", "alg", "n", "e", "crv", "x", "y"}
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -53,7 +55,7 @@ def check(
     if header.get("alg") not in ALGORITHMS:
         raise refused("algorithm", "is not signed by a known public-key algorithm")
     if keys is not None:
-        _check_signature(id_token, keys)
+        _check_signature(id_token, header, keys)
     claims = payload
     tid = str(claims.get("tid", ""))
     expected = issuer.replace("{tenantid}", tid) if _GUID.fullmatch(tid) else issuer
@@ -71,13 +73,13 @@ def check(
     if not isinstance(claims.get("sub"), str) or not claims["sub"]:
         raise refused("subject", "names nobody")
     if nonce is not None and not hmac.compare_digest(
-        str(claims.get("nonce", "")).encode(), nonce.encode()
+        str(claims.get("nonce", "")).encode(errors="replace"), nonce.encode()
     ):
         raise refused("nonce", "belongs to another sign-in")
     if max_age is not None and not (
         _number(claims.get("auth_time")) and claims["auth_time"] + max_age + SKEW >= time_now
     ):
-        raise refused("auth_time", "comes from a sign-in older than --max-age allows")
+        raise refused(*TOO_OLD)
     return claims
 
 
@@ -97,7 +99,7 @@ def refused(what: str, why: str) -> SignInError:
 
 def _read(id_token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        token = jws.extract_compact(id_token.encode())
+        token = jws.extract_compact(str(id_token).encode())
         claims = json.loads(token.payload or b"")
         if not isinstance(claims, dict):
             raise ValueError
@@ -106,26 +108,27 @@ def _read(id_token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise refused("malformed", "cannot be read") from None
 
 
-def _check_signature(id_token: str, keys: Callable[[bool], Mapping[str, Any]]) -> None:
+def _check_signature(
+    id_token: str, header: Mapping[str, Any], keys: Callable[[bool], Mapping[str, Any]]
+) -> None:
     for fetch_anew in (False, True):  # a provider may have changed its keys meanwhile
-        try:
-            key_set = KeySet.import_key_set(_signing_keys(keys(fetch_anew)))  # type: ignore[arg-type]
-            jws.deserialize_compact(id_token.encode(), key_set, algorithms=ALGORITHMS)
-            return
-        except (JoseError, ValueError, TypeError, KeyError):
-            continue
+        for key in _signing_keys(keys(fetch_anew), header.get("kid")):
+            try:
+                jws.deserialize_compact(id_token.encode(), import_key(key), algorithms=ALGORITHMS)
+                return
+            except (JoseError, ValueError, TypeError, KeyError):
+                continue  # not the one, or of a kind that is not known here
     raise refused("signature", "is not signed by the provider")
 
 
-def _signing_keys(key_set: Mapping[str, Any]) -> dict[str, Any]:
-    known = {"RSA", "EC", "OKP"}
-    keys = [
-        {
-            name: value
-            for name, value in key.items()
-            if name not in {"x5c", "x5t", "issuer", "cloud_instance_name"}
-        }
-        for key in key_set.get("keys", [])
-        if key.get("kty") in known and key.get("use", "sig") == "sig"
+def _signing_keys(key_set: object, key_id: object) -> list[dict[str, Any]]:
+    """The keys that may have signed: the one named, or all where none is."""
+    keys = key_set.get("keys") if isinstance(key_set, Mapping) else None
+    return [
+        {name: value for name, value in key.items() if name in _KEY_MEMBERS}
+        for key in (keys if isinstance(keys, list) else [])
+        if isinstance(key, Mapping)
+        and key.get("kty") in {"RSA", "EC", "OKP"}
+        and key.get("use", "sig") == "sig"
+        and (key_id is None or key.get("kid", key_id) == key_id)
     ]
-    return {"keys": keys}

@@ -32,4 +32,4 @@ def page(title: str, text: str) -> bytes:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style><main><h1>{title}</h1><p>{text}</p></main></html>"
-    ).encode()
+    ).encode(errors="replace")

@@ -9,8 +9,10 @@ code has been redeemed.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import socket
+import sys
 import threading
 from concurrent.futures import Future
 from urllib.parse import parse_qsl, urlsplit
@@ -81,18 +83,13 @@ class Receiver:
     async def _serve(self, started: threading.Event) -> None:
         self._outcome = self._loop.create_future()
         self._waiting: set[asyncio.Task[None]] = set()
-        connections: set[asyncio.Task[None]] = set()
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            connections.add(task)
             try:
                 await self._converse(reader, writer)
             except (OSError, asyncio.CancelledError, h11.ProtocolError):
                 pass
             finally:
-                connections.discard(task)
                 writer.close()
 
         servers = [
@@ -105,9 +102,10 @@ class Receiver:
             server.close()
         if self._waiting:
             await asyncio.wait(self._waiting, timeout=LAST_WORDS)
-        for task in connections:
+        others = asyncio.all_tasks() - {asyncio.current_task()}  # those just accepted, too
+        for task in others:
             task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
         await asyncio.sleep(0)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,6 +130,10 @@ class Receiver:
 
     def _genuine(self, request: h11.Request, body: bytes) -> dict[str, str] | None:
         """The parameters of the response we wait for, or ``None`` for all else."""
+        try:
+            target = urlsplit(request.target.decode("ascii", "replace"))
+        except ValueError:
+            return None
         headers = {name.lower(): value for name, value in request.headers}
         if headers.get(b"host", b"").rpartition(b":")[0] not in {
             b"localhost",
@@ -139,7 +141,6 @@ class Receiver:
             b"[::1]",
         }:
             return None  # a foreign name that resolves to this machine (DNS rebinding)
-        target = urlsplit(request.target.decode("ascii", "replace"))
         if target.path != (self._path or "/"):
             return None
         if request.method == b"GET":
@@ -195,40 +196,55 @@ async def _send(
 
 
 def _parts(redirect_uri: str) -> tuple[str, int, str]:
-    parts = urlsplit(redirect_uri)
+    try:
+        parts = urlsplit(redirect_uri)
+        port = parts.port or 0
+    except ValueError:
+        parts, port = urlsplit(""), 0
     host = parts.hostname or ""
-    if parts.scheme != "http" or host not in {"localhost", "127.0.0.1", "::1"} or parts.query:
+    extra = parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme != "http" or host not in {"localhost", "127.0.0.1", "::1"} or extra:
         raise ConfigurationError(
             f"{redirect_uri} is not a loopback address to come back to.",
             code="bad_redirect_uri",
             hint="Write http://localhost, or http://127.0.0.1:PORT/path as it is registered.",
         )
-    return f"[{host}]" if ":" in host else host, parts.port or 0, parts.path
+    return f"[{host}]" if ":" in host else host, port, parts.path
 
 
 def _listen(port: int) -> list[socket.socket]:
     """One port on 127.0.0.1 and, where the machine has it, on ::1."""
-    for _ in range(20):
-        four = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    for _ in range(1 if port else 20):  # a port that is free on one address only is not taken
+        opened: list[socket.socket] = []
         try:
-            four.bind(("127.0.0.1", port))
-            four.listen(128)
+            opened.append(_bound(socket.AF_INET, "127.0.0.1", port))
+            opened.append(_bound(socket.AF_INET6, "::1", opened[0].getsockname()[1]))
+            return opened
         except OSError as error:
-            four.close()
-            raise ConfigurationError(
-                f"Port {port} on this machine is taken by another program.",
-                code="port_taken",
-                hint="Leave the port out of redirect_uri, or stop the other program.",
-            ) from error
-        try:
-            six = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-            six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            six.bind(("::1", four.getsockname()[1]))
-            six.listen(128)
-        except OSError as error:
-            if not port and getattr(error, "errno", 0) == 98:
-                four.close()
-                continue  # the number is free on one address only: another one
-            return [four]
-        return [four, six]
-    return [four]
+            if opened and error.errno != errno.EADDRINUSE:
+                return opened  # no IPv6 here
+            for sock in opened:
+                sock.close()
+            taken = error
+    raise ConfigurationError(
+        f"Port {port} on this machine is taken by another program.",
+        code="port_taken",
+        hint="Leave the port out of redirect_uri, or stop the other program.",
+    ) from taken
+
+
+def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:  # the port of the last sign-in lingers for a minute (TIME_WAIT)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(128)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -129,10 +129,18 @@ class FakeEngine:
         self._script[method].extend(outcomes)
         return self
 
-    def hold(self, method: str) -> Gate:
-        """Hold up the next call of a method until the gate is opened, or ``abort`` ends it."""
+    def hold(self, method: str, then: Outcome = None) -> Gate:
+        """Hold up the next call of a method until the gate is opened, or ``abort`` ends it.
+
+        ``then`` is what the call does once it is let through.
+        """
         gate = Gate()
-        self.will(method, lambda: gate.pass_through(self._broken_off))
+
+        def held() -> Any:
+            gate.pass_through(self._broken_off)
+            return then() if callable(then) else then
+
+        self.will(method, held)
         return gate
 
     def count(self, method: str) -> int:

@@ -249,7 +249,8 @@ def test_an_account_that_is_there_already_is_shown(front: Any) -> None:
 def test_browser_flow(front: Any) -> None:
     shown = front("browser")
     state = shown.until("waiting", flow="browser", user_code=None)
-    url = shown.until("waiting", message="Sign in with your browser; the notebook goes on by itself.")["authorize_url"]
+    message = "Sign in with your browser; the notebook goes on by itself."
+    url = shown.until("waiting", message=message)["authorize_url"]
     assert url.startswith("https://id.example/authorize?state=")
     assert state["verification_uri"] is None
 

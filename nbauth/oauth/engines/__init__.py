@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import TokenResponse
@@ -32,6 +33,27 @@ class AuthorizationRequest:
     claims: str | None = None
     consent_also: tuple[str, ...] = ()
     extra_parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+BINDING = {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce"} | {
+    "code_challenge",
+    "code_challenge_method",
+}
+"""Parameters that bind the answer to its request: ``extra_parameters`` leaves them alone."""
+
+
+def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> str:
+    """The address with the extra parameters, each name once; what the call itself says wins."""
+    extra = {
+        name: value
+        for name, value in request.extra_parameters.items()
+        if name not in BINDING and getattr(request, name, None) is None
+    }
+    if not extra:
+        return authorize_url
+    parts = urlsplit(authorize_url)
+    sent = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit(parts._replace(query=urlencode({**sent, **extra})))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode
 
 import msal
 
@@ -35,10 +34,26 @@ from nbauth.oauth.engines import (
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
+    with_extra_parameters,
 )
 from nbauth.oauth.error_catalogue import error_from, plain
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import WELL_KNOWN, Metadata
+
+
+@contextmanager
+def _door() -> Iterator[None]:
+    """Whatever else MSAL raises becomes a ``SignInError`` with its cause chained."""
+    try:
+        yield
+    except (NbAuthError, AuthorizationPending):
+        raise
+    except Exception as error:
+        raise SignInError(
+            "The provider's answer was not understood.",
+            code="not_understood",
+            hint="Run %login again; if it repeats, check the authority's address.",
+        ) from error
 
 
 class _ForgetfulTokenCache(msal.TokenCache):  # type: ignore[misc]
@@ -123,9 +138,7 @@ class MicrosoftEngine:
                 claims_challenge=request.claims,
                 response_mode="form_post",
             )
-        url = flow["auth_uri"]
-        if request.extra_parameters:
-            url += "&" + urlencode(dict(request.extra_parameters))
+        url = with_extra_parameters(flow["auth_uri"], request)
         return PendingAuthorization(
             url, state, metadata.issuer, metadata.requires_iss, (flow, request)
         )
@@ -138,7 +151,9 @@ class MicrosoftEngine:
                 result = app.acquire_token_by_auth_code_flow(
                     flow, dict(answer), scopes=list(request.scopes.resource_scopes)
                 )
-            except RuntimeError:
+            except RuntimeError as error:  # MSAL's own checks of nonce and max_age
+                if "auth_time" in str(error):
+                    raise id_token.refused(*id_token.TOO_OLD) from None
                 raise id_token.refused("nonce", "belongs to another sign-in") from None
         return self._response(result, request.scopes, keys=metadata.keys, max_age=request.max_age)
 
@@ -207,6 +222,7 @@ class MicrosoftEngine:
     def abort(self) -> None:
         self._http.abort()
 
+    @_door()
     def _response(
         self,
         result: Mapping[str, Any],
@@ -217,6 +233,8 @@ class MicrosoftEngine:
     ) -> TokenResponse:
         if "access_token" not in result:
             raise error_from(result)
+        if not result["access_token"] or not isinstance(result["access_token"], str):
+            raise ValueError("no access token")
         _, metadata = self._connect()
         token = result.get("id_token")
         claims = (
@@ -266,18 +284,3 @@ def _client_info(encoded: str | None) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return info if isinstance(info, dict) else {}
-
-
-@contextmanager
-def _door() -> Iterator[None]:
-    """Whatever else MSAL raises becomes a ``SignInError`` with its cause chained."""
-    try:
-        yield
-    except (NbAuthError, AuthorizationPending):
-        raise
-    except Exception as error:
-        raise SignInError(
-            "The provider's answer was not understood.",
-            code="not_understood",
-            hint="Run %login again; if it repeats, check the authority's address.",
-        ) from error

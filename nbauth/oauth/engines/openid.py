@@ -30,12 +30,30 @@ from nbauth.oauth.engines import (
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
+    with_extra_parameters,
 )
 from nbauth.oauth.error_catalogue import error_from, plain
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+@contextmanager
+def _door() -> Iterator[None]:
+    """What Authlib raises becomes one of our errors, its cause chained."""
+    try:
+        yield
+    except NbAuthError:
+        raise
+    except OAuthError as error:
+        raise error_from({"error": error.error, "error_description": error.description}) from None
+    except Exception as error:
+        raise SignInError(
+            "The provider's answer was not understood.",
+            code="not_understood",
+            hint="Run %login again; if it repeats, check the authority's address.",
+        ) from error
 
 
 class _Client(OAuth2Client):  # type: ignore[misc]
@@ -109,10 +127,9 @@ class OpenIDEngine:
             scope=" ".join([*request.scopes, *request.consent_also]),
             nonce=nonce,
             **{name: value for name, value in optional.items() if value is not None},
-            **request.extra_parameters,
         )
         return PendingAuthorization(
-            url,
+            with_extra_parameters(url, request),
             state,
             metadata.issuer,
             metadata.requires_iss,
@@ -143,10 +160,10 @@ class OpenIDEngine:
         answer = self._http.post(
             endpoint,
             data={
+                **request.extra_parameters,
                 "client_id": self.client_id,
                 "scope": str(request.scopes),
                 **({"claims": request.claims} if request.claims else {}),
-                **request.extra_parameters,
             },
         ).json()
         if not isinstance(answer, dict) or "device_code" not in answer:
@@ -194,9 +211,11 @@ class OpenIDEngine:
         if not endpoint:
             return False
         with _door():
-            self._client().revoke_token(
+            response = self._client().revoke_token(
                 endpoint, token=str(refresh_token), token_type_hint="refresh_token"
             )
+            if not response.ok:
+                raise error_from(response.json() if response.content else {})
         return True
 
     def abort(self) -> None:
@@ -208,6 +227,7 @@ class OpenIDEngine:
             answer: Mapping[str, Any] = self._client().fetch_token(endpoint, **parameters)
         return answer
 
+    @_door()
     def _response(
         self,
         token: Mapping[str, Any],
@@ -218,6 +238,8 @@ class OpenIDEngine:
         max_age: int | None = None,
         ask_userinfo: bool = False,
     ) -> TokenResponse:
+        if not token.get("access_token") or not isinstance(token["access_token"], str):
+            raise ValueError("no access token")
         encoded = token.get("id_token")
         claims: dict[str, Any] = {}
         if encoded:
@@ -234,7 +256,7 @@ class OpenIDEngine:
         return TokenResponse(
             access_token=SecretStr(token["access_token"]),
             token_type=str(token.get("token_type", "Bearer")),
-            expires_in=float(token.get("expires_in") or 3600),
+            expires_in=float(token.get("expires_in", 3600)),
             received_at=time.time(),
             scopes=tuple(str(token.get("scope") or scopes).split()),
             refresh_token=SecretStr(rt) if (rt := token.get("refresh_token")) else None,
@@ -254,20 +276,3 @@ class OpenIDEngine:
             return {}  # a sign-in does not fail for want of a display name
         same = response.ok and isinstance(claims, dict) and claims.get("sub") == subject
         return claims if same else {}
-
-
-@contextmanager
-def _door() -> Iterator[None]:
-    """What Authlib raises becomes one of our errors, its cause chained."""
-    try:
-        yield
-    except NbAuthError:
-        raise
-    except OAuthError as error:
-        raise error_from({"error": error.error, "error_description": error.description}) from None
-    except Exception as error:
-        raise SignInError(
-            "The provider's answer was not understood.",
-            code="not_understood",
-            hint="Run %login again; if it repeats, check the authority's address.",
-        ) from error

@@ -39,7 +39,8 @@ def check_answer(pending: PendingAuthorization, answer: Mapping[str, str]) -> No
     Raises ``SignInError`` for another request's ``state`` (RFC 6749 §10.12) and another issuer's
     ``iss`` (RFC 9207 §2.4), and the provider's own error if that is what it carries.
     """
-    if not hmac.compare_digest(str(answer.get("state", "")).encode(), pending.state.encode()):
+    state = str(answer.get("state", "")).encode(errors="replace")
+    if not hmac.compare_digest(state, pending.state.encode()):
         raise SignInError(
             "The answer belongs to another sign-in; it was not used.",
             code="state_mismatch",

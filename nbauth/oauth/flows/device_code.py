@@ -43,4 +43,4 @@ def flow(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, 
                 interval += 5
             wait = interval
         except AuthorityUnreachable:
-            wait = min(wait * 2, LONGEST_INTERVAL)
+            wait = max(interval, min(wait * 2, LONGEST_INTERVAL))

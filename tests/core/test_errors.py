@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import ast
+import inspect
+
+import pytest
+
+from nbauth.core import errors
+from nbauth.core.errors import NbAuthError, SignInExpired, SignInInterrupted
+
+CLASSES = [
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, NbAuthError)
+]
+
+
+@pytest.fixture
+def debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NbAuthError, "wants_traceback", staticmethod(lambda: True))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not NbAuthError])
+def test_every_error_has_a_code_of_its_own_and_says_what_to_do(kind: type[NbAuthError]) -> None:
+    error = kind("It happened.")
+    assert error.code not in {"", "nbauth_error"}
+    assert error.hint.endswith(".")
+    assert kind.__doc__
+
+
+def test_the_code_of_a_class_is_its_own() -> None:
+    codes = [kind.code for kind in CLASSES]
+    assert len(codes) == len(set(codes))
+
+
+def test_an_error_is_two_lines() -> None:
+    error = SignInExpired("Nobody came.", hint="Come.", code="late", correlation_id="c-1")
+    assert error.lines() == [
+        "SignInExpired: Nobody came. (correlation id c-1)",
+        "→ Come.",
+    ]
+    assert error.code == "late"
+    assert str(error) == "Nobody came."
+
+
+def test_what_is_not_given_comes_from_the_class() -> None:
+    error = SignInExpired("Nobody came.")
+    assert (error.code, error.hint) == (SignInExpired.code, SignInExpired.hint)
+    assert error.correlation_id is None
+    assert error.suggested_flow is None
+    assert error.lines()[0] == "SignInExpired: Nobody came."
+
+
+def test_giving_one_errors_hint_leaves_the_class_alone() -> None:
+    SignInExpired("x", hint="mine", code="mine")
+    assert SignInExpired("x").hint != "mine"
+    assert SignInExpired("x").code != "mine"
+
+
+def raised() -> NbAuthError:
+    try:
+        try:
+            raise OSError("the cable")
+        except OSError as cause:
+            raise SignInExpired("Nobody came.") from cause
+    except NbAuthError as error:
+        return error
+
+
+def test_ipython_shows_the_two_lines() -> None:
+    assert raised()._render_traceback_() == raised().lines()
+
+
+@pytest.mark.usefixtures("debug")
+def test_debug_shows_the_traceback_with_its_cause() -> None:
+    text = "\n".join(raised()._render_traceback_())
+    assert "OSError: the cable" in text
+    assert "direct cause" in text
+    assert "in raised" in text
+
+
+def test_an_interrupt_is_a_keyboard_interrupt_shown_in_one_line() -> None:
+    error = SignInInterrupted()
+    assert isinstance(error, KeyboardInterrupt)
+    assert not isinstance(error, Exception)
+    assert len(error._render_traceback_()) == 1
+
+
+def test_the_module_is_the_tree_that_its_docstring_draws() -> None:
+    drawn = inspect.getdoc(errors) or ""
+    source = ast.parse(inspect.getsource(errors))
+    names = [node.name for node in source.body if isinstance(node, ast.ClassDef)]
+    assert not [name for name in names if name not in drawn]

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.settings import NAMES, Settings, read, read_files, resolve
+
+FILE = {"profile": "work", "profiles": {"work": {"client_id": "from-file", "tenant": "t.example"}}}
+
+
+def settings(
+    call: Mapping[str, Any] | None = None,
+    configured: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: Mapping[str, Any] | None = None,
+) -> Settings:
+    return resolve(call or {}, configured or {}, environ or {}, file, "/etc/nbauth/config.toml")
+
+
+def refused(*arguments: Any, **options: Any) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        settings(*arguments, **options)
+    return caught.value
+
+
+LAYERS: list[tuple[str, dict[str, Any]]] = [
+    ("this call", {"call": {"client_id": "from-call"}}),
+    ("configured in this kernel", {"configured": {"client_id": "from-kernel"}}),
+    ("NBAUTH_CLIENT_ID", {"environ": {"NBAUTH_CLIENT_ID": "from-environment"}}),
+    ("profile 'work' in /etc/nbauth/config.toml", {"file": FILE}),
+]
+
+
+@pytest.mark.parametrize("nearest", range(len(LAYERS)))
+def test_the_nearer_layer_wins_and_is_named(nearest: int) -> None:
+    source, winner = LAYERS[nearest]
+    layers: dict[str, Any] = {}
+    for _, layer in LAYERS[nearest:]:
+        layers |= layer
+    found = settings(**layers)
+    ((_, value),) = winner.items()
+    expected = "from-file" if nearest == 3 else next(iter(value.values()))
+    assert found.client_id == expected
+    assert found.source("client_id") == source
+
+
+def test_what_nobody_set_is_the_default() -> None:
+    found = settings()
+    assert found == Settings()
+    assert found.source("client_id") == "default"
+    assert (found.profile, found.flow, found.persist, found.cloud) == (
+        "default",
+        "auto",
+        "memory",
+        "public",
+    )
+
+
+def test_none_and_an_empty_variable_set_nothing() -> None:
+    found = settings({"client_id": None}, {"client_id": None}, {"NBAUTH_CLIENT_ID": ""}, FILE)
+    assert found.client_id == "from-file"
+
+
+def test_other_variables_are_left_alone() -> None:
+    environ = {"AZURE_CLIENT_ID": "service", "NBAUTH_UNHEARD_OF": "x", "CLIENT_ID": "y"}
+    assert settings(environ=environ).client_id is None
+
+
+def test_every_setting_has_a_reader_and_a_default() -> None:
+    for name in NAMES:
+        with pytest.raises(ConfigurationError, match=name):
+            read(name, object(), "test")  # nothing accepts just anything
+        assert hasattr(Settings(), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("scopes", "User.Read, Mail.Read", ("User.Read", "Mail.Read")),
+        ("scopes", ["User.Read", "Mail.Read"], ("User.Read", "Mail.Read")),
+        ("client_id", "  id ", "id"),
+        ("cloud", "USGov", "usgov"),
+        ("flow", "Device", "device"),
+        ("persist", "keyring", "keyring"),
+        ("timeout", "90", 90.0),
+        ("timeout", 0.5, 0.5),
+        ("redact", "off", False),
+        ("debug", "yes", True),
+        ("refresh_ahead", True, True),
+        ("verify", "true", True),
+        ("hosts", {"API.contoso.com": "api://app/read"}, {"api.contoso.com": ("api://app/read",)}),
+        ("hosts", '{"a.example": ["r", "w"]}', {"a.example": ("r", "w")}),
+        ("hosts", {"127.0.0.1:8443": ["r"]}, {"127.0.0.1:8443": ("r",)}),
+        ("extra_parameters", '{"audience": "x", "n": 1}', {"audience": "x", "n": "1"}),
+        ("proxies", {"https": "http://proxy:3128"}, {"https": "http://proxy:3128"}),
+        ("open_browser", "false", False),
+        ("open_browser", True, True),
+        ("open_browser", "firefox", "firefox"),
+        ("open_browser", print, print),
+    ],
+)
+def test_values_are_brought_into_their_type(name: str, text: object, value: object) -> None:
+    assert read(name, text, "test") == value
+
+
+BAD = [
+    ("cloud", "mars", "one of public, usgov, dod, china"),
+    ("flow", "devise", "did you mean device"),
+    ("persist", "keyrng", "did you mean keyring"),
+    ("timeout", "soon", "soon"),
+    ("timeout", "0", "more than 0"),
+    ("timeout", "-1", "more than 0"),
+    ("timeout", "nan", "more than 0"),
+    ("timeout", "inf", "less than a day"),
+    ("redact", "perhaps", "true or false"),
+    ("client_id", "  ", "has to be a text"),
+    ("verify", "false", "cannot be false"),
+    ("verify", "0", "cannot be false"),
+    ("verify", "/no/such/file.pem", "not there: /no/such/file.pem"),
+    ("hosts", "[1]", "table"),
+    ("hosts", "{", "JSON"),
+    ("hosts", '{"https://a.example": []}', "names hosts like"),
+    ("hosts", '{"*.example": []}', "names hosts like"),
+    ("hosts", '{"a@b.example": []}', "names hosts like"),
+    ("hosts", '{"": []}', "names hosts like"),
+    ("proxies", "proxy:3128", "JSON"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "why"), BAD)
+def test_a_bad_value_names_the_setting_and_where_it_was_set(
+    name: str, value: str, why: str
+) -> None:
+    in_file = {"profile": "p", "profiles": {"p": {name: value}}}
+    for where, error in [
+        ("this call", refused({name: value})),
+        ("configured in this kernel", refused({}, {name: value})),
+        (f"NBAUTH_{name.upper()}", refused({}, {}, {f"NBAUTH_{name.upper()}": value})),
+        ("profile 'p' in /etc/nbauth/config.toml", refused(file=in_file)),
+    ]:
+        assert f"The setting {name} ({where})" in str(error)
+        assert why in str(error)
+        assert error.code == "bad_setting"
+
+
+def test_a_bad_value_is_refused_even_where_a_nearer_layer_hides_it() -> None:
+    assert "NBAUTH_TIMEOUT" in str(refused({"timeout": 5}, {}, {"NBAUTH_TIMEOUT": "soon"}))
+
+
+@pytest.mark.parametrize("value", [False, "False", "no such", 0])
+def test_verify_cannot_be_switched_off(value: object) -> None:
+    assert refused({"verify": value}).code == "bad_setting"
+
+
+def test_verify_takes_a_ca_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert settings({"verify": "~/ca.pem"}).verify == str(tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("clientid", "client_id"), ("scope", "scopes"), ("autority", "authority")]
+)
+def test_an_unknown_name_gets_a_guess(wrong: str, right: str) -> None:
+    for error in [
+        refused({wrong: "x"}),
+        refused(file={"profile": "p", "profiles": {"p": {wrong: "x"}}}),
+    ]:
+        assert f"Did you mean {right}?" in str(error)
+        assert error.code == "unknown_setting"
+        assert "client_id" in error.hint
+
+
+@pytest.mark.parametrize("name", ["tenant", "cloud"])
+@pytest.mark.parametrize(
+    ("layers", "authority"),
+    [
+        ({"call": "T", "configured": "A"}, False),
+        ({"call": "T", "environ": "A"}, False),
+        ({"configured": "T", "file": "A"}, False),
+        ({"environ": "T", "file": "A"}, False),
+        ({"call": "TA"}, True),
+        ({"environ": "TA"}, True),
+        ({"call": "A", "environ": "T"}, True),
+        ({"configured": "A", "file": "T"}, True),
+        ({"environ": "A", "file": "T"}, True),
+    ],
+)
+def test_authority_beats_tenant_and_cloud_unless_they_are_set_nearer(
+    name: str, layers: dict[str, str], authority: bool
+) -> None:
+    values = {"T": {name: "usgov"}, "A": {"authority": "https://id.example"}}
+    given: dict[str, Any] = {}
+    for layer, what in layers.items():
+        merged = {key: value for part in what for key, value in values[part].items()}
+        if layer == "environ":
+            merged = {f"NBAUTH_{key.upper()}": value for key, value in merged.items()}
+        if layer == "file":
+            merged = {"profile": "p", "profiles": {"p": merged}}
+        given[layer] = merged
+    found = settings(**given)
+    assert (found.authority is not None) is authority
+    assert getattr(found, name) == "usgov"
+
+
+def test_the_profile_that_a_call_names_is_read() -> None:
+    file = {"profiles": {"a": {"tenant": "a.example"}, "b": {"tenant": "b.example"}}}
+    for found in [
+        settings({"profile": "b"}, file=file),
+        settings({}, {"profile": "b"}, file=file),
+        settings(environ={"NBAUTH_PROFILE": "b"}, file=file),
+        settings(file={"profile": "b", **file}),
+        settings({"profile": "b"}, {"profile": "a"}, {"NBAUTH_PROFILE": "a"}, file),
+    ]:
+        assert (found.profile, found.tenant) == ("b", "b.example")
+
+
+def test_a_profile_of_the_name_default_is_the_default() -> None:
+    assert settings(file={"profiles": {"default": {"tenant": "d.example"}}}).tenant == "d.example"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        {"call": {"profile": "wrok"}},
+        {"configured": {"profile": "wrok"}},
+        {"environ": {"NBAUTH_PROFILE": "wrok"}},
+        {"file": {"profile": "wrok"}},
+    ],
+)
+def test_an_unknown_profile_is_an_error_that_names_the_known(layers: dict[str, Any]) -> None:
+    layers["file"] = {"profiles": {"work": {}, "home": {}}, **layers.get("file", {})}
+    error = refused(**layers)
+    assert error.code == "unknown_profile"
+    assert "'wrok'" in str(error)
+    assert "home, work" in str(error)
+    assert "/etc/nbauth/config.toml" in str(error)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"profiles": "work"},
+        {"profiles": 3, "profile": "work"},
+        {"profiles": {"work": "client"}, "profile": "work"},
+        {"profiles": {"work": {}}, "profile": 3},
+        {"profiles": {"work": {}}, "profile": ["work"]},
+    ],
+)
+def test_a_file_of_the_wrong_shape_is_an_error_that_names_it(file: dict[str, Any]) -> None:
+    assert "/etc/nbauth/config.toml" in str(refused(file=file))
+
+
+def test_read_files_takes_the_first_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_text('profile = "b"')
+    (tmp_path / "c.toml").write_text('profile = "c"')
+    paths = [tmp_path / "no-folder" / "a.toml", tmp_path / "b.toml", tmp_path / "c.toml"]
+    assert read_files(paths) == ({"profile": "b"}, str(tmp_path / "b.toml"))
+    assert read_files(paths[:1]) == ({}, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"profile = ", "not valid TOML"),
+        (b"[profiles.a\n", "not valid TOML"),
+        (b'profile = "\xff\xfe"', "not valid TOML"),
+        (b'\xef\xbb\xbfprofile = "a', "not valid TOML"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_an_error_that_names_it(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=why) as caught:
+        read_files([path])
+    assert str(path) in str(caught.value)
+    assert caught.value.code == "bad_config_file"
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+        read_files([tmp_path / "config.toml"])
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_settings_are_frozen_and_equal_by_value() -> None:
+    found = settings({"client_id": "a"})
+    assert found == settings({}, {"client_id": "a"})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.client_id = "b"  # type: ignore[misc]

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import io
+import pickle
+import pprint
+import time
+
+import pytest
+from IPython.lib.pretty import pretty
+
+from nbauth.core.accounts import Account
+from nbauth.core.errors import NotSignedIn
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse, refresh_margin
+
+ACCESS, REFRESH, ID = "access-canary-1", "refresh-canary-2", "id-canary-3"
+ACCOUNT = Account("ada@example.com", "Ada", "tid", "uid.tid", "https://id.example")
+RESPONSE = TokenResponse(
+    SecretStr(ACCESS),
+    3600,
+    ("read",),
+    refresh_token=SecretStr(REFRESH),
+    id_token=SecretStr(ID),
+    id_token_claims={"name": "Ada Secret"},
+)
+
+
+def result(text: str = ACCESS) -> AuthenticationResult:
+    return AuthenticationResult(
+        access_token=SecretStr(text),
+        token_type="Bearer",
+        expires_on=time.time() + 100,
+        scopes=("read",),
+        account=ACCOUNT,
+        tenant_id="tid",
+        unique_id="uid",
+        id_token=SecretStr(ID),
+        id_token_claims={"name": "Ada Secret"},
+        correlation_id="c-1",
+        source="cache",
+    )
+
+
+def token(text: str = ACCESS) -> Token:
+    return Token(lambda: SecretStr(text), lambda: result(text), "ada@example.com")
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "margin"),
+    [(0, 0), (10, 2), (60, 12), (300, 60), (1499, 299.8), (1500, 300), (3600, 300), (86_400, 300)],
+)
+def test_refresh_margin_is_a_fifth_but_at_most_five_minutes(lifetime: float, margin: float) -> None:
+    assert refresh_margin(lifetime) == pytest.approx(margin)
+
+
+@pytest.mark.parametrize("value", [token(), result(), RESPONSE, ACCOUNT], ids=type)
+@pytest.mark.parametrize("show", [repr, pretty, pprint.pformat, lambda value: repr([value])])
+def test_nothing_shows_a_secret(value: object, show: object) -> None:
+    shown = show(value)  # type: ignore[operator]
+    for secret in (ACCESS, REFRESH, ID, "Ada Secret"):
+        assert secret not in shown
+
+
+def test_an_accounts_repr_hides_most_of_the_name() -> None:
+    assert repr(ACCOUNT) == "Account(ad•••@example.com, profile='default')"
+
+
+@pytest.mark.parametrize("value", [token(), result(), RESPONSE], ids=type)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_nothing_with_a_secret_is_pickled(value: object, protocol: int) -> None:
+    file = io.BytesIO()
+    with pytest.raises(TypeError, match=r"where it is needed\."):
+        pickle.dump([value], file, protocol)
+    assert b"canary" not in file.getvalue()
+
+
+@pytest.mark.parametrize("value", [token(), result()], ids=type)
+def test_copies_are_the_same_object(value: object) -> None:
+    assert copy.copy(value) is value
+    assert copy.deepcopy([value])[0] is value
+
+
+def test_a_token_reads_afresh_each_time() -> None:
+    texts = iter(f"access-{number}" for number in range(10))
+    live = Token(lambda: SecretStr(next(texts)), result)
+    assert str(live) == "access-0"
+    assert f"Bearer {live}" == "Bearer access-1"
+    assert live.value == "access-2"
+    assert live.header == {"Authorization": "Bearer access-3"}
+    assert f"{live:>10}" == "  access-4"
+
+
+def test_a_tokens_values_stay_masked() -> None:
+    live = token()
+    assert ACCESS not in repr(live.value)
+    assert ACCESS not in repr(live.header)
+    assert type(str(live)) is str
+
+
+def test_a_token_tells_whose_it_is_and_how_long_it_lasts() -> None:
+    live = token()
+    assert live.account is ACCOUNT
+    assert live.owner == "ada@example.com"
+    assert live.scopes == ("read",)
+    assert 98 < live.expires_in <= 100
+    assert live.expires_on == pytest.approx(time.time() + 100, abs=2)
+
+
+def test_a_token_that_cannot_be_read_still_has_a_repr() -> None:
+    def refuse() -> SecretStr:
+        raise NotSignedIn("gone")
+
+    assert repr(Token(refuse, result)) == repr(token())
+
+
+@pytest.mark.parametrize("value", [result(), RESPONSE, ACCOUNT], ids=type)
+def test_values_are_frozen(value: object) -> None:
+    name = dataclasses.fields(value)[0].name  # type: ignore[arg-type]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, name, "x")

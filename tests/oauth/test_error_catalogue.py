@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    ConfigurationError,
+    ConsentRequired,
+    FlowUnavailable,
+    InteractionRequired,
+    NbAuthError,
+    SignInDeclined,
+    SignInError,
+    SignInExpired,
+)
+from nbauth.oauth.error_catalogue import _entries, error_from, plain
+from nbauth.oauth.flows import FLOWS
+
+MEANINGS: list[tuple[type[NbAuthError], str]] = [
+    (ConsentRequired, "65001 90094 consent_required"),
+    (
+        InteractionRequired,
+        "50076 50079 50158 50173 700082 70043 interaction_required login_required"
+        " account_selection_required invalid_grant",
+    ),
+    (
+        ConfigurationError,
+        "700016 7000218 70002 50059 90002 50011 65002 70011 28000 invalid_client"
+        " unauthorized_client invalid_scope invalid_request no_username",
+    ),
+    (
+        FlowUnavailable,
+        "90010 90133 53000 53001 53003 530003 50097 50005 unsupported_grant_type"
+        " unsupported_response_type",
+    ),
+    (SignInError, "50126 50034 unknown_user_type wstrust_not_understood"),
+    (SignInDeclined, "access_denied authorization_declined"),
+    (SignInExpired, "expired_token 70020"),
+    (
+        AuthorityUnreachable,
+        "server_error temporarily_unavailable slow_down realm_discovery_failed",
+    ),
+]
+CODES = [(kind, code) for kind, codes in MEANINGS for code in codes.split()]
+
+
+def answer(code: str) -> dict[str, object]:
+    if code.isdigit():
+        return {"error": "invalid_grant", "error_description": f"AADSTS{code}: Its own words."}
+    return {"error": code, "error_description": "Its own words."}
+
+
+@pytest.mark.parametrize(("kind", "code"), CODES)
+def test_a_known_code_is_explained(kind: type[NbAuthError], code: str) -> None:
+    error = error_from(answer(code))
+    assert type(error) is kind
+    assert error.code == (f"AADSTS{code}" if code.isdigit() else code)
+    assert "Its own words." in str(error)
+    assert f"[{error.code}: " in str(error)
+    assert "The provider refused." not in str(error)
+    assert error.hint == _entries()[code]["next"]
+
+
+def test_every_entry_of_the_catalogue_is_whole() -> None:
+    for code, entry in _entries().items():
+        assert entry.keys() <= {"kind", "what", "next", "flow"}, code
+        assert entry["what"].endswith("."), code
+        assert entry["next"].endswith("."), code
+        assert entry.get("flow", "device") in FLOWS, code
+        assert entry.get("kind") in {None, "consent", "interaction", "declined", "expired"} | {
+            "unavailable",
+            "configuration",
+            "unreachable",
+        }, code
+
+
+def test_another_flow_is_named_where_one_would_help() -> None:
+    assert error_from(answer("50076")).suggested_flow == "browser"
+    assert error_from(answer("90010")).suggested_flow == "device"
+    assert error_from(answer("invalid_grant")).suggested_flow is None
+
+
+def test_an_unknown_code_keeps_its_own_text() -> None:
+    error = error_from({"error": "teapot", "error_description": "Short and stout."})
+    assert type(error) is SignInError
+    assert str(error) == "The provider refused. [teapot: Short and stout.]"
+    assert error.code == "teapot"
+    assert error.hint
+
+
+def test_an_unknown_number_keeps_its_text_and_the_words_meaning() -> None:
+    told = "AADSTS999999: Odd. Trace ID: a Correlation ID: b Timestamp: c"
+    error = error_from({"error": "invalid_grant", "error_description": told})
+    assert type(error) is InteractionRequired
+    assert error.code == "AADSTS999999"
+    assert str(error).endswith("[AADSTS999999: Odd.]")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"error": "invalid_grant", "error_codes": [50076], "error_description": "x"},
+        {"error": "interaction_required", "error_description": "AADSTS50076: x"},
+        {"error": "invalid_grant", "error_codes": [999999, 50076]},
+        {"error": "invalid_client", "error_description": "AADSTS999999: x AADSTS50076: y"},
+    ],
+)
+def test_the_number_wins_over_the_word(given: dict[str, object]) -> None:
+    assert error_from(given).code == "AADSTS50076"
+    assert type(error_from(given)) is InteractionRequired
+
+
+def test_the_correlation_id_is_kept_for_the_administrator() -> None:
+    error = error_from({"error": "x", "correlation_id": "c-1\n\x1b[31m"})
+    assert error.correlation_id is not None
+    assert error.correlation_id.startswith("c-1")
+    assert error.correlation_id.isprintable()
+    assert "correlation id c-1" in error.lines()[0]
+
+
+HOSTILE = [
+    "a\nb\r\nc",
+    "\x1b[31mred\x1b]0;title\x07",
+    "null\x00byte",
+    "right\u202eleft\u2066x\u2069",
+    "\u200bzero\u200dwidth\ufeff",
+    "line\u2028and\u2029paragraph",
+    "\x85next\x9bline",
+    "\u061cmark",
+    "lone \ud800 surrogate",
+    "tag \U000e0041\U000e007f letters",
+    "<script>alert(1)</script>",
+    "x" * 10_000,
+    "\n" * 10_000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("field", ["error", "error_description"])
+def test_hostile_text_becomes_one_harmless_line(field: str, text: str) -> None:
+    error = error_from({"error": "access_denied", field: text})
+    line, _ = error.lines()
+    assert len(line.splitlines()) == 1
+    assert len(line) < 1_000
+    line.encode()
+    categories = {unicodedata.category(character) for character in line}
+    assert not categories & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert error.code.isprintable()
+
+
+def test_plain_leaves_ordinary_text_alone() -> None:
+    text = "Zoë said: “no” — 別の方法で。 <b>"
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"error": None},
+        {"error": 5, "error_description": 7},
+        {"error": {"a": 1}, "error_description": ["x"]},
+        {"error": "x", "error_codes": 50076},
+        {"error": "x", "error_codes": "50076"},
+        {"error": "x", "error_codes": None},
+        {"error": "x", "error_codes": [None, {"a": 1}]},
+        {"error": "x", "correlation_id": 5},
+    ],
+)
+def test_an_error_of_odd_shape_is_still_an_error(odd: dict[str, object]) -> None:
+    error = error_from(odd)
+    assert isinstance(error, NbAuthError)
+    assert error.code
+    assert str(error)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nbauth.core.errors import AuthorityUnreachable
+from nbauth.oauth.http import Http
+from tests.harness.certificates import Certificates
+from tests.oauth.servers import Answer, Server, reply
+
+
+def unreachable(call: Callable[[], object]) -> AuthorityUnreachable:
+    with pytest.raises(AuthorityUnreachable) as caught:
+        call()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, '{"a": 1}'), (400, '{"error": "invalid_grant"}'), (401, "{}"), (404, "[]")],
+)
+def test_what_speaks_the_protocol_is_an_answer(status: int, body: str) -> None:
+    with Server(answer=reply(status, body)) as server:
+        response = Http().get(server.url)
+    assert (response.status_code, response.text) == (status, body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (reply(503, "{}"), "http_503"),
+        (reply(500, '{"error": "x"}'), "http_500"),
+        (reply(502, "<html>Bad Gateway</html>"), "http_502"),
+        (reply(429, "{}", Retry_After="1"), "http_429"),
+        (reply(200, "<html>Please log in to the WLAN</html>"), "not_json"),
+        (reply(200, ""), "not_json"),
+        (reply(403, "<html>proxy</html>"), "http_403"),
+        (reply(400, ""), "http_400"),
+        (b"", "no_connection"),
+        (b"garbage\r\n\r\n", "no_connection"),
+        (reply(200, '{"a": 1}')[:-3], "no_connection"),
+        (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nzz", "no_connection"),
+    ],
+)
+def test_all_else_is_a_provider_out_of_reach(answer: Answer, code: str) -> None:
+    with Server(answer=answer) as server:
+        error = unreachable(lambda: Http().get(server.url))
+    assert error.code == code
+    assert "127.0.0.1" in str(error)
+    assert error.hint
+
+
+@pytest.mark.parametrize("answer", [reply(200, ""), reply(204, "")])
+def test_a_post_may_be_answered_with_nothing(answer: Answer) -> None:
+    """A revocation endpoint has nothing to say (RFC 7009 §2.2)."""
+    with Server(answer=answer) as server:
+        assert Http().post(server.url, data={}).ok
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_codes_and_refresh_tokens_are_not_redirected(status: int) -> None:
+    with (
+        Server() as elsewhere,
+        Server(answer=reply(status, "{}", Location=elsewhere.url)) as server,
+    ):
+        error = unreachable(lambda: Http().post(server.url, data={"refresh_token": "r"}))
+        assert error.code == f"http_{status}"
+        assert elsewhere.seen == []
+        assert Http().get(server.url).ok  # metadata may have moved
+
+
+def test_a_port_where_nobody_listens() -> None:
+    with Server() as server:
+        pass
+    assert unreachable(lambda: Http().get(server.url)).code == "no_connection"
+
+
+def test_silence_ends_at_the_time_out() -> None:
+    with Server(answer=None) as server:
+        began = time.monotonic()
+        error = unreachable(lambda: Http().get(server.url, timeout=(1, 0.05)))
+    assert error.code == "timeout"
+    assert time.monotonic() - began < 1
+
+
+def test_there_is_always_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbauth.oauth.http.TIMEOUT", (1.0, 0.05))
+    with Server(answer=None) as server:
+        for options in ({}, {"timeout": None}):
+            assert unreachable(lambda o=options: Http().get(server.url, **o)).code == "timeout"
+
+
+def test_an_error_does_not_tell_what_was_sent() -> None:
+    with Server(answer=reply(503)) as server:
+        error = unreachable(
+            lambda: Http().post(f"{server.url}/token?x=canary-q", data={"code": "canary-b"})
+        )
+    assert "canary" not in str(error)
+
+
+# ── certificates ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_ca_file_is_trusted(certificates: Certificates) -> None:
+    with Server(certificates) as server:
+        assert Http(str(certificates.ca_file)).get(server.url).ok
+
+
+@pytest.mark.parametrize("verify", [None, True])
+def test_a_certificate_that_nobody_vouches_for_names_the_setting(
+    certificates: Certificates, verify: bool | None
+) -> None:
+    with Server(certificates) as server:
+        error = unreachable(lambda: Http(verify).get(server.url))
+    assert error.code == "certificate"
+    assert "verify" in error.hint
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_verify_beats_the_environments_bundle(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    with Server(certificates) as server:
+        (tmp_path / "other.pem").write_bytes(certificates.ca_file.read_bytes())
+        monkeypatch.setenv(variable, str(tmp_path / "other.pem"))
+        assert Http().get(server.url).ok  # not set: the environment's holds
+        assert unreachable(lambda: Http(True).get(server.url)).code == "certificate"
+        monkeypatch.setenv(variable, str(tmp_path / "absent.pem"))
+        assert Http(str(certificates.ca_file)).get(server.url).ok
+
+
+def test_a_request_cannot_switch_certificates_off(certificates: Certificates) -> None:
+    with Server(certificates) as server:
+        http = Http(True)
+        http.verify = False
+        assert unreachable(lambda: http.get(server.url, verify=False)).code == "certificate"
+
+
+def test_proxies_are_used(certificates: Certificates) -> None:
+    with Server(answer=reply(200, '{"from": "proxy"}')) as proxy:
+        response = Http(proxies={"http": proxy.url}).get("http://id.example/x")
+    assert response.json() == {"from": "proxy"}
+    assert proxy.seen[0].target == "http://id.example/x"
+
+
+# ── breaking off ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("what", ["plain", "tls", "handshake", "body", "proxy"])
+def test_abort_ends_a_request_that_hangs(what: str, certificates: Certificates) -> None:
+    secure = certificates if what in {"tls", "handshake"} else None
+    answer = reply(200, "x" * 100)[:-50] if what == "body" else None
+    server = Server(secure, answer=None, handshakes=what != "handshake")
+    if what == "body":
+
+        def half(_: object) -> bytes:
+            # sent by hand, so that the connection stays open
+            server._open[-1].sendall(answer or b"")
+            return None  # type: ignore[return-value]
+
+        server.answer = half
+    with server:
+        http = Http(
+            str(certificates.ca_file), {"http": server.url} if what == "proxy" else None
+        )
+        url = "http://id.example/" if what == "proxy" else server.url
+        caught: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                http.get(url)
+            except BaseException as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        assert server.asked.wait(5)
+        time.sleep(0.03)
+        began = time.monotonic()
+        http.abort()
+        thread.join(5)
+        assert time.monotonic() - began < 0.5
+        assert isinstance(caught[0], AuthorityUnreachable)
+
+
+def test_after_an_abort_the_next_request_goes_through() -> None:
+    with Server() as server:
+        http = Http()
+        http.abort()
+        assert http.get(server.url).ok
+        http.abort()
+        assert http.get(server.url).ok
