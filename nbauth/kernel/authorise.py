@@ -109,6 +109,10 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
             return None
         if not host.isascii() or (dialled.host or "").lower().strip("[]") != host:
             return None  # two readings of one address: whoever wrote it wants one of them misread
+        if host.startswith("."):
+            return None
+        if ":" in host:
+            host = f"[{host}]"
         if port not in (None, 443):
             return self._hosts.get(f"{host}:{port}")
         return _entry(host, self._hosts)
@@ -119,7 +123,9 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         if scopes is not None:
             request.headers["Authorization"] = f"Bearer {self._fetch(scopes, False)}"
             body = getattr(request, "body", None)
-            if body is None or isinstance(body, (bytes, str)):
+            # A redirect shares the hooks of the request before it: once is enough.
+            once = self._retry not in request.hooks.get("response", ())
+            if once and (body is None or isinstance(body, (bytes, str))):
                 request.register_hook("response", self._retry)
         return request
 
@@ -150,9 +156,17 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
             return
         request.headers["Authorization"] = f"Bearer {self._fetch(scopes, False)}"
         response = yield request
-        if response.status_code == 401:
+        if response.status_code == 401 and _can_be_repeated(request):
             request.headers["Authorization"] = f"Bearer {self._fetch(scopes, True)}"
             yield request
+
+
+def _can_be_repeated(request: Any) -> bool:
+    """Whether an httpx request has its body in memory; a stream is used up."""
+    try:
+        return request.content is not None
+    except httpx.RequestNotRead:
+        return False
 
 
 class AuthorisedSession(VerifiedSession):

@@ -225,13 +225,10 @@ class Session:
     def pending(self, client: Client | None = None) -> list[SignIn]:
         """Sign-ins under way, of one client or all."""
         with self._lock:
-            self._pending = {
-                key: sign_in for key, sign_in in self._pending.items() if sign_in.state == "waiting"
-            }
             return [
                 sign_in
                 for key, sign_in in self._pending.items()
-                if client is None or key[:2] == client.key
+                if sign_in.state == "waiting" and (client is None or key[:2] == client.key)
             ]
 
     # ── tokens ──────────────────────────────────────────────────────────────────────────────
@@ -309,6 +306,7 @@ class Session:
         interactive: bool = True,
     ) -> AuthenticationResult:
         """Ask the person, where one is there; else raise at once, saying what to do."""
+        self._tell_failure(client, wanted)
         if not interactive or not self.screen().attended():
             raise InteractionRequired(
                 f"{error} Nobody can be asked here.",
@@ -338,11 +336,23 @@ class Session:
     def _join_pending(self, client: Client, wanted: Scopes, interactive: bool) -> None:
         """A call that needs a sign-in under way waits for it, then meets its outcome."""
         for sign_in in self.pending(client):
-            if sign_in.request.scopes.key >= wanted.key or self._find(client, None) is None:
-                if not interactive:
+            if self._brings(sign_in, client, wanted):
+                if interactive:
+                    self._wait(sign_in)
+                    sign_in.result()
+                elif self._find(client, None) is None:
                     raise InteractionRequired("A sign-in is pending; nobody may be asked here.")
-                self._wait(sign_in)
+
+    def _tell_failure(self, client: Client, wanted: Scopes) -> None:
+        """Raise the error of a sign-in that failed in the background, once."""
+        with self._lock:
+            failed = [known for key, known in self._pending.items() if key[:2] == client.key]
+        for sign_in in failed:
+            if sign_in.untold and self._brings(sign_in, client, wanted):
                 sign_in.result()
+
+    def _brings(self, sign_in: SignIn, client: Client, wanted: Scopes) -> bool:
+        return sign_in.request.scopes.key >= wanted.key or self._find(client, None) is None
 
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 
@@ -373,6 +383,7 @@ class Session:
         if account is None:
             for sign_in in self.pending():
                 sign_in.cancel()
+            self._pending.clear()
         if all or forget:
             keys = list(self.cache.signed_in)
         elif account is not None:
@@ -388,8 +399,6 @@ class Session:
             gone.append(record.account)
             if revoke:
                 self._revoke(key, record)
-        if forget:
-            self._pending.clear()
         self._changed()
         return gone
 

@@ -87,6 +87,7 @@ class SignIn:
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._answer: dict[str, str] | None = None
+        self._told = False
         self._expected_state: str | None = None
         self._receiver: Any = None
         # A context of its own: otherwise what this thread shows lands under a later cell.
@@ -104,6 +105,11 @@ class SignIn:
     def expires_in(self) -> float | None:
         """Seconds until it can no longer be finished, ``None`` while that is unknown."""
         return None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+
+    @property
+    def untold(self) -> bool:
+        """Whether it has failed and nobody who called has met its error yet."""
+        return self.state == "failed" and not self._told
 
     def start(self) -> SignIn:
         """Begin, in a thread."""
@@ -137,11 +143,7 @@ class SignIn:
             raise ConfigurationError(
                 "This sign-in is not waiting for an address.", code="not_waiting"
             )
-        text = address_or_code.strip()
-        query = urlsplit(text).query if "://" in text else text.lstrip("?")
-        answer = dict(parse_qsl(query)) if "=" in query else {}
-        if not answer and text and "://" not in text and not any(c.isspace() for c in text):
-            answer = {"code": text, "state": self._expected_state}
+        answer = _answer_in(address_or_code.strip(), self._expected_state)
         if not answer.keys() & {"code", "error"}:
             raise ConfigurationError(
                 "That address carries no answer of the provider.",
@@ -165,6 +167,7 @@ class SignIn:
     def result(self) -> Account:
         """The account, if it is done; else raises its error."""
         if self.error is not None:
+            self._told = True
             raise self.error.with_traceback(None)
         if self.account is None:
             raise SignInExpired(
@@ -269,7 +272,9 @@ class SignIn:
     def _ask_web_ui(self, web_ui: Callable[[str], str]) -> None:
         try:
             ended_at = web_ui(self.authorize_url or "")
-            self.submit(str(ended_at))
+            if not isinstance(ended_at, str):
+                raise TypeError(f"it returned {type(ended_at).__name__}")
+            self.submit(ended_at)
         except NbAuthError:
             raise
         except Exception as error:
@@ -326,3 +331,16 @@ class SignIn:
     def _notify(self) -> None:
         for observer in list(self._observers):
             observer(self)
+
+
+def _answer_in(text: str, state: str) -> dict[str, str]:
+    """The parameters in an address or its query; a bare code gets the state it was asked with."""
+    try:
+        pairs = parse_qsl(urlsplit(text).query if "://" in text else text.lstrip("?"))
+    except ValueError:
+        return {}
+    code = text.rstrip("=")  # some codes are base64
+    if code and "=" not in code and "://" not in code and not any(c.isspace() for c in code):
+        return {"code": text, "state": state}
+    answer = dict(pairs)
+    return answer if len(answer) == len(pairs) else {}

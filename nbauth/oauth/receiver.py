@@ -98,11 +98,13 @@ class Receiver:
         ]
         started.set()
         await self._outcome
+        # asyncio cries over a connection that is accepted at this very moment, and dropped.
+        self._loop.set_exception_handler(lambda *_: None)
         for server in servers:
             server.close()
         if self._waiting:
             await asyncio.wait(self._waiting, timeout=LAST_WORDS)
-        others = asyncio.all_tasks() - {asyncio.current_task()}  # those just accepted, too
+        others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)

@@ -49,9 +49,9 @@ class ScriptedBrowser:
                 method, url, fields = "GET", urljoin(url, response.headers["Location"]), {}
                 continue
             page = _Page(response.text)
+            if page.title == "Sign-in Success" or "interrupted" in response.text:
+                return url
             if page.action is None:
-                if page.title == "Sign-in Success" or "interrupted" in response.text:
-                    return url
                 raise AssertionError(f"{response.status_code} {page.title!r}: {response.text}")
             if decline and page.cancel:
                 method, url, fields = "GET", urljoin(url, page.cancel), {}

@@ -338,7 +338,7 @@ def test_nothing_private_is_synced_or_in_the_bundle(front: Any) -> None:
     assert set(data) == {
         "text/plain", "text/html", "application/vnd.jupyter.widget-view+json",
     }  # fmt: skip
-    assert "run the cell again" in data["text/plain"]
+    assert "run the cell to use it" in data["text/plain"]
     saved = json.dumps([data, shown.panel.get_state(), repr(shown.panel)], default=repr)
     for private in (CODE, PAGE, NAME, USERNAME, "notebooks", "id.example"):
         assert private not in saved

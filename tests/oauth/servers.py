@@ -89,6 +89,11 @@ class Server:
                     name, _, value = line.decode("latin-1").partition(":")
                     headers[name.lower()] = value.strip()
                 body = stream.read(int(headers.get("content-length", 0)))
+                if headers.get("transfer-encoding") == "chunked":
+                    while size := int(stream.readline(), 16):
+                        body += stream.read(size)
+                        stream.readline()
+                    stream.readline()
             request = Seen(method, target, headers, body)
             self.seen.append(request)
             self.asked.set()

@@ -258,9 +258,7 @@ def test_browser_passes_the_providers_error_on_without_redeeming() -> None:
     engine = FakeEngine()
     steps, state = begun(engine)
     with pytest.raises(SignInDeclined, match="He said no"):
-        steps.send(
-            {"error": "access_denied", "error_description": "He said no.", "state": state}
-        )
+        steps.send({"error": "access_denied", "error_description": "He said no.", "state": state})
     assert engine.count("redeem") == 0
 
 

@@ -165,9 +165,7 @@ def test_abort_ends_a_request_that_hangs(what: str, certificates: Certificates) 
 
         server.answer = half
     with server:
-        http = Http(
-            str(certificates.ca_file), {"http": server.url} if what == "proxy" else None
-        )
+        http = Http(str(certificates.ca_file), {"http": server.url} if what == "proxy" else None)
         url = "http://id.example/" if what == "proxy" else server.url
         caught: list[BaseException] = []
 

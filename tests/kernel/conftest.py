@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from nbauth.core.accounts import Account
+from nbauth.core.settings import resolve
+from nbauth.kernel.flights import Flights
+from nbauth.kernel.session import Session
+from nbauth.testing.clock import FakeClock
+from nbauth.testing.engine import ISSUER, FakeEngine
+from nbauth.testing.screen import RecordingScreen
+
+
+def redirect(authorize_url: str, **changes: str) -> str:
+    """Where a browser ends that visits the address and signs in; a ``web_ui``."""
+    query = {name: values[0] for name, values in parse_qs(urlsplit(authorize_url).query).items()}
+    answer = {"code": "c-1", "state": query["state"], **changes}
+    return query["redirect_uri"] + "?" + "&".join(f"{name}={answer[name]}" for name in answer)
+
+
+def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait for another thread to bring something about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.002)
+
+
+def at_once(
+    count: int,
+    call: Callable[[], Any],
+    flights: Flights | None = None,
+    let_go: Callable[[], object] = lambda: None,
+) -> list[Any]:
+    """Results, or the errors, of so many threads that call at the same moment.
+
+    With ``flights``, ``let_go`` is called when all but one of them wait there.
+    """
+
+    def one(_: int) -> Any:
+        try:
+            return call()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        outcomes = pool.map(one, range(count))
+        if flights is not None:
+            until(lambda: _passengers(flights) == count - 1, 10)
+        let_go()
+        return list(outcomes)
+
+
+def _passengers(flights: Flights) -> int:
+    under_way = list(flights._under_way.values())
+    return sum(len(flight._condition._waiters) for flight in under_way)  # type: ignore[attr-defined]
+
+
+class Bench:
+    """A session with a fake engine, a recording screen and a clock that stands still."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.engine = FakeEngine(clock=clock.time)
+        self.engines = {(ISSUER, "notebooks"): self.engine}
+        self.screen = RecordingScreen()
+        self.environ = {"NBAUTH_AUTHORITY": ISSUER, "NBAUTH_CLIENT_ID": "notebooks"}
+        self.session = Session(
+            lambda call, configured: resolve(call, configured, self.environ, {}),
+            screen=self.screen,
+            make_engine=self._engine_for,
+        )
+
+    def _engine_for(self, authority: Any, client_id: str, **_: Any) -> FakeEngine:
+        key = (authority.url, client_id)
+        if key not in self.engines:
+            self.engines[key] = FakeEngine(authority, client_id, clock=self.clock.time)
+        return self.engines[key]
+
+    def sign_in(self, *scopes: str, user: str = "ada", **options: Any) -> Account:
+        """Somebody signs in, at once."""
+        self.engine.user = user
+        account = self.session.login(*scopes, web_ui=redirect, **options)
+        assert isinstance(account, Account)
+        return account
+
+    @property
+    def flights(self) -> Flights:
+        return self.session._renewal._flights
+
+    def read(self, *scopes: str, **options: Any) -> str:
+        """The access token's text."""
+        return str(self.session.acquire(*scopes, **options).access_token)
+
+    @property
+    def refreshes(self) -> int:
+        return self.engine.count("refresh")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
+    monkeypatch.setattr("nbauth.kernel.cache.time", clock)
+    return clock
+
+
+@pytest.fixture
+def bench(clock: FakeClock) -> Bench:
+    return Bench(clock)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_between_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbauth.oauth.flows.device_code.SHORTEST_INTERVAL", 0.005)
+
+
+def _ours() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("nbauth-")}
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = _ours()
+    yield
+    until(lambda: not _ours() - before, 2)

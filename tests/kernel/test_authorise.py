@@ -1,0 +1,451 @@
+"""Which host gets which token."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.settings import resolve
+from nbauth.kernel.authorise import Auth, AuthorisedSession, listed_hosts
+from nbauth.kernel.client import Client
+from tests.harness.certificates import Certificates
+from tests.oauth.servers import Seen, Server, reply
+
+GRAPH = "https://graph.microsoft.com"
+HOSTS = {
+    "graph.microsoft.com": ("graph",),
+    "api.contoso.com": ("api",),
+    "other.contoso.com:8443": ("other",),
+    ".blob.core.windows.net": ("storage",),
+}
+
+
+class Tokens:
+    """Gives ``token-1``, then ``token-2`` when one is wanted anew."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[tuple[str, ...], bool]] = []
+        self.number = 1
+
+    def __call__(self, scopes: Iterable[str], anew: bool) -> str:
+        self.asked.append((tuple(scopes), anew))
+        self.number += anew
+        return f"token-{self.number}"
+
+
+def no_tokens(scopes: Iterable[str], anew: bool) -> str:
+    raise AssertionError("a token was asked for")
+
+
+# ── the decision ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("url", "scope"),
+    [
+        ("https://graph.microsoft.com/v1.0/me", "graph"),
+        ("https://graph.microsoft.com", "graph"),
+        ("https://graph.microsoft.com:443/me", "graph"),
+        ("https://GRAPH.Microsoft.COM/me", "graph"),
+        ("https://graph.microsoft.com/me?x=https://evil.example/", "graph"),
+        ("https://graph.microsoft.com/a@b", "graph"),
+        ("https://graph.microsoft.com/users/a@b.example?q=@", "graph"),
+        ("https://api.contoso.com/#x", "api"),
+        ("https://other.contoso.com:8443/x", "other"),
+        ("https://account1.blob.core.windows.net/container", "storage"),
+    ],
+)
+def test_a_listed_host_gets_its_own_token(url: str, scope: str) -> None:
+    assert Auth(HOSTS, no_tokens).scopes_for(url) == (scope,)
+
+
+UNLISTED = [
+    "http://graph.microsoft.com/me",
+    "ftp://graph.microsoft.com/",
+    "//graph.microsoft.com/",
+    "graph.microsoft.com",
+    "",
+    "https://",
+    "https:///graph.microsoft.com",
+    "https://graph.microsoft.com.evil.example/",
+    "https://evilgraph.microsoft.com/",
+    "https://notgraph.microsoft.com/",
+    "https://x.graph.microsoft.com/",
+    "https://microsoft.com/",
+    "https://graph.microsoft.com./me",
+    "https://graph.microsoft.com../me",
+    "https://.graph.microsoft.com/me",
+    "https://graph.microsoft.com:8443/",
+    "https://graph.microsoft.com:80/",
+    "https://graph.microsoft.com:0/",
+    "https://graph.microsoft.com:99999/",
+    "https://graph.microsoft.com:x/",
+    "https://graph.microsoft.com@evil.example/",
+    "https://evil.example@graph.microsoft.com/",
+    "https://user:pw@graph.microsoft.com/",
+    "https://@graph.microsoft.com/",
+    "https://graph.microsoft.com%40evil.example/",
+    "https://graph.microsoft.com\\@evil.example/",
+    "https://evil.example\\@graph.microsoft.com/",
+    "https:\\\\graph.microsoft.com/",
+    "https://graph.microsoft.com\\.evil.example/",
+    "https://graph.microsoft.com/me\\..\\x",
+    "https://evil.example#@graph.microsoft.com/",
+    "https://evil.example?@graph.microsoft.com/",
+    "https://evil.example/graph.microsoft.com",
+    "https://graph%2emicrosoft%2ecom/",
+    "https://graph.microsoft%2ecom/",
+    "https://graph.microsoft.com%00.evil.example/",
+    "https://graph.microsoft.com%2f.evil.example/",
+    "https://graph.microsoft.com\x00.evil.example/",
+    "https://graph.microsoft.com .evil.example/",
+    "https://graph.microsoft.com\t.evil.example/",
+    "https://ｇraph.microsoft.com/",
+    "https://graph。microsoft。com/",
+    "https://gr\u0430ph.microsoft.com/",
+    "https://graph.microsoft.com\u2044.evil.example/",
+    "https://graph.micro\u00adsoft.com/",
+    "https://[graph.microsoft.com]/",
+    "https://[graph.microsoft.com/",
+    "https://other.contoso.com/",
+    "https://other.contoso.com:443/",
+    "https://other.contoso.com:8444/",
+    "http://other.contoso.com:8443/",
+    "https://blob.core.windows.net/",
+    "https://.blob.core.windows.net/",
+    "https://a.b.blob.core.windows.net/",
+    "https://account1.blob.core.windows.net.evil.example/",
+    "https://account1blob.core.windows.net/",
+    "https://account1.blob.core.windows.net:8443/",
+    "https://evil.example%2f.blob.core.windows.net/",
+    "https://evil.example/.blob.core.windows.net",
+]
+
+
+@pytest.mark.parametrize("url", UNLISTED)
+def test_all_else_gets_none(url: str) -> None:
+    assert Auth(HOSTS, no_tokens).scopes_for(url) is None
+
+
+@pytest.mark.parametrize("url", UNLISTED)
+def test_a_prepared_request_to_it_carries_none(url: str) -> None:
+    """What requests makes of the address decides, since that is what is dialled."""
+
+    def never(scopes: Iterable[str], anew: bool) -> str:
+        return "canary"
+
+    try:
+        prepared = requests.Request("GET", url, auth=Auth(HOSTS, never)).prepare()
+    except (requests.exceptions.RequestException, ValueError):
+        return
+    sent = prepared.headers.get("Authorization")
+    dialled = requests.adapters.parse_url(prepared.url)
+    assert sent is None or (dialled.scheme, dialled.host, dialled.port) == (
+        "https",
+        "graph.microsoft.com",
+        None,
+    )
+
+
+def test_an_ipv6_host_is_listed_as_it_is_written_in_an_address() -> None:
+    auth = Auth({"[::1]:8443": ("six",), "[fe80::1]": ("plain",)}, no_tokens)
+    assert auth.scopes_for("https://[::1]:8443/x") == ("six",)
+    assert auth.scopes_for("https://[fe80::1]/x") == ("plain",)
+    assert auth.scopes_for("https://[::1]/x") is None
+
+
+# ── the list ────────────────────────────────────────────────────────────────────────────────
+
+
+def client(**settings: Any) -> Client:
+    return Client.from_settings(resolve({"client_id": "c", **settings}, {}, {}))
+
+
+def test_the_clouds_hosts_are_built_in_each_with_its_own_audience() -> None:
+    hosts = listed_hosts(client(), None)
+    assert hosts["graph.microsoft.com"] == (f"{GRAPH}/User.Read",)
+    assert hosts["management.azure.com"] == ("https://management.azure.com//.default",)
+    assert hosts[".blob.core.windows.net"] == ("https://storage.azure.com/.default",)
+    assert hosts[".vault.azure.net"] == ("https://vault.azure.net/.default",)
+    assert not [host for host in hosts if host.endswith((".us", ".cn"))]
+
+
+@pytest.mark.parametrize("cloud", ["usgov", "dod", "china"])
+def test_another_cloud_lists_no_host_of_the_public_one(cloud: str) -> None:
+    public = set(listed_hosts(client(), None))
+    assert public.isdisjoint(listed_hosts(client(cloud=cloud), None))
+
+
+@pytest.mark.parametrize(
+    ("scopes", "hosts"),
+    [
+        (["Mail.Read"], {"graph.microsoft.com"}),
+        (["https://vault.azure.net/.default"], {".vault.azure.net"}),
+        (["https://management.azure.com//user_impersonation"], {"management.azure.com"}),
+        (["api://app/read"], {"api.contoso.com"}),
+        (["api://unheard/read"], set()),
+        (
+            ["https://storage.azure.com/user_impersonation"],
+            {f".{kind}.core.windows.net" for kind in ("blob", "dfs", "queue", "table", "file")},
+        ),
+    ],
+)
+def test_a_token_goes_only_to_hosts_of_its_audience(scopes: list[str], hosts: set[str]) -> None:
+    here = client(hosts={"api.contoso.com": ["api://app/other"]})
+    assert set(listed_hosts(here, here.scopes(scopes))) == hosts
+
+
+def test_elsewhere_only_the_settings_list_hosts() -> None:
+    here = client(authority="https://id.example", hosts={"API.example:8443": ["read"]})
+    assert listed_hosts(here, None) == {"api.example:8443": ("read",)}
+    assert listed_hosts(client(authority="https://id.example"), None) == {}
+
+
+def test_hosts_of_a_call_narrow_the_list() -> None:
+    here = client(hosts={"api.contoso.com": ["api://app/read"]})
+    assert listed_hosts(here, None, ["API.contoso.com"]) == {"api.contoso.com": ("api://app/read",)}
+    (account,) = listed_hosts(here, None, ["mine.blob.core.windows.net"])
+    assert account == "mine.blob.core.windows.net"
+    assert listed_hosts(here, None, []) == {}
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "a.b.blob.core.windows.net", "api.contoso.com:8443", "*", ""]
+)
+def test_hosts_of_a_call_do_not_widen_the_list(host: str) -> None:
+    here = client(hosts={"api.contoso.com": ["api://app/read"]})
+    with pytest.raises(ConfigurationError) as caught:
+        listed_hosts(here, None, [host])
+    assert caught.value.code == "unlisted_host"
+    assert "hosts" in caught.value.hint
+
+
+# ── over the wire ───────────────────────────────────────────────────────────────────────────
+
+
+class Web:
+    """Servers that are listed, and one that is not; each remembers what it was sent."""
+
+    def __init__(self, stack: ExitStack, certificates: Certificates) -> None:
+        self.certificates = certificates
+        self.api = stack.enter_context(Server(certificates))
+        self.other = stack.enter_context(Server(certificates))
+        self.evil = stack.enter_context(Server(certificates))
+        self.clear = stack.enter_context(Server())
+        self.tokens = Tokens()
+        self.auth = Auth(
+            {f"127.0.0.1:{self.api.port}": ("api",), f"127.0.0.1:{self.other.port}": ("other",)},
+            self.tokens,
+        )
+        self.session = AuthorisedSession(self.auth, str(certificates.ca_file), None)
+
+    def plain_requests(self, method: str, url: str, **options: Any) -> requests.Response:
+        return requests.request(
+            method, url, auth=self.auth, verify=str(self.certificates.ca_file), **options
+        )
+
+    def httpx(self, method: str, url: str, **options: Any) -> httpx.Response:
+        import ssl
+
+        context = ssl.create_default_context(cafile=str(self.certificates.ca_file))
+        with httpx.Client(verify=context, auth=self.auth, follow_redirects=True) as here:
+            return here.request(method, url, **options)
+
+    def httpx_async(self, method: str, url: str, **options: Any) -> httpx.Response:
+        import ssl
+
+        async def ask() -> httpx.Response:
+            context = ssl.create_default_context(cafile=str(self.certificates.ca_file))
+            async with httpx.AsyncClient(
+                verify=context, auth=self.auth, follow_redirects=True
+            ) as here:
+                return await here.request(method, url, **options)
+
+        return asyncio.run(ask())
+
+    def ask(self, how: str, method: str, url: str, **options: Any) -> Any:
+        call: Callable[..., Any] = self.session.request if how == "session" else getattr(self, how)
+        return call(method, url, **options)
+
+
+@pytest.fixture
+def web(certificates: Certificates) -> Iterator[Web]:
+    with ExitStack() as stack:
+        yield Web(stack, certificates)
+
+
+def sent(server: Server) -> list[str | None]:
+    return [request.headers.get("authorization") for request in server.seen]
+
+
+WAYS = ["session", "plain_requests", "httpx", "httpx_async"]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_listed_host_is_sent_a_token_and_another_is_not(web: Web, how: str) -> None:
+    assert web.ask(how, "GET", web.api.url).status_code == 200
+    assert web.ask(how, "GET", web.evil.url).status_code == 200
+    assert sent(web.api) == ["Bearer token-1"]
+    assert sent(web.evil) == [None]
+    assert web.tokens.asked == [(("api",), False)]
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("target", ["evil", "clear"])
+def test_a_redirect_elsewhere_carries_no_token(
+    web: Web, how: str, status: int, target: str
+) -> None:
+    server: Server = getattr(web, target)
+    web.api.answer = reply(status, "", Location=f"{server.url}/next")
+    assert web.ask(how, "GET", web.api.url).status_code == 200
+    assert sent(web.api) == ["Bearer token-1"]
+    assert sent(server) == [None]
+
+
+def test_a_redirect_over_three_hops_carries_tokens_on_the_listed_ones_only(web: Web) -> None:
+    web.api.answer = reply(302, "", Location=web.evil.url)
+    web.evil.answer = reply(302, "", Location=web.other.url)
+    assert web.session.get(web.api.url).status_code == 200
+    assert sent(web.api) == ["Bearer token-1"]
+    assert sent(web.evil) == [None]
+    assert sent(web.other) == ["Bearer token-1"]
+    assert set(web.tokens.asked) == {(("api",), False), (("other",), False)}
+
+
+def only_new_tokens(request: Seen) -> bytes:
+    return reply(200 if request.headers["authorization"] == "Bearer token-2" else 401, "{}")
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", None), ("POST", b"data"), ("POST", "text"), ("PUT", b"x" * 99_999)]
+)
+def test_a_401_is_answered_once_with_a_token_fetched_anew(
+    web: Web, how: str, method: str, body: bytes | str | None
+) -> None:
+    web.api.answer = only_new_tokens
+    options = {} if body is None else {"content" if "httpx" in how else "data": body}
+    assert web.ask(how, method, web.api.url, **options).status_code == 200
+    assert sent(web.api) == ["Bearer token-1", "Bearer token-2"]
+    assert web.tokens.asked == [(("api",), False), (("api",), True)]
+    assert web.api.seen[0].body == web.api.seen[1].body
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_401_is_never_answered_twice(web: Web, how: str) -> None:
+    web.api.answer = reply(401, "{}")
+    assert web.ask(how, "GET", web.api.url).status_code == 401
+    assert sent(web.api) == ["Bearer token-1", "Bearer token-2"]
+
+
+@pytest.mark.parametrize("how", ["session", "plain_requests"])
+def test_a_401_after_a_redirect_is_never_answered_twice(web: Web, how: str) -> None:
+    def moved(request: Seen) -> bytes:
+        if request.target == "/":
+            return reply(302, "", Location=f"{web.api.url}/moved")
+        return reply(401, "{}")
+
+    web.api.answer = moved
+    assert web.ask(how, "GET", web.api.url).status_code == 401
+    assert [request.target for request in web.api.seen] == ["/", "/moved", "/moved"]
+    assert len([anew for _, anew in web.tokens.asked if anew]) == 1
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_401_of_another_host_is_left_alone(web: Web, how: str) -> None:
+    web.evil.answer = reply(401, "{}")
+    assert web.ask(how, "GET", web.evil.url).status_code == 401
+    assert sent(web.evil) == [None]
+    assert web.tokens.asked == []
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+def test_other_errors_are_not_repeated(web: Web, how: str, status: int) -> None:
+    web.api.answer = reply(status, "{}")
+    assert web.ask(how, "GET", web.api.url).status_code == status
+    assert len(web.api.seen) == 1
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_stream_is_not_sent_twice(web: Web, how: str) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"da"
+        yield b"ta"
+
+    async def parts_async() -> Any:
+        for part in parts():
+            yield part
+
+    web.api.answer = reply(401, "{}")
+    name = "content" if "httpx" in how else "data"
+    stream = parts_async() if how == "httpx_async" else parts()
+    assert web.ask(how, "POST", web.api.url, **{name: stream}).status_code == 401
+    assert [request.body for request in web.api.seen] == [b"data"]
+
+
+def test_the_first_answer_is_kept_in_the_history(web: Web) -> None:
+    web.api.answer = only_new_tokens
+    response = web.session.get(web.api.url)
+    assert [earlier.status_code for earlier in response.history] == [401]
+    assert response.request.headers["Authorization"] == "Bearer token-2"
+
+
+def test_hooks_of_the_caller_still_run(web: Web) -> None:
+    web.api.answer = only_new_tokens
+    seen: list[int] = []
+    web.session.get(
+        web.api.url, hooks={"response": lambda response, **_: seen.append(response.status_code)}
+    )
+    assert seen[-1] == 200
+
+
+def test_a_header_of_ones_own_does_not_travel_on(web: Web) -> None:
+    """On a listed host ours replaces it; nowhere else is any sent on."""
+    web.api.answer = reply(302, "", Location=web.evil.url)
+    web.session.get(web.api.url, headers={"Authorization": "Bearer mine"})
+    assert sent(web.api) == ["Bearer token-1"]
+    assert sent(web.evil) == [None]
+
+
+def test_the_environments_netrc_and_bundles_are_not_used(
+    web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login l password p\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
+    web.api.answer = reply(302, "", Location=web.evil.url)
+    web.session.get(web.api.url)
+    assert sent(web.evil) == [None]
+
+
+@pytest.mark.parametrize("make", [lambda web: web.auth, lambda web: web.session])
+def test_they_are_not_pickled_and_show_no_token(web: Web, make: Callable[[Web], Any]) -> None:
+    value = make(web)
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(value)
+    assert "token" not in repr(value)
+
+
+def test_thousands_of_mutated_addresses_find_no_way_round() -> None:
+    auth = Auth(HOSTS, no_tokens)
+    pieces = ["", ".", "@", ":", "/", "\\", "%2e", "%00", "\t", "#", "?", "evil.example", ":443"]
+    host = "graph.microsoft.com"
+    for first, second, place in itertools.product(pieces, pieces, range(len(host) + 1)):
+        url = f"https://{host[:place]}{first}{second}{host[place:]}/me"
+        if auth.scopes_for(url) is None:
+            continue
+        prepared = requests.Request("GET", url).prepare()
+        dialled = requests.adapters.parse_url(prepared.url)
+        assert (dialled.scheme, dialled.host, dialled.port or 443) == ("https", host, 443), url
+        assert dialled.auth is None, url

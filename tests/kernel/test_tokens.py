@@ -1,0 +1,393 @@
+"""Tokens of a session: served, renewed, refused."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    ConfigurationError,
+    ConsentRequired,
+    InteractionRequired,
+    NbAuthError,
+    NotSignedIn,
+)
+from nbauth.kernel.renewal import HOLD_AFTER_FAILURE
+from nbauth.testing.engine import refusal, unreachable
+from tests.kernel.conftest import Bench, at_once, redirect, until
+
+
+def test_many_uses_of_a_short_lived_token_make_no_request(bench: Bench) -> None:
+    bench.engine.lifetime = 60
+    bench.sign_in("read")
+    token = bench.session.token("read")
+    for _ in range(100):
+        assert str(token) == bench.read("read") == "access-ada-1"
+    assert bench.refreshes == 0
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "fresh_for"), [(60, 48), (300, 240), (3600, 3300), (86_400, 86_100)]
+)
+def test_a_token_is_renewed_at_its_margin_and_not_before(
+    bench: Bench, lifetime: float, fresh_for: float
+) -> None:
+    bench.engine.lifetime = lifetime
+    bench.sign_in("read")
+    token = bench.session.token("read")
+    bench.clock.advance(fresh_for - 1)
+    assert bench.session.acquire("read").source == "cache"
+    bench.clock.advance(2)
+    assert bench.session.acquire("read").source == "refresh"
+    assert str(token) == "access-ada-2"
+    assert bench.refreshes == 1
+
+
+def test_a_held_token_never_goes_stale(bench: Bench) -> None:
+    bench.engine.lifetime = 300
+    bench.sign_in("read")
+    token = bench.session.token("read")
+    seen = set()
+    for _ in range(10):
+        seen.add(str(token))
+        assert token.header["Authorization"] == f"Bearer {token}"
+        bench.clock.advance(290)
+    assert len(seen) == 10
+    assert bench.refreshes == 9
+
+
+def test_threads_that_ask_for_one_expired_token_make_one_request(bench: Bench) -> None:
+    bench.sign_in("read")
+    token = bench.session.token("read")
+    bench.clock.advance(4000)
+    gate = bench.engine.hold("refresh")
+    outcomes = at_once(32, lambda: token.value, bench.flights, gate.open)
+    assert {str(outcome) for outcome in outcomes} == {"access-ada-2"}
+    assert bench.refreshes == 1
+
+
+def test_threads_that_ask_in_vain_make_one_request_and_get_one_error(bench: Bench) -> None:
+    bench.screen.is_attended = False
+    bench.sign_in("read")
+    token = bench.session.token("read")
+    bench.clock.advance(4000)
+    gate = bench.engine.hold("refresh", then=unreachable())
+    outcomes = at_once(32, lambda: token.value, bench.flights, gate.open)
+    assert {type(outcome) for outcome in outcomes} == {AuthorityUnreachable}
+    assert bench.refreshes == 1
+
+
+def test_threads_with_two_scope_sets_never_send_one_refresh_token_twice(bench: Bench) -> None:
+    bench.sign_in("read", "write")
+    for _ in range(5):
+        bench.clock.advance(4000)
+        mixed = iter([("read",), ("write",), ("read", "write")] * 8)
+        lock = threading.Lock()
+
+        def ask(mixed: Any = mixed, lock: Any = lock) -> Any:
+            with lock:
+                scopes = next(mixed)
+            return bench.session.acquire(*scopes)
+
+        outcomes = at_once(24, ask)
+        assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert bench.engine.reused == []
+    assert bench.refreshes == 15
+    assert bench.engine.most_at_once == 1
+
+
+def test_two_accounts_renew_beside_each_other(bench: Bench) -> None:
+    bench.engine.rotates = False
+    bench.sign_in("read", user="ada")
+    bench.sign_in("read", user="bob")
+    bench.clock.advance(4000)
+    first, second = bench.engine.hold("refresh"), bench.engine.hold("refresh")
+    threads = [
+        threading.Thread(target=bench.read, args=("read",), kwargs={"account": account})
+        for account in ("ada@example.com", "bob@example.com")
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: first.reached.is_set() and second.reached.is_set())
+    first.open()
+    second.open()
+    for thread in threads:
+        thread.join(5)
+    assert bench.engine.most_at_once == 2
+
+
+@pytest.mark.parametrize("failure", [unreachable(), refusal("server_error"), refusal("odd")])
+def test_a_failed_refresh_keeps_a_valid_token_and_holds_off(
+    bench: Bench, failure: NbAuthError
+) -> None:
+    bench.sign_in("read")
+    bench.clock.advance(3400)
+    bench.engine.will("refresh", failure)
+    for _ in range(20):
+        result = bench.session.acquire("read")
+        assert (str(result.access_token), result.source) == ("access-ada-1", "cache")
+    assert bench.refreshes == 1
+    bench.clock.advance(HOLD_AFTER_FAILURE + 1)
+    assert bench.read("read") == "access-ada-2"
+
+
+def test_a_failed_refresh_of_an_expired_token_is_an_error_and_the_next_goes_through(
+    bench: Bench,
+) -> None:
+    bench.sign_in("read")
+    bench.clock.advance(4000)
+    bench.engine.will("refresh", unreachable())
+    with pytest.raises(AuthorityUnreachable):
+        bench.read("read")
+    assert bench.screen.shown == []
+    assert bench.read("read") == "access-ada-2"
+
+
+def test_a_dead_refresh_token_asks_for_a_person_and_is_never_sent_again(bench: Bench) -> None:
+    bench.screen.is_attended = False
+    bench.sign_in("read")
+    bench.clock.advance(4000)
+    bench.engine.live.clear()
+    for _ in range(5):
+        with pytest.raises(InteractionRequired):
+            bench.read("read")
+    assert bench.engine.reused == ["refresh-ada-1"]
+
+
+def test_a_dead_refresh_token_leaves_the_valid_token_in_use(bench: Bench) -> None:
+    bench.sign_in("read")
+    bench.clock.advance(3400)
+    bench.engine.live.clear()
+    for _ in range(5):
+        assert bench.read("read") == "access-ada-1"
+        bench.clock.advance(31)
+    assert bench.refreshes == 1
+
+
+@pytest.mark.parametrize("code", ["AADSTS50076", "AADSTS50079", "AADSTS50158"])
+def test_more_proof_for_one_resource_does_not_end_the_sign_in(bench: Bench, code: str) -> None:
+    """The refresh token is good; one resource wants more than it can show."""
+    bench.screen.is_attended = False
+    bench.sign_in("read")
+    bench.engine.will("refresh", refusal("interaction_required", f"{code}: more proof."))
+    with pytest.raises(InteractionRequired):
+        bench.read("strict")
+    bench.clock.advance(4000)
+    assert bench.read("read") == "access-ada-2"
+
+
+def test_scopes_not_agreed_to_ask_for_consent_and_leave_earlier_tokens_alone(bench: Bench) -> None:
+    bench.screen.is_attended = False
+    bench.sign_in("read")
+    bench.engine.ungranted = {"write"}
+    with pytest.raises(InteractionRequired, match="not been agreed to yet: write") as caught:
+        bench.read("write")
+    assert isinstance(caught.value.__cause__, ConsentRequired)
+    assert caught.value.code == "consent_required"
+    assert bench.read("read") == "access-ada-1"
+
+
+def test_new_scopes_bring_a_sign_in_where_somebody_is_there(bench: Bench) -> None:
+    bench.sign_in("read")
+    bench.engine.ungranted = {"write"}
+    result = bench.session.acquire("write")
+    assert result.source == "flow"
+    assert len(bench.screen.shown) == 1
+    assert bench.screen.shown[0].request.login_hint == "ada@example.com"
+    assert bench.read("read") == "access-ada-1"
+    assert bench.session.acquire("write").source == "cache"
+    bench.clock.advance(4000)
+    assert bench.session.acquire("read").source == "refresh"
+
+
+def test_force_refresh_asks_anew_once_however_many_want_it(bench: Bench) -> None:
+    bench.sign_in("read")
+    assert bench.session.acquire("read", force_refresh=True).source == "refresh"
+    gate = bench.engine.hold("refresh")
+    at_once(16, lambda: bench.read("read", force_refresh=True), bench.flights, gate.open)
+    assert bench.refreshes == 2
+
+
+def test_claims_are_passed_on_and_never_answered_from_the_cache(bench: Bench) -> None:
+    bench.sign_in("read")
+    claims = '{"access_token": {"acrs": {"essential": true, "value": "c1"}}}'
+    for _ in range(2):
+        assert bench.session.acquire("read", claims=claims).source == "refresh"
+    assert [call.arguments["claims"] for call in bench.engine.calls[-2:]] == [claims, claims]
+
+
+@pytest.mark.parametrize("claims", ["", "no json", "[]", "5", '"x"'])
+def test_claims_that_are_no_object_are_refused_before_any_request(
+    bench: Bench, claims: str
+) -> None:
+    bench.sign_in("read")
+    before = len(bench.engine.calls)
+    with pytest.raises(ConfigurationError) as caught:
+        bench.read("read", claims=claims)
+    assert caught.value.code == "bad_claims"
+    assert len(bench.engine.calls) == before
+
+
+def test_a_result_says_all_that_is_known(bench: Bench) -> None:
+    account = bench.sign_in("read")
+    result = bench.session.acquire("read")
+    assert result.account == account
+    assert (result.unique_id, result.source, result.token_type) == ("ada", "cache", "Bearer")
+    assert result.expires_on == bench.clock.time() + 3600
+    assert result.scopes[0] == "read"
+    assert result.id_token_claims["name"] == "Ada"
+    assert (account.username, account.name, account.tenant_id) == ("ada@example.com", "Ada", "")
+
+
+# ── signing out ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_signing_out_during_a_refresh_does_not_bring_the_account_back(bench: Bench) -> None:
+    bench.sign_in("read")
+    token = bench.session.token("read")
+    bench.clock.advance(4000)
+    gate = bench.engine.hold("refresh")
+    outcome: list[Any] = []
+    thread = threading.Thread(target=lambda: outcome.extend(at_once(1, lambda: token.value)))
+    thread.start()
+    until(gate.reached.is_set)
+    bench.session.logout()
+    gate.open()
+    thread.join(5)
+    assert isinstance(outcome[0], NotSignedIn)
+    assert (bench.session.accounts(), bench.session.cache.tokens) == ([], {})
+
+
+def test_a_held_token_ends_with_its_account(bench: Bench) -> None:
+    bench.sign_in("read")
+    token = bench.session.token("read")
+    bench.session.logout()
+    for read in (str, repr, lambda value: value.header, lambda value: value.expires_on):
+        if read is repr:
+            assert repr(token)
+            continue
+        with pytest.raises(NotSignedIn):
+            read(token)
+    assert bench.screen.shown == []
+
+
+def test_logout_of_one_leaves_the_others(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    bench.sign_in("read", user="bob")
+    assert [gone.username for gone in bench.session.logout("ADA@example.com")] == [
+        "ada@example.com"
+    ]
+    assert [account.username for account in bench.session.accounts()] == ["bob@example.com"]
+    assert bench.session.logout(all=True)
+    assert bench.session.accounts() == []
+    assert bench.session.logout() == []
+
+
+def test_logout_of_somebody_unknown_names_the_known(bench: Bench) -> None:
+    bench.sign_in("read")
+    with pytest.raises(NotSignedIn, match=r"bob@x is not signed in here; signed in: ada@example"):
+        bench.session.logout("bob@x")
+
+
+def test_revoking_tells_the_provider_each_refresh_token(bench: Bench) -> None:
+    bench.sign_in("read")
+    bench.sign_in("write")
+    bench.session.logout(revoke=True)
+    sent = [c.arguments["refresh_token"] for c in bench.engine.calls if c.method == "revoke"]
+    assert sent == ["refresh-ada-1", "refresh-ada-2"]
+    assert bench.engine.live == {}
+
+
+def test_revoking_uses_the_client_that_signed_in(bench: Bench) -> None:
+    bench.session.login("read", web_ui=redirect, client_id="other", authority="https://b.example")
+    bench.session.logout(all=True, revoke=True)
+    assert bench.engines[("https://b.example", "other")].count("revoke") == 1
+    assert bench.engine.count("revoke") == 0
+
+
+@pytest.mark.parametrize("failure", ["unreachable", "not offered"])
+def test_where_revoking_fails_the_account_is_gone_all_the_same(bench: Bench, failure: str) -> None:
+    bench.sign_in("read")
+    if failure == "unreachable":
+        bench.engine.will("revoke", unreachable())
+    bench.engine.offers_revocation = False
+    bench.session.logout(revoke=True)
+    assert bench.session.accounts() == []
+    assert len(bench.screen.said) == 1
+
+
+# ── whose token ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_account_that_is_named_is_served(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    bench.sign_in("read", user="bob")
+    assert bench.read("read") == "access-bob-2"
+    assert bench.read("read", account="ada@example.com") == "access-ada-1"
+    assert bench.read("read", account="ADA@Example.com") == "access-ada-1"
+    bench.session.use("ada@example.com")
+    assert bench.read("read") == "access-ada-1"
+    assert [account.name for account in bench.session.accounts()] == ["Ada", "Bob"]
+
+
+def test_asking_for_another_account_says_who_is_signed_in(bench: Bench) -> None:
+    bench.screen.is_attended = False
+    bench.sign_in("read")
+    with pytest.raises(InteractionRequired, match=r"bob@example.com is not signed in") as caught:
+        bench.read("read", account="bob@example.com")
+    assert "signed in: ada@example.com" in str(caught.value)
+    assert caught.value.code == "not_signed_in"
+
+
+def test_asking_for_another_account_hints_at_it_and_takes_no_other(bench: Bench) -> None:
+    bench.sign_in("read")
+    bench.engine.user = "eve"
+    with pytest.raises(NbAuthError, match=r"bob@example.com.*eve@example.com") as caught:
+        bench.read("read", account="bob@example.com")
+    assert caught.value.code == "wrong_account"
+    assert bench.screen.shown[0].request.login_hint == "bob@example.com"
+    bench.engine.user = "bob"
+    assert "access-bob" in bench.read("read", account="bob@example.com")
+
+
+def test_a_held_token_does_not_become_somebody_elses(bench: Bench) -> None:
+    bench.sign_in("read")
+    token = bench.session.token("read")
+    bench.clock.advance(4000)
+    bench.engine.live.clear()
+    bench.engine.user = "eve"
+    with pytest.raises(NbAuthError, match=r"ada@example.com.*eve@example.com"):
+        str(token)
+
+
+# ── nobody there ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_unattended_it_raises_at_once_and_says_what_to_do(bench: Bench, interactive: bool) -> None:
+    bench.screen.is_attended = not interactive
+    with pytest.raises(InteractionRequired, match="Nobody") as caught:
+        bench.read("read", interactive=interactive)
+    assert "%login" in caught.value.hint
+    assert caught.value.code == "not_signed_in"
+    assert bench.engine.calls == []
+    assert bench.screen.shown == []
+
+
+def test_unattended_a_login_raises_at_once(bench: Bench) -> None:
+    bench.screen.is_attended = False
+    for options in ({}, {"background": True}, {"flow": "device"}):
+        with pytest.raises(InteractionRequired) as caught:
+            bench.session.login("read", **options)
+        assert caught.value.code == "nobody_there"
+    assert bench.engine.calls == []
+    assert bench.session.pending() == []
+
+
+def test_unattended_a_web_ui_still_signs_in(bench: Bench) -> None:
+    """It is a program, not a prompt."""
+    bench.screen.is_attended = False
+    assert bench.sign_in("read").username == "ada@example.com"

@@ -1,0 +1,199 @@
+"""The house keeps its rules, and each rule is shown to catch a planted violation."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import nbauth
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("msal", "authlib", "requests", "keyring", "anywidget", "ipywidgets", "httpx")
+
+WATCH = """
+import json, sys
+opened = []
+def watch(event, arguments):
+    if event.startswith("socket.") and event != "socket.gethostname":
+        opened.append(event)
+{prepare}
+before = set(sys.modules)
+sys.addaudithook(watch)
+{code}
+print(json.dumps([opened, sorted(set(sys.modules) - before)]))
+"""
+SHELL = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+"""
+
+
+def run(code: str, prepare: str, home: Path) -> tuple[list[str], set[str]]:
+    """The socket events and the new top-level modules of some code in a fresh Python."""
+    script = WATCH.format(prepare=prepare, code=code)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=home,
+        env={"HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "PATH": "/usr/bin:/bin"},
+    )
+    opened, modules = json.loads(done.stdout.splitlines()[-1])
+    return opened, {module.partition(".")[0] for module in modules}
+
+
+@pytest.mark.parametrize(
+    ("code", "prepare"),
+    [
+        ("import nbauth", ""),
+        ("import nbauth; dir(nbauth); nbauth.Account, nbauth.Token, nbauth.NbAuthError", ""),
+        ("import nbauth.extension", ""),
+        (
+            "shell.run_line_magic('load_ext', 'nbauth'); shell.find_line_magic('login').__doc__",
+            SHELL,
+        ),
+        (
+            "shell.run_cell('%load_ext nbauth\\n%reload_ext nbauth\\n%unload_ext nbauth')"
+            ".raise_error()",
+            SHELL,
+        ),
+    ],
+)
+def test_importing_and_loading_open_no_socket_and_bring_no_protocol_or_widgets(
+    code: str, prepare: str, tmp_path: Path
+) -> None:
+    opened, modules = run(code, prepare, tmp_path)
+    assert opened == []
+    assert "nbauth" in modules
+    assert sorted(modules.intersection(HEAVY)) == []
+
+
+def test_the_watch_sees_sockets_and_imports(tmp_path: Path) -> None:
+    opened, modules = run("import socket, msal; socket.socket()", "", tmp_path)
+    assert "socket.__new__" in opened
+    assert {"msal", "requests"} <= modules
+
+
+def test_an_accounts_look_up_after_loading_is_still_offline(tmp_path: Path) -> None:
+    opened, modules = run("import nbauth; assert nbauth.accounts() == []", "", tmp_path)
+    assert opened == []
+    assert "msal" not in modules
+
+
+@pytest.mark.parametrize("name", nbauth.__all__)
+def test_every_public_name_resolves(name: str) -> None:
+    assert getattr(nbauth, name) is not None
+    assert name in dir(nbauth)
+
+
+def test_no_public_name_is_also_a_submodules_name() -> None:
+    submodules = {module.name for module in pkgutil.iter_modules(nbauth.__path__)}
+    assert "kernel" in submodules
+    assert submodules.isdisjoint(nbauth.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        nbauth.nonsense  # noqa: B018
+
+
+def test_what_type_checkers_see_is_what_there_is() -> None:
+    source = Path(nbauth.__file__).read_text("utf-8")
+    missing = [name for name in nbauth.__all__ if f" import {name} as {name}\n" not in source]
+    assert missing == []
+
+
+# ── the rooms ───────────────────────────────────────────────────────────────────────────────
+
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+    "contracts"
+]
+LINT = "from importlinter.cli import lint_imports_command as lint; lint()"
+TYPE_ONLY = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
+PLANTED: dict[str, list[tuple[str, str]]] = {
+    "A room imports only lower floors; rooms of one floor are strangers": [
+        ("core/scopes.py", "import nbauth.kernel.session"),
+        ("oauth/http.py", f"{TYPE_ONLY}from nbauth.jupyter import panel"),
+        ("demo/servers.py", "import nbauth.extension"),
+        ("stranger.py", ""),
+    ],
+    "msal and authlib only in oauth.engines": [
+        ("kernel/session.py", "import msal"),
+        ("oauth/flows/browser.py", "import authlib.jose"),
+    ],
+    "IPython, traitlets and widgets only in jupyter and extension": [
+        ("kernel/screen.py", "import IPython"),
+        ("core/settings.py", f"{TYPE_ONLY}import ipywidgets"),
+    ],
+    "keyring only in persistence, which is not built yet": [("kernel/cache.py", "import keyring")],
+    "Flows are strangers to each other": [
+        ("oauth/flows/browser.py", "import nbauth.oauth.flows.device_code"),
+    ],
+    "No import rings": [
+        ("core/secret.py", "import nbauth.core.tokens"),
+        ("kernel/cache.py", f"{TYPE_ONLY}from nbauth.kernel import session"),
+    ],
+}
+
+
+def lint(folder: Path) -> tuple[int, str]:
+    """import-linter's verdict on the package in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", LINT, "--no-cache"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "COLUMNS": "300"},
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A copy of the package and its rules, to plant things in."""
+    shutil.copytree(
+        ROOT / "nbauth", tmp_path / "nbauth", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_house_is_in_order(house: Path) -> None:
+    code, said = lint(house)
+    assert code == 0, said
+    for contract in CONTRACTS:
+        assert f"{contract['name']} KEPT" in said
+
+
+def test_a_violation_is_planted_for_every_rule() -> None:
+    assert {contract["name"] for contract in CONTRACTS} == set(PLANTED)
+
+
+@pytest.mark.parametrize(
+    ("contract", "file", "line"),
+    [
+        pytest.param(contract, file, line, id=f"{file}: {line.rpartition('import ')[2]}")
+        for contract, planted in PLANTED.items()
+        for file, line in planted
+    ],
+)
+def test_a_planted_violation_is_caught(house: Path, contract: str, file: str, line: str) -> None:
+    path = house / "nbauth" / file
+    text = path.read_text("utf-8") if path.exists() else "from __future__ import annotations\n"
+    future = "from __future__ import annotations\n"
+    assert future in text
+    path.write_text(text.replace(future, f"{future}{line}\n", 1), "utf-8")
+    code, said = lint(house)
+    assert code == 1
+    assert f"{contract} BROKEN" in said or (not line and "stranger" in said), said
