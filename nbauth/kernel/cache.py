@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbauth.core.accounts import Account
+from nbauth.core.errors import NotSignedIn
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse, refresh_margin
 
@@ -145,6 +146,58 @@ class TokenCache:
                     del self.current[key[:2]]
             return signed_in
 
+    def accounts(self) -> list[Account]:
+        """Everybody signed in, the current account of each client first."""
+        current = set(self.current.values())
+        records = list(self.signed_in.items())
+        records.sort(key=lambda item: item[0] not in current)
+        return [record.account for _, record in records]
+
+    def account(self, key: AccountKey) -> Account | None:
+        """Whose key it is, while signed in."""
+        record = self.signed_in.get(key)
+        return record.account if record else None
+
+    def find(
+        self, client: tuple[str, str], account: Account | str | None = None
+    ) -> AccountKey | None:
+        """A client's account, by name or the current one; ``None`` if it is not signed in."""
+        if account is None:
+            return self.current.get(client)
+        for key, record in list(self.signed_in.items()):
+            if key[:2] == client and is_account(record.account, account):
+                return key
+        return None
+
+    def named(self, account: Account | str) -> AccountKey:
+        """An account of whatever client. Raises ``NotSignedIn``."""
+        for key, record in list(self.signed_in.items()):
+            if is_account(record.account, account):
+                return key
+        raise self.unknown(account)
+
+    def unknown(self, account: Account | str) -> NotSignedIn:
+        """The error for an account that is not signed in, saying who is."""
+        known = ", ".join(item.username for item in self.accounts()) or "nobody"
+        return NotSignedIn(
+            f"{name_of(account)} is not signed in here; signed in: {known}.",
+            hint=f"Sign in: %login --account {name_of(account)}.",
+        )
+
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:
         """An account's tokens, oldest first."""
         return [token for known, token in list(self.tokens.items()) if known[:3] == key]
+
+
+def name_of(account: Account | str) -> str:
+    """The user name of an account, however it was given."""
+    return account.username if isinstance(account, Account) else account
+
+
+def is_account(known: Account, asked: Account | str) -> bool:
+    """Whether an account is the one asked for, by itself, user name or home account id."""
+    if isinstance(asked, Account):
+        return known == asked or (
+            known.home_account_id == asked.home_account_id and known.authority == asked.authority
+        )
+    return asked.lower() in {known.username.lower(), known.home_account_id.lower()}

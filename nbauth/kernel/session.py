@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +18,8 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import NAMES, Settings, read
 from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse
-from nbauth.kernel.cache import AccountKey, SignedIn, TokenCache, TokenKey
+from nbauth.kernel.attempts import Attempts
+from nbauth.kernel.cache import AccountKey, SignedIn, TokenCache, TokenKey, is_account, name_of
 from nbauth.kernel.client import Client, Engines
 from nbauth.kernel.options import check_claims, open_browser_from, request_from
 from nbauth.kernel.renewal import Renewal
@@ -58,8 +58,7 @@ class Session:
         self.cache = TokenCache()
         self._engines = Engines(make_engine)
         self._renewal = Renewal(self.cache, self._engines)
-        self._pending: dict[tuple[str, str, frozenset[str]], SignIn] = {}
-        self._lock = threading.RLock()
+        self._attempts = Attempts()
         self._observers: list[Callable[[], None]] = []
 
     # ── settings ────────────────────────────────────────────────────────────────────────────
@@ -149,7 +148,7 @@ class Session:
         settings = client.settings
         wanted = client.scopes(scopes)
         if account is not None and asked["login_hint"] is None:
-            asked["login_hint"] = _name(account)
+            asked["login_hint"] = name_of(account)
         request = request_from(client, wanted, asked)
         screen = self.screen()
         if web_ui is None and show and not screen.attended():
@@ -161,14 +160,9 @@ class Session:
         flow = "browser" if web_ui is not None and settings.flow == "auto" else settings.flow
         if flow != "auto":
             flow_named(flow)
-        pending_key = (*client.key, wanted.key)
-        with self._lock:
-            pending = self._pending.get(pending_key)
-            if pending is not None and pending.state == "waiting":
-                if flow in {"auto", pending.flow} and web_ui is None:
-                    return pending
-                pending.cancel()
-            sign_in = SignIn(
+
+        def make() -> SignIn:
+            return SignIn(
                 engine=self._engines.of(client),
                 request=request,
                 flow=flow,
@@ -182,7 +176,12 @@ class Session:
                 web_ui=web_ui,
                 pages={"success": settings.success_page, "error": settings.error_page},
             )
-            self._pending[pending_key] = sign_in
+
+        sign_in, joined = self._attempts.join_or_make(
+            (*client.key, wanted.key), None if web_ui is not None else flow, make
+        )
+        if joined:
+            return sign_in
         if web_ui is None and show:
             screen.show(sign_in)
         return sign_in.start()
@@ -200,7 +199,7 @@ class Session:
             return None
         client = self.client(**{name: options.get(name) for name in NAMES})
         wanted = client.scopes(scopes)
-        key = self._find(client, account)
+        key = self.cache.find(client.key, account)
         if key is None:
             return None
         try:
@@ -221,15 +220,6 @@ class Session:
             sign_in.cancel()
             sign_in.ended.wait(2)
             raise SignInInterrupted() from None
-
-    def pending(self, client: Client | None = None) -> list[SignIn]:
-        """Sign-ins under way, of one client or all."""
-        with self._lock:
-            return [
-                sign_in
-                for key, sign_in in self._pending.items()
-                if sign_in.state == "waiting" and (client is None or key[:2] == client.key)
-            ]
 
     # ── tokens ──────────────────────────────────────────────────────────────────────────────
 
@@ -259,7 +249,7 @@ class Session:
             except InteractionRequired as error:
                 if not interactive:
                     raise
-                return self._ask(client, wanted, self._account(key), error)
+                return self._ask(client, wanted, self.cache.account(key), error)
 
         def read_token() -> SecretStr:
             cached = tokens.get(token_key)
@@ -284,15 +274,15 @@ class Session:
         if claims is not None:
             check_claims(claims)
         self._join_pending(client, wanted, interactive)
-        key = self._find(client, account)
+        key = self.cache.find(client.key, account)
         if key is None:
             nobody = NotSignedIn("Nobody is signed in here yet.")
-            error = nobody if account is None else self._unknown(account)
+            error = nobody if account is None else self.cache.unknown(account)
             return self._ask(client, wanted, account, error, interactive=interactive)
         try:
             return self._renewal.silent(client, key, wanted, force=force_refresh, claims=claims)
         except InteractionRequired as error:
-            whom = self._account(key)
+            whom = self.cache.account(key)
             return self._ask(client, wanted, whom, error, claims=claims, interactive=interactive)
 
     def _ask(
@@ -320,11 +310,11 @@ class Session:
         sign_in = self.start(*wanted, account=whom, claims=claims, **settings)
         self._wait(sign_in)
         account = sign_in.result()
-        if whom is not None and not _is(account, whom):
+        if whom is not None and not is_account(account, whom):
             raise SignInError(
-                f"{_name(whom)} was asked for, but {account.username} signed in.",
+                f"{name_of(whom)} was asked for, but {account.username} signed in.",
                 code="wrong_account",
-                hint=f"Use that account, or sign in as the other: %login --account {_name(whom)}.",
+                hint=f"Use that account, or sign in anew: %login --account {name_of(whom)}.",
             )
         key = (*client.key, account.home_account_id)
         cached = self.cache.tokens.get((*key, wanted.key))
@@ -335,37 +325,36 @@ class Session:
 
     def _join_pending(self, client: Client, wanted: Scopes, interactive: bool) -> None:
         """A call that needs a sign-in under way waits for it, then meets its outcome."""
-        for sign_in in self.pending(client):
+        for sign_in in self._attempts.waiting(client.key):
             if self._brings(sign_in, client, wanted):
                 if interactive:
                     self._wait(sign_in)
                     sign_in.result()
-                elif self._find(client, None) is None:
+                elif self.cache.find(client.key) is None:
                     raise InteractionRequired("A sign-in is pending; nobody may be asked here.")
 
     def _tell_failure(self, client: Client, wanted: Scopes) -> None:
         """Raise the error of a sign-in that failed in the background, once."""
-        with self._lock:
-            failed = [known for key, known in self._pending.items() if key[:2] == client.key]
-        for sign_in in failed:
+        for sign_in in self._attempts.of(client.key):
             if sign_in.untold and self._brings(sign_in, client, wanted):
                 sign_in.result()
 
+    def pending(self) -> list[SignIn]:
+        """Sign-ins under way."""
+        return self._attempts.waiting()
+
     def _brings(self, sign_in: SignIn, client: Client, wanted: Scopes) -> bool:
-        return sign_in.request.scopes.key >= wanted.key or self._find(client, None) is None
+        return sign_in.request.scopes.key >= wanted.key or self.cache.find(client.key) is None
 
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 
     def accounts(self) -> list[Account]:
         """Everybody signed in, the current account of each client first."""
-        current = set(self.cache.current.values())
-        records = list(self.cache.signed_in.items())
-        records.sort(key=lambda item: item[0] not in current)
-        return [record.account for _, record in records]
+        return self.cache.accounts()
 
     def use(self, account: Account | str) -> Account:
         """Make an account the one that is used when none is named. Raises ``NotSignedIn``."""
-        key = self._named(account)
+        key = self.cache.named(account)
         self.cache.current[key[:2]] = key
         self._changed()
         return self.cache.signed_in[key].account
@@ -381,16 +370,16 @@ class Session:
     ) -> list[Account]:
         """Forget an account (the current one), or all, with every token; returns whom."""
         if account is None:
-            for sign_in in self.pending():
-                sign_in.cancel()
-            self._pending.clear()
+            self._attempts.cancel()
         if all or forget:
             keys = list(self.cache.signed_in)
         elif account is not None:
-            keys = [self._named(account)]
+            keys = [self.cache.named(account)]
         else:
-            current = list(self.cache.current.values())
-            keys = current if len(current) < 2 else self._current_of(self.client(**call))
+            keys = list(self.cache.current.values())
+            if len(keys) > 1:
+                current = self.cache.find(self.client(**call).key)
+                keys = [current] if current else []
         gone = []
         for key in keys:
             record = self.cache.remove(key)
@@ -401,10 +390,6 @@ class Session:
                 self._revoke(key, record)
         self._changed()
         return gone
-
-    def _current_of(self, client: Client) -> list[AccountKey]:
-        key = self.cache.current.get(client.key)
-        return [key] if key else []
 
     def _revoke(self, key: AccountKey, record: SignedIn) -> None:
         engine = next(iter(self._engines.known(key[:2])))
@@ -418,31 +403,6 @@ class Session:
                 if not offered:
                     self._say("This provider offers no revocation; the tokens here are gone.")
                     return
-
-    def _find(self, client: Client, account: Account | str | None) -> AccountKey | None:
-        if account is None:
-            return self.cache.current.get(client.key)
-        for key, record in list(self.cache.signed_in.items()):
-            if key[:2] == client.key and _is(record.account, account):
-                return key
-        return None
-
-    def _named(self, account: Account | str) -> AccountKey:
-        for key, record in list(self.cache.signed_in.items()):
-            if _is(record.account, account):
-                return key
-        raise self._unknown(account)
-
-    def _account(self, key: AccountKey) -> Account | None:
-        record = self.cache.signed_in.get(key)
-        return record.account if record else None
-
-    def _unknown(self, account: Account | str) -> NotSignedIn:
-        known = ", ".join(item.username for item in self.accounts()) or "nobody"
-        return NotSignedIn(
-            f"{_name(account)} is not signed in here; signed in: {known}.",
-            hint=f"Sign in: %login --account {_name(account)}.",
-        )
 
     # ── who watches ─────────────────────────────────────────────────────────────────────────
 
@@ -461,15 +421,3 @@ class Session:
 
     def _say(self, text: str) -> None:
         self.screen().say(text)
-
-
-def _name(account: Account | str) -> str:
-    return account.username if isinstance(account, Account) else account
-
-
-def _is(known: Account, asked: Account | str) -> bool:
-    if isinstance(asked, Account):
-        return known == asked or (
-            known.home_account_id == asked.home_account_id and known.authority == asked.authority
-        )
-    return asked.lower() in {known.username.lower(), known.home_account_id.lower()}
