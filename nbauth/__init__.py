@@ -7,7 +7,8 @@ use, so that importing nbauth loads neither msal, requests nor widgets.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # as type checkers read it; importing typing would cost more than the rest
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,8 @@ _HOME = {
 __all__ = sorted(name for name in _HOME if not name.endswith("_extension"))
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from nbauth.api import accounts as accounts
     from nbauth.api import acquire as acquire
     from nbauth.api import auth as auth

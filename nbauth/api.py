@@ -12,11 +12,11 @@ from nbauth.core.errors import NbAuthError
 from nbauth.core.settings import NAMES, Settings, read_files, resolve
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
 
 if TYPE_CHECKING:
     from nbauth.jupyter.panel import SignInPanel
     from nbauth.kernel.authorise import Auth, AuthorisedSession
+    from nbauth.kernel.sign_in import SignIn
 
 Result = TypeVar("Result")
 

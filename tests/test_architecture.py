@@ -15,7 +15,10 @@ import pytest
 import nbauth
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("msal", "authlib", "requests", "keyring", "anywidget", "ipywidgets", "httpx")
+HEAVY = (
+    "msal", "authlib", "requests", "keyring", "anywidget", "ipywidgets", "httpx",
+    "joserfc", "cryptography", "h11", "platformdirs",
+)  # fmt: skip
 
 WATCH = """
 import json, sys

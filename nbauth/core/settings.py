@@ -103,6 +103,8 @@ def _hosts(value: Any) -> dict[str, tuple[str, ...]]:
         if "/" in host or "@" in host or "*" in host or not host:
             raise ValueError(f"names hosts like 'api.contoso.com', not {host!r}")
         hosts[host.lower()] = _words(scopes)
+        if not hosts[host.lower()]:
+            raise ValueError(f"names no scopes for {host}, so no token could be for it")
     return hosts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
@@ -17,7 +17,9 @@ from nbauth.core.settings import FLOWS, read
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.jupyter.variables import Variables
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+
+if TYPE_CHECKING:
+    from nbauth.kernel.sign_in import SignIn
 
 _OF_A_CALL = ("profile", "flow", "tenant", "client_id", "authority", "timeout")
 _OF_A_SIGN_IN = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")

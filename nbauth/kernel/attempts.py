@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from nbauth.kernel.sign_in import SignIn
+if TYPE_CHECKING:
+    from nbauth.kernel.sign_in import SignIn
 
 AttemptKey = tuple[str, str, frozenset[str]]
 """authority address, client_id and the scopes asked for"""

@@ -119,7 +119,6 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
     def __call__(self, request: Any) -> Any:
         scopes = self.scopes_for(request.url or "")
-        request.headers.pop("Authorization", None)
         if scopes is not None:
             request.headers["Authorization"] = f"Bearer {self._fetch(scopes, False)}"
             body = getattr(request, "body", None)
@@ -140,9 +139,9 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
             event: [hook for hook in hooks if hook != self._retry]
             for event, hooks in again.hooks.items()
         }
-        again.headers["Authorization"] = f"Bearer {self._fetch(scopes, True)}"
-        _ = response.content  # gives the connection back
+        _ = response.content  # gives the connection back, even if there is no other token
         response.close()
+        again.headers["Authorization"] = f"Bearer {self._fetch(scopes, True)}"
         second = response.connection.send(again, **options)
         second.history.append(response)
         second.request = again
@@ -183,6 +182,7 @@ class AuthorisedSession(VerifiedSession):
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
         assert isinstance(self.auth, Auth)
+        prepared_request.headers.pop("Authorization", None)
         self.auth(prepared_request)
 
     def __reduce_ex__(self, protocol: object) -> Any:

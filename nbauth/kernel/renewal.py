@@ -10,7 +10,7 @@ from nbauth.core.errors import (
     NotSignedIn,
 )
 from nbauth.core.scopes import Scopes
-from nbauth.core.tokens import AuthenticationResult, Source
+from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse
 from nbauth.kernel.cache import AccountKey, CachedToken, Grant, SignedIn, TokenCache, TokenKey
 from nbauth.kernel.client import Client, Engines
 from nbauth.kernel.flights import Flights
@@ -80,6 +80,7 @@ class Renewal:
                 )
             try:
                 response = self._engines.of(client).refresh(grant.refresh_token, wanted, claims)
+                _check_same_person(response, signed_in)
             except NbAuthError as error:
                 _note_dead(error, grant)
                 if usable:
@@ -91,6 +92,15 @@ class Renewal:
         if fresh is None:
             raise NotSignedIn("That account has signed out.")
         return fresh, "refresh"
+
+
+def _check_same_person(response: TokenResponse, signed_in: SignedIn) -> None:
+    """A refresh may bring an ID token, but not another person's (OpenID Connect Core §12.2)."""
+    before, now = signed_in.id_token_claims.get("sub"), response.id_token_claims.get("sub")
+    if before and now and now != before:
+        from nbauth.oauth.id_token import refused  # brings cryptography, so not at %load_ext
+
+        raise refused("subject", "is another person's than the one who signed in")
 
 
 def _note_dead(error: NbAuthError, grant: Grant) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbauth.core.accounts import Account
 from nbauth.core.errors import (
     ConfigurationError,
+    ConsentRequired,
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
@@ -21,11 +22,11 @@ from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse
 from nbauth.kernel.attempts import Attempts
 from nbauth.kernel.cache import AccountKey, SignedIn, TokenCache, TokenKey, is_account, name_of
 from nbauth.kernel.client import Client, Engines
-from nbauth.kernel.options import check_claims, open_browser_from, request_from
 from nbauth.kernel.renewal import Renewal
 from nbauth.kernel.screen import NoScreen, Screen
-from nbauth.kernel.sign_in import SignIn
-from nbauth.oauth.flows import flow_named
+
+if TYPE_CHECKING:
+    from nbauth.kernel.sign_in import SignIn
 
 NOBODY_THERE = (
     "Run %login in a notebook that somebody watches. Service identities for unattended runs"
@@ -133,6 +134,10 @@ class Session:
 
         ``show=False`` is for a caller that shows it already: a panel whose button was pressed.
         """
+        # What drives a sign-in is loaded by the first one, not by %load_ext.
+        from nbauth.kernel.options import open_browser_from, request_from
+        from nbauth.kernel.sign_in import SignIn
+        from nbauth.oauth.flows import flow_named
 
         def again() -> SignIn:
             return self.start(*scopes, account=account, show=False, **once)
@@ -272,6 +277,8 @@ class Session:
         client = self.client(**call)
         wanted = client.scopes(scopes)
         if claims is not None:
+            from nbauth.kernel.options import check_claims
+
             check_claims(claims)
         self._join_pending(client, wanted, interactive)
         key = self.cache.find(client.key, account)
@@ -298,7 +305,8 @@ class Session:
         """Ask the person, where one is there; else raise at once, saying what to do."""
         self._tell_failure(client, wanted)
         if not interactive or not self.screen().attended():
-            raise InteractionRequired(
+            kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
+            raise kind(
                 f"{error} Nobody can be asked here.",
                 code=error.code,
                 hint="Run %login, then this cell again."

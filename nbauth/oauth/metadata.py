@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import AuthorityUnreachable, ConfigurationError
 from nbauth.oauth.http import Http
 
 WELL_KNOWN = "/.well-known/openid-configuration"
@@ -26,14 +26,15 @@ class Metadata:
 
         Raises ``ConfigurationError`` if there is none there, or it speaks for another issuer.
         """
-        response = http.get(issuer.rstrip("/") + WELL_KNOWN)
+        try:
+            response = http.get(issuer.rstrip("/") + WELL_KNOWN)
+        except AuthorityUnreachable as error:
+            if error.code == "http_404":
+                raise _no_provider(issuer, 404) from error
+            raise
         document = response.json()
         if not response.ok or not isinstance(document, dict) or "issuer" not in document:
-            raise ConfigurationError(
-                f"There is no OpenID Connect provider at {issuer} (HTTP {response.status_code}).",
-                code="no_provider",
-                hint=f"Its address plus {WELL_KNOWN} has to give its metadata.",
-            )
+            raise _no_provider(issuer, response.status_code)
         if str(document["issuer"]).rstrip("/") != issuer.rstrip("/"):
             raise ConfigurationError(
                 f"The provider at {issuer} calls itself another issuer.",
@@ -52,8 +53,18 @@ class Metadata:
         return self._document.get("authorization_response_iss_parameter_supported") is True
 
     def get(self, name: str) -> str | None:
-        """An endpoint's address, or ``None``."""
+        """An endpoint's address, or ``None``.
+
+        Raises ``ConfigurationError`` for one that secrets would reach in the clear; only pages
+        that the person's browser visits may be http, on loopback.
+        """
         value = self._document.get(name)
+        if value and name != "authorization_endpoint" and not str(value).startswith("https://"):
+            raise ConfigurationError(
+                f"The provider's {name} is not https; nothing was sent there.",
+                code="not_https",
+                hint="Its administrator has to publish https addresses.",
+            )
         return str(value) if value else None
 
     def keys(self, anew: bool = False) -> Mapping[str, Any]:
@@ -62,3 +73,11 @@ class Metadata:
             keys = self._http.get(self.get("jwks_uri") or "").json()
             self._keys = keys if isinstance(keys, dict) else json.loads("{}")
         return self._keys
+
+
+def _no_provider(issuer: str, status: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"There is no OpenID Connect provider at {issuer} (HTTP {status}).",
+        code="no_provider",
+        hint=f"Its address plus {WELL_KNOWN} has to give its metadata.",
+    )

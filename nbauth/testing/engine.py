@@ -147,26 +147,27 @@ class FakeEngine:
         """How often a method was called."""
         return sum(call.method == method for call in self.calls)
 
-    def response(self, scopes: Scopes, **changes: Any) -> TokenResponse:
+    def response(self, scopes: Scopes, *, user: str | None = None, **changes: Any) -> TokenResponse:
         """The tokens it would issue now."""
+        user = user or self.user
         number = next(self._numbers)
-        refresh_token = f"refresh-{self.user}-{number}"
+        refresh_token = f"refresh-{user}-{number}"
         if "refresh_token" not in changes:
             with self._lock:
-                self.live[refresh_token] = self.user
+                self.live[refresh_token] = user
         answer: dict[str, Any] = {
-            "access_token": SecretStr(f"access-{self.user}-{number}"),
+            "access_token": SecretStr(f"access-{user}-{number}"),
             "expires_in": self.lifetime,
             "scopes": tuple(scopes),
             "received_at": self._clock(),
             "refresh_token": SecretStr(refresh_token),
-            "id_token": SecretStr(f"id-{self.user}-{number}"),
+            "id_token": SecretStr(f"id-{user}-{number}"),
             "id_token_claims": {
                 "iss": self.issuer,
                 "aud": self.client_id,
-                "sub": self.user,
-                "name": self.user.title(),
-                "preferred_username": f"{self.user}@example.com",
+                "sub": user,
+                "name": user.title(),
+                "preferred_username": f"{user}@example.com",
             },
         }
         return TokenResponse(**{**answer, **changes})
@@ -227,9 +228,11 @@ class FakeEngine:
                 self.reused.append(refresh_token)
                 self.live.clear()
                 raise refusal("invalid_grant")
+            user = self.live[refresh_token]
             if self.rotates:
                 del self.live[refresh_token]
-        return self.response(scopes) if self.rotates else self.response(scopes, refresh_token=None)
+        rotated = {} if self.rotates else {"refresh_token": None}
+        return self.response(scopes, user=user, **rotated)
 
     def revoke(self, refresh_token: str) -> bool:
         self._called("revoke", refresh_token=str(refresh_token))

@@ -123,6 +123,7 @@ BAD = [
     ("verify", "0", "cannot be false"),
     ("verify", "/no/such/file.pem", "not there: /no/such/file.pem"),
     ("hosts", "[1]", "table"),
+    ("hosts", {"a.example": []}, "no scopes"),
     ("hosts", "{", "JSON"),
     ("hosts", '{"https://a.example": []}', "names hosts like"),
     ("hosts", '{"*.example": []}', "names hosts like"),

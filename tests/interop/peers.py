@@ -8,11 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import requests
-
 from nbauth.core.errors import NbAuthError
 from nbauth.core.settings import Settings, resolve
-from nbauth.kernel.authorise import Auth, AuthorisedSession, listed_hosts
 from nbauth.kernel.screen import NoScreen
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in import SignIn
@@ -23,11 +20,12 @@ class SomebodyThere(NoScreen):
     """A screen before which somebody sits; it keeps what it was shown and told."""
 
     def __init__(self) -> None:
+        self.there = True
         self.shown: list[SignIn] = []
         self.said: list[str] = []
 
     def attended(self) -> bool:
-        return True
+        return self.there
 
     def show(self, sign_in: SignIn) -> None:
         self.shown.append(sign_in)
@@ -96,22 +94,6 @@ def screen_of(session: Session) -> SomebodyThere:
     screen = session.screen()
     assert isinstance(screen, SomebodyThere)
     return screen
-
-
-def auth_of(session: Session, *scopes: str) -> Auth:
-    """What ``nbauth.auth()`` gives, for this session."""
-    client = session.client()
-
-    def fetch(wanted: Any, anew: bool) -> str:
-        return str(session.acquire(*wanted, force_refresh=anew).access_token)
-
-    return Auth(listed_hosts(client, client.scopes(scopes) if scopes else None), fetch)
-
-
-def authorised(session: Session, *scopes: str) -> requests.Session:
-    """What ``nbauth.session()`` gives, for this session."""
-    settings = session.settings()
-    return AuthorisedSession(auth_of(session, *scopes), settings.verify, settings.proxies)
 
 
 def until(condition: Callable[[], object], seconds: float = 10.0) -> None:

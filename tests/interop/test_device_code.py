@@ -112,8 +112,12 @@ def polls_at_both(
     return {name: polls(name) for name in PEERS}
 
 
-def gaps(polls: list[dict[str, Any]]) -> list[float]:
-    return [later["time"] - one["time"] for one, later in pairwise(polls)]
+def assert_gaps(polls: list[dict[str, Any]], expected: list[float]) -> None:
+    """A busy machine may be late, never early."""
+    gaps = [later["time"] - one["time"] for one, later in pairwise(polls)]
+    assert len(gaps) == len(expected)
+    for gap, seconds in zip(gaps, expected, strict=True):
+        assert seconds - 0.2 <= gap <= seconds + 2, gaps
 
 
 def test_trouble_while_polling_loses_nothing(panva: Panva) -> None:
@@ -124,7 +128,7 @@ def test_trouble_while_polling_loses_nothing(panva: Panva) -> None:
     for polls in polls_at_both(panva, faults, 3).values():
         assert [one["fault"] for one in polls] == ["503", "drop", "html", None]
         # Less and less often while there is trouble (RFC 8628 §3.5).
-        assert gaps(polls) == pytest.approx([2, 4, 8], abs=0.6)
+        assert_gaps(polls, [2, 4, 8])
 
 
 def test_a_provider_that_wants_fewer_questions_gets_them(panva: Panva) -> None:
@@ -135,7 +139,7 @@ def test_a_provider_that_wants_fewer_questions_gets_them(panva: Panva) -> None:
 
     for polls in polls_at_both(panva, faults, 2).values():
         # After 429 twice the second that it was; after slow_down five more.
-        assert gaps(polls) == pytest.approx([2, 6], abs=0.6)
+        assert_gaps(polls, [2, 6])
 
 
 def test_an_interval_of_nought_is_no_storm(session: Session, peer: Peer, panva: Panva) -> None:
@@ -147,9 +151,7 @@ def test_an_interval_of_nought_is_no_storm(session: Session, peer: Peer, panva: 
     sign_in.cancel()
 
 
-def test_without_an_interval_it_is_five_seconds(
-    session: Session, peer: Peer, panva: Panva
-) -> None:
+def test_without_an_interval_it_is_five_seconds(session: Session, peer: Peer, panva: Panva) -> None:
     panva.without_interval()
     sign_in = begin(session, peer.first)
     device_shown(sign_in)

@@ -105,10 +105,12 @@ def test_two_accounts_renew_beside_each_other(bench: Bench) -> None:
     bench.sign_in("read", user="bob")
     bench.clock.advance(4000)
     first, second = bench.engine.hold("refresh"), bench.engine.hold("refresh")
-    threads = [
-        threading.Thread(target=bench.read, args=("read",), kwargs={"account": account})
-        for account in ("ada@example.com", "bob@example.com")
-    ]
+    read: dict[str, str] = {}
+
+    def renew(user: str) -> None:
+        read[user] = bench.read("read", account=f"{user}@example.com")
+
+    threads = [threading.Thread(target=renew, args=(user,)) for user in ("ada", "bob")]
     for thread in threads:
         thread.start()
     until(lambda: first.reached.is_set() and second.reached.is_set())
@@ -117,6 +119,8 @@ def test_two_accounts_renew_beside_each_other(bench: Bench) -> None:
     for thread in threads:
         thread.join(5)
     assert bench.engine.most_at_once == 2
+    assert sorted(token.split("-")[1] for token in read.values()) == ["ada", "bob"]
+    assert all(token.startswith(f"access-{user}-") for user, token in read.items())
 
 
 @pytest.mark.parametrize("failure", [unreachable(), refusal("server_error"), refusal("odd")])

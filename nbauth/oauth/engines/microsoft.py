@@ -107,11 +107,18 @@ class MicrosoftEngine:
                         )
                     except (ValueError, KeyError):
                         raise self._bad_authority() from None
-                self._ready = app, Metadata(self._http, self._http.document)
+                    except AuthorityUnreachable as error:
+                        if error.code == "http_404":
+                            raise self._bad_authority() from error
+                        raise
+                metadata = Metadata(self._http, self._http.document)
+                for name in ("token_endpoint", "device_authorization_endpoint", "jwks_uri"):
+                    metadata.get(name)
+                self._ready = app, metadata
             return self._ready
 
     def _bad_authority(self) -> NbAuthError:
-        if self._http.document.get("error"):
+        if self._http.document.get("error_description"):  # Entra explains itself
             return error_from(self._http.document)
         return ConfigurationError(
             f"There is no Microsoft authority at {self.authority.url}.",

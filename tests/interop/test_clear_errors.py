@@ -1,0 +1,201 @@
+"""What goes wrong says what went wrong, in two lines and at once."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    ConfigurationError,
+    FlowUnavailable,
+    InteractionRequired,
+    NbAuthError,
+)
+from nbauth.kernel.session import Session
+from tests.harness.panva import Panva
+from tests.interop.peers import Peer, assert_plain, new_session, screen_of
+
+
+def error_of(session: Session, *scopes: str, **options: Any) -> NbAuthError:
+    options = {"flow": "device", **options}
+    began = time.monotonic()
+    with pytest.raises(NbAuthError) as failed:
+        session.login(*scopes, **options)
+    assert time.monotonic() - began < 1
+    assert_plain(failed.value)
+    assert session.accounts() == []
+    return failed.value
+
+
+def base_of(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+# --------------------------------------------------------------------------- nothing is sent
+
+
+def test_no_client_id(peer: Peer, panva: Panva) -> None:
+    settings = {**peer.settings, "client_id": None}
+    error = error_of(new_session(**settings), peer.first)
+    assert isinstance(error, ConfigurationError)
+    assert error.code == "no_client_id"
+    assert "client_id" in error.hint
+    assert panva.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"flow": "carrier-pigeon"}, ["carrier-pigeon", "browser", "device"]),
+        ({"flow": "brwoser"}, ["did you mean browser"]),
+        ({"prompt": "maybe"}, ["maybe"]),
+        ({"claims": "{not json"}, ["claims"]),
+        ({"max_age": "soon"}, ["max_age"]),
+        ({"verify": False}, ["verify", "CA file"]),
+        ({"verify": "/no/such/file.pem"}, ["/no/such/file.pem"]),
+        ({"redirect_uri": "https://elsewhere.example/", "flow": "browser"}, ["elsewhere.example"]),
+        ({"no_such_option": 1}, ["no_such_option"]),
+        ({"tenant": "no tenant at all"}, ["tenant"]),
+    ],
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
+)
+def test_an_option_that_cannot_be(
+    session: Session, peer: Peer, panva: Panva, options: dict[str, Any], words: list[str]
+) -> None:
+    error = error_of(session, peer.first, **options)
+    assert isinstance(error, ConfigurationError)
+    for word in words:
+        assert word in " ".join(error.lines())
+    assert panva.requests() == []
+
+
+@pytest.mark.parametrize("flow", ["iwa", "broker", "obo"])
+def test_a_flow_that_is_not_there_yet(
+    session: Session, peer: Peer, panva: Panva, flow: str
+) -> None:
+    error = error_of(session, peer.first, flow=flow)
+    assert isinstance(error, FlowUnavailable)
+    assert flow in str(error)
+    assert "--flow browser" in error.hint
+    assert error.suggested_flow
+    assert panva.requests() == []
+
+
+def test_two_resources_in_one_request(panva: Panva) -> None:
+    session = new_session(
+        authority=panva.ms_authority, client_id=panva.client_id, verify=panva.ca_file
+    )
+    error = error_of(session, "User.Read", "https://management.azure.com//.default")
+    assert error.code == "mixed_resources"
+    assert "%token https://graph.microsoft.com/User.Read" in error.hint
+    assert "%token https://management.azure.com//.default" in error.hint
+    assert panva.requests() == []
+
+
+def test_http(peer: Peer, panva: Panva) -> None:
+    authority = peer.settings["authority"].replace("https:", "http:")
+    error = error_of(new_session(**{**peer.settings, "authority": authority}), peer.first)
+    assert isinstance(error, ConfigurationError)
+    assert "https" in error.hint
+    assert panva.requests() == []
+
+
+def test_nobody_there(session: Session, peer: Peer, panva: Panva) -> None:
+    screen_of(session).there = False
+    error = error_of(session, peer.first)
+    assert isinstance(error, InteractionRequired)
+    assert "AZURE_CLIENT_ID" in error.hint
+    assert panva.requests() == []
+
+
+# --------------------------------------------------------------------------- the wrong address
+
+
+@pytest.mark.parametrize("flow", ["device", "browser"])
+def test_nobody_at_the_address(peer: Peer, flow: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    authority = urlsplit(peer.settings["authority"])._replace(netloc=f"127.0.0.1:{port}").geturl()
+    session = new_session(**{**peer.settings, "authority": authority})
+    error = error_of(session, peer.first, flow=flow)
+    assert isinstance(error, AuthorityUnreachable)
+    assert f"127.0.0.1:{port}" in str(error)
+
+
+def test_a_certificate_that_nobody_vouches_for(peer: Peer) -> None:
+    error = error_of(new_session(**{**peer.settings, "verify": None}), peer.first)
+    assert isinstance(error, AuthorityUnreachable)
+    assert error.code == "certificate"
+    assert "verify" in error.hint
+
+
+def test_a_port_that_speaks_no_tls(peer: Peer, panva: Panva) -> None:
+    path = urlsplit(peer.settings["authority"]).path
+    authority = panva.control_url.replace("http:", "https:") + path
+    error = error_of(new_session(**{**peer.settings, "authority": authority}), peer.first)
+    assert isinstance(error, AuthorityUnreachable)
+    assert "certificate" not in str(error)
+
+
+def test_no_provider_at_the_address(peer: Peer) -> None:
+    base = base_of(peer.settings["authority"])
+    path = "no/provider/here" if peer.name == "oidc" else str(uuid.uuid4())
+    session = new_session(**{**peer.settings, "authority": f"{base}/{path}"})
+    error = error_of(session, peer.first)
+    assert isinstance(error, ConfigurationError)
+    assert error.code == "no_provider"
+    assert path in str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("html", "not JSON"), ("503", "503"), ("429", "429"), ("drop", "cannot be reached")],
+)
+def test_something_else_answers(
+    session: Session, peer: Peer, panva: Panva, kind: str, words: str
+) -> None:
+    panva.fault("discovery", kind)
+    error = error_of(session, peer.first)
+    assert isinstance(error, AuthorityUnreachable)
+    assert words in str(error)
+
+
+def test_a_tenant_that_is_not_there_in_the_words_of_entra(panva: Panva) -> None:
+    words = "AADSTS90002: Tenant 'nowhere' not found. Trace ID: 1 Correlation ID: 2"
+    body = {"error": "invalid_tenant", "error_description": words, "correlation_id": "2"}
+    panva.fault("discovery", "json", status=400, body=body)
+    session = new_session(
+        authority=panva.ms_authority, client_id=panva.client_id, verify=panva.ca_file
+    )
+    error = error_of(session, "User.Read")
+    assert (error.code, error.correlation_id) == ("AADSTS90002", "2")
+
+
+# --------------------------------------------------------------------------- refused
+
+
+def test_an_unknown_application(peer: Peer) -> None:
+    session = new_session(**{**peer.settings, "client_id": "nobody-registered-this"})
+    error = error_of(session, peer.first)
+    assert isinstance(error, ConfigurationError)
+    assert "client_id" in error.hint
+
+
+def test_a_provider_without_device_codes(session: Session, peer: Peer, panva: Panva) -> None:
+    document = {
+        "issuer": peer.issuer,
+        "authorization_endpoint": f"{peer.issuer}/auth",
+        "token_endpoint": f"{peer.issuer}/token",
+        "jwks_uri": f"{peer.issuer}/jwks",
+    }
+    panva.fault("discovery", "json", status=200, body=document)
+    error = error_of(session, peer.first)
+    assert isinstance(error, FlowUnavailable)
+    assert error.suggested_flow == "browser"
