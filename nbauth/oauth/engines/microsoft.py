@@ -10,8 +10,7 @@ import base64
 import json
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import msal
@@ -22,7 +21,6 @@ from nbauth.core.errors import (
     FlowUnavailable,
     InteractionRequired,
     NbAuthError,
-    SignInError,
 )
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
@@ -36,24 +34,10 @@ from nbauth.oauth.engines import (
     PendingAuthorization,
     with_extra_parameters,
 )
+from nbauth.oauth.engines.door import door
 from nbauth.oauth.error_catalogue import error_from, plain
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import WELL_KNOWN, Metadata
-
-
-@contextmanager
-def _door() -> Iterator[None]:
-    """Whatever else MSAL raises becomes a ``SignInError`` with its cause chained."""
-    try:
-        yield
-    except (NbAuthError, AuthorizationPending):
-        raise
-    except Exception as error:
-        raise SignInError(
-            "The provider's answer was not understood.",
-            code="not_understood",
-            hint="Run %login again; if it repeats, check the authority's address.",
-        ) from error
 
 
 class _ForgetfulTokenCache(msal.TokenCache):  # type: ignore[misc]
@@ -95,7 +79,7 @@ class MicrosoftEngine:
         # MSAL asks for the metadata in its constructor, so that waits for the first request.
         with self._lock:
             if self._ready is None:
-                with _door():
+                with door():
                     try:
                         app = msal.PublicClientApplication(
                             self.client_id,
@@ -132,7 +116,7 @@ class MicrosoftEngine:
         app, metadata = self._connect()
         metadata.keys()  # fetched before the person is sent away, not after they return
         self.authority.refuse_prompt(request.prompt)
-        with _door(), warnings.catch_warnings():
+        with door(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MSAL has an opinion on response_mode
             flow = app.initiate_auth_code_flow(
                 [*request.scopes.resource_scopes, *request.consent_also],
@@ -153,7 +137,7 @@ class MicrosoftEngine:
     def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
         app, metadata = self._connect()
         flow, request = pending.private
-        with _door():
+        with door():
             try:
                 result = app.acquire_token_by_auth_code_flow(
                     flow, dict(answer), scopes=list(request.scopes.resource_scopes)
@@ -166,7 +150,7 @@ class MicrosoftEngine:
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
         app, _ = self._connect()
-        with _door():
+        with door():
             try:
                 flow = app.initiate_device_flow(
                     list(request.scopes.resource_scopes), claims_challenge=request.claims
@@ -192,7 +176,7 @@ class MicrosoftEngine:
     def poll_device(self, device: DeviceCode) -> TokenResponse:
         app, _ = self._connect()
         flow, request = device.private
-        with _door(), warnings.catch_warnings():
+        with door(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns by the wall clock if it is asked "too soon"
             result = app.acquire_token_by_device_flow(
                 {**flow, "interval": 1, "latest_attempt_at": 0},
@@ -208,7 +192,7 @@ class MicrosoftEngine:
         self, refresh_token: str, scopes: Scopes, claims: str | None = None
     ) -> TokenResponse:
         app, _ = self._connect()
-        with _door():
+        with door():
             try:
                 result = app.acquire_token_by_refresh_token(
                     str(refresh_token),
@@ -229,7 +213,7 @@ class MicrosoftEngine:
     def abort(self) -> None:
         self._http.abort()
 
-    @_door()
+    @door()
     def _response(
         self,
         result: Mapping[str, Any],

@@ -18,7 +18,6 @@ from nbauth.core.errors import (
     FlowUnavailable,
     InteractionRequired,
     NbAuthError,
-    SignInError,
 )
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
@@ -32,6 +31,7 @@ from nbauth.oauth.engines import (
     PendingAuthorization,
     with_extra_parameters,
 )
+from nbauth.oauth.engines.door import door
 from nbauth.oauth.error_catalogue import error_from, plain
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
@@ -41,19 +41,13 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 @contextmanager
 def _door() -> Iterator[None]:
-    """What Authlib raises becomes one of our errors, its cause chained."""
-    try:
-        yield
-    except NbAuthError:
-        raise
-    except OAuthError as error:
-        raise error_from({"error": error.error, "error_description": error.description}) from None
-    except Exception as error:
-        raise SignInError(
-            "The provider's answer was not understood.",
-            code="not_understood",
-            hint="Run %login again; if it repeats, check the authority's address.",
-        ) from error
+    """What Authlib raises for an error response is read from the catalogue."""
+    with door():
+        try:
+            yield
+        except OAuthError as error:
+            answer = {"error": error.error, "error_description": error.description}
+            raise error_from(answer) from None
 
 
 class _Client(OAuth2Client):  # type: ignore[misc]
