@@ -1,8 +1,8 @@
 """Run a command; when it has ended, nothing that it started may still run (Linux).
 
 Usage: python3 tools/no_leftovers.py SECONDS COMMAND…. Ends as the command does, with 1 for a
-process left behind, with 124 if the command took longer than SECONDS. Ends only processes
-that descend from the command.
+process left behind, with 124 if the command took longer than SECONDS, 143 if it was stopped.
+Ends only processes that descend from the command.
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ def reap() -> None:
 def main(limit: float, command: list[str]) -> int:
     """See the module."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends all of it
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         code = child.wait(timeout=limit)
-    except subprocess.TimeoutExpired:
-        print(f"not done after {limit:.0f} s: {' '.join(command)}", file=sys.stderr)
-        code = 124
+    except (subprocess.TimeoutExpired, KeyboardInterrupt) as ended:
+        late = isinstance(ended, subprocess.TimeoutExpired)
+        print(f"{'not done' if late else 'stopped'}: {' '.join(command)}", file=sys.stderr)
+        code = 124 if late else 143
         for pid in descendants():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
