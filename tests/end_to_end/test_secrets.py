@@ -30,9 +30,7 @@ with open(os.environ["NBAUTH_TEST_SECRETS"], "w") as file:
 """
 
 
-def test_no_secret_leaves_the_tour(
-    lab_with_provider, open_notebook, person, tmp_path_factory
-):
+def test_no_secret_leaves_the_tour(lab_with_provider, open_notebook, person, tmp_path_factory):
     folder = tmp_path_factory.mktemp("secrets")
     lab = lab_with_provider(
         kernel="7.4",

@@ -123,7 +123,9 @@ def address_shown(sign_in: SignIn) -> str:
 
 def our_threads() -> list[str]:
     """The names of the threads that sign-ins run."""
-    return [t.name for t in threading.enumerate() if t.name.startswith("nbauth")]
+    return [
+        t.name for t in threading.enumerate() if t.name in ("nbauth-sign-in", "nbauth-receiver")
+    ]
 
 
 def assert_plain(error: NbAuthError, limit: int = 600) -> None:
