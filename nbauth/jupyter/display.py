@@ -153,7 +153,7 @@ def accounts_html(rows: Sequence[AccountRow]) -> str:
     """The table of ``%accounts``."""
     if not rows:
         return f"<div>{escape(NOBODY)}</div>"
-    style = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
+    style = "text-align:left;vertical-align:top;overflow-wrap:break-word"
     head = "".join(f"<th scope='col' style='{style}'>{name}</th>" for name in COLUMNS)
     lines = [
         "".join(
