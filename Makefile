@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PROVIDER := tests/interop/provider
+NODE_TOOLS := tests/harness/node
 PYTEST_ARGS ?=
 
 .PHONY: help setup browser test lint test-all-here test-other-pythons demo clean
@@ -17,7 +18,8 @@ help:
 	@echo "make setup   only the set-up that the others do by themselves"
 	@echo "make clean   remove what set-up and tests have made"
 
-setup: .venv/.installed .kernels/.installed $(PROVIDER)/node_modules/.installed browser
+setup: .venv/.installed .kernels/.installed $(PROVIDER)/node_modules/.installed \
+	$(NODE_TOOLS)/node_modules/.installed browser
 
 .venv/bin/python:
 	@tools/setup.sh venv
@@ -30,8 +32,8 @@ setup: .venv/.installed .kernels/.installed $(PROVIDER)/node_modules/.installed 
 	@tools/setup.sh kernels
 	@touch $@
 
-$(PROVIDER)/node_modules/.installed: $(PROVIDER)/package.json $(PROVIDER)/package-lock.json | .venv/.installed
-	@tools/setup.sh node
+%/node_modules/.installed: %/package.json %/package-lock.json | .venv/.installed
+	@tools/setup.sh node $*
 	@touch $@
 
 browser:
@@ -57,5 +59,5 @@ demo: .venv/.installed
 	.venv/bin/nbauth demo
 
 clean:
-	rm -rf .venv .venv-3.* .kernels test-results $(PROVIDER)/node_modules
+	rm -rf .venv .venv-3.* .kernels test-results $(PROVIDER)/node_modules $(NODE_TOOLS)/node_modules
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

