@@ -1,0 +1,85 @@
+"""A state is read as it was written, or not at all."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbauth.core.callback_state import CallbackState
+
+SECRET = "s" * 43
+KERNEL = "0f8fad5b-d9cb-469f-a165-70867728950e"
+NAMES = ["", "gpu", "my.server-2", "a.b.c", "..x", "jörg müller", "机器", "100 %", "a+b=c&d", "x" * 255]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_written_is_read(name: str) -> None:
+    state = CallbackState(name, KERNEL, secrets.token_urlsafe(32))
+    text = str(state)
+    assert CallbackState.parse(text) == state
+    assert text.isascii()
+    assert text.replace(".", "").replace("-", "").replace("_", "").isalnum()
+
+
+@given(st.text(max_size=80), st.from_regex(r"[\w-]{1,100}", fullmatch=True))
+def test_any_name_that_is_taken_comes_back(name: str, kernel_id: str) -> None:
+    try:
+        state = CallbackState(name, kernel_id, SECRET)
+    except ValueError:
+        return
+    assert CallbackState.parse(str(state)) == state
+
+
+@given(st.text(alphabet="aZ09._-~=/%. \n", max_size=120))
+def test_text_that_is_read_is_the_only_text_of_its_state(text: str) -> None:
+    try:
+        state = CallbackState.parse(text)
+    except ValueError:
+        return
+    assert str(state) == text
+
+
+@pytest.mark.parametrize("name", ["../bob", "a/b", "a\\b", ".", "..", "a\nb", "\x00", "\u202e"])
+def test_a_name_that_is_a_path_or_unreadable_is_refused(name: str) -> None:
+    with pytest.raises(ValueError):
+        CallbackState(name, KERNEL, SECRET)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "..",
+        f"{KERNEL}.{SECRET}",
+        f".{KERNEL}.",
+        f".{KERNEL}.{SECRET[1:]}",
+        f".{KERNEL}.{SECRET}s",
+        f".{KERNEL}.{SECRET}\n",
+        f" .{KERNEL}.{SECRET}",
+        f"..{KERNEL}.{SECRET}",
+        f"a.b.{KERNEL}.{SECRET}",
+        f"../bob.{KERNEL}.{SECRET}",
+        f".../{KERNEL}.{SECRET}",
+        f".{KERNEL}/../x.{SECRET}",
+        f".{'k' * 101}.{SECRET}",
+        f"..{SECRET}",
+        f".k\u00e4.{SECRET}",
+        f"Z3B1=.{KERNEL}.{SECRET}",  # padded
+        f"Z3B.{KERNEL}.{SECRET}",  # another form of "gp"
+        f"Z.{KERNEL}.{SECRET}",  # no base64 at all
+        f"_w.{KERNEL}.{SECRET}",  # no UTF-8
+        f"Li4vYm9i.{KERNEL}.{SECRET}",  # ../bob
+        f"YQBi.{KERNEL}.{SECRET}",  # a NUL
+    ],
+)
+def test_all_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        CallbackState.parse(text)
+
+
+def test_it_does_not_show_its_secret() -> None:
+    assert SECRET not in repr(CallbackState("", KERNEL, SECRET))
