@@ -101,10 +101,27 @@ def test_port_and_thread_are_gone_after_close_in_spite_of_a_silent_client() -> N
     probe.close()
 
 
+def test_idle_and_half_sent_connections_delay_nobody() -> None:
+    with LocalityProbe() as probe:
+        port = urlsplit(probe.url).port
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
+        idle[0].sendall(b"GET ")
+        begun = time.monotonic()
+        assert ask(probe)[1] == probe.text
+        assert time.monotonic() - begun < 1
+        probe.close()
+        assert time.monotonic() - begun < 2
+        assert refused(probe)
+        for sock in idle:
+            sock.close()
+
+
 def test_it_does_not_outlive_its_life() -> None:
     probe = LocalityProbe(life=0.2)
-    time.sleep(0.6)
-    assert refused(probe)
+    end = time.monotonic() + 5
+    while not refused(probe):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_it_listens_on_loopback_alone_and_prints_nothing(

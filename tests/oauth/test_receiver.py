@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import random
 import socket
 import threading
@@ -11,9 +13,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from nbauth.core.errors import ConfigurationError
-from nbauth.oauth import receiver as receiver_module
-from nbauth.oauth.receiver import LARGEST, Receiver
+from nbauth.core.errors import ConfigurationError, FlowUnavailable
+from nbauth.oauth import loopback
+from nbauth.oauth.loopback import LARGEST
+from nbauth.oauth.receiver import Receiver
 
 STATE = "s-Tate_0123456789-abcdefghijklmnopqrstuvwxyz"
 GENUINE = {"code": "the code/+=&é", "state": STATE, "session_state": ""}
@@ -108,7 +111,7 @@ def test_an_error_with_the_right_state_is_an_answer(receiver: Receiver) -> None:
 
 def test_it_listens_on_both_loopback_addresses_and_nowhere_else(receiver: Receiver) -> None:
     assert receiver.redirect_uri == f"http://localhost:{receiver.port}"
-    names = sorted(sock.getsockname()[0] for sock in receiver._sockets)
+    names = sorted(sock.getsockname()[0] for sock in receiver._server._listeners)
     try:  # asked of the machine, not of the receiver, which might have lost it
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
             probe.bind(("::1", 0))
@@ -254,7 +257,7 @@ def test_idle_and_half_sent_connections_do_not_delay_the_genuine_answer(receiver
 def test_a_connection_that_takes_too_long_is_closed(
     monkeypatch: pytest.MonkeyPatch, receiver: Receiver
 ) -> None:
-    monkeypatch.setattr(receiver_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(loopback, "PATIENCE", 0.05)
     with connect(receiver) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\n")
         assert read_all(sock) == b""
@@ -262,17 +265,64 @@ def test_a_connection_that_takes_too_long_is_closed(
 
 
 def test_the_same_answer_many_times_is_one_answer(receiver: Receiver) -> None:
+    """Whoever has connected by the end gets the page, even who has not been read yet."""
     socks = [connect(receiver) for _ in range(20)]
     for number, sock in enumerate(socks):
         sock.sendall(get(f"/?code=c{number}&state={STATE}"))
     first = receiver.answer.result(5)
-    deadline = time.monotonic() + 2
-    while len(receiver._waiting) < 20 and time.monotonic() < deadline:
-        time.sleep(0.005)
     receiver.finish("Signed in", "Close this tab.")
     assert receiver.answer.result(0) == first
     assert all(b"Signed in" in read_all(sock) for sock in socks)
     for sock in socks:
+        sock.close()
+
+
+def test_a_delivery_that_arrives_while_it_closes_does_not_hang() -> None:
+    """It gets the page, or an end: no connection is left open for the collector to find."""
+    fates: list[str] = []
+
+    def deliver(receiver: Receiver, start: threading.Barrier) -> None:
+        start.wait()
+        try:
+            reply = ask(receiver, get(f"/?{urlencode(GENUINE)}"))
+            fates.append("page" if b"Signed in" in reply else "closed")
+        except TimeoutError:
+            fates.append("hung")
+        except OSError:
+            fates.append("refused")
+
+    gc.disable()
+    try:
+        for _ in range(10):
+            receiver, start = Receiver(STATE), threading.Barrier(21)
+            threads = [threading.Thread(target=deliver, args=(receiver, start)) for _ in range(20)]
+            for thread in threads:
+                thread.start()
+            start.wait()
+            receiver.answer.result(5)
+            receiver.finish("Signed in", "Close this tab.")
+            began = time.monotonic()
+            for thread in threads:
+                thread.join()
+            assert time.monotonic() - began < 2
+    finally:
+        gc.enable()
+    assert "hung" not in fates
+    assert fates.count("page") >= 10
+
+
+def test_the_oldest_silent_connection_makes_room(
+    monkeypatch: pytest.MonkeyPatch, receiver: Receiver
+) -> None:
+    monkeypatch.setattr(loopback, "MOST", 10)
+    delivered = connect(receiver)
+    delivered.sendall(get(f"/?{urlencode(GENUINE)}"))
+    receiver.answer.result(5)
+    silent = [connect(receiver) for _ in range(15)]
+    assert [read_all(sock) for sock in silent[:5]] == [b""] * 5
+    receiver.finish("Signed in", "Close this tab.")
+    assert b"Signed in" in read_all(delivered)
+    for sock in [delivered, *silent]:
         sock.close()
 
 
@@ -298,7 +348,7 @@ def test_port_and_thread_are_gone_after_finish(answered: bool) -> None:
     began = time.monotonic()
     receiver.finish("Done", "Close.")
     assert time.monotonic() - began < 1
-    assert not receiver._thread.is_alive()
+    assert not receiver._server.thread.is_alive()
     for host in ("127.0.0.1", "::1"):
         with pytest.raises(OSError, match=r"refused|assign|unreachable|support"):
             connect(receiver, host)
@@ -314,7 +364,7 @@ def test_a_browser_that_does_not_read_cannot_keep_it_open() -> None:
     receiver.answer.result(5)
     began = time.monotonic()
     receiver.finish("Done", "x" * 10_000_000)
-    assert not receiver._thread.is_alive()
+    assert not receiver._server.thread.is_alive()
     assert time.monotonic() - began < 1.2
     sock.close()
 
@@ -401,6 +451,18 @@ def test_a_fixed_port_that_is_taken_is_said_so(free_port: int, host: str) -> Non
         with pytest.raises(ConfigurationError, match=f"Port {free_port}") as caught:
             Receiver(STATE, redirect_uri=f"http://localhost:{free_port}")
     assert caught.value.code == "port_taken"
+
+
+def test_a_process_that_may_not_listen_is_told_of_another_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object) -> socket.socket:
+        raise PermissionError(errno.EACCES, "denied")
+
+    monkeypatch.setattr(loopback, "_bound", refused)
+    with pytest.raises(FlowUnavailable, match="may not open a port") as caught:
+        Receiver(STATE)
+    assert "--flow device" in caught.value.hint
 
 
 def test_two_receivers_do_not_share_a_port() -> None:
