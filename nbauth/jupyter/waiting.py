@@ -5,15 +5,20 @@ the cell and the cell for the click. The pump reads that channel for as long as 
 for our own panels are handled at once, all others go to the kernel's own callback, which only
 queues them, in order. It leans on names that ipykernel does not promise; where they are missing,
 the wait still ends when the sign-in does, and Cancel is the stop button.
+
+That button sends SIGINT. Python raises ``KeyboardInterrupt`` wherever the main thread happens to
+be, and a message is then lost half read; inside a destructor, such as that of a ZMQ frame, the
+exception itself is dropped. So a press is noted, and passed on between two turns.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import Callable, Collection
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 TURN = 0.05
@@ -113,6 +118,53 @@ class Pump:
             publish(state, "shell", parent=parent)
 
 
+class StopButton:
+    """Notes SIGINT, for as long as the ``with`` block lasts, so that no press gets lost.
+
+    A second press before the first is passed on goes straight to the handler that was there.
+    """
+
+    def __init__(self) -> None:
+        self._before: Any = None
+        self._pressed = False
+
+    def __enter__(self) -> StopButton:
+        if threading.current_thread() is threading.main_thread():
+            before = signal.getsignal(signal.SIGINT)
+            if callable(before):
+                self._before = before
+                signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        if error is None:
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        """Do what the press was for, if there was one.
+
+        Raises ``KeyboardInterrupt`` in a plain cell. In one that awaits, ipykernel's handler has
+        the cell cancelled at its next ``await``; as nothing is awaited here, ``CancelledError``
+        ends the wait, which unlike an interrupt may cross any task and the kernel's event loop.
+        """
+        if self._pressed:
+            self._pressed = False
+            self._before(signal.SIGINT, None)
+            raise asyncio.CancelledError("interrupted")
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._pressed:
+            self._before(number, frame)
+        self._pressed = True
+
+
 def wait(
     kernel: Any,
     ended: threading.Event,
@@ -121,11 +173,16 @@ def wait(
     timeout: float | None = None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
-    """Block the cell until ``ended`` is set or ``timeout`` seconds have passed."""
+    """Block the cell until ``ended`` is set or ``timeout`` seconds have passed.
+
+    Raises ``KeyboardInterrupt`` for the stop button, ``asyncio.CancelledError`` in a cell that
+    awaits.
+    """
     end = None if timeout is None else time.monotonic() + timeout
-    with Pump(kernel, comm_ids) as pump:
+    with StopButton() as button, Pump(kernel, comm_ids) as pump:
         while not ended.is_set() and (end is None or time.monotonic() < end):
             pump.turn()
+            button.pass_on()
             meanwhile()
 
 

@@ -29,6 +29,25 @@ waiting.wait(kernel, ended, lambda: {ours.comm_id})
 during = list(got["ours"]), list(got["theirs"])
 """
 WAIT_ASYNC = WAIT.replace("waiting.wait(", "await waiting.wait_async(")
+WAIT_FOR_STOP = """
+print("begun")
+waiting.wait(kernel, threading.Event(), lambda: {ours.comm_id}, timeout=20)
+"""
+WAIT_FOR_STOP_IN_A_TASK = """
+async def work():
+    waiting.wait(kernel, threading.Event(), lambda: {ours.comm_id}, timeout=20)
+print("begun")
+await asyncio.gather(work())
+"""
+
+
+def begin(kernel: Kernel, cell: str) -> str:
+    """Send the cell and wait until it says that it has begun: an idle kernel ignores SIGINT."""
+    ident = kernel.send(cell)
+    end = time.monotonic() + 10
+    while "begun" not in kernel.wait(ident, timeout=0.02)[ident].text:
+        assert time.monotonic() < end, "the cell did not begin"
+    return ident
 
 
 @pytest.mark.parametrize("cell", [WAIT, WAIT_ASYNC], ids=["sync", "async"])
@@ -55,13 +74,57 @@ def test_interrupts_in_bursts_leave_the_kernel_healthy(version):
     with Kernel(version) as kernel:
         ours, _ = kernel.run(COMMS).text.split()
         for _ in range(4):
-            ident = kernel.send(WAIT)
-            time.sleep(0.2)
+            ident = begin(kernel, WAIT_FOR_STOP)
             for number in range(30):
                 kernel.send_comm("comm_msg", ours, {"n": number})
+            queued = kernel.send("queued = True", stop_on_error=False)
             kernel.interrupt()
-            assert kernel.wait(ident)[ident].status == "error"
+            results = kernel.wait(ident, queued)
+            assert results[ident].error == "KeyboardInterrupt: "
+            assert results[queued].status in ("ok", "aborted"), "a queued cell was lost"
         assert kernel.run("print(6 * 7)").text == "42\n"
+
+
+@pytest.mark.parametrize("version", KERNEL_VERSIONS)
+def test_a_press_that_python_would_drop_is_not_lost(version):
+    """Where no exception can leave: a destructor, as that of the ZMQ frame that showed it."""
+    with Kernel(version) as kernel:
+        ours, _ = kernel.run(COMMS).text.split()
+        kernel.run("""
+            import signal
+            class PressedInMyDestructor:
+                def __del__(self):
+                    signal.raise_signal(signal.SIGINT)
+            ours.on_msg(lambda message: PressedInMyDestructor() and None)
+        """)
+        ident = begin(kernel, WAIT_FOR_STOP)
+        kernel.send_comm("comm_msg", ours, {"n": 0})
+        assert kernel.wait(ident, timeout=5)[ident].error == "KeyboardInterrupt: "
+        assert kernel.run("print(6 * 7)").text == "42\n"
+
+
+@pytest.mark.parametrize("version", KERNEL_VERSIONS)
+def test_stop_reaches_a_plain_wait_in_a_cell_that_awaits(version):
+    """ipykernel cancels such a cell at its next ``await``, which a plain wait never meets."""
+    with Kernel(version) as kernel:
+        kernel.run(COMMS + "import asyncio")
+        for cell in ("await asyncio.sleep(0)" + WAIT_FOR_STOP, WAIT_FOR_STOP_IN_A_TASK):
+            ident = begin(kernel, cell)
+            kernel.interrupt()
+            assert kernel.wait(ident, timeout=5)[ident].error.startswith("CancelledError")
+        assert kernel.run("print(6 * 7)").text == "42\n"
+
+
+@pytest.mark.parametrize("handler", ["signal.default_int_handler", "signal.SIG_IGN", "own"])
+def test_the_handler_of_the_stop_button_comes_back(handler):
+    with Kernel("7.4") as kernel:
+        kernel.run(COMMS + "import signal\ndef own(*_): raise ValueError('own')")
+        kernel.run(f"""
+            signal.signal(signal.SIGINT, {handler})
+            waiting.wait(kernel, threading.Event(), lambda: set(), timeout=0.1)
+            after = signal.getsignal(signal.SIGINT)
+        """)
+        assert kernel.run(f"print(after == {handler})").text == "True\n"
 
 
 @pytest.mark.parametrize("version", KERNEL_VERSIONS)
