@@ -8,7 +8,7 @@ network.
 step               the driver does                 and sends back
 =================  ==============================  ====================================
 ``ShowUserCode``   shows code and address          ``None``
-``OpenReceiver``   opens a place to come back to   its ``redirect_uri`` (``str``)
+``OpenReceiver``   opens a place to come back to   that place (``Receiving``)
 ``OpenBrowser``    offers or opens the address     ``None``
 ``AwaitRedirect``  waits for the redirect          its parameters (``dict[str, str]``)
 ``Pause``          waits                           the time, in monotonic seconds
@@ -33,10 +33,27 @@ class ShowUserCode:
 
 @dataclass(frozen=True)
 class OpenReceiver:
-    """Be ready for the redirect that carries ``state`` (RFC 8252 §7.3)."""
+    """Be ready for the redirect, whose ``state`` has to contain ``secret`` (RFC 6749 §10.12).
 
+    ``place``: where the browser comes back to. ``"browser"``: a listener on loopback (RFC 8252
+    §7.3); ``"callback"``: the person's own Jupyter server; ``"paste"``: nowhere, the person brings
+    the address.
+    """
+
+    secret: str = field(repr=False)
+    place: str = "browser"
+
+
+@dataclass(frozen=True)
+class Receiving:
+    """The place that was opened: its address, and the ``state`` by which it knows the answer.
+
+    ``forms``: whether it takes the answer as a POST (OAuth 2.0 Form Post Response Mode).
+    """
+
+    redirect_uri: str
     state: str = field(repr=False)
-    redirect_uri: str | None = None
+    forms: bool = False
 
 
 @dataclass(frozen=True)

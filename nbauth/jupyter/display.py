@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import math
-import os
-import sys
-import threading
-import time
-import webbrowser
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nbauth.oauth.error_catalogue import plain
@@ -22,8 +15,6 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in import SignIn
 
 NOBODY = "Nobody is signed in. Run %login."
-TURN = 0.1
-"""Seconds after which a waiting terminal looks up, so that Ctrl-C is heard."""
 _CARD = (
     "border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:6px;padding:12px 16px;"
     "max-width:34em;overflow-wrap:anywhere;font-family:var(--jp-ui-font-family,sans-serif)"
@@ -181,78 +172,3 @@ def accounts_text(rows: Sequence[AccountRow]) -> str:
         f"{mark} {'  '.join(map(str.ljust, line, widths))}".rstrip()
         for mark, line in zip(marks, table, strict=True)
     )
-
-
-# ── a terminal ──────────────────────────────────────────────────────────────────────────────
-
-
-class TerminalScreen:
-    """Python or IPython in a terminal. See :class:`nbauth.kernel.screen.Screen`.
-
-    Args:
-        open_browser: whether it may open the browser by itself, where there is one.
-    """
-
-    def __init__(self, *, open_browser: bool = True) -> None:
-        self._open_browser = open_browser
-
-    def attended(self) -> bool:
-        return (
-            threading.current_thread() is threading.main_thread()
-            and _is_terminal(sys.stdin)
-            and _is_terminal(sys.stderr)
-        )
-
-    def show(self, sign_in: SignIn) -> None:
-        told: set[str | None] = set()
-
-        def look(sign_in: SignIn) -> None:
-            address = sign_in.authorize_url
-            news = sign_in.user_code or address or ("end" if sign_in.state == "done" else None)
-            if news is None or news in told:
-                return  # a failure is told by the error that the call raises
-            told.add(news)
-            self._print(lines_for(sign_in))
-            if address and web_address(address) and self._open_browser and _graphical():
-                with contextlib.suppress(webbrowser.Error, OSError):
-                    webbrowser.open(address)
-
-        sign_in.observe(look)
-
-    def same_machine(self, sign_in: SignIn) -> bool:
-        return "SSH_CONNECTION" not in os.environ and _graphical()
-
-    def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
-        end = math.inf if timeout is None else time.monotonic() + timeout
-        while not sign_in.ended.is_set() and (left := end - time.monotonic()) > 0:
-            sign_in.ended.wait(min(TURN, left))
-
-    async def wait_async(self, sign_in: SignIn) -> None:
-        while not sign_in.ended.is_set():
-            await asyncio.sleep(TURN / 2)
-
-    def say(self, text: str) -> None:
-        self._print([plain(text)])
-
-    def _print(self, lines: Iterable[str]) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the terminal has gone
-            print(*lines, sep="\n", file=sys.stderr, flush=True)
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return stream is not None and bool(stream.isatty())
-    except (AttributeError, ValueError):
-        return False
-
-
-def _graphical() -> bool:
-    """Whether a browser with windows can be opened here."""
-    if sys.platform not in {"darwin", "win32"} and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        return False
-    try:
-        return webbrowser.get() is not None
-    except webbrowser.Error:
-        return False

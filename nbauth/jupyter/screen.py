@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from nbauth.jupyter import waiting
 from nbauth.jupyter.environment import kernel, somebody_watches
-from nbauth.kernel.screen import Screen
+from nbauth.kernel.screen import Receiver, Screen
 
 if TYPE_CHECKING:
     from nbauth.jupyter.panel import SignInPanel
@@ -45,17 +47,43 @@ class NotebookScreen:
         self._panels.add(panel)
         return panel
 
-    def same_machine(self, sign_in: SignIn) -> bool:
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and not sign_in.ended.is_set():
-            for panel in list(self._panels):
-                if panel.sign_in is sign_in:
-                    return panel.same_machine(end - time.monotonic())
-            time.sleep(0.01)  # a panel whose button began it is about to take it
-        return False
+    def ways(self, sign_in: SignIn) -> tuple[str, ...]:
+        """What the panel's browser can see decides; where there is none, what the place is."""
+        from nbauth.jupyter.environment import place
+
+        panel = self._panel_of(sign_in, PATIENCE)
+        if panel is None:
+            return tuple(way for way in place().ways if way not in {"browser", "callback"})
+        seen = panel.look(PATIENCE)
+        return (
+            *(("browser",) if seen.same_machine else ()),
+            *(("callback",) if seen.callback else ()),
+            "device",
+            "paste",
+        )
+
+    def offers(self, sign_in: SignIn) -> bool:
+        return self._panel_of(sign_in, 0) is not None
+
+    def callback(self, sign_in: SignIn, secret: str, redirect_uri: str | None) -> Receiver:
+        from nbauth.jupyter.callback import CallbackReceiver, callback_address
+
+        panel = self._panel_of(sign_in, PATIENCE)
+        page = panel.page if panel is not None else None
+        address, server_name = callback_address(page, os.environ, redirect_uri)
+        return CallbackReceiver(
+            self._kernel, secret, redirect_uri=address, server_name=server_name
+        )
 
     def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
-        waiting.wait(self._kernel, sign_in.ended, self._comm_ids, timeout=timeout)
+        asking = _AskForAddress(self, sign_in)
+        waiting.wait(
+            self._kernel,
+            sign_in.ended,
+            self._comm_ids,
+            timeout=timeout,
+            meanwhile=asking.look,
+        )
 
     async def wait_async(self, sign_in: SignIn) -> None:
         await waiting.wait_async(self._kernel, sign_in.ended, self._comm_ids)
@@ -65,6 +93,18 @@ class NotebookScreen:
 
     def _comm_ids(self) -> set[str]:
         return {panel.comm_id for panel in list(self._panels)}
+
+    def _panel_of(self, sign_in: SignIn, patience: float) -> SignInPanel | None:
+        """A panel that shows the sign-in in a browser, now or within ``patience`` seconds."""
+        end = time.monotonic() + patience
+        while not sign_in.ended.is_set():
+            for panel in list(self._panels):
+                if panel.sign_in is sign_in and panel.ready.is_set():
+                    return panel
+            if time.monotonic() >= end:
+                break
+            time.sleep(0.01)  # a panel whose button began it is about to take it
+        return None
 
 
 class _StandIn:
@@ -92,6 +132,32 @@ class _StandIn:
             self._shown.update(card)
 
 
+class _AskForAddress:
+    """Asks by the notebook's input field for what the panel's paste box would take."""
+
+    def __init__(self, screen: NotebookScreen, sign_in: SignIn) -> None:
+        self._screen = screen
+        self._sign_in = sign_in
+        self._began = time.monotonic()
+        self._asked: set[str | None] = set()
+
+    def look(self) -> None:
+        """Ask, if the sign-in wants an address and no panel has come to life."""
+        from nbauth.jupyter.terminal import ask_for_address, wants_an_address
+
+        sign_in, address = self._sign_in, self._sign_in.authorize_url
+        if not wants_an_address(sign_in) or address in self._asked:
+            return
+        if time.monotonic() - self._began < PATIENCE or self._screen.offers(sign_in):
+            return
+        if ask_for_address(sign_in, _print):
+            self._asked.add(address)
+
+
+def _print(lines: Iterable[str]) -> None:
+    print(*lines, sep="\n")
+
+
 class Screens:
     """Gives the screen of this process, as it is at each call."""
 
@@ -102,7 +168,7 @@ class Screens:
     def __call__(self) -> Screen:
         running = kernel()
         if running is None:
-            from nbauth.jupyter.display import TerminalScreen
+            from nbauth.jupyter.terminal import TerminalScreen
 
             return TerminalScreen(open_browser=self._session.settings().open_browser is None)
         if self._notebook is None:

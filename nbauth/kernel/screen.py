@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from nbauth.core.errors import FlowUnavailable
 
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in import SignIn
+
+
+class Receiver(Protocol):
+    """A place that the browser comes back to, open until :meth:`finish`.
+
+    Attributes:
+        redirect_uri: its address.
+        state: the ``state`` by which it knows the genuine answer.
+        answer: a future of the answer's parameters.
+    """
+
+    redirect_uri: str
+    state: str
+    answer: Future[dict[str, str]]
+
+    def finish(self, title: str, text: str) -> None:
+        """Show the browser that waits there how it ended, and close."""
 
 
 class Screen(Protocol):
@@ -17,8 +37,17 @@ class Screen(Protocol):
     def show(self, sign_in: SignIn) -> None:
         """Show a sign-in and keep showing what becomes of it."""
 
-    def same_machine(self, sign_in: SignIn) -> bool:
-        """Whether the person's browser runs on this machine. May wait a few seconds."""
+    def ways(self, sign_in: SignIn) -> tuple[str, ...]:
+        """The flows that work for the person there, best first. May wait a few seconds."""
+
+    def offers(self, sign_in: SignIn) -> bool:
+        """Whether the person can choose another of them while the sign-in waits."""
+
+    def callback(self, sign_in: SignIn, secret: str, redirect_uri: str | None) -> Receiver:
+        """Open the person's own Jupyter server to an answer whose ``state`` carries ``secret``.
+
+        ``redirect_uri`` is the setting. Raises ``FlowUnavailable`` where there is no such place.
+        """
 
     def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
         """Return when the sign-in has ended, or after ``timeout`` seconds; stay responsive."""
@@ -30,6 +59,15 @@ class Screen(Protocol):
         """One line to the person."""
 
 
+def no_callback() -> NoReturn:
+    """Raise what a screen without a Jupyter server has to say of ``--flow callback``."""
+    raise FlowUnavailable(
+        "There is no Jupyter server here that a browser could come back to.",
+        hint="Choose another way: %login --flow device or %login --flow paste.",
+        suggested_flow="device",
+    )
+
+
 class NoScreen:
     """Nobody is there."""
 
@@ -39,8 +77,14 @@ class NoScreen:
     def show(self, sign_in: SignIn) -> None:
         pass
 
-    def same_machine(self, sign_in: SignIn) -> bool:
+    def ways(self, sign_in: SignIn) -> tuple[str, ...]:
+        return ("device",)
+
+    def offers(self, sign_in: SignIn) -> bool:
         return False
+
+    def callback(self, sign_in: SignIn, secret: str, redirect_uri: str | None) -> Receiver:
+        no_callback()
 
     def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
         sign_in.ended.wait(timeout)

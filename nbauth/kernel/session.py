@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.accounts import Account
 from nbauth.core.errors import (
-    ConfigurationError,
     ConsentRequired,
     InteractionRequired,
     NbAuthError,
@@ -19,21 +18,14 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import NAMES, Settings, read
 from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse
-from nbauth.kernel.attempts import Attempts
 from nbauth.kernel.cache import AccountKey, SignedIn, TokenCache, TokenKey, is_account, name_of
 from nbauth.kernel.client import Client, Engines
 from nbauth.kernel.renewal import Renewal
 from nbauth.kernel.screen import NoScreen, Screen
+from nbauth.kernel.sign_ins import NOBODY_THERE, REQUEST_OPTIONS, SignIns
 
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in import SignIn
-
-NOBODY_THERE = (
-    "Run %login in a notebook that somebody watches. Service identities for unattended runs"
-    " (AZURE_CLIENT_ID and its siblings) are not read by this version."
-)
-REQUEST_OPTIONS = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
-
 
 class Session:
     """The one place that knows who is signed in. Every public function and magic ends here.
@@ -59,7 +51,9 @@ class Session:
         self.cache = TokenCache()
         self._engines = Engines(make_engine)
         self._renewal = Renewal(self.cache, self._engines)
-        self._attempts = Attempts()
+        self._sign_ins = SignIns(
+            self.client, self._engines, lambda: self.screen(), self._accept, self._wait
+        )
         self._observers: list[Callable[[], None]] = []
 
     # ── settings ────────────────────────────────────────────────────────────────────────────
@@ -122,74 +116,9 @@ class Session:
             sign_in.cancel()  # nothing to do when it has ended
         return sign_in.result()
 
-    def start(
-        self,
-        *scopes: str,
-        account: Account | str | None = None,
-        web_ui: Callable[[str], str] | None = None,
-        show: bool = True,
-        **options: Any,
-    ) -> SignIn:
-        """Begin a sign-in and show it, or join the one pending for the same thing.
-
-        ``show=False`` is for a caller that shows it already: a panel whose button was pressed.
-        """
-        # What drives a sign-in is loaded by the first one, not by %load_ext.
-        from nbauth.kernel.options import open_browser_from, request_from
-        from nbauth.kernel.sign_in import SignIn
-        from nbauth.oauth.flows import flow_named
-
-        def again() -> SignIn:
-            return self.start(*scopes, account=account, show=False, **once)
-
-        once = dict(options)
-        asked = {name: options.pop(name, None) for name in REQUEST_OPTIONS}
-        settings_of_call = {name: options.pop(name, None) for name in NAMES}
-        if options:
-            raise ConfigurationError(
-                f"There is no option {next(iter(options))!r}.", code="unknown_option"
-            )
-        client = self.client(**settings_of_call)
-        settings = client.settings
-        wanted = client.scopes(scopes)
-        if account is not None and asked["login_hint"] is None:
-            asked["login_hint"] = name_of(account)
-        request = request_from(client, wanted, asked)
-        screen = self.screen()
-        if web_ui is None and show and not screen.attended():
-            raise InteractionRequired(
-                "Signing in needs a person, and nobody can answer here.",
-                code="nobody_there",
-                hint=NOBODY_THERE,
-            )
-        flow = "browser" if web_ui is not None and settings.flow == "auto" else settings.flow
-        if flow != "auto":
-            flow_named(flow)
-
-        def make() -> SignIn:
-            return SignIn(
-                engine=self._engines.of(client),
-                request=request,
-                flow=flow,
-                choose=lambda attempt: "browser" if screen.same_machine(attempt) else "device",
-                accept=lambda response: self._accept(client, wanted, response),
-                wait=self._wait,
-                again=again,
-                timeout=settings.timeout,
-                redirect_uri=settings.redirect_uri,
-                open_browser=open_browser_from(settings),
-                web_ui=web_ui,
-                pages={"success": settings.success_page, "error": settings.error_page},
-            )
-
-        sign_in, joined = self._attempts.join_or_make(
-            (*client.key, wanted.key), None if web_ui is not None else flow, make
-        )
-        if joined:
-            return sign_in
-        if web_ui is None and show:
-            screen.show(sign_in)
-        return sign_in.start()
+    def start(self, *scopes: str, **options: Any) -> SignIn:
+        """Begin a sign-in, or join the one pending for the same thing; see ``SignIns.start``."""
+        return self._sign_ins.start(*scopes, **options)
 
     def _already(
         self,
@@ -333,7 +262,7 @@ class Session:
 
     def _join_pending(self, client: Client, wanted: Scopes, interactive: bool) -> None:
         """A call that needs a sign-in under way waits for it, then meets its outcome."""
-        for sign_in in self._attempts.waiting(client.key):
+        for sign_in in self._sign_ins.waiting(client.key):
             if self._brings(sign_in, client, wanted):
                 if interactive:
                     self._wait(sign_in)
@@ -343,13 +272,13 @@ class Session:
 
     def _tell_failure(self, client: Client, wanted: Scopes) -> None:
         """Raise the error of a sign-in that failed in the background, once."""
-        for sign_in in self._attempts.of(client.key):
+        for sign_in in self._sign_ins.of(client.key):
             if sign_in.untold and self._brings(sign_in, client, wanted):
                 sign_in.result()
 
     def pending(self) -> list[SignIn]:
         """Sign-ins under way."""
-        return self._attempts.waiting()
+        return self._sign_ins.waiting()
 
     def _brings(self, sign_in: SignIn, client: Client, wanted: Scopes) -> bool:
         return sign_in.request.scopes.key >= wanted.key or self.cache.find(client.key) is None
@@ -378,7 +307,7 @@ class Session:
     ) -> list[Account]:
         """Forget an account (the current one), or all, with every token; returns whom."""
         if account is None:
-            self._attempts.cancel()
+            self._sign_ins.cancel()
         if all or forget:
             keys = list(self.cache.signed_in)
         elif account is not None:

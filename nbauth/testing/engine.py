@@ -13,6 +13,7 @@ from typing import Any
 from nbauth.core.errors import AuthorityUnreachable, NbAuthError
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
+from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.engines import (
@@ -179,8 +180,9 @@ class FakeEngine:
         return self.authority.url
 
     def authorize(
-        self, request: AuthorizationRequest, *, redirect_uri: str, state: str
+        self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:
+        redirect_uri, state = receiving.redirect_uri, receiving.state
         scripted = self._called("authorize", request=request, redirect_uri=redirect_uri)
         if scripted is not None:
             return scripted  # type: ignore[no-any-return]

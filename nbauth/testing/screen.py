@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from nbauth.kernel.screen import Receiver, no_callback
 from nbauth.kernel.sign_in import SignIn
 
 
@@ -14,7 +15,8 @@ class RecordingScreen:
 
     Args:
         attended: whether somebody is there.
-        same_machine: where their browser runs; decides what ``flow="auto"`` becomes.
+        ways: the flows that work there, best first; decides what ``flow="auto"`` becomes.
+        offers: whether the person can choose another way while a sign-in waits.
         person: called with each sign-in that is shown, in a thread of its own, as the person who
             sits there would act on it.
 
@@ -28,11 +30,13 @@ class RecordingScreen:
         self,
         *,
         attended: bool = True,
-        same_machine: bool = False,
+        ways: tuple[str, ...] = ("device",),
+        offers: bool = False,
         person: Callable[[SignIn], object] | None = None,
     ) -> None:
         self.is_attended = attended
-        self.is_same_machine = same_machine
+        self.known_ways = ways
+        self.has_choice = offers
         self.person = person
         self.shown: list[SignIn] = []
         self.said: list[str] = []
@@ -51,8 +55,14 @@ class RecordingScreen:
         if self.person is not None:
             threading.Thread(target=self.person, args=(sign_in,), daemon=True).start()
 
-    def same_machine(self, sign_in: SignIn) -> bool:
-        return self.is_same_machine
+    def ways(self, sign_in: SignIn) -> tuple[str, ...]:
+        return self.known_ways
+
+    def offers(self, sign_in: SignIn) -> bool:
+        return self.has_choice
+
+    def callback(self, sign_in: SignIn, secret: str, redirect_uri: str | None) -> Receiver:
+        no_callback()
 
     def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
         sign_in.ended.wait(timeout)

@@ -28,6 +28,7 @@ from nbauth.core.errors import (
     SignInExpired,
 )
 from nbauth.core.scopes import Scopes
+from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority, parse
 from nbauth.oauth.engines import (
@@ -73,10 +74,9 @@ class Case:
     def ask(self, **options: Any) -> AuthorizationRequest:
         return AuthorizationRequest(self.first, **options)
 
-    def authorize(self, **options: Any) -> PendingAuthorization:
-        return self.engine.authorize(
-            self.ask(**options), redirect_uri=REDIRECT, state="the-state-of-this-sign-in"
-        )
+    def authorize(self, *, forms: bool = True, **options: Any) -> PendingAuthorization:
+        receiving = Receiving(REDIRECT, "the-state-of-this-sign-in", forms=forms)
+        return self.engine.authorize(self.ask(**options), receiving)
 
     def sign_in(self, **options: Any) -> TokenResponse:
         """By device code."""
@@ -156,6 +156,10 @@ def test_each_authority_has_its_engine(case: Case, panva: Panva) -> None:
 # --------------------------------------------------------------------------- authorize
 
 
+def test_authorize_asks_for_a_query_where_a_form_cannot_be_taken(case: Case) -> None:
+    sent = query_of(case.authorize(forms=False).authorize_url)
+    assert sent.get("response_mode") == ("query" if case.msal else None)
+
 def test_authorize_is_bound_to_this_sign_in(case: Case) -> None:
     one, other = case.authorize(), case.authorize()
     sent, sent_by_other = query_of(one.authorize_url), query_of(other.authorize_url)
@@ -184,7 +188,7 @@ def test_authorize_is_bound_to_this_sign_in(case: Case) -> None:
 def test_authorize_without_offline_access_sends_no_prompt(case: Case) -> None:
     scopes = Scopes.parse(["openid", "profile"], microsoft=False)
     pending = case.engine.authorize(
-        AuthorizationRequest(scopes), redirect_uri=REDIRECT, state="x" * 32
+        AuthorizationRequest(scopes), Receiving(REDIRECT, "x" * 32)
     )
     assert "prompt" not in query_of(pending.authorize_url)
 

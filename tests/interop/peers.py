@@ -30,8 +30,11 @@ class SomebodyThere(NoScreen):
     def show(self, sign_in: SignIn) -> None:
         self.shown.append(sign_in)
 
-    def same_machine(self, sign_in: SignIn) -> bool:
-        return True
+    def ways(self, sign_in: SignIn) -> tuple[str, ...]:
+        return ("browser", "device", "paste")
+
+    def offers(self, sign_in: SignIn) -> bool:
+        return False
 
     def say(self, text: str) -> None:
         self.said.append(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +11,8 @@ import pytest
 
 from nbauth.core.accounts import Account
 from nbauth.core.errors import SignInDeclined
-from nbauth.jupyter import display
 from nbauth.jupyter.display import (
     AccountRow,
-    TerminalScreen,
     accounts_html,
     accounts_text,
     complete_address,
@@ -157,100 +154,3 @@ def test_table_of_accounts() -> None:
     assert lines[1].index("t-1") == lines[0].index("tenant")
     assert len(lines) == 3
     assert accounts_text([]) in accounts_html([])
-
-
-class Terminal:
-    def __init__(self, *, tty: bool = True) -> None:
-        self.tty = tty
-        self.text = ""
-
-    def isatty(self) -> bool:
-        return self.tty
-
-    def write(self, text: str) -> None:
-        self.text += text
-
-    def flush(self) -> None:
-        pass
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    made = Terminal()
-    # Not sys.stderr itself: pytest puts its own back between the fixture and the test.
-    streams = SimpleNamespace(stdin=made, stderr=made, platform="linux")
-    monkeypatch.setattr(display, "sys", streams)
-    return made
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    opened: list[str] = []
-    monkeypatch.setattr(display.webbrowser, "open", opened.append)
-    monkeypatch.setattr(display.webbrowser, "get", lambda: object())
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    return opened
-
-
-def test_attended_is_the_main_thread_of_a_terminal(terminal: Terminal) -> None:
-    screen = TerminalScreen()
-    assert screen.attended()
-    answers: list[bool] = []
-    other = threading.Thread(target=lambda: answers.append(screen.attended()))
-    other.start()
-    other.join()
-    assert answers == [False]
-    terminal.tty = False
-    assert not screen.attended()
-
-
-@pytest.mark.usefixtures("opened")
-def test_same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = TerminalScreen()
-    assert screen.same_machine(sign_in())
-    monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
-    assert not screen.same_machine(sign_in())
-    monkeypatch.delenv("SSH_CONNECTION")
-    monkeypatch.delenv("DISPLAY")
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert not screen.same_machine(sign_in())
-
-
-def test_the_terminal_tells_each_thing_once(terminal: Terminal, opened: list[str]) -> None:
-    made = device()
-    TerminalScreen().show(made)
-    (look,) = made.observers
-    look(made)
-    look(made)
-    assert terminal.text.count("WDJB-MJHT") == 1
-    assert terminal.text.splitlines()[1].strip() == PAGE
-    made.state, made.user_code, made.message = "done", None, "Signed in as ada."
-    look(made)
-    assert terminal.text.splitlines()[-1] == "Signed in as ada."
-    assert not opened
-
-
-def test_the_terminal_opens_the_browser(terminal: Terminal, opened: list[str]) -> None:
-    made = sign_in(flow="browser", authorize_url="https://id.example/a", message="Finish there.")
-    for screen in (TerminalScreen(), TerminalScreen(open_browser=False)):
-        screen.show(made)
-        made.observers[-1](made)
-    assert opened == ["https://id.example/a"]
-    assert terminal.text.count("https://id.example/a") == 2
-    bad = sign_in(flow="browser", authorize_url="file:///etc/passwd")
-    TerminalScreen().show(bad)
-    bad.observers[0](bad)
-    assert len(opened) == 1
-
-
-def test_waiting_ends_with_the_sign_in_or_in_time(terminal: Terminal) -> None:
-    screen, made = TerminalScreen(), sign_in()
-    begun = time.monotonic()
-    screen.wait(made, 0.15)
-    assert 0.1 < time.monotonic() - begun < 1
-    threading.Timer(0.1, made.ended.set).start()
-    screen.wait(made)
-    screen.say("Said\x1b[2J.")
-    assert terminal.text == "Said [2J.\n"

@@ -24,6 +24,7 @@ from nbauth.core.errors import (
     SignInExpired,
     SignInInterrupted,
 )
+from nbauth.kernel.driver import Driver
 from nbauth.kernel.sign_in import SignIn
 from nbauth.testing.engine import PENDING, SLOW_DOWN, refusal, unreachable
 from tests.kernel.conftest import Bench, redirect, until
@@ -45,7 +46,7 @@ def endless(bench: Bench) -> Bench:
 def ended_well(sign_in: SignIn, within: float = 1.0) -> None:
     """Nothing of it is left."""
     until(lambda: not sign_in._thread.is_alive(), within)
-    assert sign_in._receiver is None
+    assert sign_in._driver._receiver is None
     assert sign_in.user_code is None
     assert sign_in.verification_uri is None
     assert sign_in.authorize_url is None
@@ -78,7 +79,7 @@ def test_a_device_sign_in_outlives_a_network_gap(bench: Bench) -> None:
 
 
 def test_a_browser_sign_in_takes_the_redirect_at_its_own_port(bench: Bench) -> None:
-    bench.screen.is_same_machine = True
+    bench.screen.known_ways = ("browser", "device")
     sign_in = begun(bench)
     assert sign_in.flow == "browser"
     assert sign_in.authorize_url is not None
@@ -352,7 +353,7 @@ def test_waiting_only_so_long_leaves_the_sign_in_pending(bench: Bench) -> None:
 def test_slow_down_is_heeded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     bench.engine.will("poll_device", SLOW_DOWN)
-    monkeypatch.setattr(SignIn, "_pause", lambda self, seconds: pauses.append(seconds))
+    monkeypatch.setattr(Driver, "pause", lambda self, seconds: pauses.append(seconds))
     bench.session.login("read", flow="device")
     assert pauses[-2:] == [pytest.approx(0.01), pytest.approx(5.01)]
 

@@ -16,7 +16,14 @@ from nbauth.core.errors import (
     SignInExpired,
 )
 from nbauth.core.scopes import Scopes
-from nbauth.core.steps import AwaitRedirect, OpenBrowser, OpenReceiver, Pause, ShowUserCode
+from nbauth.core.steps import (
+    AwaitRedirect,
+    OpenBrowser,
+    OpenReceiver,
+    Pause,
+    Receiving,
+    ShowUserCode,
+)
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines import AuthorizationRequest, PendingAuthorization
 from nbauth.oauth.flows import FLOWS, browser, device_code, flow_named
@@ -164,11 +171,11 @@ def begun(engine: FakeEngine, request: AuthorizationRequest = REQUEST) -> tuple[
     steps = browser.flow(engine, request)
     receiver = next(steps)
     assert isinstance(receiver, OpenReceiver)
-    opened = steps.send("http://localhost:5000")
+    opened = steps.send(Receiving("http://localhost:5000", f"here.{receiver.secret}"))
     assert isinstance(opened, OpenBrowser)
-    assert f"state={receiver.state}" in opened.authorize_url
+    assert f"state=here.{receiver.secret}" in opened.authorize_url
     assert isinstance(steps.send(None), AwaitRedirect)
-    return steps, receiver.state
+    return steps, f"here.{receiver.secret}"
 
 
 def ends(steps: Steps, answer: dict[str, str]) -> TokenResponse:
@@ -186,19 +193,27 @@ def test_browser_asks_for_a_receiver_then_a_browser_then_the_redirect() -> None:
     assert engine.calls[-1].arguments == {"answer": {"code": "c", "state": state}}
 
 
-def test_browser_has_a_new_state_each_time() -> None:
-    states = {next(browser.flow(FakeEngine(), REQUEST)).state for _ in range(50)}  # type: ignore[union-attr]
-    assert len(states) == 50
-    assert all(len(state) >= 32 for state in states)
+def test_browser_has_a_new_secret_each_time() -> None:
+    secrets = {next(browser.flow(FakeEngine(), REQUEST)).secret for _ in range(50)}  # type: ignore[union-attr]
+    assert len(secrets) == 50
+    assert all(len(secret) == 43 for secret in secrets), "256 bits"
+
+
+@pytest.mark.parametrize("name", ["browser", "callback", "paste"])
+def test_the_flows_by_browser_differ_in_where_it_comes_back_to(name: str) -> None:
+    receiver = next(FLOWS[name](FakeEngine(), REQUEST))
+    assert isinstance(receiver, OpenReceiver)
+    assert receiver.place == name
 
 
 def test_steps_do_not_show_their_state() -> None:
     steps = browser.flow(FakeEngine(), REQUEST)
     receiver = next(steps)
-    opened = steps.send("http://localhost:5000")
     assert isinstance(receiver, OpenReceiver)
-    assert receiver.state not in repr(receiver)
-    assert receiver.state not in repr(opened)
+    receiving = Receiving("http://localhost:5000", receiver.secret)
+    opened = steps.send(receiving)
+    for step in (receiver, receiving, opened):
+        assert receiver.secret not in repr(step)
 
 
 @pytest.mark.parametrize(

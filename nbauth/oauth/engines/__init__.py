@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from nbauth.core.scopes import Scopes
+from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
 
@@ -103,7 +104,7 @@ class Engine(Protocol):
         """The metadata's issuer (OpenID Connect Discovery §4.3); asks the network once."""
 
     def authorize(
-        self, request: AuthorizationRequest, *, redirect_uri: str, state: str
+        self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:
         """Make the address to visit, with PKCE S256 (RFC 7636) and a nonce."""
 

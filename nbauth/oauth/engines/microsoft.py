@@ -24,6 +24,7 @@ from nbauth.core.errors import (
 )
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
+from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
@@ -111,7 +112,7 @@ class MicrosoftEngine:
         )
 
     def authorize(
-        self, request: AuthorizationRequest, *, redirect_uri: str, state: str
+        self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:
         app, metadata = self._connect()
         metadata.keys()  # fetched before the person is sent away, not after they return
@@ -120,18 +121,18 @@ class MicrosoftEngine:
             warnings.simplefilter("ignore")  # MSAL has an opinion on response_mode
             flow = app.initiate_auth_code_flow(
                 [*request.scopes.resource_scopes, *request.consent_also],
-                redirect_uri=redirect_uri,
-                state=state,
+                redirect_uri=receiving.redirect_uri,
+                state=receiving.state,
                 prompt=request.prompt,
                 login_hint=request.login_hint,
                 domain_hint=request.domain_hint,
                 max_age=request.max_age,
                 claims_challenge=request.claims,
-                response_mode="form_post",
+                response_mode="form_post" if receiving.forms else "query",
             )
         url = with_extra_parameters(flow["auth_uri"], request)
         return PendingAuthorization(
-            url, state, metadata.issuer, metadata.requires_iss, (flow, request)
+            url, receiving.state, metadata.issuer, metadata.requires_iss, (flow, request)
         )
 
     def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:

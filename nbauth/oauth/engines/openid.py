@@ -21,6 +21,7 @@ from nbauth.core.errors import (
 )
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
+from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
@@ -97,7 +98,7 @@ class OpenIDEngine:
         return address
 
     def authorize(
-        self, request: AuthorizationRequest, *, redirect_uri: str, state: str
+        self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:
         endpoint = self._endpoint("authorization_endpoint", "sign-in by browser", "device")
         metadata = self._discovered()
@@ -115,19 +116,19 @@ class OpenIDEngine:
         }
         url, _ = self._client().create_authorization_url(
             endpoint,
-            state=state,
+            state=receiving.state,
             code_verifier=verifier,
-            redirect_uri=redirect_uri,
+            redirect_uri=receiving.redirect_uri,
             scope=" ".join([*request.scopes, *request.consent_also]),
             nonce=nonce,
             **{name: value for name, value in optional.items() if value is not None},
         )
         return PendingAuthorization(
             with_extra_parameters(url, request),
-            state,
+            receiving.state,
             metadata.issuer,
             metadata.requires_iss,
-            (request, verifier, nonce, redirect_uri),
+            (request, verifier, nonce, receiving.redirect_uri),
         )
 
     def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:

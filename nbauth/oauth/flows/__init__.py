@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 from nbauth.core.errors import FlowUnavailable
@@ -15,6 +16,8 @@ Flow = Callable[[Engine, AuthorizationRequest], Generator[Step, Any, TokenRespon
 
 FLOWS: dict[str, Flow] = {
     "browser": browser.flow,
+    "callback": partial(browser.flow, place="callback"),
+    "paste": partial(browser.flow, place="paste"),
     "device": device_code.flow,
 }
 

@@ -1,4 +1,7 @@
-"""Sign in in a browser: authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252)."""
+"""Sign in in a browser: authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252).
+
+One flow for every place that the browser can come back to; see ``OpenReceiver``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError, SignInError
-from nbauth.core.steps import AwaitRedirect, OpenBrowser, OpenReceiver, Step
+from nbauth.core.steps import AwaitRedirect, OpenBrowser, OpenReceiver, Receiving, Step
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines import AuthorizationRequest, Engine, PendingAuthorization
 from nbauth.oauth.error_catalogue import error_from
@@ -16,7 +19,9 @@ from nbauth.oauth.error_catalogue import error_from
 PROMPTS = frozenset({"select_account", "consent", "login", "create", "none"})
 
 
-def flow(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, TokenResponse]:
+def flow(
+    engine: Engine, request: AuthorizationRequest, place: str = "browser"
+) -> Generator[Step, Any, TokenResponse]:
     """Send the person to the provider, wait for the redirect, redeem its code."""
     if request.prompt is not None and request.prompt not in PROMPTS:
         raise ConfigurationError(
@@ -24,9 +29,8 @@ def flow(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, 
             code="bad_prompt",
             hint=f"Choose one of {', '.join(sorted(PROMPTS))}.",
         )
-    state = secrets.token_urlsafe(32)
-    redirect_uri = yield OpenReceiver(state)
-    pending = engine.authorize(request, redirect_uri=redirect_uri, state=state)
+    receiving: Receiving = yield OpenReceiver(secrets.token_urlsafe(32), place)
+    pending = engine.authorize(request, receiving)
     yield OpenBrowser(pending.authorize_url)
     answer: Mapping[str, str] = yield AwaitRedirect()
     check_answer(pending, answer)

@@ -1,0 +1,137 @@
+"""The terminal as a screen."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError, FlowUnavailable
+from nbauth.jupyter import terminal as terminal_screen
+from nbauth.jupyter.terminal import TerminalScreen
+from tests.jupyter.test_display import PAGE, device, sign_in
+
+
+class Terminal:
+    def __init__(self, *, tty: bool = True) -> None:
+        self.tty = tty
+        self.text = ""
+
+    def isatty(self) -> bool:
+        return self.tty
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    made = Terminal()
+    # Not sys.stderr itself: pytest puts its own back between the fixture and the test.
+    streams = SimpleNamespace(stdin=made, stderr=made, platform="linux")
+    monkeypatch.setattr(terminal_screen, "sys", streams)
+    return made
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    opened: list[str] = []
+    monkeypatch.setattr(terminal_screen.webbrowser, "open", opened.append)
+    monkeypatch.setattr(terminal_screen.webbrowser, "get", lambda: object())
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    return opened
+
+
+def test_attended_is_the_main_thread_of_a_terminal(terminal: Terminal) -> None:
+    screen = TerminalScreen()
+    assert screen.attended()
+    answers: list[bool] = []
+    other = threading.Thread(target=lambda: answers.append(screen.attended()))
+    other.start()
+    other.join()
+    assert answers == [False]
+    terminal.tty = False
+    assert not screen.attended()
+
+
+@pytest.mark.usefixtures("opened")
+def test_the_browser_comes_first_where_a_window_can_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = TerminalScreen()
+    assert screen.ways(sign_in()) == ("browser", "device", "paste")
+    monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
+    assert screen.ways(sign_in()) == ("device", "paste")
+    monkeypatch.delenv("SSH_CONNECTION")
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert screen.ways(sign_in()) == ("device", "paste")
+
+
+def test_there_is_no_jupyter_server_behind_a_terminal() -> None:
+    with pytest.raises(FlowUnavailable) as caught:
+        TerminalScreen().callback(sign_in(), "secret", None)
+    assert caught.value.suggested_flow == "device"
+
+
+def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = sign_in(flow="paste", authorize_url="https://id.example/a")
+    typed = iter(["nonsense with spaces", "http://localhost/?code=c&state=s"])
+    taken: list[str] = []
+
+    def submit(text: str) -> None:
+        if "code" not in text:
+            raise ConfigurationError("That address carries no answer.", hint="Copy it whole.")
+        taken.append(text)
+        made.ended.set()
+
+    made.submit = submit
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
+    TerminalScreen().wait(made, 5)
+    assert taken == ["http://localhost/?code=c&state=s"]
+    assert terminal.text.splitlines() == ["That address carries no answer.", "Copy it whole."]
+
+
+def test_the_terminal_tells_each_thing_once(terminal: Terminal, opened: list[str]) -> None:
+    made = device()
+    TerminalScreen().show(made)
+    (look,) = made.observers
+    look(made)
+    look(made)
+    assert terminal.text.count("WDJB-MJHT") == 1
+    assert terminal.text.splitlines()[1].strip() == PAGE
+    made.state, made.user_code, made.message = "done", None, "Signed in as ada."
+    look(made)
+    assert terminal.text.splitlines()[-1] == "Signed in as ada."
+    assert not opened
+
+
+def test_the_terminal_opens_the_browser(terminal: Terminal, opened: list[str]) -> None:
+    made = sign_in(flow="browser", authorize_url="https://id.example/a", message="Finish there.")
+    for screen in (TerminalScreen(), TerminalScreen(open_browser=False)):
+        screen.show(made)
+        made.observers[-1](made)
+    assert opened == ["https://id.example/a"]
+    assert terminal.text.count("https://id.example/a") == 2
+    bad = sign_in(flow="browser", authorize_url="file:///etc/passwd")
+    TerminalScreen().show(bad)
+    bad.observers[0](bad)
+    assert len(opened) == 1
+
+
+def test_waiting_ends_with_the_sign_in_or_in_time(terminal: Terminal) -> None:
+    screen, made = TerminalScreen(), sign_in()
+    begun = time.monotonic()
+    screen.wait(made, 0.15)
+    assert 0.1 < time.monotonic() - begun < 1
+    threading.Timer(0.1, made.ended.set).start()
+    screen.wait(made)
+    screen.say("Said\x1b[2J.")
+    assert terminal.text == "Said [2J.\n"
