@@ -138,6 +138,10 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         ("core/settings.py", f"{TYPE_ONLY}import ipywidgets"),
     ],
     "keyring only in persistence, which is not built yet": [("kernel/cache.py", "import keyring")],
+    "The server's extension knows only core": [
+        ("server/handler.py", "import nbauth.oauth.http"),
+        ("server/hub.py", f"{TYPE_ONLY}from nbauth.kernel import session"),
+    ],
     "Flows are strangers to each other": [
         ("oauth/flows/browser.py", "import nbauth.oauth.flows.device_code"),
     ],

@@ -3,6 +3,9 @@
 ``<server name>.<kernel id>.<secret>``. The name of a JupyterHub server is whatever its owner
 typed, but a state may hold visible ASCII only (RFC 6749 appendix A.5) and one name must have one
 form, so it stands there as base64url without padding; the default server's is empty.
+
+Both messages carry their parameters as JSON in a binary buffer: kernels and servers write the
+content of messages into their logs when they are asked to tell more, but not the buffers.
 """
 
 from __future__ import annotations
@@ -10,6 +13,11 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
+
+DELIVER = "nbauth_deliver"
+"""Message type on a kernel's control channel: an authorization response. Reply: ``known``."""
+OUTCOME = "nbauth_outcome"
+"""The same for the question how that sign-in ended. Reply: ``ended``, ``title``, ``text``."""
 
 _STATE = re.compile(r"([\w-]{0,1400})\.([\w-]{1,100})\.([\w-]{43})", re.ASCII)
 

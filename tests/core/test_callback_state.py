@@ -12,7 +12,18 @@ from nbauth.core.callback_state import CallbackState
 
 SECRET = "s" * 43
 KERNEL = "0f8fad5b-d9cb-469f-a165-70867728950e"
-NAMES = ["", "gpu", "my.server-2", "a.b.c", "..x", "jörg müller", "机器", "100 %", "a+b=c&d", "x" * 255]
+NAMES = [
+    "",
+    "gpu",
+    "my.server-2",
+    "a.b.c",
+    "..x",
+    "jörg müller",
+    "机器",
+    "100 %",
+    "a+b=c&d",
+    "x" * 255,
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

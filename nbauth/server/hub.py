@@ -1,0 +1,71 @@
+"""For JupyterHub's administrators: the way from the one registered address to the right server.
+
+In ``jupyterhub_config.py``::
+
+    import nbauth.server.hub
+    nbauth.server.hub.configure(c)
+
+The hub's own ``/hub/user-redirect/`` always goes to the default server, starts it if it is
+stopped, and writes code and state into the hub's log on the way.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+from urllib.parse import parse_qs
+
+from tornado.httputil import HTTPServerRequest
+from tornado.web import HTTPError
+
+from nbauth.core.callback_state import CallbackState
+
+CALLBACK = "nbauth/callback"
+_NEXT = re.compile(r"([?&]next=)[^&\s]*nbauth[^&\s]*")
+
+
+def configure(c: Any) -> None:
+    """Install the hook, and keep answers that meet the login page out of the hub's log.
+
+    Args:
+        c: the configuration object of ``jupyterhub_config.py``.
+    """
+    c.JupyterHub.user_redirect_hook = user_redirect_hook
+    logging.getLogger("tornado.access").addFilter(_without_next)
+
+
+def user_redirect_hook(
+    path: str,
+    request: HTTPServerRequest,
+    user: Any,
+    base_url: str,  # noqa: ARG001
+) -> str | None:
+    """Send a sign-in's answer straight to the server named in its ``state``.
+
+    Other paths than ``nbauth/callback`` are left to the hub. A server that the user has not, or
+    that is not running, is refused with 404: no kernel waits there.
+    """
+    if path.strip("/") != CALLBACK:
+        return None
+    states = parse_qs(request.query).get("state", [])
+    server_name = ""
+    if states:
+        try:
+            server_name = CallbackState.parse(states[0]).server_name
+        except ValueError:
+            raise HTTPError(400, "That is no answer to a sign-in.") from None
+    spawner = user.spawners.get(server_name)
+    if spawner is None or not spawner.active:
+        raise HTTPError(
+            404,
+            "The server that began this sign-in is not running, and its kernels are gone."
+            " Start it and sign in again.",
+        )
+    query = f"?{request.query}" if request.query else ""
+    return f"{user.server_url(server_name)}{CALLBACK}{query}"
+
+
+def _without_next(record: logging.LogRecord) -> bool:
+    record.msg = _NEXT.sub(r"\1[secret]", str(record.msg))
+    return True
