@@ -151,13 +151,16 @@ class LoopbackServer:
     async def _read(self, protocol: h11.Connection, connection: socket.socket) -> LoopbackRequest:
         head: h11.Request | None = None
         body = b""
+        left = LARGEST
         while True:
             event = protocol.next_event()
-            if event is h11.NEED_DATA:
-                protocol.receive_data(await self._loop.sock_recv(connection, LARGEST))
+            if event is h11.NEED_DATA and left:
+                data = await self._loop.sock_recv(connection, left)
+                left -= len(data)
+                protocol.receive_data(data)
             elif isinstance(event, h11.Request):
                 head = event
-            elif isinstance(event, h11.Data) and len(body) + len(event.data) <= LARGEST:
+            elif isinstance(event, h11.Data):
                 body += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in head.headers}

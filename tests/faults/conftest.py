@@ -1,0 +1,45 @@
+"""The sizes of the fault tests, and the table of what they have shown.
+
+``NBAUTH_FAULTS=full`` (``make test-faults``) runs them at full size, prints the table and writes
+it to ``test-results/faults.md``; else they are small enough for every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.sizes import FULL
+from tests.harness.kernels import ROOT
+from tests.interop.conftest import peer, scripted, session
+
+__all__ = ["peer", "scripted", "session"]  # sessions against the real provider, as interop has them
+TABLE = ROOT / "test-results" / "faults.md"
+_ROWS = pytest.StashKey[list[tuple[str, str, str, str]]]()
+
+Figure = Callable[[str, str, str, str], None]
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """``figure(number, what, given, shown)`` puts a row into the table."""
+    rows = request.config.stash.setdefault(_ROWS, [])
+
+    def add(number: str, what: str, given: str, shown: str) -> None:
+        rows.append((number, what, given, shown))
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table, at the end of a full run."""
+    rows = terminalreporter.config.stash.get(_ROWS, [])
+    if not (FULL and rows):
+        return
+    lines = ["| # | what | input | figure |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in sorted(rows)]
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    terminalreporter.section("what the fault tests have shown")
+    terminalreporter.write("\n".join(["", *lines, ""]) + "\n")

@@ -1,0 +1,82 @@
+"""S1: forged or stray callbacks at our listener. None is taken; the genuine one then is."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from collections import Counter
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+
+from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in import SignIn
+from tests.faults.conftest import Figure
+from tests.faults.forged import FORGERIES, forged
+from tests.faults.sizes import size
+from tests.harness.panva import Panva
+from tests.interop.peers import Peer, address_shown, screen_of
+from tests.interop.scripted_browser import ScriptedBrowser
+
+SEED = 9_700
+AT_ONCE = 8
+
+
+def test_no_forged_callback_is_taken_and_no_sign_in_is_lost(
+    session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser, figure: Figure
+) -> None:
+    many = size(600, 5_000)  # of each of the two engines' sign-ins
+    sign_in = session.login(peer.first, flow="browser", background=True)
+    assert isinstance(sign_in, SignIn)
+    address = address_shown(sign_in)
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    redirect = urlsplit(asked["redirect_uri"])
+    dice = random.Random(SEED)
+    made = [forged(asked["state"], redirect.path or "/", dice) for _ in range(many)]
+    taken: list[str] = []
+    refused: Counter[str] = Counter()
+
+    def deliver(mine: list[tuple[str, bytes]]) -> None:
+        for what, request in mine:
+            reply = said_to(request, redirect.port or 0)
+            if reply in (b"", b"404"):
+                refused[what] += 1
+            else:
+                taken.append(f"{what}: {request[:300]!r} -> {reply!r}")
+
+    threads = [threading.Thread(target=deliver, args=(made[n::AT_ONCE],)) for n in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert taken == []
+    assert sign_in.state == "waiting"
+    assert panva.token_requests() == 0
+    assert set(refused) == set(FORGERIES)
+    assert refused.total() == many
+
+    with requests.Session() as browser:
+        browser.trust_env = False
+        page = browser.get(scripted(address), timeout=10).text
+    assert sign_in.wait(10).username == peer.account[0]
+    assert "You are signed in" in page
+    assert panva.token_requests() == 1
+    assert screen_of(session).said == []
+    given = f"{many:,} fuzzed requests: {', '.join(FORGERIES)}"
+    figure("S1", f"forged callbacks ({peer.name})", given, "0 accepted; the genuine one succeeds")
+
+
+def said_to(request: bytes, port: int) -> bytes:
+    """The status of the reply, or nothing where the connection just ends."""
+    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+        sock.settimeout(10)
+        reply = b""
+        try:
+            sock.sendall(request)
+            sock.shutdown(socket.SHUT_WR)
+            while chunk := sock.recv(65_536):
+                reply += chunk
+        except ConnectionError:
+            pass
+    return reply.split(b" ")[1] if reply else b""
