@@ -121,10 +121,14 @@ class Pump:
 class StopButton:
     """Notes SIGINT, for as long as the ``with`` block lasts, so that no press gets lost.
 
-    A second press before the first is passed on goes straight to the handler that was there.
+    A second press before the first is passed on takes effect where it finds the main thread.
+
+    Attributes:
+        aside: whether the first does so too, because what runs now waits by itself.
     """
 
     def __init__(self) -> None:
+        self.aside = False
         self._before: Any = None
         self._pressed = False
 
@@ -160,9 +164,10 @@ class StopButton:
             raise asyncio.CancelledError("interrupted")
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._pressed:
-            self._before(number, frame)
+        at_once = self._pressed or self.aside
         self._pressed = True
+        if at_once:
+            self.pass_on()
 
 
 def wait(
@@ -183,7 +188,9 @@ def wait(
         while not ended.is_set() and (end is None or time.monotonic() < end):
             pump.turn()
             button.pass_on()
+            button.aside = True
             meanwhile()
+            button.aside = False
 
 
 async def wait_async(

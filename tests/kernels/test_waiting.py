@@ -10,7 +10,7 @@ from tests.harness.kernels import KERNEL_VERSIONS, Kernel
 from tests.kernels.conftest import environment
 
 COMMS = """
-import threading
+import threading, time
 from comm import create_comm
 from nbauth.jupyter import waiting
 ours, theirs = create_comm(target_name="ours"), create_comm(target_name="theirs")
@@ -18,6 +18,7 @@ got = {"ours": [], "theirs": []}
 ours.on_msg(lambda message: got["ours"].append(message["content"]["data"]["n"]))
 theirs.on_msg(lambda message: got["theirs"].append(message["content"]["data"]["n"]))
 cells = []
+sleep = lambda: time.sleep(15)
 kernel = get_ipython().kernel
 print(ours.comm_id, theirs.comm_id)
 """
@@ -113,6 +114,15 @@ def test_stop_reaches_a_plain_wait_in_a_cell_that_awaits(version):
             kernel.interrupt()
             assert kernel.wait(ident, timeout=5)[ident].error.startswith("CancelledError")
         assert kernel.run("print(6 * 7)").text == "42\n"
+
+
+def test_stop_reaches_what_is_done_meanwhile():
+    """Such as asking for an address by the notebook's input field."""
+    with Kernel("7.4") as kernel:
+        kernel.run(COMMS)
+        ident = begin(kernel, WAIT_FOR_STOP.replace("timeout=", "meanwhile=sleep, timeout="))
+        kernel.interrupt()
+        assert kernel.wait(ident, timeout=5)[ident].error == "KeyboardInterrupt: "
 
 
 @pytest.mark.parametrize("handler", ["signal.default_int_handler", "signal.SIG_IGN", "own"])
