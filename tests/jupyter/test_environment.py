@@ -1,0 +1,167 @@
+"""The table of places: each row by the signals that its host gives, none of which is here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import tomllib
+from importlib import resources
+from types import SimpleNamespace
+
+import pytest
+
+from nbauth.jupyter import environment
+from nbauth.jupyter.environment import Evidence, look, place, places, somebody_watches
+from nbauth.oauth.flows import FLOWS
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_this_machine(monkeypatch):
+    """Take the developer's own signals away: VS Code's, SSH's, a desktop's."""
+    signals = {signal for row in places() for signal in (*row.signals, *row.also)}
+    for signal in signals | {"env:DISPLAY", "env:WAYLAND_DISPLAY"}:
+        monkeypatch.delenv(signal.partition(":")[2], raising=False)
+
+
+KERNEL = "fact:kernel"
+JUPYTER = (KERNEL, "env:JPY_SESSION_NAME", "user_ns:__session__")
+HUB = (*JUPYTER, "env:JUPYTERHUB_SERVICE_PREFIX", "env:JUPYTERHUB_USER")
+CODE = (KERNEL, "user_ns:__vsc_ipynb_file__", "env:VSCODE_PID", "env:VSCODE_CWD")
+SSH = ("env:SSH_CONNECTION", "env:SSH_TTY")
+
+#: what is seen there -> the place, whether kernel and browser are apart, and the ways
+HOSTS = [
+    (JUPYTER, "JupyterLab or Notebook", None, "browser callback device paste"),
+    ((*JUPYTER, *SSH), "Jupyter over SSH", None, "browser callback device paste"),
+    (HUB, "JupyterHub", True, "callback device paste"),
+    ((*HUB, "env:BINDER_LAUNCH_HOST", "env:BINDER_REPO_URL"), "Binder", True, "device paste"),
+    ((KERNEL, "module:google.colab", "env:COLAB_RELEASE_TAG"), "Colab", True, "device paste"),
+    ((KERNEL, "env:VERTEX_PRODUCT"), "Colab Enterprise", True, "device paste"),
+    ((KERNEL, "module:google.colab", "env:KAGGLE_KERNEL_RUN_TYPE"), "Kaggle", True, "device paste"),
+    (CODE, "VS Code", None, "browser device paste"),
+    ((*CODE, *SSH), "VS Code, kernel elsewhere", True, "device paste"),
+    ((*CODE, "env:REMOTE_CONTAINERS"), "VS Code, kernel elsewhere", True, "device paste"),
+    ((*CODE, *HUB), "VS Code, kernel elsewhere", True, "device paste"),
+    ((*CODE, "env:CODESPACES", "env:CODESPACE_NAME"), "Codespaces", True, "device paste"),
+    ((*JUPYTER, "env:CODESPACES"), "Codespaces", True, "device paste"),
+    ((KERNEL, "env:DATABRICKS_RUNTIME_VERSION"), "Databricks", True, "device paste"),
+    ((*JUPYTER, "file:/opt/ml/metadata/resource-metadata.json"), "SageMaker", True,
+     "callback device paste"),
+    ((*JUPYTER, "file:/mnt/azmnt/.nbvm"), "Azure ML", True, "callback device paste"),
+    ((KERNEL, "env:KERNEL_GATEWAY"), "kernel behind a gateway", True, "callback device paste"),
+    ((*JUPYTER, "fact:kernel reached from elsewhere"), "kernel behind a gateway", True,
+     "callback device paste"),
+    ((KERNEL,), "a kernel", None, "browser callback device paste"),
+    (("fact:terminal", "fact:display"), "terminal", False, "browser device paste"),
+    (("fact:terminal",), "terminal without a desktop", None, "device paste"),
+    (("fact:terminal", "fact:display", *SSH), "terminal over SSH", True, "device paste"),
+    (("fact:terminal", *HUB[3:]), "terminal without a desktop", None, "device paste"),
+    (("fact:script", "fact:display", "env:JUPYTERHUB_USER"), "script without a terminal", None, ""),
+    ((*HUB, "fact:nobody watches"),
+     "unattended run (papermill, nbconvert, nbclient, jupyter execute)", None, ""),
+    ((), "a program with no notebook", None, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "name", "apart", "ways"), HOSTS)
+def test_place(seen, name, apart, ways):
+    found = place(Evidence.of(*seen))
+    assert (found.name, found.apart, " ".join(found.ways)) == (name, apart, ways)
+
+
+def test_every_row_is_reached_by_a_host_above():
+    assert {row.name for row in places()} <= {name for _, name, _, _ in HOSTS}
+
+
+def test_the_table_is_written_as_it_is_read():
+    text = resources.files("nbauth.jupyter").joinpath("places.toml").read_text("utf-8")
+    kinds = {"env", "module", "file", "user_ns", "fact"}
+    for row in tomllib.loads(text)["place"]:
+        assert row.keys() <= {"name", "signals", "also", "apart", "ways", "note", "source"}
+        assert row["note"].endswith(".")
+        assert row["source"]
+        assert set(row["ways"]) <= FLOWS.keys()
+        assert {
+            signal.partition(":")[0] for signal in (*row["signals"], *row.get("also", ()))
+        } <= kinds
+
+
+def test_looking_sees_what_is_set_and_no_value(monkeypatch):
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "secret-value")
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "")
+    monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
+    evidence = look()
+    assert {"env:KAGGLE_KERNEL_RUN_TYPE", "module:google.colab"} <= evidence.seen
+    assert "env:COLAB_RELEASE_TAG" not in evidence.seen, "set to nothing is not set"
+    assert "secret-value" not in repr(evidence)
+
+
+def running_kernel(monkeypatch, parent, **application):
+    """A kernel whose request is ``parent``."""
+    kernel = SimpleNamespace(
+        get_parent=lambda channel: parent, parent=SimpleNamespace(**application)
+    )
+    shell = SimpleNamespace(kernel=kernel, user_ns={"__session__": "a.ipynb"})
+    monkeypatch.setattr(environment, "shell", lambda: shell)
+    return kernel
+
+
+ASKED = {"header": {"msg_type": "execute_request"}, "content": {"allow_stdin": True}}
+UNASKED = {"header": {"msg_type": "execute_request"}, "content": {"allow_stdin": False}}
+CLICKED = {"header": {"msg_type": "comm_msg"}, "content": {"data": {}}}
+
+
+@pytest.mark.parametrize(("parent", "watched"), [(ASKED, True), (UNASKED, False), (CLICKED, True)])
+def test_the_request_says_whether_somebody_watches(monkeypatch, parent, watched):
+    kernel = running_kernel(monkeypatch, parent)
+    assert somebody_watches(kernel) is watched
+    assert ("fact:nobody watches" in look().seen) is not watched
+    assert bool(place().ways) is watched
+
+
+def test_another_thread_does_not_know_the_request(monkeypatch):
+    """It may not ask a person, but what the place is does not hang on it."""
+    kernel = running_kernel(monkeypatch, UNASKED)
+    told = []
+    thread = threading.Thread(target=lambda: told.append((somebody_watches(kernel), place().ways)))
+    thread.start()
+    thread.join(5)
+    assert told == [(False, ("browser", "callback", "device", "paste"))]
+
+
+@pytest.mark.parametrize(
+    ("application", "elsewhere"),
+    [
+        ({"ip": "127.0.0.1", "transport": "tcp"}, False),
+        ({"ip": "localhost", "transport": "tcp"}, False),
+        ({"ip": "::1", "transport": "tcp"}, False),
+        ({"ip": "0.0.0.0", "transport": "tcp"}, True),
+        ({"ip": "10.1.2.3", "transport": "tcp"}, True),
+        ({"ip": "/run/kernel-ipc", "transport": "ipc"}, False),
+        ({"ip": "", "transport": "tcp"}, False),
+        ({}, False),
+    ],
+)
+def test_where_the_kernel_listens(monkeypatch, application, elsewhere):
+    running_kernel(monkeypatch, ASKED, **application)
+    assert ("fact:kernel reached from elsewhere" in look().seen) is elsewhere
+
+
+def test_a_closed_or_missing_standard_input_is_no_terminal(monkeypatch):
+    for stdin in (None, SimpleNamespace()):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert "fact:script" in look().seen
+
+
+def test_loading_it_reads_no_table_and_opens_no_socket():
+    code = (
+        "import sys\n"
+        "events = []\n"
+        "sys.addaudithook(lambda name, args: events.append(name + str(args)))\n"
+        "import nbauth.jupyter.environment\n"
+        "print([e for e in events if e.startswith('socket') or 'places.toml' in e],"
+        " 'tomllib' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "False"]
