@@ -161,7 +161,7 @@ def test_loading_it_reads_no_table_and_opens_no_socket():
         "sys.addaudithook(lambda name, args: events.append(name + str(args)))\n"
         "import nbauth.jupyter.environment\n"
         "print([e for e in events if e.startswith('socket') or 'places.toml' in e],"
-        " 'tomllib' in sys.modules)"
+        " 'tomllib' in sys.modules, sep='|')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["[]", "False"]
+    assert done.stdout == "[]|False\n"
