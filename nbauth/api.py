@@ -71,7 +71,7 @@ def login(*scopes: str, background: bool = False, **options: Any) -> Account | S
         scopes: what the first token is for; default: the profile's, else ``User.Read`` at
             Microsoft's authorities and ``openid profile email offline_access`` elsewhere.
         background: return the pending ``SignIn`` at once; cells that need a token wait for it.
-        flow: ``"auto"``, ``"browser"`` or ``"device"``.
+        flow: ``"auto"``, ``"browser"``, ``"callback"``, ``"paste"`` or ``"device"``.
         profile, tenant, client_id, authority, timeout (seconds) and every other setting: for this
             call only.
         account: the user name to sign in, also sent as ``login_hint``.
@@ -187,8 +187,8 @@ def panel(*scopes: str, **options: Any) -> SignInPanel:
     here = the_session()
     here.client(**{name: options.get(name) for name in NAMES})
 
-    def start() -> SignIn:
-        return here.start(*scopes, show=False, **options)
+    def start(flow: str | None = None) -> SignIn:
+        return here.start(*scopes, show=False, **{**options, **({"flow": flow} if flow else {})})
 
     made = SignInPanel(here, start)
     screen = here.screen()

@@ -95,11 +95,12 @@ def _first(claims: Mapping[str, Any], *names: str) -> str:
 
 
 class Engines:
-    """The engines in use, one a client, made on first use."""
+    """The engines in use: one a client, made on first use, and one of its own for each sign-in."""
 
     def __init__(self, make: Any = None) -> None:
         self._make = make
         self._engines: dict[Any, Any] = {}
+        self._clients: dict[tuple[str, str], Client] = {}
         self._lock = threading.Lock()
 
     def of(self, client: Client) -> Any:
@@ -108,19 +109,25 @@ class Engines:
         key = (*client.key, settings.verify, tuple(sorted((settings.proxies or {}).items())))
         with self._lock:
             if key not in self._engines:
-                if self._make is None:
-                    from nbauth.oauth.engines import engine_for
-
-                    self._make = engine_for
-                self._engines[key] = self._make(
-                    client.authority,
-                    client.client_id,
-                    verify=settings.verify,
-                    proxies=settings.proxies,
-                )
+                self._engines[key] = self._new(client)
             return self._engines[key]
 
-    def known(self, key: tuple[str, str]) -> list[Any]:
-        """The engines that this kernel has used for a client."""
+    def for_sign_in(self, client: Client) -> Any:
+        """A new one, so that breaking off a sign-in breaks off nobody else's request."""
         with self._lock:
-            return [engine for known, engine in self._engines.items() if known[:2] == key]
+            self._clients[client.key] = client
+            return self._new(client)
+
+    def known(self, key: tuple[str, str]) -> Any:
+        """The engine of a client by which somebody has signed in."""
+        return self.of(self._clients[key])
+
+    def _new(self, client: Client) -> Any:
+        if self._make is None:
+            from nbauth.oauth.engines import engine_for
+
+            self._make = engine_for
+        settings = client.settings
+        return self._make(
+            client.authority, client.client_id, verify=settings.verify, proxies=settings.proxies
+        )

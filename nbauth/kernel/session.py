@@ -52,7 +52,12 @@ class Session:
         self._engines = Engines(make_engine)
         self._renewal = Renewal(self.cache, self._engines)
         self._sign_ins = SignIns(
-            self.client, self._engines, lambda: self.screen(), self._accept, self._wait
+            self.client,
+            self._engines,
+            lambda: self.screen(),
+            self._accept,
+            self._wait,
+            self._changed,
         )
         self._observers: list[Callable[[], None]] = []
 
@@ -329,7 +334,7 @@ class Session:
         return gone
 
     def _revoke(self, key: AccountKey, record: SignedIn) -> None:
-        engine = next(iter(self._engines.known(key[:2])))
+        engine = self._engines.known(key[:2])
         for grant in record.grants:
             if grant.refresh_token:
                 try:
@@ -344,7 +349,7 @@ class Session:
     # ── who watches ─────────────────────────────────────────────────────────────────────────
 
     def observe(self, observer: Callable[[], None]) -> None:
-        """Call it after every change of who is signed in."""
+        """Call it after every change of who is signed in, and when a sign-in begins."""
         self._observers.append(observer)
 
     def unobserve(self, observer: Callable[[], None]) -> None:

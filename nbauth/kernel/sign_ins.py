@@ -36,6 +36,7 @@ class SignIns:
         screen: gives the place where sign-ins show themselves.
         accept: takes the tokens that a sign-in brought.
         wait: blocks until a sign-in has ended, or so many seconds.
+        began: called when one has begun.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class SignIns:
         screen: Callable[[], Screen],
         accept: Callable[[Client, Scopes, TokenResponse], Account],
         wait: Callable[[SignIn, float | None], None],
+        began: Callable[[], None],
     ) -> None:
         self._client = client
         self._engines = engines
         self._screen = screen
         self._accept = accept
         self._wait = wait
+        self._began = began
         self._attempts: dict[AttemptKey, SignIn] = {}
         self._lock = threading.RLock()
 
@@ -117,7 +120,7 @@ class SignIns:
 
         def make() -> SignIn:
             made = SignIn(
-                engine=self._engines.of(client),
+                engine=self._engines.for_sign_in(client),
                 request=request,
                 flow=flow,
                 ways=ways,
@@ -142,7 +145,9 @@ class SignIns:
             return sign_in
         if web_ui is None and show:
             screen.show(sign_in)
-        return sign_in.start()
+        sign_in.start()
+        self._began()
+        return sign_in
 
     def _join_or_make(
         self, key: AttemptKey, flow: str | None, make: Callable[[], SignIn]

@@ -17,7 +17,7 @@ from nbauth.core.errors import (
 )
 from nbauth.kernel.sign_in import SignIn
 from nbauth.oauth.flows import FLOWS
-from nbauth.testing.engine import PENDING, refusal
+from nbauth.testing.engine import PENDING, FakeEngine, refusal
 from tests.kernel.conftest import Bench, redirect, until
 from tests.kernel.test_sign_in import begun, ended_well, endless
 
@@ -237,3 +237,32 @@ def test_what_another_way_would_not_mend_is_no_reason_for_one(bench: Bench, erro
     with pytest.raises(Exception) as caught:  # noqa: PT011
         bench.session.login("read")
     assert getattr(caught.value, "suggested_flow", None) is None
+
+
+# ── what is broken off ──────────────────────────────────────────────────────────────────────
+
+
+def test_breaking_off_a_sign_in_breaks_off_no_request_of_who_is_signed_in(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[FakeEngine] = []
+
+    def make(authority: Any, client_id: str, **_: Any) -> FakeEngine:
+        made.append(FakeEngine(authority, client_id, clock=bench.clock.time))
+        made[-1].live = made[0].live  # one provider behind them all
+        return made[-1]
+
+    monkeypatch.setattr(bench.session._engines, "_make", make)
+    bench.session.login("read", web_ui=redirect)
+    bench.session.acquire("read", force_refresh=True)
+    refreshing = made[-1]
+    other = bench.session.login("write", background=True, flow="device", force=True)
+    assert isinstance(other, SignIn)
+    gate = made[-1].hold("start_device")
+    other.switch("device")
+    assert gate.reached.wait(5)
+    other.cancel()
+    ended_well(other)
+    assert made[-1].count("abort")
+    assert refreshing.count("abort") == 0
+    assert len({id(engine) for engine in made}) == 3
