@@ -25,7 +25,9 @@ install() { # VERSION INTERPRETER FOLDER
   fi
 }
 
-failed=()
+# They run side by side, since most of these tests wait; each one's output is shown whole at its end.
+versions=()
+declare -A running
 while read -r version interpreter; do
   if ((${#wanted[@]})); then
     [[ " ${wanted[*]} " == *" $version "* ]] || continue
@@ -39,10 +41,19 @@ while read -r version interpreter; do
   folder=.venv-$version
   [[ $version == "$own" ]] && folder=.venv
   install "$version" "$interpreter" "$folder"
-  printf '== Python %s: tests that need no browser\n' "$version"
+  mkdir -p test-results
   "$folder/bin/python" -m pytest -m 'not browser' --junitxml="test-results/py$version.xml" \
-    ${PYTEST_ARGS:-} </dev/null || failed+=("$version")
+    -o cache_dir=".pytest_cache/$version" ${PYTEST_ARGS:-} </dev/null >"test-results/py$version.log" 2>&1 &
+  running[$version]=$!
+  versions+=("$version")
 done < <(.venv/bin/python tests/harness/interpreters.py)
+
+failed=()
+for version in "${versions[@]}"; do
+  wait "${running[$version]}" || failed+=("$version")
+  printf '== Python %s: tests that need no browser\n' "$version"
+  cat "test-results/py$version.log"
+done
 
 if ((${#failed[@]})); then
   printf '== failed on Python: %s\n' "${failed[*]}" >&2
