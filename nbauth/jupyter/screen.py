@@ -53,7 +53,8 @@ class NotebookScreen:
 
         panel = self._panel_of(sign_in, PATIENCE)
         if panel is None:
-            return tuple(way for way in place().ways if way not in {"browser", "callback"})
+            ways = tuple(way for way in place().ways if way not in {"browser", "callback"})
+            return ways or ("device", "paste")
         seen = panel.look(PATIENCE)
         return (
             *(("browser",) if seen.same_machine else ()),

@@ -155,10 +155,11 @@ class Session:
     def _wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
         try:
             self.screen().wait(sign_in, timeout)
-        except KeyboardInterrupt:
+        except BaseException as stop:  # an interrupt; in a cell that awaits, CancelledError
             sign_in.cancel()
-            sign_in.ended.wait(2)
-            raise SignInInterrupted() from None
+            if isinstance(stop, KeyboardInterrupt):
+                raise SignInInterrupted() from None
+            raise
 
     # ── tokens ──────────────────────────────────────────────────────────────────────────────
 

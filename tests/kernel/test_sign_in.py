@@ -315,13 +315,25 @@ def test_cancelling_from_an_observer_does_not_deadlock(bench: Bench) -> None:
         bench.session.login("read")
 
 
-def test_an_interrupt_cancels(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("stop", "raised"),
+    [
+        (KeyboardInterrupt, SignInInterrupted),
+        (asyncio.CancelledError, asyncio.CancelledError),  # a plain %login in a cell that awaits
+    ],
+)
+def test_an_interrupt_cancels(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: type[BaseException],
+    raised: type[BaseException],
+) -> None:
     def interrupted(sign_in: SignIn, timeout: float | None = None) -> None:
-        raise KeyboardInterrupt
+        raise stop
 
     endless(bench)
     monkeypatch.setattr(bench.screen, "wait", interrupted)
-    with pytest.raises(SignInInterrupted):
+    with pytest.raises(raised):
         bench.session.login("read")
     assert bench.screen.shown[0].state == "cancelled"
 
