@@ -1,4 +1,4 @@
-"""One sign-in, several ways: chosen by the place, changed by the person, offered after a refusal."""
+"""One sign-in, several ways: chosen by the place or the person, offered after a refusal."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_a_named_flow_is_not_changed_by_itself(bench: Bench) -> None:
 def test_what_another_way_would_not_mend_is_no_reason_for_one(bench: Bench, error: str) -> None:
     bench.screen.known_ways, bench.screen.has_choice = ("device", "paste"), True
     bench.engine.will("poll_device", refusal(error))
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(Exception) as caught:
         bench.session.login("read")
     assert getattr(caught.value, "suggested_flow", None) is None
 
