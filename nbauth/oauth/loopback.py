@@ -14,7 +14,7 @@ import errno
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -26,6 +26,8 @@ PATIENCE = 5.0
 """Seconds a connection has to deliver its request."""
 MOST = 256
 """Connections that may be about to deliver one; the oldest makes room for the next."""
+LAST_MOMENT = 0.1
+"""Seconds that who has connected when the server closes still has to deliver a request."""
 LAST_WORDS = 0.5
 """Seconds that a reply has to reach its browser once the server closes."""
 OUR_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -103,11 +105,17 @@ class LoopbackServer:
             self._loop.remove_reader(listener)
             self._accept(listener)
             listener.close()
-        if self._conversations:
-            await asyncio.wait(self._conversations, timeout=LAST_WORDS)
-        for conversation in self._conversations:
+        await self._end(self._reading, LAST_MOMENT)
+        await self._end(self._conversations, LAST_WORDS)
+
+    async def _end(self, conversations: Collection[asyncio.Task[None]], patience: float) -> None:
+        """Wait for them, but not for long."""
+        if conversations:
+            await asyncio.wait(list(conversations), timeout=patience)
+        left = list(conversations)
+        for conversation in left:
             conversation.cancel()
-        await asyncio.gather(*self._conversations, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _accept(self, listener: socket.socket) -> None:
         """Take all who have connected. A conversation's end closes its connection, come what may.
