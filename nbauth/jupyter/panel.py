@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hmac
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -20,54 +19,72 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 
 from nbauth.core.accounts import Account
-from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError, SignInExpired
-from nbauth.jupyter.display import complete_address, error_lines, web_address
+from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
+from nbauth.jupyter import panel_state
 from nbauth.jupyter.locality import LocalityProbe
-from nbauth.oauth.error_catalogue import plain
+from nbauth.jupyter.page import Page as Page
+from nbauth.jupyter.page import Question
+from nbauth.jupyter.page import Seen as Seen
 
 if TYPE_CHECKING:
+    from nbauth.kernel.cache import AccountKey
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in import SignIn
 
 STATIC_LINE = "nbauth sign-in panel (run the cell to use it)"
-"""What a saved notebook shows in the panel's place."""
+"""What a saved notebook shows in the panel's place; ``panel_words.js`` has it too."""
+UNSEEN_WAYS = ("auto", "device", "paste")
+"""What is offered before anybody has looked what works here; the first one looks."""
 TURN = 0.05
+FACE = ("panel_words.js", "panel_elements.js", "panel_views.js", "panel.js")
+"""The face, in the order in which its files make one module."""
 log = logging.getLogger(__name__)
 
 
 class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     """One sign-in, or the account it led to, or a button that begins one.
 
+    It also shows a sign-in for the same client that another panel or cell has begun.
+
     Args:
         session: knows who is signed in, and signs out.
-        start: begins a sign-in. It is called when the person presses a button, in whichever thread
-            that reaches, so it has to come back soon and may not ask for the main thread.
+        start: begins a sign-in, by the way that is named, if one is. It is called when the person
+            presses a button, in whichever thread that reaches, so it has to come back soon and may
+            not ask for the main thread.
         sign_in: one that has begun already.
 
     Attributes:
         ready: a ``threading.Event``, set once a browser shows the panel.
+        page: where it is shown, as that browser says; ``None`` outside Jupyter's own pages.
         comm_id: of the comm that its messages travel by.
         sign_in: the one it shows, or ``None``.
     """
 
-    _esm = Path(__file__).with_name("panel.js")
+    _esm = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in FACE)
     _css = Path(__file__).with_name("panel.css")
 
     def __init__(
-        self, session: Session, start: Callable[[], SignIn], sign_in: SignIn | None = None
+        self,
+        session: Session,
+        start: Callable[..., SignIn],
+        sign_in: SignIn | None = None,
     ) -> None:
         self.ready = threading.Event()
+        self.page: Page | None = None
         self.sign_in: SignIn | None = None
         self._session = session
         self._start = start
-        self._refusal: list[str] = []
-        self._question = _Question()
+        self._followed = False
+        self._not_begun: NbAuthError | None = None
+        self._ended_at = 0.0
+        self._listed: list[Account] = []
+        self._question = Question()
         self._sending = threading.Lock()
         super().__init__()
         self.comm_id: str = self.model_id
         _answer_where_the_front_end_asks(self.comm)
         self.on_msg(self._received)
-        session.observe(self._send_state)
+        session.observe(self._session_changed)
         if sign_in is not None:
             self._take(sign_in)
 
@@ -85,31 +102,35 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             "text/html": f"<div>{STATIC_LINE}</div>",
         }, metadata
 
-    def same_machine(self, timeout: float) -> bool:
-        """Whether the browser that shows the panel runs on this machine.
+    def look(self, timeout: float) -> Seen:
+        """What the browser that shows the panel sees of this machine and of its Jupyter server.
 
-        Opens a port on 127.0.0.1 for the time of the question. ``False`` after ``timeout`` seconds
-        without an answer, and at once when the sign-in has ended.
+        Opens a port on 127.0.0.1 for the time of the question. Nothing is seen when ``timeout``
+        seconds bring no answer, nor once the sign-in has ended.
         """
         end = time.monotonic() + timeout
         if not self._wait_for(self.ready, end):
-            return False
+            return Seen()
         try:
             with LocalityProbe(timeout) as probe:
-                self._question = question = _Question()
-                self.send({"kind": "probe", "url": probe.url, "nonce": question.nonce})
-                self._wait_for(question.answered, end)
-                return hmac.compare_digest(question.text.encode(), probe.text.encode())
-        except OSError:
-            return False
+                return self._ask(probe.url, probe.text, end)
+        except OSError:  # no port may be opened here: nothing can come back to one
+            return self._ask(None, "", end)
 
     def close_quietly(self) -> None:
         """Take the panel off the page; the sign-in goes on."""
-        self._session.unobserve(self._send_state)
+        self._session.unobserve(self._session_changed)
         if self.sign_in is not None:
             self.sign_in.unobserve(self._send_state)
         with contextlib.suppress(Exception), self._sending:  # the front end may be gone
             self.close()
+
+    def _ask(self, url: str | None, expected: str, end: float) -> Seen:
+        self._question = question = Question()
+        self.send({"kind": "probe", "url": url, "nonce": question.nonce})
+        self._wait_for(question.answered, end)
+        read = bool(expected) and hmac.compare_digest(question.text.encode(), expected.encode())
+        return Seen(same_machine=read, callback=question.callback)
 
     def _wait_for(self, event: threading.Event, end: float) -> bool:
         while not event.is_set() and time.monotonic() < end:
@@ -122,121 +143,136 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _received(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """In the main thread, a subshell's or another; so nothing in here waits."""
-        kind = content.get("kind") if isinstance(content, dict) else None
-        if kind == "ready":
-            self.ready.set()
-            self._send_state()
-        elif kind == "cancel" and self.sign_in is not None:
-            self.sign_in.cancel()
-        elif kind == "sign-in":
-            self._begin()
-        elif kind == "sign-out":
-            self._sign_out()
-        elif kind == "probe":
-            self._question.answer(content)
+        match content:
+            case {"kind": "ready"}:
+                self.page = Page.parse(content.get("page")) or self.page
+                self.ready.set()
+                self._send_state()
+            case {"kind": "probe"}:
+                self._question.answer(content)
+            case {"kind": "sign-in"}:
+                flow = content.get("flow")
+                self._begin(flow if isinstance(flow, str) and flow != "auto" else None)
+            case {"kind": "switch", "flow": str(flow)}:
+                self._switch(flow)
+            case {"kind": "paste", "text": str(text)}:
+                self._paste(text)
+            case {"kind": "cancel"} if self.sign_in is not None:
+                self.sign_in.cancel()
+            case {"kind": "use", "account": int(number)}:
+                self._use(number)
+            case {"kind": "sign-out"}:
+                self._sign_out()
 
-    def _begin(self) -> None:
+    def _begin(self, flow: str | None) -> None:
         if self.sign_in is None or self.sign_in.state != "waiting":
             try:
-                self._take(self._start())
+                self._take(self._start(flow) if flow else self._start())
             except NbAuthError as error:
-                self._refusal = [plain(error), plain(error.hint)]
+                self._not_begun, self._ended_at = error, time.time()
             except Exception as error:
                 log.debug("the panel's sign-in could not begin", exc_info=True)
                 what = f"The sign-in could not begin: {type(error).__name__}."
-                self._refusal = [what, SignInError.hint]
+                self._not_begun, self._ended_at = SignInError(what), time.time()
         self._send_state()
 
-    def _take(self, sign_in: SignIn) -> None:
+    def _switch(self, flow: str) -> None:
+        try:
+            if self.sign_in is not None:
+                self.sign_in.switch(flow)
+        except NbAuthError as error:
+            log.debug("the panel's sign-in could not change its way: %s", error.code)
+        self._send_state()
+
+    def _paste(self, text: str) -> None:
+        try:
+            if self.sign_in is not None:
+                self.sign_in.submit(text)
+        except NbAuthError as error:
+            self._tell({"kind": "paste-refused", "error": panel_state.two_lines(error)})
+
+    def _use(self, number: int) -> None:
+        with contextlib.suppress(NotSignedIn, IndexError):  # signed out a moment ago
+            self._session.use(self._listed[number])
+        self._send_state()
+
+    def _sign_out(self) -> None:
+        shown = self._account()
+        if shown is not None:
+            with contextlib.suppress(NotSignedIn):  # another panel was faster
+                self._session.logout(shown[1])
+        self._send_state()
+
+    # ── what it shows ───────────────────────────────────────────────────────────────────────
+
+    def _take(self, sign_in: SignIn, *, followed: bool = False) -> None:
         if self.sign_in is not None:
             self.sign_in.unobserve(self._send_state)
-        self._refusal = []
+        self._not_begun, self._followed = None, followed
         self.sign_in = sign_in
         sign_in.observe(self._send_state)
 
-    def _sign_out(self) -> None:
-        account = self._account()
-        if account is not None:
-            with contextlib.suppress(NotSignedIn):  # another panel was faster
-                self._session.logout(account)
+    def _session_changed(self) -> None:
+        if self.sign_in is None or self.sign_in.state != "waiting":
+            for pending in reversed(self._session.pending()):
+                if self.sign_in is None or _client_of(pending) == _client_of(self.sign_in):
+                    self._take(pending, followed=True)
+                    break
         self._send_state()
+
+    def _account(self) -> tuple[AccountKey, Account] | None:
+        """The current account of this panel's client; of any, where it has none."""
+        cache = self._session.cache
+        if self.sign_in is not None and self.sign_in.account is not None:
+            key = cache.find(_client_of(self.sign_in))
+        else:
+            key = next(iter(list(cache.current.values())), None)
+        account = cache.account(key) if key is not None else None
+        return (key, account) if key is not None and account is not None else None
+
+    def _others(self, shown: AccountKey) -> list[tuple[int, Account]]:
+        """The client's other accounts, each under a number that stays its own."""
+        others = []
+        for key, record in list(self._session.cache.signed_in.items()):
+            if key[:2] == shown[:2] and key != shown:
+                if record.account not in self._listed:
+                    self._listed.append(record.account)
+                others.append((self._listed.index(record.account), record.account))
+        return others
 
     # ── to the browser ──────────────────────────────────────────────────────────────────────
 
     def _send_state(self, _sign_in: SignIn | None = None) -> None:
+        self._tell()
+
+    def _tell(self, message: dict[str, Any] | None = None) -> None:
         """Tell all views. Two threads may: the lock keeps the older state from coming last."""
         try:
             with self._sending:
-                self.send(self._state_message())
+                self.send(message or {"kind": "state", "id": self.comm_id, **self._state()})
         except Exception as error:  # a front end that is gone must not end a sign-in
             log.debug("the panel's state did not reach the browser: %s", type(error).__name__)
 
-    def _state_message(self) -> dict[str, Any]:
-        sign_in, account = self.sign_in, self._account()
-        message: dict[str, Any] = {"kind": "state", "account": None, "error": self._refusal}
-        if self._refusal:
-            return {**message, "state": "failed"}
-        if sign_in is None or sign_in.state == "done":
-            if account is None:
-                return {**message, "state": "signed-out"}
-            return {**message, "state": "done", "account": self._account_message(account)}
-        if sign_in.state != "waiting":
-            expired = isinstance(sign_in.error, SignInExpired)
-            state = "expired" if expired else sign_in.state
-            return {**message, "state": state, "error": error_lines(sign_in)}
-        return {
-            **message,
-            "state": "waiting",
-            "flow": sign_in.flow,
-            "message": plain(sign_in.message),
-            "user_code": plain(sign_in.user_code) if sign_in.user_code else None,
-            "verification_uri": web_address(sign_in.verification_uri),
-            "verification_uri_complete": complete_address(sign_in),
-            "authorize_url": web_address(sign_in.authorize_url),
-            "expires_in": sign_in.expires_in,
-            "asks": {
-                "client_id": plain(sign_in.engine.client_id),
-                "authority": plain(sign_in.engine.authority.url),
-                "scopes": [plain(scope) for scope in sign_in.request.scopes],
-            },
-        }
+    def _state(self) -> panel_state.Message:
+        sign_in, shown = self.sign_in, self._account()
+        if self._not_begun is not None:
+            return {**panel_state.failure(self._not_begun, self._ended_at), "ways": self._offered()}
+        if sign_in is not None and sign_in.state == "waiting":
+            self._ended_at = 0.0
+            return panel_state.waiting(sign_in)
+        if sign_in is not None and sign_in.state != "done" and not (self._followed and shown):
+            self._ended_at = self._ended_at or time.time()
+            return panel_state.ended(sign_in, self._ended_at)
+        if shown is None:
+            return panel_state.signed_out(self._offered())
+        return panel_state.done(self._session.cache, *shown, self._others(shown[0]))
 
-    def _account(self) -> Account | None:
-        """The account that this panel's sign-in led to, else the current one; if signed in."""
-        known = self._session.accounts()
-        mine = self.sign_in.account if self.sign_in is not None else None
-        if mine is not None:
-            return mine if mine in known else None
-        return known[0] if known else None
-
-    def _account_message(self, account: Account) -> dict[str, Any]:
-        cache = self._session.cache
-        ends = [
-            token.expires_on
-            for key, record in list(cache.signed_in.items())
-            if record.account == account
-            for token in cache.tokens_of(key)
-        ]
-        return {
-            "name": plain(account.name),
-            "username": plain(account.username),
-            "tenant": plain(account.tenant_id),
-            "expires_in": max(0.0, max(ends) - time.time()) if ends else None,
-        }
+    def _offered(self) -> list[str]:
+        return list((self.sign_in and self.sign_in.ways) or UNSEEN_WAYS)
 
 
-class _Question:
-    """Whether the browser can read the probe's text; only the answer that names it counts."""
-
-    def __init__(self) -> None:
-        self.nonce = secrets.token_urlsafe(12)
-        self.answered = threading.Event()
-        self.text = ""
-
-    def answer(self, content: dict[str, Any]) -> None:
-        if content.get("nonce") == self.nonce and not self.answered.is_set():
-            self.text = str(content.get("text") or "")
-            self.answered.set()
+def _client_of(sign_in: SignIn) -> tuple[str, str]:
+    return sign_in.engine.authority.url, sign_in.engine.client_id
 
 
 def _answer_where_the_front_end_asks(comm: Any) -> None:

@@ -1,0 +1,103 @@
+// What the panel is made of. Data becomes text, never markup, and only http(s) becomes a link.
+
+const COPIED_FOR = 2000; // ms
+const HURRY = 60_000; // ms
+
+/** An element: h("a", {class: "x", href: "…"}, "text", child, …); absent ones are left out. */
+function h(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value != null) node.setAttribute(name, value);
+  }
+  node.append(...children.flat().filter((child) => child != null && child !== false));
+  return node;
+}
+
+const row = (...children) => h("div", { class: "nbauth-row" }, ...children);
+const line = (text, kind = "line") => text && h("div", { class: `nbauth-${kind}`, dir: "auto" }, text);
+
+/** ``key`` is what finds a control again when the panel has been drawn anew. */
+const button = (text, kind, key, onclick) =>
+  h("button", { type: "button", class: `nbauth-button nbauth-${kind}`, "data-key": key, onclick }, text);
+
+/** A link to a provider's page, as a button. */
+function link(text, href) {
+  if (!/^https?:\/\//i.test(href)) return null;
+  const hidden = h("span", { class: "nbauth-hidden" }, ` ${WORDS.newTab}`);
+  const attributes = { class: "nbauth-button nbauth-primary nbauth-out", "data-key": "go", href };
+  return h("a", { ...attributes, target: "_blank", rel: "noopener noreferrer" }, text, hidden);
+}
+
+/** Something that most people need not see. */
+const fold = (summary, key, ...children) =>
+  h("details", { "data-key": key }, h("summary", { "data-key": `${key}-summary` }, summary),
+    h("div", { class: "nbauth-folded" }, ...children));
+
+const facts = (pairs) =>
+  h("dl", {}, pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { dir: "auto" }, value)]));
+
+const list = (items) =>
+  h("ul", { class: "nbauth-list" }, items.map((item) => h("li", { dir: "auto" }, item)));
+
+const spinner = () => h("span", { class: "nbauth-spinner", "aria-hidden": "true" });
+
+function head(title, aside) {
+  return h("div", { class: "nbauth-head" }, h("strong", { class: "nbauth-title" }, title), aside);
+}
+
+function time(milliseconds) {
+  const seconds = Math.max(0, Math.ceil(milliseconds / 1000));
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  if (hours) return `${hours} h ${minutes} min`;
+  return `${minutes}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+/** A time that runs down. Not a live region: nobody wants to hear every second. */
+function countdown(ticks, end, say, ended = () => {}) {
+  const node = h("span", { class: "nbauth-time", role: "timer" });
+  let over = false;
+  ticks.push(() => {
+    const left = end() - Date.now();
+    node.textContent = say(left);
+    node.classList.toggle("nbauth-hurry", left < HURRY);
+    if (left <= 0 && !over) ended();
+    over = left <= 0;
+  });
+  return node;
+}
+
+function hostOf(address) {
+  try {
+    return new URL(address).host;
+  } catch {
+    return "";
+  }
+}
+
+function initials(name) {
+  const words = name.replace(/@.*/, "").split(/[\s._-]+/).filter(Boolean);
+  const ends = words.length > 1 ? [words[0], words[words.length - 1]] : words;
+  return ends.map((word) => Array.from(word)[0]).join("").toUpperCase() || "?";
+}
+
+async function copy(text, near) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // No clipboard there (plain http), or not allowed: the old way.
+    const area = h("textarea", { class: "nbauth-hidden", readonly: "", "aria-hidden": "true" });
+    area.value = text;
+    near.after(area);
+    area.select();
+    try {
+      return document.execCommand("copy");
+    } catch {
+      return false;
+    } finally {
+      area.remove();
+      near.focus();
+    }
+  }
+}

@@ -1,0 +1,210 @@
+// What each state looks like. ``act`` is what the buttons do; ``ticks`` collects what changes every
+// second.
+
+const SCOPES_SHOWN = 4;
+let boxes = 0;
+
+// ── pieces ────────────────────────────────────────────────────────────────────────────────────
+
+function codeRow(code) {
+  const shown = h("code", { class: "nbauth-code", translate: "no" }, code);
+  const copyButton = button(WORDS.copy, "secondary", "copy", async () => {
+    const done = await copy(code, copyButton);
+    if (!done) getSelection().selectAllChildren(shown);
+    copyButton.textContent = done ? WORDS.copied : WORDS.copyByHand;
+    copyButton.classList.toggle("nbauth-copied", done);
+    setTimeout(() => {
+      copyButton.textContent = WORDS.copy;
+      copyButton.classList.remove("nbauth-copied");
+    }, COPIED_FOR);
+  });
+  copyButton.setAttribute("aria-live", "polite");
+  return row(shown, copyButton);
+}
+
+/** Where the address comes back by hand. The box is empty before anything is done with its text. */
+function pasteBox(state, act) {
+  const refused = state.refused;
+  const id = `nbauth-refused-${++boxes}`;
+  const field = h("input", {
+    type: "text", class: "nbauth-field", "data-key": "paste", "aria-label": WORDS.pasteLabel,
+    autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder: "https://…",
+    "aria-invalid": refused ? "true" : null, "aria-describedby": refused ? id : null,
+  });
+  const send = () => {
+    const text = field.value;
+    field.value = "";
+    field.focus();
+    if (text.trim()) act.paste(text);
+  };
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.isComposing) send();
+  });
+  const why = refused && h("div", { id, class: "nbauth-alert", role: "alert" },
+    ...refused.map((text) => line(text)));
+  const sent = state.pasted && h("div", { class: "nbauth-row nbauth-start" }, spinner(), line(WORDS.pasted, "faint"));
+  return h("div", {}, h("div", { class: "nbauth-row nbauth-paste" }, field,
+    button(WORDS.pasteSend, "secondary", "paste-send", send)), why || sent || null);
+}
+
+/** Who asks for which permissions, in one line; the whole of it is folded away. */
+function asksLine({ client_id, scopes }) {
+  const shown = scopes.slice(0, SCOPES_SHOWN).join(", ");
+  const rest = scopes.length > SCOPES_SHOWN ? ` ${WORDS.andMore(scopes.length - SCOPES_SHOWN)}` : "";
+  const [application, verb] = WORDS.asksFor(client_id);
+  return h("div", { class: "nbauth-faint", dir: "auto" }, h("b", {}, application), verb, `${shown}${rest}.`);
+}
+
+const asksFold = ({ scopes, client_id, authority }) =>
+  fold(WORDS.asks, "asks", facts([[WORDS.scopes, scopes.join(" ")], [WORDS.client, client_id],
+    [WORDS.authority, authority]]));
+
+const nameOf = (way) => WAYS[way]?.name ?? way;
+
+/** How long the person has, by the newest word of the kernel's. */
+function timeLeft(act, ticks) {
+  const end = () => act.state().received + act.state().expires_in * 1000;
+  return countdown(ticks, end, (ms) => WORDS.left(time(ms)));
+}
+
+/** Other ways to sign in, each with what it means. */
+function waysFold(ways, choose) {
+  if (!ways.length) return null;
+  const way = (name) => h("div", { class: "nbauth-way" },
+    button(nameOf(name), "secondary", `way-${name}`, () => choose(name)),
+    h("span", { class: "nbauth-faint" }, WAYS[name]?.how));
+  return fold(WORDS.otherWays, "ways", ways.map(way));
+}
+
+/** Two ways that say the same to a person are one choice: the better of them is offered. */
+function choices(ways, without) {
+  const names = new Set(without ? [nameOf(without)] : []);
+  return ways.filter((way) => way !== without && !names.has(nameOf(way)) && names.add(nameOf(way)));
+}
+
+// ── states ────────────────────────────────────────────────────────────────────────────────────
+
+function deviceSteps(state) {
+  const enter = state.verification_uri_complete ? WORDS.compareStep : WORDS.enterStep;
+  const address = h("span", { class: "nbauth-faint nbauth-address", dir: "ltr" }, state.verification_uri);
+  const page = state.verification_uri_complete || state.verification_uri;
+  return h("ol", { class: "nbauth-steps" },
+    h("li", {}, line(WORDS.copyStep), codeRow(state.user_code)),
+    h("li", {}, line(enter), row(link(WORDS.openPage, page), address)));
+}
+
+function pasteSteps(state, act) {
+  return h("ol", { class: "nbauth-steps" },
+    h("li", {}, line(WORDS.pasteOpenStep), row(link(WORDS.openPage, state.authorize_url))),
+    h("li", {}, line(WORDS.pasteStep), line(WORDS.pasteHow, "faint"), pasteBox(state, act)));
+}
+
+function waiting(state, act, ticks) {
+  const left = state.expires_in != null && timeLeft(act, ticks);
+  const host = state.asks && hostOf(state.asks.authority);
+  const other = choices(state.ways || [], state.flow);
+  const folds = [];
+  let main;
+  if (state.user_code && state.verification_uri) main = deviceSteps(state);
+  else if (state.authorize_url && state.flow === "paste") main = pasteSteps(state, act);
+  else if (state.authorize_url) {
+    main = h("div", {}, line(state.message), row(link(WORDS.openBrowser, state.authorize_url)));
+    folds.push(fold(WORDS.unreachable, "unreachable", line(WORDS.unreachableHow), pasteBox(state, act)));
+  } else {
+    main = h("div", { class: "nbauth-row nbauth-start" }, spinner(), line(state.message || WORDS.starting));
+  }
+  folds.push(waysFold(other, act.switch), state.asks && asksFold(state.asks));
+  return [
+    head(host ? WORDS.signInAt(host) : WORDS.signIn, left),
+    state.asks && asksLine(state.asks),
+    main,
+    foot(folds, button(WORDS.cancel, "secondary", "cancel", act.cancel)),
+  ];
+}
+
+/** The provider's policy has closed the way that was tried; the next one is a press away. */
+function refused(state, act, ticks) {
+  const [next, ...rest] = choices(state.ways, state.flow);
+  const left = state.expires_in != null && timeLeft(act, ticks);
+  return [
+    head(WORDS.refused, left),
+    h("div", {}, ...state.refusal.map((text) => line(text))),
+    next && h("div", { class: "nbauth-way" },
+      button(nameOf(next), "primary", "go", () => act.switch(next)),
+      h("span", { class: "nbauth-faint" }, WAYS[next]?.how)),
+    foot([waysFold(rest, act.switch)], button(WORDS.cancel, "secondary", "cancel", act.cancel)),
+  ];
+}
+
+function foot(folds, ...buttons) {
+  return h("div", { class: "nbauth-foot" }, h("div", { class: "nbauth-folds" }, folds), ...buttons);
+}
+
+function ended(state, act) {
+  const kind = state.state;
+  const hint = { cancelled: WORDS.cancelledHint, expired: WORDS.expiredHint }[kind];
+  const lines = [kind !== "cancelled" && state.error[0], hint || state.error[1]];
+  const details = kind === "failed" ? state.error_details : [];
+  const other = kind === "expired" ? [] : choices(state.ways || [], null);
+  const pairs = details.map(([name, value]) => [WORDS.detail[name] ?? name, value]);
+  return [
+    head(WORDS[kind]),
+    h("div", {}, ...lines.filter(Boolean).map((text) => line(text))),
+    row(button(WORDS.again, "primary", "go", () => act.signIn())),
+    (other.length > 1 || pairs.length > 0) && foot([
+      other.length > 1 && waysFold(other, act.signIn), pairs.length > 0 && fold(WORDS.details, "details", facts(pairs))]),
+  ];
+}
+
+function done({ account, others }, act, ticks) {
+  const name = account.name || account.username;
+  const say = (ms) => (ms > 0 ? WORDS.token(time(ms)) : WORDS.tokenEnded);
+  const end = () => act.state().received + act.state().account.expires_in * 1000;
+  // Renewed in the kernel, perhaps: one look when it runs out.
+  const left = account.expires_in != null && countdown(ticks, end, say, act.ready);
+  const other = ({ n, username, tenant }) => h("div", { class: "nbauth-way" },
+    button(WORDS.use(username), "secondary", `use-${n}`, () => act.use(n)),
+    h("span", { class: "nbauth-faint", dir: "auto" }, tenant));
+  return [
+    h("div", { class: "nbauth-chip" },
+      h("span", { class: "nbauth-avatar", "aria-hidden": "true" }, initials(name)),
+      h("div", { class: "nbauth-who" },
+        h("strong", { class: "nbauth-title", dir: "auto" }, name),
+        line(account.name && account.username, "faint"),
+        line(account.tenant && `${WORDS.tenant} ${account.tenant}`, "faint"),
+        left),
+      button(WORDS.signOut, "secondary", "sign-out", act.signOut)),
+    (account.scopes.length > 0 || others.length > 0) && foot([
+      others.length > 0 && fold(WORDS.others, "others", others.map(other)),
+      account.scopes.length > 0 && fold(WORDS.granted, "granted", list(account.scopes))]),
+  ];
+}
+
+function signedOut(state, act) {
+  const [first, ...rest] = choices(state.ways, null);
+  return [
+    h("div", { class: "nbauth-chip" },
+      h("div", { class: "nbauth-who" }, h("strong", { class: "nbauth-title" }, WORDS.signedOut),
+        line(WAYS[first]?.how, "faint")),
+      button(nameOf(first), "primary", "go", () => act.signIn(first))),
+    rest.length > 0 && foot([waysFold(rest, act.signIn)]),
+  ];
+}
+
+function draw(state, act, ticks) {
+  if (state.state === "waiting") return (state.refusal ? refused : waiting)(state, act, ticks);
+  if (state.state === "done") return done(state, act, ticks);
+  if (state.state === "signed-out") return signedOut(state, act);
+  return ended(state, act);
+}
+
+/** What a screen reader says when the state has changed. */
+function announce(state) {
+  if (state.state === "done") return WORDS.signedIn(state.account.name || state.account.username);
+  if (state.state === "signed-out") return WORDS.signedOut;
+  if (state.refusal) return [WORDS.refused, ...state.refusal].join(". ");
+  if (state.state !== "waiting") return [WORDS[state.state], ...state.error].join(". ");
+  if (state.user_code) return WORDS.codeReady;
+  if (!state.authorize_url) return state.message || WORDS.starting;
+  return state.flow === "paste" ? WORDS.pasteReady : WORDS.browserReady;
+}

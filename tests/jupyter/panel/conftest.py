@@ -1,0 +1,3 @@
+"""The fixtures of the panel's tests."""
+
+from tests.jupyter.panel.front import front as front

@@ -1,0 +1,88 @@
+"""A panel with a script in place of its front end: what it sends stays on its comm."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import comm
+import pytest
+
+from nbauth.jupyter.panel import SignInPanel
+from tests.jupyter.panel.scripted import ScriptedEngine, begin, new_sign_in, session_with
+
+
+class RecordingComm(comm.base_comm.BaseComm):
+    """A comm whose messages stay here."""
+
+    def publish_msg(self, msg_type: str, data: Any = None, **rest: Any) -> None:
+        self.sent = [*getattr(self, "sent", []), (msg_type, data or {})]
+
+    def messages(self, kind: str) -> list[dict[str, Any]]:
+        contents = [data["content"] for _, data in self.sent if data.get("method") == "custom"]
+        return [content for content in contents if content["kind"] == kind]
+
+
+class Front:
+    """One panel over one session; ``begun`` says whether its sign-in is under way."""
+
+    def __init__(
+        self, flow: str = "device", *, begun: bool = True, session: Any = None, **device: Any
+    ) -> None:
+        self.session = session or session_with(ScriptedEngine(**device))
+        self.engine: Any = self.session._engines.of(self.session.client())
+        sign_in = new_sign_in(self.session, flow) if begun else None
+        self.panel = SignInPanel(
+            self.session, lambda other=None: begin(self.session, other or flow), sign_in
+        )
+        if sign_in is not None:
+            sign_in.start()
+
+    @property
+    def sign_in(self) -> Any:
+        return self.panel.sign_in
+
+    def say(self, kind: str, **content: Any) -> None:
+        """What the browser would send."""
+        self.panel._handle_custom_msg({"kind": kind, **content}, [])
+
+    def messages(self, kind: str) -> list[dict[str, Any]]:
+        return self.panel.comm.messages(kind)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return self.messages("state")[-1]
+
+    def until(self, state: str, **facts: Any) -> dict[str, Any]:
+        """Wait for a state that holds these facts."""
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            if self.messages("state"):
+                latest = self.state
+                if latest["state"] == state and facts.items() <= latest.items():
+                    json.dumps(latest)
+                    return latest
+            time.sleep(0.01)
+        raise AssertionError(f"not {state} {facts}: {self.messages('state')[-1:]}")
+
+
+MakeFront = Callable[..., Front]
+
+
+@pytest.fixture
+def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeFront]:
+    monkeypatch.setattr(comm, "create_comm", RecordingComm)
+    made: list[Front] = []
+
+    def make(*args: Any, **options: Any) -> Front:
+        made.append(Front(*args, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.panel.sign_in is not None:
+            one.panel.sign_in.cancel()
+        one.panel.close_quietly()
+        one.panel.close_quietly()

@@ -1,0 +1,123 @@
+"""A provider by script, and sign-ins over it. The same source runs in tests and in kernels."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
+from nbauth.core.settings import Settings
+from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.driver import Means
+from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in import SignIn
+from nbauth.oauth.authorities import Authority
+from nbauth.oauth.engines import AuthorizationPending, AuthorizationRequest, DeviceCode
+
+# In pieces, so that no notebook that carries this source carries them.
+CODE = "-".join(["WDJB", "MJHT"])
+ISSUER = "https://" + "id.example"
+PAGE = ISSUER + "/device"
+NAME = " ".join(["Ada", "Lovelace"])
+USERNAME = "@".join(["ada", "example.com"])
+OTHER = "@".join(["charles", "example.com"])
+WAYS = ("browser", "device", "paste")
+
+
+class ScriptedEngine:
+    """A provider that answers what the test says, without a network."""
+
+    authority = Authority("oidc", ISSUER)
+    client_id = "notebooks"
+    issuer = ISSUER
+
+    def __init__(self, **device: Any) -> None:
+        facts = {"user_code": CODE, "verification_uri": PAGE, "expires_in": 900.0, **device}
+        self.device = DeviceCode(interval=1.0, **facts)
+        self.answer: Any = AuthorizationPending()
+        self.refusal: Exception | None = None
+        self.redeemed: list[str] = []
+        self.may_start = threading.Event()
+        self.may_start.set()
+
+    def start_device(self, request: AuthorizationRequest) -> DeviceCode:
+        self.may_start.wait(20)
+        if self.refusal is not None:
+            raise self.refusal
+        return self.device
+
+    def poll_device(self, device: DeviceCode) -> TokenResponse:
+        return self._answer()
+
+    def authorize(self, request: AuthorizationRequest, receiving: Any) -> Any:
+        state = receiving.state
+        url = f"{ISSUER}/authorize?state={state}"
+        return SimpleNamespace(
+            authorize_url=url, state=state, issuer=self.issuer, requires_iss=False
+        )
+
+    def redeem(self, pending: Any, answer: Any) -> TokenResponse:
+        self.redeemed.append(answer["code"])
+        return self._answer()
+
+    def abort(self) -> None:
+        self.may_start.set()
+
+    def _answer(self) -> TokenResponse:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def tokens(
+    name: str = NAME,
+    username: str = USERNAME,
+    expires_in: float = 3600,
+    scopes: tuple[str, ...] = ("openid", "profile"),
+) -> TokenResponse:
+    claims = {"sub": username, "preferred_username": username, "name": name}
+    return TokenResponse(
+        SecretStr("an-access" + "-token"),
+        expires_in,
+        scopes,
+        refresh_token=SecretStr("a-refresh-token"),
+        id_token_claims=claims,
+    )
+
+
+def session_with(engine: Any) -> Session:
+    settings = Settings(authority=engine.issuer, client_id=engine.client_id)
+    return Session(lambda call, configured: settings, make_engine=lambda *a, **k: engine)
+
+
+def new_sign_in(
+    session: Session,
+    flow: str = "device",
+    ways: tuple[str, ...] = WAYS,
+    scopes: tuple[str, ...] = ("openid", "profile"),
+) -> SignIn:
+    """As the session would make it, without asking whether somebody is there."""
+    client = session.client()
+    wanted = Scopes.parse(list(scopes), microsoft=False)
+    made = SignIn(
+        engine=session._engines.of(client),
+        request=AuthorizationRequest(wanted),
+        flow=flow,
+        ways=lambda sign_in: ways,
+        accept=lambda response: session._accept(client, wanted, response),
+        wait=lambda sign_in, timeout: sign_in.ended.wait(timeout),
+        again=lambda other=None: new_sign_in(session, other or flow, ways, scopes).start(),
+        offers=lambda sign_in, refused: True,
+        means=Means(),
+    )
+    session._sign_ins._attempts[(*client.key, wanted.key)] = made
+    return made
+
+
+def begin(session: Session, flow: str = "device", **options: Any) -> SignIn:
+    """Begin one, as the session does: whoever watches it is told."""
+    made = new_sign_in(session, flow, **options).start()
+    session._changed()
+    return made

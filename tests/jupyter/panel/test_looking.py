@@ -1,0 +1,119 @@
+"""What the browser says of itself: the page it is in, and what it finds when asked to look."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from nbauth.jupyter import panel as panel_module
+from nbauth.jupyter.panel import Page, Seen
+from tests.jupyter.panel.front import Front, MakeFront
+
+LAB = {"origin": "http://localhost:8888", "base_url": "/"}
+HUB = {
+    "origin": "https://ada.hub.example:8443", "base_url": "/user/ada%40example.com/lab-2/",
+    "hub_host": "https://hub.example", "hub_prefix": "/hub/", "server_name": "lab-2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", [LAB, HUB, {**LAB, "origin": "http://[::1]:8888"}])
+def test_a_page_is_what_the_browser_told(told: dict[str, Any], front: MakeFront) -> None:
+    shown = front(begun=False)
+    assert shown.panel.page is None
+    shown.say("ready", page=told)
+    assert shown.panel.page == Page(**told)
+    shown.say("ready", page=None)  # of a view elsewhere
+    assert shown.panel.page == Page(**told)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        [],
+        "https://x",
+        {},
+        {**LAB, "origin": None},
+        {**LAB, "origin": "null"},
+        {**LAB, "origin": "vscode-webview://abc"},
+        {**LAB, "origin": "http://localhost:8888/"},
+        {**LAB, "origin": "http://localhost:8888/x"},
+        {**LAB, "origin": "http://user@localhost:8888"},
+        {**LAB, "origin": "http://localhost:port"},
+        {**LAB, "origin": "http://local host"},
+        {**LAB, "origin": "http://x\u202e.example"},
+        {**LAB, "origin": "http://" + "x" * 600},
+        {**LAB, "base_url": ""},
+        {**LAB, "base_url": "x/"},
+        {**LAB, "base_url": "/x"},
+        {**LAB, "base_url": "//evil.example/"},
+        {**LAB, "base_url": "/a/../b/"},
+        {**LAB, "base_url": "/a?b/"},
+        {**LAB, "base_url": "/a\n/"},
+        {**HUB, "hub_host": "javascript:x"},
+        {**HUB, "hub_prefix": "https://evil.example/"},
+        {**HUB, "server_name": "a/b"},
+        {**HUB, "server_name": "a\nb"},
+        {**HUB, "server_name": 3},
+    ],
+)
+def test_a_page_that_is_none_is_not_believed(wrong: Any) -> None:
+    assert Page.parse(wrong) is None
+
+
+def look(shown: Front, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Seen:
+    """What the panel sees with a browser that answers the probe so."""
+
+    def browse() -> None:
+        while not (probes := shown.messages("probe")):
+            time.sleep(0.01)
+        probe = probes[-1]
+        shown.say("probe", **{"nonce": probe["nonce"], **answer(probe)})
+
+    shown.say("ready")
+    browser = threading.Thread(target=browse)
+    browser.start()
+    seen = shown.panel.look(1.0)
+    browser.join()
+    return seen
+
+
+def read(probe: dict[str, Any]) -> dict[str, Any]:
+    headers = {"Origin": "http://localhost:8888"}
+    return {"text": requests.get(probe["url"], headers=headers, timeout=2).text, "callback": False}
+
+
+def test_looks_at_machine_and_server(front: MakeFront) -> None:
+    assert look(front(), read) == Seen(same_machine=True, callback=False)
+    assert look(front(), lambda probe: {"text": None, "callback": True}) == Seen(callback=True)
+    assert look(front(), lambda probe: {**read(probe), "callback": True}) == Seen(True, True)
+    for wrong in ({"text": None}, {"text": "a guess"}, {"text": ["no text"], "callback": "yes"}):
+        assert look(front(), lambda probe, wrong=wrong: wrong) == Seen()
+    assert look(front(), lambda probe: {**read(probe), "nonce": "of another question"}) == Seen()
+
+
+def test_a_kernel_that_may_not_listen_still_asks_for_the_callback(
+    front: MakeFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(life: float) -> None:
+        raise PermissionError("no ports here")
+
+    monkeypatch.setattr(panel_module, "LocalityProbe", refuse)
+    assert look(front(), lambda probe: {"text": "", "callback": probe["url"] is None}) == Seen(
+        callback=True
+    )
+
+
+def test_without_a_front_end_it_takes_no_longer_than_allowed(front: MakeFront) -> None:
+    shown, begun = front(), time.monotonic()
+    assert shown.panel.look(0.3) == Seen()
+    assert 0.25 < time.monotonic() - begun < 1
+    threading.Timer(0.1, shown.sign_in.cancel).start()
+    begun = time.monotonic()
+    assert shown.panel.look(10) == Seen()
+    assert time.monotonic() - begun < 1

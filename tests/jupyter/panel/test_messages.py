@@ -1,0 +1,338 @@
+"""The panel's messages, on a comm without a front end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError, FlowUnavailable, SignInDeclined
+from nbauth.jupyter import panel as panel_module
+from nbauth.kernel.sign_in import SignIn
+from nbauth.oauth.engines import AuthorizationPending
+from tests.jupyter.panel.front import Front, MakeFront
+from tests.jupyter.panel.scripted import (
+    CODE,
+    ISSUER,
+    NAME,
+    OTHER,
+    PAGE,
+    USERNAME,
+    WAYS,
+    begin,
+    new_sign_in,
+    tokens,
+)
+
+
+def test_a_view_is_told_the_state_when_it_is_ready(front: MakeFront) -> None:
+    shown = front()
+    assert not shown.panel.ready.is_set()
+    shown.until("waiting", user_code=CODE)
+    shown.say("ready")
+    assert shown.panel.ready.is_set()
+    state = shown.state
+    assert state["verification_uri"] == PAGE
+    assert 890 < state["expires_in"] <= 900
+    asked = {"client_id": "notebooks", "authority": ISSUER}
+    assert state["asks"] == {**asked, "scopes": ["openid", "profile"]}
+    assert (state["flow"], state["ways"], state["refusal"]) == ("device", list(WAYS), None)
+    assert state["id"] == shown.panel.comm_id == shown.panel.model_id
+
+
+def test_from_waiting_to_signed_in_to_signed_out(front: MakeFront) -> None:
+    shown = front()
+    shown.until("waiting", user_code=CODE)
+    shown.engine.answer = tokens()
+    state = shown.until("done")
+    account = state["account"]
+    assert (account["name"], account["username"]) == (NAME, USERNAME)
+    assert account["scopes"] == ["openid", "profile"]
+    assert 3590 < account["expires_in"] <= 3600
+    assert state["others"] == []
+    shown.say("sign-out")
+    assert shown.session.accounts() == []
+    assert shown.until("signed-out")["ways"] == list(WAYS)
+    shown.say("sign-out")  # of a second view
+    shown.engine.answer = AuthorizationPending()
+    shown.say("sign-in")
+    shown.until("waiting", user_code=CODE)
+
+
+def test_cancel_and_try_again(front: MakeFront) -> None:
+    shown = front()
+    shown.until("waiting", user_code=CODE)
+    shown.say("cancel")
+    assert shown.until("cancelled")["error"][0] == "The sign-in was cancelled."
+    shown.say("cancel")
+    first = shown.sign_in
+    shown.say("sign-in")
+    shown.say("sign-in")  # a double click begins one
+    second = shown.sign_in
+    shown.until("waiting", user_code=CODE)
+    assert first is not second
+    assert not first._observers
+    assert shown.sign_in is second
+
+
+def test_failed_and_expired(front: MakeFront) -> None:
+    shown = front()
+    shown.until("waiting", user_code=CODE)
+    shown.engine.answer = SignInDeclined("You said no.", hint="Say yes.", correlation_id="c-1")
+    failed = shown.until("failed")
+    assert failed["error"] == ["You said no.", "Say yes."]
+    details = dict(failed["error_details"])
+    assert (details["code"], details["correlation_id"]) == ("access_denied", "c-1")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", details["time"])
+    shown.say("ready")
+    assert shown.state == failed  # the time is that of the failure
+    late = front(expires_in=0.2)
+    assert "in time" in late.until("expired")["error"][0]
+
+
+def test_begins_only_when_asked_and_says_why_it_cannot(front: MakeFront) -> None:
+    shown = front(begun=False)
+    shown.say("ready")
+    assert shown.state["state"] == "signed-out"
+    assert shown.state["ways"] == ["auto", "device", "paste"]
+    shown.say("cancel")
+    errors: list[Exception] = [ConfigurationError("No client_id.", hint="Set it."), KeyError("x")]
+
+    def start(flow: str | None = None) -> SignIn:
+        raise errors.pop(0)
+
+    shown.panel._start = start
+    shown.say("sign-in")
+    assert shown.until("failed")["error"] == ["No client_id.", "Set it."]
+    shown.say("sign-in")
+    assert shown.state["error"][0] == "The sign-in could not begin: KeyError."
+
+
+def test_a_way_can_be_named(front: MakeFront) -> None:
+    shown = front(begun=False)
+    shown.say("sign-in", flow="paste")
+    shown.until("waiting", flow="paste")
+    shown.say("cancel")
+    for no_way in ("auto", None, 3):
+        shown.say("sign-in", flow=no_way)
+        shown.until("waiting", flow="device")
+        shown.say("cancel")
+
+
+def test_another_way_in_the_same_sign_in(front: MakeFront) -> None:
+    shown = front()
+    shown.until("waiting", user_code=CODE)
+    sign_in = shown.sign_in
+    shown.say("switch", flow="paste")
+    state = shown.until("waiting", flow="paste", user_code=None)
+    assert shown.sign_in is sign_in
+    assert state["ways"] == list(WAYS)
+    shown.say("switch", flow="no such way")
+    shown.say("switch", flow=None)
+    assert shown.state["flow"] == "paste"
+    shown.say("cancel")
+    shown.say("switch", flow="device")
+    assert shown.state["state"] == "cancelled"
+
+
+def test_a_way_that_is_refused_offers_the_next(front: MakeFront) -> None:
+    shown = front(begun=False)
+    shown.engine.refusal = FlowUnavailable(
+        "Your organisation does not allow codes.", hint="Use the browser.", suggested_flow="browser"
+    )
+    shown.panel._start = lambda flow=None: new_sign_in(
+        shown.session, "auto", ("device", "browser", "paste")
+    ).start()
+    shown.say("sign-in")
+    refused = shown.until("waiting", flow="device", user_code=None, authorize_url=None)
+    why = ["Your organisation does not allow codes.", "Use the browser."]
+    refused = shown.until("waiting", refusal=why)
+    assert refused["ways"] == ["browser", "paste", "device"]
+    shown.say("switch", flow="browser")
+    shown.until("waiting", flow="browser", refusal=None)
+    assert address_in(shown).startswith(f"{ISSUER}/authorize?state=")
+
+
+def address_in(shown: Front) -> str:
+    """The authorize URL, once the panel has it."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        told = shown.messages("state")
+        if told and told[-1].get("authorize_url"):
+            return str(told[-1]["authorize_url"])
+        time.sleep(0.01)
+    raise AssertionError("no address")
+
+
+def state_of(address: str) -> str:
+    return parse_qs(urlsplit(address).query)["state"][0]
+
+
+def test_paste(front: MakeFront, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    shown = front("paste")
+    secret = state_of(address_in(shown))
+    for wrong in ("", "no code", "http://localhost/?state=x", f"http://x/?code=SECRET&state={secret}x"):
+        shown.say("paste", text=wrong)
+        what, then = shown.messages("paste-refused")[-1]["error"]
+        assert what
+        assert then
+        assert shown.sign_in.state == "waiting"
+    for nonsense in (None, 7, ["x"]):
+        shown.say("paste", text=nonsense)
+    assert len(shown.messages("paste-refused")) == 4
+    assert "another sign-in" in shown.messages("paste-refused")[-1]["error"][0]
+    shown.engine.answer = tokens()
+    shown.say("paste", text=f" http://localhost/?code=SECRET-CODE&state={secret}\n")
+    shown.until("done")
+    assert shown.engine.redeemed == ["SECRET-CODE"]
+    shown.say("paste", text="too late")
+    everything = json.dumps([sent for _, sent in shown.panel.comm.sent], default=repr)
+    assert "SECRET" not in everything + caplog.text + repr(vars(shown.panel))
+
+
+@pytest.mark.parametrize("flow", ["browser", "paste"])
+def test_paste_takes_a_query_or_the_bare_code(flow: str, front: MakeFront) -> None:
+    for form in ("?code=C-1&state={}", "code=C-1&state={}", "C-1"):
+        shown = front(flow)
+        shown.engine.answer = tokens()
+        shown.say("paste", text=form.format(state_of(address_in(shown))))
+        shown.until("done")
+        assert shown.engine.redeemed == ["C-1"]
+
+
+def test_two_panels_of_one_session_show_the_same(front: MakeFront) -> None:
+    first = front(begun=False)
+    second = front(begun=False, session=first.session)
+    second.say("sign-in")
+    for one in (first, second):
+        one.until("waiting", user_code=CODE)
+    assert first.sign_in is second.sign_in
+    first.say("cancel")
+    second.until("cancelled")
+    first.until("cancelled")
+    first.engine.answer = tokens()
+    first.say("sign-in")
+    second.until("done")
+    first.until("done")
+    first.say("sign-out")
+    second.until("signed-out")
+
+
+def test_what_another_panel_has_not_got_leaves_the_account_as_it_was(front: MakeFront) -> None:
+    first = front()
+    first.engine.answer = tokens()
+    first.until("done")
+    first.engine.answer = AuthorizationPending()
+    more = begin(first.session, scopes=("openid", "mail"))
+    first.until("waiting", user_code=CODE)
+    more.cancel()
+    assert first.until("done")["account"]["username"] == USERNAME
+
+
+def test_an_account_that_is_there_already_is_shown(front: MakeFront) -> None:
+    shown = front(begun=False)
+    shown.engine.answer = tokens()
+    begin(shown.session)
+    assert shown.until("done")["account"]["username"] == USERNAME
+    shown.session.logout()
+    shown.until("signed-out")
+
+
+def test_to_another_account_and_back(front: MakeFront) -> None:
+    shown = front()
+    twin = front(begun=False, session=shown.session)
+    shown.engine.answer = tokens()
+    shown.until("done")
+    shown.engine.answer = tokens("Charles", OTHER)
+    begin(shown.session)
+    charles = [{"n": 0, "username": USERNAME, "tenant": ""}]
+    (other,) = shown.until("done", others=charles)["others"]
+    assert twin.until("done", others=charles)["account"]["username"] == OTHER
+    shown.say("use", account=other["n"])
+    assert shown.state["account"]["username"] == USERNAME
+    assert twin.state["account"]["username"] == USERNAME
+    (back,) = shown.state["others"]
+    assert back == {"n": 1, "username": OTHER, "tenant": ""}
+    for nonsense in (99, -99, "1", None):
+        shown.say("use", account=nonsense)
+    shown.say("use", account=back["n"])
+    assert twin.state["account"]["username"] == OTHER
+    shown.say("sign-out")
+    assert twin.state["account"]["username"] == USERNAME
+    shown.say("use", account=back["n"])  # of a view that has not heard yet
+    assert shown.state["account"]["username"] == USERNAME
+
+
+def test_browser_flow(front: MakeFront) -> None:
+    shown = front("browser")
+    message = "Sign in with your browser; the notebook goes on by itself."
+    state = shown.until("waiting", flow="browser", user_code=None, message=message)
+    assert state["authorize_url"].startswith(f"{ISSUER}/authorize?state=")
+    assert state["verification_uri"] is None
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)//", "file:///x", "https://x/\u202e"])
+def test_what_is_no_web_address_is_not_sent_as_one(front: MakeFront, address: str) -> None:
+    shown = front(verification_uri=address, verification_uri_complete=address, user_code="A\u202eB")
+    state = shown.until("waiting", user_code="A B")
+    assert state["verification_uri"] is None
+    assert state["verification_uri_complete"] is None
+
+
+def test_the_complete_address_is_sent_for_the_same_origin_only(front: MakeFront) -> None:
+    same = front(verification_uri_complete=f"{PAGE}?c=1").until("waiting", user_code=CODE)
+    assert same["verification_uri_complete"] == f"{PAGE}?c=1"
+    away = front(verification_uri_complete="https://x.example/").until("waiting", user_code=CODE)
+    assert away["verification_uri_complete"] is None
+
+
+def test_nonsense_from_the_front_end_changes_nothing(front: MakeFront) -> None:
+    shown = front()
+    shown.until("waiting", user_code=CODE)
+    for content in (None, [], "cancel", {}, {"kind": None}, {"kind": "probe"}, {"kind": "x"},
+                    {"kind": "use"}, {"kind": "switch"}, {"kind": "paste"}):  # fmt: skip
+        shown.panel._handle_custom_msg(content, [])
+    assert shown.sign_in.state == "waiting"
+    assert shown.state["user_code"] == CODE
+
+
+def test_a_front_end_that_is_gone_ends_no_sign_in(front: MakeFront) -> None:
+    shown = front()
+
+    def broken(*args: Any, **options: Any) -> None:
+        raise RuntimeError("gone")
+
+    shown.panel.comm.publish_msg = broken
+    shown.engine.answer = tokens()
+    assert shown.sign_in.wait(5)
+    assert shown.sign_in.state == "done"
+
+
+def test_nothing_private_is_synced_or_in_the_bundle(front: MakeFront) -> None:
+    shown = front()
+    shown.until("waiting", user_code=CODE)
+    shown.engine.answer = tokens()
+    shown.until("done")
+    data, _ = shown.panel._repr_mimebundle_()
+    assert set(data) == {
+        "text/plain", "text/html", "application/vnd.jupyter.widget-view+json",
+    }  # fmt: skip
+    assert "run the cell to use it" in data["text/plain"]
+    saved = json.dumps([data, shown.panel.get_state(), repr(shown.panel)], default=repr)
+    for private in (CODE, PAGE, NAME, USERNAME, "notebooks", ISSUER):
+        assert private not in saved
+
+
+def test_the_face_is_one_module_without_anything_from_elsewhere() -> None:
+    source = panel_module.SignInPanel._esm
+    assert f'saved: "{panel_module.STATIC_LINE}"' in source
+    assert source.count("export default") == 1
+    assert not re.search(r"^\s*import\b|\bimport\(|https?://[\w.]", source, re.MULTILINE)
+    assert "innerHTML" not in source
+    assert "window.open" not in source
