@@ -8,13 +8,15 @@ PROVIDER := tests/interop/provider
 NODE_TOOLS := tests/harness/node
 PYTEST_ARGS ?=
 
-.PHONY: help setup browser test lint test-all-here test-other-pythons demo clean
+.PHONY: help setup browser test lint test-all-here test-other-pythons test-faults bench demo clean
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
 	@echo "make test    everything: lint, all tests here, tests without a browser on the other Pythons"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make test-py311 | test-py312 | test-py313    tests without a browser on one Python"
+	@echo "make test-faults    attacks and faults at full size; prints the table of figures"
+	@echo "make bench   nbauth and its peers side by side; prints the table of ratios"
 	@echo "make setup   only the set-up that the others do by themselves"
 	@echo "make clean   remove what set-up and tests have made"
 
@@ -54,6 +56,13 @@ test-other-pythons: .kernels/.installed $(PROVIDER)/node_modules/.installed
 
 test-py3%: .kernels/.installed $(PROVIDER)/node_modules/.installed
 	@tools/other_pythons.sh 3.$*
+
+test-faults: setup
+	NBAUTH_FAULTS=full python -m pytest tests/faults --timeout 600 $(PYTEST_ARGS)
+
+bench: setup
+	.venv/bin/python -m pip install --quiet -e '.[bench]'
+	python -m benchmarks
 
 demo: .venv/.installed
 	.venv/bin/nbauth demo
