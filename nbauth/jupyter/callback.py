@@ -120,7 +120,7 @@ class _Desk:
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
             return None, {}
         state = answer.get("state", "").encode(errors="replace")
-        found = [r for r in self._receivers if hmac.compare_digest(r.state.encode(), state)]
+        found = [r for r in list(self._receivers) if hmac.compare_digest(r.state.encode(), state)]
         return (found[0] if found else None), answer
 
     def _reply(self, stream: Any, idents: Any, message: Any, **content: Any) -> None:

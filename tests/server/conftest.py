@@ -1,0 +1,233 @@
+"""Real Jupyter servers, one with kernels of its own and one whose kernels a gateway runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+import requests
+import websocket
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.session import Session
+
+from tests.harness.jupyter import free_port
+from tests.harness.kernels import KERNEL_VERSIONS, Kernel, isolated_environment
+
+
+class AttachedKernel(Kernel):
+    """A kernel that a server has started, driven beside the server."""
+
+    def __init__(self, connection_file: Path, kernel_id: str) -> None:
+        self.id = kernel_id
+        self.allow_stdin = False
+        self._results = {}
+        self.client = BlockingKernelClient(connection_file=str(connection_file))
+        self.client.load_connection_file()
+        self.client.start_channels(hb=False)
+        self.client.wait_for_ready(timeout=60)
+
+    def wait_text(self, ident: str, text: str, timeout: float = 20) -> None:
+        """Wait until a cell, which goes on, has printed *text*."""
+        end = time.monotonic() + timeout
+        while text not in self.wait(ident, timeout=0.05)[ident].text:
+            assert time.monotonic() < end, f"the cell did not print {text!r}"
+
+
+@dataclass
+class Server:
+    """A process with an address, a token and a log."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    token: str = field(repr=False)
+    log_file: Path
+    runtime: tuple[Path, ...]
+    kernels: list[AttachedKernel] = field(default_factory=list)
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text("utf-8", "replace")
+
+    def get(
+        self,
+        query: str | Mapping[str, str] | list[tuple[str, str]] = "",
+        method: str = "GET",
+        **options: Any,
+    ) -> requests.Response:
+        """Ask for the callback page as the server's owner."""
+        options.setdefault("headers", {"Authorization": f"token {self.token}"})
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(
+                method,
+                f"{self.url}/nbauth/callback",
+                params=query,  # type: ignore[arg-type]
+                timeout=40,
+                allow_redirects=False,
+                **options,
+            )
+
+    def start_kernel(self, name: str) -> AttachedKernel:
+        made = requests.post(
+            f"{self.url}/api/kernels",
+            json={"name": name},
+            headers={"Authorization": f"token {self.token}"},
+            timeout=60,
+        )
+        made.raise_for_status()
+        ident = made.json()["id"]
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            for folder in self.runtime:
+                if (folder / f"kernel-{ident}.json").exists():
+                    kernel = AttachedKernel(folder / f"kernel-{ident}.json", ident)
+                    self.kernels.append(kernel)
+                    return kernel
+            time.sleep(0.05)
+        raise RuntimeError(f"no connection file of kernel {ident}")
+
+
+@contextlib.contextmanager
+def running(home: Path, module: str, *options: str, gateway: Server | None = None) -> Iterator[Any]:
+    """Start a server of a Jupyter module, log at DEBUG; end it and its kernels by their ids."""
+    home.mkdir(parents=True, exist_ok=True)
+    environment = isolated_environment(home)
+    for version in KERNEL_VERSIONS:
+        paths = isolated_environment(home, version)["PYTHONPATH"]
+        _write_spec(home, f"py-{version}", {"PYTHONPATH": paths})
+    _write_spec(home, "py-debug", {"PYTHONPATH": environment["PYTHONPATH"]}, "--debug")
+    port, token, log_file = free_port(), secrets.token_hex(16), home / "server.log"
+    if gateway is not None:
+        environment |= {"JUPYTER_GATEWAY_AUTH_TOKEN": gateway.token}
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, "--ip=127.0.0.1", f"--port={port}", "--debug",
+             *(option.replace("TOKEN", token) for option in options)],
+            cwd=home,
+            env={**environment, "JUPYTER_TOKEN": token},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    folders = [home / "jupyter-runtime", *(gateway.runtime if gateway else ())]
+    server = Server(process, f"http://127.0.0.1:{port}", token, log_file, tuple(folders))
+    try:
+        _wait_until_up(server)
+        yield server
+    finally:
+        for kernel in server.kernels:
+            kernel.client.stop_channels()
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGKILL)
+        for child in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        process.wait(10)
+
+
+def _write_spec(home: Path, name: str, environment: dict[str, str], *options: str) -> None:
+    folder = home / "jupyter-path" / "kernels" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", *options],
+        "display_name": name,
+        "language": "python",
+        "env": environment,
+    }
+    (folder / "kernel.json").write_text(json.dumps(spec), "utf-8")
+
+
+def _wait_until_up(server: Server) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and server.process.poll() is None:
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(
+                f"{server.url}/api/kernelspecs",
+                headers={"Authorization": f"token {server.token}"},
+                timeout=20,
+            ).raise_for_status()
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"the server did not start:\n{server.log[-3000:]}")
+
+
+EXTENSION = (
+    "--ServerApp.jpserver_extensions={'nbauth.server': True}",
+    "--no-browser",
+    "--allow-root",
+    "--ServerApp.allow_unauthenticated_access=False",
+)
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Jupyter server with kernels of all versions of its own."""
+    with running(tmp_path_factory.mktemp("server"), "jupyter_server", *EXTENSION) as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def gateway_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Jupyter server whose kernels run in a Jupyter Kernel Gateway that asks for a token."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with (
+        running(
+            folder / "gateway", "kernel_gateway", "--KernelGatewayApp.auth_token=TOKEN"
+        ) as gateway,
+        running(
+            folder / "server",
+            "jupyter_server",
+            *EXTENSION,
+            f"--GatewayClient.url={gateway.url}",
+            gateway=gateway,
+        ) as started,
+    ):
+        yield started
+
+
+StartKernel = Callable[[str], AttachedKernel]
+
+
+@pytest.fixture(scope="package")
+def kernels(server: Server) -> StartKernel:
+    """``kernels(version)``: one kernel of the server for each version, for the whole package."""
+    started: dict[str, AttachedKernel] = {}
+
+    def kernel(version: str) -> AttachedKernel:
+        if version not in started:
+            started[version] = server.start_kernel(f"py-{version}")
+        return started[version]
+
+    return kernel
+
+
+@pytest.fixture(scope="package")
+def gateway_kernel(gateway_server: Server) -> Iterator[AttachedKernel]:
+    """A gateway's kernel, to which a front end is connected: a gateway lets nobody in before it
+    has had the kernel's answer on the shell channel once."""
+    kernel = gateway_server.start_kernel("py-7.4")
+    front_end = websocket.create_connection(
+        f"{gateway_server.url.replace('http', 'ws')}/api/kernels/{kernel.id}/channels",
+        header={"Authorization": f"token {gateway_server.token}"},
+        timeout=30,
+    )
+    front_end.send(
+        json.dumps({**Session().msg("kernel_info_request"), "channel": "shell"}, default=str)
+    )
+    while json.loads(front_end.recv())["msg_type"] != "kernel_info_reply":
+        pass
+    yield kernel
+    front_end.close()

@@ -1,0 +1,172 @@
+"""From the server's page to a kernel and back, in every kernel and while a cell blocks."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import pytest
+
+from tests.harness.kernels import KERNEL_VERSIONS
+
+BEGIN = """
+import asyncio, secrets
+from nbauth.jupyter.callback import CallbackReceiver
+kernel = get_ipython().kernel
+def begin():
+    return CallbackReceiver(kernel, secrets.token_urlsafe(32), redirect_uri="http://here/")
+receiver = begin()
+print(receiver.state)
+"""
+WAYS_TO_WAIT = {
+    "blocked": "print('waiting'); answer = receiver.answer.result(30)",
+    "computing": "print('waiting', flush=True)\nwhile not receiver.answer.done(): sum(range(999))",
+    "awaiting": "print('waiting')\nwhile not receiver.answer.done(): await asyncio.sleep(0.01)",
+}
+END = """
+print(sorted(receiver.answer.result(0).items()))
+receiver.finish("You are signed in", "Go back to your notebook.")
+print("nbauth_deliver" in kernel.control_handlers)
+"""
+
+
+def begin(kernel) -> str:
+    return kernel.run(BEGIN).text.strip()
+
+
+def check_round_trip(server, kernel, wait: str) -> None:
+    state, code = begin(kernel), secrets.token_urlsafe(24)
+    ident = kernel.send(WAYS_TO_WAIT[wait] + END)
+    kernel.wait_text(ident, "waiting")
+    page = server.get({"code": code, "state": state, "iss": "https://id.example", "redirects": "1"})
+    assert page.status_code == 200, page.text
+    assert "<h1>You are signed in</h1><p>Go back to your notebook.</p>" in page.text
+    assert code not in page.text
+    assert state not in page.text
+    result = kernel.wait(ident)[ident]
+    _, answer, still_there = result.text.strip().splitlines()
+    assert answer == str([("code", code), ("iss", "https://id.example"), ("state", state)])
+    assert still_there == "False"
+
+
+@pytest.mark.parametrize("wait", WAYS_TO_WAIT)
+@pytest.mark.parametrize("version", KERNEL_VERSIONS)
+def test_an_answer_reaches_a_waiting_cell(server, kernels, version, wait):
+    check_round_trip(server, kernels(version), wait)
+
+
+@pytest.mark.parametrize("wait", WAYS_TO_WAIT)
+def test_an_answer_reaches_a_cell_behind_a_gateway(gateway_server, gateway_kernel, wait):
+    check_round_trip(gateway_server, gateway_kernel, wait)
+
+
+def test_what_is_unknown_behind_a_gateway(gateway_server, gateway_kernel):
+    state = begin(gateway_kernel)
+    assert gateway_server.get({"code": "c", "state": f"{state[:-1]}_"}).status_code == 404
+    gone = state.replace(gateway_kernel.id, gateway_kernel.id[::-1])
+    assert "is gone" in gateway_server.get({"code": "c", "state": gone}).text
+    gateway_kernel.run("receiver.finish('', '')")
+    unknown = gateway_server.get({"code": "c", "state": state})
+    assert (unknown.status_code, "No sign-in waits" in unknown.text) == (404, True)
+
+
+def test_used_forged_and_ended_get_one_and_the_same_answer(server, kernels):
+    kernel = kernels("7.4")
+    state = begin(kernel)
+    forged = server.get({"code": "c", "state": f"{state[:-43]}{secrets.token_urlsafe(32)}"})
+    ident = kernel.send("receiver.answer.result(30); receiver.finish('Done', '')")
+    assert "<h1>Done</h1>" in server.get({"code": "c", "state": state}).text
+    kernel.wait(ident)
+    used = server.get({"code": "c", "state": state})
+    ended = begin(kernel)
+    kernel.run("receiver.finish('Not signed in', 'Cancelled.')")
+    late = server.get({"code": "c", "state": ended})
+    assert {page.status_code for page in (forged, used, late)} == {404}
+
+    def said(page):
+        return page.text.partition("<main>")[2]
+
+    assert "No sign-in waits for this answer" in said(used)
+    assert said(forged) == said(used) == said(late)
+
+
+def test_a_kernel_that_never_heard_of_nbauth_says_so_at_once(server):
+    kernel = server.start_kernel("py-6.29")
+    state = f".{kernel.id}.{secrets.token_urlsafe(32)}"
+    page = server.get({"code": "c", "state": state})
+    assert (page.status_code, "No sign-in waits" in page.text) == (404, True)
+    assert page.elapsed.total_seconds() < 5
+
+
+def test_a_kernel_that_is_stopped_does_not_answer(server):
+    kernel = server.start_kernel("py-7.4")
+    state = begin(kernel)
+    kernel.run("import os, signal, threading")
+    kernel.send("os.kill(os.getpid(), signal.SIGSTOP)")
+    page = server.get({"code": "c", "state": state})
+    assert (page.status_code, "did not answer" in page.text) == (504, True)
+    assert 9 < page.elapsed.total_seconds() < 20
+
+
+def test_the_page_tells_of_a_failure_in_the_kernels_words(server, kernels):
+    kernel = kernels("7.4")
+    state = begin(kernel)
+    ident = kernel.send(
+        "error = receiver.answer.result(30)['error_description']\n"
+        "receiver.finish('Not signed in', f'The provider says: {error}')"
+    )
+    hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e" + "x" * 2000
+    page = server.get({"error": "access_denied", "error_description": hostile, "state": state})
+    kernel.wait(ident)
+    assert page.status_code == 200
+    assert "The provider says: &lt;script&gt;alert(1)&lt;/script&gt;&quot;&#x27;&gt;" in page.text
+    assert page.text.count("<script") == 1
+    assert "<img" not in page.text
+
+
+def test_interleaved_sign_ins_of_two_kernels_each_get_their_own(server, kernels):
+    """Thirty in each, answered at the same time and in another order."""
+    both = [kernels("7.4"), kernels("7.3")]
+    states = []
+    for kernel in both:
+        kernel.run(BEGIN)
+        run = kernel.run("many = [begin() for _ in range(30)]\nprint(*(one.state for one in many))")
+        states += [(kernel.id, state) for state in run.text.split()]
+    for kernel in both:
+        kernel.send(
+            "import threading\n"
+            "def end(one):\n"
+            "    code = one.answer.result(60)['code']\n"
+            "    one.finish('Done', f'{kernel.parent.connection_file} {code}')\n"
+            "for one in many: threading.Thread(target=end, args=(one,), daemon=True).start()"
+        )
+    mixed = states[::2] + states[1::2][::-1]
+    with ThreadPoolExecutor(8) as threads:
+        pages = list(threads.map(lambda one: server.get({"code": one[1], "state": one[1]}), mixed))
+    for (kernel_id, state), page in zip(mixed, pages, strict=True):
+        assert page.status_code == 200
+        assert f"kernel-{kernel_id}.json {state}" in page.text
+
+
+def test_twenty_deliveries_of_one_answer_are_one(server, kernels):
+    kernel = kernels("7.4")
+    state = begin(kernel)
+    ident = kernel.send("receiver.answer.result(30); receiver.finish('Done', '')")
+    with ThreadPoolExecutor(8) as threads:
+        pages = list(threads.map(lambda _: server.get({"code": "c", "state": state}), range(20)))
+    kernel.wait(ident)
+    assert sorted(page.status_code for page in pages) == [200] + [404] * 19
+
+
+@pytest.mark.parametrize("length", [2048, 15_000])
+def test_a_long_code_arrives_whole(server, kernels, length):
+    kernel = kernels("7.4")
+    state, code = begin(kernel), "+/=%&" * (length // 15) + secrets.token_hex(length // 3)
+    ident = kernel.send(
+        "import hashlib; code = receiver.answer.result(30)['code']\n"
+        "receiver.finish('Done', hashlib.sha256(code.encode()).hexdigest())"
+    )
+    page = server.get({"code": code, "state": state})
+    kernel.wait(ident)
+    assert sha256(code.encode()).hexdigest() in page.text
