@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="nbauth", description="Sign in from a Jupyter notebook.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_demo(commands)
+    _add_doctor(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
     return code
@@ -57,6 +58,33 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--json", action="store_true", help="with --idp-only: print one JSON line, nothing else"
     )
     demo.set_defaults(run=_demo, fail=demo.error)
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what is installed and set, which flow that leads to, and what to register",
+        description="Starts nothing, asks nothing over the network, and shows no secret. Ends with"
+        " 1 if something that is set would stop a sign-in. In a notebook: %login --doctor.",
+    )
+    for option, metavar, what in (
+        ("--profile", "NAME", "the profile of config.toml to use"),
+        ("--flow", "FLOW", "the way to sign in"),
+        ("--tenant", "TENANT", "a tenant's GUID or domain"),
+        ("--client-id", "ID", "the application's id"),
+        ("--authority", "URL", "an authority's or issuer's address"),
+    ):
+        doctor.add_argument(option, metavar=metavar, help=what)
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from nbauth.api import the_session
+    from nbauth.jupyter.doctor import examine
+
+    diagnosis = examine(the_session(), vars(arguments))
+    print("\n".join(diagnosis.lines))
+    return 1 if diagnosis.trouble else 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

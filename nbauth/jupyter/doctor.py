@@ -1,0 +1,220 @@
+"""What was seen here, what is set, which flow that leads to, and what to register for it.
+
+Nothing is started and nothing is asked over the network; no secret is read, let alone shown.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from nbauth.core.errors import FlowUnavailable, NbAuthError
+from nbauth.core.settings import NAMES, Settings
+from nbauth.jupyter.environment import Evidence, Place, kernel, look, place, somebody_watches
+from nbauth.oauth.error_catalogue import plain
+from nbauth.oauth.flows import FLOWS, flow_named
+
+if TYPE_CHECKING:
+    from nbauth.jupyter.page import Page
+    from nbauth.kernel.client import Client
+    from nbauth.kernel.session import Session
+
+PACKAGES = (
+    "ipykernel", "ipython", "ipywidgets", "anywidget", "jupyter_server", "msal", "authlib",
+)  # fmt: skip
+SHOWN = (
+    "profile", "authority", "tenant", "cloud", "client_id", "scopes", "flow", "redirect_uri",
+    "open_browser", "timeout", "persist", "verify",
+)  # fmt: skip
+NAMES_ONLY = ("hosts", "proxies", "extra_parameters")
+"""Settings whose values may hold a password or be long."""
+HOW = {
+    "browser": "the browser comes back to a listener on loopback",
+    "callback": "the browser comes back to your own Jupyter server",
+    "device": "a code that is entered on any screen; nothing has to come back",
+    "paste": "you paste the address at which the browser ended",
+}
+IF = {
+    "browser": "if the panel finds that the browser shares this machine",
+    "callback": "if the panel finds nbauth's page at your Jupyter server",
+}
+INDENT = 14
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """``lines`` for people; ``trouble`` names each thing that would stop a sign-in."""
+
+    lines: tuple[str, ...]
+    trouble: tuple[str, ...] = ()
+
+
+def report(session: Session, options: Mapping[str, Any], *, page: Page | None = None) -> list[str]:
+    """The lines of :func:`examine`."""
+    return list(examine(session, options, page=page).lines)
+
+
+def examine(
+    session: Session,
+    options: Mapping[str, Any],
+    *,
+    page: Page | None = None,
+    evidence: Evidence | None = None,
+) -> Diagnosis:
+    """Look at this process as a sign-in would that is asked for with these options.
+
+    Args:
+        options: settings of the call, by name; ``None`` for what it does not say.
+        page: what a panel's browser has said of its address, where one has.
+        evidence: what to take as seen instead of what is seen here.
+    """
+    seen = look() if evidence is None else evidence
+    here = place(seen)
+    call = {name: options[name] for name in NAMES if options.get(name) is not None}
+    lines = [*_place(here, seen), *_installed()]
+    trouble: list[str] = []
+    try:
+        settings = session.settings(**call)
+        lines += ["", *_settings(settings), ""]
+        if settings.flow != "auto":
+            flow_named(settings.flow)
+        lines += _flows(here, settings)
+        client = session.client(**call)
+        lines += _register(here, client, page)
+    except NbAuthError as error:
+        lines += ["", *_entry("trouble", plain(error), f"→ {plain(error.hint)}")]
+        trouble.append(plain(error))
+    return Diagnosis(tuple(line.rstrip() for line in lines), tuple(trouble))
+
+
+def _entry(label: str, *texts: str) -> list[str]:
+    """A label and what belongs to it, each text on a line of its own."""
+    first, *rest = texts
+    return [f"{label:{INDENT}}{first}", *(" " * INDENT + text for text in rest)]
+
+
+def _place(here: Place, evidence: Evidence) -> Iterator[str]:
+    yield from _entry("place", here.name, here.note)
+    where = {
+        True: "on another machine than the browser",
+        False: "on the browser's machine",
+        None: "not known here; the panel asks the browser",
+    }
+    if here.ways:
+        yield from _entry("kernel", where[here.apart])
+    named = sorted(signal.replace(":", " ", 1) for signal in evidence.seen)
+    yield from _entry("seen", ", ".join(named) or "nothing")
+    running = kernel()
+    if running is not None:
+        watched = somebody_watches(running)
+        yield from _entry("somebody", "can answer" if watched else "can't answer this request")
+
+
+def _installed() -> Iterator[str]:
+    yield from _entry("nbauth", f"{_version('nbauth')} in Python {platform.python_version()}")
+    versions = [f"{name} {_version(name)}" for name in PACKAGES]
+    yield from _entry("with", ", ".join(versions[:4]), ", ".join(versions[4:]))
+    yield from _entry("nbauth.server", _server_extension())
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "is not installed"
+
+
+def _server_extension() -> str:
+    """Whether a Jupyter server of this environment would serve the callback."""
+    try:
+        from jupyter_core.paths import jupyter_config_path
+        from jupyter_server.config_manager import BaseJSONConfigManager
+    except ImportError:
+        return "needs jupyter_server: pip install 'nbauth[server]' where your server runs"
+    for folder in jupyter_config_path():
+        config = BaseJSONConfigManager(config_dir=folder).get("jupyter_server_config")
+        extensions = config.get("ServerApp", {}).get("jpserver_extensions", {})
+        if "nbauth.server" in extensions:
+            return f"{'enabled' if extensions['nbauth.server'] else 'disabled'} in {folder}"
+    return "not enabled in this environment: jupyter server extension enable nbauth.server"
+
+
+def _settings(settings: Settings) -> Iterator[str]:
+    for name in (*SHOWN, *NAMES_ONLY):
+        value = getattr(settings, name)
+        if name in NAMES_ONLY and not value:
+            continue
+        shown = ", ".join(value) if name in NAMES_ONLY else _shown(value)
+        yield from _entry(name, f"{plain(shown):40} ({settings.source(name)})")
+
+
+def _shown(value: Any) -> str:
+    if value in (None, ()):
+        return "–"
+    if callable(value):
+        return getattr(value, "__name__", "a callable")
+    text = " ".join(value) if isinstance(value, tuple) else str(value)
+    scheme, mark, rest = text.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else text  # no password of a URL
+
+
+def _flows(here: Place, settings: Settings) -> Iterator[str]:
+    if not here.ways:
+        yield from _entry("sign in by", "none: nobody can answer here, so a sign-in fails at once")
+        return
+    chosen, label = settings.flow, "sign in by"
+    for way in here.ways if chosen == "auto" else dict.fromkeys((chosen, *here.ways)):
+        why = HOW[way]
+        if way == chosen:
+            why += f"; set ({settings.source('flow')})"
+        elif way in IF and here.apart is not False:
+            why += f", {IF[way]}"
+        yield from _entry(label, f"{way}: {why}")
+        label = "  or by"
+    for way in FLOWS:
+        if way not in (chosen, *here.ways):
+            yield from _entry("  not by", f"{way}: {_why_not(way, here)}")
+
+
+def _why_not(way: str, here: Place) -> str:
+    if way == "browser" and here.apart:
+        return "the browser can't come back to another machine's loopback address"
+    if way == "callback" and kernel() is None:
+        return "there is no kernel here that a Jupyter server could hand an answer to"
+    return here.note.rstrip(".")
+
+
+def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
+    settings, microsoft = client.settings, client.authority.microsoft
+    loopback = "http://localhost" if microsoft else "http://127.0.0.1"
+    needs = {
+        "browser, paste": f"{loopback}, with any port",
+        "callback": _callback_address(settings, page),
+        "device": "public client flows allowed" if microsoft else "the device code grant",
+    }
+    if settings.redirect_uri:
+        needs["redirect_uri"] = _shown(settings.redirect_uri)
+    if "callback" not in here.ways and kernel() is not None:
+        del needs["callback"]
+    yield from _entry("asks", f"{client.authority.url} ({client.authority.kind})")
+    yield from _entry(
+        "register",
+        f"client {plain(client.client_id)}, as a public (native) client, with",
+        *(f"{way:{INDENT}}  {need}" for way, need in needs.items()),
+    )
+
+
+def _callback_address(settings: Settings, page: Page | None) -> str:
+    from nbauth.jupyter.callback import callback_address
+
+    try:
+        return callback_address(page, os.environ, settings.redirect_uri)[0]
+    except FlowUnavailable:
+        if "JUPYTERHUB_SERVICE_PREFIX" in os.environ:
+            prefix = os.environ.get("JUPYTERHUB_BASE_URL", "/")
+            return f"https://<your hub>{prefix}hub/user-redirect/nbauth/callback"
+        return "<your Jupyter server's address>/nbauth/callback"

@@ -1,0 +1,199 @@
+"""What the doctor says, and that it does nothing else."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+
+import pytest
+
+from nbauth.core.settings import resolve
+from nbauth.jupyter import doctor
+from nbauth.jupyter.doctor import examine, report
+from nbauth.jupyter.environment import Evidence
+from nbauth.jupyter.page import Page
+from nbauth.kernel.session import Session
+
+HUB = Evidence.of("fact:kernel", "env:JUPYTERHUB_SERVICE_PREFIX")
+LAB = Evidence.of("fact:kernel", "env:JPY_SESSION_NAME")
+DESKTOP = Evidence.of("fact:terminal", "fact:display")
+NOBODY = Evidence.of("fact:kernel", "fact:nobody watches")
+FILE = {"profiles": {"work": {"client_id": "from-the-file", "tenant": "contoso.com"}}}
+
+
+def session(**environ):
+    return Session(lambda call, configured: resolve(call, configured, environ, FILE, "config.toml"))
+
+
+def entries(diagnosis):
+    """label -> the text after it; "or", "not" and texts without a label are gathered in order."""
+    said = {}
+    label = ""
+    for line in filter(None, diagnosis.lines):
+        label = line[: doctor.INDENT].strip() or label
+        said.setdefault(label, []).append(line[doctor.INDENT :].strip())
+    return said
+
+
+@pytest.mark.parametrize(
+    ("evidence", "chosen", "others", "refused"),
+    [
+        (HUB, "callback", ["device", "paste"], ["browser"]),
+        (LAB, "browser", ["callback", "device", "paste"], []),
+        (DESKTOP, "browser", ["device", "paste"], ["callback"]),
+        (NOBODY, "none", [], []),
+    ],
+)
+def test_the_flow_that_auto_would_begin_with_and_why_not_the_others(
+    evidence, chosen, others, refused
+):
+    said = entries(examine(session(NBAUTH_CLIENT_ID="c"), {}, evidence=evidence))
+    ways = {label: [text.partition(":") for text in said.get(label, [])] for label in said}
+    assert [way for way, _, _ in ways["sign in by"]] == [chosen]
+    assert [way for way, _, _ in ways.get("or by", [])] == others
+    assert [way for way, _, _ in ways.get("not by", [])] == refused
+    assert all(why.strip() for _, _, why in ways.get("not by", []))
+
+
+def test_a_flow_that_is_set_comes_first_and_says_where_it_is_set():
+    made = session(NBAUTH_CLIENT_ID="c", NBAUTH_FLOW="paste")
+    said = entries(examine(made, {}, evidence=HUB))
+    assert said["sign in by"][0].startswith("paste: ")
+    assert said["sign in by"][0].endswith("set (NBAUTH_FLOW)")
+    said = entries(examine(made, {"flow": "device"}, evidence=HUB))
+    assert said["sign in by"][0].endswith("set (this call)")
+
+
+def test_settings_say_where_they_come_from():
+    made = session(NBAUTH_TIMEOUT="90", NBAUTH_TENANT="fabrikam.com")
+    made.configure(cloud="usgov")
+    said = entries(examine(made, {"profile": "work", "client_id": None}, evidence=LAB))
+    assert said["client_id"][0].split() == [
+        "from-the-file",
+        "(profile",
+        "'work'",
+        "in",
+        "config.toml)",
+    ]
+    assert said["tenant"][0].endswith("(NBAUTH_TENANT)")
+    assert said["timeout"][0].split()[0] == "90.0"
+    assert said["cloud"][0].endswith("(configured in this kernel)")
+    assert said["asks"] == ["https://login.microsoftonline.us/fabrikam.com (entra)"]
+
+
+@pytest.mark.parametrize(
+    ("options", "page", "addresses"),
+    [
+        ({}, None, ["http://localhost,", "<your Jupyter server's address>/nbauth/callback"]),
+        (
+            {},
+            Page("https://lab.example", "/a/"),
+            ["http://localhost,", "https://lab.example/a/nbauth/callback"],
+        ),
+        (
+            {},
+            Page("https://u.hub.example", "/user/u/", "https://hub.example", "/hub/", "gpu"),
+            ["http://localhost,", "https://hub.example/hub/user-redirect/nbauth/callback"],
+        ),
+        (
+            {"authority": "https://id.example"},
+            Page("https://lab.example", "/"),
+            ["http://127.0.0.1,", "https://lab.example/nbauth/callback"],
+        ),
+        (
+            {"redirect_uri": "https://own.example/nbauth/callback"},
+            None,
+            ["http://localhost,", "https://own.example/nbauth/callback"],
+        ),
+    ],
+)
+def test_what_to_register(options, page, addresses):
+    made = examine(session(NBAUTH_CLIENT_ID="c"), options, page=page, evidence=LAB)
+    said = entries(made)["register"]
+    assert said[0].startswith("client c")
+    loopback, callback, device = said[1:4]
+    assert loopback.split()[2] == addresses[0]
+    assert callback.removeprefix("callback").strip() == addresses[1]
+    assert ("public client flows" in device) is ("authority" not in options)
+    assert not made.trouble
+
+
+def test_the_hub_is_named_as_far_as_this_kernel_knows_it(monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/base/user/ada/")
+    monkeypatch.setenv("JUPYTERHUB_BASE_URL", "/base/")
+    said = entries(examine(session(NBAUTH_CLIENT_ID="c"), {}, evidence=HUB))
+    assert "https://<your hub>/base/hub/user-redirect/nbauth/callback" in said["register"][2]
+    monkeypatch.setenv("JUPYTERHUB_PUBLIC_HUB_URL", "https://hub.example/base/hub/")
+    said = entries(examine(session(NBAUTH_CLIENT_ID="c"), {}, evidence=HUB))
+    assert "https://hub.example/base/hub/user-redirect/nbauth/callback" in said["register"][2]
+
+
+@pytest.mark.parametrize(
+    ("environ", "options", "what"),
+    [
+        ({}, {}, "No client_id is set"),
+        ({"NBAUTH_VERIFY": "/nowhere.pem"}, {}, "The setting verify (NBAUTH_VERIFY)"),
+        ({"NBAUTH_CLIENT_ID": "c"}, {"flow": "iwa"}, "The flow 'iwa' is not available"),
+        ({"NBAUTH_CLIENT_ID": "c"}, {"profile": "x"}, "There is no profile 'x'"),
+        ({"NBAUTH_CLIENT_ID": "c"}, {"authority": "http://id.example"}, "'http://id.example'"),
+    ],
+)
+def test_what_would_stop_a_sign_in_is_said_with_the_remedy(environ, options, what):
+    made = examine(session(**environ), options, evidence=LAB)
+    assert made.trouble[0].startswith(what)
+    said, remedy = entries(made)["trouble"]
+    assert said.startswith(what)
+    assert remedy.startswith("→ ")
+    assert entries(made)["place"], "what was seen is told all the same"
+
+
+def test_no_password_of_a_setting_is_shown():
+    made = session(
+        NBAUTH_CLIENT_ID="c",
+        NBAUTH_PROXIES='{"https": "http://u:hunter2@proxy"}',
+        NBAUTH_EXTRA_PARAMETERS='{"api_key": "hunter2"}',
+        NBAUTH_AUTHORITY="https://u:hunter2@id.example",
+        NBAUTH_REDIRECT_URI="http://u:hunter2@localhost",
+    )
+    for options in ({}, {"authority": "https://id.example"}):
+        text = "\n".join(report(made, options))
+        assert "hunter2" not in text
+        assert "https" in text
+        assert "api_key" in text
+
+
+def test_hostile_text_in_a_setting_stays_on_its_line():
+    made = session(NBAUTH_CLIENT_ID="c\n\x1b[31mtrouble \u202e")
+    lines = report(made, {})
+    assert not any(line.startswith(("trouble", "\x1b")) for line in lines)
+    assert not any("\x1b" in line or "\u202e" in line for line in lines)
+
+
+def test_it_starts_nothing_and_asks_nothing(monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("the doctor opened a socket")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    assert report(session(NBAUTH_CLIENT_ID="c"), {})
+
+
+def test_the_server_extension_is_looked_up_where_jupyter_reads_its_configuration(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    folder = tmp_path / "jupyter_server_config.d"
+    folder.mkdir()
+    for on, word in ((True, "enabled"), (False, "disabled")):
+        enabling = {"ServerApp": {"jpserver_extensions": {"nbauth.server": on}}}
+        (folder / "nbauth.json").write_text(json.dumps(enabling))
+        said = entries(examine(session(), {}, evidence=LAB))
+        assert said["nbauth.server"] == [f"{word} in {tmp_path}"]
+
+
+def test_without_jupyter_server_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jupyter_server.config_manager", None)
+    said = entries(examine(session(), {}, evidence=LAB))
+    assert "pip install 'nbauth[server]'" in said["nbauth.server"][0]
