@@ -19,6 +19,8 @@ _CARD = (
     "border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:6px;padding:12px 16px;"
     "max-width:34em;overflow-wrap:anywhere;font-family:var(--jp-ui-font-family,sans-serif)"
 )
+_AS_IT_IS = "tex2jax_ignore mathjax_ignore"
+"""Keeps a notebook's MathJax from a provider's text, which ``\\href`` would turn into a link."""
 _CODE = (
     "font:600 1.5em var(--jp-code-font-family,monospace);letter-spacing:.12em;"
     "background:transparent;unicode-bidi:isolate;user-select:all"
@@ -91,7 +93,7 @@ def html_for(sign_in: SignIn) -> str:
     if sign_in.state == "waiting":
         parts += _how_long(sign_in)
     lines = "".join(f"<div style='margin:4px 0'>{part}</div>" for part in parts)
-    return f"<div style='{_CARD}'><strong>nbauth</strong>{lines}</div>"
+    return f"<div class='{_AS_IT_IS}' style='{_CARD}'><strong>nbauth</strong>{lines}</div>"
 
 
 def _link(address: str, text: str) -> str:
@@ -156,7 +158,7 @@ def accounts_html(rows: Sequence[AccountRow]) -> str:
     ]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return (
-        f'<table style="table-layout: auto"><thead><tr>{head}</tr></thead>'
+        f'<table class="{_AS_IT_IS}" style="table-layout: auto"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>"
     )
 

@@ -123,7 +123,7 @@ def test_hostile_text_stays_text(made: Any) -> None:
         assert not set(source) & set("\u202e\u2066\x1b")
     card = Markup(html_for(made))
     assert card.tags <= {"div", "strong", "code", "a"}
-    assert card.attributes <= {"style", "href", "target", "rel"}
+    assert card.attributes <= {"class", "style", "href", "target", "rel"}
     assert all(str(link).startswith("https://") for link in card.links)
 
 
@@ -145,7 +145,7 @@ ROWS = [
 def test_table_of_accounts() -> None:
     table = Markup(accounts_html(ROWS))
     assert table.tags == {"table", "thead", "tbody", "tr", "th", "td", "bdi"}
-    assert table.attributes == {"style", "scope"}
+    assert table.attributes == {"class", "style", "scope"}
     assert "minutes left" in table.text
     assert "User.Read Mail.Read" in table.text
     assert "<script>" in table.text
