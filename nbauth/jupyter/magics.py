@@ -70,7 +70,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @argument("--timeout", type=float, metavar="SECONDS", help="how long to wait for the person")
     @argument("--force", action="store_true", help="sign in even if that is so already")
     @argument("--background", action="store_true", help="return at once; cells that need it wait")
-    @argument("--doctor", action="store_true", help="say what is set and where; start nothing")
+    @argument("--doctor", action="store_true", help="say what was seen and set, and what follows")
     @line_magic
     def login(self, line: str) -> Account | SignIn | None:
         """Sign in. Gives the account, or the pending sign-in with --background."""
@@ -173,22 +173,11 @@ class AuthMagics(Magics):  # type: ignore[misc]
         return Table(self._session.accounts(), self._session)
 
     def _doctor(self, asked: Any) -> None:
+        from nbauth.jupyter.doctor import report
+
         call = {name: getattr(asked, name) for name in _OF_A_CALL}
-        settings = self._session.settings(**call)
-        for name in (
-            "profile",
-            "authority",
-            "tenant",
-            "cloud",
-            "client_id",
-            "scopes",
-            "flow",
-            "verify",
-        ):
-            value = getattr(settings, name)
-            print(f"{name:10} {'–' if value in (None, ()) else value}  ({settings.source(name)})")
-        client = self._session.client(**call)
-        print(f"asks       {client.authority.url} ({client.authority.kind})")
+        page = getattr(self._session.screen(), "page", None)
+        print("\n".join(report(self._session, call, page=page)))
 
 
 class Table(list[Account]):

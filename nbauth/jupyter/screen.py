@@ -10,10 +10,12 @@ from weakref import WeakSet
 
 from nbauth.jupyter import waiting
 from nbauth.jupyter.environment import kernel, somebody_watches
-from nbauth.kernel.screen import Receiver, Screen
+from nbauth.kernel.screen import Screen
 
 if TYPE_CHECKING:
+    from nbauth.jupyter.page import Page
     from nbauth.jupyter.panel import SignInPanel
+    from nbauth.kernel.driver import Receiver
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in import SignIn
 
@@ -28,6 +30,11 @@ class NotebookScreen:
         self._session = session
         self._kernel = running
         self._panels: WeakSet[SignInPanel] = WeakSet()
+
+    @property
+    def page(self) -> Page | None:
+        """Where the notebook is shown, once a panel's browser has said it."""
+        return next((panel.page for panel in list(self._panels) if panel.page), None)
 
     def attended(self) -> bool:
         return somebody_watches(self._kernel)
@@ -69,9 +76,8 @@ class NotebookScreen:
     def callback(self, sign_in: SignIn, secret: str, redirect_uri: str | None) -> Receiver:
         from nbauth.jupyter.callback import CallbackReceiver, callback_address
 
-        panel = self._panel_of(sign_in, PATIENCE)
-        page = panel.page if panel is not None else None
-        address, server_name = callback_address(page, os.environ, redirect_uri)
+        self._panel_of(sign_in, PATIENCE)  # its browser knows the address
+        address, server_name = callback_address(self.page, os.environ, redirect_uri)
         return CallbackReceiver(
             self._kernel, secret, redirect_uri=address, server_name=server_name
         )

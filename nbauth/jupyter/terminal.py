@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.jupyter.display import lines_for, web_address
-from nbauth.kernel.screen import Receiver, no_callback
+from nbauth.kernel.screen import no_callback
 from nbauth.oauth.error_catalogue import plain
 
 if TYPE_CHECKING:
+    from nbauth.kernel.driver import Receiver
     from nbauth.kernel.sign_in import SignIn
 
 TURN = 0.1

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from nbauth.core.errors import ConfigurationError, NbAuthError, SignInError, SignInExpired
@@ -19,12 +20,28 @@ from nbauth.core.steps import (
     ShowUserCode,
 )
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.screen import Receiver
 from nbauth.oauth.engines import Engine
 
 DEFAULT_TIMEOUT = 300.0
 """Seconds for the person, where the provider sets no limit of its own."""
 Steps = Generator[Any, Any, TokenResponse]
+
+
+class Receiver(Protocol):
+    """A place that the browser comes back to, open until :meth:`finish`.
+
+    Attributes:
+        redirect_uri: its address.
+        state: the ``state`` by which it knows the genuine answer.
+        answer: a future of the answer's parameters.
+    """
+
+    redirect_uri: str
+    state: str
+    answer: Future[dict[str, str]]
+
+    def finish(self, title: str, text: str) -> None:
+        """Show the browser that waits there how it ended, and close."""
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from nbauth.core.errors import FlowUnavailable
 
 if TYPE_CHECKING:
+    from nbauth.kernel.driver import Receiver
     from nbauth.kernel.sign_in import SignIn
-
-
-class Receiver(Protocol):
-    """A place that the browser comes back to, open until :meth:`finish`.
-
-    Attributes:
-        redirect_uri: its address.
-        state: the ``state`` by which it knows the genuine answer.
-        answer: a future of the answer's parameters.
-    """
-
-    redirect_uri: str
-    state: str
-    answer: Future[dict[str, str]]
-
-    def finish(self, title: str, text: str) -> None:
-        """Show the browser that waits there how it ended, and close."""
 
 
 class Screen(Protocol):

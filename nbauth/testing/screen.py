@@ -6,7 +6,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from nbauth.kernel.screen import Receiver, no_callback
+from nbauth.kernel.driver import Receiver
+from nbauth.kernel.screen import no_callback
 from nbauth.kernel.sign_in import SignIn
 
 
