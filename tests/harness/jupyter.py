@@ -170,6 +170,7 @@ class Lab:
                 "port_retries": 0,
             },
             "LabApp": {"expose_app_in_browser": True, "extension_manager": "readonly"},
+            "JupyterNotebookApp": {"expose_app_in_browser": True},
             "AsyncMappingKernelManager": {"shutdown_wait_time": 2.0},
             "KernelManager": {"shutdown_wait_time": 2.0},
         }
@@ -262,12 +263,15 @@ def open_notebook(
 ) -> Iterator[OpenNotebook]:
     """``open_notebook(cells, lab=None, **options) -> LabPage``: new files in a new browser profile.
 
+    ``front_end="notebook"`` opens them in Notebook 7; their server needs that as an extension.
     Of a test that failed, a picture of each page is kept. Kernels end with the test.
     """
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     opened: list[LabPage] = []
 
-    def open_one(cells: Sequence[str], lab: Lab | None = None, **options: Any) -> LabPage:
+    def open_one(
+        cells: Sequence[str], lab: Lab | None = None, front_end: str = "lab", **options: Any
+    ) -> LabPage:
         lab = lab or lab_factory(**options)
         path = f"{name}-{len(opened)}.ipynb"
         lab.write_notebook(path, cells)
@@ -276,7 +280,7 @@ def open_notebook(
         )
         page = LabPage(context.new_page(), lab.url, lab.token)
         opened.append(page)
-        page.open(path)
+        page.open(path, front_end)
         return page
 
     yield open_one

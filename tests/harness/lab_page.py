@@ -1,4 +1,4 @@
-"""One notebook in a real JupyterLab 4.6, used as a person does: by clicks and keys."""
+"""One notebook in a real JupyterLab 4.6 or Notebook 7, used as people do: by clicks and keys."""
 
 from __future__ import annotations
 
@@ -47,12 +47,14 @@ class LabPage:
 
     # The notebook
 
-    def open(self, notebook: str) -> None:
-        """Open a notebook of the server's folder alone, in a fresh layout; wait for its kernel."""
+    def open(self, notebook: str, front_end: str = "lab") -> None:
+        """Open a notebook of the server's folder alone, in a fresh layout; wait for its kernel.
+
+        The *front_end* ``"notebook"`` is Notebook 7, where the server has it as an extension.
+        """
         self.path = notebook
-        self.page.goto(
-            f"{self.url}/lab/workspaces/test/tree/{quote(notebook)}?reset&token={self._token}"
-        )
+        where = {"lab": "lab/workspaces/test/tree", "notebook": "notebooks"}[front_end]
+        self.page.goto(f"{self.url}/{where}/{quote(notebook)}?reset&token={self._token}")
         self.wait_kernel()
         expect(self.cells.first).to_be_visible(timeout=self.timeout * 1000)
 
