@@ -26,7 +26,7 @@ KINDS = size(["script", "double quotes", "mathematics"], list(TEXTS))
 SHOWN = "0 executions, dialogs, requests; nothing but text"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def provider(certificates: Certificates) -> Iterator[HostileProvider]:
     with HostileProvider(certificates) as hostile:
         yield hostile
