@@ -155,12 +155,13 @@ def callback_address(
     Args:
         page: what the front end says of its address, ``None`` if there is none that knows.
         environ: of this process.
-        configured: the ``redirect_uri`` setting; one of loopback is for the browser flow.
+        configured: the ``redirect_uri`` setting. One of loopback is for the browser flow, unless
+            it ends in ``/nbauth/callback``: a server behind a tunnel has a loopback address too.
 
     Raises ``FlowUnavailable`` if none of them tells.
     """
     server_name = page.server_name if page else environ.get("JUPYTERHUB_SERVER_NAME", "")
-    if configured and urlsplit(configured).hostname not in LOOPBACK:
+    if configured and _is_callback(configured):
         return configured, server_name
     if page is not None and page.origin:
         if page.hub_prefix:
@@ -177,6 +178,11 @@ def callback_address(
         hint="Set redirect_uri to its registered …/nbauth/callback, or use %login --flow device.",
         suggested_flow="device",
     )
+
+
+def _is_callback(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.hostname not in LOOPBACK or parts.path.endswith("/nbauth/callback")
 
 
 def _joined(*parts: str) -> str:

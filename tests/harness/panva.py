@@ -54,15 +54,27 @@ class Panva:
         id_token_ttl: int | None = None,
         device_ttl: int | None = None,
         device_interval: int | None = None,
+        code_length: int | None = None,
+        coop: str | None = None,
     ) -> None:
-        """Set life times (seconds, from 1) and the ``interval`` that device answers carry."""
+        """Set life times (seconds, from 1) and the ``interval`` that device answers carry.
+
+        ``code_length`` makes authorization codes at least so long, in the redirect;
+        ``coop`` is sent as Cross-Origin-Opener-Policy with all that the provider answers.
+        """
         asked = {
             "access_ttl": access_ttl,
             "id_token_ttl": id_token_ttl,
             "device_ttl": device_ttl,
             "device_interval": device_interval,
+            "code_length": code_length,
+            "coop": coop,
         }
         self._order("/control", {name: given for name, given in asked.items() if given is not None})
+
+    def register(self, redirect_uri: str) -> None:
+        """Let the public client come back to one more address, at both issuers."""
+        self._order("/register", {"redirect_uri": redirect_uri})
 
     def without_interval(self) -> None:
         """Device answers carry no ``interval`` (RFC 8628: then it is 5 seconds)."""

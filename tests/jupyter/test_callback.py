@@ -174,6 +174,7 @@ class Page:
 HUB = Page("https://hub.example", "/user/ada/", "", "/hub/")
 NAMED = Page("https://hub.example", "/user/ada/gpu/", "", "/hub/", "gpu")
 SUBDOMAIN = Page("https://ada.hub.example", "/user/ada/", "https://hub.example", "/x/hub/")
+TUNNEL = "http://localhost:8000/hub/user-redirect/nbauth/callback"
 OWN = "https://own.example/back"
 ENV_HUB = {
     "JUPYTERHUB_PUBLIC_HUB_URL": "https://hub.example/hub/",
@@ -199,6 +200,8 @@ ENV_SERVER = {"JUPYTERHUB_PUBLIC_URL": "https://hub.example/user/ada/"}
         (None, {}, OWN, (OWN, "")),
         (HUB, {}, "http://localhost:8400/x", (ADDRESS, "")),
         (HUB, {}, "http://127.0.0.1", (ADDRESS, "")),
+        (HUB, {}, TUNNEL, (TUNNEL, "")),
+        (None, {}, TUNNEL, (TUNNEL, "")),
         (HUB, {}, "http://[::1]/", (ADDRESS, "")),
     ],
 )

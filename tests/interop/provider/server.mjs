@@ -22,7 +22,7 @@ const NOT_A_USERS_SECRET = ['response_type', 'response_mode', 'redirect_uri', 'p
 process.stdin.on('end', () => process.exit(0)).on('close', () => process.exit(0)).resume();
 
 // ---------------------------------------------------------------- what the tests can turn
-const DEFAULTS = { access_ttl: 3600, id_token_ttl: 3600, device_ttl: 600, device_interval: 1 };
+const DEFAULTS = { access_ttl: 3600, id_token_ttl: 3600, device_ttl: 600, device_interval: 1, code_length: 0, coop: null };
 let knobs;
 let faults;
 let tampers;
@@ -232,6 +232,15 @@ async function makeProvider(issuer, microsoft) {
     }
   }
 
+  function lengthenCode(ctx) {
+    const location = ctx.response.get('location') ?? '';
+    if (!knobs.code_length || !location.includes('code=')) return;
+    const url = new URL(location);
+    const code = url.searchParams.get('code');
+    url.searchParams.set('code', `${code}.`.padEnd(knobs.code_length, 'x'));
+    ctx.set('location', url.href);
+  }
+
   provider.use(async (ctx, next) => {
     await next();
     const route = ctx._matchedRouteName;
@@ -253,7 +262,10 @@ async function makeProvider(issuer, microsoft) {
         ctx.body.client_info = Buffer.from(JSON.stringify(info)).toString('base64url');
       }
     }
-    if (route === 'authorization' || route === 'resume') wrongResponseIssuer(ctx);
+    if (route === 'authorization' || route === 'resume') {
+      wrongResponseIssuer(ctx);
+      lengthenCode(ctx);
+    }
   });
   provider.on('server_error', (_ctx, error) => console.error(label, error));
   return provider;
@@ -348,6 +360,7 @@ function front(label, mount, site) {
       status: null,
     };
     seen.push(entry);
+    if (knobs.coop) res.setHeader('cross-origin-opener-policy', knobs.coop);
     res.on('finish', () => { entry.status = res.statusCode; });
 
     if (fault) {
@@ -360,7 +373,7 @@ function front(label, mount, site) {
       if (mount && endpoint === 'authorization') asMicrosoftReadsIt(url);
       req.originalUrl = url.pathname + url.search;
       req.url = req.originalUrl.slice(mount.length) || '/';
-      req.body = body || {};
+      req.body = body.replace(/([?&]?code=[\w-]+)\.x+/, '$1') || {}; // a code that was lengthened
       site.handler(req, res);
     }
   };
@@ -377,11 +390,23 @@ async function serve(label, mount) {
   const issuer = `https://${LOOPBACK}:${port}${mount}`;
   site.provider = await makeProvider(issuer, mount !== '');
   site.handler = site.provider.callback();
+  sites.push(site);
   return { issuer, base: `https://${LOOPBACK}:${port}` };
 }
 
 // ---------------------------------------------------------------- the control channel
+// A client learns of an address while the provider runs: the ports of the tests are not known before.
+async function register({ redirect_uri }) {
+  for (const { provider } of sites) {
+    const client = await provider.Client.find('notebooks');
+    if (!client.redirectUris.includes(redirect_uri)) client.redirectUris.push(redirect_uri);
+  }
+  return {};
+}
+
+const sites = [];
 const ORDERS = {
+  'POST /register': register,
   'POST /control': (order) => Object.assign(knobs, order),
   'POST /fault': (order) => { faults.push({ times: 1, ...order }); return { faults }; },
   'POST /tamper': (order) => { tampers.push({ times: 1, ...order }); return { tampers }; },
@@ -397,7 +422,7 @@ const ORDERS = {
 const control = http.createServer(async (req, res) => {
   const body = await readBody(req);
   const order = ORDERS[`${req.method} ${req.url}`];
-  if (order) answer(res, 200, order(body ? JSON.parse(body) : {}));
+  if (order) answer(res, 200, await order(body ? JSON.parse(body) : {}));
   else answer(res, 404, { error: 'no such order' });
 });
 

@@ -1,0 +1,155 @@
+"""Hubs with everything that a sign-in by callback needs, started once a run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.harness.hub import AttachedKernel, Hub
+from tests.harness.panva import Panva
+from tests.harness.person import Person
+
+LAYOUTS = {
+    "one origin": {},
+    "subdomains": {"subdomains": True},
+    "no hook": {"hook": False},
+}
+BEGIN = """
+import time, nbauth
+import nbauth.jupyter.screen
+nbauth.jupyter.screen.PATIENCE = 0  # no panel will come to this kernel
+nbauth.logout(all=True)
+sign_in = nbauth.login(flow="callback", background=True)
+while sign_in.authorize_url is None and not sign_in.ended.is_set():
+    time.sleep(0.01)
+print(sign_in.authorize_url or sign_in.error)
+"""
+WAIT = "print('waiting'); account = sign_in.wait(60); print('signed in:', account.username)"
+STILL_WAITS = "print(sign_in.state, nbauth.accounts())"
+
+
+@dataclass
+class Waiting:
+    """A sign-in that a kernel waits for."""
+
+    kernel: AttachedKernel
+    authorize_url: str
+    cell: str
+
+    @property
+    def state(self) -> str:
+        return parse_qs(urlsplit(self.authorize_url).query)["state"][0]
+
+    def still_waits(self) -> bool:
+        return self.kernel.run(STILL_WAITS).text.strip() == "waiting []"
+
+    def end(self) -> str:
+        """What the waiting cell printed."""
+        result = self.kernel.wait(self.cell, timeout=30)[self.cell]
+        return f"{result.text}{result.error}"
+
+
+def begin(kernel: AttachedKernel, *, wait: bool = True) -> Waiting:
+    """Begin a sign-in by callback; with *wait* a cell blocks on it."""
+    begun = kernel.run(BEGIN)
+    authorize_url = begun.text.strip()
+    assert authorize_url.startswith("https://"), (begun.text, begun.traceback)
+    cell = ""
+    if wait:
+        cell = kernel.send(WAIT)
+        kernel.wait_text(cell, "waiting")
+    return Waiting(kernel, authorize_url, cell)
+
+
+HubFactory = Callable[[str], Hub]
+
+
+@pytest.fixture(scope="session")
+def hubs(panva_server: Panva) -> Iterator[HubFactory]:
+    """``hubs(layout)``: a hub of each layout, with ada's and bob's servers running.
+
+    All are started at once: they mostly wait for each other's parts.
+    """
+
+    def start(layout: str) -> Hub:
+        hub = stack.enter_context(Hub(**LAYOUTS[layout], env=environment(panva_server)))
+        panva_server.register(hub.redirect_uri)
+        hub.start_servers(*(("ada",) if layout == "no hook" else ("ada", "bob")))
+        return hub
+
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor() as threads:
+        starting = {layout: threads.submit(start, layout) for layout in LAYOUTS}
+        wait(starting.values())
+        yield lambda layout: starting[layout].result()
+
+
+def environment(panva: Panva) -> dict[str, str]:
+    """What makes ``%login`` in a kernel sign in at panva's provider."""
+    return {
+        "NBAUTH_AUTHORITY": panva.issuer,
+        "NBAUTH_CLIENT_ID": panva.client_id,
+        "NBAUTH_VERIFY": panva.ca_file,
+    }
+
+
+@pytest.fixture
+def kernels(hubs: HubFactory) -> Callable[..., AttachedKernel]:
+    """``kernels(hub, user, server="")``: that user's kernel there, the same for the whole run."""
+
+    def kernel(hub: Hub, user: str, server: str = "") -> AttachedKernel:
+        if (user, server) not in hub.kernels:
+            hub.kernels[user, server] = hub.start_kernel(user, server)
+            hub.kernels[user, server].run(
+                f"import os; os.environ['NBAUTH_REDIRECT_URI'] = {hub.redirect_uri!r}"
+            )
+        return hub.kernels[user, server]
+
+    return kernel
+
+
+@pytest.fixture(scope="session")
+def cookie_jars() -> dict[tuple[str, str], Any]:
+    """The cookies of those who have logged in at a hub."""
+    return {}
+
+
+People = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def people(browser: Browser, cookie_jars: dict[tuple[str, str], Any]) -> Iterator[People]:
+    """``people(hub, "ada")``: a new browser profile in which that user is logged in at the hub.
+
+    Nobody is signed in at the provider in it, and nobody at the hub for the user ``None``.
+    """
+    opened: list[BrowserContext] = []
+
+    def profile(hub: Hub, user: str | None) -> BrowserContext:
+        known = cookie_jars.get((hub.host, user or ""))
+        context = browser.new_context(ignore_https_errors=True, storage_state=known)
+        context.set_default_timeout(15_000)
+        opened.append(context)
+        if user is not None and known is None:
+            hub.log_in(context, user)
+            cookie_jars[hub.host, user] = context.storage_state()
+        return context
+
+    yield profile
+    for context in opened:
+        context.close()
+
+
+def sign_in_at(
+    context: BrowserContext, authorize_url: str, person: Person, user: str = "ada"
+) -> Page:
+    """Click through the provider's pages; gives the page, wherever it ended."""
+    page = context.new_page()
+    person.open_and_sign_in(page, authorize_url, user)
+    return page

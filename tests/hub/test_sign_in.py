@@ -1,0 +1,104 @@
+"""Ada signs in by callback on a real hub, by clicking; her cell goes on."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.harness.hub import lines_with
+from tests.harness.jupyter import record_sign_in
+from tests.hub.conftest import LAYOUTS, begin, sign_in_at
+
+pytestmark = pytest.mark.browser
+
+
+def check_done(page, address):
+    """The last page says the truth, and nothing of the answer is left in the address bar."""
+    expect(page.get_by_role("heading")).to_have_text("You are signed in")
+    assert page.url == address
+    assert page.evaluate("history.length") <= 10
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_by_callback(hubs, kernels, people, panva, person, layout, request):
+    hub = hubs(layout)
+    ada = begin(kernels(hub, "ada"))
+    page = sign_in_at(people(hub, "ada"), ada.authorize_url, person)
+    check_done(page, f"{hub.server_url('ada')}/nbauth/callback")
+    assert ada.end().endswith("signed in: ada\n")
+    record_sign_in(request.node.name)
+    assert bool(lines_with(hub.log, ada.state)) is not hub.hook  # without it they are there
+
+
+def test_by_callback_after_logging_in_at_the_hub(hubs, kernels, people, panva, person):
+    """The hub's login page stands in between; not even its address gets into the hub's log."""
+    panva.control(code_length=2048)
+    hub = hubs("one origin")
+    ada = begin(kernels(hub, "ada"))
+    page = sign_in_at(people(hub, None), ada.authorize_url, person)
+    assert "/hub/login" in page.url
+    code = re.search(r"code%3D([\w-]+)", page.url)
+    assert code is not None
+    hub.log_in(page, "ada")
+    check_done(page, f"{hub.server_url('ada')}/nbauth/callback")
+    assert ada.end().endswith("signed in: ada\n")
+    assert lines_with(hub.log, ada.state, code[1]) == []
+    assert "next=[secret]" in hub.log
+
+
+@pytest.mark.parametrize("layout", ["one origin", "subdomains"])
+def test_a_long_code_and_a_provider_that_cuts_its_pages_off(
+    hubs, kernels, people, panva, person, layout
+):
+    """2 KB of code; with COOP the page has no opener, and needs none."""
+    panva.control(code_length=2048, coop="same-origin")
+    hub = hubs(layout)
+    ada = begin(kernels(hub, "ada"))
+    opener = people(hub, "ada").new_page()
+    opener.goto(f"{hub.server_url('ada')}/nbauth/callback")
+    with opener.context.expect_page() as opened:
+        opener.evaluate("address => { window.open(address); }", ada.authorize_url)
+    sent: list[str] = []
+    opened.value.on("request", lambda request: sent.append(request.url))
+    person.sign_in(opened.value, "ada")
+    check_done(opened.value, f"{hub.server_url('ada')}/nbauth/callback")
+    assert ada.end().endswith("signed in: ada\n")
+    assert max(len(parse_qs(urlsplit(url).query).get("code", [""])[0]) for url in sent) == 2048
+    assert opened.value.evaluate("window.opener") is None
+
+
+def test_to_a_named_server_and_not_to_one_that_is_stopped(hubs, kernels, people, panva, person):
+    hub = hubs("one origin")
+    hub.start_servers("ada", server="gpu-2")
+    ada = begin(kernels(hub, "ada", "gpu-2"))
+    page = sign_in_at(people(hub, "ada"), ada.authorize_url, person)
+    check_done(page, f"{hub.server_url('ada', 'gpu-2')}/nbauth/callback")
+    assert ada.end().endswith("signed in: ada\n")
+    late = begin(kernels(hub, "ada", "gpu-2"), wait=False)
+    hub.stop_server("ada", "gpu-2")
+    page = sign_in_at(people(hub, "ada"), late.authorize_url, person)
+    expect(page.get_by_text("is not running, and its kernels are gone")).to_be_visible()
+    assert lines_with(hub.log, late.state) == []
+    assert lines_with(page.inner_html("body"), late.state) == []
+
+
+def test_forged_ways_through_the_hub_lead_nowhere(hubs, people):
+    hub = hubs("one origin")
+    page = people(hub, "ada").new_page()
+    kernel, secret = "0f8fad5b-d9cb-469f-a165-70867728950e", "s" * 43
+    for state, status in (
+        (f"Li4vYm9i.{kernel}.{secret}", 400),  # ../bob
+        (f"../bob.{kernel}.{secret}", 400),
+        (f"Z3B1.{kernel}.{secret}", 404),  # gpu, which she has not
+        (f".{kernel}.{secret}", 404),
+        ("nonsense", 400),
+    ):
+        answer = page.goto(f"{hub.redirect_uri}?code=c&state={quote(state, safe='')}")
+        assert answer is not None
+        assert (state, answer.status) == (state, status)
+    answer = page.goto(f"{hub.host}/hub/user-redirect/api/status?x=1")
+    assert answer is not None
+    assert answer.status == 200, "other addresses are the hub's own matter"
