@@ -85,7 +85,8 @@ function keepPlace(body, drawAnew) {
   if (field && typed) field.value = typed;
   if (!active) return;
   const same = all("[data-key]").find((one) => one.dataset.key === active.dataset.key);
-  (same ?? body.querySelector("a, button"))?.focus();
+  // Never a Cancel or Sign out that a second press would reach.
+  (same ?? body.querySelector(".nbauth-primary") ?? body).focus();
 }
 
 /** What is worth drawing anew; times run by themselves. */
@@ -130,7 +131,7 @@ export default () => {
     let ticks = [];
     let drawn = null;
     const tick = () => ticks.forEach((update) => update());
-    const body = h("div", { class: "nbauth-body" });
+    const body = h("div", { class: "nbauth-body", tabindex: "-1" });
     const status = h("div", { class: "nbauth-hidden", role: "status", "aria-live": "polite" });
     // Lab would take Enter and Space for its own shortcuts.
     const panel = { class: "nbauth-panel", role: "group", "aria-label": WORDS.panel };

@@ -169,7 +169,7 @@ function done({ account, others }, act, ticks) {
     h("div", { class: "nbauth-chip" },
       h("span", { class: "nbauth-avatar", "aria-hidden": "true" }, initials(name)),
       h("div", { class: "nbauth-who" },
-        h("strong", { class: "nbauth-title", dir: "auto" }, name),
+        h("strong", { class: "nbauth-title", dir: "auto" }, WORDS.signedIn(name)),
         line(account.name && account.username, "faint"),
         line(account.tenant && `${WORDS.tenant} ${account.tenant}`, "faint"),
         left),

@@ -44,7 +44,7 @@ const WORDS = {
   pasted: "Asking the provider…",
   pasteReady: "Open the sign-in page, then paste the address at which the browser ends.",
 
-  refused: "This way is closed",
+  refused: "This way is not allowed here",
   failed: "Sign-in failed",
   cancelled: "Sign-in cancelled",
   cancelledHint: "Nothing was changed. You can start again whenever you like.",
@@ -68,7 +68,7 @@ const WORDS = {
 const WAYS = {
   auto: {
     name: "Sign in",
-    how: "By the way that works best here.",
+    how: "Picks the way that works best here.",
   },
   browser: {
     name: "Sign in with the browser",

@@ -43,7 +43,7 @@ class ScriptedEngine:
         self.may_start.set()
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
-        self.may_start.wait(20)
+        self.may_start.wait(300)
         if self.refusal is not None:
             raise self.refusal
         return self.device

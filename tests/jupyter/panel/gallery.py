@@ -1,0 +1,84 @@
+"""One panel for each state, in a real JupyterLab, over the scripted provider."""
+
+from __future__ import annotations
+
+import inspect
+
+from playwright.sync_api import Locator
+
+from tests.harness.lab_page import LabPage
+from tests.jupyter.panel import scripted
+
+SETUP = f"""{inspect.getsource(scripted)}
+import time
+from nbauth.core.errors import *
+from nbauth.jupyter.panel import SignInPanel
+
+shown = []
+
+def show(flow="device", begun=True, ways=WAYS, scopes=("openid", "profile"), answer=None,
+         refusal=None, engine=None, **device):
+    engine = engine or ScriptedEngine(**device)
+    engine.answer, engine.refusal = answer or engine.answer, refusal
+    session = session_with(engine)
+    def start(other=None):
+        return begin(session, other or flow, ways=ways, scopes=scopes)
+    sign_in = new_sign_in(session, flow, ways, scopes) if begun else None
+    panel = SignInPanel(session, start, sign_in)
+    if sign_in is not None:
+        sign_in.start()
+    shown.append(panel)
+    return panel
+"""
+
+
+def panel_under(page: LabPage, index: int) -> Locator:
+    return page.output(index).get_by_role("group", name="Sign in with nbauth")
+
+
+STATES: dict[str, tuple[str, str]] = {
+    "signed-out": ("show(begun=False)", "You are not signed in."),
+    "starting": (
+        "engine = ScriptedEngine(); engine.may_start.clear(); show(engine=engine)",
+        "Asking the provider…",
+    ),
+    "device": ("show(verification_uri_complete=PAGE + '?code=' + CODE)", "Copy this code"),
+    "browser": ("show('browser')", "Continue in the browser"),
+    "browser-unfolded": (
+        "show('browser', ways=('browser', 'callback', 'device', 'paste'), scopes=['openid',"
+        " 'profile', 'email', 'offline_access', 'api://notebooks/data.read'])",
+        "Continue in the browser",
+    ),
+    "paste": ("show('paste')", "Open sign-in page"),
+    "paste-refused": ("show('paste')", "Open sign-in page"),
+    "refused": (
+        "show('auto', ways=('device', 'browser', 'paste'), refusal=FlowUnavailable("
+        "'Your organisation does not let anybody sign in with a code.',"
+        " hint='Sign in with the browser instead.', code='AADSTS53003',"
+        " suggested_flow='browser'))",
+        "This way is not allowed here",
+    ),
+    "failed": (
+        "show(answer=SignInDeclined('The provider refused: you may not use this application.',"
+        " hint='Ask your administrator to assign it to you.', code='AADSTS50105',"
+        " correlation_id='c0ffee00-aaaa-4bbb-8ccc-123456789abc'))",
+        "Sign-in failed",
+    ),
+    "expired": ("show(expires_in=0.1)", "Sign-in expired"),
+    "cancelled": ("panel = show(); panel.sign_in.cancel(); panel", "Sign-in cancelled"),
+    "done": ("show(answer=tokens())", "Sign out"),
+    "done-unfolded": (
+        "panel = show(answer=tokens('Charles Babbage', OTHER))\n"
+        "panel.sign_in.wait(9)\n"
+        "panel._session._engines.of(panel._session.client()).answer = tokens("
+        "expires_in=5400, scopes=('openid', 'profile', 'https://graph.example/Mail.Read'))\n"
+        "panel._start().wait(9)\npanel",
+        "Switch account",
+    ),
+    "hostile": (
+        "bad = '<img src=x onerror=\"document.title=1\">' + chr(0x202e) + 'x' * 120\n"
+        "show(answer=tokens(bad, bad, scopes=(bad,)))",
+        "<img src=x",
+    ),
+}
+"""For each state: what a cell runs to show it, and the text that it is known by."""

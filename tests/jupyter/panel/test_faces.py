@@ -1,0 +1,80 @@
+"""Each state in a real JupyterLab: seen in light and dark, narrow and wide, and heard by axe."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.harness.axe import axe_complaints
+from tests.harness.jupyter import OpenNotebook
+from tests.harness.lab_page import SCREENSHOTS, LabPage
+from tests.jupyter.panel.gallery import SETUP, STATES, panel_under
+
+pytestmark = pytest.mark.browser
+
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+NARROW = 320
+WIDE = 900
+
+
+def use_theme(page: LabPage, theme: str) -> None:
+    name = THEMES[theme]
+    page._js("app.commands.execute('apputils:change-theme', {theme: arg}) && null", name)
+    is_light = str(theme == "light").lower()
+    expect(page.page.locator("body")).to_have_attribute("data-jp-theme-light", is_light)
+
+
+def make_cells(page: LabPage, width: int) -> None:
+    """Give the cells' outputs this width, by the window's."""
+    page._js("app.shell.leftCollapsed || app.commands.execute('application:toggle-left-area')")
+    for _ in range(4):
+        box = page.output(1).locator(".jp-OutputArea-output").first.bounding_box()
+        size = page.page.viewport_size
+        assert box is not None
+        assert size is not None
+        if abs(box["width"] - width) < 1:
+            return
+        wanted = int(size["width"] + width - box["width"])
+        page.page.set_viewport_size({"width": wanted, "height": 1300})
+        page.page.wait_for_timeout(200)
+    raise AssertionError(f"the cells do not get {width} pixels wide")
+
+
+def unfold(panel: Locator) -> None:
+    for summary in panel.locator("summary").all():
+        summary.click()
+
+
+def test_every_state_in_every_light(open_notebook: OpenNotebook) -> None:
+    page = open_notebook([SETUP, *(cell for cell, _ in STATES.values())], kernel="7.4")
+    page.page.emulate_media(reduced_motion="reduce")
+    page.run_all()
+    panels = {name: panel_under(page, 1 + n) for n, name in enumerate(STATES)}
+    for name, panel in panels.items():
+        expect(panel).to_contain_text(STATES[name][1])
+    refused = panels["paste-refused"]
+    refused.get_by_label("Address at which the browser ended").fill("https://id.example/")
+    refused.get_by_role("button", name="Finish").click()
+    expect(refused.get_by_role("alert")).to_be_visible()
+    for name in ("browser-unfolded", "failed", "done-unfolded"):
+        unfold(panels[name])
+    page.page.evaluate("document.activeElement.blur()")
+    complaints = []
+    for theme in THEMES:
+        use_theme(page, theme)
+        for width, size in (("narrow", NARROW), ("wide", WIDE)):
+            make_cells(page, size)
+            page.page.mouse.move(0, 0)
+            for number, (name, panel) in enumerate(panels.items()):
+                output = page.output(1 + number)
+                expect(panel).to_contain_text(STATES[name][1])
+                path = SCREENSHOTS / f"panel-{name}-{theme}-{width}.png"
+                output.screenshot(path=path)
+                box = panel.bounding_box()
+                assert box is not None
+                assert box["width"] <= size
+                assert panel.evaluate("node => node.scrollWidth <= node.clientWidth"), name
+                complaints += [f"{path.stem}: {line}" for line in axe_complaints(panel)]
+    assert complaints == []
+    assert page.page.title() != "1"
+    assert [line for line in page.console if "nbauth" in line or "anywidget" in line] == []

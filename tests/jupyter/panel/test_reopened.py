@@ -1,0 +1,100 @@
+"""A panel whose page is loaded again, whose kernel goes, whose notebook is opened again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from nbauth.jupyter.panel import STATIC_LINE
+from tests.harness.jupyter import Lab, LabFactory, OpenNotebook
+from tests.harness.lab_page import LabPage
+from tests.jupyter.panel.gallery import SETUP, panel_under
+from tests.jupyter.panel.scripted import CODE, NAME, PAGE, USERNAME
+from tests.jupyter.panel.test_use import ENGINE
+
+pytestmark = pytest.mark.browser
+
+CELLS = [SETUP, "show()", ENGINE + "engine.answer = tokens()", "shown[0]"]
+
+
+def saved_text(lab: Lab, page: LabPage) -> str:
+    return json.dumps(lab.read_notebook(page.path))
+
+
+def test_a_page_loaded_again_shows_what_is_so(open_notebook: OpenNotebook) -> None:
+    page = open_notebook(CELLS, kernel="7.4")
+    page.run(0)
+    page.run(1)
+    expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
+    page.save()
+    page.open(page.path)
+    expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
+    page.run(2)
+    expect(panel_under(page, 1)).to_contain_text(USERNAME)
+    page._js("panel.content.widgets[1].model.clearExecution() ?? null")
+    page.run(3)
+    expect(panel_under(page, 3)).to_contain_text(USERNAME)
+    page.save()
+    page.open(page.path)
+    expect(panel_under(page, 3)).to_contain_text(USERNAME)
+    panel_under(page, 3).get_by_role("button", name="Sign out").click()
+    expect(panel_under(page, 3)).to_contain_text("You are not signed in.")
+
+
+@pytest.mark.parametrize("whole_state", [False, True], ids=["as-installed", "with-widget-state"])
+def test_a_notebook_opened_without_its_kernel_shows_a_line(
+    whole_state: bool, open_notebook: OpenNotebook, lab_factory: LabFactory
+) -> None:
+    lab = lab_factory(kernel="7.4", save_widget_state=whole_state)
+    page = open_notebook(CELLS, lab=lab)
+    page.run(0)
+    page.run(1)
+    page.run(2)
+    expect(panel_under(page, 1)).to_contain_text(USERNAME)
+    page.save()
+    saved = saved_text(lab, page)
+    for private in (CODE, PAGE, NAME, USERNAME, "an-access" + "-token"):
+        assert private not in saved
+    lab.shut_down_kernels()
+    page.open(page.path)
+    page.wait_output(1, "run the cell again" if whole_state else STATIC_LINE)
+    page.screenshot(f"panel-reopened-{'with' if whole_state else 'without'}-widget-state")
+    assert "Error" not in page.cell_output_text(1)
+    assert "Loading" not in page.cell_output_text(1)
+    page.run(0)
+    page.run(1)
+    expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
+    page.save()
+    if not whole_state:
+        assert saved_text(lab, page).count(STATIC_LINE) == 3, "one output, one line for it"
+
+
+def test_a_notebook_without_panels_keeps_no_line(
+    open_notebook: OpenNotebook, lab_factory: LabFactory
+) -> None:
+    lab = lab_factory(kernel="7.4")
+    slider = "import ipywidgets; ipywidgets.IntSlider()"
+    page = open_notebook([*CELLS, slider], lab=lab)
+    page.run(0)
+    page.run(1)
+    expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
+    page.save()
+    assert "widgets" in lab.read_notebook(page.path)["metadata"]
+    page._js("app.commands.execute('notebook:clear-all-cell-outputs') && null")
+    expect(panel_under(page, 1)).to_have_count(0)
+    page.save()
+    assert "widgets" not in lab.read_notebook(page.path)["metadata"]
+
+
+def test_a_kernel_that_restarts_takes_the_panel_along(open_notebook: OpenNotebook) -> None:
+    page = open_notebook(CELLS, kernel="7.4")
+    page.run(0)
+    page.run(1)
+    expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
+    page.restart_kernel()
+    expect(panel_under(page, 1)).to_contain_text("is gone. Run the cell again")
+    page.run(0)
+    page.run(1)
+    expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
