@@ -1,0 +1,55 @@
+"""A person at the demo provider's pages, in a few form posts; nothing of it is timed."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)"')
+ACTION = re.compile(r'<form method="post" action="([^"]*)"')
+Redirect = tuple[str, str, dict[str, str]]
+"""Method, address and form of the request that brings the answer back."""
+
+
+class Person:
+    """One browser profile in which the demo's user signs in."""
+
+    def __init__(self, user: str, password: str) -> None:
+        self._fields = {"username": user, "password": password}
+        self._web = requests.Session()
+        self._web.trust_env = False
+
+    def approve(self, authorize_url: str) -> Redirect:
+        """Sign in and consent; gives what the browser would do next, and does not do it."""
+        redirect = self._walk(self._web.get(authorize_url, allow_redirects=False), authorize_url)
+        assert redirect is not None
+        return redirect
+
+    def approve_device(self, verification_uri: str, user_code: str) -> None:
+        """Type the code, sign in, accept."""
+        page = self._web.post(verification_uri, data={"user_code": user_code})
+        self._walk(page, verification_uri)
+
+    def _walk(self, page: requests.Response, start: str) -> Redirect | None:
+        for _ in range(5):
+            if page.is_redirect:
+                url = urljoin(page.url, page.headers["Location"])
+                if urlsplit(url).netloc != urlsplit(start).netloc:
+                    return "GET", url, {}
+                page = self._web.get(url, allow_redirects=False)
+                continue
+            page.raise_for_status()
+            action = ACTION.search(page.text)
+            if action is None:  # the last page: the device is approved
+                return None
+            url = urljoin(page.url, unescape(action[1]))
+            form = {unescape(name): unescape(value) for name, value in HIDDEN.findall(page.text)}
+            if "interaction" not in form:
+                return "POST", url, form
+            asks_who = 'name="password"' in page.text
+            form |= {"action": "sign-in", **self._fields} if asks_who else {"action": "accept"}
+            page = self._web.post(url, data=form, allow_redirects=False)
+        raise RuntimeError(f"no end at {page.url}")
