@@ -17,7 +17,7 @@ import nbauth
 ROOT = Path(__file__).parent.parent
 HEAVY = (
     "msal", "authlib", "requests", "keyring", "anywidget", "ipywidgets", "httpx",
-    "joserfc", "cryptography", "h11", "platformdirs",
+    "joserfc", "cryptography", "h11", "platformdirs", "filelock",
 )  # fmt: skip
 
 WATCH = """
@@ -126,6 +126,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     "A room imports only lower floors; rooms of one floor are strangers": [
         ("core/scopes.py", "import nbauth.kernel.session"),
         ("oauth/http.py", f"{TYPE_ONLY}from nbauth.jupyter import panel"),
+        ("persistence/seal.py", "import nbauth.oauth.http"),
         ("demo/servers.py", "import nbauth.extension"),
         ("stranger.py", ""),
     ],
@@ -137,7 +138,13 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         ("kernel/screen.py", "import IPython"),
         ("core/settings.py", f"{TYPE_ONLY}import ipywidgets"),
     ],
-    "keyring only in persistence, which is not built yet": [("kernel/cache.py", "import keyring")],
+    "keyring and filelock only in persistence": [
+        ("kernel/cache.py", "import keyring"),
+        ("testing/clock.py", "import filelock"),
+    ],
+    "Sources of keys are strangers to each other": [
+        ("persistence/passphrase.py", "from nbauth.persistence import system_keyring"),
+    ],
     "The server's extension knows only core": [
         ("server/handler.py", "import nbauth.oauth.http"),
         ("server/hub.py", f"{TYPE_ONLY}from nbauth.kernel import session"),

@@ -1,0 +1,131 @@
+"""The key made from a passphrase: for containers and hubs, which have no keyring.
+
+The passphrase is ``NBAUTH_PASSPHRASE``, or what the person types. Beside the kept sign-ins lies a
+file with the salt, scrypt's costs (RFC 7914) and a value that tells a wrong passphrase.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nbauth.core.errors import PersistenceError
+from nbauth.persistence.private import read_file, write_file
+from nbauth.persistence.seal import FORMAT, KEY_SIZE, derived
+
+VARIABLE = "NBAUTH_PASSPHRASE"
+FILE = "passphrase"
+# 32 MiB of memory and about 0.2 s; one of the costs that OWASP's Password Storage Cheat Sheet
+# holds to be equal, and the one that fits into small containers.
+COSTS = {"n": 2**15, "r": 8, "p": 3}
+_MOST_MEMORY = 1024**3
+
+
+class PassphraseKey:
+    """See :class:`nbauth.persistence.encrypted.KeySource`. ``ask`` gets a prompt."""
+
+    kept = "file"
+
+    def __init__(self, ask: Callable[[str], str] | None = None) -> None:
+        self._ask = ask
+        self._passphrase = ""
+
+    def known(self, folder: Path, deadline: float) -> bytes | None:
+        path = folder / FILE
+        try:
+            kept = _read(path)
+        except FileNotFoundError:
+            self._passphrase = self._passphrase or self._new_passphrase(folder)
+            return None
+        passphrase = self._passphrase or self._asked(f"Passphrase of the sign-ins in {folder}: ")
+        key = _key(passphrase, bytes.fromhex(kept["salt"]), kept["costs"])
+        if not hmac.compare_digest(derived(key, "check").hex(), kept["check"]):
+            self._passphrase = ""
+            where = f" ({VARIABLE})" if os.environ.get(VARIABLE) else ""
+            raise PersistenceError(
+                f"That is not the passphrase of the sign-ins in {folder}{where}; nothing was"
+                " changed.",
+                code="wrong_passphrase",
+                hint="Try again with the right one. %logout --forget gives up what is kept there.",
+            )
+        self._passphrase = ""
+        return key
+
+    def create(self, folder: Path, deadline: float) -> bytes:
+        salt = secrets.token_bytes(16)
+        key = _key(self._passphrase, salt, COSTS)
+        self._passphrase = ""
+        kept = {
+            "format": FORMAT,
+            "kdf": "scrypt",
+            "costs": COSTS,
+            "salt": salt.hex(),
+            "check": derived(key, "check").hex(),
+        }
+        write_file(folder / FILE, json.dumps(kept).encode())
+        return key
+
+    def forget(self) -> None:
+        self._passphrase = ""  # the rest goes with the folder
+
+    def _new_passphrase(self, folder: Path) -> str:
+        passphrase = self._asked(f"New passphrase, for the sign-ins in {folder}: ")
+        if not os.environ.get(VARIABLE) and passphrase != self._asked("The same once more: "):
+            raise PersistenceError("The two passphrases differ.", code="wrong_passphrase")
+        return passphrase
+
+    def _asked(self, prompt: str) -> str:
+        given = os.environ.get(VARIABLE) or (self._ask(prompt) if self._ask else "")
+        if not given:
+            raise PersistenceError(
+                "Keeping sign-ins in a file needs a passphrase, and none was given.",
+                code="no_passphrase",
+                hint=f"Set {VARIABLE}, or run %login where it can be typed.",
+            )
+        # Keyboards differ in how they send an accented letter.
+        return unicodedata.normalize("NFC", given)
+
+
+def _key(passphrase: str, salt: bytes, costs: dict[str, int]) -> bytes:
+    return hashlib.scrypt(
+        passphrase.encode(),
+        salt=salt,
+        n=costs["n"],
+        r=costs["r"],
+        p=costs["p"],
+        maxmem=_MOST_MEMORY,
+        dklen=KEY_SIZE,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file, checked. Raises ``FileNotFoundError`` and ``PersistenceError``."""
+    try:
+        kept = json.loads(read_file(path))
+        number = kept["format"]
+        if number == FORMAT:
+            bytes.fromhex(kept["salt"])
+            costs = kept["costs"]
+            memory = 128 * costs["r"] * (costs["n"] + costs["p"])
+            if set(costs) == set(COSTS) and memory < _MOST_MEMORY and len(kept["check"]) == 64:
+                return kept  # type: ignore[no-any-return]
+    except (ValueError, TypeError, KeyError):
+        number = FORMAT
+    if isinstance(number, int) and number > FORMAT:
+        raise PersistenceError(
+            f"{path} was written by a newer nbauth, and is left as it is.",
+            code="newer_format",
+            hint="Update nbauth in this environment.",
+        )
+    raise PersistenceError(
+        f"{path} is damaged, and without it no passphrase opens what is kept beside it.",
+        code="damaged",
+        hint="Restore it, or give up what is kept there: %logout --forget.",
+    )

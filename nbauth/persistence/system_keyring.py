@@ -1,0 +1,113 @@
+"""The key in the system's keyring: 44 characters in one entry, whatever is kept.
+
+Windows' credentials hold 1,280 characters, so what is kept itself could not lie there.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from nbauth.core.errors import PersistenceError
+from nbauth.persistence.keyring_backend import Backends
+from nbauth.persistence.seal import KEY_SIZE
+
+SERVICE = "nbauth"
+USERNAME = "sign-ins"
+_LOCKED = {"KeyringLocked", "LockedException", "PromptDismissedException"}
+_PATIENCE = 3.0  # seconds to remove it
+
+T = TypeVar("T")
+
+
+class KeyringKey:
+    """A random key of 256 bits; see :class:`nbauth.persistence.encrypted.KeySource`."""
+
+    kept = "keyring"
+
+    def known(self, folder: Path, deadline: float) -> bytes | None:
+        text = _in_time(lambda: Backends().get(SERVICE, USERNAME), deadline)
+        if text is None:
+            return None
+        try:
+            key = base64.urlsafe_b64decode(text)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_SIZE:
+            raise PersistenceError(
+                f"The entry {SERVICE!r} in the system's keyring is no key of kept sign-ins.",
+                code="strange_key",
+                hint=f"Remove the entry {SERVICE!r} there, if nothing else needs it.",
+            )
+        return key
+
+    def create(self, folder: Path, deadline: float) -> bytes:
+        key = secrets.token_bytes(KEY_SIZE)
+        text = base64.urlsafe_b64encode(key).decode()
+
+        def put() -> str | None:
+            backends = Backends()
+            backends.set(SERVICE, USERNAME, text)
+            return backends.get(SERVICE, USERNAME)
+
+        if _in_time(put, deadline) != text:
+            raise PersistenceError(
+                "The system's keyring took the key of kept sign-ins and did not keep it.",
+                code="no_keyring",
+            )
+        return key
+
+    def forget(self) -> None:
+        try:
+            _in_time(lambda: Backends().delete(SERVICE, USERNAME), time.monotonic() + _PATIENCE)
+        except PersistenceError as error:
+            if error.code not in {"no_keyring", "plain_keyring"}:  # never held one
+                raise
+
+
+def _in_time(call: Callable[[], T], deadline: float) -> T:
+    """Its result, from a thread of its own, which is left behind if it hangs."""
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="nbauth-keyring", daemon=True)
+    thread.start()
+    thread.join(max(0.0, deadline - time.monotonic()))
+    if errors:
+        raise _in_words(errors[0]) from errors[0]
+    if not results:
+        raise PersistenceError(
+            "The system's keyring does not answer; it may be asking for its password.",
+            code="keyring_hangs",
+            hint="Unlock the keyring, then run %login again. Till then tokens stay in memory.",
+        )
+    return results[0]
+
+
+def _in_words(error: Exception) -> PersistenceError:
+    if isinstance(error, PersistenceError):
+        return error
+    name = type(error).__name__
+    if name in _LOCKED:
+        return PersistenceError(
+            "The system's keyring is locked.",
+            code="keyring_locked",
+            hint="Unlock the keyring, then run %login again. Till then tokens stay in memory.",
+        )
+    # A session bus that has gone shows as a bare FileNotFoundError or ConnectionError.
+    return PersistenceError(
+        f"The system's keyring does not work ({name}).",
+        code="keyring_dead",
+        hint="Tokens stay in this kernel's memory; --persist file keeps them with a passphrase.",
+    )
