@@ -1,0 +1,190 @@
+"""Cells that need a sign-in which is not there yet, or no more: they wait, and go on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from nbauth.demo.tour import approve
+from tests.harness.kernels import KERNEL_VERSIONS, Kernel
+from tests.kernels.conftest import environment, wait_for
+
+PANEL = "application/vnd.jupyter.widget-view+json"
+NEW_SCOPE = "Sites.Read.All"
+"""Nobody consents to it in another test."""
+
+
+@pytest.fixture(params=["7.4"])
+def kernel(request, demo):
+    """A fresh kernel that signs in by device code; a test may ask for every version."""
+    env = environment(demo, NBAUTH_FLOW="device")
+    with Kernel(request.param, env=env, allow_stdin=True) as running:
+        loaded = running.run("%load_ext nbauth\nimport nbauth, time, asyncio")
+        assert loaded.status == "ok", loaded.traceback
+        yield running
+
+
+every_version = pytest.mark.parametrize("kernel", KERNEL_VERSIONS, indirect=True)
+
+
+def begin(kernel: Kernel, cell: str) -> str:
+    """Send a cell and wait until it runs."""
+    ident = kernel.send("print('begun')\n" + cell)
+    wait_for(lambda: "begun" in kernel.wait(ident, timeout=0)[ident].text)
+    return ident
+
+
+def code_shown(demo):
+    """The device code that is asked for, once it is there."""
+    wait_for(lambda: demo.provider.store.pending_devices())
+    (device,) = demo.provider.store.pending_devices()
+    return device
+
+
+def sign_ins(demo) -> int:
+    return len(demo.provider.store.devices)
+
+
+@pytest.fixture(autouse=True)
+def no_code_is_left_over(demo):
+    yield
+    for device in demo.provider.store.pending_devices():
+        device.state = "declined"
+
+
+@every_version
+def test_background_leaves_the_kernel_free_and_who_needs_the_sign_in_waits(kernel, demo):
+    assert kernel.run("attempt = %login --background").status == "ok"
+    device = code_shown(demo)
+    assert kernel.run("print(attempt.state)").text == "waiting\n"
+    needs_it = begin(kernel, "print(nbauth.acquire().account.username)")
+    queued = [kernel.send(f"print({number})") for number in range(3)]
+    time.sleep(0.3)
+    assert kernel.wait(needs_it, timeout=0)[needs_it].status == "unanswered"
+    approve(demo, device)
+    results = kernel.wait(needs_it, *queued)
+    assert results[needs_it].text == "begun\nada.demo@demo.example\n"
+    assert [results[ident].text for ident in queued] == ["0\n", "1\n", "2\n"]
+    assert sum(PANEL in bundle for bundle in results[needs_it].data) == 0, "it joined, no 2nd panel"
+
+
+def test_what_went_wrong_in_the_background_is_told_by_the_cell_that_needs_it(kernel, demo):
+    kernel.run("attempt = %login --background")
+    code_shown(demo).state = "declined"
+    kernel.run("while attempt.state == 'waiting': time.sleep(0.02)")
+    result = kernel.run("%token")
+    assert result.error.startswith("SignInDeclined: ")
+    assert len(result.traceback.splitlines()) == 2
+    assert kernel.run("print(attempt.error.code)").status == "ok"
+
+
+@every_version
+def test_stop_ends_the_wait_for_a_background_sign_in(kernel, demo):
+    kernel.run("attempt = %login --background")
+    code_shown(demo)
+    for cell in ("nbauth.token()", "await asyncio.sleep(0)\nnbauth.token()"):
+        if cell.startswith("await"):
+            kernel.run("attempt = %login --background")
+        needs_it = begin(kernel, cell)
+        kernel.interrupt()
+        result = kernel.wait(needs_it, timeout=5)[needs_it]
+        assert result.error.startswith(("SignInInterrupted", "CancelledError")), result.error
+        assert kernel.run("print(attempt.state)").text == "cancelled\n"
+
+
+@every_version
+def test_awaited_at_top_level_it_stops_and_signs_in(kernel, demo):
+    awaited = begin(kernel, "await nbauth.login_async()")
+    code_shown(demo)
+    kernel.interrupt()
+    assert kernel.wait(awaited, timeout=5)[awaited].error.startswith("CancelledError")
+    pending = "from nbauth.api import the_session\nprint(the_session().pending())"
+    assert kernel.run(pending).text == "[]\n"
+    for device in demo.provider.store.pending_devices():
+        device.state = "declined"
+    awaited = begin(kernel, "who = await nbauth.login_async()\nprint(who.username)")
+    approve(demo, code_shown(demo))
+    result = kernel.wait(awaited)[awaited]
+    assert result.text == "begun\nada.demo@demo.example\n", result.traceback
+
+
+@every_version
+def test_run_signs_in_from_a_plain_cell_and_queued_cells_survive(kernel, demo, willing_person):
+    """Whether the coroutine awaits the sign-in, or calls what blocks for it."""
+    for work in ("(await nbauth.login_async()).username", "nbauth.acquire().account.username"):
+        cell = f"async def work():\n    await asyncio.sleep(0.1)\n    return {work}\n"
+        first = begin(kernel, cell + "print(nbauth.run(work()))")
+        queued = [kernel.send(f"print({number})") for number in range(3)]
+        results = kernel.wait(first, *queued)
+        assert results[first].text == "begun\nada.demo@demo.example\n", results[first].traceback
+        assert [results[ident].text for ident in queued] == ["0\n", "1\n", "2\n"]
+        kernel.run("%logout --quiet")
+
+
+@pytest.fixture
+def signed_in(kernel, demo, willing_person, monkeypatch):
+    """Tokens that live for two seconds, so that a loop of a few has to refresh."""
+    monkeypatch.setattr(demo.provider.store, "access_ttl", 2)
+    result = kernel.run("account = %login --quiet\ntoken = %token")
+    assert result.status == "ok", result.traceback
+    return kernel
+
+
+def revoke_all(demo) -> None:
+    """As an administrator does: refresh tokens and access tokens."""
+    store = demo.provider.store
+    for record in list(store.refresh_tokens.values()):
+        store.revoke_family(record.grant.family)
+
+
+def test_a_held_token_asks_in_the_middle_of_a_loop_and_the_loop_goes_on(signed_in, demo):
+    loop = "texts = []\nfor step in range(16):\n    texts.append(str(token))\n    time.sleep(0.2)\n"
+    before = sign_ins(demo)
+    ident = begin(signed_in, loop + "print(len(texts), len(set(texts)) > 1)")
+    revoke_all(demo)
+    result = signed_in.wait(ident)[ident]
+    assert result.status == "ok", result.traceback
+    assert result.text.endswith("16 True\n")
+    assert sum(PANEL in bundle for bundle in result.data) == 1, "the panel is under this cell"
+    assert sign_ins(demo) == before + 1
+
+
+def test_authorised_calls_ask_in_the_middle_of_a_loop_and_the_loop_goes_on(signed_in, demo):
+    url = f"{demo.graph_url}/me"
+    signed_in.run("calls = nbauth.session()")
+    loop = f"got = []\nfor step in range(8):\n    got.append(calls.get({url!r}).status_code)\n"
+    before = sign_ins(demo)
+    ident = begin(signed_in, loop + "    time.sleep(0.1)\nprint(got)")
+    revoke_all(demo)
+    result = signed_in.wait(ident)[ident]
+    assert result.status == "ok", result.traceback
+    assert result.text.endswith(f"{[200] * 8}\n")
+    assert sum(PANEL in bundle for bundle in result.data) == 1
+    assert sign_ins(demo) == before + 1
+
+
+def test_a_new_consent_is_asked_for_where_the_cell_is_and_it_goes_on(signed_in, demo):
+    before = sign_ins(demo)
+    result = signed_in.run(f"""
+        steps = ["before"]
+        sites = nbauth.acquire({NEW_SCOPE!r})
+        steps.append(sites.source)
+        steps.append({NEW_SCOPE!r} in " ".join(sites.scopes))
+        print(steps)
+    """)
+    assert result.status == "ok", result.traceback
+    assert result.text.endswith("['before', 'flow', True]\n")
+    assert sum(PANEL in bundle for bundle in result.data) == 1
+    assert sign_ins(demo) == before + 1
+
+
+def test_stop_in_the_middle_of_that_leaves_the_kernel_and_the_account(kernel, demo):
+    kernel.run("attempt = %login --background")
+    approve(demo, code_shown(demo))
+    kernel.run("attempt.wait()")
+    ident = begin(kernel, "nbauth.acquire('Group.Read.All')")
+    code_shown(demo)
+    kernel.interrupt()
+    assert kernel.wait(ident, timeout=5)[ident].error.startswith("SignInInterrupted")
+    assert kernel.run("print(nbauth.accounts()[0].username)").text == "ada.demo@demo.example\n"
