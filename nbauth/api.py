@@ -219,10 +219,10 @@ def run(awaitable: Awaitable[Result]) -> Result:
             return await awaitable
 
         return asyncio.run(awaited())
-    import nest_asyncio2
+    from nbauth.jupyter.nesting import nested
 
-    nest_asyncio2.apply(loop)
-    return loop.run_until_complete(_as_task(awaitable))
+    with nested(loop):
+        return loop.run_until_complete(_as_task(awaitable))
 
 
 async def _as_task(awaitable: Awaitable[Result]) -> Result:

@@ -122,6 +122,41 @@ def test_run_signs_in_from_a_plain_cell_and_queued_cells_survive(kernel, demo, w
         kernel.run("%logout --quiet")
 
 
+ASYNCIO_AS_IT_IS = """
+def asyncio_as_it_is():
+    import tornado.concurrent
+    loop = type(asyncio.get_running_loop())
+    places = [asyncio, asyncio.tasks, asyncio.futures, asyncio.events, loop,
+              type(asyncio.get_event_loop_policy())]
+    names = [{name: id(value) for name, value in vars(place).items()} for place in places]
+    return [*names, tornado.concurrent.Future]
+async def answer():
+    await asyncio.sleep(0.01)
+    return 42
+as_it_was = asyncio_as_it_is()
+"""
+
+
+@every_version
+def test_run_leaves_asyncio_as_it_was(kernel):
+    kernel.run(ASYNCIO_AS_IT_IS)
+    for _ in range(2):
+        assert kernel.run("print(nbauth.run(answer()))").text == "42\n"
+        assert kernel.run("print(asyncio_as_it_is() == as_it_was)").text == "True\n"
+    failing = "async def fail(): await asyncio.sleep(0); raise ValueError\nnbauth.run(fail())"
+    assert kernel.run(failing).error == "ValueError: "
+    twice = "async def twice(): return nbauth.run(answer()) + nbauth.run(answer())\n"
+    assert kernel.run(twice + "print(nbauth.run(twice()))").text == "84\n"
+    left = "async def leave(): return asyncio.ensure_future(answer())\nleft = nbauth.run(leave())"
+    assert kernel.run(left).status == "ok"
+    assert kernel.run("print(await left)").text == "42\n", "a task that outlives the call goes on"
+    assert kernel.run("print(asyncio_as_it_is() == as_it_was)").text == "True\n"
+    assert kernel.run("asyncio.run(answer())").error.startswith(
+        "RuntimeError: asyncio.run() cannot"
+    )
+    assert kernel.run("print(await answer())").text == "42\n"
+
+
 @pytest.fixture
 def signed_in(kernel, demo, willing_person, monkeypatch):
     """Tokens that live for two seconds, so that a loop of a few has to refresh."""
