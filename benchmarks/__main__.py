@@ -1,0 +1,44 @@
+"""Run the benchmarks, print their table and write it to ``benchmarks/results.md``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks import approval, cached, loading, panel
+from benchmarks.table import Row, table
+from nbauth.demo.servers import start
+
+RESULTS = Path(__file__).with_name("results.md")
+PEERS = ("msal", "azure-identity", "ipykernel", "jupyterlab")
+
+
+def main(wanted: list[str]) -> None:
+    """All of them, or those named: ``python -m benchmarks P1 P4``."""
+    for bundle in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # MSAL would prefer it to its verify=
+        os.environ.pop(bundle, None)
+    with start() as demo:
+        benchmarks: dict[str, Callable[[], list[Row]]] = {
+            "P1": lambda: cached.measure(demo),
+            "P2": loading.measure,
+            "P4": lambda: approval.measure(demo),
+            "P5": lambda: panel.measure(demo),
+        }
+        rows: list[Row] = []
+        for name in wanted or benchmarks:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            rows += benchmarks[name]()
+    peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
+    machine = f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores"
+    text = f"{table(rows)}\n\nMedians of one run; {peers}; {machine}.\n"
+    print(text)
+    if not wanted:
+        RESULTS.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
