@@ -42,7 +42,10 @@ function readProbe(url) {
 function hasCallback() {
   const page = thisPage();
   if (!page?.base_url.startsWith("/")) return false;
-  const options = { credentials: "same-origin", redirect: "error" };
+  // JupyterHub takes a request of a script for nobody's without it, and redirects to its login page.
+  const [, xsrf] = document.cookie.match(/\b_xsrf=([^;]*)/) ?? [];
+  const headers = xsrf ? { "X-XSRFToken": xsrf } : {};
+  const options = { credentials: "same-origin", redirect: "error", headers };
   return asked(`${page.origin}${page.base_url}nbauth/callback`, options, (answer) => answer.status === 200);
 }
 
