@@ -122,6 +122,11 @@ class CallbackHandler(JupyterHandler):
         """Errors of the server's own (403, 405…) on a page that can do as little as ours."""
         self._show(status_code, responses.get(status_code, "Error"), AGAIN)
 
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Tornado would write the whole address into the log, with code and state."""
+        if not isinstance(value, web.HTTPError):
+            self.log.error("nbauth: the callback page failed", exc_info=(typ, value, tb))
+
     def _is_owner(self) -> bool:
         """On a hub, whoever a server was shared with, and administrators, are let in as well."""
         owner = os.environ.get("JUPYTERHUB_USER")

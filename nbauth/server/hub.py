@@ -22,17 +22,19 @@ from tornado.web import HTTPError
 from nbauth.core.callback_state import CallbackState
 
 CALLBACK = "nbauth/callback"
-_NEXT = re.compile(r"([?&]next=)[^&\s]*nbauth[^&\s]*")
+LOGGERS = ("JupyterHub", "tornado.access", "tornado.application", "tornado.general")
+_ANSWER = re.compile(r"(nbauth(?:/|%(?:25)*2F)callback)[^\s'\"]+", re.IGNORECASE)
 
 
 def configure(c: Any) -> None:
-    """Install the hook, and keep answers that meet the login page out of the hub's log.
+    """Install the hook, and keep answers that meet the login page or an error out of the log.
 
     Args:
         c: the configuration object of ``jupyterhub_config.py``.
     """
     c.JupyterHub.user_redirect_hook = user_redirect_hook
-    logging.getLogger("tornado.access").addFilter(_without_next)
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(without_answers)
 
 
 def user_redirect_hook(
@@ -54,18 +56,22 @@ def user_redirect_hook(
         try:
             server_name = CallbackState.parse(states[0]).server_name
         except ValueError:
-            raise HTTPError(400, "That is no answer to a sign-in.") from None
+            raise HTTPError(400, reason="That is no answer to a sign-in") from None
     spawner = user.spawners.get(server_name)
     if spawner is None or not spawner.active:
+        # A reason, not a message: tornado logs messages with the whole address.
         raise HTTPError(
             404,
-            "The server that began this sign-in is not running, and its kernels are gone."
+            reason="The server that began this sign-in is not running, and its kernels are gone."
             " Start it and sign in again.",
         )
     query = f"?{request.query}" if request.query else ""
     return f"{user.server_url(server_name)}{CALLBACK}{query}"
 
 
-def _without_next(record: logging.LogRecord) -> bool:
-    record.msg = _NEXT.sub(r"\1[secret]", str(record.msg))
+def without_answers(record: logging.LogRecord) -> bool:
+    """A filter for loggers: nothing of what follows the callback's address, however escaped."""
+    message = record.getMessage()
+    if "nbauth" in message:
+        record.msg, record.args = _ANSWER.sub(r"\1[secret]", message), ()
     return True

@@ -22,8 +22,11 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 import requests
+import websocket
 from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.session import Session
 from playwright.sync_api import BrowserContext, Page
+from websocket import WebSocket
 
 from tests.harness import missing
 from tests.harness.jupyter import free_port
@@ -60,6 +63,11 @@ class Hub:
     *subdomains*: a host for each user. *hook*: what ``nbauth.server.hub`` offers is installed.
     *env* goes to the kernels; *gateway* is ``(url, token)`` of a kernel gateway, in which the
     kernels of servers named ``remote`` run.
+
+    Attributes:
+        host: the hub's origin, as browsers know it.
+        token: of an administrator.
+        kernels: a place for those that were started, by user and server.
     """
 
     subdomains: bool = False
@@ -72,7 +80,7 @@ class Hub:
         if node is None or not PROXY.is_dir():
             missing("configurable-http-proxy (run `npm ci` in tests/harness/node)")
         self.port = free_port()
-        self._token, self.password = secrets.token_hex(16), secrets.token_hex(8)
+        self.token, self.password = secrets.token_hex(16), secrets.token_hex(8)
         self.host = f"http://{'hub.localhost' if self.subdomains else '127.0.0.1'}:{self.port}"
         self.kernels: dict[tuple[str, str], AttachedKernel] = {}
         with contextlib.ExitStack() as stack:
@@ -183,7 +191,7 @@ class Hub:
         return f"users/{user}/servers/{server}" if server else f"users/{user}/server"
 
     def _ask(self, url: str, method: str, body: Any, host: str = "") -> requests.Response:
-        headers = {"Authorization": f"token {self._token}"}
+        headers = {"Authorization": f"token {self.token}"}
         if host or self.subdomains:
             headers["Host"] = (host or self.host).removeprefix("http://")
         with requests.Session() as session:
@@ -224,7 +232,7 @@ class Hub:
             "JupyterHub.spawner_class": "simple",
             "JupyterHub.allow_named_servers": True,
             "JupyterHub.subdomain_host": self.host if self.subdomains else "",
-            "JupyterHub.services": [{"name": "tests", "api_token": self._token}],
+            "JupyterHub.services": [{"name": "tests", "api_token": self.token}],
             "JupyterHub.load_roles": [
                 {
                     "name": "tests",
@@ -291,6 +299,25 @@ class Hub:
                 process.kill()
         self.process.wait(timeout=5)
         psutil.wait_procs(family, timeout=5)
+
+
+def open_front_end(server_url: str, kernel_id: str, token: str, host: str = "") -> WebSocket:
+    """Connect to a kernel as a notebook does.
+
+    A gateway lets nobody in before it has once had the kernel's answer on the shell channel: with
+    no front end there, whoever comes first waits for the running cell.
+    """
+    socket = websocket.create_connection(
+        f"{server_url.replace('http', 'ws', 1)}/api/kernels/{kernel_id}/channels",
+        header={"Authorization": f"token {token}"},
+        host=host or None,
+        timeout=30,
+    )
+    question = {**Session().msg("kernel_info_request"), "channel": "shell"}
+    socket.send(json.dumps(question, default=str))
+    while json.loads(socket.recv())["msg_type"] != "kernel_info_reply":
+        pass
+    return socket
 
 
 def lines_with(text: str, state: str, code: str | None = None) -> list[str]:

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from tests.harness.hub import AttachedKernel, Hub
 from tests.harness.panva import Panva
 from tests.harness.person import Person
+from tests.server.conftest import Server, running
 
 LAYOUTS = {
     "one origin": {},
@@ -72,14 +73,25 @@ HubFactory = Callable[[str], Hub]
 
 
 @pytest.fixture(scope="session")
-def hubs(panva_server: Panva) -> Iterator[HubFactory]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A kernel gateway that asks for a token."""
+    option = "--KernelGatewayApp.auth_token=TOKEN"
+    with running(tmp_path_factory.mktemp("gateway"), "kernel_gateway", option) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def hubs(panva_server: Panva, gateway: Server) -> Iterator[HubFactory]:
     """``hubs(layout)``: a hub of each layout, with ada's and bob's servers running.
 
     All are started at once: they mostly wait for each other's parts.
     """
 
     def start(layout: str) -> Hub:
-        hub = stack.enter_context(Hub(**LAYOUTS[layout], env=environment(panva_server)))
+        options = LAYOUTS[layout]
+        if layout == "one origin":
+            options = {"gateway": (gateway.url, gateway.token)}
+        hub = stack.enter_context(Hub(**options, env=environment(panva_server)))
         panva_server.register(hub.redirect_uri)
         hub.start_servers(*(("ada",) if layout == "no hook" else ("ada", "bob")))
         return hub

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
+from tests.harness.hub import lines_with
 from tests.hub.conftest import begin, sign_in_at
 
 pytestmark = pytest.mark.browser
@@ -31,6 +32,7 @@ def test_bob_may_not_ask_adas_server(hubs, kernels, people, layout):
     stranger = people(hub, None).new_page()
     stranger.goto(f"{hub.server_url('ada')}/nbauth/callback?code=c&state={quote(ada.state)}")
     assert urlsplit(stranger.url).path == "/hub/login"
+    assert lines_with(hub.log, ada.state) == []
     assert ada.still_waits()
     assert bob.still_waits()
 

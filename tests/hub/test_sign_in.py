@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.harness.hub import lines_with
+from tests.harness.hub import lines_with, open_front_end
 from tests.harness.jupyter import record_sign_in
-from tests.hub.conftest import LAYOUTS, begin, sign_in_at
+from tests.hub.conftest import LAYOUTS, begin, environment, sign_in_at
 
 pytestmark = pytest.mark.browser
 
@@ -46,7 +46,7 @@ def test_by_callback_after_logging_in_at_the_hub(hubs, kernels, people, panva, p
     check_done(page, f"{hub.server_url('ada')}/nbauth/callback")
     assert ada.end().endswith("signed in: ada\n")
     assert lines_with(hub.log, ada.state, code[1]) == []
-    assert "next=[secret]" in hub.log
+    assert re.search(r"/hub/login\?next=\S*nbauth%2Fcallback\[secret\]", hub.log)
 
 
 @pytest.mark.parametrize("layout", ["one origin", "subdomains"])
@@ -102,3 +102,22 @@ def test_forged_ways_through_the_hub_lead_nowhere(hubs, people):
     answer = page.goto(f"{hub.host}/hub/user-redirect/api/status?x=1")
     assert answer is not None
     assert answer.status == 200, "other addresses are the hub's own matter"
+
+
+def test_from_a_kernel_behind_a_gateway(hubs, gateway, people, panva, person):
+    """It knows nothing of the hub (no JUPYTERHUB_… variable): redirect_uri has to be set."""
+    hub = hubs("one origin")
+    hub.start_servers("ada", server="remote")
+    kernel = hub.start_kernel("ada", "remote", gateway.home / "jupyter-runtime")
+    front_end = open_front_end(f"http://127.0.0.1:{hub.port}/user/ada/remote", kernel.id, hub.token)
+    settings = {**environment(panva), "NBAUTH_REDIRECT_URI": hub.redirect_uri}
+    kernel.run(f"import os; os.environ.update({settings})")
+    assert kernel.run("print([n for n in os.environ if 'JUPYTERHUB' in n])").text == "[]\n"
+    kernel.run("os.environ['JUPYTERHUB_SERVER_NAME'] = 'remote'")
+    ada = begin(kernel)
+    page = sign_in_at(people(hub, "ada"), ada.authorize_url, person)
+    check_done(page, f"{hub.server_url('ada', 'remote')}/nbauth/callback")
+    assert ada.end().endswith("signed in: ada\n")
+    assert lines_with(hub.log, ada.state) == []
+    front_end.close()
+    kernel.client.stop_channels()

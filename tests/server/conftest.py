@@ -18,31 +18,10 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
-import websocket
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.session import Session
 
+from tests.harness.hub import AttachedKernel, open_front_end
 from tests.harness.jupyter import free_port
-from tests.harness.kernels import KERNEL_VERSIONS, Kernel, isolated_environment
-
-
-class AttachedKernel(Kernel):
-    """A kernel that a server has started, driven beside the server."""
-
-    def __init__(self, connection_file: Path, kernel_id: str) -> None:
-        self.id = kernel_id
-        self.allow_stdin = False
-        self._results = {}
-        self.client = BlockingKernelClient(connection_file=str(connection_file))
-        self.client.load_connection_file()
-        self.client.start_channels(hb=False)
-        self.client.wait_for_ready(timeout=60)
-
-    def wait_text(self, ident: str, text: str, timeout: float = 20) -> None:
-        """Wait until a cell, which goes on, has printed *text*."""
-        end = time.monotonic() + timeout
-        while text not in self.wait(ident, timeout=0.05)[ident].text:
-            assert time.monotonic() < end, f"the cell did not print {text!r}"
+from tests.harness.kernels import KERNEL_VERSIONS, isolated_environment
 
 
 @dataclass
@@ -52,13 +31,13 @@ class Server:
     process: subprocess.Popen[bytes]
     url: str
     token: str = field(repr=False)
-    log_file: Path
+    home: Path
     runtime: tuple[Path, ...]
     kernels: list[AttachedKernel] = field(default_factory=list)
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text("utf-8", "replace")
+        return (self.home / "server.log").read_text("utf-8", "replace")
 
     def get(
         self,
@@ -108,10 +87,10 @@ def running(home: Path, module: str, *options: str, gateway: Server | None = Non
         paths = isolated_environment(home, version)["PYTHONPATH"]
         _write_spec(home, f"py-{version}", {"PYTHONPATH": paths})
     _write_spec(home, "py-debug", {"PYTHONPATH": environment["PYTHONPATH"]}, "--debug")
-    port, token, log_file = free_port(), secrets.token_hex(16), home / "server.log"
+    port, token = free_port(), secrets.token_hex(16)
     if gateway is not None:
         environment |= {"JUPYTER_GATEWAY_AUTH_TOKEN": gateway.token}
-    with log_file.open("wb") as log:
+    with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", module, "--ip=127.0.0.1", f"--port={port}", "--debug",
              *(option.replace("TOKEN", token) for option in options)],
@@ -123,7 +102,7 @@ def running(home: Path, module: str, *options: str, gateway: Server | None = Non
             start_new_session=True,
         )  # fmt: skip
     folders = [home / "jupyter-runtime", *(gateway.runtime if gateway else ())]
-    server = Server(process, f"http://127.0.0.1:{port}", token, log_file, tuple(folders))
+    server = Server(process, f"http://127.0.0.1:{port}", token, home, tuple(folders))
     try:
         _wait_until_up(server)
         yield server
@@ -216,18 +195,8 @@ def kernels(server: Server) -> StartKernel:
 
 @pytest.fixture(scope="package")
 def gateway_kernel(gateway_server: Server) -> Iterator[AttachedKernel]:
-    """A gateway's kernel, to which a front end is connected: a gateway lets nobody in before it
-    has had the kernel's answer on the shell channel once."""
+    """A gateway's kernel, with a front end."""
     kernel = gateway_server.start_kernel("py-7.4")
-    front_end = websocket.create_connection(
-        f"{gateway_server.url.replace('http', 'ws')}/api/kernels/{kernel.id}/channels",
-        header={"Authorization": f"token {gateway_server.token}"},
-        timeout=30,
-    )
-    front_end.send(
-        json.dumps({**Session().msg("kernel_info_request"), "channel": "shell"}, default=str)
-    )
-    while json.loads(front_end.recv())["msg_type"] != "kernel_info_reply":
-        pass
+    front_end = open_front_end(gateway_server.url, kernel.id, gateway_server.token)
     yield kernel
     front_end.close()
