@@ -24,10 +24,9 @@ FEW, SOME, MANY = 1, 1_000, 10_000
 
 def measure(demo: Demo) -> list[Row]:
     """All is in the two caches beforehand; MSAL has asked the authority for its metadata."""
-    held, asked = (timed(call) for call in ours(demo, FEW))
-    _, asked_of_many = (timed(call) for call in ours(demo, MANY))
-    silent, chosen = (timed(call) for call in theirs(demo, FEW))
-    _, chosen_of_some = (timed(call) for call in theirs(demo, SOME))
+    held, asked, asked_of_many, silent, chosen, chosen_of_some = timed_by_turns(
+        *ours(demo, FEW), ours(demo, MANY)[1], *theirs(demo, FEW), theirs(demo, SOME)[1]
+    )
     alone, both = "MSAL `acquire_token_silent`", "MSAL `get_accounts`, `acquire_token_silent`"
     return [
         Row("P1", "a held `Token`'s text", held, f"{alone}, 1 account", silent, "≤ 0.1"),
@@ -47,12 +46,15 @@ def measure(demo: Demo) -> list[Row]:
     ]
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Seconds a call, the median of nine repeats."""
-    timer = Timer(call)
-    number, _ = timer.autorange()
-    number = max(1, number // 4)
-    return median(timer.repeat(9, number)) / number
+def timed_by_turns(*calls: Callable[[], object]) -> list[float]:
+    """Seconds that each takes, the median of nine turns."""
+    timers = [Timer(call) for call in calls]
+    numbers = [max(1, timer.autorange()[0] // 4) for timer in timers]
+    turns = [
+        [timer.timeit(number) / number for timer, number in zip(timers, numbers, strict=True)]
+        for _ in range(9)
+    ]
+    return [median(one) for one in zip(*turns, strict=True)]
 
 
 def ours(demo: Demo, accounts: int) -> tuple[Callable[[], object], Callable[[], object]]:
