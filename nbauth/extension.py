@@ -36,6 +36,7 @@ class Loaded:
         shell.events.unregister("pre_run_cell", self._variables.refresh)
         self._session.unobserve(self._forget_the_gone)
         self._variables.keep_only()
+        self._session.rest()
         for added in (self._config, self._magics):
             if added in shell.configurables:
                 shell.configurables.remove(added)

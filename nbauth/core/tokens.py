@@ -26,7 +26,8 @@ class TokenResponse:
     """What a token endpoint answered (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
 
     ``scopes`` is what was granted; ``received_at`` is when (epoch seconds), so that the relative
-    ``expires_in`` (seconds) stays meaningful.
+    ``expires_in`` (seconds) stays meaningful. ``refresh_expires_in``: of the refresh token, where
+    the provider tells (Keycloak's name; Microsoft's is ``refresh_token_expires_in``).
     """
 
     access_token: SecretStr
@@ -35,10 +36,17 @@ class TokenResponse:
     received_at: float = field(default_factory=time.time)
     token_type: str = "Bearer"
     refresh_token: SecretStr | None = None
+    refresh_expires_in: float | None = None
     id_token: SecretStr | None = None
     id_token_claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     client_info: Mapping[str, Any] = field(default_factory=dict, repr=False)
     correlation_id: str | None = None
+
+    @property
+    def grant_ends_on(self) -> float | None:
+        """When the refresh token ends, epoch seconds, where that is known."""
+        told = self.refresh_expires_in
+        return None if told is None else self.received_at + told
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         refuse_pickling(self, "sign in again where it is needed.")

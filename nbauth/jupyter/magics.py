@@ -11,9 +11,8 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from nbauth.core.accounts import Account
-from nbauth.core.errors import PersistenceError
 from nbauth.core.secret import SecretStr
-from nbauth.core.settings import FLOWS, read
+from nbauth.core.settings import FLOWS
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.jupyter.variables import Variables
 from nbauth.kernel.session import Session
@@ -21,7 +20,7 @@ from nbauth.kernel.session import Session
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in import SignIn
 
-_OF_A_CALL = ("profile", "flow", "tenant", "client_id", "authority", "timeout")
+_OF_A_CALL = ("profile", "flow", "tenant", "client_id", "authority", "persist", "timeout")
 _OF_A_SIGN_IN = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
 
 
@@ -78,11 +77,6 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if asked.doctor:
             self._doctor(asked)
             return None
-        if asked.persist is not None and read("persist", asked.persist, "--persist") != "memory":
-            raise PersistenceError(
-                f"--persist {asked.persist} is not available in this version.",
-                hint="Leave it out: tokens stay in this kernel's memory.",
-            )
         options = {
             name: value
             for name in _OF_A_CALL + _OF_A_SIGN_IN
@@ -117,8 +111,10 @@ class AuthMagics(Magics):  # type: ignore[misc]
             return
         if not gone:
             print("Nobody was signed in.")
-        for account in gone:
-            print(f"Signed out {account.username}. The browser's own session there stays.")
+        for record in gone:
+            where = f"; it ends at {record.sign_out_url}" if record.sign_out_url else "."
+            stays = f"The browser's own session there stays{where}"
+            print(f"Signed out {record.account.username}. {stays}")
 
     @magic_arguments()
     @argument("scopes", nargs="*", metavar="SCOPE", help="what the token is for")
@@ -157,19 +153,21 @@ class AuthMagics(Magics):  # type: ignore[misc]
         return token.value if asked.text else token
 
     @magic_arguments()
-    @argument("verb", nargs="?", choices=["use"], metavar="use", help="use USER: make it current")
+    @argument("verb", nargs="?", choices=["use", "drop"], help="make USER current, or sign it out")
     @argument("user", nargs="?", metavar="USER")
     @_common
     @line_magic
     def accounts(self, line: str) -> list[Account]:
         """Who is signed in: a table, and the list of accounts."""
         asked = read_line(self.accounts, line)
+        if asked.verb and not asked.user:
+            raise UsageError(f"Say whom: %accounts {asked.verb} USER.")
         if asked.verb == "use":
-            if not asked.user:
-                raise UsageError("Say whom: %accounts use USER.")
             account = self._session.use(asked.user)
             if not asked.quiet:
                 print(f"Using {account.username}.")
+        elif asked.verb == "drop":
+            self.logout(f"--account {shlex.quote(asked.user)}{' --quiet' if asked.quiet else ''}")
         return Table(self._session.accounts(), self._session)
 
     def _doctor(self, asked: Any) -> None:
@@ -202,7 +200,7 @@ class Table(list[Account]):
                     profile=record.account.profile,
                     scopes=tuple(dict.fromkeys(s for t in tokens for s in t.response.scopes)),
                     minutes_left=max(0, round((ends - time.time()) / 60)),
-                    kept="memory",
+                    kept=record.keeper.kept if record.keeper else "memory",
                     current=key in current,
                 )
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import time
 from collections.abc import Iterable
@@ -97,6 +98,9 @@ class NotebookScreen:
 
     def say(self, text: str) -> None:
         print(text)
+
+    def ask(self, prompt: str) -> str:
+        return getpass.getpass(prompt)
 
     def _comm_ids(self) -> set[str]:
         return {panel.comm_id for panel in list(self._panels)}

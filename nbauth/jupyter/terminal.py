@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import math
 import os
 import sys
@@ -87,6 +88,9 @@ class TerminalScreen:
     def say(self, text: str) -> None:
         self._print([plain(text)])
 
+    def ask(self, prompt: str) -> str:
+        return getpass.getpass(prompt)
+
     def _print(self, lines: Iterable[str]) -> None:
         with contextlib.suppress(OSError, ValueError):  # the terminal has gone
             print(*lines, sep="\n", file=sys.stderr, flush=True)
@@ -99,8 +103,6 @@ def wants_an_address(sign_in: SignIn) -> bool:
 
 def ask_for_address(sign_in: SignIn, show: Callable[[Iterable[str]], None]) -> bool:
     """Ask for it once, unseen and unrecorded; whether the sign-in took what was typed."""
-    import getpass
-
     text = getpass.getpass(PASTE_PROMPT)
     try:
         sign_in.submit(text)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from nbauth.core.accounts import Account
 from nbauth.core.errors import NotSignedIn
@@ -23,12 +24,28 @@ TokenKey = tuple[str, str, str, frozenset[str]]
 """an ``AccountKey`` and the scopes asked for"""
 
 
+class KeptBy(Protocol):
+    """What keeps an account beyond this kernel: ``kernel.keeper.Keeper``."""
+
+    kept: str
+
+    def keep(self, key: AccountKey) -> None: ...
+    def used(self, key: AccountKey) -> None: ...
+    def refreshing(self, key: AccountKey) -> AbstractContextManager[bool]: ...
+    def refreshed(self, key: AccountKey) -> bool: ...
+    def forget(self, key: AccountKey) -> None: ...
+
+
 @dataclass
 class Grant:
-    """One refresh token and what it is good for; several access tokens may come from it."""
+    """One refresh token and what it is good for; several access tokens may come from it.
+
+    ``expires_on``: when the sign-in itself ends (epoch seconds), where the provider says so.
+    """
 
     refresh_token: SecretStr | None
     scopes: frozenset[str]
+    expires_on: float | None = None
 
 
 @dataclass
@@ -39,9 +56,13 @@ class SignedIn:
     unique_id: str
     id_token: SecretStr | None
     id_token_claims: Mapping[str, Any] = field(repr=False)
+    sign_out_url: str = ""
+    """Where the browser's own session at the provider ends."""
     grants: list[Grant] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while one of its refresh tokens is in use, since a rotating one works once."""
+    keeper: KeptBy | None = None
+    """What keeps it beyond this kernel."""
 
     def grant_for(self, scopes: frozenset[str]) -> Grant | None:
         """The newest grant that covers the scopes, else the newest."""
@@ -52,21 +73,28 @@ class SignedIn:
 class CachedToken:
     """An access token with its times. ``fresh`` is asked on every use, so it is cheap."""
 
-    __slots__ = ("_until", "_until_wall", "expires_on", "grant", "response")
+    __slots__ = ("_until", "_until_wall", "expires_on", "grant", "response", "used")
 
     def __init__(self, response: TokenResponse, grant: Grant) -> None:
         self.response = response
         self.grant = grant
         self.expires_on = response.received_at + response.expires_in
+        self.used = True
         good_for = response.expires_in - refresh_margin(response.expires_in)
+        age = max(0.0, time.time() - response.received_at)
         # Both clocks: the wall clock may be set back, the monotonic one stands still in sleep.
-        self._until = time.monotonic() + good_for
+        self._until = time.monotonic() + good_for - age
         self._until_wall = response.received_at + good_for
 
     @property
     def fresh(self) -> bool:
         """Whether more than the margin is left."""
         return time.monotonic() < self._until and time.time() < self._until_wall
+
+    @property
+    def fresh_for(self) -> float:
+        """Seconds until it has to be replaced; less than 0 when that is past."""
+        return min(self._until - time.monotonic(), self._until_wall - time.time())
 
     @property
     def valid(self) -> bool:
@@ -109,16 +137,43 @@ class TokenCache:
         self, key: AccountKey, signed_in: SignedIn, response: TokenResponse, asked: frozenset[str]
     ) -> None:
         """Take in what a finished sign-in brought; earlier tokens of the account stay."""
-        grant = Grant(response.refresh_token, asked | frozenset(s.lower() for s in response.scopes))
+        scopes = asked | frozenset(s.lower() for s in response.scopes)
+        grant = Grant(response.refresh_token, scopes, response.grant_ends_on)
         with self._lock:
             known = self.signed_in.get(key)
             if known is not None:
                 signed_in.grants = [old for old in known.grants if not old.scopes <= grant.scopes]
-                signed_in.lock = known.lock
+                signed_in.lock, signed_in.keeper = known.lock, known.keeper
             signed_in.grants.append(grant)
             self.signed_in[key] = signed_in
             self.current[key[:2]] = key
             self.tokens[(*key, asked)] = CachedToken(response, grant)
+
+    def restore(
+        self,
+        key: AccountKey,
+        kept: SignedIn,
+        tokens: Mapping[frozenset[str], CachedToken],
+    ) -> None:
+        """Take in what another kernel, or yesterday's, has kept of an account.
+
+        A token that is here already stays the same object, so that who holds it sees no change.
+        """
+        with self._lock:
+            known = self.signed_in.get(key)
+            if known is not None:
+                kept.lock = known.lock
+            here = {known[3]: token for known, token in self.tokens.items() if known[:3] == key}
+            for asked in here.keys() - tokens.keys():
+                del self.tokens[(*key, asked)]
+            for asked, token in tokens.items():
+                old = here.get(asked)
+                if old is not None and old.response.access_token == token.response.access_token:
+                    old.grant = token.grant
+                else:
+                    self.tokens[(*key, asked)] = token
+            self.signed_in[key] = kept
+            self.current.setdefault(key[:2], key)
 
     def refreshed(
         self, key: AccountKey, response: TokenResponse, asked: frozenset[str], grant: Grant
@@ -129,6 +184,7 @@ class TokenCache:
                 return None
             if response.refresh_token:
                 grant.refresh_token = response.refresh_token
+                grant.expires_on = response.grant_ends_on
             token = self.tokens[(*key, asked)] = CachedToken(response, grant)
             return token
 

@@ -114,13 +114,17 @@ class Engines:
 
     def for_sign_in(self, client: Client) -> Any:
         """A new one, so that breaking off a sign-in breaks off nobody else's request."""
+        self.remember(client)
         with self._lock:
-            self._clients[client.key] = client
             return self._new(client)
 
-    def known(self, key: tuple[str, str]) -> Any:
-        """The engine of a client by which somebody has signed in."""
-        return self.of(self._clients[key])
+    def remember(self, client: Client) -> None:
+        """Know a client by its key from now on, with the settings that it has here."""
+        self._clients[client.key] = client
+
+    def client(self, key: tuple[str, str]) -> Client:
+        """A client that has been remembered."""
+        return self._clients[key]
 
     def _new(self, client: Client) -> Any:
         if self._make is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 from nbauth.core.errors import (
     AuthorityUnreachable,
     ConsentRequired,
@@ -23,11 +26,17 @@ STILL_ALIVE = frozenset({"interaction_required", "AADSTS50076", "AADSTS50079", "
 
 
 class Renewal:
-    """Serves tokens from a cache and renews them, one request a token however many ask."""
+    """Serves tokens from a cache and renews them, one request a token however many ask.
 
-    def __init__(self, cache: TokenCache, engines: Engines) -> None:
+    ``renewed`` is called after each that was.
+    """
+
+    def __init__(
+        self, cache: TokenCache, engines: Engines, renewed: Callable[[], None] = lambda: None
+    ) -> None:
         self._cache = cache
         self._engines = engines
+        self._renewed = renewed
         self._flights = Flights()
 
     def silent(
@@ -64,7 +73,11 @@ class Renewal:
         claims: str | None,
     ) -> tuple[CachedToken, Source]:
         token_key: TokenKey = (*key, wanted.key)
-        with signed_in.lock:
+        with signed_in.lock, self._alone(key, signed_in) as here:
+            if not here or (present := self._cache.signed_in.get(key)) is None:
+                self._cache.remove(key)
+                raise NotSignedIn("That account has signed out.")
+            signed_in = present
             cached = self._cache.tokens.get(token_key)
             if cached is not None and cached is not seen and cached.fresh and claims is None:
                 return cached, "refresh"  # another thread's refresh ended while we waited
@@ -82,16 +95,30 @@ class Renewal:
                 response = self._engines.of(client).refresh(grant.refresh_token, wanted, claims)
                 _check_same_person(response, signed_in)
             except NbAuthError as error:
-                _note_dead(error, grant)
+                if _note_dead(error, grant) and signed_in.keeper is not None:
+                    signed_in.keeper.refreshed(key)
                 if usable:
                     assert cached is not None
                     cached.hold(HOLD_AFTER_FAILURE)
                     return cached, "cache"
                 raise _as_consent(error, wanted, grant.scopes) from error
             fresh = self._cache.refreshed(key, response, wanted.key, grant)
+            if fresh and signed_in.keeper is not None and not signed_in.keeper.refreshed(key):
+                self._cache.remove(key)
+                fresh = None
         if fresh is None:
             raise NotSignedIn("That account has signed out.")
+        self._renewed()
         return fresh, "refresh"
+
+
+    def _alone(
+        self, key: AccountKey, signed_in: SignedIn
+    ) -> contextlib.AbstractContextManager[bool]:
+        """Hold off the other kernels that share the account; whether it is still signed in."""
+        if signed_in.keeper is None:
+            return contextlib.nullcontext(True)
+        return signed_in.keeper.refreshing(key)
 
 
 def _check_same_person(response: TokenResponse, signed_in: SignedIn) -> None:
@@ -103,14 +130,16 @@ def _check_same_person(response: TokenResponse, signed_in: SignedIn) -> None:
         raise refused("subject", "is another person's than the one who signed in")
 
 
-def _note_dead(error: NbAuthError, grant: Grant) -> None:
-    """A refresh token that the provider calls dead is not sent again."""
-    if (
+def _note_dead(error: NbAuthError, grant: Grant) -> bool:
+    """A refresh token that the provider calls dead is not sent again. Whether it is one."""
+    dead = (
         isinstance(error, InteractionRequired)
         and not isinstance(error, ConsentRequired)
         and error.code not in STILL_ALIVE
-    ):
+    )
+    if dead:
         grant.refresh_token = None
+    return dead
 
 
 def _as_consent(error: NbAuthError, wanted: Scopes, granted: frozenset[str]) -> NbAuthError:

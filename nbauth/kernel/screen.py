@@ -41,6 +41,9 @@ class Screen(Protocol):
     def say(self, text: str) -> None:
         """One line to the person."""
 
+    def ask(self, prompt: str) -> str:
+        """A secret of the person's, typed unseen and kept nowhere. Only while attended."""
+
 
 def no_callback() -> NoReturn:
     """Raise what a screen without a Jupyter server has to say of ``--flow callback``."""
@@ -80,3 +83,6 @@ class NoScreen:
 
     def say(self, text: str) -> None:
         pass
+
+    def ask(self, prompt: str) -> str:
+        return ""

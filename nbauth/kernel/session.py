@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
+    PersistenceError,
     SignInError,
     SignInInterrupted,
 )
@@ -18,8 +20,10 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import NAMES, Settings, read
 from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse
+from nbauth.kernel.background import Background, RefreshAhead
 from nbauth.kernel.cache import AccountKey, SignedIn, TokenCache, TokenKey, is_account, name_of
 from nbauth.kernel.client import Client, Engines
+from nbauth.kernel.keeping import Keeping
 from nbauth.kernel.renewal import Renewal
 from nbauth.kernel.screen import NoScreen, Screen
 from nbauth.kernel.sign_ins import NOBODY_THERE, REQUEST_OPTIONS, SignIns
@@ -50,14 +54,19 @@ class Session:
         self.configured: dict[str, Any] = {}
         self.cache = TokenCache()
         self._engines = Engines(make_engine)
-        self._renewal = Renewal(self.cache, self._engines)
+        self._keeping = Keeping(self.cache, self._say, self._ask_secret, self._changed)
+        self._refresh_ahead = Background(
+            "nbauth-refresh", RefreshAhead(self.cache, self._renew).tick
+        )
+        self._renewal = Renewal(self.cache, self._engines, self._tokens_changed)
         self._sign_ins = SignIns(
             self.client,
             self._engines,
             lambda: self.screen(),
             self._accept,
             self._wait,
-            self._changed,
+            prepare=self._keeping.prepare,
+            began=self._changed,
         )
         self._observers: list[Callable[[], None]] = []
 
@@ -138,18 +147,28 @@ class Session:
             return None
         client = self.client(**{name: options.get(name) for name in NAMES})
         wanted = client.scopes(scopes)
-        key = self.cache.find(client.key, account)
+        key = self._find(client, account)
         if key is None:
             return None
         try:
-            return self._renewal.silent(client, key, wanted).account
+            signed_in = self._renewal.silent(client, key, wanted).account
         except (InteractionRequired, NotSignedIn):
             return None
+        record = self.cache.signed_in.get(key)
+        if record is not None and record.keeper is None:
+            self._keeping.prepare(client)
+            self._keeping.keep(client, key)
+        return signed_in
 
-    def _accept(self, client: Client, wanted: Scopes, response: TokenResponse) -> Account:
+    def _accept(
+        self, client: Client, wanted: Scopes, response: TokenResponse, sign_out_url: str
+    ) -> Account:
         key, signed_in = client.signed_in(response)
+        signed_in.sign_out_url = sign_out_url
         self.cache.sign_in(key, signed_in, response, wanted.key)
+        self._keeping.keep(client, key)
         self._changed()
+        self._tokens_changed()
         return signed_in.account
 
     def _wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
@@ -194,6 +213,7 @@ class Session:
         def read_token() -> SecretStr:
             cached = tokens.get(token_key)
             if cached is not None and cached.fresh:
+                cached.used = True
                 return cached.response.access_token
             return acquire().access_token
 
@@ -216,7 +236,7 @@ class Session:
 
             check_claims(claims)
         self._join_pending(client, wanted, interactive)
-        key = self.cache.find(client.key, account)
+        key = self._find(client, account)
         if key is None:
             nobody = NotSignedIn("Nobody is signed in here yet.")
             error = nobody if account is None else self.cache.unknown(account)
@@ -292,15 +312,21 @@ class Session:
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 
     def accounts(self) -> list[Account]:
-        """Everybody signed in, the current account of each client first."""
+        """Everybody signed in, the current account of each client first; also who is kept."""
+        with contextlib.suppress(NbAuthError):  # settings that lead nowhere keep nobody
+            self._keeping.fetch_all(self.settings().persist)
         return self.cache.accounts()
 
     def use(self, account: Account | str) -> Account:
         """Make an account the one that is used when none is named. Raises ``NotSignedIn``."""
+        self.accounts()
         key = self.cache.named(account)
         self.cache.current[key[:2]] = key
+        record = self.cache.signed_in[key]
+        if record.keeper is not None:
+            record.keeper.used(key)
         self._changed()
-        return self.cache.signed_in[key].account
+        return record.account
 
     def logout(
         self,
@@ -310,32 +336,41 @@ class Session:
         revoke: bool = False,
         forget: bool = False,
         **call: Any,
-    ) -> list[Account]:
-        """Forget an account (the current one), or all, with every token; returns whom."""
+    ) -> list[SignedIn]:
+        """Forget an account (the current one), or all, with every token; returns what was known.
+
+        ``forget`` also removes everything that is kept beyond this kernel, and its key.
+        """
         if account is None:
             self._sign_ins.cancel()
+        if account is not None or all or forget:
+            self.accounts()
         if all or forget:
             keys = list(self.cache.signed_in)
         elif account is not None:
             keys = [self.cache.named(account)]
-        else:
+        elif len(self.cache.current) == 1:
             keys = list(self.cache.current.values())
-            if len(keys) > 1:
-                current = self.cache.find(self.client(**call).key)
-                keys = [current] if current else []
+        else:
+            current = self._find(self.client(**call))
+            keys = [current] if current else []
         gone = []
         for key in keys:
             record = self.cache.remove(key)
             if record is None:
                 continue
-            gone.append(record.account)
+            gone.append(record)
+            if record.keeper is not None:
+                record.keeper.forget(key)
             if revoke:
                 self._revoke(key, record)
+        if forget:
+            self._keeping.forget()
         self._changed()
         return gone
 
     def _revoke(self, key: AccountKey, record: SignedIn) -> None:
-        engine = self._engines.known(key[:2])
+        engine = self._engines.of(self._engines.client(key[:2]))
         for grant in record.grants:
             if grant.refresh_token:
                 try:
@@ -346,6 +381,36 @@ class Session:
                 if not offered:
                     self._say("This provider offers no revocation; the tokens here are gone.")
                     return
+
+    # ── between cells ───────────────────────────────────────────────────────────────────────
+
+    def _find(self, client: Client, account: Account | str | None = None) -> AccountKey | None:
+        self._engines.remember(client)
+        return self._keeping.find(client, account)
+
+    def _tokens_changed(self) -> None:
+        with contextlib.suppress(NbAuthError):  # settings that cannot be read ask for nothing
+            if self.settings().refresh_ahead:
+                self._refresh_ahead.wake()
+
+    def _renew(self, key: TokenKey) -> None:
+        client = self._engines.client(key[:2])
+        self._renewal.silent(client, key[:3], client.scopes(key[3]), force=True)
+
+    def _ask_secret(self, prompt: str) -> str:
+        screen = self.screen()
+        if not screen.attended():
+            raise PersistenceError(
+                "Kept sign-ins need their passphrase, and nobody can be asked for it here.",
+                code="no_passphrase",
+                hint="Set NBAUTH_PASSPHRASE.",
+            )
+        return screen.ask(prompt)
+
+    def rest(self) -> None:
+        """End the threads that work between cells; the next sign-in or token begins them anew."""
+        self._refresh_ahead.stop()
+        self._keeping.rest()
 
     # ── who watches ─────────────────────────────────────────────────────────────────────────
 

@@ -36,6 +36,7 @@ class SignIns:
         screen: gives the place where sign-ins show themselves.
         accept: takes the tokens that a sign-in brought.
         wait: blocks until a sign-in has ended, or so many seconds.
+        prepare: called before one begins, where the person may still be asked something.
         began: called when one has begun.
     """
 
@@ -44,8 +45,10 @@ class SignIns:
         client: Callable[..., Client],
         engines: Engines,
         screen: Callable[[], Screen],
-        accept: Callable[[Client, Scopes, TokenResponse], Account],
+        accept: Callable[[Client, Scopes, TokenResponse, str], Account],
         wait: Callable[[SignIn, float | None], None],
+        *,
+        prepare: Callable[[Client], None],
         began: Callable[[], None],
     ) -> None:
         self._client = client
@@ -53,6 +56,7 @@ class SignIns:
         self._screen = screen
         self._accept = accept
         self._wait = wait
+        self._prepare = prepare
         self._began = began
         self._attempts: dict[AttemptKey, SignIn] = {}
         self._lock = threading.RLock()
@@ -104,6 +108,7 @@ class SignIns:
         flow = "browser" if web_ui is not None and settings.flow == "auto" else settings.flow
         if flow != "auto":
             flow_named(flow)
+        self._prepare(client)
 
         def ways(attempt: SignIn) -> tuple[str, ...]:
             if web_ui is not None:
@@ -119,12 +124,15 @@ class SignIns:
             return False
 
         def make() -> SignIn:
+            engine = self._engines.for_sign_in(client)
             made = SignIn(
-                engine=self._engines.for_sign_in(client),
+                engine=engine,
                 request=request,
                 flow=flow,
                 ways=ways,
-                accept=lambda response: self._accept(client, wanted, response),
+                accept=lambda response: self._accept(
+                    client, wanted, response, engine.sign_out_url
+                ),
                 wait=self._wait,
                 again=again,
                 offers=offers,

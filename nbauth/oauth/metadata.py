@@ -67,6 +67,12 @@ class Metadata:
             )
         return str(value) if value else None
 
+    @property
+    def sign_out_url(self) -> str:
+        """The page where the browser's own session ends, or ``""``; it gets no secret."""
+        value = str(self._document.get("end_session_endpoint") or "")
+        return value if value.startswith(("https://", "http://")) else ""
+
     def keys(self, anew: bool = False) -> Mapping[str, Any]:
         """The provider's JWK set (RFC 7517 §5)."""
         if self._keys is None or anew:

@@ -179,6 +179,10 @@ class FakeEngine:
     def issuer(self) -> str:
         return self.authority.url
 
+    @property
+    def sign_out_url(self) -> str:
+        return f"{self.issuer}/logout"
+
     def authorize(
         self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:

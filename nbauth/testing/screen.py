@@ -39,6 +39,7 @@ class RecordingScreen:
         self.known_ways = ways
         self.has_choice = offers
         self.person = person
+        self.secret = "a passphrase"
         self.shown: list[SignIn] = []
         self.said: list[str] = []
         self.messages: list[str] = []
@@ -71,6 +72,10 @@ class RecordingScreen:
     async def wait_async(self, sign_in: SignIn) -> None:
         while not sign_in.ended.is_set():
             await asyncio.sleep(0.01)
+
+    def ask(self, prompt: str) -> str:
+        self.said.append(prompt)
+        return self.secret
 
     def say(self, text: str) -> None:
         self.said.append(text)

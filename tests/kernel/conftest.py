@@ -112,8 +112,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 @pytest.fixture
-def bench(clock: FakeClock) -> Bench:
-    return Bench(clock)
+def bench(clock: FakeClock) -> Iterator[Bench]:
+    made = Bench(clock)
+    yield made
+    made.session.rest()
 
 
 @pytest.fixture(autouse=True)

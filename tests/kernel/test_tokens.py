@@ -281,7 +281,7 @@ def test_a_held_token_ends_with_its_account(bench: Bench) -> None:
 def test_logout_of_one_leaves_the_others(bench: Bench) -> None:
     bench.sign_in("read", user="ada")
     bench.sign_in("read", user="bob")
-    assert [gone.username for gone in bench.session.logout("ADA@example.com")] == [
+    assert [gone.account.username for gone in bench.session.logout("ADA@example.com")] == [
         "ada@example.com"
     ]
     assert [account.username for account in bench.session.accounts()] == ["bob@example.com"]

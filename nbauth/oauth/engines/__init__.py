@@ -57,6 +57,15 @@ def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> 
     return urlunsplit(parts._replace(query=urlencode({**sent, **extra})))
 
 
+def refresh_expires_in(answer: Mapping[str, Any]) -> float | None:
+    """Seconds that the refresh token of a token response lives, where the provider tells."""
+    told = answer.get("refresh_token_expires_in") or answer.get("refresh_expires_in")
+    try:
+        return float(told) if told else None  # Keycloak's 0: as long as it is used
+    except (TypeError, ValueError):
+        return None
+
+
 @dataclass(frozen=True)
 class PendingAuthorization:
     """An authorization request on its way; ``private`` is the engine's (verifier, nonce)."""
@@ -102,6 +111,13 @@ class Engine(Protocol):
     @property
     def issuer(self) -> str:
         """The metadata's issuer (OpenID Connect Discovery §4.3); asks the network once."""
+
+    @property
+    def sign_out_url(self) -> str:
+        """Where the browser's session ends (OpenID Connect RP-Initiated Logout §2.1), or ``""``.
+
+        Known once the network has been asked for anything.
+        """
 
     def authorize(
         self, request: AuthorizationRequest, receiving: Receiving

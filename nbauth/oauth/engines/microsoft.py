@@ -33,6 +33,7 @@ from nbauth.oauth.engines import (
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
+    refresh_expires_in,
     with_extra_parameters,
 )
 from nbauth.oauth.engines.door import door
@@ -75,6 +76,10 @@ class MicrosoftEngine:
     @property
     def issuer(self) -> str:
         return self._connect()[1].issuer
+
+    @property
+    def sign_out_url(self) -> str:
+        return self._ready[1].sign_out_url if self._ready else ""
 
     def _connect(self) -> tuple[Any, Metadata]:
         # MSAL asks for the metadata in its constructor, so that waits for the first request.
@@ -248,6 +253,7 @@ class MicrosoftEngine:
             expires_in=float(result.get("expires_in", 3600)),
             scopes=tuple(granted),
             refresh_token=SecretStr(rt) if (rt := result.get("refresh_token")) else None,
+            refresh_expires_in=refresh_expires_in(result),
             id_token=SecretStr(token) if token else None,
             id_token_claims=claims,
             client_info=_client_info(result.get("client_info")),

@@ -30,6 +30,7 @@ from nbauth.oauth.engines import (
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
+    refresh_expires_in,
     with_extra_parameters,
 )
 from nbauth.oauth.engines.door import door
@@ -76,6 +77,10 @@ class OpenIDEngine:
     @property
     def issuer(self) -> str:
         return self._discovered().issuer
+
+    @property
+    def sign_out_url(self) -> str:
+        return self._metadata.sign_out_url if self._metadata else ""
 
     def _discovered(self) -> Metadata:
         with self._lock:
@@ -255,6 +260,7 @@ class OpenIDEngine:
             received_at=time.time(),
             scopes=tuple(str(token.get("scope") or scopes).split()),
             refresh_token=SecretStr(rt) if (rt := token.get("refresh_token")) else None,
+            refresh_expires_in=refresh_expires_in(token),
             id_token=SecretStr(encoded) if encoded else None,
             id_token_claims=claims,
         )

@@ -1,0 +1,112 @@
+"""What goes on between cells: a look at what other kernels did, and refreshes ahead of need."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from nbauth.core.errors import AuthorityUnreachable, NbAuthError
+from nbauth.core.tokens import refresh_margin
+from nbauth.kernel.cache import TokenCache, TokenKey
+
+LONGEST_NAP = 30.0
+"""Seconds after which a sleeper looks at the clock, which a suspended machine has put forward."""
+FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+
+
+class Background:
+    """Calls ``tick`` in a daemon thread, again after the seconds it gives, until that is ``None``.
+
+    Args:
+        name: of the thread.
+        tick: does what is due.
+    """
+
+    def __init__(self, name: str, tick: Callable[[], float | None]) -> None:
+        self._name = name
+        self._tick = tick
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        """Look now; begin, if nothing was to be done before."""
+        with self._lock:
+            self._wake.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; it begins anew with the next :meth:`wake`."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._wake.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(1)
+
+    def _run(self) -> None:
+        mine = threading.current_thread()
+        while self._thread is mine:
+            self._wake.clear()
+            pause = self._tick()
+            if pause is None:
+                with self._lock:
+                    if not self._wake.is_set() and self._thread is mine:
+                        self._thread = None
+                        return
+                continue
+            self._wake.wait(min(pause, LONGEST_NAP))
+
+
+class RefreshAhead:
+    """Refreshes a token in use before anybody has to wait for it.
+
+    It is due when less than twice the margin is left, at a moment that differs from kernel to
+    kernel: the first to come refreshes, and the others find what it brought. A token that nobody
+    has read since the last refresh is left alone.
+
+    Args:
+        cache: this kernel's.
+        renew: refreshes one token; raises as ``Renewal.silent`` does.
+    """
+
+    def __init__(self, cache: TokenCache, renew: Callable[[TokenKey], object]) -> None:
+        self._cache = cache
+        self._renew = renew
+        self._share = random.uniform(0.1, 1.0)  # noqa: S311 - spreads kernels, hides nothing
+        self._failures: dict[TokenKey, tuple[int, float]] = {}
+
+    def tick(self) -> float | None:
+        """Refresh what is due; gives the seconds until something will be, ``None`` for never."""
+        naps = [self._look(key) for key in list(self._cache.tokens)]
+        self._failures = {k: v for k, v in self._failures.items() if k in self._cache.tokens}
+        return min((nap for nap in naps if nap is not None), default=None)
+
+    def _look(self, key: TokenKey) -> float | None:
+        token = self._cache.tokens.get(key)
+        if token is None or token.grant.refresh_token is None:
+            return None
+        due_in: float = token.fresh_for - self._share * refresh_margin(token.response.expires_in)
+        failures, not_before = self._failures.get(key, (0, 0.0))
+        due_in = max(due_in, not_before - time.monotonic())
+        if due_in > 0:
+            return float(due_in)
+        if not token.used:
+            return LONGEST_NAP if token.valid else None
+        try:
+            self._renew(key)
+        except AuthorityUnreachable:
+            pause = min(FIRST_RETRY * 2.0**failures, LONGEST_RETRY)
+            self._failures[key] = failures + 1, time.monotonic() + pause
+            return pause
+        except NbAuthError:
+            token.used = False  # whoever needs it next is told why, or asked to sign in
+            return LONGEST_NAP
+        self._failures.pop(key, None)
+        fresh = self._cache.tokens.get(key)
+        if fresh is not None and fresh is not token:
+            fresh.used = False
+        return 0.0
