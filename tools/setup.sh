@@ -61,20 +61,23 @@ install_node() {
   (cd "$1" && npm ci --silent --no-fund --no-audit)
 }
 
+# What only the system's packages have: a browser, and a keyring that is a Secret Service.
 install_browser() {
-  local sudo=()
-  if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
-    return
-  fi
+  local sudo=() packages=()
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
+    packages+=(chromium fonts-dejavu-core)
+  command -v gnome-keyring-daemon >/dev/null || packages+=(gnome-keyring)
+  command -v dbus-daemon >/dev/null || packages+=(dbus-daemon)
+  ((${#packages[@]})) || return 0
   if [[ $(id -u) != 0 ]]; then
     sudo=(sudo -n)
-    sudo -n true 2>/dev/null || fail "the end-to-end tests need Chromium: apt-get install chromium"
+    sudo -n true 2>/dev/null || fail "the tests need: apt-get install ${packages[*]}"
   fi
-  command -v apt-get >/dev/null || fail "the end-to-end tests need Chromium: install it as 'chromium'"
-  say "Chromium from the system's packages"
+  command -v apt-get >/dev/null || fail "the tests need what Debian calls ${packages[*]}: install it"
+  say "${packages[*]} from the system's packages"
   "${sudo[@]}" apt-get update -qq
   DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends \
-    chromium fonts-dejavu-core >/dev/null
+    "${packages[@]}" >/dev/null
 }
 
 case ${1:-} in

@@ -1,0 +1,333 @@
+"""What every persistence has to do, as tests for whoever writes one.
+
+In a test module of yours::
+
+    from nbauth.testing.persistence import PersistenceContract
+
+    class TestMine(PersistenceContract):
+        def make(self, folder):
+            return MyPersistence(folder)
+
+pytest runs it as it is; there is nothing else to set up. It starts a few processes of its own,
+which import your module.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from nbauth.persistence import Entry, Persistence
+from nbauth.testing.canary import make_canary, scan
+
+ADA = Entry("https://id.example/tenant", "notebooks", "ada.tenant")
+OTHERS = (
+    Entry("https://id.example/tenant", "notebooks", "bob.tenant"),
+    Entry("https://id.example/tenant", "other", "ada.tenant"),
+    Entry("https://id.example/other", "notebooks", "ada.tenant"),
+    Entry("https://id.example:8443/tenant", "notebooks", "ada.tenant"),
+    Entry("https://id.example/tenant", "notebooks", "ADA.tenant"),
+    Entry("https://id.example/tenant", "notebooks", "../../ada\0\n|é'\"%s" + "x" * 300),
+    Entry("", "", ""),
+)
+_START = 60.0  # seconds for another process to start
+_spawn = multiprocessing.get_context("spawn")
+
+
+class PersistenceContract:
+    """See :class:`nbauth.persistence.Persistence`; subclasses say how to ``make`` theirs.
+
+    Attributes:
+        patience: seconds for what should take next to none, on a busy machine.
+    """
+
+    patience = 30.0
+
+    def make(self, folder: Path) -> Persistence:
+        """Yours, keeping all it has in this folder or below.
+
+        Called for each kernel: two for one folder share what they keep, in other processes too.
+        """
+        raise NotImplementedError
+
+    # ── one entry ───────────────────────────────────────────────────────────────────────────
+
+    def test_what_is_saved_is_there_for_the_next_kernel(self, tmp_path: Path) -> None:
+        for data in (b"first", b"", bytes(range(256)) * 800, b"last\n"):
+            assert self.make(tmp_path).save(ADA, data) is True
+            assert self.make(tmp_path).load(ADA) == data
+
+    def test_what_is_saved_is_there_in_another_process(self, tmp_path: Path) -> None:
+        with self._elsewhere("_save", tmp_path, b"from elsewhere") as process:
+            process.join(_START)
+            assert process.exitcode == 0
+        assert self.make(tmp_path).load(ADA) == b"from elsewhere"
+
+    def test_nothing_is_there_before(self, tmp_path: Path) -> None:
+        kernel = self.make(tmp_path)
+        assert kernel.load(ADA) is None
+        assert kernel.stamp(ADA) is None
+        assert kernel.entries() == []
+        assert kernel.current(ADA.issuer, ADA.client_id) is None
+        kernel.clear(ADA)
+
+    def test_entries_are_not_mixed(self, tmp_path: Path) -> None:
+        kernel = self.make(tmp_path)
+        for number, entry in enumerate([ADA, *OTHERS]):
+            assert [kernel.load(other) for other in OTHERS[number:]] == [None] * (7 - number)
+            kernel.save(entry, f"of {number}".encode())
+        another = self.make(tmp_path)
+        for number, entry in enumerate([ADA, *OTHERS]):
+            assert another.load(entry) == f"of {number}".encode()
+        assert set(another.entries()) == {ADA, *OTHERS}
+        assert len(another.entries()) == 1 + len(OTHERS)
+        another.clear(ADA)
+        assert set(kernel.entries()) == set(OTHERS)
+
+    def test_what_is_cleared_is_gone_everywhere(self, tmp_path: Path) -> None:
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        first.save(ADA, b"data")
+        assert second.load(ADA) == b"data"
+        first.clear(ADA)
+        for kernel in (first, second, self.make(tmp_path)):
+            assert kernel.load(ADA) is None
+            assert kernel.stamp(ADA) is None
+            assert kernel.entries() == []
+        first.clear(ADA)
+
+    def test_a_late_save_does_not_bring_back_what_is_cleared(self, tmp_path: Path) -> None:
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        assert first.save(ADA, b"never there", only_if_there=True) is False
+        first.save(ADA, b"data")
+        assert second.save(ADA, b"refreshed", only_if_there=True) is True
+        assert first.load(ADA) == b"refreshed"
+        first.clear(ADA)
+        assert second.save(ADA, b"too late", only_if_there=True) is False
+        assert first.load(ADA) is second.load(ADA) is None
+        assert second.save(ADA, b"signed in anew") is True
+        assert first.load(ADA) == b"signed in anew"
+
+    def test_a_stamp_tells_every_save(self, tmp_path: Path) -> None:
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        first.save(ADA, b"same length 0")
+        stamps = [second.stamp(ADA)]
+        for number in range(1, 10):
+            (first if number % 2 else second).save(ADA, f"same length {number}".encode())
+            assert second.load(ADA) == f"same length {number}".encode()
+            stamps.append(second.stamp(ADA))
+            assert second.stamp(ADA) == stamps[-1]
+        assert None not in stamps
+        assert len(set(stamps)) == len(stamps)
+
+    def test_who_saves_at_once_never_mixes(self, tmp_path: Path) -> None:
+        kernels = [self.make(tmp_path) for _ in range(4)]
+        sent = {(bytes([65 + number]) * 20_000) for number in range(8)}
+        kernels[0].save(ADA, max(sent))
+
+        def save_and_load(number: int, data: bytes) -> bytes | None:
+            kernels[number % 4].save(ADA, data)
+            return kernels[(number + 1) % 4].load(ADA)
+
+        with ThreadPoolExecutor(8) as threads:
+            seen = list(threads.map(save_and_load, range(8), sorted(sent)))
+        assert set(seen) <= sent
+        assert self.make(tmp_path).load(ADA) in sent
+
+    def test_nothing_can_be_read_in_the_folder(self, tmp_path: Path) -> None:
+        canary = make_canary("refresh")
+        entry = Entry("https://issuer.example/tenant", "canary-client", "canary-account")
+        kernel = self.make(tmp_path)
+        kernel.save(entry, f'{{"refresh_token": "{canary}"}}'.encode())
+        kernel.use(entry)
+        with kernel.refreshing(entry):
+            assert scan([canary, entry.issuer, entry.client_id, entry.account], [tmp_path]) == []
+        names = "\n".join(map(str, tmp_path.rglob("*")))
+        assert [part for part in ("issuer.example", "canary-") if part in names] == []
+
+    # ── who is current ──────────────────────────────────────────────────────────────────────
+
+    def test_the_account_used_last_is_current(self, tmp_path: Path) -> None:
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        bob, elsewhere = OTHERS[0], OTHERS[2]
+        for entry in (ADA, bob, elsewhere):
+            first.save(entry, b"data")
+        first.use(ADA)
+        first.use(elsewhere)
+        assert second.current(ADA.issuer, ADA.client_id) == ADA
+        second.use(bob)
+        assert first.current(ADA.issuer, ADA.client_id) == bob
+        assert first.current(elsewhere.issuer, elsewhere.client_id) == elsewhere
+        assert first.current("https://nowhere.example", ADA.client_id) is None
+        first.clear(bob)
+        assert second.current(ADA.issuer, ADA.client_id) is None
+        second.use(bob)
+        assert first.current(ADA.issuer, ADA.client_id) is None
+        assert first.load(bob) is None
+
+    # ── refreshing ──────────────────────────────────────────────────────────────────────────
+
+    def test_one_refreshes_at_a_time(self, tmp_path: Path) -> None:
+        inside: list[int] = []
+        most: list[int] = []
+        self.make(tmp_path).save(ADA, b"0")
+
+        def count(_: int) -> None:
+            kernel = self.make(tmp_path)
+            for _ in range(5):
+                with kernel.refreshing(ADA):
+                    inside.append(1)
+                    most.append(len(inside))
+                    number = int(kernel.load(ADA) or b"")
+                    kernel.save(ADA, str(number + 1).encode(), only_if_there=True)
+                    inside.pop()
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(count, range(8)))
+        assert set(most) == {1}
+        assert self.make(tmp_path).load(ADA) == b"40"
+
+    def test_another_account_is_refreshed_meanwhile(self, tmp_path: Path) -> None:
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        for entry in (ADA, OTHERS[0]):
+            first.save(entry, b"data")
+        with first.refreshing(ADA), _in_a_thread(lambda: _refresh(second, OTHERS[0])) as done:
+            assert done.wait(self.patience)
+
+    def test_a_refresh_that_fails_lets_the_next_in(self, tmp_path: Path) -> None:
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        first.save(ADA, b"data")
+        try:
+            with first.refreshing(ADA):
+                raise RuntimeError("the provider is down")
+        except RuntimeError:
+            pass
+        with _in_a_thread(lambda: _refresh(second, ADA)) as done:
+            assert done.wait(self.patience)
+
+    def test_clearing_waits_for_no_refresh_and_holds_after_it(self, tmp_path: Path) -> None:
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        first.save(ADA, b"data")
+        with first.refreshing(ADA):
+            with _in_a_thread(lambda: second.clear(ADA)) as done:
+                assert done.wait(min(self.patience, 5))
+            assert first.stamp(ADA) is None
+            assert first.save(ADA, b"refreshed", only_if_there=True) is False
+        assert second.load(ADA) is None
+
+    def test_a_process_that_refreshes_keeps_others_out_until_it_dies(self, tmp_path: Path) -> None:
+        kernel = self.make(tmp_path)
+        kernel.save(ADA, b"data")
+        entered = _spawn.Event()
+        with self._elsewhere("_refresh_for_ever", tmp_path, entered) as process:
+            assert entered.wait(_START)
+            with _in_a_thread(lambda: _refresh(kernel, ADA)) as done:
+                assert not done.wait(0.3)
+                process.kill()
+                process.join(self.patience)
+                killed = time.monotonic()
+                assert done.wait(self.patience)
+                assert time.monotonic() - killed < 5
+
+    # ── all of it ───────────────────────────────────────────────────────────────────────────
+
+    def test_opening_twice_changes_nothing(self, tmp_path: Path) -> None:
+        kernel = self.make(tmp_path)
+        kernel.open()
+        kernel.save(ADA, b"data")
+        kernel.open()
+        assert kernel.load(ADA) == b"data"
+        assert kernel.kept.split() == [kernel.kept]
+        assert kernel.notices == []
+
+    def test_hooks_are_told_of_each_access(self, tmp_path: Path) -> None:
+        kernel = self.make(tmp_path)
+        told: list[tuple[str, Entry, bool | None, int]] = []
+        here = threading.get_ident()
+        kernel.save(ADA, b"before there were hooks")
+        kernel.before_access = lambda entry: told.append(
+            ("before", entry, None, threading.get_ident())
+        )
+        kernel.after_access = lambda entry, changed: told.append(
+            ("after", entry, changed, threading.get_ident())
+        )
+        kernel.load(ADA)
+        kernel.save(ADA, b"data")
+        kernel.save(OTHERS[0], b"data", only_if_there=True)
+        kernel.clear(ADA)
+        kernel.clear(ADA)
+        accesses = [(ADA, False), (ADA, True), (OTHERS[0], False), (ADA, True), (ADA, False)]
+        assert told == [
+            one
+            for entry, changed in accesses
+            for one in (("before", entry, None, here), ("after", entry, changed, here))
+        ]
+
+    def test_what_is_forgotten_leaves_nothing(self, tmp_path: Path) -> None:
+        folder = tmp_path / "forgotten"
+        first, second = self.make(folder), self.make(folder)
+        for entry in (ADA, *OTHERS):
+            first.save(entry, b"data")
+            first.use(entry)
+        second.open()
+        with second.refreshing(ADA):
+            pass
+        first.forget()
+        assert not folder.exists() or list(folder.rglob("*")) == []
+        assert second.load(ADA) is None
+        assert second.save(ADA, b"refreshed", only_if_there=True) is False
+        with second.refreshing(ADA):
+            assert second.stamp(ADA) is None
+        assert second.entries() == first.entries() == []
+        second.save(ADA, b"signed in anew")
+        for kernel in (first, second, self.make(folder)):
+            assert kernel.load(ADA) == b"signed in anew"
+        second.forget()
+        second.forget()
+        assert self.make(folder).load(ADA) is None
+
+    # ── other processes ─────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _elsewhere(self, method: str, folder: Path, given: bytes | Event) -> Iterator[BaseProcess]:
+        process = _spawn.Process(target=getattr(self, method), args=(folder, given), daemon=True)
+        process.start()
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.join(self.patience)
+
+    def _save(self, folder: Path, data: bytes) -> None:
+        self.make(folder).save(ADA, data)
+
+    def _refresh_for_ever(self, folder: Path, entered: Event) -> None:
+        with self.make(folder).refreshing(ADA):
+            entered.set()
+            threading.Event().wait()
+
+
+def _refresh(kernel: Persistence, entry: Entry) -> None:
+    with kernel.refreshing(entry):
+        pass
+
+
+@contextmanager
+def _in_a_thread(act: Callable[[], object]) -> Iterator[threading.Event]:
+    """Do it in a thread; the event tells when it is done, without an error."""
+    done = threading.Event()
+
+    def run() -> None:
+        act()
+        done.set()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield done
+    thread.join()

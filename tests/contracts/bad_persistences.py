@@ -1,0 +1,185 @@
+"""Persistences with one fault each, and the promise that it breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nbauth.persistence import Entry
+from nbauth.persistence.encrypted import EncryptedFolder
+from nbauth.persistence.passphrase import PassphraseKey
+
+
+class Good(EncryptedFolder):
+    """The one that the others spoil."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, PassphraseKey(lambda prompt: "correct horse battery staple"))
+
+
+class SavesForItself(Good):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.memory: dict[Entry, bytes] = {}
+
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
+        self.memory[entry] = data
+        return True
+
+    def load(self, entry: Entry) -> bytes | None:
+        return self.memory.get(entry)
+
+
+class SavesForItsProcess(SavesForItself):
+    everything: dict[tuple[str, Entry], bytes] = {}  # noqa: RUF012
+
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
+        self.everything[str(self._folder), entry] = data
+        return True
+
+    def load(self, entry: Entry) -> bytes | None:
+        return self.everything.get((str(self._folder), entry))
+
+
+class FindsWhatIsNotThere(Good):
+    def load(self, entry: Entry) -> bytes | None:
+        return super().load(entry) or b""
+
+
+class MixesClients(Good):
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
+        return super().save(_anywhere(entry), data, only_if_there=only_if_there)
+
+    def load(self, entry: Entry) -> bytes | None:
+        return super().load(_anywhere(entry))
+
+
+def _anywhere(entry: Entry) -> Entry:
+    return Entry("", "", entry.account)
+
+
+class ClearsNothing(Good):
+    def clear(self, entry: Entry) -> None:
+        pass
+
+
+class Resurrects(Good):
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
+        return super().save(entry, data)
+
+
+class StampsSizes(Good):
+    def stamp(self, entry: Entry) -> object | None:
+        return super().stamp(entry) and os.lstat(self._opened().path(entry)).st_size
+
+
+class WritesInPlace(Good):
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
+        path = self._folder / "in-place"
+        path.write_bytes(data[:10_000])
+        time.sleep(0.02)
+        with path.open("ab") as file:
+            file.write(data[10_000:])
+        return True
+
+    def load(self, entry: Entry) -> bytes | None:
+        return (self._folder / "in-place").read_bytes()
+
+
+class Legible(Good):
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
+        saved = super().save(entry, data)
+        (self._folder / "backup").write_bytes(data)
+        return saved
+
+
+class KeepsNobodyCurrent(Good):
+    def use(self, entry: Entry) -> None:
+        pass
+
+
+class LetsAllRefresh(Good):
+    @contextlib.contextmanager
+    def refreshing(self, entry: Entry) -> Iterator[None]:
+        yield
+
+
+class OneRefreshForAll(Good):
+    def refreshing(self, entry: Entry) -> Any:
+        return super().refreshing(Entry(entry.issuer, entry.client_id, "ada.tenant"))
+
+
+class StaysLockedAfterErrors(Good):
+    @contextlib.contextmanager
+    def refreshing(self, entry: Entry) -> Iterator[None]:
+        self.held = super().refreshing(entry)
+        self.held.__enter__()
+        yield
+        self.held.__exit__(None, None, None)
+
+
+class ClearingWaits(Good):
+    def clear(self, entry: Entry) -> None:
+        with self.refreshing(entry):
+            super().clear(entry)
+
+
+class LocksByExistence(Good):
+    @contextlib.contextmanager
+    def refreshing(self, entry: Entry) -> Iterator[None]:
+        path = self._folder / "locked"
+        while True:
+            try:
+                path.touch(exist_ok=False)
+                break
+            except FileExistsError:
+                time.sleep(0.01)
+        try:
+            yield
+        finally:
+            path.unlink()
+
+
+class EmptiesWhenOpened(Good):
+    def open(self) -> None:
+        for entry in self.entries():
+            self.clear(entry)
+
+
+class HidesAccesses(Good):
+    @contextlib.contextmanager
+    def _accessing(self, entry: Entry) -> Iterator[list[bool]]:
+        yield []
+
+
+class LeavesLocks(Good):
+    def forget(self) -> None:
+        super().forget()
+        self._folder.mkdir()
+        (self._folder / "lock").touch()
+
+
+BROKEN = {
+    "test_what_is_saved_is_there_for_the_next_kernel": SavesForItself,
+    "test_what_is_saved_is_there_in_another_process": SavesForItsProcess,
+    "test_nothing_is_there_before": FindsWhatIsNotThere,
+    "test_entries_are_not_mixed": MixesClients,
+    "test_what_is_cleared_is_gone_everywhere": ClearsNothing,
+    "test_a_late_save_does_not_bring_back_what_is_cleared": Resurrects,
+    "test_a_stamp_tells_every_save": StampsSizes,
+    "test_who_saves_at_once_never_mixes": WritesInPlace,
+    "test_nothing_can_be_read_in_the_folder": Legible,
+    "test_the_account_used_last_is_current": KeepsNobodyCurrent,
+    "test_one_refreshes_at_a_time": LetsAllRefresh,
+    "test_another_account_is_refreshed_meanwhile": OneRefreshForAll,
+    "test_a_refresh_that_fails_lets_the_next_in": StaysLockedAfterErrors,
+    "test_clearing_waits_for_no_refresh_and_holds_after_it": ClearingWaits,
+    "test_a_process_that_refreshes_keeps_others_out_until_it_dies": LocksByExistence,
+    "test_opening_twice_changes_nothing": EmptiesWhenOpened,
+    "test_hooks_are_told_of_each_access": HidesAccesses,
+    "test_what_is_forgotten_leaves_nothing": LeavesLocks,
+}

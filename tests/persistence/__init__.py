@@ -1,0 +1,1 @@
+"""Kept sign-ins, and what keeps them."""
