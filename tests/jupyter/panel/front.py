@@ -11,7 +11,7 @@ import comm
 import pytest
 
 from nbauth.jupyter.panel import SignInPanel
-from tests.jupyter.panel.scripted import ScriptedEngine, begin, new_sign_in, session_with
+from tests.jupyter.panel.scripted import ScriptedEngine, Starter, session_with, ways_from
 
 
 class RecordingComm(comm.base_comm.BaseComm):
@@ -26,19 +26,24 @@ class RecordingComm(comm.base_comm.BaseComm):
 
 
 class Front:
-    """One panel over one session; ``begun`` says whether its sign-in is under way."""
+    """One panel; ``begun`` says whether its sign-in is under way.
+
+    ``beside`` is another one, whose session and provider it shares.
+    """
 
     def __init__(
-        self, flow: str = "device", *, begun: bool = True, session: Any = None, **device: Any
+        self,
+        flow: str = "device",
+        *scopes: str,
+        begun: bool = True,
+        beside: Front | None = None,
+        **device: Any,
     ) -> None:
-        self.session = session or session_with(ScriptedEngine(**device))
-        self.engine: Any = self.session._engines.of(self.session.client())
-        sign_in = new_sign_in(self.session, flow) if begun else None
-        self.panel = SignInPanel(
-            self.session, lambda other=None: begin(self.session, other or flow), sign_in
-        )
-        if sign_in is not None:
-            sign_in.start()
+        self.engine: Any = beside.engine if beside else ScriptedEngine(**device)
+        self.session = beside.session if beside else session_with(self.engine, ways_from(flow))
+        self.start = Starter(self.session, *scopes)
+        self.panel = SignInPanel(self.session, self.start, self.start() if begun else None)
+        self.panel._send_state()
 
     @property
     def sign_in(self) -> Any:

@@ -16,17 +16,13 @@ from nbauth.jupyter.panel import SignInPanel
 
 shown = []
 
-def show(flow="device", begun=True, ways=WAYS, scopes=("openid", "profile"), answer=None,
-         refusal=None, engine=None, **device):
+def show(flow="device", *, begun=True, ways=None, scopes=(), answer=None, refusal=None,
+         engine=None, **device):
     engine = engine or ScriptedEngine(**device)
     engine.answer, engine.refusal = answer or engine.answer, refusal
-    session = session_with(engine)
-    def start(other=None):
-        return begin(session, other or flow, ways=ways, scopes=scopes)
-    sign_in = new_sign_in(session, flow, ways, scopes) if begun else None
-    panel = SignInPanel(session, start, sign_in)
-    if sign_in is not None:
-        sign_in.start()
+    start = Starter(session_with(engine, ways or ways_from(flow)), *scopes)
+    panel = SignInPanel(start.session, start, start() if begun else None)
+    panel.engine = engine
     shown.append(panel)
     return panel
 """
@@ -52,7 +48,7 @@ STATES: dict[str, tuple[str, str]] = {
     "paste": ("show('paste')", "Open sign-in page"),
     "paste-refused": ("show('paste')", "Open sign-in page"),
     "refused": (
-        "show('auto', ways=('device', 'browser', 'paste'), refusal=FlowUnavailable("
+        "show(refusal=FlowUnavailable("
         "'Your organisation does not let anybody sign in with a code.',"
         " hint='Sign in with the browser instead.', code='AADSTS53003',"
         " suggested_flow='browser'))",
@@ -70,7 +66,7 @@ STATES: dict[str, tuple[str, str]] = {
     "done-unfolded": (
         "panel = show(answer=tokens('Charles Babbage', OTHER))\n"
         "panel.sign_in.wait(9)\n"
-        "panel._session._engines.of(panel._session.client()).answer = tokens("
+        "panel.engine.answer = tokens("
         "expires_in=5400, scopes=('openid', 'profile', 'https://graph.example/Mail.Read'))\n"
         "panel._start().wait(9)\npanel",
         "Switch account",

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import Settings
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.driver import Means
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in import SignIn
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.engines import AuthorizationPending, AuthorizationRequest, DeviceCode
+from nbauth.testing.screen import RecordingScreen
 
 # In pieces, so that no notebook that carries this source carries them.
 CODE = "-".join(["WDJB", "MJHT"])
@@ -32,6 +32,7 @@ class ScriptedEngine:
     authority = Authority("oidc", ISSUER)
     client_id = "notebooks"
     issuer = ISSUER
+    sign_out_url = ""
 
     def __init__(self, **device: Any) -> None:
         facts = {"user_code": CODE, "verification_uri": PAGE, "expires_in": 900.0, **device}
@@ -87,37 +88,28 @@ def tokens(
     )
 
 
-def session_with(engine: Any) -> Session:
+def session_with(engine: Any, ways: tuple[str, ...] = WAYS) -> Session:
+    """A session at that provider, on a screen where somebody can go these ways."""
     settings = Settings(authority=engine.issuer, client_id=engine.client_id)
-    return Session(lambda call, configured: settings, make_engine=lambda *a, **k: engine)
-
-
-def new_sign_in(
-    session: Session,
-    flow: str = "device",
-    ways: tuple[str, ...] = WAYS,
-    scopes: tuple[str, ...] = ("openid", "profile"),
-) -> SignIn:
-    """As the session would make it, without asking whether somebody is there."""
-    client = session.client()
-    wanted = Scopes.parse(list(scopes), microsoft=False)
-    made = SignIn(
-        engine=session._engines.of(client),
-        request=AuthorizationRequest(wanted),
-        flow=flow,
-        ways=lambda sign_in: ways,
-        accept=lambda response: session._accept(client, wanted, response),
-        wait=lambda sign_in, timeout: sign_in.ended.wait(timeout),
-        again=lambda other=None: new_sign_in(session, other or flow, ways, scopes).start(),
-        offers=lambda sign_in, refused: True,
-        means=Means(),
+    return Session(
+        lambda call, configured: replace(settings, **{k: v for k, v in call.items() if v}),
+        screen=RecordingScreen(ways=ways, offers=True),
+        make_engine=lambda *given, **options: engine,
     )
-    session._sign_ins._attempts[(*client.key, wanted.key)] = made
-    return made
 
 
-def begin(session: Session, flow: str = "device", **options: Any) -> SignIn:
-    """Begin one, as the session does: whoever watches it is told."""
-    made = new_sign_in(session, flow, **options).start()
-    session._changed()
-    return made
+class Starter:
+    """Begins sign-ins as ``nbauth.panel`` does, by the first way unless one is named."""
+
+    def __init__(self, session: Session, *scopes: str) -> None:
+        self.session = session
+        self.scopes = scopes or ("openid", "profile")
+
+    def __call__(self, flow: str | None = None) -> SignIn:
+        chosen = {"flow": flow} if flow else {}
+        return self.session.start(*self.scopes, show=False, **chosen)
+
+
+def ways_from(flow: str) -> tuple[str, ...]:
+    """The usual ways, that one first."""
+    return (flow, *(way for way in WAYS if way != flow))

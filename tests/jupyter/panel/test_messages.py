@@ -23,10 +23,9 @@ from tests.jupyter.panel.scripted import (
     OTHER,
     PAGE,
     USERNAME,
-    WAYS,
-    begin,
-    new_sign_in,
+    Starter,
     tokens,
+    ways_from,
 )
 
 
@@ -40,8 +39,11 @@ def test_a_view_is_told_the_state_when_it_is_ready(front: MakeFront) -> None:
     assert state["verification_uri"] == PAGE
     assert 890 < state["expires_in"] <= 900
     asked = {"client_id": "notebooks", "authority": ISSUER}
-    assert state["asks"] == {**asked, "scopes": ["openid", "profile"]}
-    assert (state["flow"], state["ways"], state["refusal"]) == ("device", list(WAYS), None)
+    scopes = ["openid", "profile", "email", "offline_access"]
+    assert state["asks"] == {**asked, "scopes": scopes}
+    assert state["flow"] == "device"
+    assert state["ways"] == ["device", "browser", "paste"]
+    assert state["refusal"] is None
     assert state["id"] == shown.panel.comm_id == shown.panel.model_id
 
 
@@ -57,7 +59,7 @@ def test_from_waiting_to_signed_in_to_signed_out(front: MakeFront) -> None:
     assert state["others"] == []
     shown.say("sign-out")
     assert shown.session.accounts() == []
-    assert shown.until("signed-out")["ways"] == list(WAYS)
+    assert shown.until("signed-out")["ways"] == list(ways_from("device"))
     shown.say("sign-out")  # of a second view
     shown.engine.answer = AuthorizationPending()
     shown.say("sign-in")
@@ -131,7 +133,7 @@ def test_another_way_in_the_same_sign_in(front: MakeFront) -> None:
     shown.say("switch", flow="paste")
     state = shown.until("waiting", flow="paste", user_code=None)
     assert shown.sign_in is sign_in
-    assert state["ways"] == list(WAYS)
+    assert state["ways"] == list(ways_from("device"))
     shown.say("switch", flow="no such way")
     shown.say("switch", flow=None)
     assert shown.state["flow"] == "paste"
@@ -141,13 +143,10 @@ def test_another_way_in_the_same_sign_in(front: MakeFront) -> None:
 
 
 def test_a_way_that_is_refused_offers_the_next(front: MakeFront) -> None:
-    shown = front(begun=False)
+    shown = front("device", begun=False)
     shown.engine.refusal = FlowUnavailable(
         "Your organisation does not allow codes.", hint="Use the browser.", suggested_flow="browser"
     )
-    shown.panel._start = lambda flow=None: new_sign_in(
-        shown.session, "auto", ("device", "browser", "paste")
-    ).start()
     shown.say("sign-in")
     refused = shown.until("waiting", flow="device", user_code=None, authorize_url=None)
     why = ["Your organisation does not allow codes.", "Use the browser."]
@@ -208,7 +207,7 @@ def test_paste_takes_a_query_or_the_bare_code(flow: str, front: MakeFront) -> No
 
 def test_two_panels_of_one_session_show_the_same(front: MakeFront) -> None:
     first = front(begun=False)
-    second = front(begun=False, session=first.session)
+    second = front(begun=False, beside=first)
     second.say("sign-in")
     for one in (first, second):
         one.until("waiting", user_code=CODE)
@@ -229,7 +228,7 @@ def test_what_another_panel_has_not_got_leaves_the_account_as_it_was(front: Make
     first.engine.answer = tokens()
     first.until("done")
     first.engine.answer = AuthorizationPending()
-    more = begin(first.session, scopes=("openid", "mail"))
+    more = Starter(first.session, "openid", "mail")()
     first.until("waiting", user_code=CODE)
     more.cancel()
     assert first.until("done")["account"]["username"] == USERNAME
@@ -238,7 +237,7 @@ def test_what_another_panel_has_not_got_leaves_the_account_as_it_was(front: Make
 def test_an_account_that_is_there_already_is_shown(front: MakeFront) -> None:
     shown = front(begun=False)
     shown.engine.answer = tokens()
-    begin(shown.session)
+    shown.start()
     assert shown.until("done")["account"]["username"] == USERNAME
     shown.session.logout()
     shown.until("signed-out")
@@ -246,11 +245,11 @@ def test_an_account_that_is_there_already_is_shown(front: MakeFront) -> None:
 
 def test_to_another_account_and_back(front: MakeFront) -> None:
     shown = front()
-    twin = front(begun=False, session=shown.session)
+    twin = front(begun=False, beside=shown)
     shown.engine.answer = tokens()
     shown.until("done")
     shown.engine.answer = tokens("Charles", OTHER)
-    begin(shown.session)
+    shown.start()
     charles = [{"n": 0, "username": USERNAME, "tenant": ""}]
     (other,) = shown.until("done", others=charles)["others"]
     assert twin.until("done", others=charles)["account"]["username"] == OTHER

@@ -12,11 +12,10 @@ from tests.harness.jupyter import Lab, LabFactory, OpenNotebook
 from tests.harness.lab_page import LabPage
 from tests.jupyter.panel.gallery import SETUP, panel_under
 from tests.jupyter.panel.scripted import CODE, NAME, PAGE, USERNAME
-from tests.jupyter.panel.test_use import ENGINE
 
 pytestmark = pytest.mark.browser
 
-CELLS = [SETUP, "show()", ENGINE + "engine.answer = tokens()", "shown[0]"]
+CELLS = [SETUP, "show()", "shown[-1].engine.answer = tokens()", "shown[0]"]
 
 
 def saved_text(lab: Lab, page: LabPage) -> str:

@@ -16,7 +16,6 @@ from tests.jupyter.panel.scripted import CODE, NAME, PAGE, USERNAME
 
 pytestmark = pytest.mark.browser
 
-ENGINE = "engine = shown[-1]._session._engines.of(shown[-1]._session.client())\n"
 ACCOUNTS = "print(len(shown[-1]._session.accounts()), shown[-1].sign_in.state)"
 BOX = "Address at which the browser ended"
 
@@ -40,7 +39,7 @@ def test_by_mouse_from_code_to_signed_out(
     open_notebook: OpenNotebook, lab_factory: LabFactory
 ) -> None:
     lab = lab_factory(kernel="7.4", save_widget_state=True)
-    cells = [SETUP, "show()", ENGINE + "engine.answer = tokens()", ACCOUNTS]
+    cells = [SETUP, "show()", "shown[-1].engine.answer = tokens()", ACCOUNTS]
     page = open_notebook(cells, lab=lab)
     page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.run(0)
@@ -88,7 +87,7 @@ def test_by_mouse_from_code_to_signed_out(
 
 
 def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
-    cells = [SETUP, "show('browser', begun=False)", ENGINE + "engine.answer = tokens()", "# last"]
+    cells = [SETUP, "show('browser', begun=False)", "shown[-1].engine.answer = tokens()", "# last"]
     page = open_notebook(cells, kernel="7.4")
     keys = page.page.keyboard
     page.run(0)
@@ -159,8 +158,8 @@ def test_the_paste_box_is_emptied_first_and_kept_nowhere(
     flow: str, open_notebook: OpenNotebook, lab_factory: LabFactory
 ) -> None:
     lab = lab_factory(kernel="7.4", save_widget_state=True)
-    show, answer = f"show({flow!r})", ENGINE + "engine.answer = tokens()"
-    cells = [SETUP, show, answer, "print(engine.redeemed)"]
+    show, answer = f"show({flow!r})", "shown[-1].engine.answer = tokens()"
+    cells = [SETUP, show, answer, "print(shown[-1].engine.redeemed)"]
     page = open_notebook(cells, lab=lab)
     page.page.evaluate(NOTE_THE_BOX)
     page.run(0)
@@ -211,7 +210,7 @@ def test_what_is_typed_stays_when_the_state_is_told_again(open_notebook: OpenNot
 
 def test_two_panels_show_one_sign_in(open_notebook: OpenNotebook) -> None:
     cells = [SETUP, "show(begun=False)", "SignInPanel(shown[0]._session, shown[0]._start)",
-             ENGINE + "engine.answer = tokens()"]  # fmt: skip
+             "shown[-1].engine.answer = tokens()"]  # fmt: skip
     page = open_notebook(cells, kernel="7.4")
     page.run(0)
     page.run(1)
