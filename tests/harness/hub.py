@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -286,7 +288,7 @@ class Hub:
         raise RuntimeError(f"JupyterHub did not start:\n{self.log[-3000:]}")
 
     def _stop(self) -> None:
-        """End hub, proxy, servers and kernels, each by its own id."""
+        """End hub, proxy, servers and kernels, each by its own id; none may be left."""
         for kernel in self.kernels.values():
             kernel.client.stop_channels()
         try:
@@ -295,10 +297,21 @@ class Hub:
         except (AttributeError, psutil.NoSuchProcess):
             return
         for process in family:  # the hub first: it would start its proxy again
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self.process.wait(timeout=5)
-        psutil.wait_procs(family, timeout=5)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        self.process.wait(timeout=10)
+        end = time.monotonic() + 10
+        while left := [one for one in family if _runs(one.pid)]:
+            if time.monotonic() > end:
+                raise RuntimeError(f"still there: {left}")
+            time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def open_front_end(server_url: str, kernel_id: str, token: str, host: str = "") -> WebSocket:

@@ -39,9 +39,7 @@ def test_by_clicking(hubs, people, panva, person, request, layout, login):
     person.sign_in(provider)
     expect(provider.get_by_role("heading")).to_have_text("You are signed in")
     assert provider.url == f"{hub.server_url('ada')}/nbauth/callback"
-    provider.screenshot(
-        path=f"test-results/screenshots/hub-callback-{name}.png"
-    )
+    provider.screenshot(path=f"test-results/screenshots/hub-callback-{name}.png")
     assert page.wait_output(2, "signed in: ada")
     record_sign_in(request.node.name)
     page.save()

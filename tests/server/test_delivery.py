@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
@@ -102,8 +104,7 @@ def test_a_kernel_that_never_heard_of_nbauth_says_so_at_once(server):
 def test_a_kernel_that_is_stopped_does_not_answer(server):
     kernel = server.start_kernel("py-7.4")
     state = begin(kernel)
-    kernel.run("import os, signal, threading")
-    kernel.send("os.kill(os.getpid(), signal.SIGSTOP)")
+    os.kill(int(kernel.run("import os; print(os.getpid())").text), signal.SIGSTOP)
     page = server.get({"code": "c", "state": state})
     assert (page.status_code, "did not answer" in page.text) == (504, True)
     assert 9 < page.elapsed.total_seconds() < 20
