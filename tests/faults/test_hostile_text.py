@@ -50,6 +50,17 @@ def answers(address: str, text: str) -> Iterator[str]:
     yield "?" + urlencode({"code": text, "session_state": text, "state": state})
 
 
+@pytest.mark.parametrize("kind", ["script", "image", "double quotes", "svg"])
+def test_the_watch_sees_what_gets_to_run(browser_context: BrowserContext, kind: str) -> None:
+    """Where the same texts are markup, so that the tests below mean something."""
+    watched, page = Watched(browser_context), browser_context.new_page()
+    page.set_content(f'<div id="region"><input value="{TEXTS[kind]}"></div>{TEXTS[kind]}')
+    settle(page)
+    assert watched.happened
+    with pytest.raises(AssertionError):
+        watched.only_text(page.locator("body"))
+
+
 def test_on_the_page_that_the_listener_shows(
     browser_context: BrowserContext,
     provider: HostileProvider,
