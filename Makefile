@@ -58,6 +58,7 @@ test-py3%: .kernels/.installed $(PROVIDER)/node_modules/.installed
 	@tools/other_pythons.sh 3.$*
 
 test-faults: setup
+	.venv/bin/python -m pip install --quiet -e '.[bench]'
 	NBAUTH_FAULTS=full python -m pytest tests/faults --timeout 600 $(PYTEST_ARGS)
 
 bench: setup

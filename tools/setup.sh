@@ -32,7 +32,7 @@ install_python() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]' uv
 }
 
-# Kernels that behave differently, and the library whose fault a test shows; see tests/harness/kernels.py.
+# Kernels that behave differently, and libraries whose faults tests show; see tests/harness/kernels.py.
 install_kernels() {
   local version installed
   rm -rf .kernels
@@ -42,6 +42,7 @@ install_kernels() {
   done
   into ipykernel-6.29 'nest_asyncio==1.6.*'
   into nest_asyncio-1.6 'nest_asyncio==1.6.*'
+  into keyrings.alt-5 'keyrings.alt==5.*'
 }
 
 into() {

@@ -45,7 +45,10 @@ class PassphraseKey:
             self._passphrase = self._passphrase or self._new_passphrase(folder)
             return None
         passphrase = self._passphrase or self._asked(f"Passphrase of the sign-ins in {folder}: ")
-        key = _key(passphrase, bytes.fromhex(kept["salt"]), kept["costs"])
+        try:
+            key = _key(passphrase, bytes.fromhex(kept["salt"]), kept["costs"])
+        except (ValueError, TypeError, OverflowError) as error:
+            raise _damaged(path) from error
         if not hmac.compare_digest(derived(key, "check").hex(), kept["check"]):
             self._passphrase = ""
             where = f" ({VARIABLE})" if os.environ.get(VARIABLE) else ""
@@ -95,36 +98,34 @@ class PassphraseKey:
 
 def _key(passphrase: str, salt: bytes, costs: dict[str, int]) -> bytes:
     return hashlib.scrypt(
-        passphrase.encode(),
-        salt=salt,
-        n=costs["n"],
-        r=costs["r"],
-        p=costs["p"],
-        maxmem=_MOST_MEMORY,
-        dklen=KEY_SIZE,
+        passphrase.encode(), salt=salt, **costs, maxmem=_MOST_MEMORY, dklen=KEY_SIZE
     )
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The file, checked. Raises ``FileNotFoundError`` and ``PersistenceError``."""
+    """The file. Raises ``FileNotFoundError``, and ``PersistenceError`` for one that is no such."""
     try:
-        kept = json.loads(read_file(path))
-        number = kept["format"]
-        if number == FORMAT:
-            bytes.fromhex(kept["salt"])
-            costs = kept["costs"]
-            memory = 128 * costs["r"] * (costs["n"] + costs["p"])
-            if set(costs) == set(COSTS) and memory < _MOST_MEMORY and len(kept["check"]) == 64:
-                return kept  # type: ignore[no-any-return]
-    except (ValueError, TypeError, KeyError):
-        number = FORMAT
-    if isinstance(number, int) and number > FORMAT:
+        kept: dict[str, Any] = json.loads(read_file(path))
+        number, costs = kept["format"], kept["costs"]
+        fits = 128 * costs["r"] * (costs["n"] + costs["p"]) < _MOST_MEMORY
+        known = number == FORMAT and kept["kdf"] == "scrypt" and set(costs) == set(COSTS)
+        whole = len(bytes.fromhex(kept["salt"])) == 16 and len(bytes.fromhex(kept["check"])) == 32
+        newer = isinstance(number, int) and number > FORMAT
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path) from error
+    if newer:
         raise PersistenceError(
             f"{path} was written by a newer nbauth, and is left as it is.",
             code="newer_format",
             hint="Update nbauth in this environment.",
         )
-    raise PersistenceError(
+    if not (known and whole and fits):
+        raise _damaged(path)
+    return kept
+
+
+def _damaged(path: Path) -> PersistenceError:
+    return PersistenceError(
         f"{path} is damaged, and without it no passphrase opens what is kept beside it.",
         code="damaged",
         hint="Restore it, or give up what is kept there: %logout --forget.",

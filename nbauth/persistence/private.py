@@ -15,6 +15,7 @@ from nbauth.core.errors import PersistenceError
 _POSIX = os.name == "posix"  # elsewhere the profile folder's access list keeps others out
 _OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # for a planted FIFO
+_STAMPS = os.utime in os.supports_fd
 _LARGEST = 64 * 1024 * 1024
 
 
@@ -129,7 +130,7 @@ def write_file(path: Path, data: bytes) -> None:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             # Clocks of file systems tick in milliseconds; stamps have to tell quicker saves apart.
-            if os.utime in os.supports_fd:
+            if _STAMPS:
                 now = time.time_ns()
                 os.utime(descriptor, ns=(now, now))
             os.fsync(descriptor)

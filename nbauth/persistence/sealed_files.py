@@ -15,7 +15,7 @@ from nbauth.persistence.locks import locked
 from nbauth.persistence.private import read_file, write_file
 from nbauth.persistence.seal import FORMAT, Newer, Seal, Unreadable, refuse_newer
 
-_PATIENCE = 10.0  # seconds; a writer holds its lock for milliseconds
+_PATIENCE = 30.0  # seconds; a writer holds it for milliseconds, but eighty may come at once
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 

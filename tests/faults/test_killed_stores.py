@@ -1,0 +1,74 @@
+"""S9: a kernel that is killed while it saves takes no sign-in along."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import Figure
+from tests.faults.sizes import FULL, size
+from tests.harness import missing
+from tests.harness.kernels import ROOT
+
+
+def saving(*what: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.faults.saving", *what],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=500,
+    )
+    shown: dict[str, Any] = json.loads(done.stdout)
+    return shown
+
+
+def test_killed_savers_lose_nothing(tmp_path: Path, figure: Figure) -> None:
+    times = size(20, 200)
+    shown = saving("kills", "nbauth", str(tmp_path / "kept"), str(times))
+    assert shown["lost"] == 0
+    assert shown["left"] == []
+    assert shown["slowest"] < 2
+    assert shown["numbers"] > 1, "they were killed at different points"
+    figure(
+        "S9",
+        "kill -9 during save",
+        f"{times} savers of 131 kB",
+        f"0 sessions lost, next save after at most {shown['slowest'] * 1000:.0f} ms",
+    )
+
+
+@pytest.mark.skipif(not FULL, reason="only beside the full run")
+def test_killed_savers_of_the_peer(tmp_path: Path, figure: Figure) -> None:
+    try:
+        version = metadata.version("msal-extensions")
+    except metadata.PackageNotFoundError:
+        missing("msal-extensions (make test-faults installs it)")
+    shown = saving("kills", "msal-extensions", str(tmp_path / "kept"), "200")
+    figure(
+        "S9",
+        f"the same, msal-extensions {version}'s file",
+        "200 savers of 131 kB",
+        f"{shown['lost']} sessions lost, {shown['stuck']} lock files left that stop later saves",
+    )
+
+
+def test_many_savers_at_once_all_succeed(tmp_path: Path, figure: Figure) -> None:
+    count = size(10, 80)
+    shown = saving("crowd", "nbauth", str(tmp_path / "kept"), str(count))
+    assert shown["failed"] == 0
+    assert shown["whole"]
+    assert shown["seconds"] < 30
+    figure(
+        "S9",
+        "many savers at once",
+        f"{count} processes × 10 saves of 131 kB to one entry",
+        f"all succeed, in {shown['seconds']:.1f} s",
+    )

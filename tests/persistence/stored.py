@@ -1,0 +1,37 @@
+"""Kept sign-ins whose key needs neither a keyring nor time, for tests of the files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbauth.persistence import Entry
+from nbauth.persistence.encrypted import EncryptedFolder
+
+
+class FixedKey:
+    """See :class:`nbauth.persistence.encrypted.KeySource`."""
+
+    kept = "fixed"
+
+    def __init__(self, key: bytes = b"k" * 32) -> None:
+        self.key = key
+
+    def known(self, folder: Path, deadline: float) -> bytes | None:
+        return self.key
+
+    def create(self, folder: Path, deadline: float) -> bytes:
+        raise AssertionError("it is known")
+
+    def forget(self) -> None:
+        pass
+
+
+class Stored(EncryptedFolder):
+    """One kernel's view of a folder."""
+
+    def __init__(self, folder: Path, key: bytes = b"k" * 32) -> None:
+        super().__init__(folder, FixedKey(key))
+
+    def file(self, entry: Entry) -> Path:
+        """Where an entry is kept."""
+        return self._opened().path(entry)
