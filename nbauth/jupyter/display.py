@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in import SignIn
 
 NOBODY = "Nobody is signed in. Run %login."
+PASTE_STEP = "Copy the address at which the browser ends, and paste it"
 _CARD = (
     "border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:6px;padding:12px 16px;"
     "max-width:34em;overflow-wrap:anywhere;font-family:var(--jp-ui-font-family,sans-serif)"
 )
 _AS_IT_IS = "tex2jax_ignore mathjax_ignore"
 """Keeps a notebook's MathJax from a provider's text, which ``\\href`` would turn into a link."""
+_FAINT = "color:var(--jp-ui-font-color2,#616161)"
 _CODE = (
     "font:600 1.5em var(--jp-code-font-family,monospace);letter-spacing:.12em;"
     "background:transparent;unicode-bidi:isolate;user-select:all"
@@ -66,9 +68,12 @@ def lines_for(sign_in: SignIn) -> list[str]:
     authorize = web_address(sign_in.authorize_url)
     if code and page:
         lines = ["To sign in, open this page in any browser:", f"    {page}", "and enter the code:"]
-        lines.append(f"    {plain(code)}")
+        lines += [f"    {plain(code)}", _asks(sign_in)]
+    elif authorize and sign_in.flow == "paste":
+        lines = ["To sign in, open this page in any browser:", f"    {authorize}", _asks(sign_in)]
+        lines += [f"{PASTE_STEP} below."]
     elif authorize:
-        lines = [plain(sign_in.message), f"    {authorize}"]
+        lines = [plain(sign_in.message), f"    {authorize}", _asks(sign_in)]
     else:
         lines = [plain(sign_in.message)]
     return [*lines, *_how_long(sign_in)]
@@ -76,24 +81,44 @@ def lines_for(sign_in: SignIn) -> list[str]:
 
 def html_for(sign_in: SignIn) -> str:
     """The sign-in as one card of HTML without scripts. After the end it names nobody."""
+    if sign_in.state == "done":
+        title, parts = "Signed in", []
+    elif sign_in.state == "cancelled":
+        title, parts = "Sign-in cancelled", [escape("Run the cell again to sign in.")]
+    elif sign_in.state != "waiting":
+        title, parts = "Sign-in failed", [escape(line) for line in error_lines(sign_in)]
+    else:
+        host = urlsplit(sign_in.engine.authority.url).hostname or ""
+        title = f"Sign in at {plain(host)}"
+        parts = [f"<span style='{_FAINT}'>{escape(_asks(sign_in))}</span>", *_steps(sign_in)]
+        ends = " ".join([*_how_long(sign_in), "To cancel, stop the cell."])
+        parts += [f"<span style='{_FAINT}'>{escape(ends)}</span>"]
+    lines = "".join(f"<div style='margin:6px 0 0'>{part}</div>" for part in parts)
+    return (
+        f"<div class='{_AS_IT_IS}' style='{_CARD}'><strong>{escape(title)}</strong>{lines}</div>"
+    )
+
+
+def _steps(sign_in: SignIn) -> list[str]:
+    """What the person has to do, as pieces of HTML."""
     page, code = web_address(sign_in.verification_uri), sign_in.user_code
     authorize = web_address(sign_in.authorize_url)
-    if sign_in.state == "done":
-        parts = ["Signed in."]
-    elif sign_in.state != "waiting":
-        parts = [escape(" ".join(error_lines(sign_in)))]
-    elif code and page:
+    if code and page:
         link = _link(complete_address(sign_in) or page, "Open sign-in page")
-        shown = escape(plain(code))
-        parts = [f"Enter this code: <code style='{_CODE}'>{shown}</code>", f"{link} {escape(page)}"]
-    elif authorize:
-        parts = [escape(plain(sign_in.message)), _link(authorize, "Continue in the browser")]
-    else:
-        parts = [escape(plain(sign_in.message))]
-    if sign_in.state == "waiting":
-        parts += _how_long(sign_in)
-    lines = "".join(f"<div style='margin:4px 0'>{part}</div>" for part in parts)
-    return f"<div class='{_AS_IT_IS}' style='{_CARD}'><strong>nbauth</strong>{lines}</div>"
+        shown = f"<code style='{_CODE}'>{escape(plain(code))}</code>"
+        return [f"1. Copy this code: {shown}", f"2. {link} ({escape(page)}) and enter it there."]
+    if authorize and sign_in.flow == "paste":
+        link = _link(authorize, "Open sign-in page")
+        return [f"1. {link} and sign in there.", f"2. {PASTE_STEP} into the field below this cell."]
+    if authorize:
+        return [escape(plain(sign_in.message)), _link(authorize, "Continue in the browser")]
+    return [escape(plain(sign_in.message))]
+
+
+def _asks(sign_in: SignIn) -> str:
+    """Who asks for which permissions."""
+    scopes = plain(", ".join(sign_in.request.scopes))
+    return f"{plain(sign_in.engine.client_id)} asks for {scopes}."
 
 
 def _link(address: str, text: str) -> str:

@@ -68,7 +68,7 @@ const WORDS = {
 const WAYS = {
   auto: {
     name: "Sign in",
-    how: "Picks the way that works best here.",
+    how: "nbauth picks the way that works best here.",
   },
   browser: {
     name: "Sign in with the browser",

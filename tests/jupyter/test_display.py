@@ -23,6 +23,10 @@ from nbauth.jupyter.display import (
 
 HOSTILE = "<script>alert(1)</script>'\"\u202e\u2066\x1b[31m<img src=x onerror=alert(2)>"
 PAGE = "https://id.example/device"
+ENGINE = SimpleNamespace(
+    client_id="notebooks", authority=SimpleNamespace(url="https://id.example:8443/tenant")
+)
+ASKS = "notebooks asks for openid, profile."
 
 
 def sign_in(**facts: Any) -> Any:
@@ -31,6 +35,7 @@ def sign_in(**facts: Any) -> Any:
         "flow": "device", "state": "waiting", "message": "Asking the provider…", "user_code": None,
         "verification_uri": None, "verification_uri_complete": None, "authorize_url": None,
         "expires_in": None, "account": None, "error": None, "ended": threading.Event(),
+        "engine": ENGINE, "request": SimpleNamespace(scopes=("openid", "profile")),
     }  # fmt: skip
     observers: list[Any] = []
     made = SimpleNamespace(**{**known, **facts}, observe=observers.append)
@@ -67,7 +72,7 @@ class Markup(HTMLParser):
 def test_card_of_a_device_sign_in() -> None:
     card = Markup(html_for(device()))
     assert card.links == [PAGE]
-    for fact in ("WDJB-MJHT", PAGE, "You have 15 minutes."):
+    for fact in ("WDJB-MJHT", PAGE, "You have 15 minutes.", "Sign in at id.example", ASKS):
         assert fact in card.text
 
 
@@ -90,18 +95,30 @@ def test_card_of_a_browser_sign_in_and_before() -> None:
     card = Markup(html_for(browser))
     assert card.links == [url]
     assert "You have 1 minute." in card.text
-    assert lines_for(browser) == ["Finish there.", f"    {url}", "You have 1 minute."]
+    assert lines_for(browser) == ["Finish there.", f"    {url}", ASKS, "You have 1 minute."]
     assert "Asking the provider…" in Markup(html_for(sign_in())).text
+
+
+def test_card_of_a_paste_sign_in_says_where_to_paste() -> None:
+    url = "https://id.example/authorize"
+    paste = sign_in(flow="paste", authorize_url=url, expires_in=300)
+    card = Markup(html_for(paste))
+    assert card.links == [url]
+    assert "paste it into the field below this cell." in card.text
+    assert ASKS in card.text
+    *_, how, left = lines_for(paste)
+    assert how == "Copy the address at which the browser ends, and paste it below."
+    assert left == "You have 5 minutes."
 
 
 def test_card_after_the_end_is_one_line_without_code_or_name() -> None:
     account = Account("ada@example.com", "Ada Lovelace", "", "1", "https://id.example")
     done = device(state="done", account=account, message="Signed in as ada@example.com.")
-    assert Markup(html_for(done)).text == "nbauthSigned in."
+    assert Markup(html_for(done)).text == "Signed in"
     error = SignInDeclined("You said no.", hint="Say yes.", correlation_id="c-1")
     failed = device(state="failed", error=error)
     card = Markup(html_for(failed))
-    assert card.text == "nbauthYou said no. (correlation id c-1) Say yes."
+    assert card.text == "Sign-in failedYou said no. (correlation id c-1)Say yes."
     assert not card.links
     assert lines_for(failed) == ["You said no. (correlation id c-1)", "Say yes."]
 
@@ -116,13 +133,15 @@ def test_card_after_the_end_is_one_line_without_code_or_name() -> None:
         sign_in(authorize_url="https://x/?a='onclick='alert(1)"),
         sign_in(authorize_url="data:text/html,x", message=HOSTILE),
         sign_in(state="failed", error=SignInDeclined(HOSTILE, hint=HOSTILE)),
+        sign_in(request=SimpleNamespace(scopes=(HOSTILE,))),
+        device(request=SimpleNamespace(scopes=(HOSTILE,))),
     ],
 )
 def test_hostile_text_stays_text(made: Any) -> None:
     for source in (html_for(made), "\n".join(lines_for(made))):
         assert not set(source) & set("\u202e\u2066\x1b")
     card = Markup(html_for(made))
-    assert card.tags <= {"div", "strong", "code", "a"}
+    assert card.tags <= {"div", "strong", "span", "code", "a"}
     assert card.attributes <= {"class", "style", "href", "target", "rel"}
     assert all(str(link).startswith("https://") for link in card.links)
 

@@ -45,6 +45,28 @@ def unfold(panel: Locator) -> None:
         summary.click()
 
 
+CARDS = """from IPython.display import HTML, display
+from nbauth.jupyter.display import html_for
+
+for panel in shown[-3:]:
+    panel.sign_in.ways or time.sleep(0.5)
+    display(HTML(html_for(panel.sign_in)))
+"""
+
+
+def test_the_plain_card_too(open_notebook: OpenNotebook) -> None:
+    cells = [SETUP, "for flow in ('device', 'browser', 'paste'): show(flow)", CARDS]
+    page = open_notebook(cells, kernel="7.4")
+    page.run_all()
+    for theme in THEMES:
+        use_theme(page, theme)
+        cards = page.output(2).locator(".jp-RenderedHTML")
+        expect(cards).to_have_count(3)
+        page.output(2).screenshot(path=SCREENSHOTS / f"card-{theme}.png")
+        for card in cards.all():
+            assert axe_complaints(card) == []
+
+
 def test_every_state_in_every_light(open_notebook: OpenNotebook) -> None:
     page = open_notebook([SETUP, *(cell for cell, _ in STATES.values())], kernel="7.4")
     page.page.emulate_media(reduced_motion="reduce")

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from nbauth.jupyter.panel import STATIC_LINE
 from tests.harness.jupyter import Lab, LabFactory, OpenNotebook
-from tests.harness.lab_page import LabPage
+from tests.harness.lab_page import SCREENSHOTS, LabPage
 from tests.jupyter.panel.gallery import SETUP, panel_under
 from tests.jupyter.panel.scripted import CODE, NAME, PAGE, USERNAME
 
@@ -59,7 +59,8 @@ def test_a_notebook_opened_without_its_kernel_shows_a_line(
     lab.shut_down_kernels()
     page.open(page.path)
     page.wait_output(1, "run the cell again" if whole_state else STATIC_LINE)
-    page.screenshot(f"panel-reopened-{'with' if whole_state else 'without'}-widget-state")
+    name = f"panel-reopened-{'with' if whole_state else 'without'}-widget-state.png"
+    page.output(1).screenshot(path=SCREENSHOTS / name)
     assert "Error" not in page.cell_output_text(1)
     assert "Loading" not in page.cell_output_text(1)
     page.run(0)
