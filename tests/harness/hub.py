@@ -24,38 +24,16 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 import requests
-import websocket
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.session import Session
 from playwright.sync_api import BrowserContext, Page
-from websocket import WebSocket
 
 from tests.harness import missing
 from tests.harness.jupyter import free_port
-from tests.harness.kernels import Kernel, isolated_environment, write_kernelspec
+from tests.harness.kernels import isolated_environment, write_kernelspec
+from tests.harness.served_kernel import ServedKernel
 
 PROXY = Path(__file__).parent / "node" / "node_modules" / "configurable-http-proxy"
 USERS = ("ada", "bob")
 NOT_NEEDED = ("jupyter_lsp", "jupyter_server_terminals", "notebook", "notebook_shim")
-
-
-class AttachedKernel(Kernel):
-    """A kernel that a server has started, driven beside the server."""
-
-    def __init__(self, connection_file: Path, kernel_id: str) -> None:
-        self.id = kernel_id
-        self.allow_stdin = True  # a front end that could ask a person
-        self._results = {}
-        self.client = BlockingKernelClient(connection_file=str(connection_file))
-        self.client.load_connection_file()
-        self.client.start_channels(hb=False)
-        self.client.wait_for_ready(timeout=60)
-
-    def wait_text(self, ident: str, text: str, timeout: float = 20) -> None:
-        """Wait until a cell, which goes on, has printed *text*."""
-        end = time.monotonic() + timeout
-        while text not in self.wait(ident, timeout=0.05)[ident].text:
-            assert time.monotonic() < end, f"the cell did not print {text!r}"
 
 
 @dataclass
@@ -84,7 +62,7 @@ class Hub:
         self.port = free_port()
         self.token, self.password = secrets.token_hex(16), secrets.token_hex(8)
         self.host = f"http://{'hub.localhost' if self.subdomains else '127.0.0.1'}:{self.port}"
-        self.kernels: dict[tuple[str, str], AttachedKernel] = {}
+        self.kernels: dict[tuple[str, str], ServedKernel] = {}
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="nbauth-hub-", ignore_cleanup_errors=True)
@@ -147,7 +125,7 @@ class Hub:
 
     def start_kernel(
         self, user: str, server: str = "", runtime: Path | None = None
-    ) -> AttachedKernel:
+    ) -> ServedKernel:
         """A kernel of a running server, driven from here beside the server."""
         path = f"/user/{user}/{server + '/' if server else ''}api/kernels"
         answer = self._ask(f"http://127.0.0.1:{self.port}{path}", "POST", {}, self.host_of(user))
@@ -159,7 +137,7 @@ class Hub:
             if time.monotonic() > end:
                 raise RuntimeError(f"no connection file of kernel {ident}")
             time.sleep(0.05)
-        return AttachedKernel(file, ident)
+        return ServedKernel(file, ident)
 
     def write_notebook(self, user: str, name: str, cells: list[str]) -> None:
         """Put a notebook into a user's home."""
@@ -312,25 +290,6 @@ def _runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def open_front_end(server_url: str, kernel_id: str, token: str, host: str = "") -> WebSocket:
-    """Connect to a kernel as a notebook does.
-
-    A gateway lets nobody in before it has once had the kernel's answer on the shell channel: with
-    no front end there, whoever comes first waits for the running cell.
-    """
-    socket = websocket.create_connection(
-        f"{server_url.replace('http', 'ws', 1)}/api/kernels/{kernel_id}/channels",
-        header={"Authorization": f"token {token}"},
-        host=host or None,
-        timeout=30,
-    )
-    question = {**Session().msg("kernel_info_request"), "channel": "shell"}
-    socket.send(json.dumps(question, default=str))
-    while json.loads(socket.recv())["msg_type"] != "kernel_info_reply":
-        pass
-    return socket
 
 
 def lines_with(text: str, state: str, code: str | None = None) -> list[str]:

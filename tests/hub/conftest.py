@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.harness.hub import AttachedKernel, Hub
+from tests.harness.hub import Hub
 from tests.harness.panva import Panva
 from tests.harness.person import Person
+from tests.harness.served_kernel import ServedKernel
 from tests.server.conftest import Server, running
 
 LAYOUTS = {
@@ -40,7 +41,7 @@ STILL_WAITS = "print(sign_in.state, nbauth.accounts())"
 class Waiting:
     """A sign-in that a kernel waits for."""
 
-    kernel: AttachedKernel
+    kernel: ServedKernel
     authorize_url: str
     cell: str
 
@@ -57,7 +58,7 @@ class Waiting:
         return f"{result.text}{result.error}"
 
 
-def begin(kernel: AttachedKernel, *, wait: bool = True) -> Waiting:
+def begin(kernel: ServedKernel, *, wait: bool = True) -> Waiting:
     """Begin a sign-in by callback; with *wait* a cell blocks on it."""
     begun = kernel.run(BEGIN)
     authorize_url = begun.text.strip()
@@ -112,10 +113,10 @@ def environment(panva: Panva) -> dict[str, str]:
 
 
 @pytest.fixture
-def kernels(hubs: HubFactory) -> Callable[..., AttachedKernel]:
+def kernels(hubs: HubFactory) -> Callable[..., ServedKernel]:
     """``kernels(hub, user, server="")``: that user's kernel there, the same for the whole run."""
 
-    def kernel(hub: Hub, user: str, server: str = "") -> AttachedKernel:
+    def kernel(hub: Hub, user: str, server: str = "") -> ServedKernel:
         if (user, server) not in hub.kernels:
             hub.kernels[user, server] = hub.start_kernel(user, server)
             hub.kernels[user, server].run(

@@ -20,15 +20,17 @@ def heading(page):
 
 
 @both_layouts
-def test_bob_may_not_ask_adas_server(hubs, kernels, people, layout):
+def test_nobody_may_ask_anothers_server(hubs, kernels, people, layout):
     hub = hubs(layout)
     ada, bob = begin(kernels(hub, "ada"), wait=False), begin(kernels(hub, "bob"), wait=False)
-    profile = people(hub, "bob")
-    for state in (ada.state, bob.state):
-        page = profile.new_page()
-        answer = page.goto(f"{hub.server_url('ada')}/nbauth/callback?code=c&state={quote(state)}")
-        assert answer is not None
-        assert answer.status == 403
+    for asking, asked in (("bob", "ada"), ("ada", "bob")):
+        page = people(hub, asking).new_page()
+        for state in (ada.state, bob.state):
+            answer = page.goto(
+                f"{hub.server_url(asked)}/nbauth/callback?code=c&state={quote(state)}"
+            )
+            assert answer is not None
+            assert answer.status == 403
     stranger = people(hub, None).new_page()
     stranger.goto(f"{hub.server_url('ada')}/nbauth/callback?code=c&state={quote(ada.state)}")
     assert urlsplit(stranger.url).path == "/hub/login"

@@ -19,9 +19,9 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
 
-from tests.harness.hub import AttachedKernel, open_front_end
 from tests.harness.jupyter import free_port
 from tests.harness.kernels import KERNEL_VERSIONS, isolated_environment
+from tests.harness.served_kernel import ServedKernel, open_front_end
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Server:
     token: str = field(repr=False)
     home: Path
     runtime: tuple[Path, ...]
-    kernels: list[AttachedKernel] = field(default_factory=list)
+    kernels: list[ServedKernel] = field(default_factory=list)
 
     @property
     def log(self) -> str:
@@ -58,7 +58,7 @@ class Server:
                 **options,
             )
 
-    def start_kernel(self, name: str) -> AttachedKernel:
+    def start_kernel(self, name: str) -> ServedKernel:
         made = requests.post(
             f"{self.url}/api/kernels",
             json={"name": name},
@@ -71,7 +71,7 @@ class Server:
         while time.monotonic() < end:
             for folder in self.runtime:
                 if (folder / f"kernel-{ident}.json").exists():
-                    kernel = AttachedKernel(folder / f"kernel-{ident}.json", ident)
+                    kernel = ServedKernel(folder / f"kernel-{ident}.json", ident)
                     self.kernels.append(kernel)
                     return kernel
             time.sleep(0.05)
@@ -177,15 +177,15 @@ def gateway_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         yield started
 
 
-StartKernel = Callable[[str], AttachedKernel]
+StartKernel = Callable[[str], ServedKernel]
 
 
 @pytest.fixture(scope="package")
 def kernels(server: Server) -> StartKernel:
     """``kernels(version)``: one kernel of the server for each version, for the whole package."""
-    started: dict[str, AttachedKernel] = {}
+    started: dict[str, ServedKernel] = {}
 
-    def kernel(version: str) -> AttachedKernel:
+    def kernel(version: str) -> ServedKernel:
         if version not in started:
             started[version] = server.start_kernel(f"py-{version}")
         return started[version]
@@ -194,7 +194,7 @@ def kernels(server: Server) -> StartKernel:
 
 
 @pytest.fixture(scope="package")
-def gateway_kernel(gateway_server: Server) -> Iterator[AttachedKernel]:
+def gateway_kernel(gateway_server: Server) -> Iterator[ServedKernel]:
     """A gateway's kernel, with a front end."""
     kernel = gateway_server.start_kernel("py-7.4")
     front_end = open_front_end(gateway_server.url, kernel.id, gateway_server.token)

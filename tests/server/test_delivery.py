@@ -127,12 +127,12 @@ def test_the_page_tells_of_a_failure_in_the_kernels_words(server, kernels):
 
 
 def test_interleaved_sign_ins_of_two_kernels_each_get_their_own(server, kernels):
-    """Thirty in each, answered at the same time and in another order."""
+    """Fifty in each, answered at the same time and in another order."""
     both = [kernels("7.4"), kernels("7.3")]
     states = []
     for kernel in both:
         kernel.run(BEGIN)
-        run = kernel.run("many = [begin() for _ in range(30)]\nprint(*(one.state for one in many))")
+        run = kernel.run("many = [begin() for _ in range(50)]\nprint(*(one.state for one in many))")
         states += [(kernel.id, state) for state in run.text.split()]
     for kernel in both:
         kernel.send(

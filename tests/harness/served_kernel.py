@@ -1,0 +1,52 @@
+"""A kernel that a server or gateway has started, driven beside it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import websocket
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.session import Session
+from websocket import WebSocket
+
+from tests.harness.kernels import Kernel
+
+
+class ServedKernel(Kernel):
+    """Cells run and are waited for as in ``Kernel``; it ends with its server."""
+
+    def __init__(self, connection_file: Path, kernel_id: str) -> None:
+        self.id = kernel_id
+        self.allow_stdin = True  # a front end that could ask a person
+        self._results = {}
+        self.client = BlockingKernelClient(connection_file=str(connection_file))
+        self.client.load_connection_file()
+        self.client.start_channels(hb=False)
+        self.client.wait_for_ready(timeout=60)
+
+    def wait_text(self, ident: str, text: str, timeout: float = 20) -> None:
+        """Wait until a cell, which goes on, has printed *text*."""
+        end = time.monotonic() + timeout
+        while text not in self.wait(ident, timeout=0.05)[ident].text:
+            assert time.monotonic() < end, f"the cell did not print {text!r}"
+
+
+def open_front_end(server_url: str, kernel_id: str, token: str, host: str = "") -> WebSocket:
+    """Connect to a kernel as a notebook does.
+
+    A gateway lets nobody in before it has once had the kernel's answer on the shell channel: with
+    no front end there, whoever comes first waits for the running cell.
+    """
+    socket = websocket.create_connection(
+        f"{server_url.replace('http', 'ws', 1)}/api/kernels/{kernel_id}/channels",
+        header={"Authorization": f"token {token}"},
+        host=host or None,
+        timeout=30,
+    )
+    question = {**Session().msg("kernel_info_request"), "channel": "shell"}
+    socket.send(json.dumps(question, default=str))
+    while json.loads(socket.recv())["msg_type"] != "kernel_info_reply":
+        pass
+    return socket
