@@ -1,0 +1,144 @@
+"""S12: a keyring that keeps secrets in the open, or not at all, keeps none of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from keyring.backends import fail, null
+
+from nbauth.core.errors import PersistenceError
+from nbauth.persistence import persistence_named
+from nbauth.testing.persistence import ADA
+from tests.faults.conftest import Figure
+from tests.harness.kernels import isolated_environment, library_folder
+from tests.harness.secret_service import running_secret_service
+from tests.persistence import keyrings
+from tests.persistence.kernel import Refused, kernel
+from tests.persistence.keyrings import Chain, IndexOnly, Working, in_use
+
+OVERRIDE = "PYTHON_KEYRING_BACKEND"
+ALT = "keyrings.alt-5"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "keyring"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("null", "accepts everything and keeps nothing"),
+        ("own null", "accepts everything and keeps nothing"),
+        ("fail", "there is none on this system"),
+        ("plaintext by name", "where others can read them"),
+        ("priority 0.9", "not recommended by its own makers"),
+        ("chain with plaintext", "chains a part that is not safe"),
+        ("chain with null", "chains a part that is not safe"),
+        ("chain within a chain", "chains a part that is not safe"),
+        ("forgetful", "did not keep it"),
+    ],
+)
+def test_each_is_refused(name: str, words: str, file: Path, tmp_path: Path, figure: Figure) -> None:
+    plaintext, working = keyrings.PlaintextKeyring(file), Working(file)
+    backend = {
+        "null": null.Keyring(),
+        "own null": keyrings.OwnNull(),
+        "fail": fail.Keyring(),
+        "plaintext by name": plaintext,
+        "priority 0.9": keyrings.Doubtful(file),
+        "chain with plaintext": Chain(working, plaintext),
+        "chain with null": Chain(working, null.Keyring()),
+        "chain within a chain": Chain(working, Chain(IndexOnly(), plaintext)),
+        "forgetful": keyrings.Forgetful(file),
+    }[name]
+    with in_use(backend):
+        one = persistence_named("keyring", folder=tmp_path / "kept")
+        with pytest.raises(PersistenceError) as raised:
+            one.save(ADA, b"data")
+        assert words in str(raised.value)
+        assert raised.value.code in {"no_keyring", "plain_keyring"}
+        assert "memory" in raised.value.hint
+        assert not file.exists(), "nothing was put into it"
+        one.forget()
+    figure("S12", f"keyring: {name}", "save", "refused, said why; nothing put into it")
+
+
+def test_a_chain_of_good_ones_is_as_good(file: Path, tmp_path: Path) -> None:
+    working = Working(file)
+    with in_use(Chain(IndexOnly(), Chain(working))):
+        one = persistence_named("keyring", folder=tmp_path / "kept")
+        one.save(ADA, b"data")
+        assert len(working.entries) == 1
+        assert persistence_named("keyring", folder=tmp_path / "kept").load(ADA) == b"data"
+        one.forget()
+        assert working.entries == {}
+
+
+# ── as keyring itself chooses, in a process of its own ──────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def environments(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mapping[str, dict[str, str]]]:
+    """With a real Secret Service and without, each without keyrings.alt and with it."""
+    bare = tmp_path_factory.mktemp("home")
+    alt = {"PYTHONPATH": str(library_folder(ALT))}
+    with running_secret_service() as service:
+        yield {
+            "service": service.environment,
+            "service and alt": {**service.environment, **alt},
+            "bare": isolated_environment(bare),
+            "bare and alt": {**isolated_environment(bare), **alt},
+        }
+
+
+BACKENDS = [
+    ("service", "keyring.backends.null.Keyring", "keeps nothing"),
+    ("service", "keyring.backends.fail.Keyring", "there is none"),
+    ("service", "no.such.Keyring", "which cannot be used here (ModuleNotFoundError"),
+    ("service", "keyring.backends.null.Typo", "which cannot be used here (AttributeError"),
+    ("bare", "keyring.backends.SecretService.Keyring", "which cannot be used here (RuntimeError"),
+    ("bare", "keyring.backends.chainer.ChainerBackend", "not recommended"),
+    ("bare", "", "there is none"),
+    ("service and alt", "", "chains a part that is not safe"),
+    ("service and alt", "keyrings.alt.file.PlaintextKeyring", "where others can read them"),
+    ("bare and alt", "", "where others can read them"),
+]
+
+
+@pytest.mark.parametrize(("where", "named", "words"), BACKENDS)
+def test_what_keyring_chooses_is_refused(
+    where: str,
+    named: str,
+    words: str,
+    environments: Mapping[str, dict[str, str]],
+    tmp_path: Path,
+    figure: Figure,
+) -> None:
+    environment = {**environments[where], **({OVERRIDE: named} if named else {})}
+    with (
+        kernel("keyring", tmp_path / "kept", environment) as one,
+        pytest.raises(Refused) as raised,
+    ):
+        one("save", ADA, "data")
+    assert words in str(raised.value)
+    assert raised.value.seconds < 4
+    if named:
+        assert OVERRIDE in str(raised.value)
+    assert not (tmp_path / "kept").exists()
+    chosen = f"{OVERRIDE}={named}" if named else "keyring's own choice"
+    figure("S12", chosen, where.replace("alt", "keyrings.alt"), "refused, said why")
+
+
+def test_the_real_service_is_chosen_past_keyrings_alt(
+    environments: Mapping[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """What the README tells those who have both."""
+    named = {OVERRIDE: "keyring.backends.SecretService.Keyring"}
+    with kernel("keyring", tmp_path / "kept", {**environments["service and alt"], **named}) as one:
+        one("save", ADA, "data")
+        assert one("load", ADA) == "data"
