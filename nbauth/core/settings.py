@@ -19,6 +19,8 @@ FLOWS = (
     "managed-identity", "workload-identity", "obo", "hub",
 )  # fmt: skip
 PERSISTENCES = ("memory", "keyring", "file")
+PERSISTENCE_GROUP = "nbauth.persistence"
+"""The entry points by which other packages bring persistences of their own."""
 CLOUDS = ("public", "usgov", "dod", "china")
 
 
@@ -147,6 +149,15 @@ def _one_of(choices: Iterable[str]) -> Callable[[Any], str]:
     return check
 
 
+def _persistence(value: Any) -> str:
+    from importlib.metadata import entry_points
+
+    word = str(value).strip().lower()
+    if word in PERSISTENCES:
+        return word
+    return _one_of((*PERSISTENCES, *entry_points(group=PERSISTENCE_GROUP).names))(word)
+
+
 def _closest(word: str, known: Iterable[str]) -> str:
     import difflib
 
@@ -161,7 +172,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "cloud": _one_of(CLOUDS),
     "scopes": _words,
     "flow": _one_of(FLOWS),
-    "persist": _one_of(PERSISTENCES),
+    "persist": _persistence,
     "hosts": _hosts,
     "extra_parameters": _parameters,
     "redirect_uri": _text,

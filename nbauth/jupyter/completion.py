@@ -14,7 +14,7 @@ OPTIONS = {
     " --background --doctor",
     "%logout": "--profile --account --quiet --all --revoke --forget",
     "%token": "--profile --account --quiet --into --str --env --header --show --force-refresh",
-    "%accounts": "use --profile --account --quiet",
+    "%accounts": "use drop --profile --account --quiet",
 }
 GRAPH_SCOPES = (
     "User.Read", "User.ReadBasic.All", "User.Read.All", "Mail.Read", "Mail.Send", "Files.Read",
@@ -30,13 +30,14 @@ def complete(session: Session) -> Callable[[Any, Any], list[str]]:
         words = event.line.split()
         magic = words[0] if words else ""
         before = words[-1] if event.line.endswith(" ") else words[-2] if len(words) > 1 else ""
-        users = [account.username for account in session.accounts()]
+        users = [account.username for account in session.cache.accounts()]
         after: dict[str, Any] = {
             "--flow": FLOWS,
             "--persist": PERSISTENCES,
             "--prompt": PROMPTS,
             "--account": users,
             "use": users,
+            "drop": users,
             "--profile": session.profiles,
         }
         if before in after:

@@ -19,7 +19,7 @@ HELP = {
     "cloud": "public, usgov, dod or china",
     "scopes": "the scopes to ask for when none are named",
     "flow": "auto, browser, callback, paste or device",
-    "persist": "where tokens are kept: memory",
+    "persist": "where sign-ins are kept: memory, keyring or file",
     "hosts": "https host -> scopes: which hosts may get a token",
     "extra_parameters": "name -> value, added to the authorization request",
     "redirect_uri": "the registered address to come back to",

@@ -14,6 +14,7 @@ from nbauth.core.accounts import Account
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import FLOWS
 from nbauth.core.tokens import AuthenticationResult, Token
+from nbauth.jupyter.accounts import Table
 from nbauth.jupyter.variables import Variables
 from nbauth.kernel.session import Session
 
@@ -65,7 +66,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @argument("--max-age", type=int, metavar="SECONDS", help="how old the browser's session may be")
     @argument("--claims", metavar="JSON", help="a claims request; write it as $variable")
     @argument("--consent-also", nargs="+", metavar="SCOPE", help="to be agreed to now, used later")
-    @argument("--persist", metavar="STORE", help="where tokens are kept")
+    @argument("--persist", metavar="STORE", help="where it is kept: memory, keyring or file")
     @argument("--timeout", type=float, metavar="SECONDS", help="how long to wait for the person")
     @argument("--force", action="store_true", help="sign in even if that is so already")
     @argument("--background", action="store_true", help="return at once; cells that need it wait")
@@ -176,45 +177,6 @@ class AuthMagics(Magics):  # type: ignore[misc]
         call = {name: getattr(asked, name) for name in _OF_A_CALL}
         page = getattr(self._session.screen(), "page", None)
         print("\n".join(report(self._session, call, page=page)))
-
-
-class Table(list[Account]):
-    """Accounts that show themselves as a table."""
-
-    def __init__(self, accounts: list[Account], session: Session) -> None:
-        super().__init__(accounts)
-        self._session = session
-
-    def _rows(self) -> list[Any]:
-        from nbauth.jupyter.display import AccountRow
-
-        rows = []
-        current = set(self._session.cache.current.values())
-        for key, record in self._session.cache.signed_in.items():
-            tokens = self._session.cache.tokens_of(key)
-            ends = max((token.expires_on for token in tokens), default=time.time())
-            rows.append(
-                AccountRow(
-                    account=record.account.username,
-                    tenant=record.account.tenant_id,
-                    profile=record.account.profile,
-                    scopes=tuple(dict.fromkeys(s for t in tokens for s in t.response.scopes)),
-                    minutes_left=max(0, round((ends - time.time()) / 60)),
-                    kept=record.keeper.kept if record.keeper else "memory",
-                    current=key in current,
-                )
-            )
-        return rows
-
-    def _repr_html_(self) -> str:
-        from nbauth.jupyter.display import accounts_html
-
-        return accounts_html(self._rows())
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        from nbauth.jupyter.display import accounts_text
-
-        printer.text(accounts_text(self._rows()))
 
 
 def describe(result: AuthenticationResult) -> list[str]:

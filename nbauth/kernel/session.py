@@ -109,7 +109,7 @@ class Session:
         if background:
             return sign_in
         self._wait(sign_in)
-        return sign_in.result()
+        return self._as_asked(sign_in.result(), account)
 
     async def login_async(
         self,
@@ -128,7 +128,16 @@ class Session:
             await self.screen().wait_async(sign_in)
         finally:
             sign_in.cancel()  # nothing to do when it has ended
-        return sign_in.result()
+        return self._as_asked(sign_in.result(), account)
+
+    def _as_asked(self, signed_in: Account, asked: Account | str | None) -> Account:
+        """Say so if it is another account than the one that was asked for."""
+        if asked is not None and not is_account(signed_in, asked):
+            self._say(
+                f"{name_of(asked)} was asked for, but {signed_in.username} signed in."
+                f" To undo that: %accounts drop {signed_in.username}"
+            )
+        return signed_in
 
     def start(self, *scopes: str, **options: Any) -> SignIn:
         """Begin a sign-in, or join the one pending for the same thing; see ``SignIns.start``."""

@@ -592,3 +592,15 @@ def test_a_provider_out_of_reach_is_said_so(bench: Bench) -> None:
     bench.engine.will("start_device", unreachable())
     with pytest.raises(AuthorityUnreachable):
         bench.session.login("read")
+
+
+def test_somebody_else_than_asked_for_is_said(bench: Bench) -> None:
+    bench.engine.user = "eve"
+    account = bench.session.login("read", account="bob@example.com", web_ui=redirect)
+    assert isinstance(account, Account)
+    assert account.name == "Eve"
+    (line,) = bench.screen.said
+    assert "bob@example.com was asked for" in line
+    assert "%accounts drop eve@example.com" in line
+    bench.session.login("read", account="eve@example.com", force=True, web_ui=redirect)
+    assert len(bench.screen.said) == 1
