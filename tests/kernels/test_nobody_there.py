@@ -77,6 +77,8 @@ def test_an_error_with_the_remedy_within_a_second(tool, ask, tmp_path):
     if tool == "papermill":  # it leaves what the cell printed to the notebook
         outputs = nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs
         said += "".join(output.get("text", "") for output in outputs)
+        (saved,) = (output for output in outputs if output.output_type == "error")
+        assert len(saved.traceback) == 2
     assert code != 0
     lines = said.splitlines()
     error = next(n for n, line in enumerate(lines) if line.startswith("InteractionRequired: "))
@@ -87,13 +89,6 @@ def test_an_error_with_the_remedy_within_a_second(tool, ask, tmp_path):
     assert took is not None, said
     assert float(took[1]) < 1
     print(f"{tool}, {ask}: {float(took[1]):.2f} s, {float(took[2]):.3f} s of it after %load_ext")
-
-
-def test_a_saved_notebook_holds_the_two_lines(tmp_path):
-    run(tmp_path, TOOLS["papermill"], CELL.format(ask="%login"), SETTINGS)
-    outputs = nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs
-    (error,) = (output for output in outputs if output.output_type == "error")
-    assert len(error.traceback) == 2
 
 
 def test_a_panel_that_nobody_answers_becomes_text_with_a_deadline(tmp_path, demo):
@@ -110,13 +105,8 @@ def test_a_panel_that_nobody_answers_becomes_text_with_a_deadline(tmp_path, demo
 
 
 @pytest.mark.xfail(strict=True, reason="the stand-in has HTML only, which a text front end drops")
-def test_that_text_can_be_read_where_there_is_no_html(tmp_path, demo):
-    cell = CELL.format(ask="%login --timeout 1")
-    _, said = run(tmp_path, ["jupyter-run", "cell.ipy"], cell, environment(demo))
-    assert re.search(r"/device", said)
-
-
 def test_that_text_is_enough_to_sign_in(tmp_path, demo, willing_person):
-    code, said = run(tmp_path, ["jupyter-run", "cell.ipy"], CELL.format(ask="%login"),
-                     environment(demo))  # fmt: skip
+    cell = CELL.format(ask="%login")
+    code, said = run(tmp_path, ["jupyter-run", "cell.ipy"], cell, environment(demo))
     assert code == 0, said
+    assert "/device" in said
