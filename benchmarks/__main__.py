@@ -1,4 +1,4 @@
-"""Run the benchmarks, print their table and write it to ``benchmarks/results.md``."""
+"""Run the benchmarks, print their table and write it to ``test-results/bench.md``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import platform
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 from benchmarks import approval, cached, loading, panel
 from benchmarks.table import Row, table
 from nbauth.demo.servers import start
+from tests.harness.kernels import ROOT
 
-RESULTS = Path(__file__).with_name("results.md")
+RESULTS = ROOT / "test-results" / "bench.md"
 PEERS = ("msal", "azure-identity", "ipykernel", "jupyterlab")
 
 
@@ -37,6 +37,7 @@ def main(wanted: list[str]) -> None:
     text = f"{table(rows)}\n\nMedians of one run; {peers}; {machine}.\n"
     print(text)
     if not wanted:
+        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(text, encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from benchmarks.table import Row
 from nbauth.demo.servers import Demo
 from tests.harness.jupyter import Lab
 from tests.harness.kernels import ROOT
-from tests.server.conftest import AttachedKernel
+from tests.harness.served_kernel import ServedKernel
 
 ROUNDS = {"nbauth('browser')": 15, "msal_browser()": 15, "nbauth('callback')": 5,
           "nbauth('device')": 7, "msal_device()": 7}  # fmt: skip
@@ -19,8 +19,7 @@ def measure(demo: Demo) -> list[Row]:
     """Sign in by turns in one kernel of a real Jupyter server."""
     with Lab(server_extensions=("nbauth.server",)) as lab:
         ident = lab.api("api/kernels", "POST")["id"]
-        kernel = AttachedKernel(lab.home / "jupyter-runtime" / f"kernel-{ident}.json", ident)
-        kernel.allow_stdin = True
+        kernel = ServedKernel(lab.home / "jupyter-runtime" / f"kernel-{ident}.json", ident)
         facts = demo.as_json()
         begun = kernel.run(
             f"import sys, json; sys.path.insert(0, {str(ROOT)!r})\n"
@@ -42,7 +41,7 @@ def measure(demo: Demo) -> list[Row]:
     return rows({what: median(seconds) for what, seconds in took.items()})
 
 
-def one(kernel: AttachedKernel, what: str) -> float:
+def one(kernel: ServedKernel, what: str) -> float:
     """One sign-in in a cell."""
     result = kernel.run(f"print(json.dumps({{'took': rounds.{what}}}))", timeout=90)
     if result.status != "ok":
