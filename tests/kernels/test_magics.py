@@ -47,6 +47,22 @@ def test_quiet_login_says_nothing(kernel):
     assert kernel.run("_ = %login --quiet").text == ""
 
 
+def test_doctor_says_where_this_is_and_begins_nothing(kernel, demo):
+    before = len(demo.provider.store.devices)
+    result = kernel.run("%login --doctor --tenant contoso.com")
+    assert result.status == "ok", result.traceback
+    said = {line[:14].strip(): line[14:].strip() for line in result.text.splitlines()}
+    assert said["kernel"] == "not known here; the panel asks the browser"
+    assert said["somebody"] == "can answer"
+    assert said["tenant"].split() == ["contoso.com", "(this", "call)"]
+    assert said["client_id"].startswith(demo.client_id)
+    assert said["client_id"].endswith("(NBAUTH_CLIENT_ID)")
+    assert said["register"].startswith(f"client {demo.client_id}")
+    assert "trouble" not in said
+    assert len(demo.provider.store.devices) == before
+    assert result.data == []
+
+
 def test_token_as_a_value_is_masked(kernel):
     result = kernel.run("%token")
     assert result.result == "<nbauth.Token ••••••••>"
