@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.accounts import Account
 from nbauth.core.errors import (
-    ConsentRequired,
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
     PersistenceError,
-    SignInError,
     SignInInterrupted,
 )
 from nbauth.core.scopes import Scopes
-from nbauth.core.secret import SecretStr
 from nbauth.core.settings import NAMES, Settings, read
 from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse
 from nbauth.kernel.background import Background, RefreshAhead
@@ -26,9 +23,13 @@ from nbauth.kernel.client import Client, Engines
 from nbauth.kernel.keeping import Keeping
 from nbauth.kernel.renewal import Renewal
 from nbauth.kernel.screen import NoScreen, Screen
-from nbauth.kernel.sign_ins import NOBODY_THERE, REQUEST_OPTIONS, SignIns
+from nbauth.kernel.sign_ins import REQUEST_OPTIONS, SignIns
+from nbauth.kernel.tokens import Tokens
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbauth.kernel.msal_cache import Found
     from nbauth.kernel.sign_in import SignIn
 
 class Session:
@@ -67,6 +68,15 @@ class Session:
             self._wait,
             prepare=self._keeping.prepare,
             began=self._changed,
+        )
+        self._tokens = Tokens(
+            self.client,
+            self._find,
+            self.cache,
+            self._renewal,
+            self._sign_ins,
+            lambda: self.screen(),
+            self._wait,
         )
         self._observers: list[Callable[[], None]] = []
 
@@ -191,132 +201,17 @@ class Session:
 
     # ── tokens ──────────────────────────────────────────────────────────────────────────────
 
-    def token(
-        self,
-        *scopes: str,
-        account: Account | str | None = None,
-        interactive: bool = True,
-        **call: Any,
-    ) -> Token:
+    def token(self, *scopes: str, **options: Any) -> Token:
         """A live token; see ``nbauth.token``."""
-        client = self.client(**call)
-        wanted = client.scopes(scopes)
-        result = self.acquire(*scopes, account=account, interactive=interactive, **call)
-        key = (*client.key, result.account.home_account_id)
-        return self._live(client, key, wanted, interactive, result.account.username)
+        return self._tokens.token(*scopes, **options)
 
-    def _live(
-        self, client: Client, key: AccountKey, wanted: Scopes, interactive: bool, owner: str
-    ) -> Token:
-        token_key: TokenKey = (*key, wanted.key)
-        tokens = self.cache.tokens
-
-        def acquire() -> AuthenticationResult:
-            try:
-                return self._renewal.silent(client, key, wanted)
-            except InteractionRequired as error:
-                if not interactive:
-                    raise
-                return self._ask(client, wanted, self.cache.account(key), error)
-
-        def read_token() -> SecretStr:
-            cached = tokens.get(token_key)
-            if cached is not None and cached.fresh:
-                cached.used = True
-                return cached.response.access_token
-            return acquire().access_token
-
-        return Token(read_token, acquire, owner)
-
-    def acquire(
-        self,
-        *scopes: str,
-        account: Account | str | None = None,
-        force_refresh: bool = False,
-        claims: str | None = None,
-        interactive: bool = True,
-        **call: Any,
-    ) -> AuthenticationResult:
+    def acquire(self, *scopes: str, **options: Any) -> AuthenticationResult:
         """A token with all that is known of it; see ``nbauth.acquire``."""
-        client = self.client(**call)
-        wanted = client.scopes(scopes)
-        if claims is not None:
-            from nbauth.kernel.options import check_claims
-
-            check_claims(claims)
-        self._join_pending(client, wanted, interactive)
-        key = self._find(client, account)
-        if key is None:
-            nobody = NotSignedIn("Nobody is signed in here yet.")
-            error = nobody if account is None else self.cache.unknown(account)
-            return self._ask(client, wanted, account, error, interactive=interactive)
-        try:
-            return self._renewal.silent(client, key, wanted, force=force_refresh, claims=claims)
-        except InteractionRequired as error:
-            whom = self.cache.account(key)
-            return self._ask(client, wanted, whom, error, claims=claims, interactive=interactive)
-
-    def _ask(
-        self,
-        client: Client,
-        wanted: Scopes,
-        whom: Account | str | None,
-        error: NbAuthError,
-        *,
-        claims: str | None = None,
-        interactive: bool = True,
-    ) -> AuthenticationResult:
-        """Ask the person, where one is there; else raise at once, saying what to do."""
-        self._tell_failure(client, wanted)
-        if not interactive or not self.screen().attended():
-            kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
-            raise kind(
-                f"{error} Nobody can be asked here.",
-                code=error.code,
-                hint="Run %login, then this cell again."
-                if isinstance(whom, Account)
-                else NOBODY_THERE,
-                correlation_id=error.correlation_id,
-            ) from error
-        settings = {name: getattr(client.settings, name) for name in client.settings.sources}
-        sign_in = self.start(*wanted, account=whom, claims=claims, **settings)
-        self._wait(sign_in)
-        account = sign_in.result()
-        if whom is not None and not is_account(account, whom):
-            raise SignInError(
-                f"{name_of(whom)} was asked for, but {account.username} signed in.",
-                code="wrong_account",
-                hint=f"Use that account, or sign in anew: %login --account {name_of(whom)}.",
-            )
-        key = (*client.key, account.home_account_id)
-        cached = self.cache.tokens.get((*key, wanted.key))
-        record = self.cache.signed_in.get(key)
-        if cached is None or record is None:
-            raise NotSignedIn("That account has signed out.")
-        return cached.result(record, "flow")
-
-    def _join_pending(self, client: Client, wanted: Scopes, interactive: bool) -> None:
-        """A call that needs a sign-in under way waits for it, then meets its outcome."""
-        for sign_in in self._sign_ins.waiting(client.key):
-            if self._brings(sign_in, client, wanted):
-                if interactive:
-                    self._wait(sign_in)
-                    sign_in.result()
-                elif self.cache.find(client.key) is None:
-                    raise InteractionRequired("A sign-in is pending; nobody may be asked here.")
-
-    def _tell_failure(self, client: Client, wanted: Scopes) -> None:
-        """Raise the error of a sign-in that failed in the background, once."""
-        for sign_in in self._sign_ins.of(client.key):
-            if sign_in.untold and self._brings(sign_in, client, wanted):
-                sign_in.result()
+        return self._tokens.acquire(*scopes, **options)
 
     def pending(self) -> list[SignIn]:
         """Sign-ins under way."""
         return self._sign_ins.waiting()
-
-    def _brings(self, sign_in: SignIn, client: Client, wanted: Scopes) -> bool:
-        return sign_in.request.scopes.key >= wanted.key or self.cache.find(client.key) is None
 
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 
@@ -420,6 +315,27 @@ class Session:
         """End the threads that work between cells; the next sign-in or token begins them anew."""
         self._refresh_ahead.stop()
         self._keeping.rest()
+
+    def import_cache(self, path: Path, **call: Any) -> Found:
+        """Take the accounts of a plain MSAL cache and keep them; see ``kernel.msal_cache``.
+
+        Raises ``ConfigurationError``, and ``PersistenceError`` where nothing outlives this process.
+        """
+        from nbauth.kernel.msal_cache import read_file
+
+        client = self.client(**call)
+        self._engines.remember(client)
+        found = read_file(path, client)
+        for key, signed_in in found.accounts.items():
+            self.cache.restore(key, signed_in, {})
+            self._keeping.keep(client, key)
+            if self.cache.signed_in[key].keeper is None:
+                raise PersistenceError(
+                    "Nothing was imported: it would be gone with this command.",
+                    code="kept_nowhere",
+                    hint="Say where to keep it: --persist keyring or --persist file.",
+                )
+        return found
 
     # ── who watches ─────────────────────────────────────────────────────────────────────────
 
