@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from tests.harness.jupyter import free_port
-from tests.harness.kernels import KERNEL_VERSIONS, isolated_environment
+from tests.harness.kernels import KERNEL_VERSIONS, ROOT, isolated_environment
 from tests.harness.served_kernel import ServedKernel, open_front_end
 
 
@@ -82,7 +82,7 @@ class Server:
 def running(home: Path, module: str, *options: str, gateway: Server | None = None) -> Iterator[Any]:
     """Start a server of a Jupyter module, log at DEBUG; end it and its kernels by their ids."""
     home.mkdir(parents=True, exist_ok=True)
-    environment = isolated_environment(home)
+    environment = {**isolated_environment(home), "PYTHONPATH": str(ROOT)}
     for version in KERNEL_VERSIONS:
         paths = isolated_environment(home, version)["PYTHONPATH"]
         _write_spec(home, f"py-{version}", {"PYTHONPATH": paths})
@@ -148,6 +148,7 @@ EXTENSION = (
     "--no-browser",
     "--allow-root",
     "--ServerApp.allow_unauthenticated_access=False",
+    "--ServerApp.authorizer_class=tests.server.authorizer.Refusing",
 )
 
 

@@ -96,6 +96,13 @@ def test_the_page_can_do_nothing_and_stays_nowhere(server, query, method, status
     assert nonce[1] not in server.get(query, method).text
 
 
+def test_a_servers_own_rules_hold(server, kernels):
+    state = begin(kernels("7.4"))
+    headers = {"Authorization": f"token {server.token}", "X-Refuse": "1"}
+    assert server.get({"code": "c", "state": state}, headers=headers).status_code == 403
+    assert kernels("7.4").run("print(receiver.answer.done())").text == "False\n"
+
+
 def test_nothing_of_an_answer_is_in_the_log_at_debug(server):
     """Not in the server's, nor in the kernel's own, which writes down every message it gets."""
     kernel = server.start_kernel("py-debug")
@@ -104,7 +111,8 @@ def test_nothing_of_an_answer_is_in_the_log_at_debug(server):
     ident = kernel.send("receiver.answer.result(30); receiver.finish('Done', '')")
     assert "Done" in server.get({"code": code, "state": state}).text
     kernel.wait(ident)
-    for headers in ({}, {"Authorization": f"token {server.token}"}):
+    own = {"Authorization": f"token {server.token}"}
+    for headers in ({}, own, {**own, "X-Refuse": "1"}):
         asked = {"headers": headers}
         server.get({"code": wrong, "state": state}, **asked)
         server.get({"code": wrong, "state": STATE}, **asked)
