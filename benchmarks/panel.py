@@ -31,7 +31,7 @@ RUN_AND_LOOK = """([index]) => new Promise((resolve, reject) => {
     see('panel', '.nbauth-panel button');
     see('code', '.nbauth-code');
     if ('code' in times) resolve(times);
-    else if (performance.now() - began > 20000) reject(new Error(JSON.stringify(times)));
+    else if (performance.now() - began > 20000) reject(new Error(node.innerText));
     else requestAnimationFrame(look);
   };
   notebook.content.activeCellIndex = index;
