@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from benchmarks import approval, cached, loading, panel
+from benchmarks import approval, cached, loading, panel, persisted
 from benchmarks.table import Row, table
 from nbauth.demo.servers import start
 from tests.harness.kernels import ROOT
 
 RESULTS = ROOT / "test-results" / "bench.md"
-PEERS = ("msal", "azure-identity", "ipykernel", "jupyterlab")
+PEERS = ("msal", "msal-extensions", "azure-identity", "ipykernel", "jupyterlab")
 
 
 def main(wanted: list[str]) -> None:
@@ -27,6 +27,7 @@ def main(wanted: list[str]) -> None:
             "P2": loading.measure,
             "P4": lambda: approval.measure(demo),
             "P5": lambda: panel.measure(demo),
+            "P6": persisted.measure,
         }
         rows: list[Row] = []
         for name in wanted or benchmarks:
