@@ -6,8 +6,10 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 _DEMO_NEEDS = ("tornado", "cryptography", "joserfc")
+_OF_A_CLIENT = ("profile", "tenant", "client_id", "authority", "persist")
 _LAB_NEEDS = ("jupyterlab",)
 _CHECK_NEEDS = ("jupyter_client", "ipykernel", "nbformat", "requests")
 
@@ -18,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_doctor(commands)
+    _add_import_cache(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
     return code
@@ -76,6 +79,46 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     ):
         doctor.add_argument(option, metavar=metavar, help=what)
     doctor.set_defaults(run=_doctor)
+
+
+def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "import-cache",
+        help="take the sign-ins of a plain MSAL cache (SerializableTokenCache, the Azure CLI's)",
+        description="Takes the accounts that the file has of the profile's application, and keeps"
+        " them encrypted; the file itself stays as it is. The Azure CLI's is"
+        " ~/.azure/msal_token_cache.json.",
+    )
+    command.add_argument("file", metavar="FILE", type=Path)
+    for option, metavar, what in (
+        ("--profile", "NAME", "the profile of config.toml to use"),
+        ("--tenant", "TENANT", "a tenant's GUID or domain"),
+        ("--client-id", "ID", "the application's id"),
+        ("--authority", "URL", "an authority's address"),
+        ("--persist", "STORE", "where they are kept: keyring or file"),
+    ):
+        command.add_argument(option, metavar=metavar, help=what)
+    command.set_defaults(run=_import_cache)
+
+
+def _import_cache(arguments: argparse.Namespace) -> int:
+    from nbauth.api import the_session
+    from nbauth.core.errors import NbAuthError
+
+    given = vars(arguments)
+    options = {name: given[name] for name in _OF_A_CLIENT if given[name] is not None}
+    try:
+        found = the_session().import_cache(arguments.file, **options)
+    except NbAuthError as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return 1
+    for signed_in in found.accounts.values():
+        print(f"Took the sign-in of {signed_in.account.username}.")
+    for client_id in found.others:
+        print(f"Left the sign-ins of the application {client_id}: the profile's is another.")
+    if not found.accounts:
+        print("The file has no sign-in of this application at this authority.")
+    return 0 if found.accounts else 1
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

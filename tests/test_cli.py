@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from nbauth.cli import main
+from tests.kernel.test_msal_cache import ANOTHER, AUTHORITY, OURS, written
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +71,49 @@ def test_doctor_loads_no_protocol_library_and_no_widgets():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith("[]")
+
+
+@pytest.fixture
+def kept_in_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("NBAUTH_PASSPHRASE", "correct horse battery staple")
+    return tmp_path / "data" / "nbauth"
+
+
+IMPORT = ["--client-id", OURS, "--authority", AUTHORITY, "--persist", "file"]
+
+
+def test_import_cache_says_what_it_took_and_keeps_it(capsys, kept_in_files, tmp_path, monkeypatch):
+    from nbauth import api
+
+    file = written(tmp_path / "cache.json", (OURS, "ada"), (ANOTHER, "bob"))
+    assert main(["import-cache", str(file), *IMPORT]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "Took the sign-in of ada@contoso.com."
+    assert f"Left the sign-ins of the application {ANOTHER}" in said[1]
+    kept = [path for path in kept_in_files.rglob("*") if path.is_file()]
+    assert kept
+    assert not any(b"refresh-ada" in path.read_bytes() for path in kept)
+    monkeypatch.setattr(api, "_session", None)  # the next process
+    monkeypatch.setenv("NBAUTH_PERSIST", "file")
+    assert [account.name for account in api.accounts()] == ["Ada"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "what"),
+    [
+        ("{}", IMPORT, "no sign-in of this application"),
+        ("nonsense", IMPORT, "is no plain MSAL cache"),
+        ("{}", ["--persist", "file"], "No client_id is set"),
+        ("{}", [*IMPORT[:4], "--persist", "keyrng"], "did you mean keyring"),
+    ],
+)
+def test_import_cache_ends_with_1_in_words(
+    capsys, kept_in_files, tmp_path, content, options, what
+):
+    file = tmp_path / "cache.json"
+    file.write_text(content)
+    assert main(["import-cache", str(file), *options]) == 1
+    out, err = capsys.readouterr()
+    assert what in out + err
+    assert "Traceback" not in err

@@ -20,7 +20,7 @@ FLOWS = (
 )  # fmt: skip
 PERSISTENCES = ("memory", "keyring", "file")
 PERSISTENCE_GROUP = "nbauth.persistence"
-"""The entry points by which other packages bring persistences of their own."""
+"""The entry points of others' persistences: ``factory(*, folder, ask) -> Persistence``."""
 CLOUDS = ("public", "usgov", "dod", "china")
 
 

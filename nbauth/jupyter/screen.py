@@ -60,16 +60,13 @@ class NotebookScreen:
         from nbauth.jupyter.environment import place
 
         panel = self._panel_of(sign_in, PATIENCE)
-        if panel is None:
-            ways = tuple(way for way in place().ways if way not in {"browser", "callback"})
-            return ways or ("device", "paste")
-        seen = panel.look(PATIENCE)
-        return (
-            *(("browser",) if seen.same_machine else ()),
-            *(("callback",) if seen.callback else ()),
-            "device",
-            "paste",
-        )
+        works = {"device", "paste"}
+        if panel is not None:
+            seen = panel.look(PATIENCE)
+            works |= {"browser"} if seen.same_machine else set()
+            works |= {"callback"} if seen.callback else set()
+        known = ("browser", *place().ways, "callback", "device", "paste")
+        return tuple(way for way in dict.fromkeys(known) if way in works)
 
     def offers(self, sign_in: SignIn) -> bool:
         return self._panel_of(sign_in, 0) is not None
@@ -132,15 +129,15 @@ class _StandIn:
             return
         if self._shown is None and time.monotonic() - self._began < PATIENCE - 0.5:
             return
-        from IPython.display import HTML, display
+        from IPython.display import display
 
-        from nbauth.jupyter.display import html_for
+        from nbauth.jupyter.display import html_for, lines_for
 
-        card = HTML(html_for(sign_in))
+        card = {"text/html": html_for(sign_in), "text/plain": "\n".join(lines_for(sign_in))}
         if self._shown is None:
-            self._shown = display(card, display_id=True)
+            self._shown = display(card, raw=True, display_id=True)
         else:
-            self._shown.update(card)
+            self._shown.update(card, raw=True)
 
 
 class _AskForAddress:

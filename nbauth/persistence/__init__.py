@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nbauth.core.errors import ConfigurationError
-
-GROUP = "nbauth.persistence"
-"""The entry-point group of others' persistences: ``factory(*, folder, ask) -> Persistence``."""
+from nbauth.core.settings import PERSISTENCE_GROUP
 
 Ask = Callable[[str], str]
 
@@ -124,7 +122,7 @@ def persistence_named(
 def _plugged_in(kind: str, folder: Path, ask: Ask | None) -> Persistence:
     from importlib.metadata import entry_points
 
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = {point.name: point for point in entry_points(group=PERSISTENCE_GROUP)}
     if kind not in found:
         known = ", ".join(dict.fromkeys(["memory", "keyring", "file", *sorted(found)]))
         raise ConfigurationError(

@@ -104,7 +104,6 @@ def test_a_panel_that_nobody_answers_becomes_text_with_a_deadline(tmp_path, demo
     assert 5 < float(took[1]) < 9, "5 s for a panel to come to life, then the deadline"
 
 
-@pytest.mark.xfail(strict=True, reason="the stand-in has HTML only, which a text front end drops")
 def test_that_text_is_enough_to_sign_in(tmp_path, demo, willing_person):
     cell = CELL.format(ask="%login")
     code, said = run(tmp_path, ["jupyter-run", "cell.ipy"], cell, environment(demo))
