@@ -23,7 +23,7 @@ Figure = Callable[[str, str, str, str], None]
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Figure:
-    """``figure(number, what, given, shown)`` puts a row into the table."""
+    """``figure(number, what, given, shown)`` puts a row into the table, equal ones once."""
     rows = request.config.stash.setdefault(_ROWS, [])
 
     def add(number: str, what: str, given: str, shown: str) -> None:
@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not (FULL and rows):
         return
     lines = ["| # | what | input | figure |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in sorted(rows)]
+    lines += [f"| {' | '.join(row)} |" for row in sorted(set(rows))]
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     terminalreporter.section("what the fault tests have shown")

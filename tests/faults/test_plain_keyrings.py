@@ -27,20 +27,20 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "keyring"
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("null", "accepts everything and keeps nothing"),
-        ("own null", "accepts everything and keeps nothing"),
-        ("fail", "there is none on this system"),
-        ("plaintext by name", "where others can read them"),
-        ("priority 0.9", "not recommended by its own makers"),
-        ("chain with plaintext", "chains a part that is not safe"),
-        ("chain with null", "chains a part that is not safe"),
-        ("chain within a chain", "chains a part that is not safe"),
-        ("forgetful", "did not keep it"),
-    ],
-)
+FAKES = [
+    ("null", "accepts everything and keeps nothing"),
+    ("own null", "accepts everything and keeps nothing"),
+    ("fail", "there is none on this system"),
+    ("plaintext by name", "where others can read them"),
+    ("priority 0.9", "not recommended by its own makers"),
+    ("chain with plaintext", "chains a part that is not safe"),
+    ("chain with null", "chains a part that is not safe"),
+    ("chain within a chain", "chains a part that is not safe"),
+    ("forgetful", "did not keep it"),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), FAKES)
 def test_each_is_refused(name: str, words: str, file: Path, tmp_path: Path, figure: Figure) -> None:
     plaintext, working = keyrings.PlaintextKeyring(file), Working(file)
     backend = {
@@ -63,7 +63,8 @@ def test_each_is_refused(name: str, words: str, file: Path, tmp_path: Path, figu
         assert "memory" in raised.value.hint
         assert not file.exists(), "nothing was put into it"
         one.forget()
-    figure("S12", f"keyring: {name}", "save", "refused, said why; nothing put into it")
+    what = "plain, null, fail, doubtful, forgetful keyrings, chains with them"
+    figure("S12", what, f"{len(FAKES)} backends", "refused, said why; nothing put into any")
 
 
 def test_a_chain_of_good_ones_is_as_good(file: Path, tmp_path: Path) -> None:
@@ -130,8 +131,8 @@ def test_what_keyring_chooses_is_refused(
     if named:
         assert OVERRIDE in str(raised.value)
     assert not (tmp_path / "kept").exists()
-    chosen = f"{OVERRIDE}={named}" if named else "keyring's own choice"
-    figure("S12", chosen, where.replace("alt", "keyrings.alt"), "refused, said why")
+    what = f"keyring's own choice, keyrings.alt and a real Secret Service there or not, {OVERRIDE}"
+    figure("S12", what, f"{len(BACKENDS)} combinations", "refused, said why")
 
 
 def test_the_real_service_is_chosen_past_keyrings_alt(
