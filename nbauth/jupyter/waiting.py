@@ -2,9 +2,10 @@
 
 While a cell runs, ipykernel reads nothing from its shell channel, so a click in a widget waits for
 the cell and the cell for the click. The pump reads that channel for as long as we wait: messages
-for our own panels are handled at once, all others go to the kernel's own callback, which only
-queues them, in order. It leans on names that ipykernel does not promise; where they are missing,
-the wait still ends when the sign-in does, and Cancel is the stop button.
+for our own panels are handled at once, and so is what a page that is loaded again has to ask before
+it can show them; all others go to the kernel's own callback, which only queues them, in order. It
+leans on names that ipykernel does not promise; where they are missing, the wait still ends when the
+sign-in does, and Cancel is the stop button.
 
 That button sends SIGINT. Python raises ``KeyboardInterrupt`` wherever the main thread happens to
 be, and a message is then lost half read; inside a destructor, such as that of a ZMQ frame, the
@@ -14,6 +15,7 @@ exception itself is dropped. So a press is noted, and passed on between two turn
 from __future__ import annotations
 
 import asyncio
+import inspect
 import signal
 import threading
 import time
@@ -23,7 +25,11 @@ from typing import Any
 
 TURN = 0.05
 """Seconds that one turn of the pump waits for a message."""
-POLLIN = 1
+POLLIN, POLLOUT = 1, 2
+GREETINGS = frozenset({"kernel_info_request", "comm_info_request"})
+"""What a front end asks first; the answers change nothing."""
+CONTROL_TARGET = "jupyter.widget.control"
+"""The comm by which it then asks for all widgets' state (ipywidgets' messaging protocol)."""
 
 
 def shell_stream(kernel: Any) -> Any | None:
@@ -43,6 +49,14 @@ def shell_stream(kernel: Any) -> Any | None:
     return stream if usable else None
 
 
+def reply_stream(kernel: Any) -> Any:
+    """Where the main thread's replies go."""
+    thread = getattr(kernel, "shell_channel_thread", None)
+    if thread is None:
+        return kernel.shell_stream
+    return thread.manager.get_subshell_to_shell_channel_socket(None)
+
+
 class Pump:
     """Handles the messages of some comms while the main thread is busy with a cell.
 
@@ -56,6 +70,7 @@ class Pump:
         self._comm_ids = comm_ids
         self._stream = shell_stream(kernel)
         self._original: Any = None
+        self._controls: set[str] = set()
 
     def __enter__(self) -> Pump:
         if threading.current_thread() is not threading.main_thread():
@@ -93,9 +108,16 @@ class Pump:
         session = self._kernel.session
         try:
             _, frames = session.feed_identities(message, copy=False)
-            if session.unpack(frames[1].bytes)["msg_type"] != "comm_msg":
+            kind = session.unpack(frames[1].bytes)["msg_type"]
+            if kind in GREETINGS:
+                return True
+            if kind not in {"comm_open", "comm_msg", "comm_close"}:
                 return False
-            return session.unpack(frames[4].bytes)["comm_id"] in self._comm_ids()
+            content = session.unpack(frames[4].bytes)
+            comm_id = content["comm_id"]
+            if kind == "comm_open" and content["target_name"] == CONTROL_TARGET:
+                self._controls.add(comm_id)
+            return comm_id in self._controls or (kind == "comm_msg" and comm_id in self._comm_ids())
         except (ValueError, KeyError, IndexError, TypeError):
             return False  # not for us to judge: the kernel says what is wrong with it
 
@@ -106,9 +128,12 @@ class Pump:
         # The front end holds a widget's next message back until this one is said to be done.
         self._say("busy", parsed)
         try:
-            kernel.shell_handlers["comm_msg"](self._stream, idents, parsed)
+            handler = kernel.shell_handlers[parsed["header"]["msg_type"]]
+            _finish(handler(reply_stream(kernel), idents, parsed))
         except Exception:
             kernel.log.error("nbauth: a panel's message failed", exc_info=True)
+        if self._stream is not None:
+            self._stream.flush(POLLOUT)  # in ipykernel 6 the reply waits for the event loop
         self._say("idle", parsed)
         self._say("busy", None)
 
@@ -116,6 +141,17 @@ class Pump:
         publish = getattr(self._kernel, "_publish_status", None)
         if publish is not None:
             publish(state, "shell", parent=parent)
+
+
+def _finish(result: Any) -> None:
+    """Take a handler that is a coroutine to its end; the ones called here wait for nothing."""
+    if inspect.iscoroutine(result):
+        try:
+            result.send(None)
+        except StopIteration:
+            return
+        result.close()
+        raise RuntimeError("the handler waits for something")
 
 
 class StopButton:

@@ -22,6 +22,7 @@ def use_theme(page: LabPage, theme: str) -> None:
     page._js("app.commands.execute('apputils:change-theme', {theme: arg}) && null", name)
     is_light = str(theme == "light").lower()
     expect(page.page.locator("body")).to_have_attribute("data-jp-theme-light", is_light)
+    expect(page.page.locator("#jupyterlab-splash")).to_have_count(0)
 
 
 def make_cells(page: LabPage, width: int) -> None:

@@ -42,6 +42,32 @@ def test_a_page_loaded_again_shows_what_is_so(open_notebook: OpenNotebook) -> No
     expect(panel_under(page, 3)).to_contain_text("You are not signed in.")
 
 
+WAIT = """from IPython.display import display
+from nbauth.jupyter import waiting
+panel = show()
+display(panel)
+waiting.wait(get_ipython().kernel, panel.sign_in.ended, lambda: {panel.comm_id})
+"""
+
+
+@pytest.mark.parametrize("version", ["7.4", "7.3", "6.29"])
+def test_a_page_loaded_again_while_the_cell_waits(
+    version: str, open_notebook: OpenNotebook
+) -> None:
+    page = open_notebook([SETUP, WAIT], kernel=version)
+    page.run(0)
+    page.run_cell(1)
+    expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
+    page.save()
+    page.page.reload()
+    panel = panel_under(page, 1)
+    expect(panel.locator("code")).to_have_text(CODE, timeout=20_000)
+    assert page.kernel_status() == "busy"
+    panel.get_by_role("button", name="Cancel").click()
+    expect(panel).to_contain_text("Sign-in cancelled")
+    page.wait_kernel()
+
+
 @pytest.mark.parametrize("whole_state", [False, True], ids=["as-installed", "with-widget-state"])
 def test_a_notebook_opened_without_its_kernel_shows_a_line(
     whole_state: bool, open_notebook: OpenNotebook, lab_factory: LabFactory
