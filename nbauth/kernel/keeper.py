@@ -118,8 +118,9 @@ class Keeper:
         from nbauth.kernel.records import UnreadableRecord, decode
 
         stamp = self.store.stamp(_entry(key))
-        if key in self._cache.signed_in and stamp == self._stamps.get(key):
-            return True
+        here = self._cache.signed_in.get(key)
+        if here is not None and (here.keeper is not self or stamp == self._stamps.get(key)):
+            return True  # a sign-in of this kernel's own is not older than what was kept once
         data = self.store.load(_entry(key))
         if data is None:
             return False

@@ -151,6 +151,19 @@ def test_who_is_signed_in_already_is_kept_when_asked(machine: Machine) -> None:
     assert machine.kernel().acquire("read").source == "cache"
 
 
+def test_a_sign_in_of_this_kernel_alone_is_not_replaced_by_what_was_kept_once(
+    machine: Machine,
+) -> None:
+    machine.signed_in()
+    kernel = machine.kernel(persist="memory")
+    kernel.login("write", web_ui=redirect)
+    text = kernel.acquire("write").access_token
+    kernel.configure(persist="keyring")
+    assert names(kernel) == ["ada@example.com"]
+    assert kernel.acquire("write").access_token == text
+    assert kernel.acquire("write").source == "cache"
+
+
 # ── signing out ─────────────────────────────────────────────────────────────────────────────
 
 
