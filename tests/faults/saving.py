@@ -1,7 +1,8 @@
 """Savers that are killed: run as a process of its own, which forks them.
 
 ``python -m tests.faults.saving kills STORE FOLDER TIMES`` kills each saver in its middle and looks
-what the next kernel finds; ``… crowd STORE FOLDER COUNT`` lets many save at once. Prints JSON.
+what the next kernel finds; ``… crowd STORE FOLDER COUNT`` lets many save at once;
+``… holders nbauth FOLDER TIMES`` kills those who refresh. Prints JSON, which ``saving`` gives.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nbauth.testing.persistence import ADA
+from tests.harness.kernels import ROOT
 from tests.persistence.stored import Stored
 
 SIZE = 131_000  # bytes: a cache of the size that the research killed savers of
@@ -159,7 +162,46 @@ def crowd(make: Callable[[Path], Store], folder: Path, count: int) -> dict[str, 
     return {"failed": failed, "seconds": time.monotonic() - began, "whole": whole}
 
 
+def holders(_: object, folder: Path, times: int) -> dict[str, Any]:
+    """Kill who holds the lock of a refresh, and get in."""
+    slowest = 0.0
+    kernel = Stored(folder)
+    kernel.save(ADA, b"data")
+    for _ in range(times):
+        reading, writing = os.pipe()
+
+        def hold(writing: int = writing) -> None:
+            with Stored(folder).refreshing(ADA):
+                os.write(writing, b"!")
+                signal.pause()
+
+        holder = forked(hold)
+        os.read(reading, 1)
+        os.kill(holder, signal.SIGKILL)
+        began = time.monotonic()
+        os.waitpid(holder, 0)
+        with kernel.refreshing(ADA):
+            slowest = max(slowest, time.monotonic() - began)
+        os.close(reading)
+        os.close(writing)
+    return {"slowest": slowest}
+
+
+def saving(*what: str) -> dict[str, Any]:
+    """Run it; a fork of a test's own process, which has threads, may hang."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.faults.saving", *what],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=500,
+    )
+    shown: dict[str, Any] = json.loads(done.stdout)
+    return shown
+
+
 if __name__ == "__main__":
     what, store, where, many = sys.argv[1:]
-    run = {"kills": kills, "crowd": crowd}[what]
+    run = {"kills": kills, "crowd": crowd, "holders": holders}[what]
     print(json.dumps(run(STORES[store], Path(where), int(many))))

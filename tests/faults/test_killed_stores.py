@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.faults.conftest import Figure
+from tests.faults.saving import saving
 from tests.faults.sizes import FULL, size
 from tests.harness import missing
-from tests.harness.kernels import ROOT
-
-
-def saving(*what: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.faults.saving", *what],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=500,
-    )
-    shown: dict[str, Any] = json.loads(done.stdout)
-    return shown
 
 
 def test_killed_savers_lose_nothing(tmp_path: Path, figure: Figure) -> None:
