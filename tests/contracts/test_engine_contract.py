@@ -160,6 +160,7 @@ def test_authorize_asks_for_a_query_where_a_form_cannot_be_taken(case: Case) -> 
     sent = query_of(case.authorize(forms=False).authorize_url)
     assert sent.get("response_mode") == ("query" if case.msal else None)
 
+
 def test_authorize_is_bound_to_this_sign_in(case: Case) -> None:
     one, other = case.authorize(), case.authorize()
     sent, sent_by_other = query_of(one.authorize_url), query_of(other.authorize_url)
@@ -187,9 +188,7 @@ def test_authorize_is_bound_to_this_sign_in(case: Case) -> None:
 @AUTHLIB_ALONE  # MSAL always asks for offline_access
 def test_authorize_without_offline_access_sends_no_prompt(case: Case) -> None:
     scopes = Scopes.parse(["openid", "profile"], microsoft=False)
-    pending = case.engine.authorize(
-        AuthorizationRequest(scopes), Receiving(REDIRECT, "x" * 32)
-    )
+    pending = case.engine.authorize(AuthorizationRequest(scopes), Receiving(REDIRECT, "x" * 32))
     assert "prompt" not in query_of(pending.authorize_url)
 
 
