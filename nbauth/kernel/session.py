@@ -299,7 +299,12 @@ class Session:
 
     def _renew(self, key: TokenKey) -> None:
         client = self._engines.client(key[:2])
-        self._renewal.silent(client, key[:3], client.scopes(key[3]), force=True)
+        token = self.cache.tokens.get(key)
+        granted = token.response.scopes if token else ()
+        # A key at Microsoft's has no capitals, which servers of that shape may care for.
+        written = {scope.lower(): scope for scope in granted} if client.authority.microsoft else {}
+        wanted = client.scopes(written.get(word, word) for word in key[3])
+        self._renewal.silent(client, key[:3], wanted, force=True)
 
     def _ask_secret(self, prompt: str) -> str:
         screen = self.screen()
