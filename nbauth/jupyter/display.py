@@ -123,7 +123,8 @@ def _asks(sign_in: SignIn) -> str:
 
 def _link(address: str, text: str) -> str:
     return (
-        f"<a href='{escape(address)}' target='_blank' rel='noopener noreferrer'>{escape(text)}</a>"
+        f"<a href='{escape(address)}' target='_blank' rel='noopener noreferrer'"
+        f" style='text-decoration:underline'>{escape(text)}</a>"
     )
 
 

@@ -12,7 +12,11 @@ from tests.jupyter.panel.gallery import SETUP, STATES, panel_under
 
 pytestmark = pytest.mark.browser
 
-THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+THEMES = {
+    "contrast": "JupyterLab Dark High Contrast",
+    "dark": "JupyterLab Dark",
+    "light": "JupyterLab Light",  # last: the server keeps the choice for the tests to come
+}
 NARROW = 320
 WIDE = 900
 
@@ -20,8 +24,7 @@ WIDE = 900
 def use_theme(page: LabPage, theme: str) -> None:
     name = THEMES[theme]
     page._js("app.commands.execute('apputils:change-theme', {theme: arg}) && null", name)
-    is_light = str(theme == "light").lower()
-    expect(page.page.locator("body")).to_have_attribute("data-jp-theme-light", is_light)
+    expect(page.page.locator("body")).to_have_attribute("data-jp-theme-name", name)
     expect(page.page.locator("#jupyterlab-splash")).to_have_count(0)
 
 
@@ -66,6 +69,19 @@ def test_the_plain_card_too(open_notebook: OpenNotebook) -> None:
         page.output(2).screenshot(path=SCREENSHOTS / f"card-{theme}.png")
         for card in cards.all():
             assert axe_complaints(card) == []
+
+
+def test_axe_hears_what_is_wrong(open_notebook: OpenNotebook) -> None:
+    page = open_notebook([SETUP, "show('paste')"], kernel="7.4")
+    page.run_all()
+    use_theme(page, "light")
+    panel = panel_under(page, 1)
+    field = panel.get_by_label("Address at which the browser ended")
+    field.evaluate("node => { node.removeAttribute('aria-label'); node.placeholder = ''; }")
+    panel.evaluate("node => { node.style.color = '#bbb'; }")
+    heard = " ".join(axe_complaints(panel))
+    assert "label" in heard
+    assert "color-contrast" in heard
 
 
 def test_every_state_in_every_light(open_notebook: OpenNotebook) -> None:
