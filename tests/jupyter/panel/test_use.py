@@ -231,12 +231,18 @@ def test_two_panels_show_one_sign_in(open_notebook: OpenNotebook) -> None:
         expect(one).to_contain_text("You are not signed in.")
 
 
-def test_looks_at_machine_and_server(open_notebook: OpenNotebook) -> None:
+@pytest.mark.parametrize("enabled", [True, False], ids=["callback", "no-callback"])
+def test_looks_at_machine_and_server(
+    enabled: bool, open_notebook: OpenNotebook, lab_factory: LabFactory
+) -> None:
+    extensions = {"ServerApp": {"jpserver_extensions": {"nbauth.server": enabled}}}
+    lab = lab_factory(kernel="7.4", server_config=extensions)
     look = (
         "t = time.monotonic(); seen = None\nthreading.Thread(target=lambda:"
         " globals().update(seen=shown[0].look(5), took=time.monotonic() - t)).start()"
     )
-    page = open_notebook([SETUP, "show('browser')", look, "print(seen, took < 2, shown[0].page)"])
+    result = "print(seen, took < 2, shown[0].page)"
+    page = open_notebook([SETUP, "show('browser')", look, result], lab=lab)
     page.run(0)
     page.run(1)
     expect(panel_under(page, 1)).to_contain_text("Continue in the browser")
@@ -244,7 +250,7 @@ def test_looks_at_machine_and_server(open_notebook: OpenNotebook) -> None:
     page.page.wait_for_timeout(500)
     origin = page.url.rstrip("/")
     assert page.run(3) == (
-        "Seen(same_machine=True, callback=False) True"
+        f"Seen(same_machine=True, callback={enabled}) True"
         f" Page(origin='{origin}', base_url='/', hub_host='', hub_prefix='', server_name='')"
     )
 
