@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Awaitable, Mapping
@@ -32,6 +33,7 @@ def the_session() -> Session:
             from nbauth.jupyter.screen import Screens
 
             _session = Session(_read_settings, _profiles)
+            atexit.register(_session.rest)  # what a refresh under way brings is kept first
             _session.screen = Screens(_session)
             NbAuthError.wants_traceback = staticmethod(_debugging)
         return _session

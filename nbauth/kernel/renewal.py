@@ -55,6 +55,7 @@ class Renewal:
         token_key: TokenKey = (*key, wanted.key)
         seen = self._cache.tokens.get(token_key)
         if seen is not None and seen.fresh and not force and claims is None:
+            seen.used = True
             return seen.result(signed_in, "cache")
         cached, source = self._flights.run(
             (token_key, claims),
@@ -110,7 +111,6 @@ class Renewal:
             raise NotSignedIn("That account has signed out.")
         self._renewed()
         return fresh, "refresh"
-
 
     def _alone(
         self, key: AccountKey, signed_in: SignedIn

@@ -55,7 +55,7 @@ class Session:
         self.configured: dict[str, Any] = {}
         self.cache = TokenCache()
         self._engines = Engines(make_engine)
-        self._keeping = Keeping(self.cache, self._say, self._ask_secret, self._changed)
+        self._keeping = Keeping(self.cache, self._say, self._ask_secret, self._kept_changed)
         self._refresh_ahead = Background(
             "nbauth-refresh", RefreshAhead(self.cache, self._renew).tick
         )
@@ -352,6 +352,11 @@ class Session:
         """Stop calling it."""
         if observer in self._observers:
             self._observers.remove(observer)
+
+    def _kept_changed(self) -> None:
+        """Somebody who is kept was found, or has signed out in another kernel."""
+        self._changed()
+        self._tokens_changed()
 
     def _changed(self) -> None:
         for observer in list(self._observers):
