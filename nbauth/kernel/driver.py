@@ -143,7 +143,7 @@ class Driver:
             raise ConfigurationError(
                 "That address carries no answer of the provider.",
                 code="bad_answer",
-                hint="Copy the whole address at which the browser ended, from https or http on.",
+                hint="Copy the whole address at which the browser ended, from http on.",
             )
         if answer.get("state") != state:
             raise ConfigurationError(
@@ -229,7 +229,7 @@ class Driver:
                 self._answer = self._receiver.answer.result()
             elif self._answer is None:
                 self._check_expired()
-        self._tell(message="Asking the provider for tokens…")
+        self._tell(message="Asking the provider for tokens…", authorize_url=None)
         return self._answer
 
     def _ask_web_ui(self, web_ui: Callable[[str], str], authorize_url: str) -> None:
