@@ -48,7 +48,8 @@ class Loaded:
 
     def _forget_the_gone(self) -> None:
         """However somebody signed out, by a magic, a function or a panel."""
-        self._variables.keep_only({account.username for account in self._session.accounts()})
+        here = self._session.cache.accounts()  # no look into what is kept: others' don't count
+        self._variables.keep_only({account.username for account in here})
 
 
 def load_ipython_extension(shell: Any) -> None:

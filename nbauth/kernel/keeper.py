@@ -38,9 +38,10 @@ class Keeper:
     def fetch(self, client: tuple[str, str], account: Account | str | None = None) -> bool:
         """Bring an account of a client into the cache: the named one, else the last one used."""
         with self._telling():
+            used_last = self.store.current(*client)  # also if another is named: it stays current
+            found = used_last is not None and self._restore((*client, used_last.account))
             if account is None:
-                entry = self.store.current(*client)
-                return entry is not None and self._restore((*client, entry.account))
+                return found
             for key in self._keys():
                 if key[:2] == client and self._restore(key):
                     record = self._cache.signed_in.get(key)
@@ -51,7 +52,10 @@ class Keeper:
     def fetch_all(self) -> None:
         """Bring every account that is kept into the cache."""
         with self._telling():
-            for key in self._keys():
+            keys = self._keys()
+            clients = dict.fromkeys(key[:2] for key in keys)
+            used_last = {self.store.current(*client) for client in clients}
+            for key in sorted(keys, key=lambda key: _entry(key) not in used_last):
                 self._restore(key)
 
     def keep(self, key: AccountKey) -> None:

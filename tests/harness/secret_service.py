@@ -7,6 +7,7 @@ so that a locked keyring stays locked.
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,11 @@ class SecretService:
         """Start the service, but nobody gives it the password."""
         self._service = self._start("gnome-keyring-daemon", "--foreground", "--components=secrets")
         _wait(self._answers)
+
+    def hang(self) -> None:
+        """Let the service answer nobody any more, while it stays there."""
+        assert self._service is not None
+        self._service.send_signal(signal.SIGSTOP)
 
     def kill_service(self) -> None:
         """End the service alone."""

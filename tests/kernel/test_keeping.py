@@ -130,6 +130,22 @@ def test_the_account_used_last_is_the_next_kernels(machine: Machine) -> None:
     assert sorted(names(machine.kernel())) == ["ada@example.com", "bob@example.com"]
 
 
+@pytest.mark.parametrize("user", ["ada", "bob"])
+def test_a_look_at_the_others_leaves_the_account_used_last_current(
+    machine: Machine, user: str
+) -> None:
+    machine.signed_in("ada")
+    machine.signed_in("bob").use(f"{user}@example.com")
+    for other in ("ada", "bob"):
+        for look in (
+            lambda kernel: kernel.accounts(),
+            lambda kernel, other=other: kernel.acquire("read", account=f"{other}@example.com"),
+        ):
+            kernel = machine.kernel()
+            look(kernel)
+            assert kernel.acquire("read").account.name.lower() == user
+
+
 def test_another_clients_account_is_not_found(machine: Machine) -> None:
     machine.signed_in()
     with pytest.raises(InteractionRequired):
