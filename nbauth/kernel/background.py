@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -11,6 +12,7 @@ from nbauth.core.errors import AuthorityUnreachable, NbAuthError
 from nbauth.core.tokens import refresh_margin
 from nbauth.kernel.cache import TokenCache, TokenKey
 
+log = logging.getLogger(__name__)
 LONGEST_NAP = 30.0
 """Seconds after which a sleeper looks at the clock, which a suspended machine has put forward."""
 FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
@@ -37,7 +39,10 @@ class Background:
             self._wake.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the interpreter is shutting down
+                    self._thread = None
 
     def stop(self) -> None:
         """End the thread; it begins anew with the next :meth:`wake`."""
@@ -102,7 +107,9 @@ class RefreshAhead:
             pause = min(FIRST_RETRY * 2.0**failures, LONGEST_RETRY)
             self._failures[key] = failures + 1, time.monotonic() + pause
             return pause
-        except NbAuthError:
+        except Exception as error:
+            if not isinstance(error, NbAuthError):
+                log.debug("a refresh ahead of need failed: %s", type(error).__name__)
             token.used = False  # whoever needs it next is told why, or asked to sign in
             return LONGEST_NAP
         self._failures.pop(key, None)

@@ -89,7 +89,7 @@ def new_session(**settings: Any) -> Session:
 
     screen = SomebodyThere()
     session = Session(read_settings, screen=lambda: screen)
-    session.configure(**settings)
+    session.configure(**{"refresh_ahead": False, **settings})  # these tests count requests
     return session
 
 

@@ -174,7 +174,7 @@ def test_a_refresh_that_brings_another_identity(
 def test_signing_out(signed_in: Session, peer: Peer, panva: Panva) -> None:
     token = signed_in.token(peer.first)
     text = str(token)
-    (gone,) = signed_in.logout(revoke=True)
+    (gone,) = [record.account for record in signed_in.logout(revoke=True)]
     assert gone.username == peer.account[0]
     assert signed_in.accounts() == []
     assert signed_in.cache.tokens == {}

@@ -78,7 +78,7 @@ def test_signing_out_of_one_leaves_the_other(
     both: tuple[Session, Peer, Peer], panva: Panva
 ) -> None:
     session, plain, microsoft = both
-    (gone,) = session.logout(plain.account[0], revoke=True)
+    (gone,) = [record.account for record in session.logout(plain.account[0], revoke=True)]
     assert gone.authority == panva.issuer
     assert by_issuer(panva, "revocation") == {"oidc": [200]}
     assert [account.authority for account in session.accounts()] == [panva.ms_authority]

@@ -112,6 +112,13 @@ def test_a_dead_grant_is_asked_once(ahead: Ahead) -> None:
     assert ahead.bench.refreshes == 1
 
 
+def test_what_nobody_expected_ends_no_thread(ahead: Ahead) -> None:
+    ahead.bench.engine.will("refresh", ZeroDivisionError())
+    ahead.bench.clock.advance(3600 - 599)
+    assert ahead.tick() == LONGEST_NAP
+    assert ahead.bench.read("read"), "the token is good still"
+
+
 def test_signed_out_there_is_nothing_to_do(ahead: Ahead) -> None:
     ahead.bench.session.logout()
     assert ahead.tick() is None
@@ -157,11 +164,13 @@ def test_it_ends_when_nothing_will_be_due_and_begins_anew(bench: Bench) -> None:
 
 def test_a_session_refreshes_ahead_by_itself_and_rests(bench: Bench) -> None:
     bench.sign_in("read")
-    until(lambda: _named("nbauth-refresh"))
+    thread = bench.session._refresh_ahead._thread
+    assert thread is not None
+    assert thread.name == "nbauth-refresh"
     bench.clock.advance(3600 - 301)
     bench.session._refresh_ahead.wake()
     until(lambda: bench.refreshes == 1)
     bench.session.logout()
     bench.session._refresh_ahead.wake()
-    until(lambda: not _named("nbauth-refresh"))
+    until(lambda: not thread.is_alive())
     assert LONGEST_NAP <= 30

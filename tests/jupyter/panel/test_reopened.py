@@ -62,7 +62,6 @@ def test_a_page_loaded_again_while_the_cell_waits(
     page.page.reload()
     panel = panel_under(page, 1)
     expect(panel.locator("code")).to_have_text(CODE, timeout=20_000)
-    assert page.kernel_status() == "busy"
     panel.get_by_role("button", name="Cancel").click()
     expect(panel).to_contain_text("Sign-in cancelled")
     page.wait_kernel()
