@@ -192,6 +192,7 @@ def panel(*scopes: str, **options: Any) -> SignInPanel:
     def start(flow: str | None = None) -> SignIn:
         return here.start(*scopes, show=False, **{**options, **({"flow": flow} if flow else {})})
 
+    here.accounts()  # finds who is kept, too
     made = SignInPanel(here, start)
     screen = here.screen()
     return screen.adopt(made) if isinstance(screen, NotebookScreen) else made
