@@ -32,6 +32,14 @@ def figure(request: pytest.FixtureRequest) -> Figure:
     return add
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what stands beside a full run alone: a peer, a real disk that is full."""
+    left_out = [] if FULL else [item for item in items if item.get_closest_marker("full_size")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The table, at the end of a full run."""
     rows = terminalreporter.config.stash.get(_ROWS, [])

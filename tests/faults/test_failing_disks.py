@@ -17,7 +17,6 @@ from nbauth.persistence import private
 from nbauth.testing.persistence import ADA, OTHERS
 from tests.faults.apart import apart
 from tests.faults.conftest import Figure
-from tests.faults.sizes import FULL
 from tests.harness import missing
 from tests.persistence.stored import Stored
 
@@ -127,7 +126,7 @@ def test_a_folder_that_may_not_be_written(nobodys_folder: Path, figure: Figure) 
     figure("S10", "read-only folder", "save, load, open", "said, old file intact and readable")
 
 
-@pytest.mark.skipif(not FULL, reason="small runs mount nothing")
+@pytest.mark.full_size
 def test_a_full_and_a_read_only_disk(tmp_path: Path, figure: Figure) -> None:
     disk = tmp_path / "disk"
     disk.mkdir(mode=0o700)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.conftest import Figure
 from tests.faults.saving import saving
-from tests.faults.sizes import FULL, size
+from tests.faults.sizes import size
 from tests.harness import missing
 
 
@@ -28,7 +28,7 @@ def test_killed_savers_lose_nothing(tmp_path: Path, figure: Figure) -> None:
     )
 
 
-@pytest.mark.skipif(not FULL, reason="only beside the full run")
+@pytest.mark.full_size
 def test_killed_savers_of_the_peer(tmp_path: Path, figure: Figure) -> None:
     try:
         version = metadata.version("msal-extensions")

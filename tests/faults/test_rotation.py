@@ -23,7 +23,7 @@ import pytest
 
 from tests.faults.conftest import Figure
 from tests.faults.rotating import FRESH_TO_MSAL, msal_application
-from tests.faults.sizes import FULL, size
+from tests.faults.sizes import size
 from tests.harness import missing
 from tests.harness.kernels import ROOT, isolated_environment
 from tests.harness.panva import Panva
@@ -202,7 +202,7 @@ def test_threads_of_one_kernel_refresh_once_an_expiry(
     )
 
 
-@pytest.mark.skipif(not FULL, reason="only beside the full run")
+@pytest.mark.full_size
 def test_eight_kernels_of_the_peer(
     panva: Panva,
     scripted: ScriptedBrowser,
