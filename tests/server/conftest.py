@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from tests.harness.jupyter import free_port
-from tests.harness.kernels import KERNEL_VERSIONS, ROOT, isolated_environment
+from tests.harness.kernels import ALL_VERSIONS, ROOT, isolated_environment
 from tests.harness.served_kernel import ServedKernel, open_front_end
 
 
@@ -83,7 +83,7 @@ def running(home: Path, module: str, *options: str, gateway: Server | None = Non
     """Start a server of a Jupyter module, log at DEBUG; end it and its kernels by their ids."""
     home.mkdir(parents=True, exist_ok=True)
     environment = {**isolated_environment(home), "PYTHONPATH": str(ROOT)}
-    for version in KERNEL_VERSIONS:
+    for version in ALL_VERSIONS:
         paths = isolated_environment(home, version)["PYTHONPATH"]
         _write_spec(home, f"py-{version}", {"PYTHONPATH": paths})
     _write_spec(home, "py-debug", {"PYTHONPATH": environment["PYTHONPATH"]}, "--debug")
