@@ -9,6 +9,7 @@ from nbauth.jupyter.completion import complete
 from nbauth.jupyter.config import NbAuth
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.jupyter.variables import Variables
+from nbauth.jupyter.wedge import mend
 
 MAGICS = ("login", "logout", "token", "accounts")
 
@@ -29,6 +30,7 @@ class Loaded:
         self._complete = complete(session)
         for name in MAGICS:
             shell.set_hook("complete_command", self._complete, str_key=f"%{name}")
+        self._undo_mending = mend(getattr(shell, "kernel", None))
 
     def undo(self) -> None:
         """Take it all back; who is signed in stays known to the process's session."""
@@ -45,6 +47,7 @@ class Loaded:
             registry.magics["line"].pop(name, None)
             shell.strdispatchers["complete_command"].strs.pop(f"%{name}", None)
         registry.registry.pop(type(self._magics).__name__, None)
+        self._undo_mending()
 
     def _forget_the_gone(self) -> None:
         """However somebody signed out, by a magic, a function or a panel."""

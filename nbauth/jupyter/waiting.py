@@ -23,6 +23,8 @@ from collections.abc import Callable, Collection
 from types import FrameType, TracebackType
 from typing import Any
 
+from nbauth.jupyter.wedge import mend
+
 TURN = 0.05
 """Seconds that one turn of the pump waits for a message."""
 POLLIN, POLLOUT = 1, 2
@@ -70,9 +72,11 @@ class Pump:
         self._comm_ids = comm_ids
         self._stream = shell_stream(kernel)
         self._original: Any = None
+        self._undo_mending: Callable[[], None] = lambda: None
         self._controls: set[str] = set()
 
     def __enter__(self) -> Pump:
+        self._undo_mending = mend(self._kernel)
         if threading.current_thread() is not threading.main_thread():
             self._stream = None  # a cell in a subshell leaves the main shell alone
         if self._stream is not None:
@@ -90,6 +94,7 @@ class Pump:
             self._stream.on_recv(self._original, copy=False)
             # The descriptor tells of a message once; one that came just now would be forgotten.
             self._stream.flush(POLLIN)
+        self._undo_mending()
 
     def turn(self) -> None:
         """Handle what has come, or wait a moment for it."""

@@ -197,3 +197,9 @@ def test_without_jupyter_server_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jupyter_server.config_manager", None)
     said = entries(examine(session(), {}, evidence=LAB))
     assert "pip install 'nbauth[server]'" in said["nbauth.server"][0]
+
+
+def test_an_ipykernel_that_may_stop_answering_is_said(monkeypatch):
+    for version, said in (("6.29.5", 0), ("7.0.1", 1), ("7.3.0", 1), ("7.4.0", 0), ("8.0", 0)):
+        monkeypatch.setattr("nbauth.jupyter.doctor._version", lambda name, version=version: version)
+        assert "\n".join(report(session(), {})).count("may stop answering") == said

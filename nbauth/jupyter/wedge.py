@@ -1,0 +1,29 @@
+"""ipykernel 7.0 to 7.3 may stop reading its shell channel; mended for as long as nbauth needs it.
+
+They send replies on the shell socket itself, behind the back of the stream that reads it. ZeroMQ
+tells of a new message once (``ZMQ_FD`` is edge-triggered), a send takes that word away, and a
+request that came just then lies unread with all that follow: cells stay at ``[*]``, buttons are
+dead, "Loading widget..." stays, until the kernel is restarted. Opening or reloading a page is the
+moment for it, as many requests come at once. ipykernel 7.4 sends through the stream (ipykernel
+#1529), and so do the others while they are mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def mend(kernel: Any) -> Callable[[], None]:
+    """Let replies go through the stream, in a kernel that needs it; gives what takes that back."""
+    manager: Any = getattr(getattr(kernel, "shell_channel_thread", None), "_manager", None)
+    socket = getattr(manager, "_shell_socket", None)
+    stream = getattr(kernel, "shell_stream", None)
+    if socket is None or getattr(stream, "socket", None) is not socket:
+        return lambda: None
+
+    def undo() -> None:
+        manager._shell_socket = socket
+
+    manager._shell_socket = stream  # both have the ``send_multipart`` that is all it is used for
+    return undo
