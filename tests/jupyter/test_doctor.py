@@ -200,6 +200,6 @@ def test_without_jupyter_server_it_says_what_to_install(monkeypatch):
 
 
 def test_an_ipykernel_that_may_stop_answering_is_said(monkeypatch):
-    for version, said in (("6.29.5", 0), ("7.0.1", 1), ("7.3.0", 1), ("7.4.0", 0), ("8.0", 0)):
+    for version, said in (("6.29.5", 0), ("7.0.1", 1), ("7.3.0", 1), ("7.4.0", 0), ("7.10.0", 0)):
         monkeypatch.setattr("nbauth.jupyter.doctor._version", lambda name, version=version: version)
         assert "\n".join(report(session(), {})).count("may stop answering") == said
