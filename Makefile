@@ -45,6 +45,7 @@ test: lint test-all-here test-other-pythons
 
 lint: .venv/.installed
 	ruff check .
+	ruff format --check .
 	mypy
 	lint-imports
 

@@ -108,9 +108,7 @@ def test_import_cache_says_what_it_took_and_keeps_it(capsys, kept_in_files, tmp_
         ("{}", [*IMPORT[:4], "--persist", "keyrng"], "did you mean keyring"),
     ],
 )
-def test_import_cache_ends_with_1_in_words(
-    capsys, kept_in_files, tmp_path, content, options, what
-):
+def test_import_cache_ends_with_1_in_words(capsys, kept_in_files, tmp_path, content, options, what):
     file = tmp_path / "cache.json"
     file.write_text(content)
     assert main(["import-cache", str(file), *options]) == 1

@@ -94,9 +94,7 @@ def html_for(sign_in: SignIn) -> str:
         ends = " ".join([*_how_long(sign_in), "To cancel, stop the cell."])
         parts += [f"<span style='{_FAINT}'>{escape(ends)}</span>"]
     lines = "".join(f"<div style='margin:6px 0 0'>{part}</div>" for part in parts)
-    return (
-        f"<div class='{_AS_IT_IS}' style='{_CARD}'><strong>{escape(title)}</strong>{lines}</div>"
-    )
+    return f"<div class='{_AS_IT_IS}' style='{_CARD}'><strong>{escape(title)}</strong>{lines}</div>"
 
 
 def _steps(sign_in: SignIn) -> list[str]:

@@ -76,9 +76,7 @@ class NotebookScreen:
 
         self._panel_of(sign_in, PATIENCE)  # its browser knows the address
         address, server_name = callback_address(self.page, os.environ, redirect_uri)
-        return CallbackReceiver(
-            self._kernel, secret, redirect_uri=address, server_name=server_name
-        )
+        return CallbackReceiver(self._kernel, secret, redirect_uri=address, server_name=server_name)
 
     def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
         asking = _AskForAddress(self, sign_in)

@@ -26,9 +26,7 @@ class Keeper:
         tell: a sentence to the person; each is told once.
     """
 
-    def __init__(
-        self, store: Persistence, cache: TokenCache, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: Persistence, cache: TokenCache, tell: Callable[[str], None]) -> None:
         self.store = store
         self.kept = store.kept
         self._cache = cache
@@ -145,9 +143,7 @@ class Keeper:
         if record is None:
             return False
         tokens = {
-            known[3]: token
-            for known, token in list(self._cache.tokens.items())
-            if known[:3] == key
+            known[3]: token for known, token in list(self._cache.tokens.items()) if known[:3] == key
         }
         data = encode(record, tokens)
         with self._telling():

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.msal_cache import Found
     from nbauth.kernel.sign_in import SignIn
 
+
 class Session:
     """The one place that knows who is signed in. Every public function and magic ends here.
 

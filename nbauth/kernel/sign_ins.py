@@ -130,9 +130,7 @@ class SignIns:
                 request=request,
                 flow=flow,
                 ways=ways,
-                accept=lambda response: self._accept(
-                    client, wanted, response, engine.sign_out_url
-                ),
+                accept=lambda response: self._accept(client, wanted, response, engine.sign_out_url),
                 wait=self._wait,
                 again=again,
                 offers=offers,

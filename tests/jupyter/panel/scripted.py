@@ -90,9 +90,7 @@ def tokens(
 
 def session_with(engine: Any, ways: tuple[str, ...] = WAYS) -> Session:
     """A session at that provider, on a screen where somebody can go these ways."""
-    settings = Settings(
-        authority=engine.issuer, client_id=engine.client_id, refresh_ahead=False
-    )
+    settings = Settings(authority=engine.issuer, client_id=engine.client_id, refresh_ahead=False)
     return Session(
         lambda call, configured: replace(settings, **{k: v for k, v in call.items() if v}),
         screen=RecordingScreen(ways=ways, offers=True),

@@ -176,7 +176,12 @@ def test_paste(front: MakeFront, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     shown = front("paste")
     secret = state_of(address_in(shown))
-    for wrong in ("", "no code", "http://localhost/?state=x", f"http://x/?code=SECRET&state={secret}x"):
+    for wrong in (
+        "",
+        "no code",
+        "http://localhost/?state=x",
+        f"http://x/?code=SECRET&state={secret}x",
+    ):
         shown.say("paste", text=wrong)
         what, then = shown.messages("paste-refused")[-1]["error"]
         assert what
