@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from nbauth.core.accounts import Account
 from nbauth.core.errors import PersistenceError
@@ -11,6 +12,9 @@ from nbauth.kernel.background import Background
 from nbauth.kernel.cache import AccountKey, TokenCache
 from nbauth.kernel.client import Client
 from nbauth.kernel.keeper import Keeper
+
+if TYPE_CHECKING:
+    from nbauth.persistence import Persistence
 
 OURS = ("keyring", "file")
 """What ``forget`` looks for, whether this kernel has used it or not."""
@@ -57,7 +61,7 @@ class Keeping:
         """A client's account, also one that another kernel has signed in, or yesterday's."""
         key = self._cache.find(client.key, account)
         if key is None:
-            keeper = self._of(client.settings.persist)
+            keeper = self._of(client.settings.persist, if_it_exists=True)
             if keeper is not None and keeper.fetch(client.key, account):
                 self._watch.wake()
                 self._changed()
@@ -66,7 +70,7 @@ class Keeping:
 
     def fetch_all(self, persist: str) -> None:
         """Bring everybody into the cache who is kept."""
-        keeper = self._of(persist)
+        keeper = self._of(persist, if_it_exists=True)
         if keeper is not None:
             keeper.fetch_all()
             self._watch.wake()
@@ -97,19 +101,24 @@ class Keeping:
         """Watch no more, until somebody is kept again."""
         self._watch.stop()
 
-    def _of(self, kind: str) -> Keeper | None:
-        """The keeper for a ``persist`` setting; ``None`` for memory, also where that is all."""
+    def _of(self, kind: str, *, if_it_exists: bool = False) -> Keeper | None:
+        """The keeper for a ``persist`` setting; ``None`` for memory, also where that is all.
+
+        ``if_it_exists`` is for who only looks: where nobody is kept, nothing is made to keep them.
+        """
         if kind == "memory":
             return None
-        with self._lock:
-            if kind not in self._keepers:
-                self._keepers[kind] = self._opened(kind)
-            return self._keepers[kind]
-
-    def _opened(self, kind: str) -> Keeper | None:
         from nbauth.persistence import persistence_named
 
-        store = persistence_named(kind, ask=self._ask)
+        with self._lock:
+            if kind not in self._keepers:
+                store = persistence_named(kind, ask=self._ask)
+                if if_it_exists and not store.exists():
+                    return None
+                self._keepers[kind] = self._opened(store)
+            return self._keepers[kind]
+
+    def _opened(self, store: Persistence) -> Keeper | None:
         try:
             store.open()
         except PersistenceError as error:

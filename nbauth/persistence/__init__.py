@@ -36,7 +36,7 @@ class Persistence(Protocol):
     """Keeps what a sign-in needs to go on: some bytes for an :class:`Entry`.
 
     Every kernel of a user on a machine shares it, so each method may be called by several threads
-    and processes at once. All but ``forget`` call ``open`` by themselves; all raise
+    and processes at once. All but ``exists`` and ``forget`` call ``open`` by themselves; all raise
     ``PersistenceError``, in words for the person. The hooks are public, as those of Microsoft's
     token cache serialization are: they are called around each load, save and clear, from the same
     thread; ``after_access`` hears whether the entry has changed.
@@ -50,6 +50,12 @@ class Persistence(Protocol):
     before_access: Callable[[Entry], None] | None
     after_access: Callable[[Entry, bool], None] | None
     notices: list[str]
+
+    def exists(self) -> bool:
+        """Whether there is anything to open: ``False`` before the first ``save`` by anybody.
+
+        Asks for no key and makes nothing, so that a mere look costs nobody a passphrase.
+        """
 
     def open(self) -> None:
         """Get the key. Takes less than 4 s, however the system's keyring fares; idempotent."""

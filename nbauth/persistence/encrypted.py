@@ -65,6 +65,15 @@ class EncryptedFolder:
 
     # ── the key ─────────────────────────────────────────────────────────────────────────────
 
+    def exists(self) -> bool:
+        try:
+            with os.scandir(self._home) as found:
+                return any(item.is_dir() for item in found)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # opening says what is wrong there
+
     def open(self) -> None:
         self._opened()
 

@@ -237,6 +237,16 @@ class PersistenceContract:
 
     # ── all of it ───────────────────────────────────────────────────────────────────────────
 
+    def test_a_look_makes_nothing(self, tmp_path: Path) -> None:
+        folder = tmp_path / "looked-at"
+        first, second = self.make(folder), self.make(folder)
+        assert first.exists() is False
+        assert not folder.exists() or list(folder.rglob("*")) == []
+        second.save(ADA, b"data")
+        assert [kernel.exists() for kernel in (first, second, self.make(folder))] == [True] * 3
+        second.forget()
+        assert [kernel.exists() for kernel in (first, second, self.make(folder))] == [False] * 3
+
     def test_opening_twice_changes_nothing(self, tmp_path: Path) -> None:
         kernel = self.make(tmp_path)
         kernel.open()

@@ -144,6 +144,12 @@ class LocksByExistence(Good):
             path.unlink()
 
 
+class MakesWhatItLooksFor(Good):
+    def exists(self) -> bool:
+        self.open()
+        return bool(self.entries())
+
+
 class EmptiesWhenOpened(Good):
     def open(self) -> None:
         for entry in self.entries():
@@ -179,6 +185,7 @@ BROKEN = {
     "test_a_refresh_that_fails_lets_the_next_in": StaysLockedAfterErrors,
     "test_clearing_waits_for_no_refresh_and_holds_after_it": ClearingWaits,
     "test_a_process_that_refreshes_keeps_others_out_until_it_dies": LocksByExistence,
+    "test_a_look_makes_nothing": MakesWhatItLooksFor,
     "test_opening_twice_changes_nothing": EmptiesWhenOpened,
     "test_hooks_are_told_of_each_access": HidesAccesses,
     "test_what_is_forgotten_leaves_nothing": LeavesLocks,

@@ -39,6 +39,9 @@ class Handle:
         self.notices: list[str] = []
         self.before_access = self.after_access = None
 
+    def exists(self) -> bool:
+        return bool(self.shelf.kept_records)
+
     def open(self) -> None:
         self.shelf.opened += 1
         if self.shelf.broken:

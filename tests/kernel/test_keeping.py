@@ -266,6 +266,17 @@ def test_whose_grant_has_died_is_known_to_all(machine: Machine) -> None:
     assert machine.refreshes == 1
 
 
+def test_who_only_looks_opens_nothing(machine: Machine) -> None:
+    kernel = machine.kernel()
+    assert names(kernel) == []
+    with pytest.raises((NotSignedIn, InteractionRequired)):
+        kernel.acquire("read")
+    kernel.logout(all=True)
+    assert machine.shelf.opened == 0
+    machine.signed_in("ada")
+    assert names(kernel) == ["ada@example.com"]
+
+
 # ── what goes wrong ─────────────────────────────────────────────────────────────────────────
 
 

@@ -236,6 +236,9 @@ def test_a_file_and_a_passphrase_that_is_typed(
     without_keyring: User, demo: Any, willing_person: None
 ) -> None:
     user, passphrase = without_keyring, "a passphrase that nobody sees"
+    with user.kernel(NBAUTH_PERSIST="file") as looking:  # a question would keep the cell waiting
+        ok(looking, "%accounts", timeout=5)
+        assert not user.kept.exists()
     with user.kernel() as first:
         prompts = answered(first, "account = %login --persist file", passphrase, passphrase)
         assert [prompt.split()[0] for prompt in prompts] == ["New", "The"]
