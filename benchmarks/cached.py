@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from statistics import median
 from timeit import Timer
@@ -11,8 +12,9 @@ from timeit import Timer
 import msal
 
 from benchmarks.table import Row
+from nbauth.api import config_files
 from nbauth.core.secret import SecretStr
-from nbauth.core.settings import resolve
+from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.tokens import TokenResponse
 from nbauth.demo.servers import Demo
 from nbauth.kernel.session import Session
@@ -58,9 +60,12 @@ def timed_by_turns(*calls: Callable[[], object]) -> list[float]:
 
 
 def ours(demo: Demo, accounts: int) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Reading a held token, and asking for one, of the last of so many accounts."""
-    settings = resolve({}, {"client_id": demo.client_id, "authority": demo.authority}, {})
-    session = Session(lambda _call, _configured: settings)
+    """Reading a held token, and asking for one, of the last of so many accounts.
+
+    As in a kernel, asking looks at the environment and at ``config.toml`` each time.
+    """
+    session = Session(SettingsReader(os.environ, config_files).settings)
+    session.configure(client_id=demo.client_id, authority=demo.authority)
     client = session.client()
     wanted = client.scopes((SCOPE,))
     for number in range(accounts):

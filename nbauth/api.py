@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from nbauth.core.accounts import Account
 from nbauth.core.errors import NbAuthError
-from nbauth.core.settings import NAMES, Settings, read_files, resolve
+from nbauth.core.settings import NAMES
+from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.kernel.session import Session
 
@@ -32,23 +34,20 @@ def the_session() -> Session:
         if _session is None:
             from nbauth.jupyter.screen import Screens
 
-            _session = Session(_read_settings, _profiles)
+            reader = SettingsReader(os.environ, config_files)
+            _session = Session(reader.settings, reader.profiles)
             atexit.register(_session.rest)  # what a refresh under way brings is kept first
             _session.screen = Screens(_session)
             NbAuthError.wants_traceback = staticmethod(_debugging)
         return _session
 
 
-def _read_file() -> tuple[dict[str, Any], str]:
+def config_files() -> list[Path]:
+    """Where settings may be written down; the first file that is there counts."""
     from platformdirs import site_config_path, user_config_path
 
-    paths = [user_config_path("nbauth", False), site_config_path("nbauth", False)]
-    file, name = read_files(path / "config.toml" for path in paths)
-    return file, name or str(paths[0] / "config.toml")
-
-
-def _read_settings(call: Mapping[str, Any], configured: Mapping[str, Any]) -> Settings:
-    return resolve(call, configured, os.environ, *_read_file())
+    folders = user_config_path("nbauth", False), site_config_path("nbauth", False)
+    return [folder / "config.toml" for folder in folders]
 
 
 def _debugging() -> bool:
@@ -56,10 +55,6 @@ def _debugging() -> bool:
         return the_session().settings().debug
     except NbAuthError:
         return False  # what cannot be read asks for nothing
-
-
-def _profiles() -> list[str]:
-    return sorted(_read_file()[0].get("profiles") or {})
 
 
 @overload

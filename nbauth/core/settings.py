@@ -249,7 +249,7 @@ def resolve(
         ("configured in this kernel", configured),
         (
             "environment",
-            {name: environ[_variable(name)] for name in NAMES if environ.get(_variable(name))},
+            {name: environ[variable(name)] for name in NAMES if environ.get(variable(name))},
         ),
     ]
     source_of = {layer: layer for layer, _ in layers}
@@ -269,7 +269,7 @@ def resolve(
     sources: dict[str, str] = {}
     for layer, settings in layers:
         for name, value in settings.items():
-            where = f"{_variable(name)}" if layer == "environment" else source_of[layer]
+            where = f"{variable(name)}" if layer == "environment" else source_of[layer]
             if value is None:
                 continue
             checked = read(name, value, where)
@@ -311,5 +311,6 @@ def _nearer_wins(values: dict[str, Any], sources: dict[str, str], order: list[st
             return
 
 
-def _variable(name: str) -> str:
+def variable(name: str) -> str:
+    """The environment's variable for a setting."""
     return f"NBAUTH_{name.upper()}"

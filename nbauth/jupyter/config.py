@@ -51,7 +51,7 @@ class _Settings(Configurable):  # type: ignore[misc]
 
     @observe(*NAMES)
     def _set(self, change: Any) -> None:
-        self._session.configured[change.name] = change.new
+        self._session.configure(**{change.name: change.new})
 
 
 NbAuth = type(Configurable)(

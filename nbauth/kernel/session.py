@@ -54,6 +54,7 @@ class Session:
         self.profiles = profiles
         self.screen = screen
         self.configured: dict[str, Any] = {}
+        self._client: Client | None = None
         self.cache = TokenCache()
         self._engines = Engines(make_engine)
         self._keeping = Keeping(self.cache, self._say, self._ask_secret, self._kept_changed)
@@ -89,14 +90,17 @@ class Session:
 
     def configure(self, **settings: Any) -> None:
         """Set them for this kernel; ``None`` takes one back. One bad value and none is set."""
-        for name, value in settings.items():
-            if value is not None or name not in NAMES:
-                read(name, value, "configure")
-        self.configured.update(settings)
+        self.configured |= {
+            name: None if value is None and name in NAMES else read(name, value, "configure")
+            for name, value in settings.items()
+        }
 
     def client(self, **call: Any) -> Client:
         """The client that a call's settings lead to. Raises ``ConfigurationError``."""
-        return Client.from_settings(self.settings(**call))
+        settings, known = self.settings(**call), self._client
+        if known is None or known.settings is not settings:
+            known = self._client = Client.from_settings(settings)
+        return known
 
     # ── signing in ──────────────────────────────────────────────────────────────────────────
 

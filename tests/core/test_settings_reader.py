@@ -1,0 +1,127 @@
+"""Settings are put together once, and anew as soon as anything they come from changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbauth.core import settings_reader
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.settings import resolve
+from nbauth.core.settings_reader import SettingsReader
+
+
+class Process:
+    """An environment, two places for ``config.toml``, and what has been configured."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environ: dict[str, str] = {"HOME": "/home/ada"}
+        self.files = [folder / "user.toml", folder / "site.toml"]
+        self.configured: dict[str, Any] = {}
+        self.reader = SettingsReader(self.environ, lambda: self.files)
+
+    def tenant(self, **call: Any) -> str | None:
+        return self.reader.settings(call, self.configured).tenant
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Process:
+    return Process(tmp_path)
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One item for each time that settings are put together."""
+    counted: list[int] = []
+
+    def counting(*layers: Any) -> Any:
+        counted.append(1)
+        return resolve(*layers)
+
+    monkeypatch.setattr(settings_reader, "resolve", counting)
+    return counted
+
+
+def profile(tenant: str) -> str:
+    return f'profile = "work"\n[profiles.work]\ntenant = "{tenant}"\n'
+
+
+def test_nothing_new_is_the_same_settings(process: Process, resolved: list[int]) -> None:
+    first = process.reader.settings({}, {})
+    for _ in range(3):
+        assert process.reader.settings({"tenant": None}, {}) is first
+    assert len(resolved) == 1
+
+
+def test_a_variable_that_is_set_changed_and_taken_away(process: Process) -> None:
+    assert process.tenant() is None
+    process.environ["NBAUTH_TENANT"] = "one"
+    assert process.tenant() == "one"
+    process.environ["NBAUTH_TENANT"] = "two"
+    assert process.tenant() == "two"
+    del process.environ["NBAUTH_TENANT"]
+    assert process.tenant() is None
+
+
+def test_a_file_that_is_written_edited_and_removed(process: Process) -> None:
+    user, site = process.files
+    assert process.tenant() is None
+    site.write_text(profile("of the site"))
+    assert process.tenant() == "of the site"
+    user.write_text(profile("mine"))
+    assert (process.tenant(), process.reader.profiles()) == ("mine", ["work"])
+    user.write_text(profile("my own"))
+    assert process.tenant() == "my own"
+    user.unlink()
+    assert process.tenant() == "of the site"
+    site.unlink()
+    assert (process.tenant(), process.reader.profiles()) == (None, [])
+
+
+def test_a_file_of_the_same_size_put_in_its_place(process: Process, tmp_path: Path) -> None:
+    process.files[0].write_text(profile("one"))
+    assert process.tenant() == "one"
+    other = tmp_path / "other"
+    other.write_text(profile("two"))
+    other.replace(process.files[0])
+    assert process.tenant() == "two"
+
+
+def test_what_is_configured(process: Process) -> None:
+    process.configured["tenant"] = "one"
+    assert process.tenant() == "one"
+    process.configured["tenant"] = "two"
+    assert process.tenant() == "two"
+    del process.configured["tenant"]
+    assert process.tenant() is None
+
+
+def test_a_calls_own_settings_hold_for_that_call(process: Process) -> None:
+    assert process.tenant() is None
+    assert process.tenant(tenant="mine") == "mine"
+    assert process.tenant() is None
+
+
+def test_another_home_has_other_files(process: Process, tmp_path: Path) -> None:
+    process.files[0].write_text(profile("one"))
+    assert process.tenant() == "one"
+    process.files[:] = [tmp_path / "elsewhere.toml"]
+    process.files[0].write_text(profile("two"))
+    process.environ["XDG_CONFIG_HOME"] = "/elsewhere"
+    assert process.tenant() == "two"
+
+
+def test_an_error_is_raised_until_it_is_mended(process: Process) -> None:
+    assert process.tenant() is None
+    for _ in range(2):
+        process.files[0].write_text("profile = ")
+        with pytest.raises(ConfigurationError, match="not valid TOML"):
+            process.tenant()
+        process.environ["NBAUTH_FLOW"] = "telepathy"
+        process.files[0].write_text(profile("one"))
+        with pytest.raises(ConfigurationError, match="NBAUTH_FLOW"):
+            process.tenant()
+        del process.environ["NBAUTH_FLOW"]
+        assert process.tenant() == "one"

@@ -1,0 +1,33 @@
+"""What a kernel is told is checked whole, then kept as it was told."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError
+from tests.kernel.conftest import Bench
+
+
+def test_one_bad_value_and_none_is_set(bench: Bench) -> None:
+    for bad in ({"flow": "telepathy"}, {"tenants": None}, {"verify": False}):
+        with pytest.raises(ConfigurationError):
+            bench.session.configure(tenant="contoso", **bad)
+        assert bench.session.configured == {}
+
+
+def test_none_takes_back(bench: Bench) -> None:
+    bench.session.configure(timeout="90")
+    assert bench.session.settings().timeout == 90.0
+    bench.session.configure(timeout=None)
+    assert bench.session.settings().timeout is None
+
+
+def test_what_is_changed_afterwards_was_not_told(bench: Bench) -> None:
+    hosts, scopes = {"api.contoso.com": ["read"]}, ["read"]
+    bench.session.configure(hosts=hosts, scopes=scopes)
+    hosts["evil.example"] = ["read"]
+    hosts["api.contoso.com"].append("write")
+    scopes.append("write")
+    settings = bench.session.settings()
+    assert settings.hosts == {"api.contoso.com": ("read",)}
+    assert settings.scopes == ("read",)
