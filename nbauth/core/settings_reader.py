@@ -44,7 +44,7 @@ class SettingsReader:
         plain = all(value is None for value in call.values())
         seen = environment, stamps, dict(configured)
         known = self._settings
-        if plain and known[0] == seen:
+        if plain and known[0] == seen and _still_holds(known[1]):
             return known[1]
         environ = {key: value for key, value in zip(_VARIABLES, environment, strict=False) if value}
         made = resolve(call, configured, environ, file, name)
@@ -71,6 +71,11 @@ class SettingsReader:
             file, name = read_files(paths)
             known = self._file = stamps, file, name or str(paths[0])
         return known
+
+
+def _still_holds(settings: Settings) -> bool:
+    """Whether the CA file is there still; else it is said that it isn't."""
+    return not isinstance(settings.verify, str) or os.path.exists(settings.verify)
 
 
 def _stamp(path: Path) -> object:

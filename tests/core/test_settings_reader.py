@@ -125,3 +125,15 @@ def test_an_error_is_raised_until_it_is_mended(process: Process) -> None:
             process.tenant()
         del process.environ["NBAUTH_FLOW"]
         assert process.tenant() == "one"
+
+
+def test_a_ca_file_that_has_gone_is_said(process: Process, tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.touch()
+    process.environ["NBAUTH_VERIFY"] = str(ca_file)
+    assert process.reader.settings({}, {}).verify == str(ca_file)
+    ca_file.unlink()
+    with pytest.raises(ConfigurationError, match="not there"):
+        process.reader.settings({}, {})
+    ca_file.touch()
+    assert process.reader.settings({}, {}).verify == str(ca_file)
