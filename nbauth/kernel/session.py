@@ -231,11 +231,9 @@ class Session:
         self.accounts()
         key = self.cache.named(account)
         self.cache.current[key[:2]] = key
-        record = self.cache.signed_in[key]
-        if record.keeper is not None:
-            record.keeper.used(key)
+        self._keep_current(key[:2])
         self._changed()
-        return record.account
+        return self.cache.signed_in[key].account
 
     def logout(
         self,
@@ -273,10 +271,19 @@ class Session:
                 record.keeper.forget(key)
             if revoke:
                 self._revoke(key, record)
+        for client in {key[:2] for key in keys}:
+            self._keep_current(client)
         if forget:
             self._keeping.forget()
         self._changed()
         return gone
+
+    def _keep_current(self, client: tuple[str, str]) -> None:
+        """Let the next kernel begin with the account that is current here, if it is kept."""
+        key = self.cache.current.get(client)
+        record = self.cache.signed_in.get(key) if key else None
+        if key and record and record.keeper is not None:
+            record.keeper.used(key)
 
     def _revoke(self, key: AccountKey, record: SignedIn) -> None:
         engine = self._engines.of(self._engines.client(key[:2]))

@@ -146,6 +146,23 @@ def test_a_look_at_the_others_leaves_the_account_used_last_current(
             assert kernel.acquire("read").account.name.lower() == user
 
 
+def test_who_is_current_after_a_sign_out_is_so_in_the_next_kernel(machine: Machine) -> None:
+    kernel = machine.kernel()
+    for user in ("ada", "bob", "carol"):
+        machine.engine.user = user
+        kernel.login("read", web_ui=redirect, force=True)
+    kernel.use("ada@example.com")
+    for gone in ("ada", "carol", "bob"):
+        kernel.logout(f"{gone}@example.com")
+        here = [account.username for account in kernel.cache.accounts()]
+        there = machine.kernel()
+        if here:
+            assert there.acquire("read").account.username == here[0]
+        else:
+            with pytest.raises(InteractionRequired):
+                there.acquire("read")
+
+
 def test_another_clients_account_is_not_found(machine: Machine) -> None:
     machine.signed_in()
     with pytest.raises(InteractionRequired):
