@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,11 +28,11 @@ def locked(path: Path, patience: float) -> Iterator[None]:
     """
     from filelock import FileLock, SoftFileLock, Timeout
 
-    lock = FileLock(path, timeout=patience, mode=0o600, thread_local=False)
+    if issubclass(FileLock, SoftFileLock):  # where Python has no fcntl; it outlives a holder
+        raise _no_locks(path.parent)
+    lock = FileLock(path, timeout=patience, mode=0o600, thread_local=False, fallback_to_soft=False)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            lock.acquire(poll_interval=_POLL)
+        lock.acquire(poll_interval=_POLL)
     except Timeout as error:
         raise PersistenceError(
             f"Another kernel has held {path} for {patience:.0f} s.",
@@ -49,8 +48,6 @@ def locked(path: Path, patience: float) -> Iterator[None]:
             raise _no_locks(path.parent) from error
         raise
     try:
-        if isinstance(lock, SoftFileLock):  # which it turns into there, and which outlives a holder
-            raise _no_locks(path.parent)
         yield
     finally:
         lock.release()
