@@ -16,14 +16,16 @@ from typing import Any
 
 def mend(kernel: Any) -> Callable[[], None]:
     """Let replies go through the stream, in a kernel that needs it; gives what takes that back."""
-    manager: Any = getattr(getattr(kernel, "shell_channel_thread", None), "_manager", None)
-    socket = getattr(manager, "_shell_socket", None)
+    thread: Any = getattr(kernel, "shell_channel_thread", None)
+    socket = getattr(thread, "_shell_socket", None)
     stream = getattr(kernel, "shell_stream", None)
     if socket is None or getattr(stream, "socket", None) is not socket:
         return lambda: None
 
-    def undo() -> None:
-        manager._shell_socket = socket
+    def reply_by(what: Any) -> None:  # ``send_multipart``, which both have, is all that is used
+        thread._shell_socket = what  # from which the manager takes it, when the kernel starts
+        if getattr(thread, "_manager", None) is not None:
+            thread._manager._shell_socket = what
 
-    manager._shell_socket = stream  # both have the ``send_multipart`` that is all it is used for
-    return undo
+    reply_by(stream)
+    return lambda: reply_by(socket)

@@ -280,10 +280,7 @@ def open_notebook(
         )
         page = LabPage(context.new_page(), lab.url, lab.token)
         opened.append(page)
-        if lab.kernel == "7.3":
-            _open_with_a_kernel_that_reads(page, path, front_end)
-        else:
-            page.open(path, front_end)
+        page.open(path, front_end)
         return page
 
     yield open_one
@@ -293,21 +290,6 @@ def open_notebook(
             page.screenshot(f"failed-{name}-{number}")
         page.end_session()
         page.page.context.close()
-
-
-def _open_with_a_kernel_that_reads(page: LabPage, path: str, front_end: str) -> None:
-    """Start another kernel, as people do, where the first has stopped reading.
-
-    Opening a page may do that to ipykernel 7.3 (tests/kernels/test_wedge.py); nbauth, which mends
-    it, is not loaded yet.
-    """
-    for _ in range(4):
-        with contextlib.suppress(AssertionError):
-            page.open(path, front_end, timeout=15)
-            if page.kernel_answers():
-                return
-        page.end_session()
-    raise AssertionError(f"none of four kernels answers: {page.console[-10:]}")
 
 
 _REPORT = pytest.StashKey[pytest.TestReport]()

@@ -85,6 +85,8 @@ def isolated_environment(
         "JUPYTER_PLATFORM_DIRS": "1",
         "PYTHONPATH": os.pathsep.join(str(folder) for folder in folders),
     }
+    if version == "7.3":
+        variables["PYTHONSTARTUP"] = Path(__file__).with_name("keep_reading.py")
     return {**inherited, **{name: str(value) for name, value in variables.items()}, **(env or {})}
 
 

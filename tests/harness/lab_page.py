@@ -47,7 +47,7 @@ class LabPage:
 
     # The notebook
 
-    def open(self, notebook: str, front_end: str = "lab", timeout: float = 60) -> None:
+    def open(self, notebook: str, front_end: str = "lab") -> None:
         """Open a notebook of the server's folder alone, in a fresh layout; wait for its kernel.
 
         The *front_end* ``"notebook"`` is Notebook 7, where the server has it as an extension.
@@ -55,7 +55,7 @@ class LabPage:
         self.path = notebook
         where = {"lab": "lab/workspaces/test/tree", "notebook": "notebooks"}[front_end]
         self.page.goto(f"{self.url}/{where}/{quote(notebook)}?reset&token={self._token}")
-        self.wait_kernel(timeout)
+        self.wait_kernel()
         expect(self.cells.first).to_be_visible(timeout=self.timeout * 1000)
 
     def wait_kernel(self, timeout: float = 60) -> None:
@@ -65,16 +65,6 @@ class LabPage:
             " && panel.sessionContext.session?.kernel?.status === 'idle'"
             " && panel.sessionContext.session.kernel.connectionStatus === 'connected'",
             timeout,
-        )
-
-    def kernel_answers(self, timeout: float = 5) -> bool:
-        """Whether the kernel answers a request of its shell channel."""
-        return bool(
-            self._js(
-                "Promise.race([panel.sessionContext.session.kernel.requestKernelInfo()"
-                ".then(() => true), new Promise(end => setTimeout(() => end(false), arg))])",
-                timeout * 1000,
-            )
         )
 
     def kernel_status(self) -> str:

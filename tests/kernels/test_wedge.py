@@ -6,11 +6,14 @@ A page that is opened or loaded again sends such a burst: kernel and comm info, 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.harness.kernels import Kernel
 
+BARE = {"PYTHONSTARTUP": ""}
+AT_START = "c.IPKernelApp.extensions = ['nbauth']"
 BURSTS = 60
 REQUESTS = 20
 SOCKET = "print(get_ipython().kernel.shell_channel_thread.manager._shell_socket)"
@@ -45,22 +48,36 @@ def unanswered(kernel: Kernel, bursts: int = BURSTS) -> int:
 
 
 def test_ipykernel_7_3_alone_stops_reading() -> None:
-    with Kernel("7.3") as kernel:
+    with Kernel("7.3", env=BARE) as kernel:
         assert unanswered(kernel) > 0
         assert kernel.run("1", timeout=2).status == "unanswered", "and never begins again"
 
 
 @pytest.mark.parametrize("version", ["7.4", "7.3", "6.29"])
 def test_with_the_extension_every_kernel_answers(version: str) -> None:
-    with Kernel(version) as kernel:
+    with Kernel(version, env=BARE) as kernel:
         assert kernel.run("%load_ext nbauth").status == "ok"
         assert unanswered(kernel) == 0
         assert kernel.run("%reload_ext nbauth\n6 * 7").result == "42"
         assert unanswered(kernel, 10) == 0
 
 
-def test_without_the_extension_a_waiting_cell_is_safe() -> None:
+def test_with_the_extension_from_the_start_there_is_no_gap(tmp_path: Path) -> None:
+    (tmp_path / "profile_default").mkdir()
+    (tmp_path / "profile_default" / "ipython_kernel_config.py").write_text(AT_START)
+    with Kernel("7.3", env={**BARE, "IPYTHONDIR": str(tmp_path)}) as kernel:
+        assert kernel.run(SOCKET).text.startswith("<zmq.eventloop.zmqstream.ZMQStream")
+        assert unanswered(kernel) == 0
+        assert kernel.run("%unload_ext nbauth\n" + SOCKET).text.startswith("<zmq.Socket")
+
+
+def test_the_other_tests_kernels_are_mended_from_the_start() -> None:
     with Kernel("7.3") as kernel:
+        assert unanswered(kernel) == 0
+
+
+def test_without_the_extension_a_waiting_cell_is_safe() -> None:
+    with Kernel("7.3", env=BARE) as kernel:
         cell = kernel.send(WAIT_WITHOUT_THE_EXTENSION)
         kernel.wait(cell, timeout=2)
         assert unanswered(kernel) == 0
@@ -69,7 +86,7 @@ def test_without_the_extension_a_waiting_cell_is_safe() -> None:
 
 
 def test_unloading_takes_it_back() -> None:
-    with Kernel("7.3") as kernel:
+    with Kernel("7.3", env=BARE) as kernel:
         before = kernel.run(SOCKET).text
         mended = kernel.run("%load_ext nbauth\n" + SOCKET).text
         assert mended != before

@@ -84,8 +84,9 @@ def running(home: Path, module: str, *options: str, gateway: Server | None = Non
     home.mkdir(parents=True, exist_ok=True)
     environment = {**isolated_environment(home), "PYTHONPATH": str(ROOT)}
     for version in ALL_VERSIONS:
-        paths = isolated_environment(home, version)["PYTHONPATH"]
-        _write_spec(home, f"py-{version}", {"PYTHONPATH": paths})
+        its_own = isolated_environment(home, version)
+        names = {"PYTHONPATH", "PYTHONSTARTUP"} & its_own.keys()
+        _write_spec(home, f"py-{version}", {name: its_own[name] for name in names})
     _write_spec(home, "py-debug", {"PYTHONPATH": environment["PYTHONPATH"]}, "--debug")
     port, token = free_port(), secrets.token_hex(16)
     if gateway is not None:
