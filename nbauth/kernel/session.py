@@ -17,6 +17,7 @@ from nbauth.core.errors import (
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import NAMES, Settings, read
 from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse
+from nbauth.kernel.accounts import Accounts
 from nbauth.kernel.background import Background, RefreshAhead
 from nbauth.kernel.cache import AccountKey, SignedIn, TokenCache, TokenKey, is_account, name_of
 from nbauth.kernel.client import Client, Engines
@@ -70,6 +71,14 @@ class Session:
             self._wait,
             prepare=self._keeping.prepare,
             began=self._changed,
+        )
+        self._accounts = Accounts(
+            self.cache,
+            self._keeping,
+            self._engines,
+            lambda: self.settings().persist,
+            self._say,
+            self._changed,
         )
         self._tokens = Tokens(
             self.client,
@@ -221,19 +230,12 @@ class Session:
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 
     def accounts(self) -> list[Account]:
-        """Everybody signed in, the current account of each client first; also who is kept."""
-        with contextlib.suppress(NbAuthError):  # settings that lead nowhere keep nobody
-            self._keeping.fetch_all(self.settings().persist)
-        return self.cache.accounts()
+        """Everybody signed in; see ``Accounts.all``."""
+        return self._accounts.all()
 
     def use(self, account: Account | str) -> Account:
-        """Make an account the one that is used when none is named. Raises ``NotSignedIn``."""
-        self.accounts()
-        key = self.cache.named(account)
-        self.cache.current[key[:2]] = key
-        self._keep_current(key[:2])
-        self._changed()
-        return self.cache.signed_in[key].account
+        """Make an account the current one; see ``Accounts.use``."""
+        return self._accounts.use(account)
 
     def logout(
         self,
@@ -244,59 +246,16 @@ class Session:
         forget: bool = False,
         **call: Any,
     ) -> list[SignedIn]:
-        """Forget an account (the current one), or all, with every token; returns what was known.
-
-        ``forget`` also removes everything that is kept beyond this kernel, and its key.
-        """
+        """Sign out the current account, the named one, or all; see ``Accounts.sign_out``."""
         if account is None:
             self._sign_ins.cancel()
-        if account is not None or all or forget:
-            self.accounts()
-        if all or forget:
-            keys = list(self.cache.signed_in)
-        elif account is not None:
-            keys = [self.cache.named(account)]
-        elif len(self.cache.current) == 1:
-            keys = list(self.cache.current.values())
-        else:
-            current = self._find(self.client(**call))
-            keys = [current] if current else []
-        gone = []
-        for key in keys:
-            record = self.cache.remove(key)
-            if record is None:
-                continue
-            gone.append(record)
-            if record.keeper is not None:
-                record.keeper.forget(key)
-            if revoke:
-                self._revoke(key, record)
-        for client in {key[:2] for key in keys}:
-            self._keep_current(client)
-        if forget:
-            self._keeping.forget()
-        self._changed()
-        return gone
-
-    def _keep_current(self, client: tuple[str, str]) -> None:
-        """Let the next kernel begin with the account that is current here, if it is kept."""
-        key = self.cache.current.get(client)
-        record = self.cache.signed_in.get(key) if key else None
-        if key and record and record.keeper is not None:
-            record.keeper.used(key)
-
-    def _revoke(self, key: AccountKey, record: SignedIn) -> None:
-        engine = self._engines.of(self._engines.client(key[:2]))
-        for grant in record.grants:
-            if grant.refresh_token:
-                try:
-                    offered = engine.revoke(grant.refresh_token)
-                except NbAuthError as error:
-                    self._say(f"{record.account.username}: not revoked at the provider: {error}")
-                    return
-                if not offered:
-                    self._say("This provider offers no revocation; the tokens here are gone.")
-                    return
+        return self._accounts.sign_out(
+            account,
+            lambda: self._find(self.client(**call)),
+            all=all,
+            revoke=revoke,
+            forget=forget,
+        )
 
     # ── between cells ───────────────────────────────────────────────────────────────────────
 
