@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nbauth.core.errors import FlowUnavailable, NbAuthError
 from nbauth.core.settings import NAMES, Settings
 from nbauth.jupyter.environment import Evidence, Place, kernel, look, place, somebody_watches
+from nbauth.jupyter.wedge import AFFECTED
 from nbauth.oauth.error_catalogue import plain
 from nbauth.oauth.flows import FLOWS, flow_named
 
@@ -118,7 +119,7 @@ def _installed() -> Iterator[str]:
     yield from _entry("nbauth", f"{_version('nbauth')} in Python {platform.python_version()}")
     versions = [f"{name} {_version(name)}" for name in PACKAGES]
     yield from _entry("with", ", ".join(versions[:4]), ", ".join(versions[4:]))
-    if _version("ipykernel").startswith(("7.0.", "7.1.", "7.2.", "7.3.")):
+    if _version("ipykernel").startswith(AFFECTED):
         yield from _entry("", "ipykernel before 7.4 may stop answering when a page is opened")
     yield from _entry("nbauth.server", _server_extension())
 

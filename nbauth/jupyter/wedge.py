@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+AFFECTED = ("7.0.", "7.1.", "7.2.", "7.3.")
+"""How the versions of ipykernel begin that may stop."""
+
 
 def mend(kernel: Any) -> Callable[[], None]:
     """Let replies go through the stream, in a kernel that needs it; gives what takes that back."""

@@ -55,13 +55,17 @@ def test_nothing_new_is_the_same_settings(process: Process, resolved: list[int])
     assert len(resolved) == 1
 
 
-def test_a_variable_that_is_set_changed_and_taken_away(process: Process) -> None:
+@pytest.mark.parametrize(
+    ("where", "name"), [("environ", "NBAUTH_TENANT"), ("configured", "tenant")]
+)
+def test_what_is_set_changed_and_taken_away(process: Process, where: str, name: str) -> None:
+    told = getattr(process, where)
     assert process.tenant() is None
-    process.environ["NBAUTH_TENANT"] = "one"
+    told[name] = "one"
     assert process.tenant() == "one"
-    process.environ["NBAUTH_TENANT"] = "two"
+    told[name] = "two"
     assert process.tenant() == "two"
-    del process.environ["NBAUTH_TENANT"]
+    del told[name]
     assert process.tenant() is None
 
 
@@ -87,15 +91,6 @@ def test_a_file_of_the_same_size_put_in_its_place(process: Process, tmp_path: Pa
     other.write_text(profile("two"))
     other.replace(process.files[0])
     assert process.tenant() == "two"
-
-
-def test_what_is_configured(process: Process) -> None:
-    process.configured["tenant"] = "one"
-    assert process.tenant() == "one"
-    process.configured["tenant"] = "two"
-    assert process.tenant() == "two"
-    del process.configured["tenant"]
-    assert process.tenant() is None
 
 
 def test_a_calls_own_settings_hold_for_that_call(process: Process) -> None:

@@ -8,6 +8,7 @@ import os
 import random
 from pathlib import Path
 
+import filelock
 import pytest
 
 from nbauth.core.errors import PersistenceError
@@ -160,3 +161,13 @@ def test_a_file_system_without_locks_is_said(
     assert raised.value.code == "no_locks"
     monkeypatch.undo()
     Stored(tmp_path / "kept").save(ADA, b"data")
+
+
+def test_a_python_without_file_locks_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There filelock's lock is the one that outlives its holder."""
+    monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
+    with pytest.raises(PersistenceError, match="has no file locks"):
+        Stored(tmp_path / "kept").save(ADA, b"data")
+    assert not list(tmp_path.rglob("lock"))

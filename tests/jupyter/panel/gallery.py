@@ -10,7 +10,6 @@ from tests.harness.lab_page import LabPage
 from tests.jupyter.panel import scripted
 
 SETUP = f"""{inspect.getsource(scripted)}
-%load_ext nbauth
 import time
 from nbauth.core.errors import *
 from nbauth.jupyter.panel import SignInPanel
