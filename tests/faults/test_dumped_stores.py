@@ -50,6 +50,7 @@ def test_no_canary_is_in_a_dump_of_all_there_is(tmp_path: Path, figure: Figure) 
     assert [name for name, canary in canaries.items() if find(canary, everything)] == []
     assert find(canaries["user"], everything + canaries["user"].encode()), "it would be found"
     if FULL:
+        TABLE.parent.mkdir(exist_ok=True)
         (TABLE.parent / "kept.hex").write_text(dump)
     shown = "0 canary bytes in any form (test-results/kept.hex)"
     figure("S10", "hex dump of files and keyring entry", f"{len(canaries)} canaries", shown)
