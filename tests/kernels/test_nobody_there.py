@@ -10,9 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import nbauth
 from tests.harness.kernels import isolated_environment, write_kernelspec
 from tests.kernels.conftest import environment
 
+#: where the frames of a traceback of ours would come from, whatever the checkout's folder is called
+PACKAGE = str(Path(nbauth.__file__).parent)
 CELL = """
 import time
 began = time.time()
@@ -84,7 +87,7 @@ def test_an_error_with_the_remedy_within_a_second(tool, ask, tmp_path):
     error = next(n for n, line in enumerate(lines) if line.startswith("InteractionRequired: "))
     assert "obody can" in lines[error]
     assert lines[error + 1].startswith("→ Run %login in a notebook that somebody watches.")
-    assert "nbauth/" not in said, "a traceback of ours was shown"
+    assert PACKAGE not in said, "a traceback of ours was shown"
     took = re.search(r"took ([\d.]+) ([\d.]+)", said)
     assert took is not None, said
     assert float(took[1]) < 1
@@ -98,7 +101,7 @@ def test_a_panel_that_nobody_answers_becomes_text_with_a_deadline(tmp_path, demo
     assert code != 0
     assert "SignInExpired: Nobody finished the sign-in in time." in said
     assert "→ Run %login again" in said
-    assert "nbauth/" not in said.replace("jupyter-run", "")
+    assert PACKAGE not in said, "a traceback of ours was shown"
     took = re.search(r"took ([\d.]+)", said)
     assert took is not None
     assert 5 < float(took[1]) < 9, "5 s for a panel to come to life, then the deadline"
