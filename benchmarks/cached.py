@@ -17,7 +17,9 @@ from nbauth.core.secret import SecretStr
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.tokens import TokenResponse
 from nbauth.demo.servers import Demo
+from nbauth.kernel.accounts.signed_in import signed_in_from
 from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in.no_screen import NoScreen
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 SCOPE = "https://graph.microsoft.com/User.Read"
@@ -64,7 +66,7 @@ def ours(demo: Demo, accounts: int) -> tuple[Callable[[], object], Callable[[], 
 
     As in a kernel, asking looks at the environment and at ``config.toml`` each time.
     """
-    session = Session(SettingsReader(os.environ, config_files).settings)
+    session = Session(SettingsReader(os.environ, config_files), NoScreen())
     session.configure(client_id=demo.client_id, authority=demo.authority)
     client = session.client()
     wanted = client.scopes((SCOPE,))
@@ -78,8 +80,7 @@ def ours(demo: Demo, accounts: int) -> tuple[Callable[[], object], Callable[[], 
             id_token_claims=claims,
             client_info={"uid": f"o{number}", "utid": TENANT},
         )
-        key, signed_in = client.signed_in(token)
-        session.cache.sign_in(key, signed_in, token, wanted.key)
+        session.cache.sign_in(signed_in_from(client, token), token, wanted)
     held = session.token(SCOPE, interactive=False)
     return (lambda: held.value), (lambda: session.acquire(SCOPE, interactive=False))
 

@@ -21,10 +21,10 @@ _HOME = {
         "nbauth.api",
     ),
     **dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "nbauth.extension"),
-    "Account": "nbauth.core.accounts",
+    "Account": "nbauth.core.account",
     "AuthenticationResult": "nbauth.core.tokens",
     "SecretStr": "nbauth.core.secret",
-    "SignIn": "nbauth.kernel.sign_in",
+    "SignIn": "nbauth.kernel.sign_in.attempt",
     "Token": "nbauth.core.tokens",
     **dict.fromkeys(
         (
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from nbauth.api import run as run
     from nbauth.api import session as session
     from nbauth.api import token as token
-    from nbauth.core.accounts import Account as Account
+    from nbauth.core.account import Account as Account
     from nbauth.core.errors import AuthorityUnreachable as AuthorityUnreachable
     from nbauth.core.errors import ConfigurationError as ConfigurationError
     from nbauth.core.errors import ConsentRequired as ConsentRequired
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from nbauth.core.secret import SecretStr as SecretStr
     from nbauth.core.tokens import AuthenticationResult as AuthenticationResult
     from nbauth.core.tokens import Token as Token
-    from nbauth.kernel.sign_in import SignIn as SignIn
+    from nbauth.kernel.sign_in.attempt import SignIn as SignIn
 
 
 def __getattr__(name: str) -> Any:

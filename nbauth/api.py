@@ -7,19 +7,24 @@ import os
 import threading
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account
 from nbauth.core.errors import NbAuthError
-from nbauth.core.settings import NAMES
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.kernel.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Unpack
+
+    from nbauth.core.account import AccountKey
+    from nbauth.core.options import CallOptions, SettingOptions, SignInOptions
     from nbauth.jupyter.panel import SignInPanel
+    from nbauth.jupyter.screen import Screens
     from nbauth.kernel.authorise import Auth, AuthorisedSession
-    from nbauth.kernel.sign_in import SignIn
+    from nbauth.kernel.sign_in.attempt import SignIn
 
 Result = TypeVar("Result")
 
@@ -29,17 +34,33 @@ _lock = threading.Lock()
 
 def the_session() -> Session:
     """The process's one session, made on first use."""
-    global _session
-    with _lock:
-        if _session is None:
-            from nbauth.jupyter.screen import Screens
-
-            reader = SettingsReader(os.environ, config_files)
-            _session = Session(reader.settings, reader.profiles)
-            atexit.register(_session.rest)  # what a refresh under way brings is kept first
-            _session.screen = Screens(_session)
-            NbAuthError.wants_traceback = staticmethod(_debugging)
+    if _session is not None:
         return _session
+    with _lock:
+        return _session or _new_session()
+
+
+def _new_session() -> Session:
+    global _session
+    from nbauth.jupyter.screen import Screens
+
+    screens = Screens()
+    made = Session(SettingsReader(os.environ, config_files), screens)
+    screens.serve(made)
+    atexit.register(made.rest)  # what a refresh under way brings is kept first
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: _forked(made, screens))
+    NbAuthError.wants_traceback = staticmethod(_debugging)
+    _session = made
+    return made
+
+
+def _forked(session: Session, screens: Screens) -> None:
+    """In a child that was forked from this process, multiprocessing's own way."""
+    global _lock
+    _lock = threading.Lock()
+    screens.forked()
+    session.forked()
 
 
 def config_files() -> list[Path]:
@@ -58,10 +79,34 @@ def _debugging() -> bool:
 
 
 @overload
-def login(*scopes: str, background: Literal[True], **options: Any) -> Account | SignIn: ...
+def login(
+    *scopes: str,
+    background: Literal[True],
+    account: Account | AccountKey | str | None = None,
+    force: bool = False,
+    quiet: bool = False,
+    web_ui: Callable[[str], str] | None = None,
+    **options: Unpack[SignInOptions],
+) -> Account | SignIn: ...
 @overload
-def login(*scopes: str, background: Literal[False] = False, **options: Any) -> Account: ...
-def login(*scopes: str, background: bool = False, **options: Any) -> Account | SignIn:
+def login(
+    *scopes: str,
+    background: Literal[False] = False,
+    account: Account | AccountKey | str | None = None,
+    force: bool = False,
+    quiet: bool = False,
+    web_ui: Callable[[str], str] | None = None,
+    **options: Unpack[SignInOptions],
+) -> Account: ...
+def login(
+    *scopes: str,
+    background: bool = False,
+    account: Account | AccountKey | str | None = None,
+    force: bool = False,
+    quiet: bool = False,
+    web_ui: Callable[[str], str] | None = None,
+    **options: Unpack[SignInOptions],
+) -> Account | SignIn:
     """Sign in and return the account; return it at once if that is so already.
 
     Args:
@@ -73,6 +118,7 @@ def login(*scopes: str, background: bool = False, **options: Any) -> Account | S
             call only.
         account: the user name to sign in, also sent as ``login_hint``.
         force: sign in even if that is so already.
+        quiet: say nothing if that is so already.
         prompt, login_hint, domain_hint, max_age (seconds), claims (JSON), consent_also (scopes):
             sent as given (OpenID Connect Core §3.1.2.1).
         web_ui: ``web_ui(authorize_url) -> address the browser ended at``.
@@ -83,30 +129,48 @@ def login(*scopes: str, background: bool = False, **options: Any) -> Account | S
         InteractionRequired: nobody can answer here.
         AuthorityUnreachable: the provider did not answer.
     """
-    return the_session().login(*scopes, background=background, **options)
+    return the_session().login(
+        *scopes,
+        background=background,
+        account=account,
+        force=force,
+        quiet=quiet,
+        web_ui=web_ui,
+        **options,
+    )
 
 
-async def login_async(*scopes: str, **options: Any) -> Account:
+async def login_async(
+    *scopes: str,
+    account: Account | AccountKey | str | None = None,
+    force: bool = False,
+    web_ui: Callable[[str], str] | None = None,
+    **options: Unpack[SignInOptions],
+) -> Account:
     """:func:`login` for ``await``; cancelling the task cancels the sign-in."""
-    return await the_session().login_async(*scopes, **options)
+    return await the_session().login_async(
+        *scopes, account=account, force=force, web_ui=web_ui, **options
+    )
 
 
 def logout(
-    account: Account | str | None = None,
+    account: Account | AccountKey | str | None = None,
     *,
     all: bool = False,
     revoke: bool = False,
     forget: bool = False,
+    profile: str | None = None,
 ) -> None:
     """Forget the current account, or the named one, or all, with every token.
 
     ``revoke`` also asks the provider to withdraw the sign-in, where it offers that (RFC 7009).
-    The browser's own session at the provider stays.
+    ``profile`` says whose account a name means. The browser's own session at the provider stays.
 
     Raises:
         NotSignedIn: for an account that is not signed in here.
+        ConfigurationError: for a name that several accounts share.
     """
-    the_session().logout(account, all=all, revoke=revoke, forget=forget)
+    the_session().logout(account, all=all, revoke=revoke, forget=forget, profile=profile)
 
 
 def accounts() -> list[Account]:
@@ -115,7 +179,10 @@ def accounts() -> list[Account]:
 
 
 def token(
-    *scopes: str, account: Account | str | None = None, interactive: bool = True, **options: Any
+    *scopes: str,
+    account: Account | AccountKey | str | None = None,
+    interactive: bool = True,
+    **options: Unpack[CallOptions],
 ) -> Token:
     """A live token: it is refreshed when less than min(a fifth of its life, 300 s) is left.
 
@@ -128,11 +195,11 @@ def token(
 
 def acquire(
     *scopes: str,
-    account: Account | str | None = None,
+    account: Account | AccountKey | str | None = None,
     force_refresh: bool = False,
     claims: str | None = None,
     interactive: bool = True,
-    **options: Any,
+    **options: Unpack[CallOptions],
 ) -> AuthenticationResult:
     """One token with all that is known of it. Raises as :func:`token` does.
 
@@ -148,52 +215,56 @@ def acquire(
     )
 
 
-def auth(*scopes: str, hosts: list[str] | None = None, **options: Any) -> Auth:
+def auth(
+    *scopes: str,
+    account: Account | AccountKey | str | None = None,
+    hosts: Sequence[str] | None = None,
+    **options: Unpack[CallOptions],
+) -> Auth:
     """An object for ``auth=`` of requests and httpx: adds a fresh token for listed hosts only.
 
-    ``hosts`` narrows the listed hosts for this object. Raises ``ConfigurationError`` for a host
-    that is not listed.
+    It keeps the client and the account that it is made with, by default the current one. A host
+    gets only a token for scopes that its entry in the setting ``hosts`` covers; ``hosts`` here
+    narrows the listed hosts for this object.
+
+    Raises:
+        ConfigurationError: for a host that is not listed, or scopes that no listed host covers.
     """
-    from nbauth.kernel.authorise import Auth, listed_hosts
-
-    session = the_session()
-    client = session.client(**options)
-    wanted = client.scopes(scopes) if scopes else None
-
-    def fetch(its_scopes: Any, anew: bool) -> str:
-        return str(session.acquire(*its_scopes, force_refresh=anew, **options).access_token)
-
-    return Auth(listed_hosts(client, wanted, hosts), fetch)
+    return the_session().authorise(*scopes, account=account, hosts=hosts, **options)
 
 
-def session(*scopes: str, hosts: list[str] | None = None, **options: Any) -> AuthorisedSession:
+def session(
+    *scopes: str,
+    account: Account | AccountKey | str | None = None,
+    hosts: Sequence[str] | None = None,
+    **options: Unpack[CallOptions],
+) -> AuthorisedSession:
     """A ``requests.Session`` that authorises its calls to listed hosts, at every redirect anew."""
-    from nbauth.kernel.authorise import AuthorisedSession
-
-    settings = the_session().settings(**options)
-    return AuthorisedSession(
-        auth(*scopes, hosts=hosts, **options), settings.verify, settings.proxies
-    )
+    return the_session().authorised_session(*scopes, account=account, hosts=hosts, **options)
 
 
-def panel(*scopes: str, **options: Any) -> SignInPanel:
+def panel(
+    *scopes: str,
+    account: Account | AccountKey | str | None = None,
+    **options: Unpack[SignInOptions],
+) -> SignInPanel:
     """The sign-in panel as a widget: show it, or lay it out beside others."""
     from nbauth.jupyter.panel import SignInPanel
-    from nbauth.jupyter.screen import NotebookScreen
 
     here = the_session()
-    here.client(**{name: options.get(name) for name in NAMES})
+    here.check(*scopes, account=account, **options)
 
     def start(flow: str | None = None) -> SignIn:
-        return here.start(*scopes, show=False, **{**options, **({"flow": flow} if flow else {})})
+        chosen = {**options, "flow": flow} if flow else {**options}
+        return here.start(*scopes, account=account, show=False, **chosen)
 
     here.accounts()  # finds who is kept, too
     made = SignInPanel(here, start)
-    screen = here.screen()
-    return screen.adopt(made) if isinstance(screen, NotebookScreen) else made
+    adopt = getattr(here.screen, "adopt", None)
+    return made if adopt is None else adopt(made)
 
 
-def configure(**settings: Any) -> None:
+def configure(**settings: Unpack[SettingOptions]) -> None:
     """Set settings for this kernel, by the names of the profile file; ``None`` takes one back.
 
     Raises:

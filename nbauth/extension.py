@@ -20,13 +20,14 @@ class Loaded:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._session = session = the_session()
-        self._variables = Variables(shell.user_ns, lambda text: session.screen().say(text))
+        self._variables = Variables(shell.user_ns, session.screen)
         self._config = NbAuth(session, parent=shell)
         shell.configurables.append(self._config)
         self._magics = AuthMagics(shell, session, self._variables)
         shell.register_magics(self._magics)
         shell.events.register("pre_run_cell", self._variables.refresh)
-        session.observe(self._forget_the_gone)
+        shell.events.register("pre_run_cell", self._new_cell)
+        session.changed.connect(self._forget_the_gone)
         self._complete = complete(session)
         for name in MAGICS:
             shell.set_hook("complete_command", self._complete, str_key=f"%{name}")
@@ -35,8 +36,9 @@ class Loaded:
     def undo(self) -> None:
         """Take it all back; who is signed in stays known to the process's session."""
         shell = self._shell
-        shell.events.unregister("pre_run_cell", self._variables.refresh)
-        self._session.unobserve(self._forget_the_gone)
+        for before_a_cell in (self._variables.refresh, self._new_cell):
+            shell.events.unregister("pre_run_cell", before_a_cell)
+        self._session.changed.disconnect(self._forget_the_gone)
         self._variables.keep_only()
         self._session.rest()
         for added in (self._config, self._magics):
@@ -51,8 +53,11 @@ class Loaded:
 
     def _forget_the_gone(self) -> None:
         """However somebody signed out, by a magic, a function or a panel."""
-        here = self._session.cache.accounts()  # no look into what is kept: others' don't count
-        self._variables.keep_only({account.username for account in here})
+        # No look into what is kept: the others there don't count.
+        self._variables.keep_only(set(self._session.cache.signed_in))
+
+    def _new_cell(self, *_: object) -> None:
+        self._session.new_cell()
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pkgutil
 import shutil
@@ -130,16 +131,23 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         ("demo/servers.py", "import nbauth.extension"),
         ("stranger.py", ""),
     ],
+    "Who is signed in and signing in are strangers; the session joins them": [
+        ("kernel/accounts/renewal.py", "import nbauth.kernel.sign_in.attempts"),
+        ("kernel/sign_in/driver.py", f"{TYPE_ONLY}from nbauth.kernel.accounts import cache"),
+        ("kernel/sign_in/attempt.py", "import nbauth.kernel.session"),
+        ("kernel/accounts/cache.py", "import nbauth.kernel.door"),
+        ("kernel/stranger.py", ""),
+    ],
     "msal and authlib only in oauth.engines": [
         ("kernel/session.py", "import msal"),
         ("oauth/flows/browser.py", "import authlib.jose"),
     ],
     "IPython, traitlets and widgets only in jupyter and extension": [
-        ("kernel/screen.py", "import IPython"),
+        ("kernel/sign_in/protocol.py", "import IPython"),
         ("core/settings.py", f"{TYPE_ONLY}import ipywidgets"),
     ],
     "keyring and filelock only in persistence": [
-        ("kernel/cache.py", "import keyring"),
+        ("kernel/accounts/cache.py", "import keyring"),
         ("testing/clock.py", "import filelock"),
     ],
     "Sources of keys are strangers to each other": [
@@ -152,11 +160,23 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     "Flows are strangers to each other": [
         ("oauth/flows/browser.py", "import nbauth.oauth.flows.device_code"),
     ],
-    "No import rings": [
-        ("core/secret.py", "import nbauth.core.tokens"),
-        ("kernel/cache.py", f"{TYPE_ONLY}from nbauth.kernel import session"),
+    "Engines are strangers to each other and to flows": [
+        ("oauth/engines/openid.py", "import nbauth.oauth.engines.microsoft"),
+        ("oauth/flows/device_code.py", "import nbauth.oauth.engines.openid"),
     ],
-}
+    "Receivers are strangers to each other": [
+        ("kernel/sign_in/receivers/loopback.py",
+         "import nbauth.kernel.sign_in.receivers.jupyter_server"),
+    ],
+}  # fmt: skip
+RINGS = [
+    ("core/secret.py", "import nbauth.core.tokens"),
+    ("kernel/accounts/grants.py", f"{TYPE_ONLY}from nbauth.kernel.accounts import renewal"),
+    ("oauth/engines/protocol.py", "from nbauth.oauth.engines import engine_for"),
+    ("persistence/seal.py", "from nbauth.persistence import persistence_named"),
+    ("core/flow_names.py", "import nbauth.api"),
+]
+"""Lines that make a ring: of two modules, by a type alone, of a package and its own child, wide."""
 
 
 def lint(folder: Path) -> tuple[int, str]:
@@ -211,3 +231,77 @@ def test_a_planted_violation_is_caught(house: Path, contract: str, file: str, li
     code, said = lint(house)
     assert code == 1
     assert f"{contract} BROKEN" in said or (not line and "stranger" in said), said
+
+
+# ── rings ───────────────────────────────────────────────────────────────────────────────────
+
+
+def imports(package: Path) -> dict[str, set[str]]:
+    """Which modules of the package each of them imports, in functions and for types alone too."""
+    names = {}
+    for path in package.rglob("*.py"):
+        parts = [package.name, *path.relative_to(package).with_suffix("").parts]
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    found: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found[name] = targets = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                wanted = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                wanted = [each if each in names else node.module for each in inner]
+            else:
+                continue
+            targets.update(target for target in wanted if target in names)
+        targets.discard(name)
+    return found
+
+
+def rings(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Every set of two or more modules that reach each other (Tarjan's components)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        order[name] = lowest[name] = len(order)
+        stack.append(name)
+        for target in graph[name]:
+            if target not in order:
+                visit(target)
+                lowest[name] = min(lowest[name], lowest[target])
+            elif target in stack:
+                lowest[name] = min(lowest[name], order[target])
+        if lowest[name] == order[name]:
+            at = stack.index(name)
+            component, stack[at:] = stack[at:], []
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for name in graph:
+        if name not in order:
+            visit(name)
+    return found
+
+
+def test_no_modules_import_each_other(house: Path) -> None:
+    graph = imports(house / "nbauth")
+    assert len(graph) > 100
+    lazy = "nbauth"  # its names resolve on first use: the type checker's lines are no imports
+    graph[lazy] = set()
+    assert rings(graph) == []
+
+
+@pytest.mark.parametrize(("file", "line"), RINGS, ids=[file for file, _ in RINGS])
+def test_a_planted_ring_is_found(house: Path, file: str, line: str) -> None:
+    path = house / "nbauth" / file
+    future = "from __future__ import annotations\n"
+    text = path.read_text("utf-8")
+    assert future in text
+    path.write_text(text.replace(future, f"{future}{line}\n", 1), "utf-8")
+    graph = imports(house / "nbauth")
+    graph["nbauth"] = set()
+    planted = "nbauth." + file.removesuffix(".py").replace("/", ".")
+    assert any(planted in ring for ring in rings(graph))

@@ -23,6 +23,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
+from nbauth.core.flow_names import BROWSER, DEVICE
+
 
 class NbAuthError(Exception):
     """What happened (``str(error)``), and what to do next (``hint``).
@@ -106,7 +108,7 @@ class FlowUnavailable(SignInError):
     """This way of signing in does not exist here: try ``suggested_flow``."""
 
     code = "flow_unavailable"
-    hint = "Choose another way: %login --flow device or %login --flow browser."
+    hint = f"Choose another way: %login --flow {DEVICE} or %login --flow {BROWSER}."
 
 
 class TokenError(NbAuthError):
@@ -157,7 +159,18 @@ class GraphError(NbAuthError):
 
 
 class SignInInterrupted(KeyboardInterrupt):
-    """The kernel was interrupted while a sign-in was pending; the sign-in has been cancelled."""
+    """The kernel was interrupted while this call waited for a sign-in.
+
+    Args:
+        goes_on: whether the sign-in does, since others wait for it or it is in the background;
+            else the interrupt has cancelled it.
+    """
+
+    def __init__(self, *, goes_on: bool = False) -> None:
+        super().__init__()
+        self.goes_on = goes_on
 
     def _render_traceback_(self) -> list[str]:
+        if self.goes_on:
+            return ["SignInInterrupted: this cell waits no more; the sign-in goes on."]
         return ["SignInInterrupted: the sign-in was cancelled by the interrupt."]

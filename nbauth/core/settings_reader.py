@@ -1,17 +1,24 @@
-"""The settings of this process, put together anew only after something they come from has changed.
+"""The settings of this process, read at the start of a cell or at most once a second.
 
-Every call for a token asks for the settings. Whoever changes a variable of the environment or edits
-``config.toml`` in the middle of a cell means the next call, so what is kept is checked each time.
+Every call for a token asks for the settings. On a network home each look at ``config.toml`` is a
+round trip, so between two looks a call is answered from memory. What is set by ``configure`` or
+``%config`` holds at once; a change of the environment or of ``config.toml`` from the next cell, or
+the next second, on.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nbauth.core.settings import NAMES, Settings, read_files, resolve, variable
+from nbauth.core.settings_values import read
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the environment and at ``config.toml`` within a cell."""
 
 _VARIABLES = tuple(variable(name) for name in NAMES)
 _PLACES = ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS")
@@ -27,40 +34,78 @@ class SettingsReader:
 
     Args:
         environ: the environment.
-        paths: where ``config.toml`` may be, the first that is there counting.
+        find_paths: gives where ``config.toml`` may be, the first that is there counting.
+        look_every: seconds between two looks; 0 looks on every call.
+
+    Attributes:
+        configured: what has been set for this kernel, by name.
     """
 
-    def __init__(self, environ: Mapping[str, str], paths: Callable[[], Sequence[Path]]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        find_paths: Callable[[], Sequence[Path]] = tuple,
+        look_every: float = LOOK_EVERY,
+    ) -> None:
+        self.configured: dict[str, Any] = {}
         self._environ = environ
-        self._find_paths = paths
+        self._find_paths = find_paths
+        self._look_every = look_every
         self._paths: tuple[object, Sequence[Path]] = (None, ())
         self._file: tuple[object, dict[str, Any], str] = (None, {}, "")
-        self._settings: tuple[object, Settings] = (None, Settings())
+        self._seen: object = None
+        self._settings = Settings()
+        self._look_again_at = 0.0
 
-    def settings(self, call: Mapping[str, Any], configured: Mapping[str, Any]) -> Settings:
-        """What holds for a call; see ``resolve``. Raises ``ConfigurationError``."""
-        environment = self._environment()
-        stamps, file, name = self._read(environment)
-        plain = all(value is None for value in call.values())
-        seen = environment, stamps, dict(configured)
-        known = self._settings
-        if plain and known[0] == seen and _still_holds(known[1]):
-            return known[1]
-        environ = {key: value for key, value in zip(_VARIABLES, environment, strict=False) if value}
-        made = resolve(call, configured, environ, file, name)
-        if plain:
-            self._settings = seen, made
-        return made
+    def present(self) -> Settings:
+        """What holds for a call that sets nothing itself; the same object until it changes.
+
+        Raises ``ConfigurationError``.
+        """
+        if time.monotonic() < self._look_again_at:
+            return self._settings
+        settings = self._read({})
+        self._look_again_at = time.monotonic() + self._look_every
+        return settings
+
+    def settings(self, **call: Any) -> Settings:
+        """What holds for a call, see ``resolve``. Raises ``ConfigurationError``."""
+        own = {name: value for name, value in call.items() if value is not None}
+        return self._read(own) if own else self.present()
+
+    def configure(self, **settings: Any) -> None:
+        """Set them for this kernel; ``None`` takes one back. One bad value and none is set."""
+        self.configured = self.configured | {
+            name: None if value is None and name in NAMES else read(name, value, "configure")
+            for name, value in settings.items()
+        }
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look at the environment and at ``config.toml`` on the next call: a cell begins."""
+        self._look_again_at = 0.0
 
     def profiles(self) -> list[str]:
         """The names of those that ``config.toml`` has. Raises ``ConfigurationError``."""
-        return sorted(self._read(self._environment())[1].get("profiles") or {})
+        return sorted(self._read_file(self._environment())[1].get("profiles") or {})
+
+    def _read(self, call: Mapping[str, Any]) -> Settings:
+        environment = self._environment()
+        stamps, file, name = self._read_file(environment)
+        seen = environment, stamps, self.configured
+        if not call and self._seen == seen and _still_holds(self._settings):
+            return self._settings
+        environ = {key: value for key, value in zip(_VARIABLES, environment, strict=False) if value}
+        made = resolve(call, self.configured, environ, file, name)
+        if not call:
+            self._settings, self._seen = made, seen
+        return made
 
     def _environment(self) -> Environment:
         get = self._environ.get
         return tuple([get(name) for name in _WATCHED])
 
-    def _read(self, environment: Environment) -> tuple[object, dict[str, Any], str]:
+    def _read_file(self, environment: Environment) -> tuple[object, dict[str, Any], str]:
         places = environment[len(_VARIABLES) :]
         if self._paths[0] != places:
             self._paths = places, self._find_paths()
@@ -69,7 +114,7 @@ class SettingsReader:
         known = self._file
         if known[0] != stamps:
             file, name = read_files(paths)
-            known = self._file = stamps, file, name or str(paths[0])
+            known = self._file = stamps, file, name or str(next(iter(paths), "config.toml"))
         return known
 
 

@@ -1,8 +1,8 @@
-"""What a flow asks of the outside.
+"""What a flow asks of the outside, and what the person sees of it.
 
-A flow is a generator: it yields one of these, is sent the answer, and returns a ``TokenResponse``.
-It never prints, sleeps, opens or waits; a driver does, and so can a test with no clock and no
-network.
+A flow is a generator: it yields one of the steps, is sent the answer, and returns a
+``TokenResponse``. It never prints, sleeps, opens or waits; a driver does, and so can a test with no
+clock and no network.
 
 =================  ==============================  ====================================
 step               the driver does                 and sends back
@@ -13,35 +13,48 @@ step               the driver does                 and sends back
 ``AwaitRedirect``  waits for the redirect          its parameters (``dict[str, str]``)
 ``Pause``          waits                           the time, in monotonic seconds
 =================  ==============================  ====================================
+
+What the person sees of a sign-in is one value at a time, its ``Shown``: a step that concerns them,
+``Asking`` while the provider is asked, ``ChooseFlow`` after a refusal, and one of the three ends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
+
+from nbauth.core.account import Account
+from nbauth.core.errors import NbAuthError
+
+
+class Place(Enum):
+    """Where the browser comes back to after it was sent to the provider."""
+
+    LOOPBACK = "loopback"
+    """A listener on this machine (RFC 8252 §7.3)."""
+    JUPYTER_SERVER = "jupyter server"
+    """The person's own Jupyter server."""
+    NOWHERE = "nowhere"
+    """The person brings the address at which it ended."""
 
 
 @dataclass(frozen=True)
 class ShowUserCode:
     """RFC 8628 §3.2. ``expires_in`` in seconds."""
 
-    user_code: str
+    user_code: str = field(repr=False)
     verification_uri: str
     expires_in: float
-    verification_uri_complete: str | None = None
+    verification_uri_complete: str | None = field(default=None, repr=False)
     message: str = ""
 
 
 @dataclass(frozen=True)
 class OpenReceiver:
-    """Be ready for the redirect, whose ``state`` has to contain ``secret`` (RFC 6749 §10.12).
-
-    ``place``: where the browser comes back to. ``"browser"``: a listener on loopback (RFC 8252
-    §7.3); ``"callback"``: the person's own Jupyter server; ``"paste"``: nowhere, the person brings
-    the address.
-    """
+    """Be ready for the redirect, whose ``state`` has to contain ``secret`` (RFC 6749 §10.12)."""
 
     secret: str = field(repr=False)
-    place: str = "browser"
+    place: Place = Place.LOOPBACK
 
 
 @dataclass(frozen=True)
@@ -58,9 +71,10 @@ class Receiving:
 
 @dataclass(frozen=True)
 class OpenBrowser:
-    """The person has to visit this address."""
+    """The person has to visit this address; with ``paste`` also to bring the one it ends at."""
 
     authorize_url: str = field(repr=False)
+    paste: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,3 +90,45 @@ class Pause:
 
 
 Step = ShowUserCode | OpenReceiver | OpenBrowser | AwaitRedirect | Pause
+
+
+# ── what the person sees besides ────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Asking:
+    """The provider is being asked; there is nothing for the person to do."""
+
+    message: str = "Asking the provider…"
+
+
+@dataclass(frozen=True)
+class ChooseFlow:
+    """The flow that was tried is closed, and the person chooses another."""
+
+    refusal: NbAuthError
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end: somebody signed in."""
+
+    account: Account
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The end: the sign-in came to nothing, or ended with another account than asked for."""
+
+    error: NbAuthError
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The end: it was given up."""
+
+    error: NbAuthError
+
+
+End = Done | Failed | Cancelled
+Shown = Asking | ShowUserCode | OpenBrowser | ChooseFlow | End

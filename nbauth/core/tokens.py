@@ -6,11 +6,11 @@ Times are seconds since the epoch (``expires_on``) or from now (``expires_in``).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Protocol
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account, AccountKey
 from nbauth.core.secret import MASK, SecretStr, refuse_pickling
 
 Source = Literal["cache", "refresh", "flow"]
@@ -82,63 +82,75 @@ class AuthenticationResult:
         return self
 
 
+class TokenSource(Protocol):
+    """What a live token reads: one account's token for some scopes, bound when it was made."""
+
+    @property
+    def owner(self) -> AccountKey:
+        """Whose token it is, known even after signing out."""
+
+    def read(self) -> SecretStr:
+        """The access token, fresh."""
+
+    def result(self) -> AuthenticationResult:
+        """The same with all that is known of it."""
+
+
 class Token:
-    """An access token that never goes stale: every reading asks the session for a fresh one.
+    """An access token that never goes stale: every reading asks its source for a fresh one.
 
     A reading costs a dictionary look-up while more than :func:`refresh_margin` seconds are left,
-    and one silent refresh otherwise. It never prompts where nobody can answer.
+    and one silent refresh otherwise. It keeps the client, the account and the scopes that it was
+    made with, and never prompts where nobody can answer.
 
     Raises (on reading): ``NotSignedIn``, ``InteractionRequired``, ``AuthorityUnreachable``.
     """
 
-    __slots__ = ("_acquire", "_read", "owner")
+    __slots__ = ("_source",)
 
-    def __init__(
-        self,
-        read: Callable[[], SecretStr],
-        acquire: Callable[[], AuthenticationResult],
-        owner: str = "",
-    ) -> None:
-        self._read = read
-        self._acquire = acquire
-        self.owner = owner
-        """The user name it was made for, known even after signing out."""
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+
+    @property
+    def owner(self) -> AccountKey:
+        """The account that it was made for, known even after signing out."""
+        return self._source.owner
 
     @property
     def value(self) -> SecretStr:
         """The access token, fresh."""
-        return self._read()
+        return self._source.read()
 
     @property
     def header(self) -> dict[str, str]:
         """``{"Authorization": "Bearer …"}`` (RFC 6750 §2.1), fresh now."""
-        return {"Authorization": SecretStr(f"Bearer {self._read()}")}
+        return {"Authorization": SecretStr(f"Bearer {self._source.read()}")}
 
     @property
     def expires_on(self) -> float:
         """When the present token ends, epoch seconds."""
-        return self._acquire().expires_on
+        return self._source.result().expires_on
 
     @property
     def expires_in(self) -> float:
         """How long the present token lasts, seconds."""
-        return self._acquire().expires_on - time.time()
+        return self._source.result().expires_on - time.time()
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes granted."""
-        return self._acquire().scopes
+        return self._source.result().scopes
 
     @property
     def account(self) -> Account:
         """Whose token it is."""
-        return self._acquire().account
+        return self._source.result().account
 
     def __str__(self) -> str:
-        return str(self._read())
+        return str(self._source.read())
 
     def __format__(self, spec: str) -> str:
-        return format(str(self._read()), spec)
+        return format(str(self._source.read()), spec)
 
     def __repr__(self) -> str:
         return f"<nbauth.Token {MASK}>"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nbauth.core.settings import FLOWS, PERSISTENCES
+from nbauth.core.flow_names import ALL as FLOWS
+from nbauth.core.settings_values import PERSISTENCES
 from nbauth.kernel.session import Session
 
 OPTIONS = {
@@ -38,7 +39,7 @@ def complete(session: Session) -> Callable[[Any, Any], list[str]]:
             "--account": users,
             "use": users,
             "drop": users,
-            "--profile": session.profiles,
+            "--profile": session.reader.profiles,
         }
         if before in after:
             choices = after[before]

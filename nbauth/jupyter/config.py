@@ -9,7 +9,9 @@ from traitlets import TraitError, observe, validate
 from traitlets.config import Configurable
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.settings import NAMES, read
+from nbauth.core.flow_names import ALL as FLOWS
+from nbauth.core.settings import NAMES
+from nbauth.core.settings_values import read
 
 HELP = {
     "profile": "the profile of config.toml to use",
@@ -18,7 +20,7 @@ HELP = {
     "authority": "an authority's or issuer's address; beats cloud and tenant",
     "cloud": "public, usgov, dod or china",
     "scopes": "the scopes to ask for when none are named",
-    "flow": "auto, browser, callback, paste or device",
+    "flow": f"the way to sign in: {', '.join(FLOWS)}",
     "persist": "where sign-ins are kept: memory, keyring or file",
     "hosts": "https host -> scopes: which hosts may get a token",
     "extra_parameters": "name -> value, added to the authorization request",

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from nbauth.oauth.error_catalogue import plain
-
-if TYPE_CHECKING:
-    from nbauth.kernel.sign_in import SignIn
+from nbauth.core.errors import NbAuthError
+from nbauth.core.steps import Cancelled, Done, Failed, OpenBrowser, ShowUserCode
+from nbauth.core.text import plain, web_address
+from nbauth.kernel.sign_in.protocol import Pending
 
 NOBODY = "Nobody is signed in. Run %login."
 PASTE_STEP = "Copy the address at which the browser ends, and paste it"
@@ -32,91 +31,85 @@ _CODE = (
 # ── a sign-in ───────────────────────────────────────────────────────────────────────────────
 
 
-def web_address(address: str | None) -> str | None:
-    """The address, if it is one to send a browser to: http or https, a host, nothing hidden."""
-    if not address or not address.isprintable() or " " in address:
-        return None
-    try:
-        parts = urlsplit(address)
-        return address if parts.scheme in {"http", "https"} and parts.hostname else None
-    except ValueError:
-        return None
-
-
-def complete_address(sign_in: SignIn) -> str | None:
+def complete_address(step: ShowUserCode) -> str | None:
     """The address that carries the code (RFC 8628 §3.3.1), if it is of the page's own origin."""
-    page, complete = web_address(sign_in.verification_uri), sign_in.verification_uri_complete
+    page, complete = web_address(step.verification_uri), step.verification_uri_complete
     if page is None or web_address(complete) is None:
         return None
     return complete if urlsplit(complete)[:2] == urlsplit(page)[:2] else None
 
 
-def error_lines(sign_in: SignIn) -> list[str]:
+def error_lines(error: NbAuthError) -> list[str]:
     """What happened and what to do, without the error's class."""
-    error = sign_in.error
-    if error is None:
-        return []
     trail = f" (correlation id {plain(error.correlation_id)})" if error.correlation_id else ""
     return [f"{plain(error)}{trail}", plain(error.hint)]
 
 
-def lines_for(sign_in: SignIn) -> list[str]:
+def lines_for(sign_in: Pending) -> list[str]:
     """What a person at a terminal has to know now, a line each."""
-    if sign_in.state != "waiting":
-        return error_lines(sign_in) or [plain(sign_in.message)]
-    page, code = web_address(sign_in.verification_uri), sign_in.user_code
-    authorize = web_address(sign_in.authorize_url)
-    if code and page:
-        lines = ["To sign in, open this page in any browser:", f"    {page}", "and enter the code:"]
-        lines += [f"    {plain(code)}", _asks(sign_in)]
-    elif authorize and sign_in.flow == "paste":
-        lines = ["To sign in, open this page in any browser:", f"    {authorize}", _asks(sign_in)]
-        lines += [f"{PASTE_STEP} below."]
-    elif authorize:
-        lines = [plain(sign_in.message), f"    {authorize}", _asks(sign_in)]
-    else:
-        lines = [plain(sign_in.message)]
+    match sign_in.step:
+        case Failed(error) | Cancelled(error):
+            return error_lines(error)
+        case Done():
+            return [plain(sign_in.message)]
+        case ShowUserCode() as step if page := web_address(step.verification_uri):
+            lines = ["To sign in, open this page in any browser:", f"    {page}"]
+            lines += ["and enter the code:", f"    {plain(step.user_code)}", _asks(sign_in)]
+        case OpenBrowser(paste=True) as step if address := web_address(step.authorize_url):
+            lines = ["To sign in, open this page in any browser:", f"    {address}"]
+            lines += [_asks(sign_in), f"{PASTE_STEP} below."]
+        case OpenBrowser() as step if address := web_address(step.authorize_url):
+            lines = [plain(sign_in.message), f"    {address}", _asks(sign_in)]
+        case _:
+            lines = [plain(sign_in.message)]
     return [*lines, *_how_long(sign_in)]
 
 
-def html_for(sign_in: SignIn) -> str:
+def html_for(sign_in: Pending) -> str:
     """The sign-in as one card of HTML without scripts. After the end it names nobody."""
-    if sign_in.state == "done":
-        title, parts = "Signed in", []
-    elif sign_in.state == "cancelled":
-        title, parts = "Sign-in cancelled", [escape("Run the cell again to sign in.")]
-    elif sign_in.state != "waiting":
-        title, parts = "Sign-in failed", [escape(line) for line in error_lines(sign_in)]
-    else:
-        host = urlsplit(sign_in.engine.authority.url).hostname or ""
-        title = f"Sign in at {plain(host)}"
-        parts = [f"<span style='{_FAINT}'>{escape(_asks(sign_in))}</span>", *_steps(sign_in)]
-        ends = " ".join([*_how_long(sign_in), "To cancel, stop the cell."])
-        parts += [f"<span style='{_FAINT}'>{escape(ends)}</span>"]
+    match sign_in.step:
+        case Done():
+            title, parts = "Signed in", []
+        case Cancelled():
+            title, parts = "Sign-in cancelled", [escape("Run the cell again to sign in.")]
+        case Failed(error):
+            title, parts = "Sign-in failed", [escape(line) for line in error_lines(error)]
+        case _:
+            host = urlsplit(sign_in.request.client.authority.url).hostname or ""
+            title = f"Sign in at {plain(host)}"
+            ends = " ".join([*_how_long(sign_in), "To cancel, stop the cell."])
+            parts = [_faint(_asks(sign_in)), *_steps(sign_in), _faint(ends)]
     lines = "".join(f"<div style='margin:6px 0 0'>{part}</div>" for part in parts)
     return f"<div class='{_AS_IT_IS}' style='{_CARD}'><strong>{escape(title)}</strong>{lines}</div>"
 
 
-def _steps(sign_in: SignIn) -> list[str]:
+def _faint(text: str) -> str:
+    return f"<span style='{_FAINT}'>{escape(text)}</span>"
+
+
+def _steps(sign_in: Pending) -> list[str]:
     """What the person has to do, as pieces of HTML."""
-    page, code = web_address(sign_in.verification_uri), sign_in.user_code
-    authorize = web_address(sign_in.authorize_url)
-    if code and page:
-        link = _link(complete_address(sign_in) or page, "Open sign-in page")
-        shown = f"<code style='{_CODE}'>{escape(plain(code))}</code>"
-        return [f"1. Copy this code: {shown}", f"2. {link} ({escape(page)}) and enter it there."]
-    if authorize and sign_in.flow == "paste":
-        link = _link(authorize, "Open sign-in page")
-        return [f"1. {link} and sign in there.", f"2. {PASTE_STEP} into the field below this cell."]
-    if authorize:
-        return [escape(plain(sign_in.message)), _link(authorize, "Continue in the browser")]
+    match sign_in.step:
+        case ShowUserCode() as step if page := web_address(step.verification_uri):
+            link = _link(complete_address(step) or page, "Open sign-in page")
+            shown = f"<code style='{_CODE}'>{escape(plain(step.user_code))}</code>"
+            return [
+                f"1. Copy this code: {shown}",
+                f"2. {link} ({escape(page)}) and enter it there.",
+            ]
+        case OpenBrowser(paste=True) as step if address := web_address(step.authorize_url):
+            link = _link(address, "Open sign-in page")
+            below = f"2. {PASTE_STEP} into the field below this cell."
+            return [f"1. {link} and sign in there.", below]
+        case OpenBrowser() as step if address := web_address(step.authorize_url):
+            return [escape(plain(sign_in.message)), _link(address, "Continue in the browser")]
     return [escape(plain(sign_in.message))]
 
 
-def _asks(sign_in: SignIn) -> str:
+def _asks(sign_in: Pending) -> str:
     """Who asks for which permissions."""
-    scopes = plain(", ".join(sign_in.request.scopes))
-    return f"{plain(sign_in.engine.client_id)} asks for {scopes}."
+    scopes = plain(", ".join(sign_in.request.authorization.scopes))
+    return f"{plain(sign_in.request.client.client_id)} asks for {scopes}."
 
 
 def _link(address: str, text: str) -> str:
@@ -126,7 +119,7 @@ def _link(address: str, text: str) -> str:
     )
 
 
-def _how_long(sign_in: SignIn) -> list[str]:
+def _how_long(sign_in: Pending) -> list[str]:
     left = sign_in.expires_in
     if left is None:
         return []

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import FlowUnavailable, NbAuthError
 from nbauth.core.settings import NAMES, Settings
+from nbauth.core.text import plain
 from nbauth.jupyter.environment import Evidence, Place, kernel, look, place, somebody_watches
 from nbauth.jupyter.wedge import AFFECTED
-from nbauth.oauth.error_catalogue import plain
 from nbauth.oauth.flows import FLOWS, flow_named
 
 if TYPE_CHECKING:
     from nbauth.jupyter.page import Page
-    from nbauth.kernel.client import Client
     from nbauth.kernel.session import Session
+    from nbauth.oauth.client import Client
 
 PACKAGES = (
     "ipykernel", "ipython", "ipywidgets", "anywidget", "jupyter_server", "msal", "authlib",
@@ -212,7 +212,7 @@ def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
 
 
 def _callback_address(settings: Settings, page: Page | None) -> str:
-    from nbauth.jupyter.callback import callback_address
+    from nbauth.kernel.sign_in.receivers.jupyter_server import callback_address
 
     try:
         return callback_address(page, os.environ, settings.redirect_uri)[0]

@@ -11,7 +11,11 @@ import secrets
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from nbauth.oauth.loopback import LoopbackReply, LoopbackRequest, LoopbackServer
+from nbauth.kernel.sign_in.receivers.http_server import (
+    LoopbackReply,
+    LoopbackRequest,
+    LoopbackServer,
+)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 LONGEST_LIFE = 30.0

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import shlex
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account
+from nbauth.core.flow_names import ALL as FLOWS
 from nbauth.core.secret import SecretStr
-from nbauth.core.settings import FLOWS
 from nbauth.core.tokens import AuthenticationResult, Token
-from nbauth.jupyter.accounts import Table
+from nbauth.jupyter.accounts_table import Table
 from nbauth.jupyter.variables import Variables
 from nbauth.kernel.session import Session
 
 if TYPE_CHECKING:
-    from nbauth.kernel.sign_in import SignIn
+    from nbauth.kernel.sign_in.attempt import SignIn
 
 _OF_A_CALL = ("profile", "flow", "tenant", "client_id", "authority", "persist", "timeout")
 _OF_A_SIGN_IN = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
@@ -140,11 +141,15 @@ class AuthMagics(Magics):  # type: ignore[misc]
             if asked.show:
                 print("\n".join(describe(result)))
         token = self._session.token(*asked.scopes, account=asked.account, **options)
+        # A variable is read before every cell, where nobody expects to be asked.
+        quiet = partial(
+            self._session.token, *asked.scopes, account=token.owner, interactive=False, **options
+        )
         if asked.env:
-            self._variables.put_environment(asked.env, token)
+            self._variables.put_environment(asked.env, quiet())
         if asked.into:
             if asked.text:
-                self._variables.put_text(asked.into, token)
+                self._variables.put_text(asked.into, quiet())
             else:
                 self._variables.put(asked.into, token.header if asked.header else token)
         if asked.into or asked.env or asked.show:
@@ -164,18 +169,20 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if asked.verb and not asked.user:
             raise UsageError(f"Say whom: %accounts {asked.verb} USER.")
         if asked.verb == "use":
-            account = self._session.use(asked.user)
+            account = self._session.use(asked.user, profile=asked.profile)
             if not asked.quiet:
                 print(f"Using {account.username}.")
         elif asked.verb == "drop":
-            self.logout(f"--account {shlex.quote(asked.user)}{' --quiet' if asked.quiet else ''}")
+            quiet = " --quiet" if asked.quiet else ""
+            profile = f" --profile {shlex.quote(asked.profile)}" if asked.profile else ""
+            self.logout(f"--account {shlex.quote(asked.user)}{profile}{quiet}")
         return Table(self._session.accounts(), self._session)
 
     def _doctor(self, asked: Any) -> None:
         from nbauth.jupyter.doctor import report
 
         call = {name: getattr(asked, name) for name in _OF_A_CALL}
-        page = getattr(self._session.screen(), "page", None)
+        page = getattr(self._session.screen, "page", None)
         print("\n".join(report(self._session, call, page=page)))
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
+from nbauth.core.flow_names import AUTO, DEVICE, PASTE
 from nbauth.jupyter import panel_state
 from nbauth.jupyter.locality import LocalityProbe
 from nbauth.jupyter.page import Page as Page
@@ -27,13 +28,12 @@ from nbauth.jupyter.page import Question
 from nbauth.jupyter.page import Seen as Seen
 
 if TYPE_CHECKING:
-    from nbauth.kernel.cache import AccountKey
     from nbauth.kernel.session import Session
-    from nbauth.kernel.sign_in import SignIn
+    from nbauth.kernel.sign_in.protocol import Pending
 
 STATIC_LINE = "nbauth sign-in panel (run the cell to use it)"
 """What a saved notebook shows in the panel's place; ``panel_words.js`` has it too."""
-UNSEEN_WAYS = ("auto", "device", "paste")
+UNSEEN_WAYS = (AUTO, DEVICE, PASTE)
 """What is offered before anybody has looked what works here; the first one looks."""
 TURN = 0.05
 FACE = ("panel_words.js", "panel_elements.js", "panel_views.js", "panel.js")
@@ -66,12 +66,12 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def __init__(
         self,
         session: Session,
-        start: Callable[..., SignIn],
-        sign_in: SignIn | None = None,
+        start: Callable[..., Pending],
+        sign_in: Pending | None = None,
     ) -> None:
         self.ready = threading.Event()
         self.page: Page | None = None
-        self.sign_in: SignIn | None = None
+        self.sign_in: Pending | None = None
         self._session = session
         self._start = start
         self._followed = False
@@ -84,7 +84,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self.comm_id: str = self.model_id
         _answer_where_the_front_end_asks(self.comm)
         self.on_msg(self._received)
-        session.observe(self._session_changed)
+        session.changed.connect(self._session_changed)
         if sign_in is not None:
             self._take(sign_in)
 
@@ -117,12 +117,21 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         except OSError:  # no port may be opened here: nothing can come back to one
             return self._ask(None, "", end)
 
-    def close_quietly(self) -> None:
-        """Take the panel off the page; the sign-in goes on."""
-        self._session.unobserve(self._session_changed)
+    @property
+    def is_idle(self) -> bool:
+        """Whether what it showed has ended."""
+        return self.sign_in is None or self.sign_in.ended.is_set()
+
+    def close(self) -> None:
+        """Take the panel off the page, and watch nothing more; the sign-in goes on."""
+        self._session.changed.disconnect(self._session_changed)
         if self.sign_in is not None:
-            self.sign_in.unobserve(self._send_state)
-        with contextlib.suppress(Exception), self._sending:  # the front end may be gone
+            self.sign_in.changed.disconnect(self._send_state)
+        super().close()
+
+    def close_quietly(self) -> None:
+        """The same, also where the front end is gone."""
+        with contextlib.suppress(Exception), self._sending:
             self.close()
 
     def _ask(self, url: str | None, expected: str, end: float) -> Seen:
@@ -152,7 +161,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                 self._question.answer(content)
             case {"kind": "sign-in"}:
                 flow = content.get("flow")
-                self._begin(flow if isinstance(flow, str) and flow != "auto" else None)
+                self._begin(flow if isinstance(flow, str) and flow != AUTO else None)
             case {"kind": "switch", "flow": str(flow)}:
                 self._switch(flow)
             case {"kind": "paste", "text": str(text)}:
@@ -205,17 +214,20 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     # ── what it shows ───────────────────────────────────────────────────────────────────────
 
-    def _take(self, sign_in: SignIn, *, followed: bool = False) -> None:
+    def _take(self, sign_in: Pending, *, followed: bool = False) -> None:
         if self.sign_in is not None:
-            self.sign_in.unobserve(self._send_state)
+            self.sign_in.changed.disconnect(self._send_state)
         self._not_begun, self._followed = None, followed
         self.sign_in = sign_in
-        sign_in.observe(self._send_state)
+        sign_in.changed.connect(self._send_state)
 
     def _session_changed(self) -> None:
         if self.sign_in is None or self.sign_in.state != "waiting":
             for pending in reversed(self._session.pending()):
-                if self.sign_in is None or _client_of(pending) == _client_of(self.sign_in):
+                if (
+                    self.sign_in is None
+                    or pending.request.client.key == self.sign_in.request.client.key
+                ):
                     self._take(pending, followed=True)
                     break
         self._send_state()
@@ -223,8 +235,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def _account(self) -> tuple[AccountKey, Account] | None:
         """The current account of this panel's client; of any, where it has none."""
         cache = self._session.cache
-        if self.sign_in is not None and self.sign_in.account is not None:
-            key = cache.find(_client_of(self.sign_in))
+        if self.sign_in is not None and self.sign_in.state == "done":
+            key = cache.find(self.sign_in.request.client.key)
         else:
             key = next(iter(list(cache.current.values())), None)
         account = cache.account(key) if key is not None else None
@@ -234,7 +246,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         """The client's other accounts, each under a number that stays its own."""
         others = []
         for key, record in list(self._session.cache.signed_in.items()):
-            if key[:2] == shown[:2] and key != shown:
+            if key.client == shown.client and key != shown:
                 if record.account not in self._listed:
                     self._listed.append(record.account)
                 others.append((self._listed.index(record.account), record.account))
@@ -242,7 +254,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     # ── to the browser ──────────────────────────────────────────────────────────────────────
 
-    def _send_state(self, _sign_in: SignIn | None = None) -> None:
+    def _send_state(self, _sign_in: Pending | None = None) -> None:
         self._tell()
 
     def _tell(self, message: dict[str, Any] | None = None) -> None:
@@ -256,7 +268,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def _state(self) -> panel_state.Message:
         sign_in, shown = self.sign_in, self._account()
         if self._not_begun is not None:
-            return {**panel_state.failure(self._not_begun, self._ended_at), "ways": self._offered()}
+            return {
+                **panel_state.failure(self._not_begun, self._ended_at),
+                "ways": panel_state.flows(self._offered()),
+            }
         if sign_in is not None and sign_in.state == "waiting":
             self._ended_at = 0.0
             return panel_state.waiting(sign_in)
@@ -269,10 +284,6 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _offered(self) -> list[str]:
         return list((self.sign_in and self.sign_in.ways) or UNSEEN_WAYS)
-
-
-def _client_of(sign_in: SignIn) -> tuple[str, str]:
-    return sign_in.engine.authority.url, sign_in.engine.client_id
 
 
 def _answer_where_the_front_end_asks(comm: Any) -> None:

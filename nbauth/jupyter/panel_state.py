@@ -6,51 +6,87 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, SignInExpired
-from nbauth.jupyter.display import complete_address, web_address
-from nbauth.oauth.error_catalogue import plain
+from nbauth.core.flow_names import AUTO
+from nbauth.core.steps import Asking, ChooseFlow, OpenBrowser, Shown, ShowUserCode
+from nbauth.core.text import plain, web_address
+from nbauth.jupyter.display import complete_address
+from nbauth.kernel.sign_in.protocol import Pending
+from nbauth.oauth.flows import flow_named
 
 if TYPE_CHECKING:
-    from nbauth.kernel.cache import AccountKey, TokenCache
-    from nbauth.kernel.sign_in import SignIn
+    from nbauth.kernel.accounts.cache import TokenCache
 
 Message = dict[str, Any]
+_AUTO = "Sign in", "nbauth picks the way that works best here."
+
+
+def flows(names: Iterable[str]) -> list[dict[str, str]]:
+    """What the panel offers to sign in by: what a button says, and what it means."""
+    offered = [(AUTO, *_AUTO) if name == AUTO else _words(name) for name in names]
+    return [{"name": name, "label": label, "how": how} for name, label, how in offered]
+
+
+def _words(name: str) -> tuple[str, str, str]:
+    flow = flow_named(name)
+    return flow.name, flow.label, flow.how
 
 
 def signed_out(ways: Sequence[str]) -> Message:
     """Nobody is signed in, and nothing is under way."""
-    return {"state": "signed-out", "ways": list(ways)}
+    return {"state": "signed-out", "ways": flows(ways)}
 
 
-def waiting(sign_in: SignIn) -> Message:
+def waiting(sign_in: Pending) -> Message:
     """A sign-in under way. ``expires_in`` is in seconds, ``None`` while unknown."""
-    refusal = sign_in.refusal
+    client = sign_in.request.client
     return {
         "state": "waiting",
         "flow": sign_in.flow,
-        "ways": list(sign_in.ways),
-        "refusal": two_lines(refusal) if refusal else None,
+        "ways": flows(sign_in.ways),
         "message": plain(sign_in.message),
-        "user_code": plain(sign_in.user_code) if sign_in.user_code else None,
-        "verification_uri": web_address(sign_in.verification_uri),
-        "verification_uri_complete": complete_address(sign_in),
-        "authorize_url": web_address(sign_in.authorize_url),
         "expires_in": sign_in.expires_in,
         "asks": {
-            "client_id": plain(sign_in.engine.client_id),
-            "authority": plain(sign_in.engine.authority.url),
-            "scopes": [plain(scope) for scope in sign_in.request.scopes],
+            "client_id": plain(client.client_id),
+            "authority": plain(client.authority.url),
+            "scopes": [plain(scope) for scope in sign_in.request.authorization.scopes],
         },
+        **_NOTHING_SHOWN,
+        **_shown(sign_in.step),
     }
 
 
-def ended(sign_in: SignIn, at: float) -> Message:
+_NOTHING_SHOWN = dict.fromkeys(
+    ("refusal", "user_code", "verification_uri", "verification_uri_complete", "authorize_url",
+     "paste")
+)  # fmt: skip
+
+
+def _shown(step: Shown) -> Message:
+    """What a step has for the person. Raises ``TypeError`` for one that the panel cannot show."""
+    match step:
+        case Asking():
+            return {}
+        case ShowUserCode():
+            return {
+                "user_code": plain(step.user_code),
+                "verification_uri": web_address(step.verification_uri),
+                "verification_uri_complete": complete_address(step),
+            }
+        case OpenBrowser():
+            return {"authorize_url": web_address(step.authorize_url), "paste": step.paste}
+        case ChooseFlow(refusal):
+            return {"refusal": two_lines(refusal)}
+    raise TypeError(f"the panel cannot show {type(step).__name__}")
+
+
+def ended(sign_in: Pending, at: float) -> Message:
     """A sign-in that has come to nothing, at a time in seconds since the epoch."""
-    expired = isinstance(sign_in.error, SignInExpired)
-    told = failure(sign_in.error, at) if sign_in.error is not None else {}
-    state = "expired" if expired else sign_in.state
-    return {**told, "state": state, "ways": list(sign_in.ways)}
+    error = sign_in.error
+    state = "expired" if isinstance(error, SignInExpired) else sign_in.state
+    told = failure(error, at) if error is not None else {}
+    return {**told, "state": state, "ways": flows(sign_in.ways)}
 
 
 def failure(error: NbAuthError, at: float) -> Message:

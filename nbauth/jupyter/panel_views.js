@@ -59,8 +59,6 @@ const asksFold = ({ scopes, client_id, authority }) =>
   fold(WORDS.asks, "asks", facts([[WORDS.scopes, scopes.join(" ")], [WORDS.client, client_id],
     [WORDS.authority, authority]]));
 
-const nameOf = (way) => WAYS[way]?.name ?? way;
-
 /** How long the person has, by the newest word of the kernel's. */
 function timeLeft(act, ticks) {
   const end = () => act.state().received + act.state().expires_in * 1000;
@@ -70,16 +68,16 @@ function timeLeft(act, ticks) {
 /** Other ways to sign in, each with what it means. */
 function waysFold(ways, choose) {
   if (!ways.length) return null;
-  const way = (name) => h("div", { class: "nbauth-way" },
-    button(nameOf(name), "secondary", `way-${name}`, () => choose(name)),
-    h("span", { class: "nbauth-faint" }, WAYS[name]?.how));
+  const way = ({ name, label, how }) => h("div", { class: "nbauth-way" },
+    button(label, "secondary", `way-${name}`, () => choose(name)),
+    h("span", { class: "nbauth-faint" }, how));
   return fold(WORDS.otherWays, "ways", ways.map(way));
 }
 
 /** Two ways that say the same to a person are one choice: the better of them is offered. */
 function choices(ways, without) {
-  const names = new Set(without ? [nameOf(without)] : []);
-  return ways.filter((way) => way !== without && !names.has(nameOf(way)) && names.add(nameOf(way)));
+  const labels = new Set(ways.filter((way) => way.name === without).map((way) => way.label));
+  return ways.filter(({ name, label }) => name !== without && !labels.has(label) && labels.add(label));
 }
 
 // ── states ────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +104,7 @@ function waiting(state, act, ticks) {
   const folds = [];
   let main;
   if (state.user_code && state.verification_uri) main = deviceSteps(state);
-  else if (state.authorize_url && state.flow === "paste") main = pasteSteps(state, act);
+  else if (state.authorize_url && state.paste) main = pasteSteps(state, act);
   else if (state.authorize_url) {
     main = h("div", {}, line(state.message), row(link(WORDS.openBrowser, state.authorize_url)));
     folds.push(fold(WORDS.unreachable, "unreachable", line(WORDS.unreachableHow), pasteBox(state, act)));
@@ -130,8 +128,8 @@ function refused(state, act, ticks) {
     head(WORDS.refused, left),
     h("div", {}, ...state.refusal.map((text) => line(text))),
     next && h("div", { class: "nbauth-way" },
-      button(nameOf(next), "primary", "go", () => act.switch(next)),
-      h("span", { class: "nbauth-faint" }, WAYS[next]?.how)),
+      button(next.label, "primary", "go", () => act.switch(next.name)),
+      h("span", { class: "nbauth-faint" }, next.how)),
     foot([waysFold(rest, act.switch)], button(WORDS.cancel, "secondary", "cancel", act.cancel)),
   ];
 }
@@ -185,8 +183,8 @@ function signedOut(state, act) {
   return [
     h("div", { class: "nbauth-chip" },
       h("div", { class: "nbauth-who" }, h("strong", { class: "nbauth-title" }, WORDS.signedOut),
-        line(WAYS[first]?.how, "faint")),
-      button(nameOf(first), "primary", "go", () => act.signIn(first))),
+        line(first.how, "faint")),
+      button(first.label, "primary", "go", () => act.signIn(first.name))),
     rest.length > 0 && foot([waysFold(rest, act.signIn)]),
   ];
 }
@@ -206,5 +204,5 @@ function announce(state) {
   if (state.state !== "waiting") return [WORDS[state.state], ...state.error].join(". ");
   if (state.user_code) return WORDS.codeReady;
   if (!state.authorize_url) return state.message || WORDS.starting;
-  return state.flow === "paste" ? WORDS.pasteReady : WORDS.browserReady;
+  return state.paste ? WORDS.pasteReady : WORDS.browserReady;
 }

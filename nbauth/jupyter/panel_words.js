@@ -63,27 +63,3 @@ const WORDS = {
   use: (username) => `Use ${username}`,
   signOut: "Sign out",
 };
-
-/** For each way to sign in: what its button says, and what it means. */
-const WAYS = {
-  auto: {
-    name: "Sign in",
-    how: "nbauth picks the way that works best here.",
-  },
-  browser: {
-    name: "Sign in with the browser",
-    how: "The provider's page opens in a new tab and comes back by itself.",
-  },
-  callback: {
-    name: "Sign in with the browser",
-    how: "The provider's page opens in a new tab and comes back to this Jupyter server.",
-  },
-  device: {
-    name: "Sign in with a code",
-    how: "You enter a short code on the provider's page, here or on your phone.",
-  },
-  paste: {
-    name: "Paste the address back",
-    how: "You sign in on the provider's page and bring the address it ends at back here.",
-  },
-};

@@ -9,28 +9,30 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from nbauth.core.steps import OpenBrowser, Place
 from nbauth.jupyter import waiting
 from nbauth.jupyter.environment import kernel, somebody_watches
-from nbauth.kernel.screen import Screen
 
 if TYPE_CHECKING:
     from nbauth.jupyter.page import Page
     from nbauth.jupyter.panel import SignInPanel
-    from nbauth.kernel.driver import Receiver
     from nbauth.kernel.session import Session
-    from nbauth.kernel.sign_in import SignIn
+    from nbauth.kernel.sign_in.protocol import Pending, Receiver, Screen
 
 PATIENCE = 5.0
 """Seconds a front end has to bring a panel to life before plain HTML stands in for it."""
+LIVING = 5
+"""Panels that stay alive after their sign-in has ended; older ones become a line of text."""
 
 
 class NotebookScreen:
-    """Shows sign-ins under the running cell. See :class:`nbauth.kernel.screen.Screen`."""
+    """Shows sign-ins under the running cell. See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
 
     def __init__(self, session: Session, running: Any) -> None:
         self._session = session
         self._kernel = running
         self._panels: WeakSet[SignInPanel] = WeakSet()
+        self._shown: list[_Shown] = []
 
     @property
     def page(self) -> Page | None:
@@ -40,45 +42,56 @@ class NotebookScreen:
     def attended(self) -> bool:
         return somebody_watches(self._kernel)
 
-    def show(self, sign_in: SignIn) -> None:
-        from IPython.display import display
-
+    def show(self, sign_in: Pending) -> None:
         from nbauth.jupyter.panel import SignInPanel
 
         panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
         stand_in = _StandIn(panel)
-        sign_in.observe(stand_in.look)
-        display(panel)
+        sign_in.changed.connect(stand_in.look)
+        self._shown.append(_Shown(panel))
+        self._retire()
 
     def adopt(self, panel: SignInPanel) -> SignInPanel:
         """Let a panel answer while a cell waits."""
         self._panels.add(panel)
         return panel
 
-    def ways(self, sign_in: SignIn) -> tuple[str, ...]:
+    def _retire(self) -> None:
+        """Turn the oldest panels whose sign-in has ended into a line, so that they don't add up."""
+        over = [shown for shown in self._shown if shown.panel.is_idle][:-LIVING]
+        for shown in over:
+            self._shown.remove(shown)
+            shown.retire()
+
+    def ways(self, sign_in: Pending) -> tuple[str, ...]:
         """What the panel's browser can see decides; where there is none, what the place is."""
+        from nbauth.core.flow_names import BROWSER
         from nbauth.jupyter.environment import place
+        from nbauth.oauth.flows import FLOWS, flows_for
 
         panel = self._panel_of(sign_in, PATIENCE)
-        works = {"device", "paste"}
+        reached: set[Place] = set()
         if panel is not None:
             seen = panel.look(PATIENCE)
-            works |= {"browser"} if seen.same_machine else set()
-            works |= {"callback"} if seen.callback else set()
-        known = ("browser", *place().ways, "callback", "device", "paste")
-        return tuple(way for way in dict.fromkeys(known) if way in works)
+            reached |= {Place.LOOPBACK} if seen.same_machine else set()
+            reached |= {Place.JUPYTER_SERVER} if seen.callback else set()
+        works = flows_for(reached)
+        return tuple(w for w in dict.fromkeys((BROWSER, *place().ways, *FLOWS)) if w in works)
 
-    def offers(self, sign_in: SignIn) -> bool:
+    def offers(self, sign_in: Pending) -> bool:
         return self._panel_of(sign_in, 0) is not None
 
-    def callback(self, sign_in: SignIn, secret: str, redirect_uri: str | None) -> Receiver:
-        from nbauth.jupyter.callback import CallbackReceiver, callback_address
+    def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
+        from nbauth.kernel.sign_in.receivers.jupyter_server import (
+            CallbackReceiver,
+            callback_address,
+        )
 
         self._panel_of(sign_in, PATIENCE)  # its browser knows the address
         address, server_name = callback_address(self.page, os.environ, redirect_uri)
         return CallbackReceiver(self._kernel, secret, redirect_uri=address, server_name=server_name)
 
-    def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
+    def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
         asking = _AskForAddress(self, sign_in)
         waiting.wait(
             self._kernel,
@@ -88,7 +101,7 @@ class NotebookScreen:
             meanwhile=asking.look,
         )
 
-    async def wait_async(self, sign_in: SignIn) -> None:
+    async def wait_async(self, sign_in: Pending) -> None:
         await waiting.wait_async(self._kernel, sign_in.ended, self._comm_ids)
 
     def say(self, text: str) -> None:
@@ -100,7 +113,7 @@ class NotebookScreen:
     def _comm_ids(self) -> set[str]:
         return {panel.comm_id for panel in list(self._panels)}
 
-    def _panel_of(self, sign_in: SignIn, patience: float) -> SignInPanel | None:
+    def _panel_of(self, sign_in: Pending, patience: float) -> SignInPanel | None:
         """A panel that shows the sign-in in a browser, now or within ``patience`` seconds."""
         end = time.monotonic() + patience
         while not sign_in.ended.is_set():
@@ -113,6 +126,24 @@ class NotebookScreen:
         return None
 
 
+class _Shown:
+    """A panel in the output of a cell, which can become a line of text there."""
+
+    def __init__(self, panel: SignInPanel) -> None:
+        from IPython.display import display
+
+        self.panel = panel
+        self._output = display(panel, display_id=True)
+
+    def retire(self) -> None:
+        """Close the panel; the cell's output says where the living one is."""
+        line = "This sign-in has ended; a newer panel shows who is signed in."
+        if self._output is not None:
+            data = {"text/plain": line, "text/html": f"<div>{line}</div>"}
+            self._output.update(data, raw=True)
+        self.panel.close_quietly()
+
+
 class _StandIn:
     """Plain HTML for a panel that no front end has brought to life in time."""
 
@@ -121,7 +152,7 @@ class _StandIn:
         self._shown: Any = None
         self._began = time.monotonic()
 
-    def look(self, sign_in: SignIn) -> None:
+    def look(self, sign_in: Pending) -> None:
         """Show, or bring up to date, what the sign-in has to say; the code goes at its end."""
         if self._panel.ready.is_set() and self._shown is None:
             return
@@ -141,23 +172,23 @@ class _StandIn:
 class _AskForAddress:
     """Asks by the notebook's input field for what the panel's paste box would take."""
 
-    def __init__(self, screen: NotebookScreen, sign_in: SignIn) -> None:
+    def __init__(self, screen: NotebookScreen, sign_in: Pending) -> None:
         self._screen = screen
         self._sign_in = sign_in
         self._began = time.monotonic()
-        self._asked: set[str | None] = set()
+        self._asked: set[OpenBrowser] = set()
 
     def look(self) -> None:
         """Ask, if the sign-in wants an address and no panel has come to life."""
-        from nbauth.jupyter.terminal import ask_for_address, wants_an_address
+        from nbauth.jupyter.terminal import address_wanted, ask_for_address
 
-        sign_in, address = self._sign_in, self._sign_in.authorize_url
-        if not wants_an_address(sign_in) or address in self._asked:
+        wanted = address_wanted(self._sign_in)
+        if wanted is None or wanted in self._asked:
             return
-        if time.monotonic() - self._began < PATIENCE or self._screen.offers(sign_in):
+        if time.monotonic() - self._began < PATIENCE or self._screen.offers(self._sign_in):
             return
-        if ask_for_address(sign_in, _print):
-            self._asked.add(address)
+        if ask_for_address(self._sign_in, _print):
+            self._asked.add(wanted)
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -165,14 +196,32 @@ def _print(lines: Iterable[str]) -> None:
 
 
 class Screens:
-    """Gives the screen of this process, as it is at each call."""
+    """The screen of this process, whatever it is at each call.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    See :class:`nbauth.kernel.sign_in.protocol.Screen`.
+    """
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
         self._notebook: NotebookScreen | None = None
+        self._nobody = False
 
-    def __call__(self) -> Screen:
-        running = kernel()
+    def serve(self, session: Session) -> None:
+        """Show this session's sign-ins."""
+        self._session = session
+
+    def forked(self) -> None:
+        """In a forked child: the notebook is the parent's."""
+        self._nobody = True
+
+    @property
+    def here(self) -> Screen:
+        """The screen as it is now."""
+        running = None if self._nobody else kernel()
+        if self._nobody or self._session is None:
+            from nbauth.kernel.sign_in.no_screen import NoScreen
+
+            return NoScreen()
         if running is None:
             from nbauth.jupyter.terminal import TerminalScreen
 
@@ -180,3 +229,40 @@ class Screens:
         if self._notebook is None:
             self._notebook = NotebookScreen(self._session, running)
         return self._notebook
+
+    @property
+    def page(self) -> Page | None:
+        """Where the notebook is shown, once a panel's browser has said it."""
+        return getattr(self.here, "page", None)
+
+    def adopt(self, panel: SignInPanel) -> SignInPanel:
+        """Let a panel answer while a cell waits, where there is a notebook."""
+        here = self.here
+        return here.adopt(panel) if isinstance(here, NotebookScreen) else panel
+
+    def attended(self) -> bool:
+        return self.here.attended()
+
+    def show(self, sign_in: Pending) -> None:
+        self.here.show(sign_in)
+
+    def ways(self, sign_in: Pending) -> tuple[str, ...]:
+        return self.here.ways(sign_in)
+
+    def offers(self, sign_in: Pending) -> bool:
+        return self.here.offers(sign_in)
+
+    def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
+        return self.here.callback(sign_in, secret, redirect_uri)
+
+    def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
+        self.here.wait(sign_in, timeout)
+
+    async def wait_async(self, sign_in: Pending) -> None:
+        await self.here.wait_async(sign_in)
+
+    def say(self, text: str) -> None:
+        self.here.say(text)
+
+    def ask(self, prompt: str) -> str:
+        return self.here.ask(prompt)

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.jupyter.display import lines_for, web_address
-from nbauth.kernel.screen import no_callback
-from nbauth.oauth.error_catalogue import plain
+from nbauth.core.steps import Done, OpenBrowser, Place, ShowUserCode
+from nbauth.core.text import plain, web_address
+from nbauth.jupyter.display import lines_for
+from nbauth.kernel.sign_in.no_screen import no_callback
 
 if TYPE_CHECKING:
-    from nbauth.kernel.driver import Receiver
-    from nbauth.kernel.sign_in import SignIn
+    from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 TURN = 0.1
 """Seconds after which a waiting terminal looks up, so that Ctrl-C is heard."""
@@ -29,7 +29,7 @@ PASTE_PROMPT = "Address at which the browser ended (not shown as you paste it): 
 
 
 class TerminalScreen:
-    """See :class:`nbauth.kernel.screen.Screen`.
+    """See :class:`nbauth.kernel.sign_in.protocol.Screen`.
 
     Args:
         open_browser: whether it may open the browser by itself, where there is one.
@@ -45,43 +45,48 @@ class TerminalScreen:
             and _is_terminal(sys.stderr)
         )
 
-    def show(self, sign_in: SignIn) -> None:
-        told: set[str | None] = set()
+    def show(self, sign_in: Pending) -> None:
+        told: set[object] = set()
 
-        def look(sign_in: SignIn) -> None:
-            address = sign_in.authorize_url
-            news = sign_in.user_code or address or ("end" if sign_in.state == "done" else None)
-            if news is None or news in told:
+        def look(sign_in: Pending) -> None:
+            step = sign_in.step
+            if not isinstance(step, ShowUserCode | OpenBrowser | Done) or step in told:
                 return  # a failure is told by the error that the call raises
-            told.add(news)
+            told.add(step)
             self._print(lines_for(sign_in))
-            if address and web_address(address) and self._open_browser and _graphical():
+            opens = isinstance(step, OpenBrowser) and web_address(step.authorize_url)
+            if opens and self._open_browser and _graphical():
                 with contextlib.suppress(webbrowser.Error, OSError):
-                    webbrowser.open(address)
+                    webbrowser.open(opens)
 
-        sign_in.observe(look)
+        sign_in.changed.connect(look)
+        look(sign_in)
 
-    def ways(self, sign_in: SignIn) -> tuple[str, ...]:
+    def ways(self, sign_in: Pending) -> tuple[str, ...]:
+        from nbauth.core.flow_names import BROWSER, DEVICE
+        from nbauth.oauth.flows import flows_for
+
         here = "SSH_CONNECTION" not in os.environ and _graphical()
-        return ("browser", "device", "paste") if here else ("device", "paste")
+        works = flows_for([Place.LOOPBACK] if here else [])
+        return tuple(way for way in dict.fromkeys((BROWSER, DEVICE, *works)) if way in works)
 
-    def offers(self, sign_in: SignIn) -> bool:
+    def offers(self, sign_in: Pending) -> bool:
         return False
 
-    def callback(self, sign_in: SignIn, secret: str, redirect_uri: str | None) -> Receiver:
+    def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
         no_callback()
 
-    def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
+    def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
         end = math.inf if timeout is None else time.monotonic() + timeout
-        asked: set[str | None] = set()
+        asked: set[OpenBrowser | None] = set()
         while not sign_in.ended.is_set() and (left := end - time.monotonic()) > 0:
             sign_in.ended.wait(min(TURN, left))
-            if wants_an_address(sign_in) and sign_in.authorize_url not in asked:
-                address = sign_in.authorize_url
-                if ask_for_address(sign_in, self._print):
-                    asked.add(address)
+            wanted = address_wanted(sign_in)
+            open_question = wanted is not None and wanted not in asked
+            if open_question and ask_for_address(sign_in, self._print):
+                asked.add(wanted)
 
-    async def wait_async(self, sign_in: SignIn) -> None:
+    async def wait_async(self, sign_in: Pending) -> None:
         while not sign_in.ended.is_set():
             await asyncio.sleep(TURN / 2)
 
@@ -96,12 +101,13 @@ class TerminalScreen:
             print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
-def wants_an_address(sign_in: SignIn) -> bool:
-    """Whether it waits for the person to bring the address at which the browser ended."""
-    return sign_in.flow == "paste" and sign_in.authorize_url is not None
+def address_wanted(sign_in: Pending) -> OpenBrowser | None:
+    """The step that waits for the person to bring the address at which the browser ended."""
+    step = sign_in.step
+    return step if isinstance(step, OpenBrowser) and step.paste else None
 
 
-def ask_for_address(sign_in: SignIn, show: Callable[[Iterable[str]], None]) -> bool:
+def ask_for_address(sign_in: Pending, show: Callable[[Iterable[str]], None]) -> bool:
     """Ask for it once, unseen and unrecorded; whether the sign-in took what was typed."""
     text = getpass.getpass(PASTE_PROMPT)
     try:

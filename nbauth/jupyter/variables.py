@@ -2,54 +2,87 @@
 
 from __future__ import annotations
 
+import keyword
 import os
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, MutableMapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConfigurationError, NbAuthError
+from nbauth.core.person import Person
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import Token
+
+_IPYTHONS = re.compile(r"_+|_+i+|_i?\d+|_[dois]h|In|Out|get_ipython|exit|quit|open")
+"""Names that IPython sets or reads in a notebook."""
 
 
 @dataclass(frozen=True)
 class _Bound:
+    """A variable that is ours while it has this text.
+
+    Attributes:
+        token: where fresh texts come from; it asks nobody.
+        last: the text.
+        before: what the person's own environment had.
+        stale: whether the person has been told that it cannot be refreshed.
+    """
+
     token: Token
     last: SecretStr
+    before: str | None = None
+    stale: bool = False
 
 
 class Variables:
-    """The variables that ``%token`` has set and keeps fresh.
+    """The variables that ``%token`` has set and keeps fresh. They never open a sign-in.
 
     Args:
         user_ns: the notebook's names.
-        say: tells the person a line.
+        person: is told when one cannot be refreshed, once.
+        environ: the environment of ``!`` commands.
     """
 
-    def __init__(self, user_ns: dict[str, Any], say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        user_ns: dict[str, Any],
+        person: Person,
+        environ: MutableMapping[str, str] = os.environ,
+    ) -> None:
         self._user_ns = user_ns
-        self._say = say
+        self._person = person
+        self._environ = environ
         self._texts: dict[str, _Bound] = {}
         self._environment: dict[str, _Bound] = {}
 
     def put(self, name: str, value: object) -> None:
-        """Set a plain variable. Raises ``ConfigurationError`` for what is no name."""
-        self._user_ns[_identifier(name)] = value
+        """Set a plain variable. Raises ``ConfigurationError`` for a name that cannot be one."""
+        self._user_ns[_variable(name)] = value
 
     def put_text(self, name: str, token: Token) -> SecretStr:
         """Set a masked ``str`` that :meth:`refresh` keeps fresh, while it is ours."""
-        self._texts[_identifier(name)] = bound = _Bound(token, token.value)
+        self._texts[_variable(name)] = bound = _Bound(token, token.value)
         self._user_ns[name] = bound.last
         return bound.last
 
     def put_environment(self, name: str, token: Token) -> None:
-        """Set an environment variable for ``!`` commands, kept fresh likewise."""
-        if not name.replace("_", "a").isalnum() or name[0].isdigit():
+        """Set an environment variable for ``!`` commands, kept fresh likewise.
+
+        The person's own value comes back when the variable is taken back.
+        """
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ConfigurationError(
                 f"{name!r} is not the name of an environment variable.", code="bad_name"
             )
-        self._environment[name] = _Bound(token, token.value)
-        os.environ[name] = str(token.value)
+        before = self._environ.get(name)
+        known = self._environment.get(name)
+        if known is not None and before == str(known.last):
+            before = known.before
+        bound = _Bound(token, token.value, before)
+        self._environment[name] = bound
+        self._environ[name] = str(bound.last)
 
     def refresh(self, *_: object) -> None:
         """Before a cell: rebind what would go stale. A variable that was reassigned is let go."""
@@ -57,42 +90,53 @@ class Variables:
             if self._user_ns.get(name) is not bound.last:
                 del self._texts[name]
                 continue
-            fresh = self._fresh(name, bound)
-            if fresh is not None:
-                self._texts[name] = _Bound(bound.token, fresh)
-                self._user_ns[name] = fresh
+            self._texts[name] = fresh = self._fresh(name, bound)
+            self._user_ns[name] = fresh.last
         for name, bound in list(self._environment.items()):
-            if os.environ.get(name) != str(bound.last):
+            if self._environ.get(name) != str(bound.last):
                 del self._environment[name]
                 continue
-            fresh = self._fresh(name, bound)
-            if fresh is not None:
-                self._environment[name] = _Bound(bound.token, fresh)
-                os.environ[name] = str(fresh)
+            self._environment[name] = fresh = self._fresh(name, bound)
+            if fresh.last != bound.last:
+                self._environ[name] = str(fresh.last)
 
-    def _fresh(self, name: str, bound: _Bound) -> SecretStr | None:
+    def _fresh(self, name: str, bound: _Bound) -> _Bound:
         try:
             value = bound.token.value
         except NbAuthError as error:
-            self._say(f"{name} could not be refreshed: {error}")
-            return None
-        return None if value == bound.last else value
+            if not bound.stale:
+                again = f"Run %login, then %token for {name} again."
+                self._person.say(f"{name} could not be refreshed: {error} {again}")
+            return replace(bound, stale=True)
+        return bound if value == bound.last else replace(bound, last=value, stale=False)
 
-    def keep_only(self, usernames: Collection[str] = ()) -> None:
-        """Take back what was set for anybody else, where it is still ours."""
+    def keep_only(self, keys: Collection[AccountKey] = ()) -> None:
+        """Take back what was set for any other account, where it is still ours."""
         for name, bound in list(self._environment.items()):
-            if bound.token.owner not in usernames:
+            if bound.token.owner not in keys:
                 del self._environment[name]
-                if os.environ.get(name) == str(bound.last):
-                    del os.environ[name]
+                if self._environ.get(name) == str(bound.last):
+                    self._give_back(name, bound)
         for name, bound in list(self._texts.items()):
-            if bound.token.owner not in usernames:
+            if bound.token.owner not in keys:
                 del self._texts[name]
                 if self._user_ns.get(name) is bound.last:
                     del self._user_ns[name]
 
+    def _give_back(self, name: str, bound: _Bound) -> None:
+        if bound.before is None:
+            del self._environ[name]
+        else:
+            self._environ[name] = bound.before
 
-def _identifier(name: str) -> str:
-    if not name.isidentifier():
+
+def _variable(name: str) -> str:
+    if not name.isidentifier() or keyword.iskeyword(name):
         raise ConfigurationError(f"{name!r} is not a variable name.", code="bad_name")
+    if _IPYTHONS.fullmatch(name):
+        raise ConfigurationError(
+            f"{name} is a name of IPython's own; a token there would be lost, or break the shell.",
+            code="bad_name",
+            hint="Choose another name.",
+        )
     return name

@@ -6,7 +6,7 @@ listed port, no user name in the address. Any other request goes out as it came,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,13 +16,12 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.scopes import Scopes
+from nbauth.core.scopes import RESERVED, Scopes
 from nbauth.core.secret import refuse_pickling
-from nbauth.kernel.client import Client
+from nbauth.kernel.refusals import Refusals
+from nbauth.kernel.tokens import Bound
+from nbauth.oauth.client import Client
 from nbauth.oauth.http import VerifiedSession
-
-Fetch = Callable[[Iterable[str], bool], str]
-"""``fetch(scopes, anew)`` gives an access token."""
 
 _httpx_auth: Any = object
 if find_spec("httpx") is not None:
@@ -31,27 +30,55 @@ if find_spec("httpx") is not None:
     _httpx_auth = httpx.Auth
 
 
+# ── which hosts ─────────────────────────────────────────────────────────────────────────────
+
+
 def listed_hosts(
     client: Client, scopes: Scopes | None, only: Iterable[str] | None = None
-) -> dict[str, tuple[str, ...]]:
+) -> dict[str, Scopes]:
     """The hosts that may get a token, each with the scopes of its token.
 
-    The settings' ``hosts`` and the cloud's own; with ``scopes``, only hosts of their resource;
-    with ``only``, a subset. Raises ``ConfigurationError`` for a host that is not listed.
+    They are the setting's ``hosts`` and the cloud's own; with ``scopes``, those of them whose entry
+    covers what is asked for; with ``only``, a subset of these.
+
+    Raises ``ConfigurationError`` for a host that is not listed, and for scopes that no entry
+    covers.
     """
-    resource = scopes.resource if scopes is not None and client.authority.microsoft else None
-    hosts: dict[str, tuple[str, ...]] = {}
-    for host, its_scopes in client.settings.hosts.items():
-        wanted = client.scopes(its_scopes)
-        if resource is None or wanted.resource == resource:
-            hosts[host] = tuple(scopes) if scopes is not None else tuple(wanted)
-    for host, its_resource in client.authority.hosts.items():
-        if resource is None:
-            hosts.setdefault(host, _default_scopes(client, its_resource))
-        elif resource.rstrip("/") == its_resource.rstrip("/"):
-            hosts.setdefault(host, tuple(scopes or ()))
-    if only is None:
-        return hosts
+    hosts: dict[str, Scopes] = {}
+    for host, words in client.settings.hosts.items():
+        listed = client.scopes(words)
+        if scopes is None or _covers(listed, scopes):
+            hosts[host] = scopes or listed
+    for host, resource in client.authority.hosts.items():
+        if scopes is None:
+            hosts.setdefault(host, _default_scopes(client, resource))
+        elif scopes.resource is not None and _same_resource(scopes.resource, resource):
+            hosts.setdefault(host, scopes)
+    if scopes is not None and not hosts:
+        raise ConfigurationError(
+            f"No listed host takes a token for {scopes}.",
+            code="unlisted_host",
+            hint="List its host with these scopes in the setting hosts: "
+            f"nbauth.configure(hosts={{'api.example.com': {[*scopes]!r}}}).",
+        )
+    return hosts if only is None else _subset(hosts, only)
+
+
+def _covers(listed: Scopes, asked: Scopes) -> bool:
+    """Whether a host that is listed for some scopes may get a token for these."""
+    if not asked.resource_scopes:
+        return asked.key <= listed.key
+    same = listed.resource and asked.resource and _same_resource(listed.resource, asked.resource)
+    if same and any(scope.lower().endswith("/.default") for scope in listed.resource_scopes):
+        return True  # all that is registered for the resource
+    return asked.key <= listed.key | RESERVED
+
+
+def _same_resource(one: str, other: str) -> bool:
+    return one.rstrip("/").lower() == other.rstrip("/").lower()
+
+
+def _subset(hosts: Mapping[str, Scopes], only: Iterable[str]) -> dict[str, Scopes]:
     chosen = {}
     for name in only:
         entry = _entry(name.lower(), hosts)
@@ -66,30 +93,35 @@ def listed_hosts(
     return chosen
 
 
-def _default_scopes(client: Client, resource: str) -> tuple[str, ...]:
+def _default_scopes(client: Client, resource: str) -> Scopes:
     default = client.scopes(())
-    if default.resource and default.resource.rstrip("/") == resource.rstrip("/"):
-        return tuple(default)
-    return (f"{resource}/.default",)
+    if default.resource and _same_resource(default.resource, resource):
+        return default
+    return client.scopes((f"{resource}/.default",))
 
 
-def _entry(host: str, hosts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
-    """The scopes of a host; an entry ``.suffix`` stands for exactly one label before it."""
+def _entry(host: str, hosts: Mapping[str, Scopes]) -> Scopes | None:
+    """The scopes of a host; a cloud's own ``.suffix`` stands for exactly one label before it."""
     if host in hosts:
         return hosts[host]
     label, dot, suffix = host.partition(".")
     return hosts.get(dot + suffix) if label else None
 
 
+# ── what is authorised ──────────────────────────────────────────────────────────────────────
+
+
 class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
     """Adds ``Authorization: Bearer`` (RFC 6750 §2.1) to requests for listed hosts only.
 
-    A 401 is answered once, with a token fetched anew.
+    It keeps the client and the account that it was made with. A 401 is answered once, with a token
+    fetched anew, by repeating the request that was refused and no other.
     """
 
-    def __init__(self, hosts: Mapping[str, tuple[str, ...]], fetch: Fetch) -> None:
+    def __init__(self, bound: Bound, hosts: Mapping[str, Scopes], refusals: Refusals) -> None:
+        self.bound = bound
         self._hosts = dict(hosts)
-        self._fetch = fetch
+        self._refusals = refusals
 
     def __repr__(self) -> str:
         return f"<nbauth.auth for {', '.join(self._hosts)}>"
@@ -97,7 +129,7 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
     def __reduce_ex__(self, protocol: object) -> Any:
         refuse_pickling(self, "call nbauth.auth() where it is needed.")
 
-    def scopes_for(self, url: str) -> tuple[str, ...] | None:
+    def scopes_for(self, url: str) -> Scopes | None:
         """The scopes of the token that a prepared URL gets, or ``None`` for none."""
         try:
             split, dialled = urlsplit(url), parse_url(url)
@@ -117,10 +149,32 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
             return self._hosts.get(f"{host}:{port}")
         return _entry(host, self._hosts)
 
+    def _header(self, scopes: Scopes) -> str:
+        return f"Bearer {self.bound.cached(scopes) or self.bound.get(scopes).access_token}"
+
+    def _refused(self, request: Any, response: Any) -> tuple[Scopes, str] | None:
+        """The scopes and the text of the token that a response has refused, if one was sent.
+
+        ``None`` also where another token would not help.
+        """
+        url = str(request.url or "")
+        scopes = self.scopes_for(url) if response.status_code == 401 else None
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scopes is None or scheme != "Bearer":
+            return None
+        stands = self._refusals.stand(urlsplit(url).netloc, self.bound.key, scopes)
+        return None if stands else (scopes, text)
+
+    def _note(self, request: Any, scopes: Scopes, response: Any) -> None:
+        host = urlsplit(str(request.url)).netloc
+        self._refusals.note(host, self.bound.key, scopes, response.status_code == 401)
+
+    # ── requests ────────────────────────────────────────────────────────────────────────────
+
     def __call__(self, request: Any) -> Any:
         scopes = self.scopes_for(request.url or "")
         if scopes is not None:
-            request.headers["Authorization"] = f"Bearer {self._fetch(scopes, False)}"
+            request.headers["Authorization"] = self._header(scopes)
             body = getattr(request, "body", None)
             # A redirect shares the hooks of the request before it: once is enough.
             once = self._retry not in request.hooks.get("response", ())
@@ -130,34 +184,59 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
     def _retry(self, response: Any, **options: Any) -> Any:
         """Once after a 401; the hook is gone from the second request."""
-        request = response.request
-        scopes = self.scopes_for(request.url or "")
-        if response.status_code != 401 or scopes is None or "Authorization" not in request.headers:
+        refused = self._refused(response.request, response)
+        if refused is None:
             return response
-        again = request.copy()
+        scopes, text = refused
+        again = response.request.copy()
         again.hooks = {
             event: [hook for hook in hooks if hook != self._retry]
             for event, hooks in again.hooks.items()
         }
         _ = response.content  # gives the connection back, even if there is no other token
         response.close()
-        again.headers["Authorization"] = f"Bearer {self._fetch(scopes, True)}"
+        again.headers["Authorization"] = f"Bearer {self.bound.get(scopes, text).access_token}"
         second = response.connection.send(again, **options)
+        self._note(again, scopes, second)
         second.history.append(response)
         second.request = again
         return second
 
-    def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        """The same for httpx."""
+    # ── httpx ───────────────────────────────────────────────────────────────────────────────
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """The same for ``httpx.Client``."""
         scopes = self.scopes_for(str(request.url))
-        if scopes is None:
-            yield request
-            return
-        request.headers["Authorization"] = f"Bearer {self._fetch(scopes, False)}"
+        if scopes is not None:
+            request.headers["Authorization"] = self._header(scopes)
         response = yield request
-        if response.status_code == 401 and _can_be_repeated(request):
-            request.headers["Authorization"] = f"Bearer {self._fetch(scopes, True)}"
-            yield request
+        again = _last_of(response)
+        refused = self._refused(again, response)
+        if refused is not None and _can_be_repeated(again):
+            scopes, text = refused
+            again.headers["Authorization"] = f"Bearer {self.bound.get(scopes, text).access_token}"
+            self._note(again, scopes, (yield again))
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """The same for ``httpx.AsyncClient``: the event loop goes on while a token is fetched."""
+        scopes = self.scopes_for(str(request.url))
+        if scopes is not None:
+            token = (await self.bound.get_async(scopes)).access_token
+            request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        again = _last_of(response)
+        refused = self._refused(again, response)
+        if refused is not None and _can_be_repeated(again):
+            scopes, text = refused
+            token = (await self.bound.get_async(scopes, text)).access_token
+            again.headers["Authorization"] = f"Bearer {token}"
+            self._note(again, scopes, (yield again))
+
+
+def _last_of(response: Any) -> Any:
+    """The request that a response answers: after redirects it is not the one that was sent first,
+    which may have been a POST that has done its work."""
+    return response.request
 
 
 def _can_be_repeated(request: Any) -> bool:

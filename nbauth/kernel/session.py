@@ -1,115 +1,107 @@
-"""Who is signed in to this kernel: accounts, tokens, pending sign-ins."""
+"""Who is signed in to this kernel: accounts, tokens, pending sign-ins.
+
+The one place that knows both rooms: ``accounts`` (the cache, renewal, what is kept) and ``sign_in``
+(attempts). Locks are taken in this order, each for its own lines only:
+
+1. an account's turn to renew (``Flights.turn``), and inside it the lock that all kernels share
+   (``Keeper.refreshing``): the only ones that are held while a provider is asked;
+2. the list of attempts (``Attempts``), the state of one (``SignIn``), the flights under way;
+3. the cache (``TokenCache``), inside which nothing else is taken.
+
+Under 2 and 3 nothing is called back, asked or read.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account, AccountKey, Asked, is_account
 from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
     PersistenceError,
-    SignInInterrupted,
 )
-from nbauth.core.scopes import Scopes
-from nbauth.core.settings import NAMES, Settings, read
-from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse
-from nbauth.kernel.accounts import Accounts
-from nbauth.kernel.background import Background, RefreshAhead
-from nbauth.kernel.cache import AccountKey, SignedIn, TokenCache, TokenKey, is_account, name_of
-from nbauth.kernel.client import Client, Engines
-from nbauth.kernel.keeping import Keeping
-from nbauth.kernel.renewal import Renewal
-from nbauth.kernel.screen import NoScreen, Screen
-from nbauth.kernel.sign_ins import REQUEST_OPTIONS, SignIns
-from nbauth.kernel.tokens import Tokens
+from nbauth.core.settings import Settings
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.core.signal import Signal
+from nbauth.core.tokens import AuthenticationResult, Token
+from nbauth.kernel.accounts.background import Background, RefreshAhead
+from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.keeping import Keeping
+from nbauth.kernel.accounts.registry import Accounts
+from nbauth.kernel.accounts.renewal import Renewal
+from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.kernel.arrivals import Arrivals
+from nbauth.kernel.door import SIGN_IN_OPTIONS, Door
+from nbauth.kernel.refusals import Refusals
+from nbauth.kernel.sign_in.attempts import Attempts
+from nbauth.kernel.tokens import Bound, LiveToken, Need, Tokens
+from nbauth.oauth.client import Client, Engines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from nbauth.kernel.msal_cache import Found
-    from nbauth.kernel.sign_in import SignIn
+    from nbauth.kernel.accounts.msal_cache import Found
+    from nbauth.kernel.authorise import Auth, AuthorisedSession
+    from nbauth.kernel.sign_in.attempt import SignIn
+    from nbauth.kernel.sign_in.protocol import Screen
+    from nbauth.kernel.sign_in.request import Request, WebUi
 
 
 class Session:
     """The one place that knows who is signed in. Every public function and magic ends here.
 
     Args:
-        read_settings: lays the settings of a call over those of this kernel.
-        profiles: names the profiles that there are.
-        screen: gives the place where sign-ins show themselves.
+        reader: reads the settings of this process.
+        screen: where sign-ins show themselves.
         make_engine: for tests; the default is ``oauth.engines.engine_for``.
+
+    Attributes:
+        changed: a ``Signal``, emitted after every change of who is signed in, and when a sign-in
+            begins.
     """
 
     def __init__(
-        self,
-        read_settings: Callable[[Mapping[str, Any], Mapping[str, Any]], Settings],
-        profiles: Callable[[], list[str]] = list,
-        screen: Callable[[], Screen] = NoScreen,
-        make_engine: Any = None,
+        self, reader: SettingsReader, screen: Screen, make_engine: Callable[..., Any] | None = None
     ) -> None:
-        self._read_settings = read_settings
-        self.profiles = profiles
+        self.reader = reader
         self.screen = screen
-        self.configured: dict[str, Any] = {}
-        self._client: Client | None = None
         self.cache = TokenCache()
+        self._door = Door(reader)
         self._engines = Engines(make_engine)
-        self._keeping = Keeping(self.cache, self._say, self._ask_secret, self._kept_changed)
+        self._keeping = Keeping(self.cache, screen)
+        self._renewal = Renewal(self.cache, self._engines)
+        self._accounts = Accounts(self.cache, self._keeping, self._engines, screen)
+        self._attempts = Attempts(self._engines, screen, Arrivals(self.cache, self._keeping))
+        self._tokens = Tokens(self.cache, self._keeping, self._renewal, self._attempts, screen)
+        self._refusals = Refusals()
         self._refresh_ahead = Background(
-            "nbauth-refresh", RefreshAhead(self.cache, self._renew).tick
+            "nbauth-refresh", RefreshAhead(self.cache, self._renewal).tick
         )
-        self._renewal = Renewal(self.cache, self._engines, self._tokens_changed)
-        self._sign_ins = SignIns(
-            self.client,
-            self._engines,
-            lambda: self.screen(),
-            self._accept,
-            self._wait,
-            prepare=self._keeping.prepare,
-            began=self._changed,
-        )
-        self._accounts = Accounts(
-            self.cache,
-            self._keeping,
-            self._engines,
-            lambda: self.settings().persist,
-            self._say,
-            self._changed,
-        )
-        self._tokens = Tokens(
-            self.client,
-            self._find,
-            self.cache,
-            self._renewal,
-            self._sign_ins,
-            lambda: self.screen(),
-            self._wait,
-        )
-        self._observers: list[Callable[[], None]] = []
+        self.cache.renewed.connect(self._refresh_ahead.wake)
+        self._attempts.began.connect(self.changed.emit)
+
+    @property
+    def changed(self) -> Signal:
+        return self.cache.changed
 
     # ── settings ────────────────────────────────────────────────────────────────────────────
 
     def settings(self, **call: Any) -> Settings:
         """The settings that hold for a call. Raises ``ConfigurationError``."""
-        return self._read_settings(call, self.configured)
+        return self.reader.settings(**call)
 
     def configure(self, **settings: Any) -> None:
         """Set them for this kernel; ``None`` takes one back. One bad value and none is set."""
-        self.configured |= {
-            name: None if value is None and name in NAMES else read(name, value, "configure")
-            for name, value in settings.items()
-        }
+        self.reader.configure(**settings)
 
     def client(self, **call: Any) -> Client:
         """The client that a call's settings lead to. Raises ``ConfigurationError``."""
-        settings, known = self.settings(**call), self._client
-        if known is None or known.settings is not settings:
-            known = self._client = Client.from_settings(settings)
-        return known
+        return self._door.client(**call)
 
     # ── signing in ──────────────────────────────────────────────────────────────────────────
 
@@ -118,194 +110,243 @@ class Session:
         *scopes: str,
         force: bool = False,
         background: bool = False,
-        account: Account | str | None = None,
-        web_ui: Callable[[str], str] | None = None,
+        account: Asked | None = None,
+        web_ui: WebUi | None = None,
         quiet: bool = False,
         **options: Any,
     ) -> Account | SignIn:
         """Sign in, unless that is so already; see ``nbauth.login``."""
-        signed_in = self._already(scopes, force, account, web_ui, options)
+        request = self._door.request(scopes, options, account, web_ui)
+        signed_in = None if force else self._already(request, options)
         if signed_in is not None:
             if not quiet:
-                self._say(f"Already signed in as {signed_in.username}. (--force signs in anew.)")
+                text = f"Already signed in as {signed_in.username}. (--force signs in anew.)"
+                self.screen.say(text)
             return signed_in
-        sign_in = self.start(*scopes, account=account, web_ui=web_ui, **options)
-        if background:
-            return sign_in
-        self._wait(sign_in)
-        return self._as_asked(sign_in.result(), account)
+        sign_in = self._attempts.begin(request, held=background)
+        return sign_in if background else sign_in.wait()
 
     async def login_async(
         self,
         *scopes: str,
         force: bool = False,
-        account: Account | str | None = None,
-        web_ui: Callable[[str], str] | None = None,
+        account: Asked | None = None,
+        web_ui: WebUi | None = None,
         **options: Any,
     ) -> Account:
         """The same, awaited; cancelling the task cancels the sign-in."""
-        signed_in = self._already(scopes, force, account, web_ui, options)
-        if signed_in is not None:
-            return signed_in
-        sign_in = self.start(*scopes, account=account, web_ui=web_ui, **options)
-        try:
-            await self.screen().wait_async(sign_in)
-        finally:
-            sign_in.cancel()  # nothing to do when it has ended
-        return self._as_asked(sign_in.result(), account)
+        import asyncio
 
-    def _as_asked(self, signed_in: Account, asked: Account | str | None) -> Account:
-        """Say so if it is another account than the one that was asked for."""
-        if asked is not None and not is_account(signed_in, asked):
-            self._say(
-                f"{name_of(asked)} was asked for, but {signed_in.username} signed in."
-                f" To undo that: %accounts drop {signed_in.username}"
-            )
-        return signed_in
+        request = self._door.request(scopes, options, account, web_ui)
+        if not force:
+            signed_in = await asyncio.to_thread(self._already, request, options)
+            if signed_in is not None:
+                return signed_in
+        return await self._attempts.begin(request).wait_async()
 
-    def start(self, *scopes: str, **options: Any) -> SignIn:
-        """Begin a sign-in, or join the one pending for the same thing; see ``SignIns.start``."""
-        return self._sign_ins.start(*scopes, **options)
+    def start(self, *scopes: str, show: bool = True, **options: Any) -> SignIn:
+        """Begin a sign-in that goes on though nobody waits, or join the one under way."""
+        account, web_ui = options.pop("account", None), options.pop("web_ui", None)
+        request = self._door.request(scopes, options, account, web_ui)
+        return self._attempts.begin(request, show=show, held=True)
 
-    def _already(
-        self,
-        scopes: tuple[str, ...],
-        force: bool,
-        account: Account | str | None,
-        web_ui: Any,
-        options: Mapping[str, Any],
-    ) -> Account | None:
+    def check(self, *scopes: str, account: Asked | None = None, **options: Any) -> None:
+        """Raise the ``ConfigurationError`` that :meth:`start` would raise with these."""
+        self._door.request(scopes, options, account)
+
+    def pending(self) -> list[SignIn]:
+        """Sign-ins under way."""
+        return self._attempts.waiting()
+
+    def _already(self, request: Request, options: Mapping[str, Any]) -> Account | None:
         """The account, if these scopes can be had silently and nothing asks for more."""
-        if force or web_ui or any(options.get(name) is not None for name in REQUEST_OPTIONS):
+        if request.web_ui or any(options.get(name) is not None for name in SIGN_IN_OPTIONS):
             return None
-        client = self.client(**{name: options.get(name) for name in NAMES})
-        wanted = client.scopes(scopes)
-        key = self._find(client, account)
+        client = request.client
+        key = self._keeping.find(client, request.asked)
         if key is None:
             return None
         try:
-            signed_in = self._renewal.silent(client, key, wanted).account
+            account = self._renewal.silent(client, key, request.scopes).account
         except (InteractionRequired, NotSignedIn):
             return None
         record = self.cache.signed_in.get(key)
         if record is not None and record.keeper is None:
             self._keeping.prepare(client)
             self._keeping.keep(client, key)
-        return signed_in
-
-    def _accept(
-        self, client: Client, wanted: Scopes, response: TokenResponse, sign_out_url: str
-    ) -> Account:
-        key, signed_in = client.signed_in(response)
-        signed_in.sign_out_url = sign_out_url
-        self.cache.sign_in(key, signed_in, response, wanted.key)
-        self._keeping.keep(client, key)
-        self._changed()
-        self._tokens_changed()
-        return signed_in.account
-
-    def _wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
-        try:
-            self.screen().wait(sign_in, timeout)
-        except BaseException as stop:  # an interrupt; in a cell that awaits, CancelledError
-            sign_in.cancel()
-            if isinstance(stop, KeyboardInterrupt):
-                raise SignInInterrupted() from None
-            raise
+        return account
 
     # ── tokens ──────────────────────────────────────────────────────────────────────────────
 
-    def token(self, *scopes: str, **options: Any) -> Token:
-        """A live token; see ``nbauth.token``."""
-        return self._tokens.token(*scopes, **options)
-
-    def acquire(self, *scopes: str, **options: Any) -> AuthenticationResult:
+    def acquire(
+        self,
+        *scopes: str,
+        account: Asked | None = None,
+        force_refresh: bool = False,
+        claims: str | None = None,
+        interactive: bool = True,
+        **call: Any,
+    ) -> AuthenticationResult:
         """A token with all that is known of it; see ``nbauth.acquire``."""
-        return self._tokens.acquire(*scopes, **options)
+        client = self._door.client(**call) if call else self._door.client()
+        wanted = client.scopes(scopes)
+        if account is None and claims is None and not force_refresh:
+            here = self._tokens.from_cache(self.cache.current.get(client.key), wanted)
+            if here is not None:
+                return here
+        if claims is not None:
+            from nbauth.kernel.sign_in.request import check_claims
 
-    def pending(self) -> list[SignIn]:
-        """Sign-ins under way."""
-        return self._sign_ins.waiting()
+            check_claims(claims)
+        asked = self._tokens.find(client, account) or account
+        refused = self._text(asked, wanted.key) if force_refresh else None
+        return self._tokens.get(Need(client, wanted, asked, claims, refused, interactive))
+
+    def _text(self, asked: Asked | None, scopes: frozenset[str]) -> str | None:
+        """The text of the token that a forced refresh is to replace."""
+        if not isinstance(asked, AccountKey):
+            return None
+        cached = self.cache.tokens.get(TokenKey(asked, scopes))
+        return None if cached is None else cached.response.access_token
+
+    def token(
+        self,
+        *scopes: str,
+        account: Asked | None = None,
+        interactive: bool = True,
+        **call: Any,
+    ) -> Token:
+        """A live token for the scopes; see ``nbauth.token``."""
+        bound = self.bind(account, interactive=interactive, **call)
+        wanted = bound.client.scopes(scopes)
+        bound.get(wanted)
+        return Token(LiveToken(self._tokens, bound, wanted))
+
+    def bind(self, account: Asked | None = None, *, interactive: bool = True, **call: Any) -> Bound:
+        """A client and an account that stay what they are; see :class:`tokens.Bound`."""
+        return Bound(self._tokens, self._door.client(**call), account, interactive)
+
+    def authorise(
+        self,
+        *scopes: str,
+        account: Asked | None = None,
+        hosts: Iterable[str] | None = None,
+        **call: Any,
+    ) -> Auth:
+        """What adds a token to requests for listed hosts; see ``nbauth.auth``."""
+        from nbauth.kernel.authorise import Auth, listed_hosts
+
+        bound = self.bind(account, **call)
+        wanted = bound.client.scopes(scopes) if scopes else None
+        return Auth(bound, listed_hosts(bound.client, wanted, hosts), self._refusals)
+
+    def authorised_session(self, *scopes: str, **options: Any) -> AuthorisedSession:
+        """A ``requests.Session`` with that; see ``nbauth.session``."""
+        from nbauth.kernel.authorise import AuthorisedSession
+
+        auth = self.authorise(*scopes, **options)
+        settings = auth.bound.client.settings
+        return AuthorisedSession(auth, settings.verify, settings.proxies)
 
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 
     def accounts(self) -> list[Account]:
-        """Everybody signed in; see ``Accounts.all``."""
-        return self._accounts.all()
+        """Everybody signed in, the current account of each client first; also who is kept."""
+        try:
+            persist = self.settings().persist
+        except NbAuthError:  # settings that lead nowhere keep nobody
+            return self.cache.accounts()
+        return self._accounts.all(persist)
 
-    def use(self, account: Account | str) -> Account:
-        """Make an account the current one; see ``Accounts.use``."""
-        return self._accounts.use(account)
+    def use(self, account: Asked, **call: Any) -> Account:
+        """Make an account the one that is used when none is named.
+
+        Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
+        """
+        return self._accounts.use(self._accounts.the_one(self._client_named(call), account))
 
     def logout(
         self,
-        account: Account | str | None = None,
+        account: Asked | None = None,
         *,
         all: bool = False,
         revoke: bool = False,
         forget: bool = False,
         **call: Any,
     ) -> list[SignedIn]:
-        """Sign out the current account, the named one, or all; see ``Accounts.sign_out``."""
-        if account is None:
-            self._sign_ins.cancel()
-        return self._accounts.sign_out(
-            account,
-            lambda: self._find(self.client(**call)),
-            all=all,
-            revoke=revoke,
-            forget=forget,
-        )
+        """Sign out the current account, the named one, or all; returns what was known.
+
+        Sign-ins under way for them end, too. Raises ``NotSignedIn`` for an account that isn't,
+        ``ConfigurationError`` for a name that several accounts share.
+        """
+        if all or forget:
+            self._attempts.cancel()
+            keys = self._accounts.everybody()
+        elif account is not None:
+            keys = [self._accounts.the_one(self._client_named(call), account)]
+            self._attempts.cancel(partial(_asks_for, self.cache.account(keys[0])))
+        else:
+            keys = self._current_to_leave(call)
+        return self._accounts.sign_out(keys, revoke=revoke, forget=forget)
+
+    def _current_to_leave(self, call: Mapping[str, Any]) -> list[AccountKey]:
+        """Whom a bare sign-out means: the current account of the named or present client.
+
+        Where that has none, the only account that is current at all.
+        """
+        named = self._client_named(call)
+        try:
+            client = named or self._door.client()
+        except NbAuthError:  # settings that lead nowhere
+            self._attempts.cancel()
+            key = None
+        else:
+            self._attempts.cancel(lambda pending: pending.request.client.key == client.key)
+            key = self._accounts.current(client)
+        if key is None and named is None and len(self.cache.current) == 1:
+            (key,) = self.cache.current.values()
+        return [] if key is None else [key]
+
+    def _client_named(self, call: Mapping[str, Any]) -> Client | None:
+        """The client that a call names, ``None`` if it names none."""
+        given = {name: value for name, value in call.items() if value is not None}
+        return self._door.client(**given) if given else None
 
     # ── between cells ───────────────────────────────────────────────────────────────────────
 
-    def _find(self, client: Client, account: Account | str | None = None) -> AccountKey | None:
-        self._engines.remember(client)
-        return self._keeping.find(client, account)
-
-    def _tokens_changed(self) -> None:
-        with contextlib.suppress(NbAuthError):  # settings that cannot be read ask for nothing
-            if self.settings().refresh_ahead:
-                self._refresh_ahead.wake()
-
-    def _renew(self, key: TokenKey) -> None:
-        client = self._engines.client(key[:2])
-        token = self.cache.tokens.get(key)
-        granted = token.response.scopes if token else ()
-        # A key at Microsoft's has no capitals, which servers of that shape may care for.
-        written = {scope.lower(): scope for scope in granted} if client.authority.microsoft else {}
-        wanted = client.scopes(written.get(word, word) for word in key[3])
-        self._renewal.silent(client, key[:3], wanted, force=True)
-
-    def _ask_secret(self, prompt: str) -> str:
-        screen = self.screen()
-        if not screen.attended():
-            raise PersistenceError(
-                "Kept sign-ins need their passphrase, and nobody can be asked for it here.",
-                code="no_passphrase",
-                hint="Set NBAUTH_PASSPHRASE.",
-            )
-        return screen.ask(prompt)
+    def new_cell(self) -> None:
+        """A cell begins: look at the settings anew."""
+        self.reader.look_again()
 
     def rest(self) -> None:
         """End the threads that work between cells; the next sign-in or token begins them anew."""
         self._refresh_ahead.stop()
         self._keeping.rest()
 
+    def forked(self) -> None:
+        """In a child that was forked from this process: begin clean.
+
+        Only the kernel's own process renews what is in its memory alone. The child uses the tokens
+        that are here; what is kept it renews as the kernel next door does, under the shared lock.
+        """
+        self.cache.forked()
+        self._engines.forget()
+        self._renewal.forked()
+        self._keeping.forked()
+        self._attempts.forked()
+
     def import_cache(self, path: Path, **call: Any) -> Found:
-        """Take the accounts of a plain MSAL cache and keep them; see ``kernel.msal_cache``.
+        """Take the accounts of a plain MSAL cache and keep them; see ``accounts.msal_cache``.
 
         Raises ``ConfigurationError``, and ``PersistenceError`` where nothing outlives this process.
         """
-        from nbauth.kernel.msal_cache import read_file
+        from nbauth.kernel.accounts.msal_cache import read_file
 
         client = self.client(**call)
-        self._engines.remember(client)
         found = read_file(path, client)
         for key, signed_in in found.accounts.items():
-            self.cache.restore(key, signed_in, {})
-            self._keeping.keep(client, key)
-            if self.cache.signed_in[key].keeper is None:
+            self.cache.restore(signed_in, {})
+            if client.settings.persist == "memory" or not self._keeping.keep(client, key):
                 raise PersistenceError(
                     "Nothing was imported: it would be gone with this command.",
                     code="kept_nowhere",
@@ -313,25 +354,10 @@ class Session:
                 )
         return found
 
-    # ── who watches ─────────────────────────────────────────────────────────────────────────
 
-    def observe(self, observer: Callable[[], None]) -> None:
-        """Call it after every change of who is signed in, and when a sign-in begins."""
-        self._observers.append(observer)
-
-    def unobserve(self, observer: Callable[[], None]) -> None:
-        """Stop calling it."""
-        if observer in self._observers:
-            self._observers.remove(observer)
-
-    def _kept_changed(self) -> None:
-        """Somebody who is kept was found, or has signed out in another kernel."""
-        self._changed()
-        self._tokens_changed()
-
-    def _changed(self) -> None:
-        for observer in list(self._observers):
-            observer()
-
-    def _say(self, text: str) -> None:
-        self.screen().say(text)
+def _asks_for(account: Account | None, pending: SignIn) -> bool:
+    """Whether a sign-in under way is for an account by name."""
+    asked = pending.request.asked
+    if account is None or asked is None or pending.request.client.key != account.key.client:
+        return False
+    return is_account(account, asked)

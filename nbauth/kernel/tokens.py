@@ -1,138 +1,167 @@
-"""Tokens for callers: from the cache, else renewed, else asked for where somebody is there."""
+"""Tokens for callers: from the cache, else renewed, else asked for where somebody is there.
+
+What a call means is bound when it is made: the client, the account (the one named, else the current
+one) and the scopes. A held token, ``auth()`` and ``session()`` keep theirs as :class:`Bound`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from nbauth.core.accounts import Account
-from nbauth.core.errors import (
-    ConsentRequired,
-    InteractionRequired,
-    NbAuthError,
-    NotSignedIn,
-    SignInError,
-)
+from nbauth.core.account import Account, AccountKey, Asked, is_account, name_of
+from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, NotSignedIn
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
-from nbauth.core.tokens import AuthenticationResult, Token
-from nbauth.kernel.cache import AccountKey, TokenCache, TokenKey, is_account, name_of
-from nbauth.kernel.client import Client
-from nbauth.kernel.renewal import Renewal
-from nbauth.kernel.screen import Screen
-from nbauth.kernel.sign_ins import NOBODY_THERE, SignIns
+from nbauth.core.tokens import AuthenticationResult
+from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.keeping import Keeping
+from nbauth.kernel.accounts.renewal import Renewal
+from nbauth.kernel.sign_in.attempts import NOBODY_THERE, Attempts
+from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
-    from nbauth.kernel.sign_in import SignIn
+    from nbauth.kernel.sign_in.attempt import SignIn
+    from nbauth.kernel.sign_in.protocol import Screen
+
+
+class Need(NamedTuple):
+    """What one call for a token asks for.
+
+    Attributes:
+        client: of which client.
+        scopes: for what.
+        asked: whose; ``None`` for the current account. A key is an account that was settled
+            before, and nobody else will do.
+        claims: a claims challenge (JSON), which only the provider can answer.
+        refused: the text of a token that somebody has refused, which is not given again.
+        interactive: whether a person may be asked, where one is there.
+    """
+
+    client: Client
+    scopes: Scopes
+    asked: Asked | None = None
+    claims: str | None = None
+    refused: str | None = None
+    interactive: bool = True
+
+
+class _Missing(NamedTuple):
+    """What cannot be had silently: whose token it is, if they are signed in, and why."""
+
+    key: AccountKey | None
+    error: NbAuthError
 
 
 class Tokens:
     """Gives tokens.
 
     Args:
-        client: gives the client that a call's settings lead to.
-        find: gives the key of a client's account, the named or the current one, if signed in.
-        cache, renewal, sign_ins: the session's.
-        screen: gives the place where sign-ins show themselves.
-        wait: blocks until a sign-in has ended.
+        cache, keeping, renewal: who is signed in.
+        attempts: begins sign-ins.
+        screen: where they show themselves.
     """
 
     def __init__(
         self,
-        client: Callable[..., Client],
-        find: Callable[[Client, Account | str | None], AccountKey | None],
         cache: TokenCache,
+        keeping: Keeping,
         renewal: Renewal,
-        sign_ins: SignIns,
-        screen: Callable[[], Screen],
-        wait: Callable[[SignIn], None],
+        attempts: Attempts,
+        screen: Screen,
     ) -> None:
-        self._client = client
-        self._find = find
-        self._cache = cache
+        self.cache = cache
+        self._keeping = keeping
         self._renewal = renewal
-        self._sign_ins = sign_ins
+        self._attempts = attempts
         self._screen = screen
-        self._wait = wait
 
-    def token(
-        self,
-        *scopes: str,
-        account: Account | str | None = None,
-        interactive: bool = True,
-        **call: Any,
-    ) -> Token:
-        """A live token for the scopes; see ``nbauth.token``."""
-        client = self._client(**call)
-        wanted = client.scopes(scopes)
-        result = self.acquire(*scopes, account=account, interactive=interactive, **call)
-        key = (*client.key, result.account.home_account_id)
-        return self._live(client, key, wanted, interactive, result.account.username)
+    def find(self, client: Client, asked: Asked | None) -> AccountKey | None:
+        """A client's account, the one asked for or the current one, if signed in."""
+        return self._keeping.find(client, asked)
 
-    def _live(
-        self, client: Client, key: AccountKey, wanted: Scopes, interactive: bool, owner: str
-    ) -> Token:
-        token_key: TokenKey = (*key, wanted.key)
-        tokens = self._cache.tokens
-
-        def acquire() -> AuthenticationResult:
-            try:
-                return self._renewal.silent(client, key, wanted)
-            except InteractionRequired as error:
-                if not interactive:
-                    raise
-                return self._ask(client, wanted, self._cache.account(key), error)
-
-        def read_token() -> SecretStr:
-            cached = tokens.get(token_key)
-            if cached is not None and cached.fresh:
-                cached.used = True
-                return cached.response.access_token
-            return acquire().access_token
-
-        return Token(read_token, acquire, owner)
-
-    def acquire(
-        self,
-        *scopes: str,
-        account: Account | str | None = None,
-        force_refresh: bool = False,
-        claims: str | None = None,
-        interactive: bool = True,
-        **call: Any,
-    ) -> AuthenticationResult:
-        """A token with all that is known of it; see ``nbauth.acquire``."""
-        client = self._client(**call)
-        wanted = client.scopes(scopes)
-        if claims is not None:
-            from nbauth.kernel.options import check_claims
-
-            check_claims(claims)
-        self._join_pending(client, wanted, interactive)
-        key = self._find(client, account)
+    def from_cache(self, key: AccountKey | None, scopes: Scopes) -> AuthenticationResult | None:
+        """A fresh token of an account that is in memory; costs three dictionary look-ups."""
         if key is None:
-            nobody = NotSignedIn("Nobody is signed in here yet.")
-            error = nobody if account is None else self._cache.unknown(account)
-            return self._ask(client, wanted, account, error, interactive=interactive)
-        try:
-            return self._renewal.silent(client, key, wanted, force=force_refresh, claims=claims)
-        except InteractionRequired as error:
-            whom = self._cache.account(key)
-            return self._ask(client, wanted, whom, error, claims=claims, interactive=interactive)
+            return None
+        token = self.cache.tokens.get((key, scopes.key))  # type: ignore[call-overload]
+        if token is None or not token.fresh:
+            return None
+        record = self.cache.signed_in.get(key)
+        if record is None:
+            return None
+        token.used = True
+        return token.from_cache(record)  # type: ignore[no-any-return]
 
-    def _ask(
-        self,
-        client: Client,
-        wanted: Scopes,
-        whom: Account | str | None,
-        error: NbAuthError,
-        *,
-        claims: str | None = None,
-        interactive: bool = True,
-    ) -> AuthenticationResult:
+    def get(self, need: Need) -> AuthenticationResult:
+        """A token. Raises as ``nbauth.acquire`` does."""
+        found = self._silently(need)
+        while isinstance(found, _Missing):
+            pending = self._pending(need, found)
+            if pending is None:
+                sign_in = self._ask(need, found)
+                return self._brought(need, sign_in.wait())
+            self._attempts.show(pending)
+            pending.wait()
+            found = self._silently(need._replace(asked=found.key or need.asked))
+        return found
+
+    async def get_async(self, need: Need) -> AuthenticationResult:
+        """The same for a running event loop, which goes on meanwhile."""
+        import asyncio
+
+        found = await asyncio.to_thread(self._silently, need)
+        while isinstance(found, _Missing):
+            pending = self._pending(need, found)
+            if pending is None:
+                sign_in = self._ask(need, found)
+                return self._brought(need, await sign_in.wait_async())
+            self._attempts.show(pending)
+            await pending.wait_async()
+            again = need._replace(asked=found.key or need.asked)
+            found = await asyncio.to_thread(self._silently, again)
+        return found
+
+    def _silently(self, need: Need) -> AuthenticationResult | _Missing:
+        key = self._keeping.find(need.client, need.asked)
+        if key is None:
+            if isinstance(need.asked, AccountKey):
+                raise NotSignedIn("That account has signed out.")
+            if need.asked is None:
+                return _Missing(None, NotSignedIn("Nobody is signed in here yet."))
+            return _Missing(None, self.cache.unknown(need.asked))
+        try:
+            return self._renewal.silent(
+                need.client, key, need.scopes, claims=need.claims, refused=need.refused
+            )
+        except InteractionRequired as error:
+            return _Missing(key, error)
+
+    def _pending(self, need: Need, missing: _Missing) -> SignIn | None:
+        """A sign-in under way that will bring what is missing."""
+        for sign_in in self._attempts.waiting(need.client.key):
+            if self._brings(sign_in, need, missing):
+                if need.interactive:
+                    return sign_in
+                if missing.key is None:
+                    raise InteractionRequired("A sign-in is pending; nobody may be asked here.")
+        return None
+
+    def _brings(self, sign_in: SignIn, need: Need, missing: _Missing) -> bool:
+        request = sign_in.request
+        covers = request.authorization.scopes.key >= need.scopes.key or missing.key is None
+        return covers and _may_be_one(self._whom(need, missing), request.asked)
+
+    def _whom(self, need: Need, missing: _Missing) -> Asked | None:
+        known = None if missing.key is None else self.cache.account(missing.key)
+        return known or need.asked
+
+    def _ask(self, need: Need, missing: _Missing) -> SignIn:
         """Ask the person, where one is there; else raise at once, saying what to do."""
-        self._tell_failure(client, wanted)
-        if not interactive or not self._screen().attended():
+        for failed in self._attempts.untold(need.client.key):
+            if self._brings(failed, need, missing):
+                failed.result()  # raises the error of a sign-in in the background, once
+        whom, error = self._whom(need, missing), missing.error
+        if not need.interactive or not self._screen.attended():
             kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
             raise kind(
                 f"{error} Nobody can be asked here.",
@@ -142,38 +171,107 @@ class Tokens:
                 else NOBODY_THERE,
                 correlation_id=error.correlation_id,
             ) from error
-        settings = {name: getattr(client.settings, name) for name in client.settings.sources}
-        sign_in = self._sign_ins.start(*wanted, account=whom, claims=claims, **settings)
-        self._wait(sign_in)
-        account = sign_in.result()
-        if whom is not None and not is_account(account, whom):
-            raise SignInError(
-                f"{name_of(whom)} was asked for, but {account.username} signed in.",
-                code="wrong_account",
-                hint=f"Use that account, or sign in anew: %login --account {name_of(whom)}.",
-            )
-        key = (*client.key, account.home_account_id)
-        cached = self._cache.tokens.get((*key, wanted.key))
-        record = self._cache.signed_in.get(key)
+        from nbauth.kernel.sign_in.request import read_request
+
+        return self._attempts.begin(
+            read_request(need.client, need.scopes, {"claims": need.claims}, whom)
+        )
+
+    def _brought(self, need: Need, account: Account) -> AuthenticationResult:
+        cached = self.cache.tokens.get(TokenKey(account.key, need.scopes.key))
+        record = self.cache.signed_in.get(account.key)
         if cached is None or record is None:
             raise NotSignedIn("That account has signed out.")
         return cached.result(record, "flow")
 
-    def _join_pending(self, client: Client, wanted: Scopes, interactive: bool) -> None:
-        """A call that needs a sign-in under way waits for it, then meets its outcome."""
-        for sign_in in self._sign_ins.waiting(client.key):
-            if self._brings(sign_in, client, wanted):
-                if interactive:
-                    self._wait(sign_in)
-                    sign_in.result()
-                elif self._cache.find(client.key) is None:
-                    raise InteractionRequired("A sign-in is pending; nobody may be asked here.")
 
-    def _tell_failure(self, client: Client, wanted: Scopes) -> None:
-        """Raise the error of a sign-in that failed in the background, once."""
-        for sign_in in self._sign_ins.of(client.key):
-            if sign_in.untold and self._brings(sign_in, client, wanted):
-                sign_in.result()
+def _may_be_one(one: Asked | None, other: Asked | None) -> bool:
+    """Whether two ways to ask for an account may mean the same."""
+    if one is None or other is None:
+        return True
+    if isinstance(one, Account):
+        return is_account(one, other)
+    if isinstance(other, Account):
+        return is_account(other, one)
+    return name_of(one).casefold() == name_of(other).casefold()
 
-    def _brings(self, sign_in: SignIn, client: Client, wanted: Scopes) -> bool:
-        return sign_in.request.scopes.key >= wanted.key or self._cache.find(client.key) is None
+
+class Bound:
+    """A client and an account, settled when it is made and not looked up again.
+
+    Where nobody is signed in yet, the account is settled by the first token.
+
+    Args:
+        tokens: gives them.
+        client: of which client.
+        asked: whose; ``None`` for the account that is current now.
+        interactive: whether a person may be asked, where one is there.
+    """
+
+    __slots__ = ("_asked", "_tokens", "client", "interactive")
+
+    def __init__(
+        self, tokens: Tokens, client: Client, asked: Asked | None, interactive: bool = True
+    ) -> None:
+        self._tokens = tokens
+        self.client = client
+        self.interactive = interactive
+        self._asked: Asked | None = tokens.find(client, asked) or asked
+
+    @property
+    def key(self) -> AccountKey | None:
+        """The account, once it is settled."""
+        return self._asked if isinstance(self._asked, AccountKey) else None
+
+    def get(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
+        """A token; another one than ``refused``, the text of one that a host has refused."""
+        return self._settled(self._tokens.get(self._need(scopes, refused)))
+
+    async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
+        """The same for a running event loop, which goes on meanwhile."""
+        if refused is None and (here := self._tokens.from_cache(self.key, scopes)) is not None:
+            return here
+        return self._settled(await self._tokens.get_async(self._need(scopes, refused)))
+
+    def cached(self, scopes: Scopes) -> SecretStr | None:
+        """The text of a fresh token, from memory."""
+        here = self._tokens.from_cache(self.key, scopes)
+        return None if here is None else here.access_token
+
+    def _need(self, scopes: Scopes, refused: str | None) -> Need:
+        asked, interactive = self._asked, self.interactive
+        return Need(self.client, scopes, asked, refused=refused, interactive=interactive)
+
+    def _settled(self, result: AuthenticationResult) -> AuthenticationResult:
+        if not isinstance(self._asked, AccountKey):
+            self._asked = result.account.key
+        return result
+
+
+class LiveToken:
+    """What a ``Token`` reads; see ``core.tokens.TokenSource``.
+
+    Args:
+        bound: whose token; settled.
+        scopes: for what.
+    """
+
+    __slots__ = ("_bound", "_scopes", "_tokens", "_where", "owner")
+
+    def __init__(self, tokens: Tokens, bound: Bound, scopes: Scopes) -> None:
+        assert bound.key is not None
+        self.owner = bound.key
+        self._bound = bound
+        self._scopes = scopes
+        self._where = TokenKey(bound.key, scopes.key)
+        self._tokens = tokens.cache.tokens
+
+    def read(self) -> SecretStr:
+        cached = self._tokens.get(self._where)
+        if cached is not None and cached.fresh:
+            cached.used = True
+            return cached.response.access_token
+        return self._bound.get(self._scopes).access_token
+
+    def result(self) -> AuthenticationResult:
+        return self._bound.get(self._scopes)

@@ -19,6 +19,7 @@ from nbauth.core.errors import (
     SignInError,
     SignInExpired,
 )
+from nbauth.core.text import plain
 
 _KINDS: dict[str, type[NbAuthError]] = {
     "consent": ConsentRequired,
@@ -31,13 +32,6 @@ _KINDS: dict[str, type[NbAuthError]] = {
     "sign-in": SignInError,
 }
 _AADSTS = re.compile(r"AADSTS(\d{4,8})")
-_UNSAFE = (
-    re.compile(  # what moves the cursor, ends a line, turns the text round or cannot be written
-        r"[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u2028-\u202e"
-        r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
-    )
-)
-_LONGEST = 300
 
 
 @functools.cache
@@ -46,12 +40,6 @@ def _entries() -> dict[str, dict[str, str]]:
 
     text = resources.files(__package__).joinpath("error_catalogue.toml").read_text("utf-8")
     return tomllib.loads(text)
-
-
-def plain(text: object) -> str:
-    """A provider's text as one harmless line: no control or bidi characters, at most 300 long."""
-    line = _UNSAFE.sub(" ", str(text)).strip()
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def error_from(answer: Mapping[str, Any]) -> NbAuthError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -36,8 +37,17 @@ class VerifiedSession(requests.Session):
     ) -> None:
         super().__init__()
         self._explicit_verify = verify
+        self._process = os.getpid()
         if proxies:
             self.proxies.update(proxies)
+
+    def get_adapter(self, url: Any) -> Any:
+        if self._process != os.getpid():  # forked: two processes on one TLS connection break it
+            self._process = os.getpid()
+            for adapter in self.adapters.values():
+                if isinstance(adapter, HTTPAdapter):  # as unpickling does: with pools anew
+                    adapter.__setstate__(adapter.__getstate__())  # type: ignore[attr-defined]
+        return super().get_adapter(url)
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -109,7 +119,8 @@ def _require_answer(response: requests.Response) -> None:
         )
     if response.is_redirect:
         raise AuthorityUnreachable(
-            f"{where} sends a request with secrets elsewhere; it did not go there.",
+            f"{where} redirected a request that carries secrets; nbauth does not follow such"
+            f" redirects (HTTP {status}).",
             code=f"http_{status}",
         )
     if response.ok and not response.content and response.request.method == "POST":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeClock:
-    """Stands in for ``time``: ``monkeypatch.setattr("nbauth.kernel.cache.time", clock)``.
+    """Stands in for ``time``: ``monkeypatch.setattr("nbauth.kernel.accounts.cache.time", clock)``.
 
     Its wall clock and its monotonic clock go together, until one of them is set.
     """

@@ -16,7 +16,7 @@ from nbauth.core.secret import SecretStr
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.engines import (
+from nbauth.oauth.engines.protocol import (
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
@@ -69,7 +69,7 @@ class Call:
 
 
 class FakeEngine:
-    """See :class:`nbauth.oauth.engines.Engine`.
+    """See :class:`nbauth.oauth.engines.protocol.Engine`.
 
     Left alone, every sign-in succeeds as ``user`` and every refresh rotates: a refresh token works
     once, and using it again revokes everything (RFC 9700 §4.14.2).
@@ -112,6 +112,7 @@ class FakeEngine:
         self.calls: list[Call] = []
         self.reused: list[str] = []
         self.live: dict[str, str] = {}
+        self.closed = 0
         self.at_once = 0
         self.most_at_once = 0
         self._clock = clock
@@ -249,6 +250,9 @@ class FakeEngine:
     def abort(self) -> None:
         self._called("abort")
         self._broken_off.set()
+
+    def close(self) -> None:
+        self.closed += 1
 
     def _called(self, method: str, **arguments: Any) -> Any:
         with self._lock:

@@ -6,13 +6,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from nbauth.kernel.driver import Receiver
-from nbauth.kernel.screen import no_callback
-from nbauth.kernel.sign_in import SignIn
+from nbauth.core.flow_names import DEVICE
+from nbauth.kernel.sign_in.no_screen import no_callback
+from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 
 class RecordingScreen:
-    """See :class:`nbauth.kernel.screen.Screen`.
+    """See :class:`nbauth.kernel.sign_in.protocol.Screen`.
 
     Args:
         attended: whether somebody is there.
@@ -31,45 +31,41 @@ class RecordingScreen:
         self,
         *,
         attended: bool = True,
-        ways: tuple[str, ...] = ("device",),
+        ways: tuple[str, ...] = (DEVICE,),
         offers: bool = False,
-        person: Callable[[SignIn], object] | None = None,
+        person: Callable[[Pending], object] | None = None,
     ) -> None:
         self.is_attended = attended
         self.known_ways = ways
         self.has_choice = offers
         self.person = person
         self.secret = "a passphrase"
-        self.shown: list[SignIn] = []
+        self.shown: list[Pending] = []
         self.said: list[str] = []
         self.messages: list[str] = []
-
-    def __call__(self) -> RecordingScreen:
-        """A ``Session`` is given what makes the screen; this is that, too."""
-        return self
 
     def attended(self) -> bool:
         return self.is_attended
 
-    def show(self, sign_in: SignIn) -> None:
+    def show(self, sign_in: Pending) -> None:
         self.shown.append(sign_in)
-        sign_in.observe(lambda changed: self.messages.append(changed.message))
+        sign_in.changed.connect(lambda changed: self.messages.append(changed.message))
         if self.person is not None:
             threading.Thread(target=self.person, args=(sign_in,), daemon=True).start()
 
-    def ways(self, sign_in: SignIn) -> tuple[str, ...]:
+    def ways(self, sign_in: Pending) -> tuple[str, ...]:
         return self.known_ways
 
-    def offers(self, sign_in: SignIn) -> bool:
+    def offers(self, sign_in: Pending) -> bool:
         return self.has_choice
 
-    def callback(self, sign_in: SignIn, secret: str, redirect_uri: str | None) -> Receiver:
+    def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
         no_callback()
 
-    def wait(self, sign_in: SignIn, timeout: float | None = None) -> None:
+    def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
         sign_in.ended.wait(timeout)
 
-    async def wait_async(self, sign_in: SignIn) -> None:
+    async def wait_async(self, sign_in: Pending) -> None:
         while not sign_in.ended.is_set():
             await asyncio.sleep(0.01)
 

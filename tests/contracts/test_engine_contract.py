@@ -31,16 +31,16 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority, parse
-from nbauth.oauth.engines import (
+from nbauth.oauth.engines import engine_for
+from nbauth.oauth.engines.microsoft import MicrosoftEngine
+from nbauth.oauth.engines.openid import OpenIDEngine
+from nbauth.oauth.engines.protocol import (
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
     Engine,
     PendingAuthorization,
-    engine_for,
 )
-from nbauth.oauth.engines.microsoft import MicrosoftEngine
-from nbauth.oauth.engines.openid import OpenIDEngine
 from nbauth.oauth.http import Http
 from tests.harness.panva import Panva
 from tests.interop.peers import assert_plain

@@ -125,10 +125,10 @@ BAD = [
     ("hosts", "[1]", "table"),
     ("hosts", {"a.example": []}, "no scopes"),
     ("hosts", "{", "JSON"),
-    ("hosts", '{"https://a.example": []}', "names hosts like"),
-    ("hosts", '{"*.example": []}', "names hosts like"),
-    ("hosts", '{"a@b.example": []}', "names hosts like"),
-    ("hosts", '{"": []}', "names hosts like"),
+    ("hosts", '{"https://a.example": []}', "no exact host"),
+    ("hosts", '{"*.example": []}', "no exact host"),
+    ("hosts", '{"a@b.example": []}', "no exact host"),
+    ("hosts", '{"": []}', "no exact host"),
     ("proxies", "proxy:3128", "JSON"),
 ]
 

@@ -11,6 +11,7 @@ from nbauth.core import settings_reader
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.settings import resolve
 from nbauth.core.settings_reader import SettingsReader
+from nbauth.testing.clock import FakeClock
 
 
 class Process:
@@ -19,11 +20,12 @@ class Process:
     def __init__(self, folder: Path) -> None:
         self.environ: dict[str, str] = {"HOME": "/home/ada"}
         self.files = [folder / "user.toml", folder / "site.toml"]
-        self.configured: dict[str, Any] = {}
         self.reader = SettingsReader(self.environ, lambda: self.files)
 
     def tenant(self, **call: Any) -> str | None:
-        return self.reader.settings(call, self.configured).tenant
+        """In a new cell."""
+        self.reader.look_again()
+        return self.reader.settings(**call).tenant
 
 
 @pytest.fixture
@@ -49,24 +51,48 @@ def profile(tenant: str) -> str:
 
 
 def test_nothing_new_is_the_same_settings(process: Process, resolved: list[int]) -> None:
-    first = process.reader.settings({}, {})
+    first = process.reader.settings()
     for _ in range(3):
-        assert process.reader.settings({"tenant": None}, {}) is first
+        process.reader.look_again()
+        assert process.reader.settings(tenant=None) is first
     assert len(resolved) == 1
 
 
-@pytest.mark.parametrize(
-    ("where", "name"), [("environ", "NBAUTH_TENANT"), ("configured", "tenant")]
-)
-def test_what_is_set_changed_and_taken_away(process: Process, where: str, name: str) -> None:
-    told = getattr(process, where)
+def test_a_variable_that_is_set_changed_and_taken_away(process: Process) -> None:
     assert process.tenant() is None
-    told[name] = "one"
+    process.environ["NBAUTH_TENANT"] = "one"
     assert process.tenant() == "one"
-    told[name] = "two"
+    process.environ["NBAUTH_TENANT"] = "two"
     assert process.tenant() == "two"
-    del told[name]
+    del process.environ["NBAUTH_TENANT"]
     assert process.tenant() is None
+
+
+def test_what_is_configured_holds_at_once(process: Process) -> None:
+    assert process.tenant() is None
+    for tenant in ("one", "two", None):
+        process.reader.configure(tenant=tenant)
+        assert process.reader.settings().tenant == tenant
+
+
+def test_within_a_cell_it_looks_once_a_second(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(settings_reader, "time", clock)
+    looks: list[str] = []
+    monkeypatch.setattr(settings_reader, "_stamp", lambda path: looks.append(path.name))
+    first = process.reader.present()
+    process.environ["NBAUTH_TENANT"] = "new"
+    for _ in range(9):
+        clock.advance(0.1)
+        assert process.reader.present() is first
+    assert len(looks) == len(process.files)
+    clock.advance(0.2)
+    assert process.reader.present().tenant == "new"
+    process.environ["NBAUTH_TENANT"] = "newer"
+    process.reader.look_again()
+    assert process.reader.present().tenant == "newer", "a new cell"
 
 
 def test_a_file_that_is_written_edited_and_removed(process: Process) -> None:
@@ -126,9 +152,14 @@ def test_a_ca_file_that_has_gone_is_said(process: Process, tmp_path: Path) -> No
     ca_file = tmp_path / "ca.pem"
     ca_file.touch()
     process.environ["NBAUTH_VERIFY"] = str(ca_file)
-    assert process.reader.settings({}, {}).verify == str(ca_file)
+    assert _anew(process).settings().verify == str(ca_file)
     ca_file.unlink()
     with pytest.raises(ConfigurationError, match="not there"):
-        process.reader.settings({}, {})
+        _anew(process).settings()
     ca_file.touch()
-    assert process.reader.settings({}, {}).verify == str(ca_file)
+    assert _anew(process).settings().verify == str(ca_file)
+
+
+def _anew(process: Process) -> SettingsReader:
+    process.reader.look_again()
+    return process.reader

@@ -10,7 +10,7 @@ import time
 import pytest
 from IPython.lib.pretty import pretty
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account
 from nbauth.core.errors import NotSignedIn
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult, Token, TokenResponse, refresh_margin
@@ -25,6 +25,21 @@ RESPONSE = TokenResponse(
     id_token=SecretStr(ID),
     id_token_claims={"name": "Ada Secret"},
 )
+
+
+class Source:
+    """See ``TokenSource``."""
+
+    owner = ACCOUNT.key
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def read(self) -> SecretStr:
+        return SecretStr(self.text)
+
+    def result(self) -> AuthenticationResult:
+        return result(self.text)
 
 
 def result(text: str = ACCESS) -> AuthenticationResult:
@@ -44,7 +59,7 @@ def result(text: str = ACCESS) -> AuthenticationResult:
 
 
 def token(text: str = ACCESS) -> Token:
-    return Token(lambda: SecretStr(text), lambda: result(text), "ada@example.com")
+    return Token(Source(text))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +99,12 @@ def test_copies_are_the_same_object(value: object) -> None:
 
 def test_a_token_reads_afresh_each_time() -> None:
     texts = iter(f"access-{number}" for number in range(10))
-    live = Token(lambda: SecretStr(next(texts)), result)
+
+    class Fresh(Source):
+        def read(self) -> SecretStr:
+            return SecretStr(next(texts))
+
+    live = Token(Fresh(""))
     assert str(live) == "access-0"
     assert f"Bearer {live}" == "Bearer access-1"
     assert live.value == "access-2"
@@ -102,17 +122,18 @@ def test_a_tokens_values_stay_masked() -> None:
 def test_a_token_tells_whose_it_is_and_how_long_it_lasts() -> None:
     live = token()
     assert live.account is ACCOUNT
-    assert live.owner == "ada@example.com"
+    assert live.owner == ACCOUNT.key
     assert live.scopes == ("read",)
     assert 98 < live.expires_in <= 100
     assert live.expires_on == pytest.approx(time.time() + 100, abs=2)
 
 
 def test_a_token_that_cannot_be_read_still_has_a_repr() -> None:
-    def refuse() -> SecretStr:
-        raise NotSignedIn("gone")
+    class Gone(Source):
+        def read(self) -> SecretStr:
+            raise NotSignedIn("gone")
 
-    assert repr(Token(refuse, result)) == repr(token())
+    assert repr(Token(Gone(""))) == repr(token())
 
 
 @pytest.mark.parametrize("value", [result(), RESPONSE, ACCOUNT], ids=type)

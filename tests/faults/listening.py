@@ -13,7 +13,7 @@ import threading
 import time
 
 from nbauth.jupyter.locality import LocalityProbe
-from nbauth.oauth.receiver import Receiver
+from nbauth.kernel.sign_in.receivers.loopback import Receiver
 
 
 def tell(**facts: object) -> None:

@@ -13,7 +13,7 @@ import requests
 
 from nbauth.core.errors import InteractionRequired, NbAuthError
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from tests.faults.conftest import Figure
 from tests.faults.sizes import size
 from tests.harness.panva import Panva

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from tests.faults.busy import Crowd
 from tests.faults.conftest import Figure
 from tests.faults.sizes import size

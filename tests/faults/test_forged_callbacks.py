@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from tests.faults.conftest import Figure
 from tests.faults.forged import FORGERIES, forged
 from tests.faults.sizes import size

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
 from nbauth.core.errors import NbAuthError
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from tests.faults.conftest import Figure
 from tests.faults.hostile import ADDRESSES, TEXTS, HostileProvider
 from tests.faults.only_text import Watched, settle

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbauth.core.errors import NbAuthError
-from nbauth.core.settings import Settings, resolve
-from nbauth.kernel.screen import NoScreen
+from nbauth.core.settings_reader import SettingsReader
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.kernel.sign_in.no_screen import NoScreen
 from tests.harness.panva import Panva
 
 
@@ -83,20 +83,14 @@ def peer_of(panva: Panva, name: str) -> Peer:
 
 def new_session(**settings: Any) -> Session:
     """A session with these settings alone: no file, no environment. Somebody is there."""
-
-    def read_settings(call: Mapping[str, Any], configured: Mapping[str, Any]) -> Settings:
-        return resolve(call, configured, {})
-
-    screen = SomebodyThere()
-    session = Session(read_settings, screen=lambda: screen)
+    session = Session(SettingsReader({}), SomebodyThere())
     session.configure(**{"refresh_ahead": False, **settings})  # these tests count requests
     return session
 
 
 def screen_of(session: Session) -> SomebodyThere:
-    screen = session.screen()
-    assert isinstance(screen, SomebodyThere)
-    return screen
+    assert isinstance(session.screen, SomebodyThere)
+    return session.screen
 
 
 def until(condition: Callable[[], object], seconds: float = 10.0) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from nbauth.core.errors import ConfigurationError, InteractionRequired, NbAuthError, SignInError
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from tests.harness.panva import Panva
 from tests.interop.peers import PEERS, Peer, address_shown, assert_plain, device_shown
 from tests.interop.scripted_browser import ScriptedBrowser

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from nbauth.core.errors import InteractionRequired, NbAuthError, SignInDeclined, SignInError
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from tests.harness.panva import Panva
 from tests.harness.person import Person
 from tests.interop.peers import Peer, address_shown, assert_plain, our_threads, until

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account
 from nbauth.core.errors import (
     AuthorityUnreachable,
     InteractionRequired,
@@ -19,7 +19,7 @@ from nbauth.core.errors import (
     SignInExpired,
 )
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from tests.harness.panva import DEVICE_GRANT, Panva
 from tests.harness.person import Person
 from tests.interop.peers import (

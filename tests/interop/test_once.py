@@ -7,7 +7,7 @@ import threading
 import requests
 
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from tests.harness.panva import Panva
 from tests.interop.peers import Peer, address_shown
 from tests.interop.scripted_browser import ScriptedBrowser

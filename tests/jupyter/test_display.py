@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.accounts import Account
+from nbauth.core.account import Account
 from nbauth.core.errors import SignInDeclined
+from nbauth.core.signal import Signal
+from nbauth.core.steps import Asking, ChooseFlow, Done, Failed, OpenBrowser, Shown, ShowUserCode
+from nbauth.core.text import web_address
 from nbauth.jupyter.display import (
     AccountRow,
     accounts_html,
@@ -18,33 +21,45 @@ from nbauth.jupyter.display import (
     complete_address,
     html_for,
     lines_for,
-    web_address,
 )
+from nbauth.kernel.sign_in.attempt import message_of
 
 HOSTILE = "<script>alert(1)</script>'\"\u202e\u2066\x1b[31m<img src=x onerror=alert(2)>"
 PAGE = "https://id.example/device"
-ENGINE = SimpleNamespace(
+CLIENT = SimpleNamespace(
     client_id="notebooks", authority=SimpleNamespace(url="https://id.example:8443/tenant")
 )
 ASKS = "notebooks asks for openid, profile."
+ADA = Account("ada@example.com", "Ada Lovelace", "", "1", "https://id.example")
 
 
-def sign_in(**facts: Any) -> Any:
-    """Something with a sign-in's attributes."""
-    known: dict[str, Any] = {
-        "flow": "device", "state": "waiting", "message": "Asking the provider…", "user_code": None,
-        "verification_uri": None, "verification_uri_complete": None, "authorize_url": None,
-        "expires_in": None, "account": None, "error": None, "ended": threading.Event(),
-        "engine": ENGINE, "request": SimpleNamespace(scopes=("openid", "profile")),
-    }  # fmt: skip
-    observers: list[Any] = []
-    made = SimpleNamespace(**{**known, **facts}, observe=observers.append)
-    made.observers = observers
-    return made
+def sign_in(
+    step: Shown | None = None,
+    *,
+    expires_in: float | None = None,
+    scopes: tuple[str, ...] = ("openid", "profile"),
+) -> Any:
+    """A sign-in as screens see it; see ``Pending``."""
+    authorization = SimpleNamespace(scopes=scopes)
+    step = step or Asking()
+    return SimpleNamespace(
+        step=step,
+        message=message_of(step),
+        expires_in=expires_in,
+        ended=threading.Event(),
+        changed=Signal(),
+        request=SimpleNamespace(client=CLIENT, authorization=authorization),
+    )
 
 
-def device(**facts: Any) -> Any:
-    return sign_in(user_code="WDJB-MJHT", verification_uri=PAGE, expires_in=899.5, **facts)
+def code(**facts: Any) -> ShowUserCode:
+    return ShowUserCode(
+        **{"user_code": "WDJB-MJHT", "verification_uri": PAGE, "expires_in": 900.0, **facts}
+    )
+
+
+def device(scopes: tuple[str, ...] = ("openid", "profile"), **facts: Any) -> Any:
+    return sign_in(code(**facts), expires_in=899.5, scopes=scopes)
 
 
 class Markup(HTMLParser):
@@ -86,22 +101,22 @@ def test_the_complete_address_counts_only_at_the_pages_own_origin() -> None:
         "javascript:alert(1)",
         None,
     ):
-        assert complete_address(device(verification_uri_complete=address)) is None
+        assert complete_address(code(verification_uri_complete=address)) is None
 
 
 def test_card_of_a_browser_sign_in_and_before() -> None:
     url = "https://id.example/authorize?a=1&b=%22"
-    browser = sign_in(flow="browser", authorize_url=url, message="Finish there.", expires_in=30)
+    browser = sign_in(OpenBrowser(url), expires_in=30)
     card = Markup(html_for(browser))
     assert card.links == [url]
     assert "You have 1 minute." in card.text
-    assert lines_for(browser) == ["Finish there.", f"    {url}", ASKS, "You have 1 minute."]
+    assert lines_for(browser) == [browser.message, f"    {url}", ASKS, "You have 1 minute."]
     assert "Asking the provider…" in Markup(html_for(sign_in())).text
 
 
 def test_card_of_a_paste_sign_in_says_where_to_paste() -> None:
     url = "https://id.example/authorize"
-    paste = sign_in(flow="paste", authorize_url=url, expires_in=300)
+    paste = sign_in(OpenBrowser(url, paste=True), expires_in=300)
     card = Markup(html_for(paste))
     assert card.links == [url]
     assert "paste it into the field below this cell." in card.text
@@ -112,11 +127,9 @@ def test_card_of_a_paste_sign_in_says_where_to_paste() -> None:
 
 
 def test_card_after_the_end_is_one_line_without_code_or_name() -> None:
-    account = Account("ada@example.com", "Ada Lovelace", "", "1", "https://id.example")
-    done = device(state="done", account=account, message="Signed in as ada@example.com.")
-    assert Markup(html_for(done)).text == "Signed in"
+    assert Markup(html_for(sign_in(Done(ADA)))).text == "Signed in"
     error = SignInDeclined("You said no.", hint="Say yes.", correlation_id="c-1")
-    failed = device(state="failed", error=error)
+    failed = sign_in(Failed(error))
     card = Markup(html_for(failed))
     assert card.text == "Sign-in failedYou said no. (correlation id c-1)Say yes."
     assert not card.links
@@ -126,15 +139,16 @@ def test_card_after_the_end_is_one_line_without_code_or_name() -> None:
 @pytest.mark.parametrize(
     "made",
     [
-        sign_in(message=HOSTILE),
-        sign_in(message=HOSTILE, user_code=HOSTILE, verification_uri=PAGE),
-        sign_in(message=HOSTILE, user_code="A", verification_uri=f"https://x/{HOSTILE}"),
-        sign_in(user_code="A", verification_uri="javascript:alert(1)//https://x"),
-        sign_in(authorize_url="https://x/?a='onclick='alert(1)"),
-        sign_in(authorize_url="data:text/html,x", message=HOSTILE),
-        sign_in(state="failed", error=SignInDeclined(HOSTILE, hint=HOSTILE)),
-        sign_in(request=SimpleNamespace(scopes=(HOSTILE,))),
-        device(request=SimpleNamespace(scopes=(HOSTILE,))),
+        sign_in(Asking(HOSTILE)),
+        device(user_code=HOSTILE),
+        device(user_code="A", verification_uri=f"https://x/{HOSTILE}"),
+        device(user_code="A", verification_uri="javascript:alert(1)//https://x"),
+        sign_in(OpenBrowser("https://x/?a='onclick='alert(1)")),
+        sign_in(OpenBrowser("data:text/html,x", paste=True)),
+        sign_in(ChooseFlow(SignInDeclined(HOSTILE, hint=HOSTILE))),
+        sign_in(Failed(SignInDeclined(HOSTILE, hint=HOSTILE))),
+        sign_in(scopes=(HOSTILE,)),
+        device(scopes=(HOSTILE,)),
     ],
 )
 def test_hostile_text_stays_text(made: Any) -> None:

@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
-from nbauth.core.settings import resolve
+from nbauth.core.settings_reader import SettingsReader
 from nbauth.jupyter import doctor
 from nbauth.jupyter.doctor import examine, report
 from nbauth.jupyter.environment import Evidence
 from nbauth.jupyter.page import Page
 from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in.no_screen import NoScreen
 
 HUB = Evidence.of("fact:kernel", "env:JUPYTERHUB_SERVICE_PREFIX")
 LAB = Evidence.of("fact:kernel", "env:JPY_SESSION_NAME")
@@ -22,8 +23,15 @@ NOBODY = Evidence.of("fact:kernel", "fact:nobody watches")
 FILE = {"profiles": {"work": {"client_id": "from-the-file", "tenant": "contoso.com"}}}
 
 
+class Reader(SettingsReader):
+    """With :data:`FILE` as its ``config.toml``."""
+
+    def _read_file(self, environment):
+        return FILE, FILE, "config.toml"
+
+
 def session(**environ):
-    return Session(lambda call, configured: resolve(call, configured, environ, FILE, "config.toml"))
+    return Session(Reader(environ), NoScreen())
 
 
 def entries(diagnosis):

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from nbauth.core.errors import ConfigurationError, FlowUnavailable
+from nbauth.core.steps import Done, OpenBrowser
 from nbauth.jupyter import terminal as terminal_screen
 from nbauth.jupyter.terminal import TerminalScreen
-from tests.jupyter.test_display import PAGE, device, sign_in
+from tests.jupyter.test_display import ADA, PAGE, device, sign_in
 
 
 class Terminal:
@@ -82,7 +83,7 @@ def test_there_is_no_jupyter_server_behind_a_terminal() -> None:
 def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = sign_in(flow="paste", authorize_url="https://id.example/a")
+    made = sign_in(OpenBrowser("https://id.example/a", paste=True))
     typed = iter(["nonsense with spaces", "http://localhost/?code=c&state=s"])
     taken: list[str] = []
 
@@ -92,7 +93,7 @@ def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
         taken.append(text)
         made.ended.set()
 
-    made.submit = submit
+    made.submit, made.state = submit, "waiting"
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
     TerminalScreen().wait(made, 5)
     assert taken == ["http://localhost/?code=c&state=s"]
@@ -102,27 +103,24 @@ def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
 def test_the_terminal_tells_each_thing_once(terminal: Terminal, opened: list[str]) -> None:
     made = device()
     TerminalScreen().show(made)
-    (look,) = made.observers
-    look(made)
-    look(made)
+    made.changed.emit(made)
+    made.changed.emit(made)
     assert terminal.text.count("WDJB-MJHT") == 1
     assert terminal.text.splitlines()[1].strip() == PAGE
-    made.state, made.user_code, made.message = "done", None, "Signed in as ada."
-    look(made)
+    made.step, made.message = Done(ADA), "Signed in as ada."
+    made.changed.emit(made)
     assert terminal.text.splitlines()[-1] == "Signed in as ada."
     assert not opened
 
 
 def test_the_terminal_opens_the_browser(terminal: Terminal, opened: list[str]) -> None:
-    made = sign_in(flow="browser", authorize_url="https://id.example/a", message="Finish there.")
+    made = sign_in(OpenBrowser("https://id.example/a"))
     for screen in (TerminalScreen(), TerminalScreen(open_browser=False)):
         screen.show(made)
-        made.observers[-1](made)
+    made.changed.emit(made)
     assert opened == ["https://id.example/a"]
     assert terminal.text.count("https://id.example/a") == 2
-    bad = sign_in(flow="browser", authorize_url="file:///etc/passwd")
-    TerminalScreen().show(bad)
-    bad.observers[0](bad)
+    TerminalScreen().show(sign_in(OpenBrowser("file:///etc/passwd")))
     assert len(opened) == 1
 
 

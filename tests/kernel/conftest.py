@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from nbauth.core.accounts import Account
-from nbauth.core.settings import resolve
-from nbauth.kernel.flights import Flights
+from nbauth.core.account import Account
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.kernel.accounts.flights import Flights
 from nbauth.kernel.session import Session
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine
@@ -60,7 +60,7 @@ def at_once(
 
 def _passengers(flights: Flights) -> int:
     under_way = list(flights._under_way.values())
-    return sum(len(flight._condition._waiters) for flight in under_way)  # type: ignore[attr-defined]
+    return sum(len(flight.ended._cond._waiters) for flight in under_way)  # type: ignore[attr-defined]
 
 
 class Bench:
@@ -72,11 +72,8 @@ class Bench:
         self.engines = {(ISSUER, "notebooks"): self.engine}
         self.screen = RecordingScreen()
         self.environ = {"NBAUTH_AUTHORITY": ISSUER, "NBAUTH_CLIENT_ID": "notebooks"}
-        self.session = Session(
-            lambda call, configured: resolve(call, configured, self.environ, {}),
-            screen=self.screen,
-            make_engine=self._engine_for,
-        )
+        reader = SettingsReader(self.environ, look_every=0)
+        self.session = Session(reader, self.screen, self._engine_for)
 
     def _engine_for(self, authority: Any, client_id: str, **_: Any) -> FakeEngine:
         key = (authority.url, client_id)
@@ -107,7 +104,7 @@ class Bench:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
-    monkeypatch.setattr("nbauth.kernel.cache.time", clock)
+    monkeypatch.setattr("nbauth.kernel.accounts.cache.time", clock)
     return clock
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,43 +15,64 @@ import pytest
 import requests
 
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.scopes import Scopes
 from nbauth.core.settings import resolve
 from nbauth.kernel.authorise import Auth, AuthorisedSession, listed_hosts
-from nbauth.kernel.client import Client
+from nbauth.kernel.refusals import Refusals
+from nbauth.oauth.client import Client
 from tests.harness.certificates import Certificates
 from tests.oauth.servers import Seen, Server, reply
 
 GRAPH = "https://graph.microsoft.com"
+
+
+def scope(*words: str) -> Scopes:
+    return Scopes.parse(words, microsoft=False)
+
+
 HOSTS = {
-    "graph.microsoft.com": ("graph",),
-    "api.contoso.com": ("api",),
-    "other.contoso.com:8443": ("other",),
-    ".blob.core.windows.net": ("storage",),
+    "graph.microsoft.com": scope("graph"),
+    "api.contoso.com": scope("api"),
+    "other.contoso.com:8443": scope("other"),
+    ".blob.core.windows.net": scope("storage"),
 }
 
 
 class Tokens:
-    """Gives ``token-1``, then ``token-2`` when one is wanted anew."""
+    """Stands in for ``Bound``: ``token-1``, then ``token-2`` when one is wanted anew."""
+
+    key = None
 
     def __init__(self) -> None:
         self.asked: list[tuple[tuple[str, ...], bool]] = []
         self.number = 1
 
-    def __call__(self, scopes: Iterable[str], anew: bool) -> str:
-        self.asked.append((tuple(scopes), anew))
-        self.number += anew
-        return f"token-{self.number}"
+    def cached(self, scopes: Scopes) -> None:
+        return None
+
+    def get(self, scopes: Scopes, refused: str | None = None) -> Any:
+        self.asked.append((tuple(scopes), refused is not None))
+        self.number += refused is not None
+        return SimpleNamespace(access_token=f"token-{self.number}")
+
+    async def get_async(self, scopes: Scopes, refused: str | None = None) -> Any:
+        return self.get(scopes, refused)
 
 
-def no_tokens(scopes: Iterable[str], anew: bool) -> str:
-    raise AssertionError("a token was asked for")
+class NoTokens(Tokens):
+    def get(self, scopes: Scopes, refused: str | None = None) -> Any:
+        raise AssertionError("a token was asked for")
+
+
+def auth_for(hosts: dict[str, Scopes], tokens: Any = None) -> Auth:
+    return Auth(tokens or NoTokens(), hosts, Refusals())
 
 
 # ── the decision ────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
-    ("url", "scope"),
+    ("url", "name"),
     [
         ("https://graph.microsoft.com/v1.0/me", "graph"),
         ("https://graph.microsoft.com", "graph"),
@@ -64,8 +86,8 @@ def no_tokens(scopes: Iterable[str], anew: bool) -> str:
         ("https://account1.blob.core.windows.net/container", "storage"),
     ],
 )
-def test_a_listed_host_gets_its_own_token(url: str, scope: str) -> None:
-    assert Auth(HOSTS, no_tokens).scopes_for(url) == (scope,)
+def test_a_listed_host_gets_its_own_token(url: str, name: str) -> None:
+    assert auth_for(HOSTS).scopes_for(url) == scope(name)
 
 
 UNLISTED = [
@@ -133,18 +155,14 @@ UNLISTED = [
 
 @pytest.mark.parametrize("url", UNLISTED)
 def test_all_else_gets_none(url: str) -> None:
-    assert Auth(HOSTS, no_tokens).scopes_for(url) is None
+    assert auth_for(HOSTS).scopes_for(url) is None
 
 
 @pytest.mark.parametrize("url", UNLISTED)
 def test_a_prepared_request_to_it_carries_none(url: str) -> None:
     """What requests makes of the address decides, since that is what is dialled."""
-
-    def never(scopes: Iterable[str], anew: bool) -> str:
-        return "canary"
-
     try:
-        prepared = requests.Request("GET", url, auth=Auth(HOSTS, never)).prepare()
+        prepared = requests.Request("GET", url, auth=auth_for(HOSTS, Tokens())).prepare()
     except (requests.exceptions.RequestException, ValueError):
         return
     sent = prepared.headers.get("Authorization")
@@ -157,9 +175,9 @@ def test_a_prepared_request_to_it_carries_none(url: str) -> None:
 
 
 def test_an_ipv6_host_is_listed_as_it_is_written_in_an_address() -> None:
-    auth = Auth({"[::1]:8443": ("six",), "[fe80::1]": ("plain",)}, no_tokens)
-    assert auth.scopes_for("https://[::1]:8443/x") == ("six",)
-    assert auth.scopes_for("https://[fe80::1]/x") == ("plain",)
+    auth = auth_for({"[::1]:8443": scope("six"), "[fe80::1]": scope("plain")})
+    assert auth.scopes_for("https://[::1]:8443/x") == scope("six")
+    assert auth.scopes_for("https://[fe80::1]/x") == scope("plain")
     assert auth.scopes_for("https://[::1]/x") is None
 
 
@@ -171,7 +189,7 @@ def client(**settings: Any) -> Client:
 
 
 def test_the_clouds_hosts_are_built_in_each_with_its_own_audience() -> None:
-    hosts = listed_hosts(client(), None)
+    hosts = {host: tuple(scopes) for host, scopes in listed_hosts(client(), None).items()}
     assert hosts["graph.microsoft.com"] == (f"{GRAPH}/User.Read",)
     assert hosts["management.azure.com"] == ("https://management.azure.com//.default",)
     assert hosts[".blob.core.windows.net"] == ("https://storage.azure.com/.default",)
@@ -192,7 +210,8 @@ def test_another_cloud_lists_no_host_of_the_public_one(cloud: str) -> None:
         (["https://vault.azure.net/.default"], {".vault.azure.net"}),
         (["https://management.azure.com//user_impersonation"], {"management.azure.com"}),
         (["api://app/read"], {"api.contoso.com"}),
-        (["api://unheard/read"], set()),
+        (["openid", "api://app/read"], {"api.contoso.com"}),
+        (["api://all/read"], {"all.contoso.com"}),
         (
             ["https://storage.azure.com/user_impersonation"],
             {f".{kind}.core.windows.net" for kind in ("blob", "dfs", "queue", "table", "file")},
@@ -200,19 +219,23 @@ def test_another_cloud_lists_no_host_of_the_public_one(cloud: str) -> None:
     ],
 )
 def test_a_token_goes_only_to_hosts_of_its_audience(scopes: list[str], hosts: set[str]) -> None:
-    here = client(hosts={"api.contoso.com": ["api://app/other"]})
-    assert set(listed_hosts(here, here.scopes(scopes))) == hosts
+    listed = {"api.contoso.com": ["api://app/read"], "all.contoso.com": ["api://all/.default"]}
+    here = client(hosts=listed)
+    assert set(listed_hosts(here, here.scopes(tuple(scopes)))) == hosts
 
 
 def test_elsewhere_only_the_settings_list_hosts() -> None:
     here = client(authority="https://id.example", hosts={"API.example:8443": ["read"]})
-    assert listed_hosts(here, None) == {"api.example:8443": ("read",)}
+    assert listed_hosts(here, None) == {"api.example:8443": scope("read")}
     assert listed_hosts(client(authority="https://id.example"), None) == {}
 
 
 def test_hosts_of_a_call_narrow_the_list() -> None:
     here = client(hosts={"api.contoso.com": ["api://app/read"]})
-    assert listed_hosts(here, None, ["API.contoso.com"]) == {"api.contoso.com": ("api://app/read",)}
+    narrowed = listed_hosts(here, None, ["API.contoso.com"])
+    assert {host: tuple(scopes) for host, scopes in narrowed.items()} == {
+        "api.contoso.com": ("api://app/read",)
+    }
     (account,) = listed_hosts(here, None, ["mine.blob.core.windows.net"])
     assert account == "mine.blob.core.windows.net"
     assert listed_hosts(here, None, []) == {}
@@ -242,10 +265,11 @@ class Web:
         self.evil = stack.enter_context(Server(certificates))
         self.clear = stack.enter_context(Server())
         self.tokens = Tokens()
-        self.auth = Auth(
-            {f"127.0.0.1:{self.api.port}": ("api",), f"127.0.0.1:{self.other.port}": ("other",)},
-            self.tokens,
-        )
+        self.hosts = {
+            f"127.0.0.1:{self.api.port}": scope("api"),
+            f"127.0.0.1:{self.other.port}": scope("other"),
+        }
+        self.auth = auth_for(self.hosts, self.tokens)
         self.session = AuthorisedSession(self.auth, str(certificates.ca_file), None)
 
     def plain_requests(self, method: str, url: str, **options: Any) -> requests.Response:
@@ -438,7 +462,7 @@ def test_they_are_not_pickled_and_show_no_token(web: Web, make: Callable[[Web], 
 
 
 def test_thousands_of_mutated_addresses_find_no_way_round() -> None:
-    auth = Auth(HOSTS, no_tokens)
+    auth = auth_for(HOSTS)
     pieces = ["", ".", "@", ":", "/", "\\", "%2e", "%00", "\t", "#", "?", "evil.example", ":443"]
     host = "graph.microsoft.com"
     for first, second, place in itertools.product(pieces, pieces, range(len(host) + 1)):

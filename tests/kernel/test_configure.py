@@ -12,7 +12,7 @@ def test_one_bad_value_and_none_is_set(bench: Bench) -> None:
     for bad in ({"flow": "telepathy"}, {"tenants": None}, {"verify": False}):
         with pytest.raises(ConfigurationError):
             bench.session.configure(tenant="contoso", **bad)
-        assert bench.session.configured == {}
+        assert bench.session.reader.configured == {}
 
 
 def test_none_takes_back(bench: Bench) -> None:

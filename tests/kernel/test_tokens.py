@@ -15,7 +15,7 @@ from nbauth.core.errors import (
     NbAuthError,
     NotSignedIn,
 )
-from nbauth.kernel.renewal import HOLD_AFTER_FAILURE
+from nbauth.kernel.accounts.renewal import HOLD_AFTER_FAILURE
 from nbauth.testing.engine import refusal, unreachable
 from tests.kernel.conftest import Bench, at_once, redirect, until
 
@@ -200,7 +200,7 @@ def test_new_scopes_bring_a_sign_in_where_somebody_is_there(bench: Bench) -> Non
     result = bench.session.acquire("write")
     assert result.source == "flow"
     assert len(bench.screen.shown) == 1
-    assert bench.screen.shown[0].request.login_hint == "ada@example.com"
+    assert bench.screen.shown[0].request.authorization.login_hint == "ada@example.com"
     assert bench.read("read") == "access-ada-1"
     assert bench.session.acquire("write").source == "cache"
     bench.clock.advance(4000)
@@ -352,7 +352,7 @@ def test_asking_for_another_account_hints_at_it_and_takes_no_other(bench: Bench)
     with pytest.raises(NbAuthError, match=r"bob@example.com.*eve@example.com") as caught:
         bench.read("read", account="bob@example.com")
     assert caught.value.code == "wrong_account"
-    assert bench.screen.shown[0].request.login_hint == "bob@example.com"
+    assert bench.screen.shown[0].request.authorization.login_hint == "bob@example.com"
     bench.engine.user = "bob"
     assert "access-bob" in bench.read("read", account="bob@example.com")
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.settings import CLOUDS as CLOUD_NAMES
 from nbauth.core.settings import resolve
+from nbauth.core.settings_values import CLOUDS as CLOUD_NAMES
 from nbauth.oauth.authorities import CLOUDS, Authority, authority_from, parse
 
 GUID = "11111111-2222-3333-4444-555555555555"

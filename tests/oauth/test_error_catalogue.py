@@ -15,7 +15,8 @@ from nbauth.core.errors import (
     SignInError,
     SignInExpired,
 )
-from nbauth.oauth.error_catalogue import _entries, error_from, plain
+from nbauth.core.text import plain
+from nbauth.oauth.error_catalogue import _entries, error_from
 from nbauth.oauth.flows import FLOWS
 
 MEANINGS: list[tuple[type[NbAuthError], str]] = [

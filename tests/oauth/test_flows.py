@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nbauth.core import flow_names
 from nbauth.core.errors import (
     AuthorityUnreachable,
     ConfigurationError,
@@ -21,12 +22,13 @@ from nbauth.core.steps import (
     OpenBrowser,
     OpenReceiver,
     Pause,
+    Place,
     Receiving,
     ShowUserCode,
 )
 from nbauth.core.tokens import TokenResponse
-from nbauth.oauth.engines import AuthorizationRequest, PendingAuthorization
-from nbauth.oauth.flows import FLOWS, browser, device_code, flow_named
+from nbauth.oauth.engines.protocol import AuthorizationRequest, PendingAuthorization
+from nbauth.oauth.flows import FLOWS, browser, device_code, flow_named, flows_for
 from nbauth.testing.engine import ISSUER, PENDING, SLOW_DOWN, FakeEngine, refusal, unreachable
 
 REQUEST = AuthorizationRequest(Scopes.parse(["read"], microsoft=False))
@@ -66,7 +68,7 @@ class Hand:
 
 
 def device(engine: FakeEngine) -> Hand:
-    return Hand(device_code.flow(engine, REQUEST))
+    return Hand(device_code.run(engine, REQUEST))
 
 
 # ── device code ─────────────────────────────────────────────────────────────────────────────
@@ -168,7 +170,7 @@ def test_device_fails_at_once_if_it_cannot_begin() -> None:
 
 def begun(engine: FakeEngine, request: AuthorizationRequest = REQUEST) -> tuple[Steps, str]:
     """A browser flow that waits for its redirect, and the state it carries."""
-    steps = browser.flow(engine, request)
+    steps = browser.run(engine, request)
     receiver = next(steps)
     assert isinstance(receiver, OpenReceiver)
     opened = steps.send(Receiving("http://localhost:5000", f"here.{receiver.secret}"))
@@ -194,20 +196,38 @@ def test_browser_asks_for_a_receiver_then_a_browser_then_the_redirect() -> None:
 
 
 def test_browser_has_a_new_secret_each_time() -> None:
-    secrets = {next(browser.flow(FakeEngine(), REQUEST)).secret for _ in range(50)}  # type: ignore[union-attr]
+    secrets = {next(browser.run(FakeEngine(), REQUEST)).secret for _ in range(50)}  # type: ignore[union-attr]
     assert len(secrets) == 50
     assert all(len(secret) == 43 for secret in secrets), "256 bits"
 
 
-@pytest.mark.parametrize("name", ["browser", "callback", "paste"])
-def test_the_flows_by_browser_differ_in_where_it_comes_back_to(name: str) -> None:
-    receiver = next(FLOWS[name](FakeEngine(), REQUEST))
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("browser", Place.LOOPBACK),
+        ("callback", Place.JUPYTER_SERVER),
+        ("paste", Place.NOWHERE),
+    ],
+)
+def test_the_flows_by_browser_differ_in_where_it_comes_back_to(name: str, place: Place) -> None:
+    receiver = next(FLOWS[name].run(FakeEngine(), REQUEST))
     assert isinstance(receiver, OpenReceiver)
-    assert receiver.place == name
+    assert receiver.place is place
+
+
+def test_the_records_are_the_flows_that_have_names() -> None:
+    assert tuple(FLOWS) == flow_names.HERE
+    for flow in FLOWS.values():
+        assert flow.label
+        assert flow.how.endswith(".")
+        assert flow.detail
+        assert flow.interactive
+    assert flows_for([]) == ("paste", "device")
+    assert set(flows_for([Place.LOOPBACK])) == {"browser", "paste", "device"}
 
 
 def test_steps_do_not_show_their_state() -> None:
-    steps = browser.flow(FakeEngine(), REQUEST)
+    steps = browser.run(FakeEngine(), REQUEST)
     receiver = next(steps)
     assert isinstance(receiver, OpenReceiver)
     receiving = Receiving("http://localhost:5000", receiver.secret)
@@ -303,7 +323,7 @@ def test_browser_sends_every_prompt_there_is(prompt: str) -> None:
 
 def test_browser_refuses_an_unknown_prompt_before_anything_happens() -> None:
     engine = FakeEngine()
-    steps = browser.flow(engine, AuthorizationRequest(REQUEST.scopes, prompt="please"))
+    steps = browser.run(engine, AuthorizationRequest(REQUEST.scopes, prompt="please"))
     with pytest.raises(ConfigurationError, match="please"):
         next(steps)
     assert engine.calls == []

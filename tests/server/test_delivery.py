@@ -14,7 +14,7 @@ from tests.harness.kernels import KERNEL_VERSIONS
 
 BEGIN = """
 import asyncio, secrets
-from nbauth.jupyter.callback import CallbackReceiver
+from nbauth.kernel.sign_in.receivers.jupyter_server import CallbackReceiver
 kernel = get_ipython().kernel
 def begin():
     return CallbackReceiver(kernel, secrets.token_urlsafe(32), redirect_uri="http://here/")

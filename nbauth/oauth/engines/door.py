@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nbauth.core.errors import NbAuthError, SignInError
-from nbauth.oauth.engines import AuthorizationPending
+from nbauth.oauth.engines.protocol import AuthorizationPending
 
 
 @contextmanager

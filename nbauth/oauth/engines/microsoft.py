@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -22,13 +21,16 @@ from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
 )
+from nbauth.core.flow_names import BROWSER
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.steps import Receiving
+from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.engines import (
+from nbauth.oauth.engines.door import door
+from nbauth.oauth.engines.protocol import (
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
@@ -36,8 +38,7 @@ from nbauth.oauth.engines import (
     refresh_expires_in,
     with_extra_parameters,
 )
-from nbauth.oauth.engines.door import door
-from nbauth.oauth.error_catalogue import error_from, plain
+from nbauth.oauth.error_catalogue import error_from
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import WELL_KNOWN, Metadata
 
@@ -57,7 +58,7 @@ class _ForgetfulDict(dict[Any, Any]):
 
 
 class MicrosoftEngine:
-    """See :class:`nbauth.oauth.engines.Engine`."""
+    """See :class:`nbauth.oauth.engines.protocol.Engine`."""
 
     def __init__(
         self,
@@ -70,7 +71,6 @@ class MicrosoftEngine:
         self.authority = authority
         self.client_id = client_id
         self._http = _DiscoveryKeeper(verify, proxies)
-        self._lock = threading.Lock()
         self._ready: tuple[Any, Metadata] | None = None
 
     @property
@@ -83,29 +83,31 @@ class MicrosoftEngine:
 
     def _connect(self) -> tuple[Any, Metadata]:
         # MSAL asks for the metadata in its constructor, so that waits for the first request.
-        with self._lock:
-            if self._ready is None:
-                with door():
-                    try:
-                        app = msal.PublicClientApplication(
-                            self.client_id,
-                            authority=self.authority.url,
-                            instance_discovery=False,
-                            http_client=self._http,
-                            http_cache=_ForgetfulDict(),
-                            token_cache=_ForgetfulTokenCache(),
-                        )
-                    except (ValueError, KeyError):
-                        raise self._bad_authority() from None
-                    except AuthorityUnreachable as error:
-                        if error.code == "http_404":
-                            raise self._bad_authority() from error
-                        raise
-                metadata = Metadata(self._http, self._http.document)
-                for name in ("token_endpoint", "device_authorization_endpoint", "jwks_uri"):
-                    metadata.get(name)
-                self._ready = app, metadata
-            return self._ready
+        if self._ready is None:
+            app = self._application()
+            metadata = Metadata(self._http, self._http.document)
+            for name in ("token_endpoint", "device_authorization_endpoint", "jwks_uri"):
+                metadata.get(name)
+            self._ready = app, metadata
+        return self._ready
+
+    @door()
+    def _application(self) -> Any:
+        try:
+            return msal.PublicClientApplication(
+                self.client_id,
+                authority=self.authority.url,
+                instance_discovery=False,
+                http_client=self._http,
+                http_cache=_ForgetfulDict(),
+                token_cache=_ForgetfulTokenCache(),
+            )
+        except (ValueError, KeyError):
+            raise self._bad_authority() from None
+        except AuthorityUnreachable as error:
+            if error.code == "http_404":
+                raise self._bad_authority() from error
+            raise
 
     def _bad_authority(self) -> NbAuthError:
         if self._http.document.get("error_description"):  # Entra explains itself
@@ -164,8 +166,8 @@ class MicrosoftEngine:
             except ValueError:
                 raise FlowUnavailable(
                     "This authority does not take device codes.",
-                    hint="Sign in in a browser: %login --flow browser.",
-                    suggested_flow="browser",
+                    hint=f"Sign in in a browser: %login --flow {BROWSER}.",
+                    suggested_flow=BROWSER,
                 ) from None
         if "user_code" not in flow:
             raise error_from(flow)
@@ -218,6 +220,9 @@ class MicrosoftEngine:
 
     def abort(self) -> None:
         self._http.abort()
+
+    def close(self) -> None:
+        self._http.close()
 
     @door()
     def _response(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,13 +18,16 @@ from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
 )
+from nbauth.core.flow_names import BROWSER, DEVICE
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.steps import Receiving
+from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.engines import (
+from nbauth.oauth.engines.door import door
+from nbauth.oauth.engines.protocol import (
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
@@ -33,8 +35,7 @@ from nbauth.oauth.engines import (
     refresh_expires_in,
     with_extra_parameters,
 )
-from nbauth.oauth.engines.door import door
-from nbauth.oauth.error_catalogue import error_from, plain
+from nbauth.oauth.error_catalogue import error_from
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
 
@@ -58,7 +59,7 @@ class _Client(OAuth2Client):  # type: ignore[misc]
 
 
 class OpenIDEngine:
-    """See :class:`nbauth.oauth.engines.Engine`."""
+    """See :class:`nbauth.oauth.engines.protocol.Engine`."""
 
     def __init__(
         self,
@@ -71,7 +72,6 @@ class OpenIDEngine:
         self.authority = authority
         self.client_id = client_id
         self._http = Http(verify, proxies)
-        self._lock = threading.Lock()
         self._metadata: Metadata | None = None
 
     @property
@@ -83,10 +83,9 @@ class OpenIDEngine:
         return self._metadata.sign_out_url if self._metadata else ""
 
     def _discovered(self) -> Metadata:
-        with self._lock:
-            if self._metadata is None:
-                self._metadata = Metadata.discover(self._http, self.authority.url)
-            return self._metadata
+        if self._metadata is None:  # two threads may ask at once; both answers are the same
+            self._metadata = Metadata.discover(self._http, self.authority.url)
+        return self._metadata
 
     def _client(self) -> Any:
         # Authlib keeps the last token in its client, so each request has one of its own.
@@ -105,7 +104,7 @@ class OpenIDEngine:
     def authorize(
         self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:
-        endpoint = self._endpoint("authorization_endpoint", "sign-in by browser", "device")
+        endpoint = self._endpoint("authorization_endpoint", "sign-in by browser", DEVICE)
         metadata = self._discovered()
         metadata.keys()  # fetched before the person is sent away, not after they return
         verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
@@ -156,7 +155,7 @@ class OpenIDEngine:
         )
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
-        endpoint = self._endpoint("device_authorization_endpoint", "device codes", "browser")
+        endpoint = self._endpoint("device_authorization_endpoint", "device codes", BROWSER)
         answer = self._http.post(
             endpoint,
             data={
@@ -221,8 +220,11 @@ class OpenIDEngine:
     def abort(self) -> None:
         self._http.abort()
 
+    def close(self) -> None:
+        self._http.close()
+
     def _token(self, **parameters: str) -> Mapping[str, Any]:
-        endpoint = self._endpoint("token_endpoint", "tokens", "browser")
+        endpoint = self._endpoint("token_endpoint", "tokens", BROWSER)
         with _door():
             answer: Mapping[str, Any] = self._client().fetch_token(endpoint, **parameters)
         return answer

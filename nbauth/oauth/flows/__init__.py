@@ -1,25 +1,16 @@
-"""One file a flow, one line here each. A flow talks to an ``Engine``, never to a library."""
+"""The flows of this version. A flow talks to an ``Engine``, never to a library."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from functools import partial
-from typing import Any
+from collections.abc import Collection
 
 from nbauth.core.errors import FlowUnavailable
-from nbauth.core.steps import Step
-from nbauth.core.tokens import TokenResponse
-from nbauth.oauth.engines import AuthorizationRequest, Engine
+from nbauth.core.flow_names import DEVICE
+from nbauth.core.steps import Place
 from nbauth.oauth.flows import browser, device_code
+from nbauth.oauth.flows.record import Flow
 
-Flow = Callable[[Engine, AuthorizationRequest], Generator[Step, Any, TokenResponse]]
-
-FLOWS: dict[str, Flow] = {
-    "browser": browser.flow,
-    "callback": partial(browser.flow, place="callback"),
-    "paste": partial(browser.flow, place="paste"),
-    "device": device_code.flow,
-}
+FLOWS: dict[str, Flow] = {flow.name: flow for flow in (*browser.FLOWS, device_code.FLOW)}
 
 
 def flow_named(name: str) -> Flow:
@@ -28,6 +19,11 @@ def flow_named(name: str) -> Flow:
         raise FlowUnavailable(
             f"The flow {name!r} is not available in this version.",
             hint="Available are: " + ", ".join(f"--flow {known}" for known in FLOWS) + ".",
-            suggested_flow="device",
+            suggested_flow=DEVICE,
         )
     return FLOWS[name]
+
+
+def flows_for(places: Collection[Place]) -> tuple[str, ...]:
+    """The names of the flows that need no more than these places to come back to."""
+    return tuple(f.name for f in FLOWS.values() if f.place is None or f.place in places)

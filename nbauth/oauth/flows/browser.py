@@ -8,19 +8,22 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError, SignInError
-from nbauth.core.steps import AwaitRedirect, OpenBrowser, OpenReceiver, Receiving, Step
+from nbauth.core.flow_names import BROWSER, CALLBACK, PASTE
+from nbauth.core.steps import AwaitRedirect, OpenBrowser, OpenReceiver, Place, Receiving, Step
 from nbauth.core.tokens import TokenResponse
-from nbauth.oauth.engines import AuthorizationRequest, Engine, PendingAuthorization
+from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine, PendingAuthorization
 from nbauth.oauth.error_catalogue import error_from
+from nbauth.oauth.flows.record import Flow
 
 PROMPTS = frozenset({"select_account", "consent", "login", "create", "none"})
 
 
-def flow(
-    engine: Engine, request: AuthorizationRequest, place: str = "browser"
+def run(
+    engine: Engine, request: AuthorizationRequest, place: Place = Place.LOOPBACK
 ) -> Generator[Step, Any, TokenResponse]:
     """Send the person to the provider, wait for the redirect, redeem its code."""
     if request.prompt is not None and request.prompt not in PROMPTS:
@@ -31,7 +34,7 @@ def flow(
         )
     receiving: Receiving = yield OpenReceiver(secrets.token_urlsafe(32), place)
     pending = engine.authorize(request, receiving)
-    yield OpenBrowser(pending.authorize_url)
+    yield OpenBrowser(pending.authorize_url, paste=place is Place.NOWHERE)
     answer: Mapping[str, str] = yield AwaitRedirect()
     check_answer(pending, answer)
     return engine.redeem(pending, answer)
@@ -60,3 +63,30 @@ def check_answer(pending: PendingAuthorization, answer: Mapping[str, str]) -> No
         raise error_from(answer)
     if not answer.get("code"):
         raise SignInError("The provider sent neither a code nor an error.", code="no_code")
+
+
+FLOWS = (
+    Flow(
+        BROWSER,
+        run,
+        label="Sign in with the browser",
+        how="The provider's page opens in a new tab and comes back by itself.",
+        detail="the browser comes back to a listener on loopback",
+        place=Place.LOOPBACK,
+    ),
+    Flow(
+        CALLBACK,
+        partial(run, place=Place.JUPYTER_SERVER),
+        label="Sign in with the browser",
+        how="The provider's page opens in a new tab and comes back to this Jupyter server.",
+        detail="the browser comes back to your own Jupyter server",
+        place=Place.JUPYTER_SERVER,
+    ),
+    Flow(
+        PASTE,
+        partial(run, place=Place.NOWHERE),
+        label="Paste the address back",
+        how="You sign in on the provider's page and bring the address it ends at back here.",
+        detail="you paste the address at which the browser ended",
+    ),
+)

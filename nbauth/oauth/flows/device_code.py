@@ -6,15 +6,17 @@ from collections.abc import Generator
 from typing import Any
 
 from nbauth.core.errors import AuthorityUnreachable, SignInExpired
+from nbauth.core.flow_names import DEVICE
 from nbauth.core.steps import Pause, ShowUserCode, Step
 from nbauth.core.tokens import TokenResponse
-from nbauth.oauth.engines import AuthorizationPending, AuthorizationRequest, Engine
+from nbauth.oauth.engines.protocol import AuthorizationPending, AuthorizationRequest, Engine
+from nbauth.oauth.flows.record import Flow
 
 SHORTEST_INTERVAL = 1.0
 LONGEST_INTERVAL = 60.0
 
 
-def flow(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, TokenResponse]:
+def run(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, TokenResponse]:
     """Show a code, then ask until the person has finished.
 
     A network gap, a 5xx or a page that is no answer does not end the sign-in: it is asked again,
@@ -44,3 +46,12 @@ def flow(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, 
             wait = interval
         except AuthorityUnreachable:
             wait = max(interval, min(wait * 2, LONGEST_INTERVAL))
+
+
+FLOW = Flow(
+    DEVICE,
+    run,
+    label="Sign in with a code",
+    how="You enter a short code on the provider's page, here or on your phone.",
+    detail="a code that is entered on any screen; nothing has to come back",
+)

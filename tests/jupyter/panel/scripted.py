@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from nbauth.core.secret import SecretStr
-from nbauth.core.settings import Settings
+from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.session import Session
-from nbauth.kernel.sign_in import SignIn
+from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.engines import AuthorizationPending, AuthorizationRequest, DeviceCode
+from nbauth.oauth.engines.protocol import AuthorizationPending, AuthorizationRequest, DeviceCode
 from nbauth.testing.screen import RecordingScreen
 
 # In pieces, so that no notebook that carries this source carries them.
@@ -66,6 +65,9 @@ class ScriptedEngine:
     def abort(self) -> None:
         self.may_start.set()
 
+    def close(self) -> None:
+        pass
+
     def _answer(self) -> TokenResponse:
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -90,12 +92,13 @@ def tokens(
 
 def session_with(engine: Any, ways: tuple[str, ...] = WAYS) -> Session:
     """A session at that provider, on a screen where somebody can go these ways."""
-    settings = Settings(authority=engine.issuer, client_id=engine.client_id, refresh_ahead=False)
-    return Session(
-        lambda call, configured: replace(settings, **{k: v for k, v in call.items() if v}),
-        screen=RecordingScreen(ways=ways, offers=True),
-        make_engine=lambda *given, **options: engine,
+    session = Session(
+        SettingsReader({}),
+        RecordingScreen(ways=ways, offers=True),
+        lambda *given, **options: engine,
     )
+    session.configure(authority=engine.issuer, client_id=engine.client_id, refresh_ahead=False)
+    return session
 
 
 class Starter:

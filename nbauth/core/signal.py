@@ -1,0 +1,40 @@
+"""How a change is announced."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class Signal:
+    """Calls its observers after a change, in the thread that made it and under no lock of ours.
+
+    An observer that fails is logged and hinders neither the change nor the other observers.
+    """
+
+    def __init__(self) -> None:
+        self._observers: list[Callable[..., object]] = []
+
+    def __len__(self) -> int:
+        return len(self._observers)
+
+    def connect(self, observer: Callable[..., object]) -> None:
+        """Call it from now on."""
+        self._observers.append(observer)
+
+    def disconnect(self, observer: Callable[..., object]) -> None:
+        """Call it no more; nothing happens if it was not called."""
+        with contextlib.suppress(ValueError):
+            self._observers.remove(observer)
+
+    def emit(self, *values: Any) -> None:
+        """Call every observer with these values."""
+        for observer in list(self._observers):
+            try:
+                observer(*values)
+            except Exception:
+                log.debug("an observer failed", exc_info=True)

@@ -1,0 +1,77 @@
+"""What ``%accounts`` gives back: a list of accounts that shows itself as a table."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from nbauth.core.account import Account
+from nbauth.core.text import plain
+from nbauth.kernel.session import Session
+
+if TYPE_CHECKING:
+    from nbauth.jupyter.display import AccountRow
+
+SOON = 12 * 3600.0
+"""Seconds: a sign-in that ends before is worth a word to who begins a long run."""
+
+
+class Table(list[Account]):
+    """The accounts, with what the session knows of each."""
+
+    def __init__(self, accounts: list[Account], session: Session) -> None:
+        super().__init__(accounts)
+        self._session = session
+
+    def _rows(self) -> list[AccountRow]:
+        from nbauth.jupyter.display import AccountRow
+
+        rows = []
+        cache = self._session.cache
+        current = set(cache.current.values())
+        for key, record in list(cache.signed_in.items()):
+            tokens = cache.tokens_of(key)
+            ends = max((token.expires_on for token in tokens), default=time.time())
+            rows.append(
+                AccountRow(
+                    account=record.account.username,
+                    tenant=record.account.tenant_id,
+                    profile=record.account.profile,
+                    scopes=tuple(dict.fromkeys(s for t in tokens for s in t.response.scopes)),
+                    minutes_left=max(0, round((ends - time.time()) / 60)),
+                    kept=record.keeper.kept if record.keeper else "memory",
+                    current=key in current,
+                )
+            )
+        return rows
+
+    def _endings(self) -> list[str]:
+        """A line for each sign-in that will itself end soon, and that no refresh can renew."""
+        lines = []
+        for record in list(self._session.cache.signed_in.values()):
+            grants = record.grants
+            alive = [grant for grant in grants if grant.usable]
+            known = [grant.expires_on for grant in alive if grant.expires_on is not None]
+            who = record.account.username
+            if not alive:
+                lines.append(f"{who} has to sign in again once the present token ends.")
+            elif len(known) == len(alive) and max(known) - time.time() < SOON:
+                minutes = max(0, round((max(known) - time.time()) / 60))
+                lines.append(
+                    f"The sign-in of {who} ends in {minutes} min: sign in anew first"
+                    " if your run takes longer (%login --force)."
+                )
+        return lines
+
+    def _repr_html_(self) -> str:
+        from nbauth.jupyter.display import accounts_html
+
+        notes = "".join(f"<div>{escape(plain(line))}</div>" for line in self._endings())
+        return accounts_html(self._rows()) + notes
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        from nbauth.jupyter.display import accounts_text
+
+        lines = [accounts_text(self._rows()), *map(plain, self._endings())]
+        printer.text("\n".join(lines))

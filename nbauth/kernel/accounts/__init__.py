@@ -1,0 +1,1 @@
+"""Who is signed in: the one cache, grants and their renewal, kept sign-ins."""

@@ -1,0 +1,132 @@
+"""What goes on between cells: a thread that looks now and then, and refreshes ahead of need."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from nbauth.core.errors import AuthorityUnreachable, NbAuthError
+from nbauth.core.tokens import refresh_margin
+from nbauth.kernel.accounts.cache import CachedToken, TokenCache, TokenKey
+from nbauth.kernel.accounts.renewal import Renewal
+
+log = logging.getLogger(__name__)
+LONGEST_NAP = 30.0
+"""Seconds after which a sleeper looks at the clock, which a suspended machine has put forward."""
+FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+
+
+class Background:
+    """Calls ``tick`` in a daemon thread, again after the seconds it gives, until that is ``None``.
+
+    A tick that fails is logged, and tried again after :data:`LONGEST_NAP`.
+
+    Args:
+        name: of the thread.
+        tick: does what is due.
+    """
+
+    def __init__(self, name: str, tick: Callable[[], float | None]) -> None:
+        self._name = name
+        self._tick = tick
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        """Look now; begin, if nothing was to be done before."""
+        with self._lock:
+            self._wake.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the interpreter is shutting down
+                    self._thread = None
+
+    def stop(self) -> None:
+        """End the thread; it begins anew with the next :meth:`wake`."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._wake.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(1)
+
+    def _run(self) -> None:
+        mine = threading.current_thread()
+        while self._thread is mine:
+            self._wake.clear()
+            try:
+                pause = self._tick()
+            except BaseException:  # whatever it was, the next look is due all the same
+                log.debug("%s: a look failed", self._name, exc_info=True)
+                pause = LONGEST_NAP
+            if pause is None:
+                with self._lock:
+                    if not self._wake.is_set() and self._thread is mine:
+                        self._thread = None
+                        return
+                continue
+            self._wake.wait(min(pause, LONGEST_NAP))
+
+
+class RefreshAhead:
+    """Refreshes a token in use before anybody has to wait for it.
+
+    It is due when less than twice the margin is left, at a moment that differs from kernel to
+    kernel: the first to come refreshes, and the others find what it brought. A token that nobody
+    has read since the last refresh is left alone.
+
+    A refresh is made by the client by which the token came, whatever is configured now.
+
+    Args:
+        cache: this kernel's.
+        renewal: refreshes.
+    """
+
+    def __init__(self, cache: TokenCache, renewal: Renewal) -> None:
+        self._cache = cache
+        self._renewal = renewal
+        self._share = random.uniform(0.1, 1.0)  # noqa: S311 - spreads kernels, hides nothing
+        self._failures: dict[TokenKey, tuple[int, float]] = {}
+
+    def tick(self) -> float | None:
+        """Refresh what is due; gives the seconds until something will be, ``None`` for never."""
+        naps = [self._look(key) for key in list(self._cache.tokens)]
+        self._failures = {k: v for k, v in self._failures.items() if k in self._cache.tokens}
+        return min((nap for nap in naps if nap is not None), default=None)
+
+    def _look(self, key: TokenKey) -> float | None:
+        token = self._cache.tokens.get(key)
+        if token is None or not token.grant.usable or not token.client.settings.refresh_ahead:
+            return None
+        due_in: float = token.fresh_for - self._share * refresh_margin(token.response.expires_in)
+        failures, not_before = self._failures.get(key, (0, 0.0))
+        due_in = max(due_in, not_before - time.monotonic())
+        if due_in > 0:
+            return float(due_in)
+        if not token.used:
+            return LONGEST_NAP if token.valid else None
+        try:
+            self._renew(key, token)
+        except AuthorityUnreachable:
+            pause = min(FIRST_RETRY * 2.0**failures, LONGEST_RETRY)
+            self._failures[key] = failures + 1, time.monotonic() + pause
+            return pause
+        except Exception as error:
+            if not isinstance(error, NbAuthError):
+                log.debug("a refresh ahead of need failed: %s", type(error).__name__)
+            token.used = False  # whoever needs it next is told why, or asked to sign in
+            return LONGEST_NAP
+        self._failures.pop(key, None)
+        fresh = self._cache.tokens.get(key)
+        if fresh is not None and fresh is not token:
+            fresh.used = False
+        return 0.0
+
+    def _renew(self, key: TokenKey, token: CachedToken) -> None:
+        text = token.response.access_token
+        self._renewal.silent(token.client, key.account, token.asked, refused=text)

@@ -1,0 +1,297 @@
+"""The one token cache: a dictionary from (authority, client, account, scopes) to a token.
+
+The authority's whole address is part of every key, port and path included, so two issuers on one
+host never meet. A look-up costs the same with one account and with ten thousand.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from nbauth.core.account import (
+    Account,
+    AccountKey,
+    Asked,
+    ClientKey,
+    is_account,
+    name_of,
+    the_only_one,
+)
+from nbauth.core.errors import NotSignedIn
+from nbauth.core.scopes import Scopes
+from nbauth.core.signal import Signal
+from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse, refresh_margin
+from nbauth.kernel.accounts.grants import Grant, ParentGrant, RefreshTokenGrant
+from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.oauth.client import Client
+
+SUPERSEDED = 20
+"""Grants of an account that are remembered only to be revoked with it; the oldest go first."""
+
+
+class TokenKey(NamedTuple):
+    """Whose token, and for which scopes (``Scopes.key``)."""
+
+    account: AccountKey
+    scopes: frozenset[str]
+
+
+class CachedToken:
+    """An access token with its times. ``fresh`` is asked on every use, so it is cheap.
+
+    Attributes:
+        response: what the provider answered.
+        grant: what it is renewed by.
+        asked: the scopes that it was asked for, as they were written.
+        client: the client by which it came, whose proxies and certificates renew it.
+        used: whether somebody has read it since it came.
+    """
+
+    __slots__ = (
+        "_from_cache", "_of", "_until", "_until_wall", "asked", "client", "expires_on", "grant",
+        "response", "used",
+    )  # fmt: skip
+
+    def __init__(
+        self, response: TokenResponse, grant: Grant, asked: Scopes, client: Client
+    ) -> None:
+        self.response = response
+        self.grant = grant
+        self.asked = asked
+        self.client = client
+        self.expires_on = response.received_at + response.expires_in
+        self.used = True
+        self._of: SignedIn | None = None
+        self._from_cache: AuthenticationResult | None = None
+        good_for = response.expires_in - refresh_margin(response.expires_in)
+        age = max(0.0, time.time() - response.received_at)
+        # Both clocks: the wall clock may be set back, the monotonic one stands still in sleep.
+        self._until = time.monotonic() + good_for - age
+        self._until_wall = response.received_at + good_for
+
+    @property
+    def fresh(self) -> bool:
+        """Whether more than the margin is left."""
+        return time.monotonic() < self._until and time.time() < self._until_wall
+
+    @property
+    def fresh_for(self) -> float:
+        """Seconds until it has to be replaced; less than 0 when that is past."""
+        return min(self._until - time.monotonic(), self._until_wall - time.time())
+
+    @property
+    def valid(self) -> bool:
+        """Whether a resource would still take it."""
+        return time.time() < self.expires_on
+
+    def hold(self, seconds: float) -> None:
+        """Be content with it for so long, after a refresh has failed."""
+        left = min(seconds, (self.expires_on - time.time()) / 2)
+        self._until = time.monotonic() + left
+        self._until_wall = time.time() + left
+
+    def from_cache(self, signed_in: SignedIn) -> AuthenticationResult:
+        """What a caller gets who finds it here; put together once."""
+        if self._from_cache is None or self._of is not signed_in:
+            self._from_cache, self._of = self.result(signed_in, "cache"), signed_in
+        return self._from_cache
+
+    def result(self, signed_in: SignedIn, source: Source) -> AuthenticationResult:
+        """All that is known of it, as callers get it."""
+        return AuthenticationResult(
+            access_token=self.response.access_token,
+            token_type=self.response.token_type,
+            expires_on=self.expires_on,
+            scopes=self.response.scopes,
+            account=signed_in.account,
+            tenant_id=signed_in.account.tenant_id,
+            unique_id=signed_in.unique_id,
+            id_token=signed_in.id_token,
+            id_token_claims=signed_in.id_token_claims,
+            correlation_id=self.response.correlation_id,
+            source=source,
+        )
+
+
+class TokenCache:
+    """Accounts and their tokens, in this kernel's memory.
+
+    Its lock is the innermost: nothing is called, asked or read while it is held.
+
+    Attributes:
+        changed: emitted by who changes who is signed in, when the change is complete.
+        renewed: emitted by who takes in tokens.
+    """
+
+    def __init__(self) -> None:
+        self.tokens: dict[TokenKey, CachedToken] = {}
+        self.signed_in: dict[AccountKey, SignedIn] = {}
+        self.current: dict[ClientKey, AccountKey] = {}
+        self.changed = Signal()
+        self.renewed = Signal()
+        self._lock = threading.Lock()
+        self._sign_outs = 0
+        self._signed_out: dict[AccountKey, int] = {}
+
+    # ── what comes in ───────────────────────────────────────────────────────────────────────
+
+    def ticket(self) -> int:
+        """What a sign-in takes when it begins: a later sign-out of its account refuses it."""
+        return self._sign_outs
+
+    def sign_in(
+        self,
+        signed_in: SignedIn,
+        response: TokenResponse,
+        asked: Scopes,
+        *,
+        ticket: int | None = None,
+        make_current: bool = True,
+    ) -> bool:
+        """Take in what a finished sign-in brought; earlier tokens of the account stay.
+
+        Gives ``False``, and takes nothing in, if the account has been signed out since
+        ``ticket``.
+        """
+        key, client = signed_in.key, signed_in.client
+        granted = client.granted(response.scopes)
+        grant = RefreshTokenGrant(response.refresh_token, granted, response.grant_ends_on)
+        token = CachedToken(response, grant, asked, client)
+        with self._lock:
+            if ticket is not None and self._signed_out.get(key, 0) > ticket:
+                return False
+            known = self.signed_in.get(key)
+            if known is not None:
+                covered = [old for old in known.grants if old.scopes <= grant.scopes]
+                signed_in.grants = [old for old in known.grants if old not in covered]
+                signed_in.superseded = [*known.superseded, *covered][-SUPERSEDED:]
+                signed_in.keeper = known.keeper
+            signed_in.grants.append(grant)
+            self.signed_in[key] = signed_in
+            if make_current:
+                self.current[client.key] = key
+            self.tokens[TokenKey(key, asked.key)] = token
+        return True
+
+    def restore(self, kept: SignedIn, tokens: Mapping[frozenset[str], CachedToken]) -> None:
+        """Take in what another kernel, or yesterday's, has kept of an account.
+
+        A token that is here already stays the same object, so that who holds it sees no change.
+        """
+        key = kept.key
+        with self._lock:
+            here = {known.scopes: t for known, t in self.tokens.items() if known.account == key}
+            for asked in here.keys() - tokens.keys():
+                del self.tokens[TokenKey(key, asked)]
+            for asked, token in tokens.items():
+                old = here.get(asked)
+                if old is not None and old.response.access_token == token.response.access_token:
+                    old.grant = token.grant
+                else:
+                    self.tokens[TokenKey(key, asked)] = token
+            self.signed_in[key] = kept
+            self.current.setdefault(key.client, key)
+
+    def refreshed(
+        self, key: AccountKey, response: TokenResponse, asked: Scopes, grant: Grant, client: Client
+    ) -> CachedToken | None:
+        """Take in a refresh, unless the account has been signed out meanwhile (then ``None``).
+
+        A sign-in anew is another grant, so what the old one still brings is dropped too.
+        """
+        token = CachedToken(response, grant, asked, client)
+        with self._lock:
+            signed_in = self.signed_in.get(key)
+            if signed_in is None or grant not in (*signed_in.grants, *signed_in.superseded):
+                return None
+            grant.renewed(response)
+            self.tokens[TokenKey(key, asked.key)] = token
+        return token
+
+    def remove(self, key: AccountKey) -> SignedIn | None:
+        """Forget an account and all its tokens; the newest of the others becomes current."""
+        with self._lock:
+            self._sign_outs += 1
+            self._signed_out[key] = self._sign_outs
+            signed_in = self.signed_in.pop(key, None)
+            for token_key in [known for known in self.tokens if known.account == key]:
+                del self.tokens[token_key]
+            if self.current.get(key.client) == key:
+                others = [known for known in self.signed_in if known.client == key.client]
+                if others:
+                    self.current[key.client] = others[-1]
+                else:
+                    del self.current[key.client]
+            return signed_in
+
+    def forked(self) -> None:
+        """In a forked child: tokens stay, nobody watches, and what renews them is the parent's.
+
+        What is kept is read anew before it is renewed.
+        """
+        self._lock = threading.Lock()
+        self.changed, self.renewed = Signal(), Signal()
+        parents: dict[Grant, Grant] = {}
+        for record in self.signed_in.values():
+            parents |= {grant: ParentGrant(grant.scopes) for grant in record.grants}
+            record.grants = [parents[grant] for grant in record.grants]
+            record.superseded = []
+        for token in self.tokens.values():
+            token.grant = parents.get(token.grant, token.grant)
+
+    # ── what is here ────────────────────────────────────────────────────────────────────────
+
+    def accounts(self) -> list[Account]:
+        """Everybody signed in, the current account of each client first."""
+        current = set(self.current.values())
+        records = list(self.signed_in.items())
+        records.sort(key=lambda item: item[0] not in current)
+        return [record.account for _, record in records]
+
+    def account(self, key: AccountKey) -> Account | None:
+        """Whose key it is, while signed in."""
+        record = self.signed_in.get(key)
+        return record.account if record else None
+
+    def find(self, client: ClientKey, asked: Asked | None = None) -> AccountKey | None:
+        """A client's account, the one asked for or the current one; ``None`` if not signed in.
+
+        Raises ``ConfigurationError`` for a name that several of its accounts share.
+        """
+        if asked is None:
+            return self.current.get(client)
+        key = asked.key if isinstance(asked, Account) else asked
+        if isinstance(key, AccountKey):
+            return key if key.client == client and key in self.signed_in else None
+        return self._only(key, [known for known in list(self.signed_in) if known.client == client])
+
+    def named(self, asked: Asked) -> AccountKey:
+        """An account of whatever client.
+
+        Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
+        """
+        key = self._only(asked, list(self.signed_in))
+        if key is None:
+            raise self.unknown(asked)
+        return key
+
+    def _only(self, asked: Asked, keys: list[AccountKey]) -> AccountKey | None:
+        records = [record for key in keys if (record := self.signed_in.get(key)) is not None]
+        found = [record.account for record in records if is_account(record.account, asked)]
+        the_only_one(asked, found)
+        return found[0].key if found else None
+
+    def unknown(self, asked: Asked) -> NotSignedIn:
+        """The error for an account that is not signed in, saying who is."""
+        known = ", ".join(item.username for item in self.accounts()) or "nobody"
+        return NotSignedIn(
+            f"{name_of(asked)} is not signed in here; signed in: {known}.",
+            hint=f"Sign in: %login --account {name_of(asked)}.",
+        )
+
+    def tokens_of(self, key: AccountKey) -> list[CachedToken]:
+        """An account's tokens, oldest first."""
+        return [token for known, token in list(self.tokens.items()) if known.account == key]

@@ -1,0 +1,88 @@
+"""One flight a key: however many threads ask for the same thing, one of them fetches it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+LOOK_EVERY = 1.0
+"""Seconds after which those who wait see whether the thread that fetches is alive."""
+
+
+class _Flight:
+    """One fetch under way. It has landed once it has a result or an error to share."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._leader = threading.current_thread()
+        self._landed = False
+        self._result: Any = None
+        self._error: Exception | None = None
+
+    def take(self, fetch: Callable[[], Any]) -> None:
+        """Fetch. An interrupt is nobody else's: it is no outcome."""
+        try:
+            self._result = fetch()
+        except Exception as error:
+            self._error = error
+        self._landed = True
+
+    def landed(self) -> bool:
+        """Wait for its end; whether it brought an outcome."""
+        while not self.ended.wait(LOOK_EVERY) and self._leader.is_alive():
+            pass
+        return self._landed
+
+    def outcome(self) -> Any:
+        """The result; raises the error, if that is what it brought."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Flights:
+    """Shares the outcome, good or bad, of a call among all that ask while it is under way.
+
+    Whatever ends the thread that fetches, at whatever line, ends its flight: those who wait then
+    fetch for themselves.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[Hashable, _Flight] = {}
+        self._lock = threading.Lock()
+        self._turns: dict[Hashable, threading.Lock] = {}
+
+    def run(self, key: Hashable, fetch: Callable[[], Result]) -> Result:
+        """``fetch()``, or the outcome of the one that is already under way for ``key``."""
+        mine = _Flight()
+        try:
+            try:
+                while (flight := self._under_way.setdefault(key, mine)) is not mine:
+                    if flight.landed():
+                        joined: Result = flight.outcome()
+                        return joined
+                    self._end(key, flight)
+                mine.take(fetch)
+                fetched: Result = mine.outcome()
+                return fetched
+            finally:
+                self._end(key, mine)
+        finally:  # once more, for an interrupt in the line above
+            self._end(key, mine)
+
+    def turn(self, key: Hashable) -> threading.Lock:
+        """Held while something of ``key`` is fetched, by one thread at a time.
+
+        It is the outermost lock, and the only one that is held while a provider is asked: a
+        rotating refresh token works once, so its uses have to wait for one another.
+        """
+        return self._turns.setdefault(key, threading.Lock())
+
+    def _end(self, key: Hashable, flight: _Flight) -> None:
+        with self._lock:
+            if self._under_way.get(key) is flight:
+                del self._under_way[key]
+        flight.ended.set()

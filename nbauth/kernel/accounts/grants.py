@@ -1,0 +1,118 @@
+"""What an account's tokens are renewed by: one class a kind, and nobody else knows the kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nbauth.core.errors import InteractionRequired
+from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import TokenResponse
+from nbauth.oauth.engines.protocol import Engine
+
+
+class Grant(Protocol):
+    """What a sign-in has left to get tokens with; several access tokens may come from it.
+
+    Attributes:
+        scopes: what was granted, in the form of ``Scopes.key``.
+        expires_on: when the sign-in itself ends (epoch seconds), where the provider says so.
+    """
+
+    scopes: frozenset[str]
+    expires_on: float | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may still bring a token."""
+
+    def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
+        """New tokens, without anybody being asked. Raises as ``Engine.refresh`` does."""
+
+    def renewed(self, response: TokenResponse) -> None:
+        """Take in what came with the answer, which may replace it."""
+
+    def end(self) -> None:
+        """The provider has called it dead: it is not used again."""
+
+    def revoke(self, engine: Engine) -> bool:
+        """Withdraw it at the provider; ``False`` where that is not offered."""
+
+    def record(self) -> Mapping[str, Any]:
+        """What is kept of it beyond this kernel, for JSON."""
+
+
+@dataclass(eq=False)
+class RefreshTokenGrant:
+    """A refresh token (RFC 6749 §6); a rotating one works once. See :class:`Grant`."""
+
+    refresh_token: SecretStr | None
+    scopes: frozenset[str]
+    expires_on: float | None = None
+
+    @property
+    def usable(self) -> bool:
+        return self.refresh_token is not None
+
+    def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
+        assert self.refresh_token is not None
+        return engine.refresh(self.refresh_token, scopes, claims)
+
+    def renewed(self, response: TokenResponse) -> None:
+        if response.refresh_token:
+            self.refresh_token = response.refresh_token
+            self.expires_on = response.grant_ends_on
+
+    def end(self) -> None:
+        self.refresh_token = None
+
+    def revoke(self, engine: Engine) -> bool:
+        return self.refresh_token is None or engine.revoke(self.refresh_token)
+
+    def record(self) -> Mapping[str, Any]:
+        return {
+            "refresh_token": None if self.refresh_token is None else str(self.refresh_token),
+            "scopes": sorted(self.scopes),
+            "expires_on": self.expires_on,
+        }
+
+    @classmethod
+    def from_record(cls, kept: Mapping[str, Any]) -> RefreshTokenGrant:
+        """The reverse of :meth:`record`. Raises ``KeyError``, ``TypeError``."""
+        text = kept["refresh_token"]
+        token = None if text is None else SecretStr(text)
+        return cls(token, frozenset(kept["scopes"]), kept["expires_on"])
+
+
+@dataclass(eq=False)
+class ParentGrant:
+    """A grant of the process that this one was forked from. See :class:`Grant`.
+
+    A rotating refresh token works once: used here, it would end the sign-in there.
+    """
+
+    scopes: frozenset[str]
+    expires_on: float | None = None
+    usable: bool = True
+
+    def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
+        raise InteractionRequired(
+            "This process was forked from the kernel, and only the kernel renews its tokens.",
+            code="forked_process",
+            hint="Renew it in the notebook before the fork, keep the sign-in (persist), or use"
+            " threads.",
+        )
+
+    def renewed(self, response: TokenResponse) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def revoke(self, engine: Engine) -> bool:
+        return True
+
+    def record(self) -> Mapping[str, Any]:
+        return {"refresh_token": None, "scopes": sorted(self.scopes), "expires_on": None}

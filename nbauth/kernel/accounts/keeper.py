@@ -1,0 +1,198 @@
+"""Between this kernel's cache and what outlives it: one kept record an account.
+
+Nothing is kept, and nothing of this is touched, while ``persist`` is ``memory``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from nbauth.core.account import AccountKey, Asked
+from nbauth.core.errors import NbAuthError, PersistenceError
+from nbauth.core.person import Notices
+from nbauth.core.text import plain
+from nbauth.kernel.accounts.cache import TokenCache
+from nbauth.oauth.client import Client
+
+if TYPE_CHECKING:
+    from nbauth.persistence.protocol import Entry, Persistence
+
+
+class Keeper:
+    """One persistence, and which accounts of the cache are kept in it.
+
+    Args:
+        store: where they are kept; open already.
+        cache: this kernel's.
+        notices: what the person is told of it.
+    """
+
+    def __init__(self, store: Persistence, cache: TokenCache, notices: Notices) -> None:
+        self.store = store
+        self.kept = store.kept
+        self._cache = cache
+        self._notices = notices
+        self._stamps: dict[AccountKey, object] = {}
+
+    def fetch(self, client: Client, asked: Asked | None = None) -> bool:
+        """Bring an account of a client into the cache: the one asked for, else the last one used.
+
+        Raises ``ConfigurationError`` for a name that several of them share.
+        """
+        with self._telling():
+            used_last = self.store.current(*client.key)  # also if another is asked for
+            found = used_last is not None and self._restore(_key(used_last), client)
+            if asked is None:
+                return found
+            for key in self._keys():
+                if key.client == client.key:
+                    self._restore(key, client)
+        return self._cache.find(client.key, asked) is not None
+
+    def fetch_all(self) -> None:
+        """Bring every account that is kept into the cache."""
+        with self._telling():
+            keys = self._keys()
+            clients = dict.fromkeys(key.client for key in keys)
+            used_last = {self.store.current(*client) for client in clients}
+            for key in sorted(keys, key=lambda key: _entry(key) not in used_last):
+                self._restore(key)
+
+    def keep(self, key: AccountKey) -> bool:
+        """Write what the cache has of an account, and make it the one used last.
+
+        Gives whether that was done; if not, the person has been told why.
+        """
+        record = self._cache.signed_in.get(key)
+        if record is None:
+            return False
+        record.keeper = self
+        with self._lock_of(key):  # another kernel's refresh would overwrite it with what it had
+            kept = self._save(key, only_if_there=False)
+        self.used(key)
+        return kept and key in self._stamps
+
+    def used(self, key: AccountKey) -> None:
+        """Remember it as the one used last."""
+        with self._telling():
+            self.store.use(_entry(key))
+
+    @contextmanager
+    def refreshing(self, key: AccountKey) -> Iterator[bool]:
+        """Hold other kernels off while this one refreshes, and see what they did before.
+
+        Gives ``False`` if the account has been signed out meanwhile.
+        """
+        with self._lock_of(key):
+            yield self._up_to_date(key)
+
+    def refreshed(self, key: AccountKey) -> bool:
+        """Write what a refresh brought, unless the account has been signed out meanwhile."""
+        return self._save(key, only_if_there=key in self._stamps)
+
+    def forget(self, key: AccountKey) -> None:
+        """Take an account out. Waits for nobody; a refresh in flight can't bring it back."""
+        self._stamps.pop(key, None)
+        with self._telling():
+            self.store.clear(_entry(key))
+
+    def gone(self) -> list[AccountKey]:
+        """The accounts that another kernel has signed out."""
+        with self._telling():
+            return [key for key in list(self._stamps) if self.store.stamp(_entry(key)) is None]
+        return []
+
+    def let_go(self, key: AccountKey) -> None:
+        """Watch it no more."""
+        self._stamps.pop(key, None)
+
+    def forked(self, store: Persistence) -> None:
+        """In a forked child: go on with a persistence of its own, and read everything anew."""
+        self.store = store
+        self._stamps = dict.fromkeys(self._stamps)
+
+    @property
+    def watches(self) -> bool:
+        """Whether an account of the cache is kept here."""
+        return bool(self._stamps)
+
+    def _up_to_date(self, key: AccountKey) -> bool:
+        with self._telling():
+            stamp = self.store.stamp(_entry(key))
+            if key in self._stamps and stamp is None:
+                return False
+            if stamp != self._stamps.get(key):
+                self._restore(key)
+        return True
+
+    def _restore(self, key: AccountKey, client: Client | None = None) -> bool:
+        from nbauth.kernel.accounts.records import UnreadableRecord, decode
+
+        stamp = self.store.stamp(_entry(key))
+        here = self._cache.signed_in.get(key)
+        if here is not None and (here.keeper is not self or stamp == self._stamps.get(key)):
+            return True  # a sign-in of this kernel's own is not older than what was kept once
+        data = self.store.load(_entry(key))
+        if data is None:
+            return False
+        try:
+            record, tokens = decode(data, key, client or (here.client if here else None))
+        except UnreadableRecord as error:
+            self._notices.tell(f"A kept sign-in was left alone: {error}.")
+            return False
+        record.keeper = self
+        self._cache.restore(record, tokens)
+        self._stamps[key] = stamp
+        return True
+
+    def _save(self, key: AccountKey, *, only_if_there: bool) -> bool:
+        from nbauth.kernel.accounts.records import encode
+
+        record = self._cache.signed_in.get(key)
+        if record is None:
+            return False
+        data = encode(record, self._cache.tokens_of(key))
+        with self._telling():
+            if not self.store.save(_entry(key), data, only_if_there=only_if_there):
+                return False
+            self._stamps[key] = self.store.stamp(_entry(key))
+        return True
+
+    @contextmanager
+    def _lock_of(self, key: AccountKey) -> Iterator[None]:
+        """The lock that all kernels share; without it, where there is none, after saying why."""
+        with ExitStack() as stack:
+            with self._telling():
+                stack.enter_context(self.store.refreshing(_entry(key)))
+            yield
+
+    def _keys(self) -> list[AccountKey]:
+        return [_key(entry) for entry in self.store.entries()]
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell what goes wrong, and go on in memory."""
+        try:
+            yield
+        except PersistenceError as error:
+            self._notices.tell(f"{error} {error.hint}")
+        except NbAuthError:
+            raise
+        except Exception as error:  # a persistence that somebody else wrote
+            why = f"{type(error).__name__}: {plain(error)}"
+            self._notices.tell(f"Sign-ins could not be kept: {why}. {PersistenceError.hint}")
+        finally:
+            while self.store.notices:
+                self._notices.tell(self.store.notices.pop(0))
+
+
+def _entry(key: AccountKey) -> Entry:
+    from nbauth.persistence.protocol import Entry
+
+    return Entry(*key)
+
+
+def _key(entry: Entry) -> AccountKey:
+    return AccountKey(entry.issuer, entry.client_id, entry.account)

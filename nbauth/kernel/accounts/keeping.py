@@ -1,0 +1,168 @@
+"""The persistences in use: opened when first needed, watched while they keep somebody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbauth.core.account import AccountKey, Asked
+from nbauth.core.errors import PersistenceError
+from nbauth.core.person import Notices, Person
+from nbauth.kernel.accounts.background import Background
+from nbauth.kernel.accounts.cache import TokenCache
+from nbauth.kernel.accounts.flights import Flights
+from nbauth.kernel.accounts.keeper import Keeper
+from nbauth.oauth.client import Client
+
+if TYPE_CHECKING:
+    from nbauth.persistence.protocol import Persistence
+
+OURS = ("keyring", "file")
+"""Where a sign-out looks, whether this kernel has used it or not."""
+LOOK_EVERY = 0.5
+"""Seconds after which another kernel's sign-out is seen."""
+
+
+class Keeping:
+    """Keeps what is signed in, as the ``persist`` setting says; in this kernel alone by default.
+
+    Args:
+        cache: this kernel's.
+        person: who is told what goes wrong, and asked for a passphrase.
+    """
+
+    def __init__(self, cache: TokenCache, person: Person) -> None:
+        self._cache = cache
+        self._person = person
+        self._notices = Notices(person)
+        self._keepers: dict[str, Keeper | None] = {}
+        self._opening = Flights()
+        self._watch = Background("nbauth-watch", self._look)
+
+    def prepare(self, client: Client) -> None:
+        """Open what a sign-in will be kept in, while the person can be asked for a passphrase.
+
+        One that could not be opened before is tried anew.
+        """
+        self._keepers = {kind: keeper for kind, keeper in self._keepers.items() if keeper}
+        self._of(client.settings.persist)
+
+    def find(self, client: Client, asked: Asked | None = None) -> AccountKey | None:
+        """A client's account, also one that another kernel has signed in, or yesterday's."""
+        key = self._cache.find(client.key, asked)
+        if key is None:
+            keeper = self._of(client.settings.persist, if_it_exists=True)
+            if keeper is not None and keeper.fetch(client, asked):
+                self._watch.wake()
+                self._found()
+                key = self._cache.find(client.key, asked)
+        return key
+
+    def fetch_all(self, *kinds: str) -> None:
+        """Bring everybody into the cache who is kept in these kinds of persistence."""
+        for kind in dict.fromkeys(kinds):
+            keeper = self._of(kind, if_it_exists=True)
+            if keeper is not None:
+                keeper.fetch_all()
+                self._watch.wake()
+
+    def fetch_everybody(self) -> None:
+        """The same, wherever they are kept and whatever the setting says now."""
+        self.fetch_all(*OURS, *self._keepers)
+
+    def keep(self, client: Client, key: AccountKey) -> bool:
+        """Keep who has signed in: where that is done already, else as the setting says.
+
+        Gives whether what the setting wants was done; if not, the person has been told why.
+        """
+        record = self._cache.signed_in.get(key)
+        keeper = (record and record.keeper) or self._of(client.settings.persist)
+        if keeper is None:
+            return client.settings.persist == "memory"
+        self._watch.wake()
+        return keeper.keep(key)
+
+    def clear(self, key: AccountKey) -> None:
+        """Remove what is kept of an account, wherever that is."""
+        for kind in dict.fromkeys((*OURS, *self._keepers)):
+            keeper = self._of(kind, if_it_exists=True)
+            if keeper is not None:
+                keeper.forget(key)
+
+    def forget(self) -> None:
+        """Remove all that is kept by any persistence of ours, and what it is kept with."""
+        from nbauth.persistence import persistence_named
+
+        self.rest()
+        kinds = dict.fromkeys((*OURS, *self._keepers))
+        self._keepers = {}
+        for kind in kinds:
+            try:
+                persistence_named(kind, ask=self._ask).forget()
+            except PersistenceError as error:
+                self._notices.tell(f"{error} {error.hint}")
+
+    def rest(self) -> None:
+        """Watch no more, until somebody is kept again."""
+        self._watch.stop()
+
+    def forked(self) -> None:
+        """In a forked child: no lock, key or connection of the parent's is used."""
+        self._opening = Flights()
+        self._watch = Background("nbauth-watch", lambda: None)
+        if not any(self._keepers.values()):
+            return
+        from nbauth.persistence import persistence_named
+
+        for kind, keeper in self._keepers.items():
+            if keeper is not None:
+                keeper.forked(persistence_named(kind, ask=self._ask))
+
+    def _of(self, kind: str, *, if_it_exists: bool = False) -> Keeper | None:
+        """The keeper for a ``persist`` setting; ``None`` for memory, also where that is all.
+
+        ``if_it_exists`` is for who only looks: where nobody is kept, nothing is made to keep them.
+        """
+        if kind == "memory":
+            return None
+        if kind in self._keepers:
+            return self._keepers[kind]
+        from nbauth.persistence import persistence_named
+
+        store = persistence_named(kind, ask=self._ask)
+        if if_it_exists and not store.exists():
+            return None
+        # The person may be asked for a passphrase meanwhile: once, and under no lock.
+        return self._opening.run(kind, lambda: self._opened(kind, store))
+
+    def _opened(self, kind: str, store: Persistence) -> Keeper | None:
+        if kind not in self._keepers:
+            try:
+                store.open()
+                self._keepers[kind] = Keeper(store, self._cache, self._notices)
+            except PersistenceError as error:
+                self._notices.tell(f"{error} {error.hint}")
+                self._keepers[kind] = None
+        return self._keepers[kind]
+
+    def _ask(self, prompt: str) -> str:
+        if not self._person.attended():
+            raise PersistenceError(
+                "Kept sign-ins need their passphrase, and nobody can be asked for it here.",
+                code="no_passphrase",
+                hint="Set NBAUTH_PASSPHRASE.",
+            )
+        return self._person.ask(prompt)
+
+    def _look(self) -> float | None:
+        """Sign out here whom another kernel has signed out."""
+        keepers = [keeper for keeper in list(self._keepers.values()) if keeper is not None]
+        for keeper in keepers:
+            for key in keeper.gone():
+                keeper.let_go(key)
+                self._cache.remove(key)
+                self._cache.changed.emit()
+        return LOOK_EVERY if any(keeper.watches for keeper in keepers) else None
+
+    def _found(self) -> None:
+        self._cache.changed.emit()
+        self._cache.renewed.emit()

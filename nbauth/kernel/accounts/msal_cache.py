@@ -1,0 +1,119 @@
+"""Reads a plain MSAL cache: what ``SerializableTokenCache`` writes, the Azure CLI's file too.
+
+Its form is MSAL's "unified cache schema": sections of records, each with ``home_account_id``,
+``environment`` (the authority's host) and ``client_id``. Of an account the refresh token is taken;
+its first use brings access tokens of our own.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from nbauth.core.account import Account, AccountKey
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.secret import SecretStr
+from nbauth.kernel.accounts.grants import RefreshTokenGrant
+from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.oauth.client import Client
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file holds for a client, and what it holds besides.
+
+    Attributes:
+        accounts: by their keys in our cache.
+        others: client ids that the file has accounts of, but that are not this client's.
+    """
+
+    accounts: dict[AccountKey, SignedIn]
+    others: tuple[str, ...]
+
+
+def read_file(path: Path, client: Client) -> Found:
+    """The accounts of a client in a plain MSAL cache.
+
+    Raises ``ConfigurationError`` for a file that is not there, or is none.
+    """
+    try:
+        cache = json.loads(path.read_text("utf-8-sig"))
+        if not isinstance(cache, dict) or not isinstance(cache.get("RefreshToken", {}), dict):
+            raise ValueError("no sections")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}.", code="bad_cache_file"
+        ) from None
+    except ValueError:
+        raise ConfigurationError(
+            f"{path} is no plain MSAL cache.",
+            code="bad_cache_file",
+            hint="An encrypted one (msal-extensions, the Azure CLI on Windows) can't be read: sign"
+            " in instead.",
+        ) from None
+    host = urlsplit(client.authority.url).netloc
+    accounts: dict[AccountKey, SignedIn] = {}
+    others: dict[str, None] = {}
+    for token in _records(cache, "RefreshToken"):
+        if token.get("environment") != host or not token.get("secret"):
+            continue
+        if token.get("client_id") != client.client_id:
+            others[str(token.get("client_id"))] = None
+            continue
+        signed_in = _signed_in(cache, token, client)
+        accounts[signed_in.key] = signed_in
+    return Found(accounts, tuple(others))
+
+
+def _signed_in(cache: Mapping[str, Any], token: Mapping[str, Any], client: Client) -> SignedIn:
+    home = str(token.get("home_account_id") or "")
+    known = next(_of(cache, "Account", token), {})
+    claims = _claims(next(_of(cache, "IdToken", token), {}).get("secret"))
+    account = Account(
+        username=str(known.get("username") or claims.get("preferred_username") or "unnamed"),
+        name=str(claims.get("name") or ""),
+        tenant_id=str(claims.get("tid") or known.get("realm") or ""),
+        home_account_id=home,
+        authority=client.authority.url,
+        profile=client.settings.profile,
+        client_id=client.client_id,
+    )
+    scopes = client.granted(str(token.get("target") or "").split())
+    return SignedIn(
+        account,
+        client,
+        unique_id=str(claims.get("oid") or claims.get("sub") or ""),
+        id_token=None,
+        id_token_claims=claims,
+        grants=[RefreshTokenGrant(SecretStr(token["secret"]), scopes)],
+    )
+
+
+def _records(cache: Mapping[str, Any], section: str) -> Iterator[Mapping[str, Any]]:
+    records = cache.get(section)
+    if isinstance(records, dict):
+        yield from (record for record in records.values() if isinstance(record, dict))
+
+
+def _of(
+    cache: Mapping[str, Any], section: str, token: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    """The records of a section that belong to the same account."""
+    for record in _records(cache, section):
+        if all(record.get(name) == token.get(name) for name in ("home_account_id", "environment")):
+            yield record
+
+
+def _claims(id_token: Any) -> dict[str, Any]:
+    """Names to show; they are not checked, and decide nothing."""
+    try:
+        body = str(id_token).split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (ValueError, IndexError):
+        return {}
+    return claims if isinstance(claims, dict) else {}

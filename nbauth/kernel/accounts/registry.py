@@ -1,0 +1,119 @@
+"""Who is signed in: listing, switching, signing out."""
+
+from __future__ import annotations
+
+from nbauth.core.account import Account, AccountKey, Asked, ClientKey
+from nbauth.core.errors import AuthorityUnreachable, NbAuthError
+from nbauth.core.person import Person
+from nbauth.kernel.accounts.cache import TokenCache
+from nbauth.kernel.accounts.keeping import Keeping
+from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.oauth.client import Client, Engines
+
+
+class Accounts:
+    """The accounts of this kernel and of what is kept beyond it.
+
+    Args:
+        cache, keeping, engines: the session's.
+        person: who is told what a provider does not do.
+    """
+
+    def __init__(
+        self, cache: TokenCache, keeping: Keeping, engines: Engines, person: Person
+    ) -> None:
+        self._cache = cache
+        self._keeping = keeping
+        self._engines = engines
+        self._person = person
+
+    def all(self, persist: str) -> list[Account]:
+        """Everybody signed in, the current account of each client first; also who is kept.
+
+        ``persist`` says where besides this kernel.
+        """
+        self._keeping.fetch_all(persist)
+        return self._cache.accounts()
+
+    def use(self, key: AccountKey) -> Account:
+        """Make an account the one that is used when none is named."""
+        self._cache.current[key.client] = key
+        self._keep_current(key.client)
+        self._cache.changed.emit()
+        return self._cache.signed_in[key].account
+
+    def the_one(self, client: Client | None, asked: Asked) -> AccountKey:
+        """An account by any of its names, of one client or of whichever has it.
+
+        Raises ``NotSignedIn``, ``ConfigurationError`` for a name that several accounts share.
+        """
+        if client is not None:
+            key = self._keeping.find(client, asked)
+            if key is None:
+                raise self._cache.unknown(asked)
+            return key
+        self._keeping.fetch_everybody()
+        return self._cache.named(asked)
+
+    def everybody(self) -> list[AccountKey]:
+        """All accounts, wherever they are kept and whatever the settings say now."""
+        self._keeping.fetch_everybody()
+        return list(self._cache.signed_in)
+
+    def current(self, client: Client) -> AccountKey | None:
+        """The account of a client that is used when none is named, wherever it is kept."""
+        key = self._keeping.find(client)
+        if key is None:
+            self._keeping.fetch_everybody()
+            key = self._cache.find(client.key)
+        return key
+
+    def sign_out(self, keys: list[AccountKey], *, revoke: bool, forget: bool) -> list[SignedIn]:
+        """Forget accounts with every token, here and wherever they are kept.
+
+        Args:
+            keys: whose.
+            revoke: also withdraw each sign-in at the provider (RFC 7009), where it offers that.
+            forget: also everything else that is kept beyond this kernel, and its key.
+        """
+        gone = []
+        for key in keys:
+            record = self._cache.remove(key)
+            if record is None:
+                continue
+            gone.append(record)
+            if record.keeper is not None:
+                record.keeper.forget(key)
+            self._keeping.clear(key)
+            if revoke:
+                self._revoke(record)
+        for client in {key.client for key in keys}:
+            self._keep_current(client)
+        if forget:
+            self._keeping.forget()
+        self._cache.changed.emit()
+        return gone
+
+    def _keep_current(self, client: ClientKey) -> None:
+        """Let the next kernel begin with the account that is current here, if it is kept."""
+        key = self._cache.current.get(client)
+        record = self._cache.signed_in.get(key) if key else None
+        if key and record and record.keeper is not None:
+            record.keeper.used(key)
+
+    def _revoke(self, record: SignedIn) -> None:
+        """Withdraw every grant, those that later ones have superseded too."""
+        engine = self._engines.of(record.client)
+        for grant in (*record.superseded, *record.grants):
+            if not grant.usable:
+                continue
+            try:
+                offered = grant.revoke(engine)
+            except NbAuthError as error:
+                self._person.say(f"{record.account.username}: not revoked at the provider: {error}")
+                if isinstance(error, AuthorityUnreachable):
+                    return
+                continue
+            if not offered:
+                self._person.say("This provider offers no revocation; the tokens here are gone.")
+                return

@@ -1,0 +1,180 @@
+"""A token without asking anybody: from the cache, else by the grant that the sign-in left."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from nbauth.core.account import AccountKey
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    ConsentRequired,
+    InteractionRequired,
+    NbAuthError,
+    NotSignedIn,
+)
+from nbauth.core.scopes import Scopes
+from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse
+from nbauth.kernel.accounts.cache import CachedToken, TokenCache, TokenKey
+from nbauth.kernel.accounts.flights import Flights
+from nbauth.kernel.accounts.grants import Grant
+from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.oauth.client import Client, Engines
+
+HOLD_AFTER_FAILURE = 30.0
+"""Seconds for which a token that is still valid is used on after a refresh has failed."""
+
+STILL_ALIVE = frozenset({"interaction_required", "AADSTS50076", "AADSTS50079", "AADSTS50158"})
+"""One resource wants more proof than the refresh token can show; for others it is good."""
+
+
+class Renewal:
+    """Serves tokens from a cache and renews them, one request a token however many ask.
+
+    Args:
+        cache: this kernel's.
+        engines: the engines in use.
+    """
+
+    def __init__(self, cache: TokenCache, engines: Engines) -> None:
+        self._cache = cache
+        self._engines = engines
+        self._flights = Flights()
+
+    def silent(
+        self,
+        client: Client,
+        key: AccountKey,
+        wanted: Scopes,
+        *,
+        claims: str | None = None,
+        refused: str | None = None,
+    ) -> AuthenticationResult:
+        """From the cache, or renewed. Raises ``InteractionRequired`` if neither works.
+
+        Args:
+            client: by which the provider is asked.
+            key: whose token.
+            wanted: for which scopes.
+            claims: a claims challenge (JSON), which only the provider can answer.
+            refused: the text of a token that somebody has refused, which is not given again.
+        """
+        signed_in = self._cache.signed_in.get(key)
+        if signed_in is None:
+            raise NotSignedIn("That account has signed out.")
+        token_key = TokenKey(key, wanted.key)
+        seen = self._cache.tokens.get(token_key)
+        if seen is not None and claims is None and seen.fresh and _serves(seen, refused):
+            seen.used = True
+            return seen.from_cache(signed_in)
+        cached, source = self._flights.run(
+            (token_key, claims, refused),
+            lambda: self._renew(client, token_key, wanted, seen, claims, refused),
+        )
+        present = self._cache.signed_in.get(key, signed_in)
+        cached.used = True
+        return cached.result(present, source)
+
+    def forked(self) -> None:
+        """In a forked child: nothing is under way."""
+        self._flights = Flights()
+
+    def _renew(
+        self,
+        client: Client,
+        token_key: TokenKey,
+        wanted: Scopes,
+        seen: CachedToken | None,
+        claims: str | None,
+        refused: str | None,
+    ) -> tuple[CachedToken, Source]:
+        key = token_key.account
+        with self._flights.turn(key), self._alone(key) as signed_in:
+            cached = self._cache.tokens.get(token_key)
+            if claims is None and cached is not None and _serves(cached, refused):
+                if cached is not seen and cached.fresh:
+                    return cached, "refresh"  # another refresh ended while this one waited
+                usable = cached if cached.valid else None
+            else:
+                usable = None
+            grant = _grant(signed_in, cached, wanted)
+            if grant is None:
+                if usable is not None:
+                    return usable, "cache"
+                raise InteractionRequired(
+                    "The sign-in has ended and left nothing to renew it with."
+                )
+            try:
+                response = grant.renew(self._engines.of(client), wanted, claims)
+                _check_same_person(response, signed_in)
+            except NbAuthError as error:
+                self._note_dead(error, grant, signed_in)
+                if usable is not None:
+                    usable.hold(HOLD_AFTER_FAILURE)
+                    return usable, "cache"
+                raise _as_consent(error, wanted, grant.scopes) from error
+            fresh = self._cache.refreshed(key, response, wanted, grant, client)
+            keeper = signed_in.keeper
+            if fresh is not None and keeper is not None and not keeper.refreshed(key):
+                self._cache.remove(key)
+                fresh = None
+        if fresh is None:
+            raise NotSignedIn("That account has signed out.")
+        self._cache.renewed.emit()
+        return fresh, "refresh"
+
+    @contextlib.contextmanager
+    def _alone(self, key: AccountKey) -> Iterator[SignedIn]:
+        """Hold off the other kernels that share the account; gives it as they have left it.
+
+        Raises ``NotSignedIn`` if it has been signed out meanwhile.
+        """
+        signed_in = self._cache.signed_in.get(key)
+        keeper = signed_in.keeper if signed_in is not None else None
+        with keeper.refreshing(key) if keeper is not None else contextlib.nullcontext(True) as here:
+            present = self._cache.signed_in.get(key) if here else None
+            if present is None:
+                self._cache.remove(key)
+                raise NotSignedIn("That account has signed out.")
+            yield present
+
+    def _note_dead(self, error: NbAuthError, grant: Grant, signed_in: SignedIn) -> None:
+        """A grant that the provider calls dead is not used again, by this kernel or another."""
+        if (
+            isinstance(error, InteractionRequired)
+            and not isinstance(error, ConsentRequired)
+            and error.code not in STILL_ALIVE
+            and grant.usable
+        ):
+            grant.end()
+            if signed_in.keeper is not None:
+                signed_in.keeper.refreshed(signed_in.key)
+
+
+def _serves(cached: CachedToken, refused: str | None) -> bool:
+    return refused is None or cached.response.access_token != refused
+
+
+def _grant(signed_in: SignedIn, cached: CachedToken | None, wanted: Scopes) -> Grant | None:
+    """The grant that the token came by, while it is good; else the best of the others."""
+    if cached is not None and cached.grant.usable and cached.grant in signed_in.grants:
+        return cached.grant
+    return signed_in.grant_for(wanted.key)
+
+
+def _check_same_person(response: TokenResponse, signed_in: SignedIn) -> None:
+    """A refresh may bring an ID token, but not another person's (OpenID Connect Core §12.2)."""
+    before, now = signed_in.id_token_claims.get("sub"), response.id_token_claims.get("sub")
+    if before and now and now != before:
+        from nbauth.oauth.id_token import refused  # brings cryptography, so not at %load_ext
+
+        raise refused("subject", "is another person's than the one who signed in")
+
+
+def _as_consent(error: NbAuthError, wanted: Scopes, granted: frozenset[str]) -> NbAuthError:
+    """Providers say ``invalid_scope`` when a refresh asks for what was never consented to."""
+    if isinstance(error, AuthorityUnreachable | InteractionRequired):
+        return error
+    if error.code == "invalid_scope" and not wanted.key <= granted:
+        return ConsentRequired(f"These permissions have not been agreed to yet: {wanted}.")
+    return error

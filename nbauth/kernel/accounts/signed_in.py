@@ -1,0 +1,86 @@
+"""One account with all that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nbauth.core.account import Account, AccountKey, Asked, is_account
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.accounts.grants import Grant
+from nbauth.oauth.client import Client, name_in
+
+NAMES = ("preferred_username", "upn", "email", "sub")
+"""The claims by which a person may be called, the first that is there being the user name."""
+
+
+class KeptBy(Protocol):
+    """What keeps an account beyond this kernel: ``keeper.Keeper``."""
+
+    kept: str
+
+    def keep(self, key: AccountKey) -> bool: ...
+    def used(self, key: AccountKey) -> None: ...
+    def refreshing(self, key: AccountKey) -> AbstractContextManager[bool]: ...
+    def refreshed(self, key: AccountKey) -> bool: ...
+    def forget(self, key: AccountKey) -> None: ...
+
+
+@dataclass
+class SignedIn:
+    """One account with all that it holds.
+
+    Attributes:
+        client: the client by which it signed in.
+        sign_out_url: where the browser's own session at the provider ends.
+        grants: what its tokens are renewed by, oldest first.
+        superseded: grants that a later one covers; they are used no more, but revoked with it.
+        keeper: what keeps it beyond this kernel.
+    """
+
+    account: Account
+    client: Client = field(repr=False)
+    unique_id: str
+    id_token: SecretStr | None
+    id_token_claims: Mapping[str, Any] = field(repr=False)
+    sign_out_url: str = ""
+    grants: list[Grant] = field(default_factory=list)
+    superseded: list[Grant] = field(default_factory=list)
+    keeper: KeptBy | None = None
+
+    @property
+    def key(self) -> AccountKey:
+        """What it is kept under."""
+        return self.account.key
+
+    def grant_for(self, scopes: frozenset[str]) -> Grant | None:
+        """The newest grant that covers the scopes, else the newest."""
+        usable = [grant for grant in reversed(self.grants) if grant.usable]
+        return next((grant for grant in usable if scopes <= grant.scopes), next(iter(usable), None))
+
+    def is_asked_for(self, asked: Asked) -> bool:
+        """Whether it is the account that was asked for, by any name that its ID token has."""
+        if is_account(self.account, asked):
+            return True
+        names = {str(self.id_token_claims.get(name, "")).casefold() for name in NAMES[:-1]}
+        return isinstance(asked, str) and bool(asked) and asked.casefold() in names
+
+
+def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = "") -> SignedIn:
+    """Read who signed in from a response: from its checked ID token, never its access token."""
+    claims, info = response.id_token_claims, response.client_info
+    unique = str(claims.get("oid") or claims.get("sub") or "")
+    home = ".".join(str(info[part]) for part in ("uid", "utid") if info.get(part))
+    account = Account(
+        username=name_in(claims, *NAMES) or "unnamed",
+        name=name_in(claims, "name"),
+        tenant_id=str(claims.get("tid", "")) if client.authority.microsoft else "",
+        home_account_id=home or unique,
+        authority=client.authority.url,
+        profile=client.settings.profile,
+        client_id=client.client_id,
+    )
+    return SignedIn(account, client, unique, response.id_token, claims, sign_out_url)

@@ -1,0 +1,66 @@
+"""The door of the kernel: what a call asks for is read here, once, into frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nbauth.core.account import Asked
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.settings import NAMES
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.core.text import closest
+from nbauth.oauth.client import Client
+
+if TYPE_CHECKING:
+    from nbauth.kernel.sign_in.request import Request, WebUi
+
+SIGN_IN_OPTIONS = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
+
+
+class Door:
+    """Reads what a call asks for.
+
+    Args:
+        settings: of this process.
+    """
+
+    def __init__(self, settings: SettingsReader) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+
+    def client(self, **call: Any) -> Client:
+        """The client that a call's settings lead to. Raises ``ConfigurationError``."""
+        for name in call:
+            _check_known(name, NAMES)
+        if any(value is not None for value in call.values()):
+            return Client.from_settings(self._settings.settings(**call))
+        settings, known = self._settings.present(), self._client
+        if known is None or known.settings is not settings:
+            known = self._client = Client.from_settings(settings)
+        return known
+
+    def request(
+        self,
+        scopes: Iterable[str],
+        options: Mapping[str, Any],
+        account: Asked | None = None,
+        web_ui: WebUi | None = None,
+    ) -> Request:
+        """A sign-in as a call asks for it; see ``sign_in.request.read_request``.
+
+        ``options``: settings of the call, and what the provider is told besides, by name.
+        """
+        from nbauth.kernel.sign_in.request import read_request
+
+        for name in options:
+            _check_known(name, (*NAMES, *SIGN_IN_OPTIONS))
+        client = self.client(**{name: options[name] for name in NAMES if name in options})
+        asked = {name: options.get(name) for name in SIGN_IN_OPTIONS}
+        return read_request(client, client.scopes(tuple(scopes)), asked, account, web_ui)
+
+
+def _check_known(name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        guess = f" Did you mean {close}?" if (close := closest(name, known)) else ""
+        raise ConfigurationError(f"There is no option {name!r}.{guess}", code="unknown_option")

@@ -1,0 +1,1 @@
+"""One attempt to sign in: asked for, joined, driven, ended."""

@@ -1,0 +1,426 @@
+"""One attempt to sign in. One thread drives it; callers block on it, await it, or look in later."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+from nbauth.core.account import Account
+from nbauth.core.errors import (
+    ConfigurationError,
+    NbAuthError,
+    SignInCancelled,
+    SignInError,
+    SignInExpired,
+    SignInInterrupted,
+)
+from nbauth.core.flow_names import AUTO
+from nbauth.core.signal import Signal
+from nbauth.core.steps import (
+    Asking,
+    Cancelled,
+    ChooseFlow,
+    Done,
+    End,
+    Failed,
+    OpenBrowser,
+    Shown,
+    ShowUserCode,
+)
+from nbauth.core.text import plain
+from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.sign_in.driver import Driver
+from nbauth.kernel.sign_in.protocol import Begins, Destination, Pending, Screen
+from nbauth.kernel.sign_in.request import Request
+from nbauth.kernel.sign_in.ways import first_ways, next_way
+from nbauth.oauth.engines.protocol import Engine
+from nbauth.oauth.flows import flow_named
+
+State = Literal["waiting", "done", "failed", "cancelled"]
+ABORT_AFTER = 0.2
+"""Seconds that what was stopped has to end by itself before its requests are broken off."""
+log = logging.getLogger(__name__)
+
+
+class SignIn:
+    """One attempt to sign in, shared by every panel and caller that joined it.
+
+    What the person sees is one value, :attr:`step`; the other attributes are read from it.
+
+    Attributes:
+        request: what it asks for.
+        engine: whom it asks.
+        step: what the person sees now (``core.steps.Shown``).
+        flow: ``"auto"`` until chosen, then the flow's name.
+        ways: the flows that the person can choose from here, best first; ``()`` until known.
+        ended: a ``threading.Event`` that is set at the end.
+        changed: a ``Signal``, emitted with this object after every change.
+        held: whether it goes on though nobody waits: it was begun in the background or by a panel.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        engine: Engine,
+        screen: Screen,
+        destination: Destination,
+        attempts: Begins,
+    ) -> None:
+        self.request = request
+        self.engine = engine
+        self.step: Shown = Asking()
+        self.flow = request.first_flow
+        self.ways: tuple[str, ...] = ()
+        self.ended = threading.Event()
+        self.changed = Signal()
+        self.held = False
+        self._screen = screen
+        self._destination = destination
+        self._attempts = attempts
+        self._ticket = destination.ticket()
+        self._lock = threading.Lock()  # of what follows; nothing is called while it is held
+        self._arriving = False
+        self._waiters = 0
+        self._told = False
+        self._chosen: str | None = None
+        self._taken = threading.Event()
+        self._starting = threading.Lock()
+        self._tried: list[str] = []
+        self._driver = self._new_driver()
+        # A context of its own: otherwise what this thread shows lands under a later cell.
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run,
+            args=(self._run,),
+            name="nbauth-sign-in",
+            daemon=True,
+        )
+
+    def __repr__(self) -> str:
+        return f"<SignIn {self.flow}: {self.state}>"
+
+    # ── what is known of it ─────────────────────────────────────────────────────────────────
+
+    @property
+    def state(self) -> State:
+        """``"waiting"``, ``"done"``, ``"failed"`` or ``"cancelled"``."""
+        match self.step:
+            case Done():
+                return "done"
+            case Failed():
+                return "failed"
+            case Cancelled():
+                return "cancelled"
+        return "waiting"
+
+    @property
+    def message(self) -> str:
+        """One sentence for the person."""
+        return message_of(self.step)
+
+    @property
+    def user_code(self) -> str | None:
+        """Of the device flow, while it is shown."""
+        return self.step.user_code if isinstance(self.step, ShowUserCode) else None
+
+    @property
+    def verification_uri(self) -> str | None:
+        """Where the code is entered, while it is shown."""
+        return self.step.verification_uri if isinstance(self.step, ShowUserCode) else None
+
+    @property
+    def verification_uri_complete(self) -> str | None:
+        """The same with the code in it, where the provider has one."""
+        return self.step.verification_uri_complete if isinstance(self.step, ShowUserCode) else None
+
+    @property
+    def authorize_url(self) -> str | None:
+        """Of the flows by browser, while it is shown."""
+        return self.step.authorize_url if isinstance(self.step, OpenBrowser) else None
+
+    @property
+    def refusal(self) -> NbAuthError | None:
+        """Why the flow that was tried is closed, while the person chooses another."""
+        return self.step.refusal if isinstance(self.step, ChooseFlow) else None
+
+    @property
+    def account(self) -> Account | None:
+        """Who signed in, once done."""
+        return self.step.account if isinstance(self.step, Done) else None
+
+    @property
+    def error(self) -> NbAuthError | None:
+        """What it came to, once failed or cancelled."""
+        return self.step.error if isinstance(self.step, Failed | Cancelled) else None
+
+    @property
+    def expires_in(self) -> float | None:
+        """Seconds until it can no longer be finished, ``None`` while that is unknown."""
+        return self._driver.expires_in
+
+    @property
+    def untold(self) -> bool:
+        """Whether it has failed and nobody who called has met its error yet."""
+        return self.state == "failed" and not self._told
+
+    # ── what can be done with it ────────────────────────────────────────────────────────────
+
+    def start(self) -> SignIn:
+        """Begin, in a thread; nothing happens if that was done.
+
+        Whoever comes to an attempt calls this, so one whose beginner was interrupted before this
+        line holds nobody up.
+        """
+        with self._starting:
+            if self._thread.ident is None and not self.ended.is_set():
+                try:
+                    self._thread.start()
+                except RuntimeError as error:
+                    self._end(Failed(SignInError(f"The sign-in could not begin: {error}.")))
+        return self
+
+    def again(self, flow: str | None = None) -> Pending:
+        """Begin another attempt at the same, for a panel that shows this one."""
+        request = replace(self.request, flow=flow) if flow else self.request
+        return self._attempts.begin(request, show=False, held=True)
+
+    def cancel(self) -> None:
+        """End it now. Its thread, port and requests are gone within a second.
+
+        Once the provider's tokens have arrived it can no longer be cancelled: it ends as done.
+        """
+        with self._lock:
+            arriving = self._arriving
+        if not arriving:
+            self._end(Cancelled(SignInCancelled("The sign-in was cancelled.")))
+        self._driver.wake()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(ABORT_AFTER)
+            if self._thread.is_alive() and not arriving:
+                self.engine.abort()
+
+    def forked(self) -> None:
+        """In a forked child: it goes on in the parent, whose thread and lock these are."""
+        self._lock, self._starting = threading.Lock(), threading.Lock()
+        self.changed = Signal()
+        self.ended = threading.Event()
+        if isinstance(self.step, End):
+            self.ended.set()
+        else:
+            text = "This sign-in goes on in the process that this one was forked from."
+            self._end(Cancelled(SignInCancelled(text)))
+
+    def switch(self, flow: str) -> None:
+        """Give the present flow up and go on with another one; who waits for it waits on.
+
+        Raises ``FlowUnavailable`` for a flow that is not here, ``ConfigurationError`` once it has
+        ended.
+        """
+        flow_named(flow)
+        with self._lock:
+            if isinstance(self.step, End):
+                raise ConfigurationError("This sign-in has ended already.", code="not_waiting")
+            self._chosen = flow
+            self._taken.clear()
+        self._driver.wake()
+        if not self._taken.wait(ABORT_AFTER):
+            self.engine.abort()
+
+    def submit(self, address_or_code: str) -> None:
+        """Hand in the address at which the browser ended, its query, or the bare code.
+
+        Raises ``ConfigurationError`` for what is none of these, or another sign-in's.
+        """
+        self._driver.submit(address_or_code)
+
+    def wait(self, timeout: float | None = None) -> Account:
+        """Block until it has ended. Raises its error, or ``SignInExpired`` after ``timeout`` s.
+
+        An interrupt cancels it, unless somebody else waits too or it goes on by itself.
+        """
+        self.start()
+        with self._waiting():
+            self._screen.wait(self, timeout)
+        return self.result()
+
+    async def wait_async(self) -> Account:
+        """The same, awaited; cancelling the task is the interrupt."""
+        self.start()
+        with self._waiting():
+            await self._screen.wait_async(self)
+        return self.result()
+
+    def result(self) -> Account:
+        """The account, if it is done; else raises its error."""
+        match self.step:
+            case Done(account):
+                return account
+            case Failed(error) | Cancelled(error):
+                self._told = True
+                raise error.with_traceback(None)
+        raise SignInExpired("The sign-in has not ended yet.", code="timeout", hint="Wait longer.")
+
+    def __await__(self) -> Generator[Any, None, Account]:
+        self.start()
+        while not self.ended.is_set():
+            yield from asyncio.sleep(0.05).__await__()
+        return self.result()
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self._waiters += 1
+        try:
+            yield
+        except BaseException as stop:  # an interrupt; in a cell that awaits, CancelledError
+            goes_on = self.held or self._waiters > 1
+            if not goes_on:
+                self.cancel()
+            if isinstance(stop, KeyboardInterrupt):
+                raise SignInInterrupted(goes_on=goes_on) from None
+            raise
+        finally:
+            self._waiters -= 1
+
+    # ── in its own thread ───────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        try:
+            log.debug("%s: begins at %s", self.flow, self.request.client.authority.url)
+            self._arrive(self._obtain())
+        except BaseException as error:  # a SystemExit of a web_ui too: every end is an end
+            self._end(Failed(_as_sign_in_error(error)))
+        finally:
+            self._driver.finish(self.step)
+            self.engine.close()
+
+    def _obtain(self) -> TokenResponse:
+        """Walk one way after the other, until one brings tokens or no other is left."""
+        may_choose = self.flow == AUTO
+        self.ways = first_ways(self, self._screen)
+        if may_choose:
+            self.flow = self.ways[0]
+        while True:
+            self._tried.append(self.flow)
+            run = flow_named(self.flow).run
+            try:
+                return self._driver.walk(run(self.engine, self.request.authorization))
+            except NbAuthError as error:
+                if self.ended.is_set():
+                    raise
+                refused = error
+            flow = self._take_choice()
+            if flow is None:
+                if not may_choose:
+                    raise refused
+                flow = self._another_way(refused)
+            may_choose = True  # who has chosen once may choose again
+            self._begin_with(flow, refused)
+
+    def _another_way(self, refused: NbAuthError) -> str:
+        """The flow to go on with after a refusal that is of the flow, not of the person.
+
+        Raises the refusal if there is none left.
+        """
+        left = next_way(refused, self.ways, self._tried)
+        if not self._screen.offers(self):
+            self._screen.say(f"{refused} Trying another way.")
+            return left[0]
+        rest = tuple(way for way in self.ways if way not in left)
+        self._renew_driver(refused)
+        self.ways = (*left, *rest)
+        self.show(ChooseFlow(refused))
+        try:
+            self._driver.await_person()
+        except NbAuthError:
+            if (chosen := self._take_choice()) is None:
+                raise
+            return chosen
+
+    def _begin_with(self, flow: str, refused: NbAuthError) -> None:
+        self._renew_driver(refused)
+        self.flow = flow
+        self.show(Asking())
+
+    def _take_choice(self) -> str | None:
+        with self._lock:
+            chosen, self._chosen = self._chosen, None
+        self._taken.set()
+        return chosen
+
+    def _renew_driver(self, refused: NbAuthError) -> None:
+        self._driver.finish(Failed(refused))
+        self._driver = self._new_driver()
+
+    def _new_driver(self) -> Driver:
+        return Driver(self.engine, self.request, self._screen, self)
+
+    def stopped(self) -> NbAuthError | None:
+        """For the driver: why it has to stop; the sign-in has ended, or goes on by another way."""
+        if self._chosen is not None:
+            return SignInCancelled("Another way was chosen.")
+        return self.error
+
+    def show(self, step: Shown) -> None:
+        """For the driver: what the person sees from now on, unless it has ended."""
+        with self._lock:
+            if isinstance(self.step, End):
+                return
+            self.step = step
+        self.changed.emit(self)
+
+    def _arrive(self, response: TokenResponse) -> None:
+        """Hand the tokens over, under no lock; from here on it cannot be cancelled."""
+        with self._lock:
+            if isinstance(self.step, End):
+                return
+            self._arriving = True
+        sign_out_url = self.engine.sign_out_url
+        try:
+            account = self._destination.accept(self.request, response, sign_out_url, self._ticket)
+        except SignInCancelled as error:
+            self._end(Cancelled(error))
+        else:
+            self._end(Done(account))
+
+    def _end(self, step: End) -> None:
+        try:
+            with self._lock:
+                if isinstance(self.step, End):
+                    return
+                self.step = step
+        finally:  # an interrupt here would leave everybody waiting
+            if isinstance(self.step, End):
+                self.ended.set()
+        log.debug("%s: %s", self.flow, self.state)
+        self.changed.emit(self)
+
+
+def message_of(step: Shown) -> str:
+    """What a step says, in one sentence. Raises ``TypeError`` for one that is not known here."""
+    match step:
+        case Asking(message):
+            return message
+        case ShowUserCode():
+            return f"To sign in, open {step.verification_uri} and enter the code {step.user_code}"
+        case OpenBrowser(paste=True):
+            return "Sign in with your browser, then paste the address at which it ends."
+        case OpenBrowser():
+            return "Sign in with your browser; the notebook goes on by itself."
+        case ChooseFlow(error) | Failed(error) | Cancelled(error):
+            return str(error)
+        case Done(account):
+            return f"Signed in as {account.username}."
+    raise TypeError(f"no screen can show {type(step).__name__}")
+
+
+def _as_sign_in_error(error: BaseException) -> NbAuthError:
+    if isinstance(error, NbAuthError):
+        return error
+    failure = SignInError(f"The sign-in failed: {plain(error) or type(error).__name__}.")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,142 @@
+"""Begins sign-ins, and knows those under way: a second one for the same thing joins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from nbauth.core.account import ClientKey
+from nbauth.core.errors import InteractionRequired
+from nbauth.core.flow_names import AUTO
+from nbauth.core.signal import Signal
+from nbauth.oauth.client import Engines
+
+if TYPE_CHECKING:
+    from nbauth.kernel.sign_in.attempt import SignIn
+    from nbauth.kernel.sign_in.protocol import Destination, Screen
+    from nbauth.kernel.sign_in.request import Request
+
+NOBODY_THERE = (
+    "Run %login in a notebook that somebody watches. Service identities for unattended runs"
+    " (AZURE_CLIENT_ID and its siblings) are not read by this version."
+)
+
+
+class Attempts:
+    """The attempts under way, and those that failed in the background with nobody told yet.
+
+    Args:
+        engines: makes the engine of each.
+        screen: where they show themselves.
+        destination: where their tokens go.
+
+    Attributes:
+        began: a ``Signal``, emitted when one has begun.
+    """
+
+    def __init__(self, engines: Engines, screen: Screen, destination: Destination) -> None:
+        self.began = Signal()
+        self._engines = engines
+        self._screen = screen
+        self._destination = destination
+        self._known: list[SignIn] = []
+        self._lock = threading.Lock()
+
+    def begin(self, request: Request, *, show: bool = True, held: bool = False) -> SignIn:
+        """Begin a sign-in, or join the one under way for the same thing; show it to who waits.
+
+        Args:
+            request: what is asked for. Another flow than that of the one under way changes it.
+            show: whether the caller has no place of its own where it is seen, as a panel has.
+            held: whether it goes on though nobody waits for it.
+
+        Raises ``FlowUnavailable``, ``InteractionRequired``.
+        """
+        from nbauth.oauth.flows import flow_named
+
+        shown = show and request.web_ui is None
+        attended = self._screen.attended()
+        if shown and not attended and self._under_way(request) is None:
+            raise InteractionRequired(
+                "Signing in needs a person, and nobody can answer here.",
+                code="nobody_there",
+                hint=NOBODY_THERE,
+            )
+        if request.first_flow != AUTO:
+            flow_named(request.first_flow)
+        self._destination.prepare(request)
+        attempt = made = self._made(request)
+        try:
+            attempt = self._join_or_register(made)
+            attempt.held = attempt.held or held
+            if attempt is not made and request.first_flow not in {AUTO, attempt.flow}:
+                attempt.switch(request.first_flow)
+            if shown and attended and (attempt is made or not held):
+                self._screen.show(attempt)
+            attempt.start()
+        except BaseException:
+            if attempt is made:
+                made.cancel()
+            raise
+        if attempt is made:
+            self.began.emit()
+        return attempt
+
+    def show(self, attempt: SignIn) -> None:
+        """Show one that was begun elsewhere to who waits for it here, if that can be."""
+        if attempt.request.web_ui is None and self._screen.attended():
+            self._screen.show(attempt)
+
+    def _made(self, request: Request) -> SignIn:
+        # What drives a sign-in is loaded by the first one, not by %load_ext.
+        from nbauth.kernel.sign_in.attempt import SignIn
+
+        engine = self._engines.for_sign_in(request.client)
+        return SignIn(request, engine, self._screen, self._destination, self)
+
+    def _join_or_register(self, made: SignIn) -> SignIn:
+        with self._lock:
+            known = self._under_way(made.request)
+            if known is None:
+                others = [other for other in self._known if _counts(other)]
+                self._known = [o for o in others if not o.request.is_same(made.request)] + [made]
+            return known or made
+
+    def _under_way(self, request: Request) -> SignIn | None:
+        for known in self._known:
+            if known.state == "waiting" and known.request.is_same(request):
+                return known
+        return None
+
+    def waiting(self, client: ClientKey | None = None) -> list[SignIn]:
+        """The attempts under way, of one client or all."""
+        return [known for known in self._of(client) if known.state == "waiting"]
+
+    def untold(self, client: ClientKey) -> list[SignIn]:
+        """A client's attempts that failed with nobody told yet."""
+        return [known for known in self._of(client) if known.untold]
+
+    def cancel(self, which: Callable[[SignIn], bool] = lambda _: True) -> None:
+        """End those that are meant, and forget them."""
+        meant = [known for known in self._of(None) if which(known)]
+        for known in meant:
+            known.cancel()
+        with self._lock:
+            self._known = [known for known in self._known if known not in meant]
+
+    def forked(self) -> None:
+        """In a forked child: what is under way goes on in the parent, and nobody waits here."""
+        self._lock = threading.Lock()
+        self.began = Signal()
+        known, self._known = self._known, []
+        for attempt in known:
+            attempt.forked()
+
+    def _of(self, client: ClientKey | None) -> list[SignIn]:
+        with self._lock:
+            return [known for known in self._known if client in (None, known.request.client.key)]
+
+
+def _counts(attempt: SignIn) -> bool:
+    return attempt.state == "waiting" or attempt.untold

@@ -1,0 +1,246 @@
+"""Walks the steps of one flow: shows, opens, waits, and hands the answers back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, urlsplit
+
+from nbauth.core.errors import ConfigurationError, NbAuthError, SignInError, SignInExpired
+from nbauth.core.steps import (
+    Asking,
+    AwaitRedirect,
+    Cancelled,
+    Done,
+    Failed,
+    OpenBrowser,
+    OpenReceiver,
+    Pause,
+    Place,
+    Receiving,
+    Shown,
+    ShowUserCode,
+)
+from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
+from nbauth.kernel.sign_in.request import Request, WebUi
+from nbauth.oauth.engines.protocol import Engine
+
+Steps = Generator[Any, Any, TokenResponse]
+
+
+class Driver:
+    """Drives one flow once.
+
+    Args:
+        engine: whom the flow talks to.
+        request: what was asked for, with the settings that held then.
+        screen: gives the place on the person's Jupyter server.
+        sign_in: is told what the person has to know, and says when to stop.
+    """
+
+    def __init__(self, engine: Engine, request: Request, screen: Screen, sign_in: Driven) -> None:
+        self._engine = engine
+        self._request = request
+        self._settings = request.client.settings
+        self._screen = screen
+        self._sign_in = sign_in
+        self._wake = threading.Event()
+        self._ends_at: float | None = None
+        self._state: str | None = None
+        self._answer: dict[str, str] | None = None
+        self._receiver: Receiver | None = None
+
+    @property
+    def expires_in(self) -> float | None:
+        """Seconds left to the person, ``None`` while that is unknown."""
+        return None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+
+    def walk(self, steps: Steps) -> TokenResponse:
+        """Take the flow to its end. Raises its errors, ``SignInExpired``, or what stops it."""
+        answer: Any = None
+        try:
+            while True:
+                try:
+                    step = steps.send(answer)
+                except StopIteration as stop:
+                    response: TokenResponse = stop.value
+                    return response
+                self._check_stopped()
+                answer = self._do(step)
+        finally:
+            self._state = None
+            steps.close()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not past the end, a stop, or an answer."""
+        left = self.expires_in
+        self._wake.wait(seconds if left is None else min(seconds, left))
+        self._wake.clear()
+        self._check_stopped()
+
+    def wake(self) -> None:
+        """Look up from a pause: something has come, or it has to stop."""
+        self._wake.set()
+
+    def await_person(self) -> NoReturn:
+        """Wait for the person to choose another way, which is a stop to this one."""
+        self._ends_in(self._request.timeout)
+        while True:
+            self.pause(1.0)
+            self._check_expired()
+
+    def submit(self, text: str) -> None:
+        """Take the address at which the browser ended, its query, or the bare code."""
+        state = self._state
+        if state is None:
+            raise ConfigurationError(
+                "This sign-in is not waiting for an address.", code="not_waiting"
+            )
+        answer = _answer_in(text.strip(), state)
+        if not answer.keys() & {"code", "error"}:
+            raise ConfigurationError(
+                "That address carries no answer of the provider.",
+                code="bad_answer",
+                hint="Copy the whole address at which the browser ended, from http on.",
+            )
+        if answer.get("state") != state:
+            raise ConfigurationError(
+                "That address belongs to another sign-in.",
+                code="state_mismatch",
+                hint="Copy the address of the page that this sign-in opened.",
+            )
+        self._answer = answer
+        self.wake()
+
+    def finish(self, end: Shown) -> None:
+        """Tell the browser that waits how it ended, and close the place it came back to."""
+        receiver, self._receiver = self._receiver, None
+        if receiver is None:
+            return
+        match end:
+            case Done():
+                text = "You can close this tab and return to your notebook."
+                receiver.finish("You are signed in", self._settings.success_page or text)
+            case Failed(error) | Cancelled(error):
+                text = f"{error} You can close this tab."
+                receiver.finish("Not signed in", self._settings.error_page or text)
+            case _:
+                raise TypeError(f"{type(end).__name__} is no end of a sign-in")
+
+    # ── the steps ───────────────────────────────────────────────────────────────────────────
+
+    def _do(self, step: object) -> object:
+        match step:
+            case ShowUserCode():
+                limit = self._settings.timeout or step.expires_in
+                self._ends_in(min(step.expires_in, limit))
+                self._sign_in.show(step)
+            case OpenReceiver():
+                return self._open(step)
+            case OpenBrowser():
+                self._ends_in(self._request.timeout)
+                self._sign_in.show(step)
+                if self._request.web_ui is not None:
+                    self._ask_web_ui(self._request.web_ui, step.authorize_url)
+                elif self._settings.open_browser:
+                    open_browser(self._settings.open_browser, step.authorize_url)
+            case AwaitRedirect():
+                return self._await_redirect()
+            case Pause():
+                self.pause(step.seconds)
+                self._check_expired()
+                return time.monotonic()
+            case _:
+                raise TypeError(f"no driver knows {type(step).__name__}")
+        return None
+
+    def _open(self, step: OpenReceiver) -> Receiving:
+        receiving = self._receiving(step)
+        self._state = receiving.state
+        if self._receiver is not None:
+            self._receiver.answer.add_done_callback(lambda _: self.wake())
+        return receiving
+
+    def _receiving(self, step: OpenReceiver) -> Receiving:
+        # Microsoft's registrations know localhost; RFC 8252 §8.3 advises the number elsewhere.
+        host = "localhost" if self._engine.authority.microsoft else "127.0.0.1"
+        registered = self._settings.redirect_uri
+        if self._request.web_ui is not None or step.place is Place.NOWHERE:
+            return Receiving(registered or f"http://{host}", step.secret)
+        if step.place is Place.JUPYTER_SERVER:
+            self._receiver = self._screen.callback(self._sign_in, step.secret, registered)
+            return Receiving(self._receiver.redirect_uri, self._receiver.state)
+        from nbauth.kernel.sign_in.receivers.loopback import Receiver as Listener
+
+        listener = Listener(step.secret, redirect_uri=registered, default_host=host)
+        self._receiver = listener
+        return Receiving(listener.redirect_uri, listener.state, forms=True)
+
+    def _await_redirect(self) -> dict[str, str]:
+        while self._answer is None:
+            self.pause(1.0)
+            if self._receiver is not None and self._receiver.answer.done():
+                self._answer = self._receiver.answer.result()
+            elif self._answer is None:
+                self._check_expired()
+        self._sign_in.show(Asking("Asking the provider for tokens…"))
+        return self._answer
+
+    def _ask_web_ui(self, web_ui: WebUi, authorize_url: str) -> None:
+        try:
+            ended_at = web_ui(authorize_url)
+            if not isinstance(ended_at, str):
+                raise TypeError(f"it returned {type(ended_at).__name__}")
+            self.submit(ended_at)
+        except NbAuthError:
+            raise
+        except Exception as error:
+            raise SignInError(
+                f"The web_ui callable failed: {type(error).__name__}.",
+                code="web_ui_failed",
+                hint="It takes the authorize URL and returns the address the browser ended at.",
+            ) from error
+
+    def _ends_in(self, seconds: float) -> None:
+        self._ends_at = time.monotonic() + seconds
+
+    def _check_expired(self) -> None:
+        if self.expires_in == 0:
+            raise SignInExpired("Nobody finished the sign-in in time.", code="timeout")
+
+    def _check_stopped(self) -> None:
+        if (error := self._sign_in.stopped()) is not None:
+            raise error
+
+
+def _answer_in(text: str, state: str) -> dict[str, str]:
+    """The parameters in an address or its query; a bare code gets the state it was asked with."""
+    try:
+        pairs = parse_qsl(urlsplit(text).query if "://" in text else text.lstrip("?"))
+    except ValueError:
+        return {}
+    code = text.rstrip("=")  # some codes are base64
+    if code and "=" not in code and "://" not in code and not any(c.isspace() for c in code):
+        return {"code": text, "state": state}
+    answer = dict(pairs)
+    return answer if len(answer) == len(pairs) else {}
+
+
+def open_browser(choice: bool | str | Callable[[str], object], address: str) -> None:
+    """Open an address as the setting ``open_browser`` says: by itself, by name, by a callable."""
+    if callable(choice):
+        choice(address)
+        return
+    import webbrowser
+
+    try:
+        webbrowser.get(choice if isinstance(choice, str) else None).open(address)
+    except webbrowser.Error as error:
+        raise ConfigurationError(
+            f"The browser {choice!r} cannot be started here.",
+            code="no_browser",
+            hint="Set open_browser to another name, or leave it out and use the panel's link.",
+        ) from error

@@ -1,0 +1,52 @@
+"""A screen where nobody is."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from nbauth.core.errors import FlowUnavailable
+from nbauth.core.flow_names import DEVICE, PASTE
+from nbauth.kernel.sign_in.protocol import Pending, Receiver
+
+
+def no_callback() -> NoReturn:
+    """Raise what a screen without a Jupyter server has to say of the flow that needs one."""
+    raise FlowUnavailable(
+        "There is no Jupyter server here that a browser could come back to.",
+        hint=f"Choose another way: %login --flow {DEVICE} or %login --flow {PASTE}.",
+        suggested_flow=DEVICE,
+    )
+
+
+class NoScreen:
+    """Nobody is there. See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
+
+    def attended(self) -> bool:
+        return False
+
+    def show(self, sign_in: Pending) -> None:
+        pass
+
+    def ways(self, sign_in: Pending) -> tuple[str, ...]:
+        return (DEVICE,)
+
+    def offers(self, sign_in: Pending) -> bool:
+        return False
+
+    def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
+        no_callback()
+
+    def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
+        sign_in.ended.wait(timeout)
+
+    async def wait_async(self, sign_in: Pending) -> None:
+        import asyncio
+
+        while not sign_in.ended.is_set():
+            await asyncio.sleep(0.05)
+
+    def say(self, text: str) -> None:
+        pass
+
+    def ask(self, prompt: str) -> str:
+        return ""

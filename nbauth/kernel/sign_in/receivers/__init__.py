@@ -1,0 +1,1 @@
+"""Where the browser comes back to."""

@@ -1,0 +1,209 @@
+"""Where the browser comes back to when the kernel is elsewhere: the person's own Jupyter server.
+
+The server (``nbauth.server``) hands the authorization response to this kernel on its control
+channel, which is read while a cell runs. Whoever can write there can run code here already, and
+still has to know the state; the code is redeemed here, with a PKCE verifier that never leaves.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import PurePath
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from nbauth.core.callback_state import DELIVER, OUTCOME, CallbackState
+from nbauth.core.errors import FlowUnavailable
+from nbauth.core.flow_names import DEVICE, PASTE
+
+LAST_WORDS = 1.5
+"""Seconds that the waiting page has to ask how the sign-in ended."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_doors = threading.Lock()
+
+
+class CallbackReceiver:
+    """One sign-in's place in the running kernel, open from construction until :meth:`finish`.
+
+    Args:
+        kernel: the running ipykernel.
+        secret: 256 bits as 43 characters of base64url (RFC 6749 §10.12).
+        redirect_uri, server_name: what :func:`callback_address` gave.
+
+    Attributes:
+        redirect_uri: the address to give to the provider.
+        state: what the genuine response carries.
+        answer: a future of the genuine response's parameters; it is set once.
+
+    Raises ``FlowUnavailable`` for a kernel that no server can reach in this way.
+    """
+
+    def __init__(
+        self, kernel: Any, secret: str, *, redirect_uri: str, server_name: str = ""
+    ) -> None:
+        self.redirect_uri = redirect_uri
+        self.answer: Future[dict[str, str]] = Future()
+        try:
+            self.state = str(CallbackState(server_name, _kernel_id(kernel), secret))
+        except ValueError as error:
+            raise _unreachable() from error
+        self.outcome: tuple[str, str] | None = None
+        self.told = threading.Event()
+        self._desk = _Desk.of(kernel)
+        self._desk.enter(self)
+
+    def finish(self, title: str, text: str) -> None:
+        """Tell the waiting page how it ended, and leave the kernel as it was."""
+        self.outcome = title, text
+        if self.answer.done():
+            self.told.wait(LAST_WORDS)
+        self._desk.leave(self)
+
+
+class _Desk:
+    """A kernel's handlers for our two messages; they are there while a sign-in waits.
+
+    They run in the kernel's control thread and return at once: a kernel that is held up there
+    can't be interrupted.
+    """
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self._receivers: list[CallbackReceiver] = []
+
+    @classmethod
+    def of(cls, kernel: Any) -> _Desk:
+        handlers = getattr(kernel, "control_handlers", None)
+        if handlers is None or getattr(kernel, "control_thread", None) is None:
+            raise _unreachable()
+        present = getattr(handlers.get(DELIVER), "__self__", None)
+        return present if isinstance(present, cls) else cls(kernel)
+
+    def enter(self, receiver: CallbackReceiver) -> None:
+        with _doors:
+            self._receivers.append(receiver)
+            self._kernel.control_handlers |= {DELIVER: self.deliver, OUTCOME: self.tell}
+
+    def leave(self, receiver: CallbackReceiver) -> None:
+        with _doors:
+            self._receivers.remove(receiver)
+            if not self._receivers:
+                for kind in (DELIVER, OUTCOME):
+                    self._kernel.control_handlers.pop(kind, None)
+
+    def deliver(self, stream: Any, idents: Any, message: Any) -> None:
+        """Take a response, if it is one that is waited for."""
+        receiver, answer = self._addressee(message)
+        known = receiver is not None and receiver.outcome is None and not receiver.answer.done()
+        self._reply(stream, idents, message, known=known)
+        if known and receiver is not None:
+            receiver.answer.set_result(answer)
+
+    def tell(self, stream: Any, idents: Any, message: Any) -> None:
+        """Say how a sign-in ended, if it has."""
+        receiver, _ = self._addressee(message)
+        if receiver is None or receiver.outcome is None:
+            self._reply(stream, idents, message, ended=False)
+            return
+        title, text = receiver.outcome
+        self._reply(stream, idents, message, ended=True, title=title, text=text)
+        receiver.told.set()
+
+    def _addressee(self, message: Any) -> tuple[CallbackReceiver | None, dict[str, str]]:
+        try:
+            given = json.loads(bytes(message["buffers"][0]))
+            answer = {str(name): str(value) for name, value in given.items()}
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+            return None, {}
+        state = answer.get("state", "").encode(errors="replace")
+        found = [r for r in list(self._receivers) if hmac.compare_digest(r.state.encode(), state)]
+        return (found[0] if found else None), answer
+
+    def _reply(self, stream: Any, idents: Any, message: Any, **content: Any) -> None:
+        kind = f"{message['header']['msg_type']}_reply"
+        content["status"] = "ok"
+        self._kernel.session.send(stream, kind, content, parent=message, ident=idents)
+
+
+class _Page(Protocol):
+    """What a front end says of its own address; see ``nbauth.jupyter.panel.Page``."""
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def hub_host(self) -> str: ...
+    @property
+    def hub_prefix(self) -> str: ...
+    @property
+    def server_name(self) -> str: ...
+
+
+def callback_address(
+    page: _Page | None, environ: Mapping[str, str], configured: str | None
+) -> tuple[str, str]:
+    """The redirect address that reaches this kernel, and the name of its server on JupyterHub.
+
+    On a hub it is one address for all users and servers, behind ``/hub/user-redirect/``, so that
+    the registration can name it exactly (RFC 9700 §2.1).
+
+    Args:
+        page: what the front end says of its address, ``None`` if there is none that knows.
+        environ: of this process.
+        configured: the ``redirect_uri`` setting. One of loopback is for the browser flow, unless
+            it ends in ``/nbauth/callback``: a server behind a tunnel has a loopback address too.
+
+    Raises ``FlowUnavailable`` if none of them tells.
+    """
+    server_name = page.server_name if page else environ.get("JUPYTERHUB_SERVER_NAME", "")
+    if configured and _is_callback(configured):
+        return configured, server_name
+    if page is not None and page.origin:
+        if page.hub_prefix:
+            hub = _joined(page.hub_host or page.origin, page.hub_prefix)
+            return _joined(hub, "user-redirect/nbauth/callback"), server_name
+        return _joined(page.origin, page.base_url, "nbauth/callback"), server_name
+    if environ.get("JUPYTERHUB_PUBLIC_HUB_URL"):
+        hub = environ["JUPYTERHUB_PUBLIC_HUB_URL"]
+        return _joined(hub, "user-redirect/nbauth/callback"), server_name
+    if environ.get("JUPYTERHUB_PUBLIC_URL"):
+        return _joined(environ["JUPYTERHUB_PUBLIC_URL"], "nbauth/callback"), server_name
+    raise FlowUnavailable(
+        "The address of this notebook's server is not known here.",
+        hint="Set redirect_uri to its registered …/nbauth/callback, or use"
+        f" %login --flow {DEVICE}.",
+        suggested_flow=DEVICE,
+    )
+
+
+def _is_callback(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.hostname not in LOOPBACK or parts.path.endswith("/nbauth/callback")
+
+
+def _joined(*parts: str) -> str:
+    stripped = [part.strip("/") for part in parts]
+    return "/".join(part for part in stripped if part)
+
+
+def _kernel_id(kernel: Any) -> str:
+    """The id by which the server knows the kernel: its connection file is ``kernel-<id>.json``."""
+    connection_file = getattr(getattr(kernel, "parent", None), "connection_file", "")
+    named = re.fullmatch(r"kernel-(.+)\.json", PurePath(str(connection_file)).name)
+    if named is None:
+        raise _unreachable()
+    return named[1]
+
+
+def _unreachable() -> FlowUnavailable:
+    return FlowUnavailable(
+        "No Jupyter server can hand an answer to this kernel.",
+        hint=f"Choose another way: %login --flow {DEVICE} or %login --flow {PASTE}.",
+        suggested_flow=DEVICE,
+    )

@@ -1,0 +1,159 @@
+"""What one sign-in asks for: read once, at the door, and not looked up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nbauth.core.account import Account, AccountKey, Asked, ClientKey, name_of
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.flow_names import AUTO, BROWSER
+from nbauth.core.scopes import Scopes
+from nbauth.core.text import closest
+from nbauth.oauth.client import Client
+from nbauth.oauth.engines.protocol import AuthorizationRequest
+from nbauth.oauth.flows.browser import PROMPTS
+
+DEFAULT_TIMEOUT = 300.0
+"""Seconds for the person, where the provider sets no limit of its own."""
+
+WebUi = Callable[[str], str]
+"""Takes the authorize URL and gives the address at which the browser ended."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A sign-in as it was asked for.
+
+    Attributes:
+        client: for which client, with the settings that held when it was asked for.
+        scopes: what the first token is for.
+        authorization: what the provider is asked, those scopes and what makes a sign-in last.
+        asked: whom it is to sign in; ``None`` for whoever does.
+        web_ui: a program that takes the browser's part.
+        flow: the name of the flow, or ``"auto"``.
+    """
+
+    client: Client
+    scopes: Scopes
+    authorization: AuthorizationRequest
+    asked: Asked | None = None
+    web_ui: WebUi | None = None
+    flow: str = field(default=AUTO, compare=False)
+
+    @property
+    def first_flow(self) -> str:
+        """The flow to begin with, ``"auto"`` where the place decides."""
+        return BROWSER if self.web_ui is not None and self.flow == AUTO else self.flow
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for the person, where the provider sets no limit of its own."""
+        return self.client.settings.timeout or DEFAULT_TIMEOUT
+
+    def is_same(self, other: Request) -> bool:
+        """Whether one sign-in is the answer to both; by which flow it comes makes no difference."""
+        return self._subject == other._subject
+
+    @property
+    def _subject(self) -> tuple[ClientKey, frozenset[str], object, object, str, object]:
+        return (
+            self.client.key,
+            self.scopes.key,
+            _normal(self.asked),
+            self.authorization,
+            self.client.settings.persist,
+            self.web_ui,
+        )
+
+
+def _normal(asked: Asked | None) -> object:
+    if isinstance(asked, Account):
+        return asked.key
+    return asked.casefold() if isinstance(asked, str) else asked
+
+
+def read_request(
+    client: Client,
+    wanted: Scopes,
+    asked: Mapping[str, Any],
+    account: Asked | None = None,
+    web_ui: WebUi | None = None,
+) -> Request:
+    """A sign-in as a call asks for it. Raises ``ConfigurationError`` before anything is sent.
+
+    Args:
+        client: for which client.
+        wanted: what the first token is for.
+        asked: what the provider is told besides, by name (OpenID Connect Core §3.1.2.1).
+        account: whom it is to sign in.
+        web_ui: takes the browser's part.
+    """
+    authorization = _authorization(client, wanted, asked)
+    hint = None if account is None or isinstance(account, AccountKey) else name_of(account)
+    if hint is not None and authorization.login_hint is None:
+        authorization = replace(authorization, login_hint=hint)
+    return Request(client, wanted, authorization, account, web_ui, client.settings.flow)
+
+
+def _authorization(
+    client: Client, wanted: Scopes, asked: Mapping[str, Any]
+) -> AuthorizationRequest:
+    prompt, claims = asked.get("prompt"), asked.get("claims")
+    if prompt is not None and prompt not in PROMPTS:
+        guess = f" Did you mean {close}?" if (close := closest(str(prompt), PROMPTS)) else ""
+        raise ConfigurationError(
+            f"There is no prompt {prompt!r}.{guess}",
+            code="bad_prompt",
+            hint=f"Choose one of {', '.join(sorted(PROMPTS))}.",
+        )
+    client.authority.refuse_prompt(prompt)
+    if claims is not None:
+        check_claims(claims)
+    return AuthorizationRequest(
+        scopes=client.sign_in_scopes(wanted),
+        prompt=prompt,
+        login_hint=asked.get("login_hint"),
+        domain_hint=asked.get("domain_hint"),
+        max_age=_max_age(asked.get("max_age")),
+        claims=claims,
+        consent_also=_consent_also(client, asked.get("consent_also") or ()),
+        extra_parameters=client.settings.extra_parameters,
+    )
+
+
+def _max_age(given: Any) -> int | None:
+    try:
+        max_age = None if given is None else int(given)
+        if max_age is not None and max_age < 0:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            "max_age has to be a whole number of seconds.", code="bad_max_age"
+        ) from None
+    return max_age
+
+
+def _consent_also(client: Client, words: Iterable[str]) -> tuple[str, ...]:
+    """Scopes of whatever resource: each is read for itself."""
+    authority = client.authority
+    return tuple(
+        scope
+        for word in Scopes.parse(words, microsoft=False)
+        for scope in Scopes.parse([word], microsoft=authority.microsoft, graph=authority.graph)
+    )
+
+
+def check_claims(claims: str) -> None:
+    """Raise ``ConfigurationError`` for a claims request that is no JSON object."""
+    try:
+        if not isinstance(json.loads(claims), dict):
+            raise ValueError
+    except (ValueError, TypeError):
+        raise ConfigurationError(
+            "claims has to be a JSON object.",
+            code="bad_claims",
+            hint="""Put it into a variable: claims = '{"id_token": …}', then --claims '$claims'.""",
+        ) from None

@@ -1,0 +1,141 @@
+"""A client: one application at one authority, as the settings name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from nbauth.core.account import ClientKey
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.scopes import Scopes
+from nbauth.core.settings import Settings
+from nbauth.oauth.authorities import Authority, authority_from, parse
+
+if TYPE_CHECKING:
+    from nbauth.oauth.engines.protocol import Engine
+
+DEFAULT_SCOPES = {True: ("User.Read",), False: ("openid", "profile", "email", "offline_access")}
+"""At Microsoft's authorities, and elsewhere."""
+
+NO_CLIENT_ID_HINT = (
+    "Register one: az ad app create --display-name nbauth --is-fallback-public-client true"
+    " --public-client-redirect-uris http://localhost --query appId; then"
+    " %config NbAuth.client_id = '<appId>', NBAUTH_CLIENT_ID, or client_id in config.toml."
+)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Settings with the authority and client_id that they lead to."""
+
+    settings: Settings
+    authority: Authority
+    client_id: str
+    _parsed: dict[tuple[str, ...], Scopes] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Client:
+        """Raises ``ConfigurationError`` without a client_id, or with an authority that is none."""
+        authority = authority_from(settings)
+        if not settings.client_id:
+            raise ConfigurationError(
+                "No client_id is set, and none is built in.",
+                code="no_client_id",
+                hint=NO_CLIENT_ID_HINT
+                if authority.microsoft
+                else "Register a public client at the provider and set NBAUTH_CLIENT_ID,"
+                " or client_id in config.toml.",
+            )
+        return cls(settings, authority, settings.client_id)
+
+    @classmethod
+    def from_key(cls, key: ClientKey, profile: str = "default") -> Client:
+        """The client of an account that was kept, where no setting leads to it any more."""
+        settings = Settings(profile=profile, authority=key.issuer, client_id=key.client_id)
+        return cls(settings, parse(key.issuer), key.client_id)
+
+    @cached_property
+    def key(self) -> ClientKey:
+        """What its accounts are kept under."""
+        return ClientKey(self.authority.url, self.client_id)
+
+    def scopes(self, words: Iterable[str]) -> Scopes:
+        """The scopes asked for, else the profile's, else the default; read once a spelling."""
+        spelling = words if isinstance(words, tuple) else tuple(words)
+        try:
+            return self._parsed[spelling]
+        except (KeyError, TypeError):  # a word may be anything, a list too: it is refused below
+            pass
+        microsoft = self.authority.microsoft
+        scopes = Scopes.parse(
+            spelling or self.settings.scopes or DEFAULT_SCOPES[microsoft],
+            microsoft=microsoft,
+            graph=self.authority.graph,
+            client_id=self.client_id,
+        )
+        self._parsed[spelling] = scopes
+        return scopes
+
+    def sign_in_scopes(self, wanted: Scopes) -> Scopes:
+        """What a sign-in asks for: those, and what makes it last and names the account."""
+        if self.authority.microsoft:
+            return wanted  # MSAL adds openid, profile and offline_access
+        return Scopes.parse([*wanted, *DEFAULT_SCOPES[False]], microsoft=False)
+
+    def granted(self, scopes: Iterable[str]) -> frozenset[str]:
+        """The scopes of a token response, in the form of ``Scopes.key``.
+
+        Entra names Graph's in short, and may name several resources at once.
+        """
+        if not self.authority.microsoft:
+            return frozenset(scopes)
+        graph = self.authority.graph
+        full = (scope if "/" in scope else f"{graph}/{scope}" for scope in scopes)
+        return frozenset(scope.lower() for scope in full)
+
+    def with_settings(self, **changes: Any) -> Client:
+        """The same client with other settings."""
+        return replace(self, settings=replace(self.settings, **changes), _parsed={})
+
+
+class Engines:
+    """The engines in use: one a client and its way there, and one of its own for each sign-in.
+
+    Args:
+        make: for tests; the default is ``oauth.engines.engine_for``.
+    """
+
+    def __init__(self, make: Callable[..., Engine] | None = None) -> None:
+        self._make = make
+        self._engines: dict[object, Engine] = {}
+
+    def of(self, client: Client) -> Engine:
+        """Its engine. Importing the protocol library happens here, at the first sign-in."""
+        settings = client.settings
+        key = (*client.key, settings.verify, tuple(sorted((settings.proxies or {}).items())))
+        engine = self._engines.get(key)
+        if engine is None:  # another thread may make one too: one of them is kept, under no lock
+            engine = self._engines.setdefault(key, self.for_sign_in(client))
+        return engine
+
+    def for_sign_in(self, client: Client) -> Engine:
+        """A new one, so that breaking off a sign-in breaks off nobody else's request."""
+        if self._make is None:
+            from nbauth.oauth.engines import engine_for
+
+            self._make = engine_for
+        settings = client.settings
+        return self._make(
+            client.authority, client.client_id, verify=settings.verify, proxies=settings.proxies
+        )
+
+    def forget(self) -> None:
+        """Let all engines go, unused: a forked child shares no connection with its parent."""
+        self._engines = {}
+
+
+def name_in(claims: Mapping[str, Any], *names: str) -> str:
+    """The first of these claims that is there, as text."""
+    return next((str(claims[name]) for name in names if claims.get(name)), "")

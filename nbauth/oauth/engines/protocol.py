@@ -1,0 +1,147 @@
+"""What every engine does, and the values that it takes and gives.
+
+An engine is stateless but for the provider's metadata: it holds no token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from nbauth.core.scopes import Scopes
+from nbauth.core.steps import Receiving
+from nbauth.core.tokens import TokenResponse
+from nbauth.oauth.authorities import Authority
+
+
+@dataclass(frozen=True)
+class AuthorizationRequest:
+    """What a sign-in asks for; all but the scopes is sent only as given.
+
+    ``prompt``, ``login_hint``, ``max_age`` (seconds) and ``claims`` (JSON): OpenID Connect Core
+    §3.1.2.1. ``domain_hint`` and ``consent_also`` (asked at the authorize step only): Microsoft's
+    "Acquire a token interactively". ``extra_parameters`` go to the authorize step as they are.
+    """
+
+    scopes: Scopes
+    prompt: str | None = None
+    login_hint: str | None = None
+    domain_hint: str | None = None
+    max_age: int | None = None
+    claims: str | None = None
+    consent_also: tuple[str, ...] = ()
+    extra_parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+BINDING = {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce"} | {
+    "code_challenge",
+    "code_challenge_method",
+}
+"""Parameters that bind the answer to its request: ``extra_parameters`` leaves them alone."""
+
+
+def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> str:
+    """The address with the extra parameters, each name once; what the call itself says wins."""
+    extra = {
+        name: value
+        for name, value in request.extra_parameters.items()
+        if name not in BINDING and getattr(request, name, None) is None
+    }
+    if not extra:
+        return authorize_url
+    parts = urlsplit(authorize_url)
+    sent = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit(parts._replace(query=urlencode({**sent, **extra})))
+
+
+def refresh_expires_in(answer: Mapping[str, Any]) -> float | None:
+    """Seconds that the refresh token of a token response lives, where the provider tells."""
+    told = answer.get("refresh_token_expires_in") or answer.get("refresh_expires_in")
+    try:
+        return float(told) if told else None  # Keycloak's 0: as long as it is used
+    except (TypeError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class PendingAuthorization:
+    """An authorization request on its way; ``private`` is the engine's (verifier, nonce)."""
+
+    authorize_url: str = field(repr=False)
+    state: str = field(repr=False)
+    issuer: str
+    requires_iss: bool
+    private: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
+class DeviceCode:
+    """RFC 8628 §3.2; ``expires_in`` and ``interval`` in seconds."""
+
+    user_code: str
+    verification_uri: str
+    expires_in: float
+    interval: float
+    verification_uri_complete: str | None = None
+    message: str = ""
+    private: Any = field(default=None, repr=False)
+
+
+class AuthorizationPending(Exception):
+    """The person has not finished (RFC 8628 §3.5); ``slow_down``: ask 5 s less often from now."""
+
+    def __init__(self, *, slow_down: bool = False) -> None:
+        super().__init__("authorization_pending")
+        self.slow_down = slow_down
+
+
+class Engine(Protocol):
+    """The protocol side of one client at one authority.
+
+    Every method may raise ``AuthorityUnreachable`` (worth another try) and the errors of
+    ``error_catalogue`` (not). ID tokens in a ``TokenResponse`` have been checked.
+    """
+
+    authority: Authority
+    client_id: str
+
+    @property
+    def issuer(self) -> str:
+        """The metadata's issuer (OpenID Connect Discovery §4.3); asks the network once."""
+
+    @property
+    def sign_out_url(self) -> str:
+        """Where the browser's session ends (OpenID Connect RP-Initiated Logout §2.1), or ``""``.
+
+        Known once the network has been asked for anything.
+        """
+
+    def authorize(
+        self, request: AuthorizationRequest, receiving: Receiving
+    ) -> PendingAuthorization:
+        """Make the address to visit, with PKCE S256 (RFC 7636) and a nonce."""
+
+    def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
+        """Exchange the code in an authorization response for tokens (RFC 6749 §4.1.3)."""
+
+    def start_device(self, request: AuthorizationRequest) -> DeviceCode:
+        """Ask for a user code (RFC 8628 §3.1)."""
+
+    def poll_device(self, device: DeviceCode) -> TokenResponse:
+        """Ask once whether the person has finished; raises ``AuthorizationPending`` if not."""
+
+    def refresh(
+        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+    ) -> TokenResponse:
+        """New tokens for a refresh token (RFC 6749 §6); ``InteractionRequired`` if it is dead."""
+
+    def revoke(self, refresh_token: str) -> bool:
+        """Withdraw a refresh token (RFC 7009); ``False`` where that is not offered."""
+
+    def abort(self) -> None:
+        """Break off requests in flight in other threads."""
+
+    def close(self) -> None:
+        """Close its connections; a later request opens another."""

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from nbauth.core.account import Account, AccountKey
+from nbauth.core.scopes import Scopes
+from nbauth.core.settings import Settings
+from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.accounts.cache import CachedToken, TokenCache, TokenKey
+from nbauth.kernel.accounts.grants import RefreshTokenGrant
+from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.oauth.client import Client
+from nbauth.testing.clock import FakeClock
+from nbauth.testing.engine import FakeEngine
+
+READ = Scopes.parse(["read"], microsoft=False)
+WRITE = Scopes.parse(["write"], microsoft=False)
+ADA = AccountKey("https://id.example", "notebooks", "ada")
+
+
+def client_of(key: AccountKey) -> Client:
+    return Client.from_settings(Settings(authority=key.issuer, client_id=key.client_id))
+
+
+def signed_in(key: AccountKey) -> SignedIn:
+    name = key.home_account_id
+    account = Account(name, name, "", name, key.issuer, client_id=key.client_id)
+    return SignedIn(account, client_of(key), name, None, {})
+
+
+def a_token(response: TokenResponse) -> CachedToken:
+    return CachedToken(response, RefreshTokenGrant(None, READ.key), READ, client_of(ADA))
+
+
+def take_in(
+    cache: TokenCache, clock: FakeClock, key: AccountKey = ADA, scopes: Scopes = READ
+) -> CachedToken:
+    engine = FakeEngine(clock=clock.time)
+    engine.user = key.home_account_id
+    assert cache.sign_in(signed_in(key), engine.response(scopes), scopes)
+    return cache.tokens[TokenKey(key, scopes.key)]
+
+
+@pytest.fixture
+def cache(clock: FakeClock) -> TokenCache:
+    return TokenCache()
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "fresh_for"), [(60, 48), (300, 240), (3600, 3300), (86_400, 86_100)]
+)
+def test_a_token_is_fresh_until_its_margin_and_valid_until_its_end(
+    clock: FakeClock, lifetime: float, fresh_for: float
+) -> None:
+    engine = FakeEngine(clock=clock.time)
+    engine.lifetime = lifetime
+    token = a_token(engine.response(READ))
+    assert token.expires_on == clock.time() + lifetime
+    clock.advance(fresh_for - 0.5)
+    assert token.fresh
+    clock.advance(1)
+    assert not token.fresh
+    assert token.valid
+    clock.advance(lifetime - fresh_for - 0.5)
+    assert not token.valid
+
+
+def test_a_token_without_a_life_is_never_fresh(clock: FakeClock) -> None:
+    response = FakeEngine(clock=clock.time).response(READ, expires_in=0.0)
+    token = a_token(response)
+    assert not token.fresh
+    assert not token.valid
+
+
+def test_holding_a_token_makes_it_do_for_a_while_but_not_beyond_its_end(clock: FakeClock) -> None:
+    token = a_token(FakeEngine(clock=clock.time).response(READ))
+    clock.advance(3400)
+    assert not token.fresh
+    token.hold(30)
+    assert token.fresh
+    clock.advance(31)
+    assert not token.fresh
+    clock.advance(3600 - 3431 - 10)
+    token.hold(30)
+    clock.advance(4)
+    assert token.fresh
+    clock.advance(2)
+    assert not token.fresh
+
+
+@pytest.mark.parametrize("change", ["set_wall", "sleep_through", "advance"])
+def test_a_clock_put_forward_or_a_sleep_makes_a_token_stale(clock: FakeClock, change: str) -> None:
+    token = a_token(FakeEngine(clock=clock.time).response(READ))
+    getattr(clock, change)(3400)
+    assert not token.fresh
+
+
+def test_a_clock_put_back_does_not_make_a_token_last_longer(clock: FakeClock) -> None:
+    token = a_token(FakeEngine(clock=clock.time).response(READ))
+    clock.set_wall(-100_000)
+    assert token.fresh
+    clock.advance(3400)
+    assert not token.fresh
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        AccountKey("https://id.example:8443", "notebooks", "ada"),
+        AccountKey("https://id.example/realms/a", "notebooks", "ada"),
+        AccountKey("https://id.example", "other-client", "ada"),
+        AccountKey("https://id.example", "notebooks", "bob"),
+    ],
+)
+def test_two_issuers_on_one_host_two_clients_and_two_people_never_meet(
+    cache: TokenCache, clock: FakeClock, other: AccountKey
+) -> None:
+    first = take_in(cache, clock)
+    second = take_in(cache, clock, other)
+    assert cache.tokens[TokenKey(ADA, READ.key)] is first
+    assert cache.tokens[TokenKey(other, READ.key)] is second
+    cache.remove(other)
+    assert list(cache.tokens) == [TokenKey(ADA, READ.key)]
+    assert list(cache.signed_in) == [ADA]
+    assert cache.current == {ADA.client: ADA}
+
+
+def test_removing_an_account_leaves_nothing_of_it(cache: TokenCache, clock: FakeClock) -> None:
+    take_in(cache, clock)
+    take_in(cache, clock, scopes=WRITE)
+    assert len(cache.tokens_of(ADA)) == 2
+    removed = cache.remove(ADA)
+    assert removed is not None
+    assert (cache.tokens, cache.signed_in, cache.current) == ({}, {}, {})
+    assert cache.remove(ADA) is None
+
+
+def test_when_the_current_account_goes_the_newest_of_the_others_takes_its_place(
+    cache: TokenCache, clock: FakeClock
+) -> None:
+    keys = [ADA._replace(home_account_id=name) for name in ("ada", "bob", "cyd")]
+    for key in keys:
+        take_in(cache, clock, key)
+    assert cache.current[ADA.client] == keys[2]
+    cache.remove(keys[2])
+    assert cache.current[ADA.client] == keys[1]
+    cache.remove(keys[0])
+    assert cache.current[ADA.client] == keys[1]
+
+
+def test_signing_in_again_keeps_earlier_tokens_and_their_grants(
+    cache: TokenCache, clock: FakeClock
+) -> None:
+    first = take_in(cache, clock)
+    take_in(cache, clock, scopes=WRITE)
+    assert cache.tokens[TokenKey(ADA, READ.key)] is first
+    record = cache.signed_in[ADA]
+    assert [grant.scopes for grant in record.grants] == [READ.key, WRITE.key]
+    assert record.grant_for(READ.key) is first.grant
+
+
+def test_signing_in_for_more_replaces_the_grants_that_it_covers(
+    cache: TokenCache, clock: FakeClock
+) -> None:
+    take_in(cache, clock)
+    take_in(cache, clock, scopes=Scopes.parse(["read", "write"], microsoft=False))
+    record = cache.signed_in[ADA]
+    assert [grant.scopes for grant in record.grants] == [{"read", "write"}]
+    assert [grant.scopes for grant in record.superseded] == [READ.key], "revoked with it"
+
+
+def test_a_refresh_that_ends_after_signing_out_is_dropped(
+    cache: TokenCache, clock: FakeClock
+) -> None:
+    token = take_in(cache, clock)
+    cache.remove(ADA)
+    late = FakeEngine(clock=clock.time).response(READ)
+    assert cache.refreshed(ADA, late, READ, token.grant, token.client) is None
+    assert (cache.tokens, cache.signed_in) == ({}, {})
+
+
+def test_a_refresh_without_a_new_refresh_token_keeps_the_old(
+    cache: TokenCache, clock: FakeClock
+) -> None:
+    token = take_in(cache, clock)
+    before = refresh_token_of(token)
+    answer = FakeEngine(clock=clock.time).response(READ, refresh_token=None)
+    refreshed = cache.refreshed(ADA, answer, READ, token.grant, token.client)
+    assert refreshed is not None
+    assert refresh_token_of(refreshed) == before
+
+
+@pytest.mark.parametrize("crowd", [1, 10_000])
+def test_a_look_up_costs_the_same_however_many_are_signed_in(crowd: int) -> None:
+    """It is one dictionary look-up: nothing of the cache is walked."""
+    clock = FakeClock()
+    cache = TokenCache()
+    response = FakeEngine(clock=clock.time).response(READ)
+    for number in range(crowd):
+        key = ADA._replace(home_account_id=f"user-{number}")
+        cache.tokens[TokenKey(key, READ.key)] = a_token(response)
+    wanted = TokenKey(ADA._replace(home_account_id="user-0"), READ.key)
+    best = min(_timed(cache, wanted) for _ in range(5))
+    assert best < 2e-3  # 1000 look-ups; walking 10,000 entries takes a thousand times longer
+
+
+def _timed(cache: TokenCache, wanted: TokenKey) -> float:
+    began = time.perf_counter()
+    for _ in range(1000):
+        assert cache.tokens.get(wanted) is not None
+    return time.perf_counter() - began
+
+
+def test_nothing_of_the_cache_shows_a_refresh_token(cache: TokenCache, clock: FakeClock) -> None:
+    take_in(cache, clock)
+    assert "refresh-ada" not in repr(cache.signed_in)
+    assert "refresh-ada" not in repr([token.grant for token in cache.tokens.values()])
+
+
+def refresh_token_of(token: CachedToken) -> str | None:
+    assert isinstance(token.grant, RefreshTokenGrant)
+    return token.grant.refresh_token

@@ -1,0 +1,350 @@
+"""One sign-in, many kernels: sessions that share one persistence, as kernels of a machine do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import InteractionRequired, NotSignedIn, PersistenceError
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.kernel.session import Session
+from nbauth.testing.clock import FakeClock
+from nbauth.testing.engine import ISSUER, FakeEngine, refusal, unreachable
+from nbauth.testing.screen import RecordingScreen
+from tests.kernel.accounts.shelf import Shelf
+from tests.kernel.conftest import redirect, until
+
+
+class Machine:
+    """A machine with one store and one provider, on which kernels start."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.engine = FakeEngine(clock=clock.time)
+        self.shelf = Shelf()
+        self.kernels: list[Session] = []
+
+    def kernel(self, *, attended: bool = False, **settings: str) -> Session:
+        """A new kernel, with nobody before it: whatever it has, it has silently."""
+        environ = {
+            "NBAUTH_AUTHORITY": ISSUER,
+            "NBAUTH_CLIENT_ID": "notebooks",
+            "NBAUTH_PERSIST": "keyring",
+            "NBAUTH_REFRESH_AHEAD": "false",
+            **{f"NBAUTH_{name.upper()}": value for name, value in settings.items()},
+        }
+        made = Session(
+            SettingsReader(environ, look_every=0),
+            RecordingScreen(attended=attended),
+            lambda *_, **__: self.engine,
+        )
+        self.kernels.append(made)
+        return made
+
+    def signed_in(self, user: str = "ada") -> Session:
+        """A kernel in which somebody has signed in."""
+        kernel = self.kernel()
+        self.engine.user = user
+        kernel.login("read", web_ui=redirect, force=True)
+        return kernel
+
+    @property
+    def refreshes(self) -> int:
+        return self.engine.count("refresh")
+
+
+@pytest.fixture
+def machine(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    made = Machine(clock)
+    monkeypatch.setattr("nbauth.persistence.persistence_named", made.shelf.named)
+    yield made
+    for kernel in made.kernels:
+        kernel.rest()
+
+
+def names(session: Session) -> list[str]:
+    return [account.username for account in session.accounts()]
+
+
+def said(session: Session) -> list[str]:
+    return session.screen.said  # type: ignore[attr-defined,no-any-return]
+
+
+# ── the next kernel ─────────────────────────────────────────────────────────────────────────
+
+
+def test_the_next_kernel_is_signed_in_without_a_prompt_or_a_request(machine: Machine) -> None:
+    first = machine.signed_in().acquire("read")
+    second = machine.kernel().acquire("read")
+    assert second.access_token == first.access_token
+    assert second.source == "cache"
+    assert (second.account, second.id_token, second.unique_id, second.scopes) == (
+        first.account, first.id_token, first.unique_id, first.scopes
+    )  # fmt: skip
+    assert machine.refreshes == 0
+    assert "already" in str(machine.kernel().login("read") and said(machine.kernels[-1])).lower()
+
+
+def test_tomorrow_it_is_refreshed_and_kept_for_the_day_after(machine: Machine) -> None:
+    machine.signed_in()
+    for day in range(1, 4):
+        machine.clock.advance(86_400)
+        assert machine.kernel().acquire("read").source == "refresh"
+        assert machine.refreshes == day
+    assert machine.engine.reused == []
+
+
+def test_a_kernel_takes_over_what_another_has_refreshed(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    token = other.token("read")
+    machine.clock.advance(3600)
+    fresh = one.acquire("read").access_token
+    assert token.value == fresh
+    assert machine.refreshes == 1
+
+
+def test_rotating_refresh_tokens_survive_eight_kernels(machine: Machine) -> None:
+    machine.signed_in()
+    kernels = [machine.kernel() for _ in range(8)]
+    with ThreadPoolExecutor(32) as pool:
+        for expiry in range(1, 11):
+            machine.clock.advance(3600)
+            texts = list(pool.map(lambda k: str(k.acquire("read").access_token), kernels * 4))
+            assert len(set(texts)) == 1
+            assert machine.refreshes == expiry
+    assert machine.engine.reused == []
+
+
+def test_the_account_used_last_is_the_next_kernels(machine: Machine) -> None:
+    machine.signed_in("ada")
+    bob = machine.signed_in("bob")
+    assert machine.kernel().acquire("read").account.name == "Bob"
+    bob.use("ada@example.com")
+    new = machine.kernel()
+    assert new.acquire("read").account.name == "Ada"
+    assert new.acquire("read", account="bob@example.com").account.name == "Bob"
+    assert sorted(names(machine.kernel())) == ["ada@example.com", "bob@example.com"]
+
+
+@pytest.mark.parametrize("user", ["ada", "bob"])
+def test_a_look_at_the_others_leaves_the_account_used_last_current(
+    machine: Machine, user: str
+) -> None:
+    machine.signed_in("ada")
+    machine.signed_in("bob").use(f"{user}@example.com")
+    for other in ("ada", "bob"):
+        for look in (
+            lambda kernel: kernel.accounts(),
+            lambda kernel, other=other: kernel.acquire("read", account=f"{other}@example.com"),
+        ):
+            kernel = machine.kernel()
+            look(kernel)
+            assert kernel.acquire("read").account.name.lower() == user
+
+
+def test_who_is_current_after_a_sign_out_is_so_in_the_next_kernel(machine: Machine) -> None:
+    kernel = machine.kernel()
+    for user in ("ada", "bob", "carol"):
+        machine.engine.user = user
+        kernel.login("read", web_ui=redirect, force=True)
+    kernel.use("ada@example.com")
+    for gone in ("ada", "carol", "bob"):
+        kernel.logout(f"{gone}@example.com")
+        here = [account.username for account in kernel.cache.accounts()]
+        there = machine.kernel()
+        if here:
+            assert there.acquire("read").account.username == here[0]
+        else:
+            with pytest.raises(InteractionRequired):
+                there.acquire("read")
+
+
+def test_another_clients_account_is_not_found(machine: Machine) -> None:
+    machine.signed_in()
+    with pytest.raises(InteractionRequired):
+        machine.kernel(client_id="another").acquire("read")
+
+
+def test_memory_touches_no_store(machine: Machine) -> None:
+    kernel = machine.kernel(persist="memory")
+    kernel.login("read", web_ui=redirect)
+    kernel.accounts()
+    kernel.logout()
+    assert (machine.shelf.opened, machine.shelf.kept_records) == (0, {})
+
+
+def test_who_is_signed_in_already_is_kept_when_asked(machine: Machine) -> None:
+    kernel = machine.kernel(persist="memory")
+    kernel.login("read", web_ui=redirect)
+    kernel.login("read", persist="keyring")
+    assert machine.kernel().acquire("read").source == "cache"
+
+
+def test_a_sign_in_of_this_kernel_alone_is_not_replaced_by_what_was_kept_once(
+    machine: Machine,
+) -> None:
+    machine.signed_in()
+    kernel = machine.kernel(persist="memory")
+    kernel.login("write", web_ui=redirect)
+    text = kernel.acquire("write").access_token
+    kernel.configure(persist="keyring")
+    assert names(kernel) == ["ada@example.com"]
+    assert kernel.acquire("write").access_token == text
+    assert kernel.acquire("write").source == "cache"
+
+
+# ── signing out ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_sign_out_holds_in_all_kernels_within_a_second(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    token = other.token("read", interactive=False)
+    changes: list[int] = []
+    other.changed.connect(lambda: changes.append(1))
+    one.logout()
+    until(lambda: not other.cache.signed_in, 1.0)
+    assert changes
+    with pytest.raises((NotSignedIn, InteractionRequired)):
+        _ = token.value
+    assert names(machine.kernel()) == []
+
+
+def test_a_refresh_in_flight_cannot_bring_an_account_back(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    other.acquire("read")
+    machine.clock.advance(3600)
+    gate = machine.engine.hold("refresh")
+    outcome: list[Any] = []
+    flight = threading.Thread(target=lambda: outcome.append(_tried(other.acquire)))
+    flight.start()
+    assert gate.reached.wait(5)
+    began = machine.clock.monotonic()
+    one.logout()  # waits for nobody's refresh
+    assert machine.shelf.kept_records == {}
+    gate.open()
+    flight.join(5)
+    assert isinstance(outcome[0], (NotSignedIn, InteractionRequired)), began
+    assert machine.shelf.kept_records == {}
+    assert other.cache.tokens == {}
+
+
+def _tried(call: Callable[[str], object]) -> object:
+    try:
+        return call("read")
+    except Exception as error:
+        return error
+
+
+def test_a_sign_out_seen_only_at_the_refresh_is_one(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    other.acquire("read")
+    other.rest()  # its watch sleeps
+    one.logout()
+    machine.clock.advance(3600)
+    with pytest.raises((NotSignedIn, InteractionRequired)):
+        other.acquire("read")
+    assert machine.refreshes == 0
+
+
+def test_logout_all_reaches_those_this_kernel_has_not_seen(machine: Machine) -> None:
+    machine.signed_in("ada")
+    machine.signed_in("bob")
+    machine.kernel().logout(all=True)
+    assert machine.shelf.kept_records == {}
+
+
+def test_logout_in_a_new_kernel_signs_out_the_account_that_is_kept(machine: Machine) -> None:
+    machine.signed_in("ada")
+    (gone,) = machine.kernel().logout()
+    assert gone.account.name == "Ada"
+    assert machine.shelf.kept_records == {}
+
+
+def test_forget_leaves_nothing(machine: Machine) -> None:
+    kernel = machine.signed_in()
+    kernel.logout(forget=True)
+    assert machine.shelf.kept_records == {}
+    assert kernel.cache.signed_in == {}
+    assert names(machine.kernel()) == []
+
+
+def test_whose_grant_has_died_is_known_to_all(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    other.acquire("read")
+    machine.engine.will("refresh", refusal("invalid_grant"))
+    machine.clock.advance(3600)
+    for kernel in (one, other, machine.kernel()):
+        with pytest.raises(InteractionRequired):
+            kernel.acquire("read")
+    assert machine.refreshes == 1
+
+
+def test_who_only_looks_opens_nothing(machine: Machine) -> None:
+    kernel = machine.kernel()
+    assert names(kernel) == []
+    with pytest.raises((NotSignedIn, InteractionRequired)):
+        kernel.acquire("read")
+    kernel.logout(all=True)
+    assert machine.shelf.opened == 0
+    machine.signed_in("ada")
+    assert names(kernel) == ["ada@example.com"]
+
+
+# ── what goes wrong ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_store_that_does_not_open_is_said_once_and_memory_goes_on(machine: Machine) -> None:
+    machine.shelf.broken = "The keyring is locked."
+    kernel = machine.kernel()
+    for _ in range(3):
+        kernel.login("read", web_ui=redirect, force=True)
+        kernel.acquire("read")
+    assert [line for line in said(kernel) if "locked" in line] == [
+        f"The keyring is locked. {PersistenceError.hint}"
+    ]
+    machine.shelf.broken = None
+    kernel.login("read", web_ui=redirect, force=True)
+    assert machine.shelf.kept_records, "the next sign-in tries it anew"
+
+
+def test_a_full_disk_costs_no_token(machine: Machine) -> None:
+    kernel = machine.signed_in()
+    before = dict(machine.shelf.kept_records)
+    machine.shelf.full = True
+    machine.clock.advance(3600)
+    assert kernel.acquire("read").source == "refresh"
+    assert kernel.acquire("read").source == "cache"
+    assert machine.shelf.kept_records == before
+    assert sum("full" in line for line in said(kernel)) == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\x00\xff", b'{"form": 99}', b"[]", b'{"form":1}'])
+def test_a_record_that_cannot_be_read_asks_for_a_sign_in(machine: Machine, data: bytes) -> None:
+    machine.signed_in()
+    (entry,) = machine.shelf.kept_records
+    machine.shelf.kept_records[entry] = 99, data
+    kernel = machine.kernel()
+    with pytest.raises(InteractionRequired):
+        kernel.acquire("read")
+    assert sum("left alone" in line for line in said(kernel)) == 1
+    assert machine.shelf.kept_records[entry] == (99, data)
+
+
+def test_another_accounts_record_is_refused(machine: Machine) -> None:
+    machine.signed_in("ada")
+    machine.signed_in("bob")
+    ada, bob = machine.shelf.kept_records
+    machine.shelf.kept_records[bob] = machine.shelf.kept_records[ada]
+    with pytest.raises(InteractionRequired):
+        machine.kernel().acquire("read")
+
+
+def test_an_outage_serves_what_is_still_valid(machine: Machine) -> None:
+    kernel = machine.signed_in()
+    machine.clock.advance(3600 - 200)
+    machine.engine.will("refresh", unreachable())
+    assert kernel.acquire("read").source == "cache"

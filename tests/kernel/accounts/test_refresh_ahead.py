@@ -1,0 +1,176 @@
+"""Refreshes ahead of need: when, for which tokens, and when not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from nbauth.kernel.accounts.background import LONGEST_NAP, Background, RefreshAhead
+from nbauth.testing.clock import FakeClock
+from nbauth.testing.engine import refusal, unreachable
+from tests.kernel.conftest import Bench, until
+
+
+class Ahead:
+    """A bench whose refreshes are made by hand, tick for tick."""
+
+    def __init__(self, bench: Bench, share: float = 1.0) -> None:
+        self.bench = bench
+        bench.session.cache.renewed.disconnect(bench.session._refresh_ahead.wake)  # none beside us
+        bench.sign_in("read")
+        self.worker = RefreshAhead(bench.session.cache, bench.session._renewal)
+        self.worker._share = share
+
+    def tick(self) -> float | None:
+        return self.worker.tick()
+
+
+@pytest.fixture
+def ahead(bench: Bench, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    monkeypatch.setattr("nbauth.kernel.accounts.background.time", clock)
+    return Ahead(bench)
+
+
+def test_nothing_is_due_until_twice_the_margin_is_left(ahead: Ahead) -> None:
+    assert ahead.tick() == pytest.approx(3600 - 600)
+    ahead.bench.clock.advance(3600 - 601)
+    assert ahead.tick() == pytest.approx(1)
+    assert ahead.bench.refreshes == 0
+    ahead.bench.clock.advance(2)
+    ahead.tick()
+    assert ahead.bench.refreshes == 1
+    assert ahead.bench.session.acquire("read").source == "cache"
+
+
+def test_kernels_do_not_come_all_at_once(bench: Bench) -> None:
+    shares = {RefreshAhead(bench.session.cache, bench.session._renewal)._share for _ in range(20)}
+    assert len(shares) == 20
+    assert all(0.1 <= share <= 1 for share in shares)
+
+
+def test_a_token_that_nobody_reads_is_refreshed_once_and_then_left(ahead: Ahead) -> None:
+    for _ in range(5):
+        ahead.bench.clock.advance(3600 - 599)
+        ahead.tick()
+    assert ahead.bench.refreshes == 1
+
+
+def test_a_token_in_use_never_goes_stale(ahead: Ahead) -> None:
+    token = ahead.bench.session.token("read")
+    for _ in range(5):
+        ahead.bench.clock.advance(3600 - 599)
+        ahead.tick()
+        before = ahead.bench.refreshes
+        assert token.value
+        assert ahead.bench.refreshes == before, "nobody waits"
+    assert ahead.bench.refreshes == 5
+
+
+def test_a_short_life_has_a_short_margin(bench: Bench, clock: FakeClock) -> None:
+    bench.engine.lifetime = 60
+    ahead = Ahead(bench)
+    assert ahead.tick() == pytest.approx(60 - 24)
+
+
+def test_after_a_suspended_night_it_looks_at_the_wall_clock(ahead: Ahead) -> None:
+    ahead.tick()
+    ahead.bench.clock.sleep_through(8 * 3600)
+    ahead.tick()
+    assert ahead.bench.refreshes == 1
+
+
+@pytest.mark.parametrize("step", [-600, 600])
+def test_a_step_of_the_clock_makes_no_loop(ahead: Ahead, step: float) -> None:
+    ahead.bench.clock.set_wall(step)
+    for _ in range(10):
+        assert (ahead.tick() or 1) > 0
+    assert ahead.bench.refreshes == 0
+
+
+def test_it_backs_off_while_the_provider_is_away(ahead: Ahead) -> None:
+    ahead.bench.engine.will("refresh", *[unreachable() for _ in range(8)])
+    ahead.bench.clock.advance(3600 - 599)
+    pauses = []
+    for _ in range(8):
+        pause = ahead.tick()
+        assert pause is not None
+        pauses.append(pause)
+        ahead.bench.clock.advance(pause)
+    assert pauses == pytest.approx([5, 10, 20, 40, 80, 160, 300, 300])
+    assert ahead.bench.refreshes == 8
+
+
+def test_a_dead_grant_is_asked_once(ahead: Ahead) -> None:
+    ahead.bench.engine.will("refresh", refusal("invalid_grant"))
+    ahead.bench.clock.advance(3600 - 599)
+    for _ in range(3):
+        ahead.tick()
+    assert ahead.bench.refreshes == 1
+
+
+def test_what_nobody_expected_ends_no_thread(ahead: Ahead) -> None:
+    ahead.bench.engine.will("refresh", ZeroDivisionError())
+    ahead.bench.clock.advance(3600 - 599)
+    assert ahead.tick() == LONGEST_NAP
+    assert ahead.bench.read("read"), "the token is good still"
+
+
+def test_signed_out_there_is_nothing_to_do(ahead: Ahead) -> None:
+    ahead.bench.session.logout()
+    assert ahead.tick() is None
+
+
+# ── the thread ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def ticks() -> Iterator[tuple[list[float], Background]]:
+    seen: list[float] = []
+    background = Background("nbauth-test", lambda: seen.append(time.monotonic()) or 0.01)
+    yield seen, background
+    background.stop()
+
+
+def _named(name: str) -> list[Any]:
+    return [thread for thread in threading.enumerate() if thread.name == name]
+
+
+def test_it_ticks_until_it_is_stopped(ticks: tuple[list[float], Background]) -> None:
+    seen, background = ticks
+    assert not _named("nbauth-test")
+    background.wake()
+    background.wake()
+    until(lambda: len(seen) > 3)
+    assert len(_named("nbauth-test")) == 1
+    assert _named("nbauth-test")[0].daemon
+    background.stop()
+    assert not _named("nbauth-test")
+    background.wake()
+    until(lambda: _named("nbauth-test"))
+
+
+def test_it_ends_when_nothing_will_be_due_and_begins_anew(bench: Bench) -> None:
+    count: list[int] = []
+    background = Background("nbauth-test", lambda: count.append(1))  # type: ignore[func-returns-value]
+    for _ in range(3):
+        before = len(count)
+        background.wake()
+        until(lambda: len(count) > before and not _named("nbauth-test"))  # noqa: B023
+
+
+def test_a_session_refreshes_ahead_by_itself_and_rests(bench: Bench) -> None:
+    bench.sign_in("read")
+    thread = bench.session._refresh_ahead._thread
+    assert thread is not None
+    assert thread.name == "nbauth-refresh"
+    bench.clock.advance(3600 - 301)
+    bench.session._refresh_ahead.wake()
+    until(lambda: bench.refreshes == 1)
+    bench.session.logout()
+    bench.session._refresh_ahead.wake()
+    until(lambda: not thread.is_alive())
+    assert LONGEST_NAP <= 30
