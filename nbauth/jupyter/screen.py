@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from nbauth.jupyter import waiting
-from nbauth.jupyter.environment import kernel, somebody_watches
+from nbauth.jupyter.ipykernel import waiting
+from nbauth.jupyter.places.environment import kernel, somebody_watches
 from nbauth.kernel.screen import Screen
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class NotebookScreen:
 
     def ways(self, sign_in: SignIn) -> tuple[str, ...]:
         """What the panel's browser can see decides; where there is none, what the place is."""
-        from nbauth.jupyter.environment import place
+        from nbauth.jupyter.places.environment import place
 
         panel = self._panel_of(sign_in, PATIENCE)
         works = {"device", "paste"}
