@@ -288,7 +288,7 @@ def run(awaitable: Awaitable[Result]) -> Result:
             return await awaitable
 
         return asyncio.run(awaited())
-    from nbauth.jupyter.nesting import nested
+    from nbauth.jupyter.ipykernel.nesting import nested
 
     with nested(loop):
         return loop.run_until_complete(_as_task(awaitable))

@@ -123,7 +123,7 @@ def _import_cache(arguments: argparse.Namespace) -> int:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from nbauth.api import the_session
-    from nbauth.jupyter.doctor import examine
+    from nbauth.jupyter.places.doctor import examine
 
     diagnosis = examine(the_session(), vars(arguments))
     print("\n".join(diagnosis.lines))

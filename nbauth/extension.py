@@ -7,9 +7,9 @@ from typing import Any
 from nbauth.api import the_session
 from nbauth.jupyter.completion import complete
 from nbauth.jupyter.config import NbAuth
+from nbauth.jupyter.ipykernel.wedge import mend
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.jupyter.variables import Variables
-from nbauth.jupyter.wedge import mend
 
 MAGICS = ("login", "logout", "token", "accounts")
 

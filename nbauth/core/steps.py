@@ -27,14 +27,14 @@ from nbauth.core.account import Account
 from nbauth.core.errors import NbAuthError
 
 
-class Place(Enum):
-    """Where the browser comes back to after it was sent to the provider."""
+class ReceiverKind(Enum):
+    """What receives the authorization response: where the browser comes back to."""
 
     LOOPBACK = "loopback"
     """A listener on this machine (RFC 8252 §7.3)."""
     JUPYTER_SERVER = "jupyter server"
     """The person's own Jupyter server."""
-    NOWHERE = "nowhere"
+    NONE = "none"
     """The person brings the address at which it ended."""
 
 
@@ -54,7 +54,7 @@ class OpenReceiver:
     """Be ready for the redirect, whose ``state`` has to contain ``secret`` (RFC 6749 §10.12)."""
 
     secret: str = field(repr=False)
-    place: Place = Place.LOOPBACK
+    receiver: ReceiverKind = ReceiverKind.LOOPBACK
 
 
 @dataclass(frozen=True)

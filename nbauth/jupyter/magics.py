@@ -179,7 +179,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
         return Table(self._session.accounts(), self._session)
 
     def _doctor(self, asked: Any) -> None:
-        from nbauth.jupyter.doctor import report
+        from nbauth.jupyter.places.doctor import report
 
         call = {name: getattr(asked, name) for name in _OF_A_CALL}
         page = getattr(self._session.screen, "page", None)

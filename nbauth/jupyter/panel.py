@@ -22,6 +22,7 @@ from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
 from nbauth.core.flow_names import AUTO, DEVICE, PASTE
 from nbauth.jupyter import panel_state
+from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
 from nbauth.jupyter.locality import LocalityProbe
 from nbauth.jupyter.page import Page as Page
 from nbauth.jupyter.page import Question
@@ -82,7 +83,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self._sending = threading.Lock()
         super().__init__()
         self.comm_id: str = self.model_id
-        _answer_where_the_front_end_asks(self.comm)
+        answer_in_named_subshell(self.comm)
         self.on_msg(self._received)
         session.changed.connect(self._session_changed)
         if sign_in is not None:
@@ -284,14 +285,3 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _offered(self) -> list[str]:
         return list((self.sign_in and self.sign_in.ways) or UNSEEN_WAYS)
-
-
-def _answer_where_the_front_end_asks(comm: Any) -> None:
-    """Let the panel answer during the next cell.
-
-    ipykernel 7.4 hands a comm's message to the shell that used the comm last, which may be the one
-    that a cell keeps busy. The subshell that the front end names is free; the name is private, so
-    without it the panel answers after the cell.
-    """
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda _data, default: default

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from nbauth.core.steps import OpenBrowser, Place
-from nbauth.jupyter import waiting
-from nbauth.jupyter.environment import kernel, somebody_watches
+from nbauth.core.steps import OpenBrowser, ReceiverKind
+from nbauth.jupyter.ipykernel import waiting
+from nbauth.jupyter.places.environment import kernel, somebody_watches
 
 if TYPE_CHECKING:
     from nbauth.jupyter.page import Page
@@ -66,15 +66,15 @@ class NotebookScreen:
     def ways(self, sign_in: Pending) -> tuple[str, ...]:
         """What the panel's browser can see decides; where there is none, what the place is."""
         from nbauth.core.flow_names import BROWSER
-        from nbauth.jupyter.environment import place
+        from nbauth.jupyter.places.environment import place
         from nbauth.oauth.flows import FLOWS, flows_for
 
         panel = self._panel_of(sign_in, PATIENCE)
-        reached: set[Place] = set()
+        reached: set[ReceiverKind] = set()
         if panel is not None:
             seen = panel.look(PATIENCE)
-            reached |= {Place.LOOPBACK} if seen.same_machine else set()
-            reached |= {Place.JUPYTER_SERVER} if seen.callback else set()
+            reached |= {ReceiverKind.LOOPBACK} if seen.same_machine else set()
+            reached |= {ReceiverKind.JUPYTER_SERVER} if seen.callback else set()
         works = flows_for(reached)
         return tuple(w for w in dict.fromkeys((BROWSER, *place().ways, *FLOWS)) if w in works)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.steps import Done, OpenBrowser, Place, ShowUserCode
+from nbauth.core.steps import Done, OpenBrowser, ReceiverKind, ShowUserCode
 from nbauth.core.text import plain, web_address
 from nbauth.jupyter.display import lines_for
 from nbauth.kernel.sign_in.no_screen import no_callback
@@ -67,7 +67,7 @@ class TerminalScreen:
         from nbauth.oauth.flows import flows_for
 
         here = "SSH_CONNECTION" not in os.environ and _graphical()
-        works = flows_for([Place.LOOPBACK] if here else [])
+        works = flows_for([ReceiverKind.LOOPBACK] if here else [])
         return tuple(way for way in dict.fromkeys((BROWSER, DEVICE, *works)) if way in works)
 
     def offers(self, sign_in: Pending) -> bool:

@@ -4,7 +4,7 @@ Without it a few in a hundred page loads would stop one for good, before a test 
 (tests/kernels/test_wedge.py shows that in a bare one).
 """
 
-from nbauth.jupyter.wedge import mend
+from nbauth.jupyter.ipykernel.wedge import mend
 
 mend(get_ipython().kernel)  # type: ignore[name-defined]  # noqa: F821
 del mend

@@ -12,7 +12,7 @@ from tests.kernels.conftest import environment
 COMMS = """
 import threading, time
 from comm import create_comm
-from nbauth.jupyter import waiting
+from nbauth.jupyter.ipykernel import waiting
 ours, theirs = create_comm(target_name="ours"), create_comm(target_name="theirs")
 got = {"ours": [], "theirs": []}
 ours.on_msg(lambda message: got["ours"].append(message["content"]["data"]["n"]))
@@ -141,7 +141,8 @@ def test_the_handler_of_the_stop_button_comes_back(handler):
 def test_login_finishes_where_the_private_names_are_gone(version, demo, willing_person):
     with Kernel(version, env=environment(demo), allow_stdin=True) as kernel:
         kernel.run("%load_ext nbauth")
-        kernel.run("from nbauth.jupyter import waiting\nwaiting.shell_stream = lambda kernel: None")
+        kernel.run("from nbauth.jupyter.ipykernel import waiting")
+        kernel.run("waiting.shell_stream = lambda kernel: None")
         result = kernel.run("account = %login --flow device")
         assert result.status == "ok", result.traceback
         assert kernel.run("print(account.username)").text == "ada.demo@demo.example\n"

@@ -19,7 +19,7 @@ REQUESTS = 20
 SOCKET = "print(get_ipython().kernel.shell_channel_thread.manager._shell_socket)"
 WAIT_WITHOUT_THE_EXTENSION = """
 import threading
-from nbauth.jupyter import waiting
+from nbauth.jupyter.ipykernel import waiting
 ended = threading.Event()
 print("begun")
 waiting.wait(get_ipython().kernel, ended, set, timeout=60)

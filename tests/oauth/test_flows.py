@@ -22,7 +22,7 @@ from nbauth.core.steps import (
     OpenBrowser,
     OpenReceiver,
     Pause,
-    Place,
+    ReceiverKind,
     Receiving,
     ShowUserCode,
 )
@@ -202,17 +202,19 @@ def test_browser_has_a_new_secret_each_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "place"),
+    ("name", "kind"),
     [
-        ("browser", Place.LOOPBACK),
-        ("callback", Place.JUPYTER_SERVER),
-        ("paste", Place.NOWHERE),
+        ("browser", ReceiverKind.LOOPBACK),
+        ("callback", ReceiverKind.JUPYTER_SERVER),
+        ("paste", ReceiverKind.NONE),
     ],
 )
-def test_the_flows_by_browser_differ_in_where_it_comes_back_to(name: str, place: Place) -> None:
+def test_the_flows_by_browser_differ_in_where_it_comes_back_to(
+    name: str, kind: ReceiverKind
+) -> None:
     receiver = next(FLOWS[name].run(FakeEngine(), REQUEST))
     assert isinstance(receiver, OpenReceiver)
-    assert receiver.place is place
+    assert receiver.receiver is kind
 
 
 def test_the_records_are_the_flows_that_have_names() -> None:
@@ -223,7 +225,7 @@ def test_the_records_are_the_flows_that_have_names() -> None:
         assert flow.detail
         assert flow.interactive
     assert flows_for([]) == ("paste", "device")
-    assert set(flows_for([Place.LOOPBACK])) == {"browser", "paste", "device"}
+    assert set(flows_for([ReceiverKind.LOOPBACK])) == {"browser", "paste", "device"}
 
 
 def test_steps_do_not_show_their_state() -> None:

@@ -18,7 +18,7 @@ from nbauth.core.steps import (
     OpenBrowser,
     OpenReceiver,
     Pause,
-    Place,
+    ReceiverKind,
     Receiving,
     Shown,
     ShowUserCode,
@@ -168,9 +168,9 @@ class Driver:
         # Microsoft's registrations know localhost; RFC 8252 §8.3 advises the number elsewhere.
         host = "localhost" if self._engine.authority.microsoft else "127.0.0.1"
         registered = self._settings.redirect_uri
-        if self._request.web_ui is not None or step.place is Place.NOWHERE:
+        if self._request.web_ui is not None or step.receiver is ReceiverKind.NONE:
             return Receiving(registered or f"http://{host}", step.secret)
-        if step.place is Place.JUPYTER_SERVER:
+        if step.receiver is ReceiverKind.JUPYTER_SERVER:
             self._receiver = self._screen.callback(self._sign_in, step.secret, registered)
             return Receiving(self._receiver.redirect_uri, self._receiver.state)
         from nbauth.kernel.sign_in.receivers.loopback import Receiver as Listener

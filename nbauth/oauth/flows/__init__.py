@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from nbauth.core.errors import FlowUnavailable
 from nbauth.core.flow_names import DEVICE
-from nbauth.core.steps import Place
+from nbauth.core.steps import ReceiverKind
 from nbauth.oauth.flows import browser, device_code
 from nbauth.oauth.flows.record import Flow
 
@@ -24,6 +24,6 @@ def flow_named(name: str) -> Flow:
     return FLOWS[name]
 
 
-def flows_for(places: Collection[Place]) -> tuple[str, ...]:
-    """The names of the flows that need no more than these places to come back to."""
-    return tuple(f.name for f in FLOWS.values() if f.place is None or f.place in places)
+def flows_for(receivers: Collection[ReceiverKind]) -> tuple[str, ...]:
+    """The names of the flows that need no other receivers than these."""
+    return tuple(f.name for f in FLOWS.values() if f.receiver is None or f.receiver in receivers)

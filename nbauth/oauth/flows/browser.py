@@ -13,7 +13,14 @@ from typing import Any
 
 from nbauth.core.errors import ConfigurationError, SignInError
 from nbauth.core.flow_names import BROWSER, CALLBACK, PASTE
-from nbauth.core.steps import AwaitRedirect, OpenBrowser, OpenReceiver, Place, Receiving, Step
+from nbauth.core.steps import (
+    AwaitRedirect,
+    OpenBrowser,
+    OpenReceiver,
+    ReceiverKind,
+    Receiving,
+    Step,
+)
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine, PendingAuthorization
 from nbauth.oauth.error_catalogue import error_from
@@ -23,7 +30,7 @@ PROMPTS = frozenset({"select_account", "consent", "login", "create", "none"})
 
 
 def run(
-    engine: Engine, request: AuthorizationRequest, place: Place = Place.LOOPBACK
+    engine: Engine, request: AuthorizationRequest, receiver: ReceiverKind = ReceiverKind.LOOPBACK
 ) -> Generator[Step, Any, TokenResponse]:
     """Send the person to the provider, wait for the redirect, redeem its code."""
     if request.prompt is not None and request.prompt not in PROMPTS:
@@ -32,9 +39,9 @@ def run(
             code="bad_prompt",
             hint=f"Choose one of {', '.join(sorted(PROMPTS))}.",
         )
-    receiving: Receiving = yield OpenReceiver(secrets.token_urlsafe(32), place)
+    receiving: Receiving = yield OpenReceiver(secrets.token_urlsafe(32), receiver)
     pending = engine.authorize(request, receiving)
-    yield OpenBrowser(pending.authorize_url, paste=place is Place.NOWHERE)
+    yield OpenBrowser(pending.authorize_url, paste=receiver is ReceiverKind.NONE)
     answer: Mapping[str, str] = yield AwaitRedirect()
     check_answer(pending, answer)
     return engine.redeem(pending, answer)
@@ -72,19 +79,19 @@ FLOWS = (
         label="Sign in with the browser",
         how="The provider's page opens in a new tab and comes back by itself.",
         detail="the browser comes back to a listener on loopback",
-        place=Place.LOOPBACK,
+        receiver=ReceiverKind.LOOPBACK,
     ),
     Flow(
         CALLBACK,
-        partial(run, place=Place.JUPYTER_SERVER),
+        partial(run, receiver=ReceiverKind.JUPYTER_SERVER),
         label="Sign in with the browser",
         how="The provider's page opens in a new tab and comes back to this Jupyter server.",
         detail="the browser comes back to your own Jupyter server",
-        place=Place.JUPYTER_SERVER,
+        receiver=ReceiverKind.JUPYTER_SERVER,
     ),
     Flow(
         PASTE,
-        partial(run, place=Place.NOWHERE),
+        partial(run, receiver=ReceiverKind.NONE),
         label="Paste the address back",
         how="You sign in on the provider's page and bring the address it ends at back here.",
         detail="you paste the address at which the browser ended",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
-from nbauth.core.steps import Place, Step
+from nbauth.core.steps import ReceiverKind, Step
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
 
@@ -23,7 +23,7 @@ class Flow:
         label: what a button says that begins it.
         how: what happens then, for who chooses.
         detail: the same for an administrator, in the doctor's report.
-        place: where the browser comes back to; ``None`` where nothing has to come back.
+        receiver: what takes the answer; ``None`` where none has to be reachable.
         interactive: whether a person is needed.
     """
 
@@ -32,5 +32,5 @@ class Flow:
     label: str
     how: str
     detail: str
-    place: Place | None = None
+    receiver: ReceiverKind | None = None
     interactive: bool = True

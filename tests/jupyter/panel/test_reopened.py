@@ -43,7 +43,7 @@ def test_a_page_loaded_again_shows_what_is_so(open_notebook: OpenNotebook) -> No
 
 
 WAIT = """from IPython.display import display
-from nbauth.jupyter import waiting
+from nbauth.jupyter.ipykernel import waiting
 panel = show()
 display(panel)
 waiting.wait(get_ipython().kernel, panel.sign_in.ended, lambda: {panel.comm_id})

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nbauth.jupyter import environment
-from nbauth.jupyter.environment import Evidence, look, place, places, somebody_watches
+from nbauth.jupyter.places import environment
+from nbauth.jupyter.places.environment import Evidence, look, place, places, somebody_watches
 from nbauth.oauth.flows import FLOWS
 
 
@@ -75,7 +75,7 @@ def test_every_row_is_reached_by_a_host_above():
 
 
 def test_the_table_is_written_as_it_is_read():
-    text = resources.files("nbauth.jupyter").joinpath("places.toml").read_text("utf-8")
+    text = resources.files("nbauth.jupyter.places").joinpath("places.toml").read_text("utf-8")
     kinds = {"env", "module", "file", "user_ns", "fact"}
     for row in tomllib.loads(text)["place"]:
         assert row.keys() <= {"name", "signals", "also", "apart", "ways", "note", "source"}
@@ -159,8 +159,8 @@ def test_loading_it_reads_no_table_and_opens_no_socket():
 import sys
 events = []
 sys.addaudithook(lambda name, args: events.append((name, str(args[:1]))))
-import nbauth.jupyter.environment
-print([event for event in events if event[0].startswith("socket") or "places" in event[1]
+import nbauth.jupyter.places.environment
+print([event for event in events if event[0].startswith("socket") or "places.toml" in event[1]
        and event[0] == "open"], "tomllib" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

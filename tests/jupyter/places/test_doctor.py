@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from nbauth.core.settings_reader import SettingsReader
-from nbauth.jupyter import doctor
-from nbauth.jupyter.doctor import examine, report
-from nbauth.jupyter.environment import Evidence
 from nbauth.jupyter.page import Page
+from nbauth.jupyter.places import doctor
+from nbauth.jupyter.places.doctor import examine, report
+from nbauth.jupyter.places.environment import Evidence
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.no_screen import NoScreen
 
@@ -209,5 +209,7 @@ def test_without_jupyter_server_it_says_what_to_install(monkeypatch):
 
 def test_an_ipykernel_that_may_stop_answering_is_said(monkeypatch):
     for version, said in (("6.29.5", 0), ("7.0.1", 1), ("7.3.0", 1), ("7.4.0", 0), ("7.10.0", 0)):
-        monkeypatch.setattr("nbauth.jupyter.doctor._version", lambda name, version=version: version)
+        monkeypatch.setattr(
+            "nbauth.jupyter.places.doctor._version", lambda name, version=version: version
+        )
         assert "\n".join(report(session(), {})).count("may stop answering") == said

@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection
 from types import FrameType, TracebackType
 from typing import Any
 
-from nbauth.jupyter.wedge import mend
+from nbauth.jupyter.ipykernel.wedge import mend
 
 TURN = 0.05
 """Seconds that one turn of the pump waits for a message."""

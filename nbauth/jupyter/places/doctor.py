@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from nbauth.core.errors import FlowUnavailable, NbAuthError
 from nbauth.core.settings import NAMES, Settings
 from nbauth.core.text import plain
-from nbauth.jupyter.environment import Evidence, Place, kernel, look, place, somebody_watches
-from nbauth.jupyter.wedge import AFFECTED
+from nbauth.jupyter.ipykernel.wedge import AFFECTED
+from nbauth.jupyter.places.environment import Evidence, Place, kernel, look, place, somebody_watches
 from nbauth.oauth.flows import FLOWS, flow_named
 
 if TYPE_CHECKING:
