@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Protocol
 
 from nbauth.core.errors import PersistenceError
-from nbauth.persistence import Entry
 from nbauth.persistence.locks import locked
 from nbauth.persistence.private import make_folder, told_in_words
+from nbauth.persistence.protocol import Entry
 from nbauth.persistence.seal import Seal
 from nbauth.persistence.sealed_files import SealedFiles
 
@@ -45,7 +45,7 @@ class KeySource(Protocol):
 
 
 class EncryptedFolder:
-    """See :class:`nbauth.persistence.Persistence`.
+    """See :class:`nbauth.persistence.protocol.Persistence`.
 
     Args:
         folder: made if need be, with a folder in it for this kind of key.

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbauth.core.errors import PersistenceError
-from nbauth.persistence import Entry
 from nbauth.persistence.locks import locked
 from nbauth.persistence.private import read_file, write_file
+from nbauth.persistence.protocol import Entry
 from nbauth.persistence.seal import FORMAT, Newer, Seal, Unreadable, refuse_newer
 
 _PATIENCE = 30.0  # seconds; a writer holds it for milliseconds, but eighty may come at once

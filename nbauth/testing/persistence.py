@@ -42,7 +42,7 @@ _spawn = multiprocessing.get_context("spawn")
 
 
 class PersistenceContract:
-    """See :class:`nbauth.persistence.Persistence`; subclasses say how to ``make`` theirs.
+    """See :class:`nbauth.persistence.protocol.Persistence`; subclasses say how to ``make`` theirs.
 
     Attributes:
         patience: seconds for what should take next to none, on a busy machine.
