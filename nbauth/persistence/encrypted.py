@@ -11,18 +11,18 @@ import contextlib
 import errno
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from nbauth.core.errors import PersistenceError
-from nbauth.persistence.locks import locked
+from nbauth.persistence.locks import locked, refuse_without_locks
 from nbauth.persistence.private import make_folder, told_in_words
 from nbauth.persistence.protocol import Entry
 from nbauth.persistence.seal import Seal
 from nbauth.persistence.sealed_files import SealedFiles
+from nbauth.persistence.turn import Turn
 
 _TO_OPEN = 3.5  # seconds
 _TO_REFRESH = 60.0
@@ -34,10 +34,16 @@ class KeySource(Protocol):
 
     kept: str
 
-    def known(self, folder: Path, deadline: float) -> bytes | None:
-        """The key that there is, by ``deadline`` (of the monotonic clock) unless a person types."""
+    def known(self, folder: Path, deadline: float, typed: str = "") -> bytes | None:
+        """The key that there is, by ``deadline`` (of the monotonic clock) unless a person types.
 
-    def create(self, folder: Path, deadline: float) -> bytes:
+        May ask for the passphrase of a key that there is, unless it was ``typed`` just now.
+        """
+
+    def ask_new(self, folder: Path) -> str:
+        """What ``create`` needs of the person; ``""`` if nothing. Called while no lock is held."""
+
+    def create(self, folder: Path, deadline: float, typed: str) -> bytes:
         """A new key, kept from now on. Called after ``known`` gave ``None``, by one at a time."""
 
     def forget(self) -> None:
@@ -61,7 +67,7 @@ class EncryptedFolder:
         self._home = folder / source.kept
         self._source = source
         self._files: SealedFiles | None = None
-        self._opening = threading.Lock()
+        self._turn = Turn()
 
     # ── the key ─────────────────────────────────────────────────────────────────────────────
 
@@ -77,32 +83,41 @@ class EncryptedFolder:
     def open(self) -> None:
         self._opened()
 
-    def _opened(self) -> SealedFiles:
-        with self._opening:
-            if self._files is None:
-                with told_in_words("keep sign-ins in", self._home):
-                    self._files = SealedFiles(self._home, Seal(self._key()), self.notices)
-                    make_folder(self._files.folder)
-            return self._files
+    def _opened(self, *, waits: bool = True, gone: SealedFiles | None = None) -> SealedFiles:
+        """Other files than ``gone``, which somebody has forgotten together with their key."""
+        while (files := self._files) is None or files is gone:
+            self._turn.take(lambda: self._open(gone), _TO_OPEN if waits else 0)
+        return files
+
+    def _open(self, gone: SealedFiles | None) -> None:
+        if self._files is not gone:
+            return
+        with told_in_words("keep sign-ins in", self._home):
+            files = SealedFiles(self._home, Seal(self._key()), self.notices)
+            make_folder(files.folder)
+        self._files = files  # the old ones were in use till now, so nobody who looks had to wait
 
     def _key(self) -> bytes:
         deadline = time.monotonic() + _TO_OPEN
         key = self._source.known(self._home, deadline)
+        typed = "" if key else self._source.ask_new(self._home)
+        if typed:
+            deadline = time.monotonic() + _TO_OPEN
         make_folder(self._folder, denied=0o022)  # macOS and Windows have the settings there too
         make_folder(self._home)
-        with locked(self._home / "lock", _TO_OPEN if key else max(deadline - time.monotonic(), 0)):
-            return (
-                key
-                or self._source.known(self._home, deadline)
-                or (self._source.create(self._home, deadline))
+        lock = self._home / "lock"
+        if key:
+            refuse_without_locks(lock)
+            return key
+        with locked(lock, max(deadline - time.monotonic(), 0)):
+            return self._source.known(self._home, deadline, typed) or (
+                self._source.create(self._home, deadline, typed)
             )
 
     def _opened_anew(self) -> SealedFiles:
         """Once more with the key, if somebody else has forgotten everything meanwhile."""
         files = self._opened()
-        if not files.folder.exists():
-            self._files = None
-        return self._opened()
+        return files if files.folder.exists() else self._opened(gone=files)
 
     # ── one entry ───────────────────────────────────────────────────────────────────────────
 
@@ -142,7 +157,7 @@ class EncryptedFolder:
                     changed.append(files.remove(path))
 
     def stamp(self, entry: Entry) -> object | None:
-        path = self._opened().path(entry)
+        path = self._opened(waits=False).path(entry)
         with told_in_words("look at", path):
             try:
                 status = os.lstat(path)
@@ -153,10 +168,10 @@ class EncryptedFolder:
     @contextlib.contextmanager
     def refreshing(self, entry: Entry) -> Iterator[None]:
         path = self._opened().path(entry)
-        with contextlib.ExitStack() as held:
-            if path.parent.exists():  # else all is forgotten, and there is nothing to protect
-                with told_in_words("lock", path):
-                    held.enter_context(locked(path.with_suffix(".refreshing"), _TO_REFRESH))
+        if path.parent.exists():
+            with locked(path.with_suffix(".refreshing"), _TO_REFRESH, told=True):
+                yield
+        else:  # all is forgotten, and there is nothing to protect
             yield
 
     # ── all entries ─────────────────────────────────────────────────────────────────────────
@@ -195,8 +210,8 @@ class EncryptedFolder:
         try:
             self._source.forget()
         finally:
-            with self._opening, told_in_words("remove", self._home):
-                self._files = None
+            self._files = None
+            with told_in_words("remove", self._home):
                 _remove(self._home)
                 with contextlib.suppress(OSError):  # another kind may be kept beside it
                     os.rmdir(self._folder)

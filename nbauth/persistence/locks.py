@@ -1,44 +1,107 @@
-"""Locks between processes that the operating system frees when their holder dies."""
+"""Locks between processes that the operating system frees when their holder dies.
+
+filelock's lock on POSIX is ``flock``, which belongs to an open file. A forked child inherits the
+open file; filelock closes it in the child at the fork, and a lock object releases only in the
+process that made it. So the child neither holds the lock nor keeps it held.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbauth.core.errors import PersistenceError
-from nbauth.persistence.private import refuse_unless_private
+from nbauth.persistence.private import refuse_unless_private, told_in_words
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _POLL = 0.02  # seconds
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
 @contextmanager
-def locked(path: Path, patience: float) -> Iterator[None]:
+def locked(path: Path, patience: float, *, told: bool = False) -> Iterator[None]:
     """Hold the lock of a file, which is made with mode 0600 if need be and stays.
 
     Args:
         path: the file.
         patience: seconds to wait for whoever holds it.
+        told: turn each ``OSError`` of the lock, not of the body, into a ``PersistenceError``.
 
     Raises ``PersistenceError`` after that, for a link, and where the file system has no locks;
     ``OSError`` for what else opening a file may bring.
     """
-    from filelock import FileLock, SoftFileLock, Timeout
-
-    if issubclass(FileLock, SoftFileLock):  # where Python has no fcntl; it outlives a holder
-        raise _no_locks(path.parent)
-    lock = FileLock(path, timeout=patience, mode=0o600, thread_local=False, fallback_to_soft=False)
+    lock = _lock(path)
+    # ``release`` does nothing if the lock is not held. An interrupt in the inner ``finally`` leaves
+    # the outer one to release it.
     try:
-        lock.acquire(poll_interval=_POLL)
+        try:
+            with told_in_words("lock", path) if told else nullcontext():
+                _acquire(lock, path, patience)
+            yield
+        finally:
+            lock.release()
+    finally:
+        lock.release()
+
+
+def refuse_without_locks(path: Path) -> None:
+    """Raise ``PersistenceError`` where the file system has no locks; make the file if need be.
+
+    It waits for nobody, and loads no library: ``locked`` says it too, but later.
+    """
+    if sys.platform == "win32":
+        return
+    try:
+        import fcntl
+    except ImportError:
+        raise _no_locks(path.parent) from None
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    with _in_words(path):
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            if os.fstat(descriptor).st_mode & 0o777 != 0o600:
+                os.fchmod(descriptor, 0o600)  # the umask may have taken the owner's own bits
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked just now has the descriptor
+        except BlockingIOError:
+            pass  # somebody holds it, so there are locks
+        finally:
+            os.close(descriptor)
+
+
+def _lock(path: Path) -> BaseFileLock:
+    from filelock import FileLock, has_fcntl
+
+    if sys.platform != "win32" and not has_fcntl:  # filelock's own would outlive a killed holder
+        raise _no_locks(path.parent)
+    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+
+
+def _acquire(lock: BaseFileLock, path: Path, patience: float) -> None:
+    from filelock import Timeout
+
+    try:
+        with _in_words(path):
+            lock.acquire(patience, _POLL)
     except Timeout as error:
         raise PersistenceError(
             f"Another kernel has held {path} for {patience:.0f} s.",
             code="busy",
             hint="Interrupt or restart the kernel that is stuck, then run the cell again.",
         ) from error
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
     except NotImplementedError as error:
         raise _no_locks(path.parent) from error
     except OSError as error:
@@ -47,10 +110,6 @@ def locked(path: Path, patience: float) -> Iterator[None]:
         if error.errno in _NO_LOCKS:
             raise _no_locks(path.parent) from error
         raise
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _no_locks(folder: Path) -> PersistenceError:

@@ -35,22 +35,19 @@ class PassphraseKey:
 
     def __init__(self, ask: Callable[[str], str] | None = None) -> None:
         self._ask = ask
-        self._passphrase = ""
 
-    def known(self, folder: Path, deadline: float) -> bytes | None:
+    def known(self, folder: Path, deadline: float, typed: str = "") -> bytes | None:
         path = folder / FILE
         try:
             kept = _read(path)
         except FileNotFoundError:
-            self._passphrase = self._passphrase or self._new_passphrase(folder)
             return None
-        passphrase = self._passphrase or self._asked(f"Passphrase of the sign-ins in {folder}: ")
+        passphrase = typed or self._asked(f"Passphrase of the sign-ins in {folder}: ")
         try:
             key = _key(passphrase, bytes.fromhex(kept["salt"]), kept["costs"])
         except (ValueError, TypeError, OverflowError) as error:
             raise _damaged(path) from error
         if not hmac.compare_digest(derived(key, "check").hex(), kept["check"]):
-            self._passphrase = ""
             where = f" ({VARIABLE})" if os.environ.get(VARIABLE) else ""
             raise PersistenceError(
                 f"That is not the passphrase of the sign-ins in {folder}{where}; nothing was"
@@ -58,13 +55,17 @@ class PassphraseKey:
                 code="wrong_passphrase",
                 hint="Try again with the right one. %logout --forget gives up what is kept there.",
             )
-        self._passphrase = ""
         return key
 
-    def create(self, folder: Path, deadline: float) -> bytes:
+    def ask_new(self, folder: Path) -> str:
+        passphrase = self._asked(f"New passphrase, for the sign-ins in {folder}: ")
+        if not os.environ.get(VARIABLE) and passphrase != self._asked("The same once more: "):
+            raise PersistenceError("The two passphrases differ.", code="wrong_passphrase")
+        return passphrase
+
+    def create(self, folder: Path, deadline: float, typed: str) -> bytes:
         salt = secrets.token_bytes(16)
-        key = _key(self._passphrase, salt, COSTS)
-        self._passphrase = ""
+        key = _key(typed, salt, COSTS)
         kept = {
             "format": FORMAT,
             "kdf": "scrypt",
@@ -76,13 +77,7 @@ class PassphraseKey:
         return key
 
     def forget(self) -> None:
-        self._passphrase = ""  # the rest goes with the folder
-
-    def _new_passphrase(self, folder: Path) -> str:
-        passphrase = self._asked(f"New passphrase, for the sign-ins in {folder}: ")
-        if not os.environ.get(VARIABLE) and passphrase != self._asked("The same once more: "):
-            raise PersistenceError("The two passphrases differ.", code="wrong_passphrase")
-        return passphrase
+        """Nothing is left to do: the file goes with the folder."""
 
     def _asked(self, prompt: str) -> str:
         given = os.environ.get(VARIABLE) or (self._ask(prompt) if self._ask else "")

@@ -21,6 +21,7 @@ SERVICE = "nbauth"
 USERNAME = "sign-ins"
 _LOCKED = {"KeyringLocked", "LockedException", "PromptDismissedException"}
 _PATIENCE = 3.0  # seconds to remove it
+_AFTER_INTERRUPT = 1.0  # seconds
 
 T = TypeVar("T")
 
@@ -30,8 +31,8 @@ class KeyringKey:
 
     kept = "keyring"
 
-    def known(self, folder: Path, deadline: float) -> bytes | None:
-        text = _in_time(lambda: Backends().get(SERVICE, USERNAME), deadline)
+    def known(self, folder: Path, deadline: float, typed: str = "") -> bytes | None:
+        text = _in_time(lambda _: Backends().get(SERVICE, USERNAME), deadline)
         if text is None:
             return None
         try:
@@ -46,12 +47,17 @@ class KeyringKey:
             )
         return key
 
-    def create(self, folder: Path, deadline: float) -> bytes:
+    def ask_new(self, folder: Path) -> str:
+        return ""
+
+    def create(self, folder: Path, deadline: float, typed: str) -> bytes:
         key = secrets.token_bytes(KEY_SIZE)
         text = base64.urlsafe_b64encode(key).decode()
 
-        def put() -> str | None:
+        def put(left: threading.Event) -> str | None:
             backends = Backends()
+            if left.is_set():  # somebody else may be putting theirs
+                return None
             backends.set(SERVICE, USERNAME, text)
             return backends.get(SERVICE, USERNAME)
 
@@ -64,26 +70,38 @@ class KeyringKey:
 
     def forget(self) -> None:
         try:
-            _in_time(lambda: Backends().delete(SERVICE, USERNAME), time.monotonic() + _PATIENCE)
+            _in_time(lambda _: Backends().delete(SERVICE, USERNAME), time.monotonic() + _PATIENCE)
         except PersistenceError as error:
             if error.code not in {"no_keyring", "plain_keyring"}:  # never held one
                 raise
 
 
-def _in_time(call: Callable[[], T], deadline: float) -> T:
-    """Its result, from a thread of its own, which is left behind if it hangs."""
+def _in_time(call: Callable[[threading.Event], T], deadline: float) -> T:
+    """Its result, from a thread of its own, which is left behind if it hangs.
+
+    ``call`` gets an event that tells it so. An interrupt waits for it a little, so that no key is
+    put into the keyring after the lock that stands for it was released.
+    """
     results: list[T] = []
     errors: list[Exception] = []
+    left = threading.Event()
 
     def run() -> None:
         try:
-            results.append(call())
+            results.append(call(left))
         except Exception as error:
             errors.append(error)
 
     thread = threading.Thread(target=run, name="nbauth-keyring", daemon=True)
-    thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
+    try:
+        thread.start()
+        thread.join(max(0.0, deadline - time.monotonic()))
+    except BaseException:
+        left.set()
+        if thread.ident is not None:
+            thread.join(_AFTER_INTERRUPT)
+        raise
+    left.set()
     if errors:
         raise _in_words(errors[0]) from errors[0]
     if not results:
