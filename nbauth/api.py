@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nbauth.core.account import AccountKey
     from nbauth.core.options import CallOptions, SettingOptions, SignInOptions
-    from nbauth.jupyter.panel import SignInPanel
+    from nbauth.jupyter.panel.panel import SignInPanel
     from nbauth.jupyter.screen import Screens
     from nbauth.kernel.authorise import Auth, AuthorisedSession
     from nbauth.kernel.sign_in.attempt import SignIn
@@ -249,7 +249,7 @@ def panel(
     **options: Unpack[SignInOptions],
 ) -> SignInPanel:
     """The sign-in panel as a widget: show it, or lay it out beside others."""
-    from nbauth.jupyter.panel import SignInPanel
+    from nbauth.jupyter.panel.panel import SignInPanel
 
     here = the_session()
     here.check(*scopes, account=account, **options)

@@ -14,8 +14,8 @@ from nbauth.jupyter.ipykernel import waiting
 from nbauth.jupyter.places.environment import kernel, somebody_watches
 
 if TYPE_CHECKING:
-    from nbauth.jupyter.page import Page
-    from nbauth.jupyter.panel import SignInPanel
+    from nbauth.jupyter.panel.page import Page
+    from nbauth.jupyter.panel.panel import SignInPanel
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in.protocol import Pending, Receiver, Screen
 
@@ -43,7 +43,7 @@ class NotebookScreen:
         return somebody_watches(self._kernel)
 
     def show(self, sign_in: Pending) -> None:
-        from nbauth.jupyter.panel import SignInPanel
+        from nbauth.jupyter.panel.panel import SignInPanel
 
         panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
         stand_in = _StandIn(panel)

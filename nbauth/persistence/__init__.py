@@ -1,18 +1,26 @@
 """Sign-ins that outlive their kernel: one encrypted file each, its key kept elsewhere.
 
-``persistence_named`` makes one; :mod:`nbauth.persistence.protocol` says what each has to do.
-Nothing here is loaded, opened or made before somebody asks for it.
+``persistence_named`` makes one, ``persistences_in_use`` finds those that keep somebody.
+:mod:`nbauth.persistence.protocol` says what each has to do. Nothing here is loaded, opened or made
+before somebody asks for it.
 """
 
 from __future__ import annotations
 
+from logging import getLogger
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.settings_values import PERSISTENCE_GROUP
 from nbauth.persistence.protocol import Ask, Entry, Persistence
 
-__all__ = ["Ask", "Entry", "Persistence", "persistence_named"]
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["Ask", "Entry", "Persistence", "persistence_named", "persistences_in_use"]
+
+OURS = ("keyring", "file")
 
 
 def persistence_named(
@@ -46,12 +54,32 @@ def persistence_named(
     return _plugged_in(kind, folder, ask)
 
 
-def _plugged_in(kind: str, folder: Path, ask: Ask | None) -> Persistence:
+def persistences_in_use(*, folder: Path | None = None, ask: Ask | None = None) -> list[Persistence]:
+    """One of each kind that keeps somebody's sign-in, whatever is set: for who signs out.
+
+    Asks nobody and makes nothing. A package's persistence that cannot be used is passed over.
+    """
+    found: list[Persistence] = []
+    for kind in (*OURS, *sorted(_points())):
+        try:
+            persistence = persistence_named(kind, folder=folder, ask=ask)
+            if persistence.exists():
+                found.append(persistence)
+        except Exception as error:
+            getLogger("nbauth.persistence").debug("%s is passed over: %r", kind, error)
+    return found
+
+
+def _points() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points
 
-    found = {point.name: point for point in entry_points(group=PERSISTENCE_GROUP)}
+    return {point.name: point for point in entry_points(group=PERSISTENCE_GROUP)}
+
+
+def _plugged_in(kind: str, folder: Path, ask: Ask | None) -> Persistence:
+    found = _points()
     if kind not in found:
-        known = ", ".join(dict.fromkeys(["memory", "keyring", "file", *sorted(found)]))
+        known = ", ".join(dict.fromkeys(["memory", *OURS, *sorted(found)]))
         raise ConfigurationError(
             f"There is no persistence {kind!r} that keeps sign-ins; there are: {known}.",
             code="unknown_persistence",

@@ -16,17 +16,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from nbauth.core.errors import PersistenceError
 from nbauth.persistence.locks import locked, refuse_without_locks
 from nbauth.persistence.private import make_folder, told_in_words
 from nbauth.persistence.protocol import Entry
 from nbauth.persistence.seal import Seal
-from nbauth.persistence.sealed_files import SealedFiles
+from nbauth.persistence.sealed_files import SealedFiles, any_below
 from nbauth.persistence.turn import Turn
 
 _TO_OPEN = 3.5  # seconds
 _TO_REFRESH = 60.0
-_CURRENT = "current"
 
 
 class KeySource(Protocol):
@@ -73,33 +71,47 @@ class EncryptedFolder:
 
     def exists(self) -> bool:
         try:
-            with os.scandir(self._home) as found:
-                return any(item.is_dir() for item in found)
-        except FileNotFoundError:
-            return False
+            return any_below(self._home)
         except OSError:
             return True  # opening says what is wrong there
 
     def open(self) -> None:
         self._opened()
 
-    def _opened(self, *, waits: bool = True, gone: SealedFiles | None = None) -> SealedFiles:
-        """Other files than ``gone``, which somebody has forgotten together with their key."""
+    def _opened(self, gone: SealedFiles | None = None) -> SealedFiles:
+        """For who keeps: other files than ``gone``, which were forgotten together with their key.
+
+        Makes a key where there is none.
+        """
         while (files := self._files) is None or files is gone:
-            self._turn.take(lambda: self._open(gone), _TO_OPEN if waits else 0)
+            self._turn.take(lambda: self._open(gone, creates=True), _TO_OPEN)
         return files
 
-    def _open(self, gone: SealedFiles | None) -> None:
+    def _there(self, *, waits: bool = True) -> SealedFiles | None:
+        """For who looks: ``None`` where nothing is kept, or nothing by a key that there still is.
+
+        Without ``waits`` it raises ``PersistenceError`` if another thread is opening them.
+        """
+        if self._files is None and self.exists():
+            self._turn.take(lambda: self._open(None, creates=False), _TO_OPEN if waits else 0)
+        return self._files
+
+    def _open(self, gone: SealedFiles | None, *, creates: bool) -> None:
         if self._files is not gone:
             return
         with told_in_words("keep sign-ins in", self._home):
-            files = SealedFiles(self._home, Seal(self._key()), self.notices)
+            key = self._key(creates)
+            if key is None:
+                return
+            files = SealedFiles(self._home, Seal(key), self.notices)
             make_folder(files.folder)
         self._files = files  # the old ones were in use till now, so nobody who looks had to wait
 
-    def _key(self) -> bytes:
+    def _key(self, creates: bool) -> bytes | None:
         deadline = time.monotonic() + _TO_OPEN
         key = self._source.known(self._home, deadline)
+        if key is None and not creates:
+            return None
         typed = "" if key else self._source.ask_new(self._home)
         if typed:
             deadline = time.monotonic() + _TO_OPEN
@@ -122,89 +134,51 @@ class EncryptedFolder:
     # ── one entry ───────────────────────────────────────────────────────────────────────────
 
     def load(self, entry: Entry) -> bytes | None:
-        files = self._opened()
-        path = files.path(entry)
-        with self._accessing(entry), told_in_words("read", path):
-            found = files.read(path)
-            return found[1] if found and found[0] == entry else None
+        files = self._there()
+        with self._accessing(entry):
+            return None if files is None else files.data(entry)
 
     def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
-        files = self._opened() if only_if_there else self._opened_anew()
-        path = files.path(entry)
-        with self._accessing(entry) as changed, told_in_words("write", path):
-            if not only_if_there:
-                make_folder(path.parent)
-            elif not os.path.lexists(path):
-                return False
-            try:
-                with files.writing(path.parent):
-                    if only_if_there and not os.path.lexists(path):
-                        return False
-                    files.put(path, entry, data)
-            except FileNotFoundError:
-                if only_if_there and not path.parent.exists():
-                    return False
-                raise
-            changed.append(True)
-        return True
+        files = self._there() if only_if_there else self._opened_anew()
+        with self._accessing(entry) as changed:
+            if files is not None and files.save(entry, data, only_if_there=only_if_there):
+                changed.append(True)
+        return any(changed)
 
     def clear(self, entry: Entry) -> None:
-        files = self._opened()
-        path = files.path(entry)
-        with self._accessing(entry) as changed, told_in_words("remove", path):
-            if path.parent.exists():
-                with files.writing(path.parent):
-                    changed.append(files.remove(path))
+        files = self._there()
+        with self._accessing(entry) as changed:
+            if files is not None:
+                changed.append(files.clear(entry))
 
     def stamp(self, entry: Entry) -> object | None:
-        path = self._opened(waits=False).path(entry)
-        with told_in_words("look at", path):
-            try:
-                status = os.lstat(path)
-            except FileNotFoundError:
-                return None
-            return status.st_mtime_ns, status.st_ino, status.st_size
+        files = self._there(waits=False)
+        return None if files is None else files.stamp(entry)
 
     @contextlib.contextmanager
     def refreshing(self, entry: Entry) -> Iterator[None]:
-        path = self._opened().path(entry)
-        if path.parent.exists():
+        files = self._there()
+        path = None if files is None else files.path(entry)
+        if path is not None and path.parent.exists():
             with locked(path.with_suffix(".refreshing"), _TO_REFRESH, told=True):
                 yield
-        else:  # all is forgotten, and there is nothing to protect
+        else:  # nothing is kept, or all is forgotten: there is nothing to protect
             yield
 
     # ── all entries ─────────────────────────────────────────────────────────────────────────
 
     def entries(self) -> list[Entry]:
-        files = self._opened()
-        found: list[Entry] = []
-        for path in files.paths():
-            try:
-                with told_in_words("read", path):
-                    kept = files.read(path)
-            except PersistenceError as error:  # the others can be told still
-                self.notices.append(f"{error} {error.hint}")
-                continue
-            if kept:
-                found.append(kept[0])
-        return found
+        files = self._there()
+        return [] if files is None else files.entries()
 
     def current(self, issuer: str, client_id: str) -> Entry | None:
-        files = self._opened()
-        path = files.client(issuer, client_id) / _CURRENT
-        with told_in_words("read", path):
-            kept = files.read(path)
-        return kept[0] if kept and os.path.lexists(files.path(kept[0])) else None
+        files = self._there()
+        return None if files is None else files.current(issuer, client_id)
 
     def use(self, entry: Entry) -> None:
-        if self.current(entry.issuer, entry.client_id) == entry:
-            return
-        files = self._opened()
-        path = files.path(entry)
-        if os.path.lexists(path):
-            with told_in_words("write", path.parent), files.writing(path.parent):
-                files.put(path.parent / _CURRENT, entry, b"")
+        files = self._there()
+        if files is not None and files.current(entry.issuer, entry.client_id) != entry:
+            files.use(entry)
 
     def forget(self) -> None:
         try:

@@ -29,7 +29,8 @@ class Persistence(Protocol):
     """Keeps what a sign-in needs to go on: some bytes for an :class:`Entry`.
 
     Every kernel of a user on a machine shares it, so each method may be called by several threads
-    and processes at once. All but ``exists`` and ``forget`` call ``open`` by themselves; all raise
+    and processes at once. All but ``exists`` and ``forget`` open it by themselves. All but ``open``
+    and ``save`` answer without a key, a question or a new file where nothing is kept. All raise
     ``PersistenceError``, in words for the person. The hooks are public, as those of Microsoft's
     token cache serialization are: they are called around each load, save and clear, from the same
     thread; ``after_access`` hears whether the entry has changed.
@@ -45,9 +46,9 @@ class Persistence(Protocol):
     notices: list[str]
 
     def exists(self) -> bool:
-        """Whether there is anything to open: ``False`` before the first ``save`` by anybody.
+        """Whether a sign-in is kept, anybody's: ``False`` after the last one is cleared.
 
-        Asks for no key and makes nothing, so that a mere look costs nobody a passphrase.
+        Needs no key, so that a mere look costs nobody a passphrase.
         """
 
     def open(self) -> None:

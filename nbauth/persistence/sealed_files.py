@@ -11,12 +11,29 @@ from pathlib import Path
 
 from nbauth.core.errors import PersistenceError
 from nbauth.persistence.locks import locked
-from nbauth.persistence.private import read_file, write_file
+from nbauth.persistence.private import make_folder, read_file, told_in_words, write_file
 from nbauth.persistence.protocol import Entry
 from nbauth.persistence.seal import FORMAT, Newer, Seal, Unreadable, refuse_newer
 
 _PATIENCE = 30.0  # seconds; a writer holds it for milliseconds, but eighty may come at once
+_CURRENT = "current"
 _NAME = re.compile(r"[0-9a-f]{32}")
+
+
+def any_below(home: Path) -> bool:
+    """Whether any key has sealed a file for anybody; needs no key. Raises ``OSError``."""
+    return any(
+        _NAME.fullmatch(file)
+        for key in _names(home)
+        for client in _names(home / key)
+        if _NAME.fullmatch(client)
+        for file in _names(home / key / client)
+    )
+
+
+def _names(folder: Path) -> Iterator[str]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as found:
+        yield from (item.name for item in found)
 
 
 class SealedFiles:
@@ -34,20 +51,91 @@ class SealedFiles:
         self._notices = notices
         self._left_alone: set[Path] = set()
 
-    def client(self, issuer: str, client_id: str) -> Path:
-        """The folder of a client."""
-        return self.folder / self._seal.name(issuer, client_id)
+    # ── one entry: all raise ``PersistenceError`` ───────────────────────────────────────────
 
     def path(self, entry: Entry) -> Path:
         """The file of an entry."""
         name = self._seal.name(entry.issuer, entry.client_id, entry.account)
-        return self.client(entry.issuer, entry.client_id) / name
+        return self._client(entry.issuer, entry.client_id) / name
 
-    def paths(self) -> Iterator[Path]:
-        """The files of all entries there are."""
+    def data(self, entry: Entry) -> bytes | None:
+        """What was saved."""
+        path = self.path(entry)
+        with told_in_words("read", path):
+            found = self.read(path)
+        return found[1] if found and found[0] == entry else None
+
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool) -> bool:
+        """Keep this instead; whether it was."""
+        path = self.path(entry)
+        with told_in_words("write", path):
+            if not only_if_there:
+                make_folder(path.parent)
+            elif not os.path.lexists(path):
+                return False
+            try:
+                with self.writing(path.parent):
+                    if only_if_there and not os.path.lexists(path):
+                        return False
+                    self.put(path, entry, data)
+            except FileNotFoundError:
+                if only_if_there and not path.parent.exists():
+                    return False
+                raise
+        return True
+
+    def clear(self, entry: Entry) -> bool:
+        """Remove it; whether it was there."""
+        path = self.path(entry)
+        with told_in_words("remove", path):
+            if not path.parent.exists():
+                return False
+            with self.writing(path.parent):
+                return self.remove(path)
+
+    def stamp(self, entry: Entry) -> object | None:
+        """Differs after every save."""
+        path = self.path(entry)
+        with told_in_words("look at", path):
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                return None
+        return status.st_mtime_ns, status.st_ino, status.st_size
+
+    # ── all entries ─────────────────────────────────────────────────────────────────────────
+
+    def entries(self) -> list[Entry]:
+        """Whose they are; a file that can't be read is told by a notice."""
+        found: list[Entry] = []
         for path in sorted(self.folder.glob("*/*")):
-            if _NAME.fullmatch(path.name) and _NAME.fullmatch(path.parent.name):
-                yield path
+            if not (_NAME.fullmatch(path.name) and _NAME.fullmatch(path.parent.name)):
+                continue
+            try:
+                with told_in_words("read", path):
+                    kept = self.read(path)
+            except PersistenceError as error:  # the others can be told still
+                self._notices.append(f"{error} {error.hint}")
+                continue
+            if kept:
+                found.append(kept[0])
+        return found
+
+    def current(self, issuer: str, client_id: str) -> Entry | None:
+        """Who was made so, if still kept."""
+        path = self._client(issuer, client_id) / _CURRENT
+        with told_in_words("read", path):
+            kept = self.read(path)
+        return kept[0] if kept and os.path.lexists(self.path(kept[0])) else None
+
+    def use(self, entry: Entry) -> None:
+        """Make it the current one, if it is kept."""
+        path = self.path(entry)
+        if os.path.lexists(path):
+            with told_in_words("write", path.parent), self.writing(path.parent):
+                self.put(path.parent / _CURRENT, entry, b"")
+
+    # ── one file ────────────────────────────────────────────────────────────────────────────
 
     def writing(self, folder: Path) -> contextlib.AbstractContextManager[None]:
         """The lock of a client's folder, which ``put`` needs and nobody holds for long."""
@@ -95,6 +183,9 @@ class SealedFiles:
                 os.unlink(old)
                 found = True
         return found
+
+    def _client(self, issuer: str, client_id: str) -> Path:
+        return self.folder / self._seal.name(issuer, client_id)
 
     def _unsealed(self, path: Path) -> tuple[Entry, bytes]:
         text = self._seal.open(_place(path), read_file(path))

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from nbauth.jupyter.locality import LocalityProbe
+from nbauth.jupyter.panel.same_machine import LocalityProbe
 from nbauth.kernel.sign_in.receivers.loopback import Receiver
 
 

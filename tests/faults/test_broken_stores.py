@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import random
+import sys
 from pathlib import Path
 
 import filelock
@@ -167,7 +168,9 @@ def test_a_python_without_file_locks_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There filelock's lock is the one that outlives its holder."""
+    monkeypatch.setattr(filelock, "has_fcntl", False)
     monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
+    monkeypatch.setitem(sys.modules, "fcntl", None)
     with pytest.raises(PersistenceError, match="has no file locks"):
         Stored(tmp_path / "kept").save(ADA, b"data")
     assert not list(tmp_path.rglob("lock"))

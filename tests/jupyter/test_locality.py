@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from nbauth.jupyter.locality import LocalityProbe
+from nbauth.jupyter.panel.same_machine import LocalityProbe
 
 ORIGIN = "http://localhost:8888"
 

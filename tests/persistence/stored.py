@@ -16,10 +16,13 @@ class FixedKey:
     def __init__(self, key: bytes = b"k" * 32) -> None:
         self.key = key
 
-    def known(self, folder: Path, deadline: float) -> bytes | None:
+    def known(self, folder: Path, deadline: float, typed: str = "") -> bytes | None:
         return self.key
 
-    def create(self, folder: Path, deadline: float) -> bytes:
+    def ask_new(self, folder: Path) -> str:
+        return ""
+
+    def create(self, folder: Path, deadline: float, typed: str) -> bytes:
         raise AssertionError("it is known")
 
     def forget(self) -> None:

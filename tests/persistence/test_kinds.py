@@ -22,8 +22,16 @@ class Drawer:
     def __init__(self, folder, ask):
         self.kept, self.notices, self.folder, self.ask = "drawer", [], folder, ask
 
+    def exists(self):
+        return True
+
     def load(self, entry):
         return b"from the drawer"
+
+
+class Failing(Drawer):
+    def exists(self):
+        raise RuntimeError("the drawer is stuck")
 '''
 
 

@@ -20,7 +20,7 @@ from nbauth.jupyter.places.environment import Evidence, Place, kernel, look, pla
 from nbauth.oauth.flows import FLOWS, flow_named
 
 if TYPE_CHECKING:
-    from nbauth.jupyter.page import Page
+    from nbauth.jupyter.panel.page import Page
     from nbauth.kernel.session import Session
     from nbauth.oauth.client import Client
 

@@ -10,7 +10,7 @@ from typing import Any
 import comm
 import pytest
 
-from nbauth.jupyter.panel import SignInPanel
+from nbauth.jupyter.panel.panel import SignInPanel
 from tests.jupyter.panel.scripted import ScriptedEngine, Starter, session_with, ways_from
 
 

@@ -12,7 +12,7 @@ from tests.jupyter.panel import scripted
 SETUP = f"""{inspect.getsource(scripted)}
 import time
 from nbauth.core.errors import *
-from nbauth.jupyter.panel import SignInPanel
+from nbauth.jupyter.panel.panel import SignInPanel
 
 shown = []
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from nbauth.jupyter import panel as panel_module
-from nbauth.jupyter.panel import Page, Seen
+from nbauth.jupyter.panel import panel as panel_module
+from nbauth.jupyter.panel.page import Page, Seen
 from tests.jupyter.panel.front import Front, MakeFront
 
 LAB = {"origin": "http://localhost:8888", "base_url": "/"}

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from nbauth.core.errors import ConfigurationError, FlowUnavailable, SignInDeclined
-from nbauth.jupyter import panel as panel_module
+from nbauth.jupyter.panel import panel as panel_module
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.engines.protocol import AuthorizationPending
 from tests.jupyter.panel.front import Front, MakeFront

@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from nbauth.jupyter.panel import STATIC_LINE
+from nbauth.jupyter.panel.panel import STATIC_LINE
 from tests.harness.jupyter import Lab, LabFactory, OpenNotebook
 from tests.harness.lab_page import SCREENSHOTS, LabPage
 from tests.jupyter.panel.gallery import SETUP, panel_under

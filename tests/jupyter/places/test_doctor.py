@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from nbauth.core.settings_reader import SettingsReader
-from nbauth.jupyter.page import Page
+from nbauth.jupyter.panel.page import Page
 from nbauth.jupyter.places import doctor
 from nbauth.jupyter.places.doctor import examine, report
 from nbauth.jupyter.places.environment import Evidence

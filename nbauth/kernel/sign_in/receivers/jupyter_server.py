@@ -131,7 +131,7 @@ class _Desk:
 
 
 class _Page(Protocol):
-    """What a front end says of its own address; see ``nbauth.jupyter.panel.Page``."""
+    """What a front end says of its own address; see ``nbauth.jupyter.panel.page.Page``."""
 
     @property
     def origin(self) -> str: ...

@@ -21,12 +21,10 @@ import anywidget
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
 from nbauth.core.flow_names import AUTO, DEVICE, PASTE
-from nbauth.jupyter import panel_state
 from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
-from nbauth.jupyter.locality import LocalityProbe
-from nbauth.jupyter.page import Page as Page
-from nbauth.jupyter.page import Question
-from nbauth.jupyter.page import Seen as Seen
+from nbauth.jupyter.panel import messages
+from nbauth.jupyter.panel.page import Page, Question, Seen
+from nbauth.jupyter.panel.same_machine import LocalityProbe
 
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
@@ -199,7 +197,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             if self.sign_in is not None:
                 self.sign_in.submit(text)
         except NbAuthError as error:
-            self._tell({"kind": "paste-refused", "error": panel_state.two_lines(error)})
+            self._tell({"kind": "paste-refused", "error": messages.two_lines(error)})
 
     def _use(self, number: int) -> None:
         with contextlib.suppress(NotSignedIn, IndexError):  # signed out a moment ago
@@ -266,22 +264,22 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         except Exception as error:  # a front end that is gone must not end a sign-in
             log.debug("the panel's state did not reach the browser: %s", type(error).__name__)
 
-    def _state(self) -> panel_state.Message:
+    def _state(self) -> messages.Message:
         sign_in, shown = self.sign_in, self._account()
         if self._not_begun is not None:
             return {
-                **panel_state.failure(self._not_begun, self._ended_at),
-                "ways": panel_state.flows(self._offered()),
+                **messages.failure(self._not_begun, self._ended_at),
+                "ways": messages.flows(self._offered()),
             }
         if sign_in is not None and sign_in.state == "waiting":
             self._ended_at = 0.0
-            return panel_state.waiting(sign_in)
+            return messages.waiting(sign_in)
         if sign_in is not None and sign_in.state != "done" and not (self._followed and shown):
             self._ended_at = self._ended_at or time.time()
-            return panel_state.ended(sign_in, self._ended_at)
+            return messages.ended(sign_in, self._ended_at)
         if shown is None:
-            return panel_state.signed_out(self._offered())
-        return panel_state.done(self._session.cache, *shown, self._others(shown[0]))
+            return messages.signed_out(self._offered())
+        return messages.done(self._session.cache, *shown, self._others(shown[0]))
 
     def _offered(self) -> list[str]:
         return list((self.sign_in and self.sign_in.ways) or UNSEEN_WAYS)

@@ -1,0 +1,1 @@
+"""The sign-in panel: the widget and its face."""

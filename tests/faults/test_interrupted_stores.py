@@ -1,0 +1,135 @@
+"""S9: an interrupt at any line leaves no lock and nothing half written; the next call works."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import pytest
+
+from nbauth.persistence import Persistence, passphrase, persistence_named
+from nbauth.testing.persistence import ADA
+from tests.faults.conftest import Figure
+from tests.faults.interrupting import interrupted
+from tests.persistence.keyrings import Working, in_use
+from tests.persistence.stored import Stored
+
+Make = Callable[[], Persistence]
+
+
+@pytest.fixture(params=["file", "keyring"])
+def make(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Make]:
+    monkeypatch.setattr(passphrase, "COSTS", {"n": 2, "r": 8, "p": 1})
+    monkeypatch.delenv(passphrase.VARIABLE, raising=False)
+    with in_use(Working(tmp_path / "keyring")):
+        yield lambda: persistence_named(
+            request.param, folder=tmp_path / "kept", ask=lambda prompt: "correct horse"
+        )
+
+
+def works(kernel: Persistence, data: bytes) -> None:
+    """Each operation, in another thread, which waits for whatever is still locked."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            kernel.save(ADA, data)
+            with kernel.refreshing(ADA):
+                assert kernel.load(ADA) == data
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive(), "it waits for a lock that is left"
+    assert failed == []
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_at_each_line_of_opening(
+    interrupt: type[BaseException], make: Make, figure: Figure
+) -> None:
+    current: list[Persistence] = []
+
+    def opens() -> None:
+        current[:] = [make()]
+        current[0].open()
+
+    held = []
+    for where, error in interrupted(opens, interrupt):
+        held.append((where, error))
+        works(current[0] if current else make(), where.encode())
+        works(make(), b"another kernel's")
+        make().forget()
+    assert len(held) > 40
+    figure("S9", "interrupt while opening", "each line, two exceptions", "next call works")
+
+
+def test_at_each_line_of_saving(make: Make, figure: Figure) -> None:
+    kernel = make()
+    kernel.save(ADA, b"old")
+    held = []
+    for where, error in interrupted(lambda: kernel.save(ADA, b"new")):
+        held.append((where, error))
+        assert make().load(ADA) in {b"old", b"new"}
+        works(kernel, b"old")
+        works(make(), b"old")
+    assert len(held) > 40
+    figure("S9", "interrupt while saving", "each line", "old or new whole, next call works")
+
+
+def test_at_each_line_of_refreshing(make: Make, figure: Figure) -> None:
+    kernel = make()
+    kernel.save(ADA, b"old")
+
+    def refreshes() -> None:
+        with kernel.refreshing(ADA):
+            kernel.save(ADA, b"new", only_if_there=True)
+
+    held = []
+    for where, error in interrupted(refreshes):
+        held.append((where, error))
+        works(kernel, b"old")
+        works(make(), b"old")
+    assert len(held) > 40
+    figure("S9", "interrupt while refreshing", "each line", "lock free, next call works")
+
+
+def test_at_each_line_of_clearing_and_forgetting(make: Make) -> None:
+    held = []
+    for act in (lambda one: one.clear(ADA), lambda one: one.forget()):
+        kernel = make()
+        kernel.save(ADA, b"old")
+        for where, error in interrupted(lambda act=act, kernel=kernel: act(kernel)):  # type: ignore[misc]
+            held.append((where, error))
+            works(make(), b"old")
+
+
+@contextmanager
+def held_with_one_finally(path: Path, patience: float, *, told: bool = False) -> Iterator[None]:
+    lock = filelock.FileLock(path, timeout=patience, thread_local=False)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def test_a_lock_that_an_interrupt_leaves_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Stored(tmp_path / "kept")
+    kernel.save(ADA, b"old")
+    monkeypatch.setattr("nbauth.persistence.sealed_files.locked", held_with_one_finally)
+    monkeypatch.setattr("nbauth.persistence.sealed_files._PATIENCE", 0.2)
+    held = []
+    with pytest.raises(AssertionError, match="timeout"):
+        for where, error in interrupted(lambda: kernel.save(ADA, b"new"), files=__file__):
+            held.append((where, error))
+            works(kernel, b"old")
