@@ -6,8 +6,9 @@ import atexit
 import os
 import threading
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from nbauth.core.account import Account
 from nbauth.core.errors import NbAuthError
@@ -40,16 +41,20 @@ def the_session() -> Session:
         return _session or _new_session()
 
 
-def _new_session() -> Session:
+def _new_session(
+    screens: Screens | None = None, make_engine: Callable[..., Any] | None = None
+) -> Session:
+    """One with the hooks of a process; tests give it a screen and engines of their own."""
     global _session
-    from nbauth.jupyter.screen import Screens
+    if screens is None:
+        from nbauth.jupyter.screen import Screens
 
-    screens = Screens()
-    made = Session(SettingsReader(os.environ, config_files), screens)
+        screens = Screens()
+    made = Session(SettingsReader(os.environ, config_files), screens, make_engine)
     screens.serve(made)
     atexit.register(made.rest)  # what a refresh under way brings is kept first
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: _forked(made, screens))
+        os.register_at_fork(after_in_child=partial(_forked, made, screens))
     NbAuthError.wants_traceback = staticmethod(_debugging)
     _session = made
     return made

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from nbauth.cli import main
-from tests.kernel.test_msal_cache import ANOTHER, AUTHORITY, OURS, written
+from tests.kernel.accounts.test_msal_cache import ANOTHER, AUTHORITY, OURS, written
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from urllib3.util import parse_url
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes
 from nbauth.core.secret import refuse_pickling
-from nbauth.kernel.refusals import Refusals
+from nbauth.kernel.refusals import Refusals, Where
 from nbauth.kernel.tokens import Bound
 from nbauth.oauth.client import Client
 from nbauth.oauth.http import VerifiedSession
@@ -157,17 +157,27 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
         ``None`` also where another token would not help.
         """
-        url = str(request.url or "")
-        scopes = self.scopes_for(url) if response.status_code == 401 else None
+        scopes = self.scopes_for(str(request.url or "")) if response.status_code == 401 else None
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scopes is None or scheme != "Bearer":
             return None
-        stands = self._refusals.stand(urlsplit(url).netloc, self.bound.key, scopes)
-        return None if stands else (scopes, text)
+        return (
+            None if self._refusals.pass_on(self._where(request, scopes), text) else (scopes, text)
+        )
 
-    def _note(self, request: Any, scopes: Scopes, response: Any) -> None:
-        host = urlsplit(str(request.url)).netloc
-        self._refusals.note(host, self.bound.key, scopes, response.status_code == 401)
+    def _try_with(self, request: Any, scopes: Scopes, fresh: str) -> None:
+        request.headers["Authorization"] = f"Bearer {fresh}"
+        self._refusals.trying(self._where(request, scopes), str(fresh))
+
+    def _tried(self, request: Any, scopes: Scopes, response: Any) -> None:
+        where = self._where(request, scopes)
+        if response.status_code != 401:
+            self._refusals.helped(where)
+        else:
+            self._refusals.pass_on(where, request.headers["Authorization"].partition(" ")[2])
+
+    def _where(self, request: Any, scopes: Scopes) -> Where:
+        return urlsplit(str(request.url)).netloc, self.bound.key, scopes.key
 
     # ── requests ────────────────────────────────────────────────────────────────────────────
 
@@ -195,9 +205,9 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         }
         _ = response.content  # gives the connection back, even if there is no other token
         response.close()
-        again.headers["Authorization"] = f"Bearer {self.bound.get(scopes, text).access_token}"
+        self._try_with(again, scopes, self.bound.get(scopes, text).access_token)
         second = response.connection.send(again, **options)
-        self._note(again, scopes, second)
+        self._tried(again, scopes, second)
         second.history.append(response)
         second.request = again
         return second
@@ -214,8 +224,8 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         refused = self._refused(again, response)
         if refused is not None and _can_be_repeated(again):
             scopes, text = refused
-            again.headers["Authorization"] = f"Bearer {self.bound.get(scopes, text).access_token}"
-            self._note(again, scopes, (yield again))
+            self._try_with(again, scopes, self.bound.get(scopes, text).access_token)
+            self._tried(again, scopes, (yield again))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """The same for ``httpx.AsyncClient``: the event loop goes on while a token is fetched."""
@@ -228,9 +238,8 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         refused = self._refused(again, response)
         if refused is not None and _can_be_repeated(again):
             scopes, text = refused
-            token = (await self.bound.get_async(scopes, text)).access_token
-            again.headers["Authorization"] = f"Bearer {token}"
-            self._note(again, scopes, (yield again))
+            self._try_with(again, scopes, (await self.bound.get_async(scopes, text)).access_token)
+            self._tried(again, scopes, (yield again))
 
 
 def _last_of(response: Any) -> Any:
@@ -240,11 +249,8 @@ def _last_of(response: Any) -> Any:
 
 
 def _can_be_repeated(request: Any) -> bool:
-    """Whether an httpx request has its body in memory; a stream is used up."""
-    try:
-        return request.content is not None
-    except httpx.RequestNotRead:
-        return False
+    """Whether an httpx request has its body in memory; a stream is used up by the first sending."""
+    return isinstance(request.stream, httpx.ByteStream)
 
 
 class AuthorisedSession(VerifiedSession):

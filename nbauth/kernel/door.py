@@ -35,6 +35,10 @@ class Door:
             _check_known(name, NAMES)
         if any(value is not None for value in call.values()):
             return Client.from_settings(self._settings.settings(**call))
+        return self.present()
+
+    def present(self) -> Client:
+        """The client of a call that sets nothing itself; the same object until settings change."""
         settings, known = self._settings.present(), self._client
         if known is None or known.settings is not settings:
             known = self._client = Client.from_settings(settings)

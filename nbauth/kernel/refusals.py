@@ -5,25 +5,43 @@ from __future__ import annotations
 import time
 
 from nbauth.core.account import AccountKey
-from nbauth.core.scopes import Scopes
 
 PASS_ON = 60.0
 """Seconds for which a host's 401 is passed on after a fresh token did not help."""
+
+
+Where = tuple[str, AccountKey | None, frozenset[str]]
+"""A host, whose token, and for which scopes."""
 
 
 class Refusals:
     """The hosts that refused a token fetched anew; shared by all that is authorised here."""
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str, AccountKey | None, frozenset[str]], float] = {}
+        self._until: dict[Where, float] = {}
+        self._tried: dict[Where, str] = {}
 
-    def stand(self, host: str, whose: AccountKey | None, scopes: Scopes) -> bool:
-        """Whether a 401 of the host is passed on."""
-        return time.monotonic() < self._until.get((host, whose, scopes.key), 0.0)
+    def pass_on(self, where: Where, refused: str) -> bool:
+        """Whether a 401 is passed on to the caller: another token would not help.
 
-    def note(self, host: str, whose: AccountKey | None, scopes: Scopes, refused: bool) -> None:
-        """What the host said to a token fetched anew."""
-        if refused:
-            self._until[(host, whose, scopes.key)] = time.monotonic() + PASS_ON
-        else:
-            self._until.pop((host, whose, scopes.key), None)
+        ``refused``: the text of the token that was sent. One that was fetched because of a 401
+        counts, whichever request has sent it.
+        """
+        until = self._until.get(where)
+        if until is not None:
+            if time.monotonic() < until:
+                return True
+            self.helped(where)  # nobody knows: it is tried anew
+        elif self._tried.get(where) == refused:
+            self._until[where] = time.monotonic() + PASS_ON
+            return True
+        return False
+
+    def trying(self, where: Where, fresh: str) -> None:
+        """A request is repeated with a token that was fetched because of a 401."""
+        self._tried[where] = fresh
+
+    def helped(self, where: Where) -> None:
+        """The host has taken it."""
+        self._until.pop(where, None)
+        self._tried.pop(where, None)

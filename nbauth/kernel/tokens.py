@@ -79,19 +79,6 @@ class Tokens:
         """A client's account, the one asked for or the current one, if signed in."""
         return self._keeping.find(client, asked)
 
-    def from_cache(self, key: AccountKey | None, scopes: Scopes) -> AuthenticationResult | None:
-        """A fresh token of an account that is in memory; costs three dictionary look-ups."""
-        if key is None:
-            return None
-        token = self.cache.tokens.get((key, scopes.key))  # type: ignore[call-overload]
-        if token is None or not token.fresh:
-            return None
-        record = self.cache.signed_in.get(key)
-        if record is None:
-            return None
-        token.used = True
-        return token.from_cache(record)  # type: ignore[no-any-return]
-
     def get(self, need: Need) -> AuthenticationResult:
         """A token. Raises as ``nbauth.acquire`` does."""
         found = self._silently(need)
@@ -229,14 +216,17 @@ class Bound:
 
     async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
         """The same for a running event loop, which goes on meanwhile."""
-        if refused is None and (here := self._tokens.from_cache(self.key, scopes)) is not None:
+        if refused is None and (here := self._here(scopes)) is not None:
             return here
         return self._settled(await self._tokens.get_async(self._need(scopes, refused)))
 
     def cached(self, scopes: Scopes) -> SecretStr | None:
         """The text of a fresh token, from memory."""
-        here = self._tokens.from_cache(self.key, scopes)
+        here = self._here(scopes)
         return None if here is None else here.access_token
+
+    def _here(self, scopes: Scopes) -> AuthenticationResult | None:
+        return self._tokens.cache.serve(self.key, scopes.key)
 
     def _need(self, scopes: Scopes, refused: str | None) -> Need:
         asked, interactive = self._asked, self.interactive

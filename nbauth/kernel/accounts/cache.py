@@ -93,9 +93,12 @@ class CachedToken:
         self._until = time.monotonic() + left
         self._until_wall = time.time() + left
 
-    def from_cache(self, signed_in: SignedIn) -> AuthenticationResult:
-        """What a caller gets who finds it here; put together once."""
-        if self._from_cache is None or self._of is not signed_in:
+    def serve(self, signed_in: SignedIn) -> AuthenticationResult | None:
+        """What a caller gets who finds it here, put together once; ``None`` if it is not fresh."""
+        if time.monotonic() >= self._until or time.time() >= self._until_wall:
+            return None
+        self.used = True
+        if self._of is not signed_in:
             self._from_cache, self._of = self.result(signed_in, "cache"), signed_in
         return self._from_cache
 
@@ -250,6 +253,12 @@ class TokenCache:
         records = list(self.signed_in.items())
         records.sort(key=lambda item: item[0] not in current)
         return [record.account for _, record in records]
+
+    def serve(self, key: AccountKey | None, scopes: frozenset[str]) -> AuthenticationResult | None:
+        """A fresh token of an account; costs two dictionary look-ups."""
+        token = self.tokens.get((key, scopes))  # type: ignore[call-overload]
+        record = self.signed_in.get(key)  # type: ignore[arg-type]
+        return None if token is None or record is None else token.serve(record)
 
     def account(self, key: AccountKey) -> Account | None:
         """Whose key it is, while signed in."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nbauth.core.errors import InteractionRequired
+from nbauth.core.errors import TokenError
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
@@ -98,7 +98,7 @@ class ParentGrant:
     usable: bool = True
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
-        raise InteractionRequired(
+        raise TokenError(
             "This process was forked from the kernel, and only the kernel renews its tokens.",
             code="forked_process",
             hint="Renew it in the notebook before the fork, keep the sign-in (persist), or use"

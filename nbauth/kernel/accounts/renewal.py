@@ -64,9 +64,10 @@ class Renewal:
             raise NotSignedIn("That account has signed out.")
         token_key = TokenKey(key, wanted.key)
         seen = self._cache.tokens.get(token_key)
-        if seen is not None and claims is None and seen.fresh and _serves(seen, refused):
-            seen.used = True
-            return seen.from_cache(signed_in)
+        if seen is not None and claims is None and _serves(seen, refused):
+            here = seen.serve(signed_in)
+            if here is not None:
+                return here
         cached, source = self._flights.run(
             (token_key, claims, refused),
             lambda: self._renew(client, token_key, wanted, seen, claims, refused),
@@ -89,7 +90,7 @@ class Renewal:
         refused: str | None,
     ) -> tuple[CachedToken, Source]:
         key = token_key.account
-        with self._flights.turn(key), self._alone(key) as signed_in:
+        with self._alone(key) as signed_in:
             cached = self._cache.tokens.get(token_key)
             if claims is None and cached is not None and _serves(cached, refused):
                 if cached is not seen and cached.fresh:
@@ -125,18 +126,20 @@ class Renewal:
 
     @contextlib.contextmanager
     def _alone(self, key: AccountKey) -> Iterator[SignedIn]:
-        """Hold off the other kernels that share the account; gives it as they have left it.
+        """Hold off other threads and the kernels that share the account; gives it as they left it.
 
         Raises ``NotSignedIn`` if it has been signed out meanwhile.
         """
-        signed_in = self._cache.signed_in.get(key)
-        keeper = signed_in.keeper if signed_in is not None else None
-        with keeper.refreshing(key) if keeper is not None else contextlib.nullcontext(True) as here:
-            present = self._cache.signed_in.get(key) if here else None
-            if present is None:
-                self._cache.remove(key)
-                raise NotSignedIn("That account has signed out.")
-            yield present
+        with self._flights.turn(key):
+            signed_in = self._cache.signed_in.get(key)
+            keeper = signed_in.keeper if signed_in is not None else None
+            shared = contextlib.nullcontext(True) if keeper is None else keeper.refreshing(key)
+            with shared as here:
+                present = self._cache.signed_in.get(key) if here else None
+                if present is None:
+                    self._cache.remove(key)
+                    raise NotSignedIn("That account has signed out.")
+                yield present
 
     def _note_dead(self, error: NbAuthError, grant: Grant, signed_in: SignedIn) -> None:
         """A grant that the provider calls dead is not used again, by this kernel or another."""

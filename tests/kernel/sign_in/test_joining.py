@@ -1,0 +1,185 @@
+"""Joining is for the same thing: all that makes an attempt what it is, is compared."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from nbauth.core.account import Account
+from nbauth.core.errors import InteractionRequired
+from nbauth.kernel.sign_in.attempt import SignIn
+from tests.kernel.conftest import Bench, redirect, until
+
+CLAIMS = '{"id_token": {"acr": null}}'
+OTHER_CLAIMS = '{"id_token": {"acr": {"essential": true}}}'
+
+DIFFERENT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {"account": "ada@example.com"}),
+    ({"account": "ada@example.com"}, {"account": "bob@example.com"}),
+    ({}, {"prompt": "login"}),
+    ({"prompt": "login"}, {"prompt": "consent"}),
+    ({}, {"claims": CLAIMS}),
+    ({"claims": CLAIMS}, {"claims": OTHER_CLAIMS}),
+    ({}, {"max_age": 60}),
+    ({"max_age": 0}, {"max_age": 60}),
+    ({}, {"consent_also": ["write"]}),
+    ({}, {"login_hint": "ada@example.com"}),
+    ({}, {"domain_hint": "example.com"}),
+    ({}, {"extra_parameters": {"acr_values": "2"}}),
+    ({}, {"client_id": "another"}),
+    ({}, {"authority": "https://another.example"}),
+]
+SAME: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({}, {"timeout": 60}),
+    ({}, {"flow": "device"}),
+    ({"claims": CLAIMS}, {"claims": CLAIMS}),
+    ({"account": "ada@example.com"}, {"account": "ADA@example.com", "login_hint": None}),
+    ({"consent_also": ["write"]}, {"consent_also": "write"}),
+]
+
+
+def begun(bench: Bench, **options: Any) -> SignIn:
+    bench.engine.hold("start_device")
+    made = bench.session.login("read", background=True, force=True, **options)
+    assert isinstance(made, SignIn)
+    return made
+
+
+def end(*attempts: SignIn) -> None:
+    for attempt in attempts:
+        attempt.cancel()
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_what_differs_is_another_attempt_and_neither_ends_the_other(
+    bench: Bench, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    first, second = begun(bench, **one), begun(bench, **other)
+    assert first is not second
+    assert (first.state, second.state) == ("waiting", "waiting")
+    assert begun(bench, **one) is first
+    assert begun(bench, **other) is second
+    end(first, second)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_what_is_the_same_joins(bench: Bench, one: dict[str, Any], other: dict[str, Any]) -> None:
+    if "account" in one:  # a login hint as it was typed makes no difference
+        other = {**other, "account": one["account"]}
+    first = begun(bench, **one)
+    assert begun(bench, **other) is first
+    end(first)
+
+
+def test_another_persistence_is_another_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.kernel.accounts.shelf import Shelf
+
+    monkeypatch.setattr("nbauth.persistence.persistence_named", Shelf().named)
+    first, second = begun(bench), begun(bench, persist="keyring")
+    assert first is not second
+    end(first, second)
+
+
+def test_two_web_uis_are_two_attempts(bench: Bench) -> None:
+    gate = threading.Event()
+
+    def slow(url: str) -> str:
+        gate.wait(5)
+        return redirect(url)
+
+    first = bench.session.login("read", background=True, web_ui=slow)
+    account = bench.session.login("read", web_ui=redirect)
+    assert isinstance(account, Account)
+    assert isinstance(first, SignIn)
+    assert first.state == "waiting"
+    gate.set()
+    assert first.wait(5)
+
+
+def test_threads_that_sign_in_at_once_share_one_attempt(bench: Bench) -> None:
+    gate = bench.engine.hold("poll_device")
+    bench.screen.known_ways = ("device",)
+    outcomes: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(bench.session.login("read")))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: bench.session.pending() and bench.session.pending()[0]._waiters == 8)
+    gate.open()
+    for thread in threads:
+        thread.join(5)
+    assert len(outcomes) == 8
+    assert bench.engine.count("start_device") == 1
+
+
+def test_who_joins_and_waits_is_shown_the_panel_too(bench: Bench) -> None:
+    gate = bench.engine.hold("poll_device")
+    first = bench.session.login("read", background=True)
+    assert bench.screen.shown == [first]
+    threading.Timer(0.05, gate.open).start()
+    assert bench.session.login("read")
+    assert bench.screen.shown == [first, first]
+
+
+def test_a_call_that_waits_for_a_sign_in_elsewhere_shows_it(bench: Bench) -> None:
+    gate = bench.engine.hold("poll_device")
+    first = bench.session.login("read", background=True)
+    threading.Timer(0.05, gate.open).start()
+    assert bench.session.acquire("read")
+    assert bench.screen.shown == [first, first]
+
+
+def test_where_nobody_can_be_asked_a_thread_joins_and_does_not_begin(bench: Bench) -> None:
+    gate = bench.engine.hold("poll_device")
+    bench.session.login("read", background=True)
+    bench.screen.is_attended = False
+    threading.Timer(0.05, gate.open).start()
+    assert bench.session.login("read")
+    bench.engine.ungranted = {"write"}
+    with pytest.raises(InteractionRequired):
+        bench.session.login("write")
+
+
+# ── a token that was refused is not given again ─────────────────────────────────────────────
+
+
+def test_a_forced_refresh_joins_no_flight_that_keeps_the_old_token(bench: Bench) -> None:
+    """A refresh ahead of need fails and holds the old token; who was refused it gets no such."""
+    from nbauth.core.errors import AuthorityUnreachable
+    from nbauth.testing.engine import unreachable
+
+    bench.sign_in("read")
+    bench.clock.advance(3400)
+    gate = bench.engine.hold("refresh", then=unreachable())
+    kept: list[str] = []
+    thread = threading.Thread(target=lambda: kept.append(bench.read("read")))
+    thread.start()
+    until(gate.reached.is_set)
+    bench.engine.will("refresh", unreachable())
+    threading.Timer(0.05, gate.open).start()
+    with pytest.raises(AuthorityUnreachable):
+        bench.read("read", force_refresh=True)
+    thread.join(5)
+    assert kept == ["access-ada-1"]
+
+
+def test_a_forced_refresh_takes_what_another_has_just_brought(bench: Bench) -> None:
+    bench.sign_in("read")
+    bench.clock.advance(4000)
+    gate = bench.engine.hold("refresh")
+    brought: list[str] = []
+    thread = threading.Thread(target=lambda: brought.append(bench.read("read")))
+    thread.start()
+    until(gate.reached.is_set)
+    threading.Timer(0.05, gate.open).start()
+    assert bench.read("read", force_refresh=True) == "access-ada-2"
+    thread.join(5)
+    assert brought == ["access-ada-2"]
+    assert bench.refreshes == 1

@@ -1,0 +1,253 @@
+"""What a call means is bound when it is made: client, account and scopes stay what they were.
+
+Each held thing (``Token``, ``auth()``, ``session()``, a sign-in, a refresh ahead of need) is made,
+then everything around it is switched, then it is used.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError, NotSignedIn
+from nbauth.core.tokens import Token
+from nbauth.kernel.accounts.background import RefreshAhead
+from nbauth.kernel.sign_in.attempt import SignIn
+from tests.kernel.conftest import Bench, redirect, until
+
+OTHER = {"authority": "https://other.example", "client_id": "elsewhere"}
+HOST = "api.example"
+LISTED = {HOST: ["read"]}
+
+
+def switch_account(bench: Bench) -> None:
+    bench.sign_in("read", user="bob", force=True)
+
+
+def switch_client(bench: Bench) -> None:
+    bench.session.configure(**OTHER)
+    bench.engines[(OTHER["authority"], OTHER["client_id"])] = engine = bench._engine_for(
+        bench.session.client().authority, OTHER["client_id"]
+    )
+    engine.user = "mallory"
+    bench.session.login("read", web_ui=redirect)
+
+
+def sign_out_and_in_as_another(bench: Bench) -> None:
+    bench.sign_in("read", user="bob", force=True)
+    bench.session.logout("ada@example.com")
+    bench.sign_in("read", user="ada", force=True)
+    bench.session.use("bob@example.com")
+
+
+def change_profile_hosts_and_scopes(bench: Bench) -> None:
+    bench.session.configure(hosts={"evil.example": ["read"]}, scopes=["write"])
+
+
+SWITCHES = [
+    switch_account, switch_client, sign_out_and_in_as_another, change_profile_hosts_and_scopes,
+]  # fmt: skip
+
+
+def of_token(bench: Bench) -> Callable[[], str]:
+    return bench.session.token("read").__str__
+
+
+def of_header(bench: Bench) -> Callable[[], str]:
+    token = bench.session.token("read")
+    return lambda: token.header["Authorization"].removeprefix("Bearer ")
+
+
+def of_auth(bench: Bench) -> Callable[[], str]:
+    bench.session.configure(hosts=LISTED)
+    auth = bench.session.authorise("read")
+    return lambda: sent_by(auth)
+
+
+def of_auth_for_any_scopes(bench: Bench) -> Callable[[], str]:
+    bench.session.configure(hosts=LISTED)
+    auth = bench.session.authorise()
+    return lambda: sent_by(auth)
+
+
+def of_session(bench: Bench) -> Callable[[], str]:
+    bench.session.configure(hosts=LISTED)
+    session = bench.session.authorised_session("read")
+    return lambda: sent_by(session.auth)
+
+
+def sent_by(auth: Any, url: str = f"https://{HOST}/x") -> str:
+    import requests
+
+    prepared = requests.Request("GET", url, auth=auth).prepare()
+    return str(prepared.headers.get("Authorization", "")).removeprefix("Bearer ")
+
+
+HELD = [of_token, of_header, of_auth, of_auth_for_any_scopes, of_session]
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("stale", [False, True])
+def test_what_is_held_stays_ada_at_her_client(
+    bench: Bench, held: Callable[..., Any], switch: Callable[..., Any], stale: bool
+) -> None:
+    bench.sign_in("read", user="ada")
+    read = held(bench)
+    switch(bench)
+    if stale:
+        bench.clock.advance(4000)
+    assert read().startswith("access-ada-")
+    for key, engine in bench.engines.items():
+        if key[0] == OTHER["authority"]:
+            assert engine.count("refresh") == 0
+
+
+@pytest.mark.parametrize("make", ["authorise", "authorised_session"])
+def test_the_account_can_be_named(bench: Bench, make: str) -> None:
+    bench.session.configure(hosts=LISTED)
+    bench.sign_in("read", user="ada")
+    bench.sign_in("read", user="bob", force=True)
+    made = getattr(bench.session, make)("read", account="ada@example.com")
+    assert sent_by(getattr(made, "auth", made)).startswith("access-ada-")
+    assert sent_by(bench.session.authorise("read")).startswith("access-bob-")
+
+
+def test_where_nobody_is_signed_in_the_first_token_settles_the_account(bench: Bench) -> None:
+    bench.session.configure(hosts=LISTED)
+    auth = bench.session.authorise("read")
+    assert auth.bound.key is None
+    bench.sign_in("read", user="ada")
+    assert sent_by(auth).startswith("access-ada-")
+    bench.sign_in("read", user="bob", force=True)
+    assert sent_by(auth).startswith("access-ada-")
+
+
+def test_who_has_signed_out_is_not_replaced(bench: Bench) -> None:
+    bench.session.configure(hosts=LISTED)
+    bench.sign_in("read", user="ada")
+    auth = bench.session.authorise("read")
+    bench.sign_in("read", user="bob", force=True)
+    bench.session.logout("ada@example.com")
+    with pytest.raises(NotSignedIn):
+        sent_by(auth)
+    assert bench.screen.shown == []
+
+
+def test_a_sign_in_keeps_the_client_that_it_was_begun_for(bench: Bench) -> None:
+    gate = bench.engine.hold("poll_device")
+    sign_in = bench.session.login("read", background=True)
+    assert isinstance(sign_in, SignIn)
+    until(gate.reached.is_set)
+    bench.session.configure(**OTHER, persist="memory")
+    gate.open()
+    account = sign_in.wait(5)
+    assert (account.authority, account.client_id) == ("https://id.example", "notebooks")
+    assert sign_in.again().request.client.key == account.key.client
+    bench.session.logout(all=True)
+
+
+def test_a_panels_second_try_is_for_the_same_client_and_account(bench: Bench) -> None:
+    bench.engine.will("start_device", ZeroDivisionError("once"))
+    first = bench.session.start("read", account="ada@example.com")
+    first.ended.wait(5)
+    bench.session.configure(**OTHER)
+    second = first.again()
+    assert second.request.client.key == first.request.client.key
+    assert second.request.asked == "ada@example.com"
+    assert second.result if second.ended.wait(5) else None
+
+
+@pytest.mark.parametrize("changed", [{"proxies": {"https": "http://b:1"}}, {"verify": True}])
+def test_a_refresh_ahead_of_need_goes_the_way_that_its_token_came(
+    bench: Bench, changed: dict[str, Any]
+) -> None:
+    made: list[dict[str, Any]] = []
+
+    def engine_for(authority: Any, client_id: str, **way: Any) -> Any:
+        made.append(way)
+        return bench.engine
+
+    bench.session._engines._make = engine_for
+    bench.session.configure(proxies={"https": "http://a:1"}, refresh_ahead=True)
+    bench.session.cache.renewed.disconnect(bench.session._refresh_ahead.wake)
+    bench.sign_in("read")
+    bench.session.configure(**changed)
+    bench.session.client()
+    made.clear()
+    bench.clock.advance(3600 - 400)
+    worker = RefreshAhead(bench.session.cache, bench.session._renewal)
+    worker._share = 1.0
+    worker.tick()
+    assert bench.refreshes == 1
+    assert made == [{"proxies": {"https": "http://a:1"}, "verify": None}]
+
+
+def test_a_switch_while_the_refresh_is_under_way_changes_nobody(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    token = bench.session.token("read")
+    bench.clock.advance(4000)
+    gate = bench.engine.hold("refresh")
+    read: list[str] = []
+    thread = threading.Thread(target=lambda: read.append(str(token)))
+    thread.start()
+    until(gate.reached.is_set)
+    switch_account(bench)
+    gate.open()
+    thread.join(5)
+    assert read
+    assert read[0].startswith("access-ada-")
+    assert bench.read("read").startswith("access-bob-")
+
+
+def test_scopes_of_a_held_token_are_those_it_was_made_with(bench: Bench) -> None:
+    bench.session.configure(scopes=["read"])
+    bench.sign_in(user="ada")
+    token = bench.session.token()
+    assert isinstance(token, Token)
+    bench.session.configure(scopes=["write"])
+    bench.clock.advance(4000)
+    assert str(token)
+    (refresh,) = [call for call in bench.engine.calls if call.method == "refresh"]
+    assert tuple(refresh.arguments["scopes"]) == ("read",)
+
+
+# ── a host gets its own token only ──────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("asked", "gets"),
+    [
+        (["orders.read"], {"orders.example"}),
+        (["stock.read"], {"stock.example", "both.example"}),
+        (["stock.read", "stock.write"], {"both.example"}),
+        (["openid", "stock.read"], {"stock.example", "both.example"}),
+        (["openid", "profile"], {"names.example"}),
+    ],
+)
+def test_a_token_goes_only_to_hosts_whose_entry_covers_it(
+    bench: Bench, asked: list[str], gets: set[str]
+) -> None:
+    listed = {
+        "orders.example": ["orders.read"],
+        "stock.example": ["stock.read"],
+        "both.example": ["stock.read", "stock.write"],
+        "names.example": ["openid", "profile"],
+    }
+    bench.session.configure(hosts=listed)
+    bench.sign_in(*asked)
+    auth = bench.session.authorise(*asked)
+    assert {host for host in listed if sent_by(auth, f"https://{host}/")} == gets
+
+
+@pytest.mark.parametrize("asked", [["unheard"], ["orders.read", "unheard"], ["email"]])
+def test_scopes_that_no_host_is_listed_for_are_said(bench: Bench, asked: list[str]) -> None:
+    bench.session.configure(hosts={"orders.example": ["orders.read"]})
+    with pytest.raises(ConfigurationError) as caught:
+        bench.session.authorise(*asked)
+    assert caught.value.code == "unlisted_host"
+    assert asked[-1] in str(caught.value)
+    assert "hosts=" in caught.value.hint

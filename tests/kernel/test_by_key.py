@@ -1,0 +1,235 @@
+"""Accounts are told apart by key: two profiles, tenants or issuers may share a user name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nbauth.core.account import Account, AccountKey
+from nbauth.core.errors import ConfigurationError, NotSignedIn, SignInCancelled
+from nbauth.kernel.sign_in.attempt import SignIn
+from tests.kernel.conftest import Bench, redirect, until
+
+WORK = {"authority": "https://work.example", "client_id": "notebooks", "profile": None}
+IDP = {"authority": "https://idp.example", "client_id": "notebooks", "profile": None}
+ADA = "ada@example.com"
+
+
+@pytest.fixture
+def twins(bench: Bench) -> tuple[Account, Account]:
+    """One user name at two clients; idp's is the newer."""
+    work = bench.session.login("read", web_ui=redirect, **WORK)
+    idp = bench.session.login("read", web_ui=redirect, **IDP)
+    assert isinstance(work, Account)
+    assert isinstance(idp, Account)
+    assert work.username == idp.username == ADA
+    return work, idp
+
+
+def names_at_one_client(bench: Bench) -> tuple[Account, Account]:
+    """One user name, two subjects, one client: a guest in two tenants."""
+    accounts = []
+    for subject in ("guest-1", "guest-2"):
+        claims = {"sub": subject, "preferred_username": ADA, "name": "Ada"}
+        response = bench.engine.response(
+            bench.session.client().scopes(("read",)), user=subject, id_token_claims=claims
+        )
+        bench.engine.will("redeem", response)
+        accounts.append(bench.session.login("read", web_ui=redirect, force=True))
+    one, other = accounts
+    assert isinstance(one, Account)
+    assert isinstance(other, Account)
+    return one, other
+
+
+def test_an_account_knows_its_client(twins: tuple[Account, Account]) -> None:
+    work, idp = twins
+    assert work.key == AccountKey("https://work.example", "notebooks", "ada")
+    assert idp.key == AccountKey("https://idp.example", "notebooks", "ada")
+    assert work.key.client != idp.key.client
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("by", ["account", "key", "profile"])
+def test_a_named_sign_out_is_of_one_client(
+    bench: Bench, twins: tuple[Account, Account], which: int, by: str
+) -> None:
+    meant, other = twins[which], twins[1 - which]
+    name: Any = {"account": meant, "key": meant.key, "profile": ADA}[by]
+    call = {"authority": meant.authority, "client_id": "notebooks"} if by == "profile" else {}
+    (gone,) = bench.session.logout(name, revoke=True, **call)
+    assert gone.account == meant
+    assert bench.session.accounts() == [other]
+    for account in twins:
+        engine = bench.engines[(account.authority, "notebooks")]
+        assert engine.count("revoke") == (account is meant)
+
+
+@pytest.mark.parametrize("call", ["logout", "use"])
+def test_an_ambiguous_name_is_refused_and_lists_the_profiles(
+    bench: Bench, twins: tuple[Account, Account], call: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="names 2 accounts") as caught:
+        getattr(bench.session, call)(ADA)
+    assert caught.value.code == "ambiguous_account"
+    assert str(caught.value).count("profile 'default'") == 2
+    assert "--profile" in caught.value.hint
+    assert len(bench.session.accounts()) == 2
+    assert bench.session.use(twins[0]) == twins[0]
+
+
+@pytest.mark.parametrize("call", ["logout", "use", "acquire", "authorise", "token", "login"])
+def test_a_name_that_two_accounts_of_one_client_share_is_refused(bench: Bench, call: str) -> None:
+    one, other = names_at_one_client(bench)
+    assert one.key != other.key
+    bench.session.configure(hosts={"api.example": ["read"]})
+    arguments: dict[str, Any] = {"logout": [ADA], "use": [ADA]}.get(call, ["read"])
+    options = {} if call in {"logout", "use"} else {"account": ADA}
+    with pytest.raises(ConfigurationError) as caught:
+        getattr(bench.session, call)(*arguments, **options)
+    assert caught.value.code == "ambiguous_account"
+    assert "guest-1" in str(caught.value)
+    assert "guest-2" in str(caught.value)
+    assert bench.read("read", account="guest-1").startswith("access-guest-1")
+    assert bench.read("read", account=other).startswith("access-guest-2")
+    (gone,) = bench.session.logout("guest-1")
+    assert gone.account == one
+
+
+def test_a_subject_is_compared_as_it_is_written(bench: Bench) -> None:
+    """``sub`` is case sensitive (OpenID Connect Core §2), a user name is not."""
+    bench.sign_in("read", user="ada")
+    assert bench.read("read", account="ADA@Example.com")
+    with pytest.raises(NotSignedIn):
+        bench.session.logout("ADA")
+
+
+def test_a_bare_sign_out_is_the_present_clients(bench: Bench, twins: Any) -> None:
+    work, idp = twins
+    bench.session.configure(authority=work.authority)
+    (gone,) = bench.session.logout()
+    assert gone.account == work
+    assert bench.session.accounts() == [idp]
+
+
+def test_the_current_account_of_another_client_stays_current(bench: Bench, twins: Any) -> None:
+    work, idp = twins
+    bench.session.logout(work)
+    assert bench.session.cache.current == {idp.key.client: idp.key}
+
+
+def test_a_sign_out_by_name_ends_the_attempts_for_that_account_only(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    bench.sign_in("read", user="bob", force=True)
+    attempts = {}
+    for user in ("ada", "bob"):
+        bench.engine.hold("start_device")
+        attempts[user] = bench.session.login(
+            "more", account=f"{user}@example.com", background=True, force=True
+        )
+    bench.session.logout("ada@example.com")
+    assert [attempts[user].state for user in ("ada", "bob")] == ["cancelled", "waiting"]
+    attempts["bob"].cancel()  # type: ignore[union-attr]
+
+
+# ── a sign-out is complete ──────────────────────────────────────────────────────────────────
+
+
+def test_tokens_that_arrive_after_the_sign_out_are_refused(bench: Bench) -> None:
+    """The attempt names nobody, so it is not ended; what it brings is refused."""
+    bench.sign_in("read", user="ada")
+    gate = bench.engine.hold("poll_device")
+    sign_in = bench.session.login("read", background=True, force=True)
+    assert isinstance(sign_in, SignIn)
+    until(gate.reached.is_set)
+    bench.session.logout("ada@example.com")
+    assert sign_in.state == "waiting"
+    gate.open()
+    with pytest.raises(SignInCancelled, match="signed out while it signed in"):
+        sign_in.wait(5)
+    assert sign_in.state == "cancelled"
+    assert bench.session.accounts() == []
+    assert bench.session.cache.tokens == {}
+
+
+def test_another_persons_arrival_is_not_refused(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    gate = bench.engine.hold("poll_device")
+    sign_in = bench.session.login("read", background=True, force=True)
+    assert isinstance(sign_in, SignIn)
+    until(gate.reached.is_set)
+    bench.session.logout("ada@example.com")
+    bench.engine.user = "bob"
+    gate.open()
+    assert sign_in.wait(5).name == "Bob"
+
+
+def test_a_sign_in_after_a_sign_out_is_a_new_one(bench: Bench) -> None:
+    for _ in range(3):
+        bench.sign_in("read", user="ada")
+        bench.session.logout()
+    bench.sign_in("read", user="ada")
+    assert bench.read("read")
+
+
+@pytest.mark.parametrize("everything", [{"all": True}, {"forget": True}, {}])
+def test_attempts_under_way_end_with_a_sign_out(bench: Bench, everything: dict[str, bool]) -> None:
+    gate = bench.engine.hold("poll_device")
+    sign_in = bench.session.login("read", background=True)
+    assert isinstance(sign_in, SignIn)
+    until(gate.reached.is_set)
+    bench.session.logout(**everything)
+    assert sign_in.state == "cancelled"
+    gate.open()
+    until(lambda: not sign_in._thread.is_alive())
+    assert bench.session.accounts() == []
+
+
+def test_superseded_grants_are_revoked_too(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    bench.sign_in("read", "write", user="ada", force=True)
+    bench.sign_in("read", "write", user="ada", force=True)
+    assert len(bench.engine.live) == 3
+    bench.session.logout(revoke=True)
+    assert bench.engine.live == {}
+    assert bench.engine.count("revoke") == 3
+
+
+def test_one_revocation_that_is_refused_hinders_no_other(bench: Bench) -> None:
+    from nbauth.testing.engine import refusal
+
+    bench.sign_in("read", user="ada")
+    bench.sign_in("write", user="ada", force=True)
+    bench.engine.will("revoke", refusal("unsupported_token_type"))
+    bench.session.logout(revoke=True)
+    assert bench.engine.count("revoke") == 2
+    assert len([line for line in bench.screen.said if "not revoked" in line]) == 1
+
+
+def test_a_refresh_of_a_grant_that_was_replaced_is_not_mixed_in(bench: Bench) -> None:
+    """Signed out and in again while the refresh is under way: its answer belongs to neither."""
+    import threading
+
+    bench.sign_in("read", user="ada")
+    token = bench.session.token("read", interactive=False)
+    bench.clock.advance(4000)
+    gate = bench.engine.hold("refresh")
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            str(token)
+        except NotSignedIn as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    until(gate.reached.is_set)
+    bench.session.logout()
+    bench.sign_in("read", user="ada")
+    newest = bench.read("read")
+    gate.open()
+    thread.join(5)
+    assert len(errors) == 1
+    assert bench.read("read") == newest

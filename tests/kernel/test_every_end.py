@@ -1,0 +1,316 @@
+"""Every end is an end: whatever stops a call at whatever line, nobody waits for it afterwards.
+
+An interrupt is raised at each line of the kernel room that a call runs through, one after the
+other; then somebody else, in another thread, signs in and asks for a token within a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbauth
+from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
+from nbauth.core.tokens import Token
+from nbauth.kernel.accounts.background import LONGEST_NAP, Background
+from nbauth.kernel.accounts.flights import Flights
+from nbauth.kernel.sign_in import attempt
+from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.testing.engine import PENDING
+from tests.kernel.conftest import Bench, redirect, until
+from tests.kernel.lines import interrupted
+
+ROOM = str(Path(nbauth.__file__).parent / "kernel")
+
+
+def within(seconds: float, call: Callable[[], Any]) -> Any:
+    """The outcome of a call in another thread, which must not take longer."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except NbAuthError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "somebody waits still"
+    return outcome[0]
+
+
+def all_is_well(bench: Bench, where: str) -> None:
+    """Nothing is held, nobody is waited for, and the next sign-in works."""
+    flights = bench.flights
+    assert flights._under_way == {}, where
+    assert not any(turn.locked() for turn in flights._turns.values()), where
+    assert not bench.session.cache._lock.locked(), where
+    assert not bench.session._attempts._lock.locked(), where
+    for pending in bench.session.pending():  # it lives, so whoever joins it comes to its end
+        pending.start()
+        assert pending._thread.is_alive() or pending.ended.wait(1), where
+        within(1, pending.cancel)
+        assert pending.ended.is_set(), where
+    account = within(2, lambda: bench.session.login("read", web_ui=redirect, force=True))
+    assert not isinstance(account, Exception), where
+    assert str(within(2, lambda: bench.session.acquire("read")).access_token), where
+
+
+def login(bench: Bench) -> None:
+    bench.session.login("read", force=True)
+
+
+def login_by_web_ui(bench: Bench) -> None:
+    bench.session.login("read", web_ui=redirect, force=True)
+
+
+def join(bench: Bench) -> None:
+    gate = bench.engine.hold("poll_device")
+    bench.session.login("read", force=True, background=True)
+    threading.Timer(0.01, gate.open).start()
+    bench.session.login("read", force=True)
+
+
+def cancel(bench: Bench) -> None:
+    bench.engine.will("poll_device", *[PENDING] * 50)
+    sign_in = bench.session.login("read", force=True, background=True)
+    assert isinstance(sign_in, SignIn)
+    sign_in.cancel()
+
+
+def switch(bench: Bench) -> None:
+    bench.engine.will("poll_device", *[PENDING] * 50)
+    sign_in = bench.session.login("read", force=True, background=True, flow="device")
+    assert isinstance(sign_in, SignIn)
+    sign_in.switch("browser")
+    sign_in.cancel()
+
+
+def stale(bench: Bench) -> None:
+    bench.clock.advance(4000)
+    bench.session.acquire("read")
+
+
+def forced(bench: Bench) -> None:
+    bench.session.acquire("read", force_refresh=True)
+
+
+def held(bench: Bench) -> None:
+    token = bench.session.token("read")
+    bench.clock.advance(4000)
+    str(token)
+
+
+def logout(bench: Bench) -> None:
+    bench.session.logout(revoke=True)
+
+
+def use(bench: Bench) -> None:
+    bench.session.use("ada@example.com")
+
+
+@pytest.mark.parametrize(
+    "act", [login, login_by_web_ui, join, cancel, switch, stale, forced, held, logout, use]
+)
+def test_an_interrupt_at_any_line_leaves_nobody_waiting(
+    bench: Bench, act: Callable[[Bench], None]
+) -> None:
+    bench.sign_in("read")
+    lines = 0
+    for where in interrupted(lambda: act(bench), ROOM):
+        lines += 1
+        bench.engine._script.clear()
+        all_is_well(bench, where)
+    assert lines > 5
+
+
+# ── in threads of ours ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError])
+@pytest.mark.parametrize("method", ["start_device", "poll_device"])
+def test_whatever_ends_the_thread_ends_the_sign_in(
+    bench: Bench, end: type[BaseException], method: str
+) -> None:
+    def ends() -> None:
+        raise end
+
+    bench.engine.will(method, ends)
+    with pytest.raises(SignInError, match=end.__name__):
+        bench.session.login("read")
+    assert bench.screen.shown[0].state == "failed"
+    assert bench.session.login("read")
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
+def test_a_web_ui_that_exits_ends_the_sign_in(bench: Bench, end: type[BaseException]) -> None:
+    def web_ui(url: str) -> str:
+        raise end
+
+    with pytest.raises(SignInError, match=end.__name__):
+        bench.session.login("read", web_ui=web_ui)
+    assert bench.sign_in("read")
+
+
+def test_one_that_was_registered_and_never_begun_is_begun_by_who_comes_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = attempt.SignIn.start
+    monkeypatch.setattr(attempt.SignIn, "start", lambda self: self)
+    first = bench.session.login("read", background=True)
+    monkeypatch.setattr(attempt.SignIn, "start", real)
+    assert isinstance(first, SignIn)
+    assert not first._thread.is_alive()
+    assert within(2, lambda: bench.session.login("read")).username == "ada@example.com"
+    assert first.state == "done"
+
+
+@pytest.mark.parametrize("end", [ZeroDivisionError, SystemExit, KeyError])
+def test_a_look_that_fails_is_not_the_last(
+    monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    looks: list[int] = []
+
+    def look() -> float | None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise end
+        return None
+
+    monkeypatch.setattr("nbauth.kernel.accounts.background.LONGEST_NAP", 0.01)
+    background = Background("nbauth-test", look)
+    background.wake()
+    until(lambda: len(looks) > 1)
+    background.stop()
+    assert LONGEST_NAP == 30
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_whatever_ends_who_fetches_lets_the_others_fetch(end: type[BaseException]) -> None:
+    flights, gate, reached = Flights(), threading.Event(), threading.Event()
+
+    def ends() -> int:
+        reached.set()
+        gate.wait(5)
+        raise end
+
+    def leader() -> None:
+        with pytest.raises(end):
+            flights.run("key", ends)
+
+    first = threading.Thread(target=leader)
+    first.start()
+    assert reached.wait(5)
+    results: list[int] = []
+    second = threading.Thread(target=lambda: results.append(flights.run("key", lambda: 9)))
+    second.start()
+    gate.set()
+    first.join(5)
+    second.join(5)
+    assert results == [9]
+
+
+def test_an_observer_that_fails_hinders_nobody(bench: Bench) -> None:
+    seen: list[str] = []
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    bench.session.changed.connect(fails)
+    bench.session.changed.connect(lambda: seen.append("changed"))
+    bench.screen.person = lambda sign_in: sign_in.changed.connect(fails)
+    bench.session.login("read")
+    bench.session.logout()
+    assert len(seen) > 1
+
+
+# ── one's end is nobody else's ──────────────────────────────────────────────────────────────
+
+
+def test_one_waiters_time_out_is_its_own(bench: Bench) -> None:
+    gate = bench.engine.hold("poll_device")
+    sign_in = bench.session.login("read", background=True)
+    assert isinstance(sign_in, SignIn)
+    assert isinstance(within(2, lambda: sign_in.wait(0.05)), SignInError)
+    assert sign_in.state == "waiting"
+    gate.open()
+    assert sign_in.wait(5)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_one_waiters_interrupt_ends_the_sign_in_only_if_nobody_else_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    gate = bench.engine.hold("poll_device")
+    main = threading.current_thread()
+    waits = bench.screen.wait
+
+    def wait(sign_in: Any, timeout: float | None = None) -> None:
+        if threading.current_thread() is main:
+            until(lambda: sign_in._waiters == 1 + others)
+            raise KeyboardInterrupt
+        waits(sign_in, timeout)
+
+    monkeypatch.setattr(bench.screen, "wait", wait)
+    outcomes: list[Any] = []
+    beside = [
+        threading.Thread(target=lambda: outcomes.append(bench.session.login("read")))
+        for _ in range(others)
+    ]
+    for thread in beside:
+        thread.start()
+    if others:
+        until(lambda: bench.session.pending() and bench.session.pending()[0]._waiters)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        bench.session.login("read")
+    (line,) = caught.value._render_traceback_()  # type: ignore[attr-defined]
+    assert ("goes on" in line) == bool(others)
+    sign_in = bench.screen.shown[0]
+    assert sign_in.state == ("waiting" if others else "cancelled")
+    gate.open()
+    for thread in beside:
+        thread.join(5)
+    assert len(outcomes) == others
+
+
+def test_a_token_that_is_fresh_waits_for_no_sign_in(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    bench.engine.hold("start_device")
+    pending = bench.session.login("read", background=True, force=True)
+    assert isinstance(pending, SignIn)
+    assert str(within(1, lambda: bench.session.acquire("read")).access_token) == "access-ada-1"
+    assert str(within(1, lambda: bench.session.token("read").value)) == "access-ada-1"
+    pending.cancel()
+
+
+def test_a_call_for_one_account_waits_for_no_sign_in_of_another(bench: Bench) -> None:
+    bench.screen.is_attended = False
+    bench.sign_in("read", user="ada")
+    bench.screen.is_attended = True
+    bench.engine.hold("start_device")
+    pending = bench.session.login("read", account="bob@example.com", background=True)
+    assert isinstance(pending, SignIn)
+    bench.screen.is_attended = False
+    bench.engine.live.clear()
+    bench.clock.advance(4000)
+    error = within(1, lambda: bench.session.acquire("read"))
+    assert isinstance(error, NbAuthError)
+    assert not isinstance(error, NotSignedIn)
+    pending.cancel()
+
+
+def test_a_held_token_read_while_others_sign_in(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    token = bench.session.token("read")
+    assert isinstance(token, Token)
+    bench.engine.hold("start_device")
+    pending = bench.session.login("read", background=True, force=True, account="bob@example.com")
+    assert isinstance(pending, SignIn)
+    bench.clock.advance(4000)
+    assert str(within(1, lambda: token.value)).startswith("access-ada-")
+    pending.cancel()

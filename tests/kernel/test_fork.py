@@ -1,0 +1,85 @@
+"""After a fork the child begins clean; only the kernel's own process renews its tokens.
+
+Linux' multiprocessing forks by default up to Python 3.13. Each case runs apart, since a process of
+tests has threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+ROOT = Path(__file__).parents[2]
+
+
+def ran(case: str, home: Path) -> Any:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home / "data"),
+        "NBAUTH_PASSPHRASE": "a long passphrase of the tests",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.kernel.forking", case],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_fresh_token_serves_the_child(tmp_path: Path) -> None:
+    assert ran("fresh", tmp_path) == {"child": ["access-ada-1"] * 2, "parent": "access-ada-1"}
+
+
+@pytest.mark.parametrize("case", ["stale", "during_refresh"])
+def test_the_parents_refresh_token_is_not_spent(case: str, tmp_path: Path) -> None:
+    seen = ran(case, tmp_path)
+    assert seen["child"]["code"] == "forked_process"
+    assert "persist" in seen["child"]["hint"] or "notebook" in seen["child"]["hint"]
+    assert seen["parent"] == "access-ada-2"
+    assert seen["reused"] == []
+
+
+def test_a_sign_in_under_way_goes_on_in_the_parent(tmp_path: Path) -> None:
+    seen = ran("during_sign_in", tmp_path)
+    assert seen["child"]["state"] == "cancelled"
+    assert "forked from" in seen["child"]["said"]
+    assert seen["child"]["asked"] == "not_signed_in"
+    assert seen["child"]["pending"] == []
+    assert seen["parent"] == "ada@example.com"
+
+
+def test_no_lock_of_the_parents_is_inherited(tmp_path: Path) -> None:
+    assert ran("with_locks_held", tmp_path) == {"child": [], "parent": 1}
+
+
+def test_what_is_kept_is_renewed_by_whoever_comes_first(tmp_path: Path) -> None:
+    seen = ran("kept", tmp_path)
+    assert seen["child"] == "access-ada-2"
+    assert seen["parent"] == "access-ada-2"
+    assert seen["refreshes"] == 0, "the parent found what the child had brought"
+
+
+def test_no_thread_and_no_observer_goes_along(tmp_path: Path) -> None:
+    assert ran("threads_and_observers", tmp_path)["child"] == {"threads": [], "seen": 0}
+
+
+def test_a_pool_of_forked_workers_reads_the_token(tmp_path: Path) -> None:
+    assert ran("pool", tmp_path) == {"children": ["access-ada-1"]}
+
+
+@pytest.mark.parametrize("case", ["spawn", "forkserver"])
+def test_a_process_that_inherits_nothing_says_so(case: str, tmp_path: Path) -> None:
+    assert ran(case, tmp_path) == {"children": ["not_signed_in"] * 2}
