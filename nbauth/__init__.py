@@ -40,8 +40,6 @@ _HOME = {
 __all__ = sorted(name for name in _HOME if not name.endswith("_extension"))
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from nbauth.api import accounts as accounts
     from nbauth.api import acquire as acquire
     from nbauth.api import auth as auth
@@ -75,11 +73,13 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn as SignIn
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'nbauth' has no attribute {name!r}")
-    return getattr(import_module(home), name)
+if not TYPE_CHECKING:  # a type checker knows the names above, and no others
+
+    def __getattr__(name):
+        home = _HOME.get(name)
+        if home is None:
+            raise AttributeError(f"module 'nbauth' has no attribute {name!r}")
+        return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,148 @@
+"""Variables that ``%token`` sets: fresh without asking, taken back by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.tokens import Token
+from nbauth.jupyter.variables import Variables
+from tests.kernel.conftest import Bench, bench, clock  # noqa: F401 - fixtures
+from tests.kernel.test_by_key import twins  # noqa: F401
+
+
+class Cell:
+    """A notebook's names, an environment, and what ``%token`` does with them."""
+
+    def __init__(self, bench: Bench) -> None:  # noqa: F811
+        self.bench = bench
+        self.names: dict[str, Any] = {}
+        self.environ: dict[str, str] = {"PATH": "/bin", "MINE": "my own"}
+        self.variables = Variables(self.names, bench.screen, self.environ)
+        bench.session.changed.connect(
+            lambda: self.variables.keep_only(set(bench.session.cache.signed_in))
+        )
+
+    def token(self, **options: Any) -> Token:
+        return self.bench.session.token("read", interactive=False, **options)
+
+
+@pytest.fixture
+def cell(bench: Bench) -> Cell:  # noqa: F811
+    return Cell(bench)
+
+
+@pytest.mark.parametrize("end", ["dead grant", "sign-out elsewhere"])
+def test_a_variable_whose_sign_in_has_ended_never_prompts_and_says_so_once(
+    cell: Cell, end: str
+) -> None:
+    cell.bench.sign_in("read")
+    cell.variables.put_text("secret", cell.token())
+    cell.variables.put_environment("TOKEN", cell.token())
+    cell.bench.clock.advance(4000)
+    if end == "dead grant":
+        cell.bench.engine.live.clear()
+    else:
+        cell.bench.session.cache.signed_in.clear()
+    for _ in range(5):
+        cell.variables.refresh()
+    assert cell.bench.screen.shown == []
+    lines = [line for line in cell.bench.screen.said if "could not be refreshed" in line]
+    assert len(lines) == 2
+    assert all("%login" in line for line in lines)
+    assert lines[0].startswith("secret ")
+    assert lines[1].startswith("TOKEN ")
+
+
+def test_what_can_be_refreshed_again_is_and_a_second_end_is_said_again(cell: Cell) -> None:
+    cell.bench.sign_in("read")
+    cell.variables.put_text("secret", cell.token())
+    for round_ in (1, 2):
+        cell.bench.clock.advance(4000)
+        live, cell.bench.engine.live = dict(cell.bench.engine.live), {}
+        from nbauth.testing.engine import unreachable
+
+        cell.bench.engine.will("refresh", unreachable())
+        cell.variables.refresh()
+        cell.bench.engine.live = live
+        cell.variables.refresh()
+        assert cell.names["secret"].startswith("access-ada-")
+        said = [line for line in cell.bench.screen.said if "could not" in line]
+        assert len(said) == round_
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_sign_out_takes_the_variables_of_that_account_alone(
+    cell: Cell,
+    twins: Any,  # noqa: F811
+    which: int,
+) -> None:
+    """Two accounts of one user name at two clients."""
+    for number, account in enumerate(twins):
+        call = {"authority": account.authority, "client_id": account.client_id}
+        cell.variables.put_text(f"text_{number}", cell.token(account=account, **call))
+        cell.variables.put_environment(f"ENV_{number}", cell.token(account=account, **call))
+    cell.bench.session.logout(twins[which])
+    assert f"text_{which}" not in cell.names
+    assert f"ENV_{which}" not in cell.environ
+    assert cell.names[f"text_{1 - which}"]
+    assert cell.environ[f"ENV_{1 - which}"]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_persons_own_value_comes_back(cell: Cell, times: int) -> None:
+    cell.bench.sign_in("read")
+    for _ in range(times):
+        cell.variables.put_environment("MINE", cell.token())
+        cell.bench.clock.advance(4000)
+        cell.variables.refresh()
+    assert cell.environ["MINE"].startswith("access-ada-")
+    cell.bench.session.logout()
+    assert cell.environ == {"PATH": "/bin", "MINE": "my own"}
+
+
+def test_what_was_not_there_is_gone_again(cell: Cell) -> None:
+    cell.bench.sign_in("read")
+    cell.variables.put_environment("NEW", cell.token())
+    cell.variables.keep_only()
+    assert "NEW" not in cell.environ
+
+
+def test_a_variable_that_the_person_has_changed_is_theirs(cell: Cell) -> None:
+    cell.bench.sign_in("read")
+    cell.variables.put_environment("MINE", cell.token())
+    cell.variables.put_text("secret", cell.token())
+    cell.environ["MINE"], cell.names["secret"] = "changed", "changed"
+    cell.variables.refresh()
+    cell.bench.session.logout()
+    assert (cell.environ["MINE"], cell.names["secret"]) == ("changed", "changed")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "1a", "a-b", "a b", "class", "None", "True", "await", "In", "Out", "_", "__", "___", "_1",
+     "_i", "_ii", "_i3", "_oh", "_dh", "_ih", "get_ipython", "exit", "quit"],
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["put", "put_text"])
+def test_names_that_cannot_be_variables_are_refused(cell: Cell, name: str, how: str) -> None:
+    cell.bench.sign_in("read")
+    with pytest.raises(ConfigurationError) as caught:
+        getattr(cell.variables, how)(name, cell.token())
+    assert caught.value.code == "bad_name"
+    assert cell.names == {}
+
+
+@pytest.mark.parametrize("name", ["token", "_token", "_x1", "i", "In_", "type_", "ünïcode"])
+def test_other_names_are_taken(cell: Cell, name: str) -> None:
+    cell.variables.put(name, 1)
+    assert cell.names == {name: 1}
+
+
+@pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "Ä", "A\0"])
+def test_names_that_no_environment_variable_can_have(cell: Cell, name: str) -> None:
+    cell.bench.sign_in("read")
+    with pytest.raises(ConfigurationError):
+        cell.variables.put_environment(name, cell.token())
+    assert set(cell.environ) == {"PATH", "MINE"}

@@ -1,0 +1,100 @@
+"""What is told is what is so: outcome, cache, store and provider agree, or the sentence says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nbauth.core.account import Account
+from nbauth.core.errors import ConsentRequired, InteractionRequired, SignInError
+from nbauth.kernel.accounts.keeper import Keeper
+from nbauth.testing.engine import refusal
+from tests.kernel.accounts.shelf import Handle, Shelf
+from tests.kernel.conftest import Bench, redirect
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    made = Shelf()
+    monkeypatch.setattr("nbauth.persistence.persistence_named", made.named)
+    return made
+
+
+def breaks(error: Exception) -> Callable[..., Any]:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return broken
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), OSError(5, "I/O error"), ValueError("odd")])
+@pytest.mark.parametrize("method", ["save", "use", "stamp", "refreshing"])
+def test_a_sign_in_that_could_not_be_kept_is_done_and_the_person_is_told(
+    bench: Bench,
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    error: Exception,
+) -> None:
+    """Whatever a persistence raises, one that somebody else wrote too."""
+    monkeypatch.setattr(Handle, method, breaks(error))
+    bench.session.configure(persist="keyring")
+    account = bench.session.login("read", web_ui=redirect)
+    assert isinstance(account, Account)
+    assert bench.session.accounts() == [account]
+    assert bench.read("read") == "access-ada-1"
+    assert any(type(error).__name__ in line for line in bench.screen.said)
+    assert len(bench.screen.said) == len(set(bench.screen.said)), "each thing is said once"
+
+
+def test_one_that_ended_with_somebody_else_says_who_is_signed_in_and_who_is_not(
+    bench: Bench,
+) -> None:
+    bench.engine.user = "eve"
+    with pytest.raises(SignInError) as caught:
+        bench.session.login("read", account="bob@example.com", web_ui=redirect)
+    said = f"{caught.value} {caught.value.hint}"
+    assert "bob@example.com is not signed in" in said
+    assert "eve@example.com stays signed in beside" in said
+    assert [account.name for account in bench.session.accounts()] == ["Eve"]
+
+
+def test_scopes_that_were_asked_for_are_not_granted_by_that(bench: Bench) -> None:
+    """The provider grants ``read`` of ``read write``: a call for ``write`` asks for consent."""
+    bench.screen.is_attended = False
+    wanted = bench.session.client().scopes(("read", "write"))
+    bench.engine.will("redeem", replace(bench.engine.response(wanted), scopes=("read",)))
+    bench.session.login("read", "write", web_ui=redirect)
+    (record,) = bench.session.cache.signed_in.values()
+    assert [grant.scopes for grant in record.grants] == [{"read"}]
+    assert bench.session.acquire("read", "write").scopes == ("read",), "what it says is so"
+    bench.engine.will("refresh", refusal("invalid_scope"))
+    with pytest.raises(InteractionRequired) as caught:
+        bench.read("write")
+    assert isinstance(caught.value.__cause__, ConsentRequired)
+
+
+def test_microsofts_short_names_are_the_scopes_that_were_granted(bench: Bench) -> None:
+    tenant = "11111111-2222-3333-4444-555555555555"
+    bench.session.configure(authority=f"https://login.microsoftonline.com/{tenant}")
+    client = bench.session.client()
+    key = (client.authority.url, "notebooks")
+    engine = bench.engines[key] = bench._engine_for(client.authority, "notebooks")
+    wanted = client.scopes(("User.Read",))
+    answer = replace(engine.response(wanted), scopes=("User.Read", "profile", "openid"))
+    engine.will("redeem", answer)
+    bench.session.login("User.Read", web_ui=redirect)
+    (record,) = bench.session.cache.signed_in.values()
+    assert wanted.key <= record.grants[0].scopes
+
+
+def test_a_keeper_tells_whether_it_kept(bench: Bench, shelf: Shelf) -> None:
+    bench.session.configure(persist="keyring")
+    bench.sign_in("read")
+    (record,) = bench.session.cache.signed_in.values()
+    assert isinstance(record.keeper, Keeper)
+    assert record.keeper.keep(record.key)
+    assert not record.keeper.keep(record.key._replace(home_account_id="nobody"))
