@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.settings_values import PERSISTENCE_GROUP
 from nbauth.persistence.protocol import Ask, Entry, Persistence
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ def persistences_in_use(*, folder: Path | None = None, ask: Ask | None = None) -
 
 def _points() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points
+
+    from nbauth.core.settings_values import PERSISTENCE_GROUP
 
     return {point.name: point for point in entry_points(group=PERSISTENCE_GROUP)}
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbauth.core.errors import PersistenceError
+from nbauth.persistence.keyring_choice import OVERRIDE, Choice, chosen
 
 _INSTEAD = "Tokens stay in this kernel's memory; --persist file keeps them with a passphrase."
-_OVERRIDE = "PYTHON_KEYRING_BACKEND"
 
 
 class Backends:
@@ -45,16 +45,14 @@ class Backends:
                 backend.delete_password(service, username)
 
 
-def _chosen() -> Any:
-    import keyring
-
+def _chosen() -> Choice:
     try:
-        backend = keyring.get_keyring()
-        fault = _fault(backend)
+        choice = chosen()
+        fault = _fault(choice)
     except Exception as error:
-        if named := os.environ.get(_OVERRIDE):
+        if named := os.environ.get(OVERRIDE):
             raise PersistenceError(
-                f"{_OVERRIDE} names {named!r}, which cannot be used here"
+                f"{OVERRIDE} names {named!r}, which cannot be used here"
                 f" ({type(error).__name__}: {error}).",
                 code="no_keyring",
                 hint=f"Remove that variable, or correct it. {_INSTEAD}",
@@ -62,21 +60,21 @@ def _chosen() -> Any:
         raise
     if fault is not None:
         raise _refusal(*fault)
-    return backend
+    return choice
 
 
-def _links(backend: Any) -> Iterator[Any]:
-    inner = getattr(backend, "backends", None)
-    if inner is None:
-        yield backend
-    for link in inner or ():
+def _links(choice: Choice) -> Iterator[Any]:
+    if choice.links is None:
+        yield choice.backend
+    for link in choice.links or ():
         yield from _links(link)
 
 
-def _fault(backend: Any) -> tuple[str, str] | None:
+def _fault(choice: Choice) -> tuple[str, str] | None:
     """Why a secret is not safe with a backend, and the error's code; ``None`` if it is."""
     from keyring.backends import fail, null
 
+    backend = choice.backend
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"
     if isinstance(backend, fail.Keyring):
         return "there is none on this system, or it does not run", "no_keyring"
@@ -84,17 +82,17 @@ def _fault(backend: Any) -> tuple[str, str] | None:
         return f"{name} accepts everything and keeps nothing", "no_keyring"
     if name.startswith("keyrings.alt.") or "plaintext" in name.lower():
         return f"{name} may keep secrets where others can read them", "plain_keyring"
-    for inner in getattr(backend, "backends", None) or ():
-        if fault := _fault(inner):
+    for link in choice.links or ():
+        if fault := _fault(link):
             return f"{name} chains a part that is not safe: {fault[0]}", fault[1]
-    if backend.priority < 1:
+    if choice.priority < 1:
         return f"{name} is not recommended by its own makers", "plain_keyring"
     return None
 
 
 def _refusal(fault: str, code: str) -> PersistenceError:
-    named = os.environ.get(_OVERRIDE)
-    chosen = f" ({_OVERRIDE} chooses it)" if named else ""
+    named = os.environ.get(OVERRIDE)
+    chosen = f" ({OVERRIDE} chooses it)" if named else ""
     return PersistenceError(
         f"The system's keyring cannot keep sign-ins: {fault}{chosen}.", code=code, hint=_INSTEAD
     )

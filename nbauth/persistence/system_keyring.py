@@ -6,7 +6,7 @@ Windows' credentials hold 1,280 characters, so what is kept itself could not lie
 from __future__ import annotations
 
 import base64
-import secrets
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class KeyringKey:
         return ""
 
     def create(self, folder: Path, deadline: float, typed: str) -> bytes:
-        key = secrets.token_bytes(KEY_SIZE)
+        key = os.urandom(KEY_SIZE)
         text = base64.urlsafe_b64encode(key).decode()
 
         def put(left: threading.Event) -> str | None:

@@ -10,19 +10,17 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from nbauth.core.errors import PersistenceError
 
 _POLL = 0.02  # seconds
 
 
-@dataclass(eq=False)
 class _Run:
-    thread: int
-    over: bool = False
-    succeeded: bool = False
-    error: PersistenceError | None = None
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
+        self.over = self.succeeded = False
+        self.error: PersistenceError | None = None
 
 
 class Turn:
