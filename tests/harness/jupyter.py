@@ -29,19 +29,21 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import psutil  # type: ignore[import-untyped]
 import pytest
-from playwright.sync_api import Browser
 
 from tests.harness.kernels import ROOT, isolated_environment, write_kernelspec
-from tests.harness.lab_page import LabPage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.harness.lab_page import LabPage
 
 SIGN_INS = ROOT / "test-results" / "sign-ins.txt"
 CommsOverSubshells = Literal["perCommTarget", "perComm", "disabled"]
 LabFactory = Callable[..., "Lab"]
-OpenNotebook = Callable[..., LabPage]
+OpenNotebook = Callable[..., "LabPage"]
 
 
 def record_sign_in(name: str) -> None:
@@ -221,6 +223,8 @@ class Lab:
 
     def _stop(self) -> None:
         """End the server and, where it did not, each process that it had started."""
+        import psutil  # type: ignore[import-untyped]
+
         try:
             family = psutil.Process(self.process.pid).children(recursive=True)
         except (AttributeError, psutil.NoSuchProcess):
@@ -266,6 +270,8 @@ def open_notebook(
     ``front_end="notebook"`` opens them in Notebook 7; their server needs that as an extension.
     Of a test that failed, a picture of each page is kept. Kernels end with the test.
     """
+    from tests.harness.lab_page import LabPage
+
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     opened: list[LabPage] = []
 

@@ -20,13 +20,14 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
 
 from tests.harness import missing
+
+if TYPE_CHECKING:
+    from jupyter_client.blocking.client import BlockingKernelClient
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS_FOLDER = ROOT / ".kernels"
@@ -141,6 +142,8 @@ class Kernel:
         self._results: dict[str, CellResult] = {}
 
     def __enter__(self) -> Self:
+        from jupyter_client.manager import KernelManager
+
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nbauth-kernel-"))
             self.home = Path(folder)
