@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.jupyter import free_port
 from tests.harness.kernels import Kernel
+from tests.harness.ports import free_port
 from tests.kernels.conftest import environment
 
 CELLS = {
