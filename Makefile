@@ -8,17 +8,30 @@ PROVIDER := tests/interop/provider
 NODE_TOOLS := tests/harness/node
 PYTEST_ARGS ?=
 
-.PHONY: help setup browser test lint test-all-here test-other-pythons test-faults bench demo clean
+# What one floor can be tested with in seconds: no browser, no node, no kernel, no server.
+FAST := tests/core tests/oauth tests/kernel tests/persistence tests/contracts tests/jupyter \
+	tests/test_architecture.py
+# What could notice the name or the place of its own folder.
+ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/core tests/persistence \
+	tests/kernels tests/server tests/demo
+
+.PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-other-pythons \
+	test-anywhere test-rigs test-faults bench demo clean
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
-	@echo "make test    everything: lint, all tests here, tests without a browser on the other Pythons"
+	@echo "make test-fast   unit tests, in less than a minute; no browser, no node"
+	@echo "make test    everything: lint, all tests here, the tests of the rigs, the other Pythons"
 	@echo "make lint    ruff, mypy, import-linter"
-	@echo "make test-py311 | test-py312 | test-py313    tests without a browser on one Python"
+	@echo "make test-rigs   tests of what the tests stand on: harness, provider, faults of others"
+	@echo "make test-core-alone   tests/core in an environment with pytest alone"
+	@echo "make test-anywhere   tests that could notice the name of this folder"
+	@echo "make test-py311 | test-py312 | test-py313    tests that a Python may matter to, on one Python"
 	@echo "make test-faults    attacks and faults at full size; prints the table of figures"
 	@echo "make bench   nbauth and its peers side by side; prints the table of ratios"
 	@echo "make setup   only the set-up that the others do by themselves"
 	@echo "make clean   remove what set-up and tests have made"
+	@echo "CONTRIBUTING.md says more, and how long each takes."
 
 setup: .venv/.installed .kernels/.installed $(PROVIDER)/node_modules/.installed \
 	$(NODE_TOOLS)/node_modules/.installed browser
@@ -41,7 +54,7 @@ setup: .venv/.installed .kernels/.installed $(PROVIDER)/node_modules/.installed 
 browser:
 	@tools/setup.sh browser
 
-test: lint test-all-here test-other-pythons
+test: lint test-core-alone test-all-here test-rigs test-other-pythons
 
 lint: .venv/.installed
 	ruff check .
@@ -49,8 +62,20 @@ lint: .venv/.installed
 	mypy
 	lint-imports
 
+test-fast: .venv/.installed
+	@tools/run_tests.sh fast python 'not browser and not node' --quiet $(FAST)
+
+test-core-alone: .venv/.installed
+	@tools/core_alone.sh
+
 test-all-here: setup
-	python -m pytest --junitxml=test-results/all-here.xml $(PYTEST_ARGS)
+	@tools/run_tests.sh all-here python '' --ignore=tests/rigs
+
+test-rigs: setup
+	@tools/run_tests.sh rigs python '' tests/rigs
+
+test-anywhere: .kernels/.installed $(PROVIDER)/node_modules/.installed
+	@NBAUTH_TEST_KERNELS=7.4 tools/run_tests.sh anywhere python 'not browser' $(ANYWHERE)
 
 test-other-pythons: .kernels/.installed $(PROVIDER)/node_modules/.installed
 	@tools/other_pythons.sh
@@ -70,5 +95,5 @@ demo: .venv/.installed
 	.venv/bin/nbauth demo
 
 clean:
-	rm -rf .venv .venv-3.* .kernels test-results $(PROVIDER)/node_modules $(NODE_TOOLS)/node_modules
+	rm -rf .venv .venv-* .kernels test-results $(PROVIDER)/node_modules $(NODE_TOOLS)/node_modules
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -43,7 +43,8 @@ RUN_AND_LOOK = """([index]) => new Promise((resolve, reject) => {
 def measure(demo: Demo) -> list[Row]:
     """Run the cell, look, cancel; again in the same kernel."""
     environment = {k: v for k, v in demo.environment().items() if k.startswith("NBAUTH_")}
-    with Lab(env=environment) as lab, sync_playwright() as playwright:
+    with Lab() as lab, sync_playwright() as playwright:
+        lab.offer(env=environment)
         browser = launch_chromium(playwright)
         lab.write_notebook("panel.ipynb", ["%load_ext nbauth", "%login --flow device"])
         page = LabPage(browser.new_page(), lab.url, lab.token)

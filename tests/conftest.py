@@ -1,3 +1,85 @@
-"""The harness's fixtures, for every test."""
+"""The harness's fixtures, for every test, and how the tests are shared out among workers.
+
+pytest alone is enough to load this file.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import chain, zip_longest
+from typing import Any
+
+import pytest
 
 pytest_plugins = ("tests.harness.fixtures", "tests.harness.kernels", "tests.harness.jupyter")
+
+ONE_WORKER = ("tests/hub/", "tests/server/", "tests/demo/")
+"""Folders whose files share servers that are worth starting once; other files stand alone."""
+LONGEST_FIRST = (
+    "tests/hub/",
+    "tests/end_to_end/",
+    "tests/jupyter/panel/",
+    "tests/kernels/",
+    "tests/server/",
+    "tests/interop/",
+    "tests/faults/",
+    "tests/persistence/",
+    "tests/contracts/",
+)
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Know the option that is set for pytest-timeout also where that is not installed."""
+    if not pluginmanager.has_plugin("timeout"):
+        parser.addini("timeout", "seconds a test may take; needs pytest-timeout")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs node; with workers, put the tests into the order in which they take them."""
+    for item in items:
+        if "panva_server" in getattr(item, "fixturenames", ()):
+            item.add_marker("node")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = _in_order(items)
+
+
+def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The longest first; and in turn what keeps the processor busy, a browser, and what waits."""
+    parts: dict[str, list[pytest.Item]] = {}
+    for item in sorted(items, key=lambda item: _place(item.nodeid)):
+        parts.setdefault(_part(item.nodeid), []).append(item)
+    busy = [part for part in parts.values() if any(map(_has_browser, part))]
+    others = [part for part in parts.values() if part not in busy]
+    turns = chain.from_iterable(zip_longest(busy, others, fillvalue=[]))
+    return list(chain.from_iterable(turns))
+
+
+def _place(nodeid: str) -> int:
+    places = (n for n, folder in enumerate(LONGEST_FIRST) if nodeid.startswith(folder))
+    return next(places, len(LONGEST_FIRST))
+
+
+def _part(nodeid: str) -> str:
+    """What one worker runs as a whole: a file, or a folder."""
+    whole = (folder for folder in ONE_WORKER if nodeid.startswith(folder))
+    return next(whole, nodeid.partition("::")[0])
+
+
+def _has_browser(item: pytest.Item) -> bool:
+    return item.get_closest_marker("browser") is not None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """``--dist loadfile``, but the files of some folders together, in the order of the items."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _part(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByFileOrFolder(config, log)

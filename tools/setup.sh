@@ -2,6 +2,7 @@
 # The set-up, one step a call: venv | python | kernels | node FOLDER | browser. Called by make.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source tools/venv.sh
 
 say() { printf '== %s\n' "$*"; }
 fail() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
@@ -29,7 +30,9 @@ make_venv() {
 
 install_python() {
   say "nbauth with what its tests need"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]' uv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check uv ||
+    say "there is no uv for this machine"
+  install_into .venv -e '.[test]'
 }
 
 # Kernels that behave differently, and libraries whose faults tests show; see tests/harness/kernels.py.
@@ -47,8 +50,7 @@ install_kernels() {
 
 into() {
   say "$2 in .kernels/$1"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
-    --target ".kernels/$1" "$2"
+  install_into .venv --no-deps --target ".kernels/$1" "$2"
 }
 
 install_node() {

@@ -579,6 +579,7 @@ def assert_abort_ends(
     assert [type(error) for error in errors] == [AuthorityUnreachable]
 
 
+@pytest.mark.timing
 def test_abort_ends_a_hanging_request_and_the_engine_goes_on(case: Case) -> None:
     device = case.engine.start_device(case.ask())
     case.panva.fault("token", "hang")
@@ -589,6 +590,7 @@ def test_abort_ends_a_hanging_request_and_the_engine_goes_on(case: Case) -> None
         case.engine.poll_device(device)
 
 
+@pytest.mark.timing
 def test_abort_ends_a_connection_that_is_not_yet_one(case: Case) -> None:
     """In the TLS handshake, as behind a firewall that swallows it."""
     with deaf_server() as port:

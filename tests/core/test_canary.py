@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import gzip
 import html
+import itertools
 import json
 import zlib
 from pathlib import Path
@@ -39,6 +40,7 @@ RAW = SECRET.encode()
         ("gzip:gzip:raw", gzip.compress(gzip.compress(b"y" * 50 + RAW))),
         ("gzip:base64", gzip.compress(b"data:" + base64.b64encode(b"zz" + RAW))),
     ],
+    ids=itertools.count(),  # every worker has a secret of its own, but names the tests alike
 )
 def test_a_secret_is_found_in_every_form(form: str, data: bytes | str) -> None:
     assert form in find(SECRET, data)
@@ -47,6 +49,7 @@ def test_a_secret_is_found_in_every_form(form: str, data: bytes | str) -> None:
 @pytest.mark.parametrize(
     "data",
     ["", "nothing", SECRET[:-1], SECRET[1:], make_canary(), b"\x1f\x8b\x08", gzip.compress(b"no")],
+    ids=itertools.count(),
 )
 def test_what_is_not_there_is_not_found(data: bytes | str) -> None:
     assert find(SECRET, data) == []

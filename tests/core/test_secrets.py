@@ -8,7 +8,6 @@ import pprint
 import traceback
 
 import pytest
-from IPython.lib.pretty import pretty
 
 from nbauth.core.secret import SecretStr
 
@@ -20,12 +19,10 @@ SECRET = SecretStr(TEXT)
     "show",
     [
         repr,
-        pretty,
         pprint.pformat,
         ascii,
         lambda secret: repr([secret]),
         lambda secret: repr({"a": (secret,)}),
-        lambda secret: pretty({"a": [secret]}),
         lambda secret: pprint.pformat({"a": [secret]}),
         lambda secret: f"{secret!r}",
         lambda secret: "%r" % (secret,),  # noqa: UP031

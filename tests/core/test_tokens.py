@@ -8,7 +8,6 @@ import pprint
 import time
 
 import pytest
-from IPython.lib.pretty import pretty
 
 from nbauth.core.account import Account
 from nbauth.core.errors import NotSignedIn
@@ -71,7 +70,7 @@ def test_refresh_margin_is_a_fifth_but_at_most_five_minutes(lifetime: float, mar
 
 
 @pytest.mark.parametrize("value", [token(), result(), RESPONSE, ACCOUNT], ids=type)
-@pytest.mark.parametrize("show", [repr, pretty, pprint.pformat, lambda value: repr([value])])
+@pytest.mark.parametrize("show", [repr, pprint.pformat, lambda value: repr([value])])
 def test_nothing_shows_a_secret(value: object, show: object) -> None:
     shown = show(value)  # type: ignore[operator]
     for secret in (ACCESS, REFRESH, ID, "Ada Secret"):

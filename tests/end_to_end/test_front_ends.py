@@ -33,6 +33,7 @@ TABLE = [
 ]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("front_end", "kernel", "subshells"), TABLE)
 def test_cancel_is_answered_while_the_cell_waits(
     front_end, kernel, subshells, lab_with_provider, open_notebook

@@ -43,7 +43,13 @@ def new_lab(panva: Panva) -> Iterator[Callable[[], Lab]]:
     with running_secret_service() as service, ExitStack() as stack:
         shared = {name: service.environment[name] for name in SHARED}
         env = {**product_environment(panva), **shared, "NBAUTH_PERSIST": "keyring"}
-        yield lambda: stack.enter_context(Lab(env=env, save_widget_state=True))
+
+        def lab() -> Lab:
+            started = stack.enter_context(Lab())
+            started.offer(env=env, save_widget_state=True)
+            return started
+
+        yield lab
 
 
 def test_one_sign_in_for_restarts_and_other_servers_until_one_signs_out(

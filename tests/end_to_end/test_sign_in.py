@@ -115,6 +115,7 @@ print(ended, left())
 """
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
 @pytest.mark.parametrize("way", ["cancel", "interrupt"])
 def test_it_can_be_ended_while_the_cell_waits(

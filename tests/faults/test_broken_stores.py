@@ -141,6 +141,7 @@ def test_a_damaged_passphrase_file_is_said_and_left(
 # ── locks ───────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.timing
 def test_a_killed_holder_keeps_nobody_out(tmp_path: Path, figure: Figure) -> None:
     times = size(3, 30)
     slowest = saving("holders", "nbauth", str(tmp_path), str(times))["slowest"]

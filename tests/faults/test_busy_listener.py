@@ -84,6 +84,7 @@ def genuine(what: str, told: dict[str, Any]) -> str:
         return browser.get(url, headers={"Origin": "http://localhost:8888"}, timeout=30).text
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("what", ["receiver", "probe"])
 def test_the_genuine_answer_is_heard_among_busy_clients(
     what: str, tmp_path: Path, figure: Figure

@@ -45,6 +45,7 @@ def run(what: str, *arguments: str, environment: dict[str, str]) -> str:
     return done.stdout
 
 
+@pytest.mark.timing
 def test_a_kill_between_answer_and_save_costs_one_clear_prompt(
     peer: Peer, panva: Panva, tmp_path: Path, figure: Figure
 ) -> None:

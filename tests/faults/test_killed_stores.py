@@ -13,6 +13,7 @@ from tests.faults.sizes import size
 from tests.harness import missing
 
 
+@pytest.mark.timing
 def test_killed_savers_lose_nothing(tmp_path: Path, figure: Figure) -> None:
     times = size(20, 200)
     shown = saving("kills", "nbauth", str(tmp_path / "kept"), str(times))

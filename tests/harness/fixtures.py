@@ -1,16 +1,23 @@
-"""The harness as pytest fixtures: ``pytest_plugins = ["tests.harness.fixtures"]``."""
+"""The harness as pytest fixtures: ``pytest_plugins = ["tests.harness.fixtures"]``.
+
+Each fixture imports what it needs when it is first asked for: this module is loaded for every test,
+and the tests of ``core`` need nothing but pytest.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from tests.harness.certificates import Certificates, make_certificates
-from tests.harness.panva import Panva, running_panva
-from tests.harness.person import Person, launch_chromium
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext
+
+    from tests.harness.certificates import Certificates
+    from tests.harness.panva import Panva
+    from tests.harness.person import Person
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +46,8 @@ def no_event_loop_of_the_browser(request: pytest.FixtureRequest) -> Iterator[Non
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """The run's own certificate authority and a server certificate for loopback."""
+    from tests.harness.certificates import make_certificates
+
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
@@ -46,7 +55,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def panva_server(
     certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Panva]:
-    """The provider's process, one for the whole run."""
+    """The provider's process, one for the whole run (of this worker, with pytest-xdist)."""
+    from tests.harness.panva import running_panva
+
     with running_panva(certificates, tmp_path_factory.mktemp("provider")) as panva:
         yield panva
 
@@ -60,7 +71,11 @@ def panva(panva_server: Panva) -> Panva:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the whole run. Its sync API belongs to the main thread."""
+    """One Chromium for the whole run (of this worker). Its sync API belongs to the main thread."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.harness.person import launch_chromium
+
     with sync_playwright() as playwright:
         chromium = launch_chromium(playwright)
         yield chromium
@@ -78,4 +93,6 @@ def browser_context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def person() -> Person:
+    from tests.harness.person import Person
+
     return Person()

@@ -27,8 +27,8 @@ import requests
 from playwright.sync_api import BrowserContext, Page
 
 from tests.harness import missing
-from tests.harness.jupyter import free_port
 from tests.harness.kernels import isolated_environment, write_kernelspec
+from tests.harness.ports import free_port
 from tests.harness.served_kernel import ServedKernel
 
 PROXY = Path(__file__).parent / "node" / "node_modules" / "configurable-http-proxy"

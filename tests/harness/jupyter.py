@@ -17,8 +17,8 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,58 +26,55 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import psutil  # type: ignore[import-untyped]
 import pytest
-from playwright.sync_api import Browser
 
 from tests.harness.kernels import ROOT, isolated_environment, write_kernelspec
-from tests.harness.lab_page import LabPage
+from tests.harness.ports import free_port
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.harness.lab_page import LabPage
 
 SIGN_INS = ROOT / "test-results" / "sign-ins.txt"
 CommsOverSubshells = Literal["perCommTarget", "perComm", "disabled"]
+LABS_KEPT = 2
 LabFactory = Callable[..., "Lab"]
-OpenNotebook = Callable[..., LabPage]
+OpenNotebook = Callable[..., "LabPage"]
 
 
 def record_sign_in(name: str) -> None:
-    """Count one sign-in that was done by clicking; ``.ci/run`` fails if there was none."""
+    """Count one sign-in that was done by clicking; ``.ci/run`` fails if there was none.
+
+    Several workers of pytest-xdist do this: one write of one line, at the file's end, is atomic.
+    """
     SIGN_INS.parent.mkdir(exist_ok=True)
-    with SIGN_INS.open("a", encoding="utf-8") as file:
-        file.write(f"{name}\n")
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 where nobody listens at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    file = os.open(SIGN_INS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(file, f"{name}\n".encode())
+    finally:
+        os.close(file)
 
 
 @dataclass
 class Lab:
     """JupyterLab on 127.0.0.1 with a token, for as long as the ``with`` block lasts.
 
-    Only the kernels of *kernel*'s version are offered (as ``python3``); *env* goes to them and not
-    to the server, *server_env* to the server (and, as always in Jupyter, from there to them too).
+    *server_env* goes to the server (and, as always in Jupyter, from there to its kernels too),
     *server_extensions* are modules to enable, *server_config* is added to the server's
-    configuration (``{"ServerApp": {...}}``), *settings* to the front end's, by plug-in.
+    configuration (``{"ServerApp": {...}}``). The rest can be changed while the server runs: see
+    ``offer``.
     """
 
-    kernel: str = "7.4"
-    comms_over_subshells: CommsOverSubshells = "perCommTarget"
-    save_widget_state: bool = False
-    env: Mapping[str, str] = field(default_factory=dict)
     server_env: Mapping[str, str] = field(default_factory=dict)
-    libraries: tuple[str, ...] = ()
     base_url: str = "/"
     server_extensions: tuple[str, ...] = ()
     server_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         self.token = secrets.token_hex(16)
@@ -89,6 +86,7 @@ class Lab:
             self.root = self.home / "notebooks"
             self.root.mkdir()
             self._write_configuration()
+            self.offer()
             stack.callback(self._stop)
             self._start()
             self._stack = stack.pop_all()
@@ -151,16 +149,54 @@ class Lab:
             with contextlib.suppress(urllib.error.HTTPError):
                 self.api(f"api/sessions/{session['id']}", "DELETE")
 
+    def offer(
+        self,
+        kernel: str = "7.4",
+        env: Mapping[str, str] | None = None,
+        libraries: tuple[str, ...] = (),
+        comms_over_subshells: CommsOverSubshells = "perCommTarget",
+        save_widget_state: bool = False,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """From now on, to pages that are opened and kernels that are started.
+
+        Only the kernels of *kernel*'s version are offered (as ``python3``); *env* goes to them and
+        not to the server. *settings* is added to the front end's settings, by plug-in.
+        """
+        environment = isolated_environment(self.home, kernel, env, libraries)
+        its_own = {"PYTHONPATH", "PYTHONSTARTUP"} & environment.keys()
+        write_kernelspec(
+            self.home / "jupyter-path",
+            {name: environment[name] for name in {*its_own, *(env or {})}},
+        )
+        made: dict[str, dict[str, Any]] = {
+            "@jupyterlab/apputils-extension:kernels-settings": {
+                "commsOverSubshells": comms_over_subshells
+            },
+            "@jupyterlab/apputils-extension:notification": {
+                "fetchNews": "false",
+                "checkForUpdates": False,
+                "doNotDisturbMode": True,
+            },
+            "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+            "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+            "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": save_widget_state},
+        }
+        for plugin, values in (settings or {}).items():
+            made.setdefault(plugin, {}).update(values)
+        folder = self.home / "lab-settings"
+        shutil.rmtree(folder, ignore_errors=True)
+        for plugin, values in made.items():
+            path = folder / plugin.replace(":", "/", 1)
+            _write_json(path.with_name(path.name + ".jupyterlab-settings"), values)
+
     def _write_configuration(self) -> None:
         self._environment = {
-            **isolated_environment(self.home, self.kernel, self.server_env),
+            **isolated_environment(self.home, env=self.server_env),
             "JUPYTERLAB_SETTINGS_DIR": str(self.home / "lab-settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(self.home / "lab-workspaces"),
         }
         self._environment["PYTHONPATH"] = self.server_env.get("PYTHONPATH", "")
-        kernel_env = isolated_environment(self.home, self.kernel, self.env, self.libraries)
-        added = ("PYTHONPATH", *self.env)
-        write_kernelspec(self.home / "jupyter-path", {name: kernel_env[name] for name in added})
         config: dict[str, dict[str, Any]] = {
             "ServerApp": {
                 "jpserver_extensions": dict.fromkeys(self.server_extensions, True),
@@ -177,24 +213,6 @@ class Lab:
         for section, values in self.server_config.items():
             config.setdefault(section, {}).update(values)
         _write_json(self.home / "jupyter-config" / "jupyter_server_config.json", config)
-        settings: dict[str, dict[str, Any]] = {
-            "@jupyterlab/apputils-extension:kernels-settings": {
-                "commsOverSubshells": self.comms_over_subshells
-            },
-            "@jupyterlab/apputils-extension:notification": {
-                "fetchNews": "false",
-                "checkForUpdates": False,
-                "doNotDisturbMode": True,
-            },
-            "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
-            "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
-            "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": self.save_widget_state},
-        }
-        for plugin, values in self.settings.items():
-            settings.setdefault(plugin, {}).update(values)
-        for plugin, values in settings.items():
-            path = self.home / "lab-settings" / plugin.replace(":", "/", 1)
-            _write_json(path.with_name(path.name + ".jupyterlab-settings"), values)
 
     def _start(self) -> None:
         self.port = free_port()
@@ -221,6 +239,8 @@ class Lab:
 
     def _stop(self) -> None:
         """End the server and, where it did not, each process that it had started."""
+        import psutil  # type: ignore[import-untyped]
+
         try:
             family = psutil.Process(self.process.pid).children(recursive=True)
         except (AttributeError, psutil.NoSuchProcess):
@@ -244,17 +264,29 @@ def _write_json(path: Path, value: Any) -> None:
 
 @pytest.fixture(scope="session")
 def lab_factory() -> Iterator[LabFactory]:
-    """``lab_factory(**options) -> Lab``: one server for each set of options, for the whole run."""
+    """``lab_factory(**options) -> Lab``: options of a ``Lab`` and of its ``offer``.
+
+    Tests share a server whose own options are theirs; it offers what the last one has asked for.
+    A worker keeps two of them, and stops the one that was not asked for the longest.
+    """
     running: dict[str, Lab] = {}
+    of_the_server = {option.name for option in fields(Lab)}
+
+    def lab(**options: Any) -> Lab:
+        its_own = {name: options.pop(name) for name in of_the_server & options.keys()}
+        key = repr(sorted(its_own.items()))
+        if key not in running:
+            while len(running) >= LABS_KEPT:
+                running.pop(next(iter(running))).__exit__(None, None, None)
+            running[key] = Lab(**its_own).__enter__()
+        running[key] = found = running.pop(key)
+        found.offer(**options)
+        return found
+
+    yield lab
     with contextlib.ExitStack() as stack:
-
-        def lab(**options: Any) -> Lab:
-            key = repr(sorted(options.items()))
-            if key not in running:
-                running[key] = stack.enter_context(Lab(**options))
-            return running[key]
-
-        yield lab
+        for one in running.values():
+            stack.push(one)
 
 
 @pytest.fixture
@@ -266,13 +298,17 @@ def open_notebook(
     ``front_end="notebook"`` opens them in Notebook 7; their server needs that as an extension.
     Of a test that failed, a picture of each page is kept. Kernels end with the test.
     """
+    from tests.harness.lab_page import LabPage
+
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     opened: list[LabPage] = []
+    labs: list[Lab] = []
 
     def open_one(
         cells: Sequence[str], lab: Lab | None = None, front_end: str = "lab", **options: Any
     ) -> LabPage:
         lab = lab or lab_factory(**options)
+        labs.append(lab)
         path = f"{name}-{len(opened)}.ipynb"
         lab.write_notebook(path, cells)
         context = browser.new_context(
@@ -290,6 +326,9 @@ def open_notebook(
             page.screenshot(f"failed-{name}-{number}")
         page.end_session()
         page.page.context.close()
+    for lab in labs:  # a page that was closed has left its kernel behind
+        with contextlib.suppress(OSError):
+            lab.shut_down_kernels()
 
 
 _REPORT = pytest.StashKey[pytest.TestReport]()

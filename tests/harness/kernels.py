@@ -20,13 +20,15 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
 
 from tests.harness import missing
+from tests.harness.ports import free_port
+
+if TYPE_CHECKING:
+    from jupyter_client.blocking.client import BlockingKernelClient
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS_FOLDER = ROOT / ".kernels"
@@ -37,6 +39,7 @@ KERNEL_VERSIONS = tuple(os.environ.get("NBAUTH_TEST_KERNELS", " ".join(ALL_VERSI
 
 #: What a kernel or server under test inherits; everything else of the developer's machine (VS Code,
 #: SSH, Codespaces, certificate bundles, settings of nbauth itself) would change what is tested.
+_PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
 
 
@@ -141,6 +144,8 @@ class Kernel:
         self._results: dict[str, CellResult] = {}
 
     def __enter__(self) -> Self:
+        from jupyter_client.manager import KernelManager
+
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nbauth-kernel-"))
             self.home = Path(folder)
@@ -151,6 +156,8 @@ class Kernel:
                 kernel_name="python3",
                 connection_file=str(self.home / "connection.json"),
                 shutdown_wait_time=2.0,
+                cache_ports=False,  # its own choice may meet that of another worker
+                **{name: free_port() for name in _PORTS},
             )
             self.manager.kernel_spec_manager.kernel_dirs = [
                 str(self.home / "jupyter-path" / "kernels")

@@ -1,4 +1,4 @@
-"""Hubs with everything that a sign-in by callback needs, started once a run."""
+"""Hubs with everything that a sign-in by callback needs, started once."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def begin(kernel: ServedKernel, *, wait: bool = True) -> Waiting:
 HubFactory = Callable[[str], Hub]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A kernel gateway that asks for a token."""
     option = "--KernelGatewayApp.auth_token=TOKEN"
@@ -81,7 +81,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hubs(panva_server: Panva, gateway: Server) -> Iterator[HubFactory]:
     """``hubs(layout)``: a hub of each layout, with ada's and bob's servers running.
 
@@ -127,7 +127,7 @@ def kernels(hubs: HubFactory) -> Callable[..., ServedKernel]:
     return kernel
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cookie_jars() -> dict[tuple[str, str], Any]:
     """The cookies of those who have logged in at a hub."""
     return {}

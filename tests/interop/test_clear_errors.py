@@ -21,6 +21,8 @@ from nbauth.kernel.session import Session
 from tests.harness.panva import Panva
 from tests.interop.peers import Peer, assert_plain, new_session, screen_of
 
+pytestmark = pytest.mark.timing  # each is said within a second
+
 
 def error_of(session: Session, *scopes: str, **options: Any) -> NbAuthError:
     options = {"flow": "device", **options}

@@ -172,6 +172,7 @@ def test_a_code_that_nobody_uses_expires(session: Session, peer: Peer, panva: Pa
     until(lambda: not our_threads(), 1)
 
 
+@pytest.mark.timing
 def test_our_own_timeout(session: Session, peer: Peer) -> None:
     sign_in = begin(session, peer.first, timeout=0.5)
     began = time.monotonic()
@@ -196,6 +197,7 @@ def test_a_person_declines(
         session.acquire(peer.first, interactive=False)
 
 
+@pytest.mark.timing
 def test_cancel_in_the_middle_of_a_hanging_question(
     session: Session, peer: Peer, panva: Panva
 ) -> None:
@@ -218,6 +220,7 @@ def test_cancel_in_the_middle_of_a_hanging_question(
     again.cancel()
 
 
+@pytest.mark.timing
 def test_cancel_between_two_questions(session: Session, peer: Peer, panva: Panva) -> None:
     panva.control(device_interval=60)
     sign_in = begin(session, peer.first)

@@ -86,6 +86,7 @@ def test_preflight_for_private_networks() -> None:
         assert ask(probe)[1] == probe.text
 
 
+@pytest.mark.timing
 def test_port_and_thread_are_gone_after_close_in_spite_of_a_silent_client() -> None:
     before = set(threading.enumerate())
     probe = LocalityProbe()
@@ -101,6 +102,7 @@ def test_port_and_thread_are_gone_after_close_in_spite_of_a_silent_client() -> N
     probe.close()
 
 
+@pytest.mark.timing
 def test_idle_and_half_sent_connections_delay_nobody() -> None:
     with LocalityProbe() as probe:
         port = urlsplit(probe.url).port

@@ -124,6 +124,7 @@ def test_the_terminal_opens_the_browser(terminal: Terminal, opened: list[str]) -
     assert len(opened) == 1
 
 
+@pytest.mark.timing
 def test_waiting_ends_with_the_sign_in_or_in_time(terminal: Terminal) -> None:
     screen, made = TerminalScreen(), sign_in()
     begun = time.monotonic()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.jupyter import free_port
 from tests.harness.kernels import Kernel
+from tests.harness.ports import free_port
 from tests.kernels.conftest import environment
 
 CELLS = {
@@ -81,6 +81,7 @@ def test_debug_shows_the_traceback(kernel):
     assert "There is no prompt" in shown
 
 
+@pytest.mark.timing
 def test_nobody_there_is_said_within_a_second(demo):
     with Kernel("7.4", env=environment(demo), allow_stdin=False) as kernel:
         kernel.run("%load_ext nbauth\nimport nbauth")

@@ -266,6 +266,7 @@ print(time.time())
 """
 
 
+@pytest.mark.timing
 def test_a_sign_out_holds_in_the_other_kernel_within_a_second(
     user: User, willing_person: None
 ) -> None:

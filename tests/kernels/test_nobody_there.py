@@ -66,6 +66,7 @@ def run(folder: Path, tool: list[str], cell: str, settings: dict[str, str]) -> t
     return ended.returncode, ended.stdout + ended.stderr
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     ("tool", "ask"),
     [

@@ -79,6 +79,7 @@ def test_a_port_where_nobody_listens() -> None:
     assert unreachable(lambda: Http().get(server.url)).code == "no_connection"
 
 
+@pytest.mark.timing
 def test_silence_ends_at_the_time_out() -> None:
     with Server(answer=None) as server:
         began = time.monotonic()
@@ -151,6 +152,7 @@ def test_proxies_are_used(certificates: Certificates) -> None:
 # ── breaking off ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("what", ["plain", "tls", "handshake", "body", "proxy"])
 def test_abort_ends_a_request_that_hangs(what: str, certificates: Certificates) -> None:
     secure = certificates if what in {"tls", "handshake"} else None

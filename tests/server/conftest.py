@@ -19,8 +19,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
 
-from tests.harness.jupyter import free_port
 from tests.harness.kernels import ALL_VERSIONS, ROOT, isolated_environment
+from tests.harness.ports import free_port
 from tests.harness.served_kernel import ServedKernel, open_front_end
 
 

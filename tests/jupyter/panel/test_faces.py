@@ -84,6 +84,7 @@ def test_axe_hears_what_is_wrong(open_notebook: OpenNotebook) -> None:
     assert "color-contrast" in heard
 
 
+@pytest.mark.timeout(300)  # a minute of pictures, on a machine with nothing else to do
 def test_every_state_in_every_light(open_notebook: OpenNotebook) -> None:
     page = open_notebook([SETUP, *(cell for cell, _ in STATES.values())], kernel="7.4")
     page.page.emulate_media(reduced_motion="reduce")

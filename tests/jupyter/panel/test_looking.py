@@ -109,6 +109,7 @@ def test_a_kernel_that_may_not_listen_still_asks_for_the_callback(
     )
 
 
+@pytest.mark.timing
 def test_without_a_front_end_it_takes_no_longer_than_allowed(front: MakeFront) -> None:
     shown, begun = front(), time.monotonic()
     assert shown.panel.look(0.3) == Seen()

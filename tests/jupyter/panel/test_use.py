@@ -231,6 +231,7 @@ def test_two_panels_show_one_sign_in(open_notebook: OpenNotebook) -> None:
         expect(one).to_contain_text("You are not signed in.")
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("enabled", [True, False], ids=["callback", "no-callback"])
 def test_looks_at_machine_and_server(
     enabled: bool, open_notebook: OpenNotebook, lab_factory: LabFactory

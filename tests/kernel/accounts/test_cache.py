@@ -192,6 +192,7 @@ def test_a_refresh_without_a_new_refresh_token_keeps_the_old(
     assert refresh_token_of(refreshed) == before
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("crowd", [1, 10_000])
 def test_a_look_up_costs_the_same_however_many_are_signed_in(crowd: int) -> None:
     """It is one dictionary look-up: nothing of the cache is walked."""

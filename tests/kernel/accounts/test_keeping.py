@@ -200,6 +200,7 @@ def test_a_sign_in_of_this_kernel_alone_is_not_replaced_by_what_was_kept_once(
 # ── signing out ─────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.timing
 def test_a_sign_out_holds_in_all_kernels_within_a_second(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     token = other.token("read", interactive=False)

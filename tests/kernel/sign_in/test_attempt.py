@@ -254,6 +254,7 @@ def test_a_cancelled_background_sign_in_is_begun_anew(bench: Bench) -> None:
 # ── cancelling, time-outs ───────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("flow", ["device", "browser"])
 def test_cancelling_leaves_no_thread_and_no_port(bench: Bench, flow: str) -> None:
     endless(bench)
@@ -274,6 +275,7 @@ def test_cancelling_leaves_no_thread_and_no_port(bench: Bench, flow: str) -> Non
     assert bench.session.pending() == []
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     ("method", "flow"),
     [

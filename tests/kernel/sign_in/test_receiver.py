@@ -217,6 +217,7 @@ def fuzzed(dice: random.Random) -> bytes:
     return get(f"/{dice.choice(['', '/', 'x', '%2f'])}?{encoded}", host=host, method=method)
 
 
+@pytest.mark.timing
 def test_hundreds_of_fuzzed_requests_are_refused_and_the_genuine_one_accepted(
     receiver: Receiver,
 ) -> None:
@@ -245,6 +246,7 @@ def test_hundreds_of_fuzzed_requests_are_refused_and_the_genuine_one_accepted(
     assert accepts_the_genuine_one(receiver) < 1
 
 
+@pytest.mark.timing
 def test_idle_and_half_sent_connections_do_not_delay_the_genuine_answer(receiver: Receiver) -> None:
     idle = [connect(receiver) for _ in range(50)]
     half = connect(receiver)
@@ -277,6 +279,7 @@ def test_the_same_answer_many_times_is_one_answer(receiver: Receiver) -> None:
         sock.close()
 
 
+@pytest.mark.timing
 def test_a_delivery_that_arrives_while_it_closes_does_not_hang() -> None:
     """It gets the page, or an end: no connection is left open for the collector to find."""
     fates: list[str] = []
@@ -338,6 +341,7 @@ def test_the_browser_is_told_nothing_before_the_end(receiver: Receiver) -> None:
         assert b"The code was no good." in read_all(sock)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("answered", [True, False])
 def test_port_and_thread_are_gone_after_finish(answered: bool) -> None:
     receiver = Receiver(STATE)
@@ -357,6 +361,7 @@ def test_port_and_thread_are_gone_after_finish(answered: bool) -> None:
         sock.close()
 
 
+@pytest.mark.timing
 def test_a_browser_that_does_not_read_cannot_keep_it_open() -> None:
     receiver = Receiver(STATE)
     sock = connect(receiver)

@@ -1,4 +1,4 @@
-"""The harness proves itself: a stock client, the real provider, a person in a real browser."""
+"""A stock client, the real provider, a person in a real browser: the harness proves itself."""
 
 from __future__ import annotations
 
