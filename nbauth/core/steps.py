@@ -132,3 +132,21 @@ class Cancelled:
 
 End = Done | Failed | Cancelled
 Shown = Asking | ShowUserCode | OpenBrowser | ChooseFlow | End
+
+
+def message_of(step: Shown) -> str:
+    """What a step says, in one sentence. Raises ``TypeError`` for one that is not known here."""
+    match step:
+        case Asking(message):
+            return message
+        case ShowUserCode():
+            return f"To sign in, open {step.verification_uri} and enter the code {step.user_code}"
+        case OpenBrowser(paste=True):
+            return "Sign in with your browser, then paste the address at which it ends."
+        case OpenBrowser():
+            return "Sign in with your browser; the notebook goes on by itself."
+        case ChooseFlow(error) | Failed(error) | Cancelled(error):
+            return str(error)
+        case Done(account):
+            return f"Signed in as {account.username}."
+    raise TypeError(f"no screen can show {type(step).__name__}")

@@ -12,7 +12,16 @@ import pytest
 from nbauth.core.account import Account
 from nbauth.core.errors import SignInDeclined
 from nbauth.core.signal import Signal
-from nbauth.core.steps import Asking, ChooseFlow, Done, Failed, OpenBrowser, Shown, ShowUserCode
+from nbauth.core.steps import (
+    Asking,
+    ChooseFlow,
+    Done,
+    Failed,
+    OpenBrowser,
+    Shown,
+    ShowUserCode,
+    message_of,
+)
 from nbauth.core.text import web_address
 from nbauth.jupyter.display import (
     AccountRow,
@@ -22,7 +31,6 @@ from nbauth.jupyter.display import (
     html_for,
     lines_for,
 )
-from nbauth.kernel.sign_in.attempt import message_of
 
 HOSTILE = "<script>alert(1)</script>'\"\u202e\u2066\x1b[31m<img src=x onerror=alert(2)>"
 PAGE = "https://id.example/device"

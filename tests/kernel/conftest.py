@@ -104,7 +104,7 @@ class Bench:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
-    monkeypatch.setattr("nbauth.kernel.accounts.cache.time", clock)
+    monkeypatch.setattr("nbauth.kernel.accounts.cached_token.time", clock)
     return clock
 
 

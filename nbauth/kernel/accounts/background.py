@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from nbauth.core.errors import AuthorityUnreachable, NbAuthError
 from nbauth.core.tokens import refresh_margin
-from nbauth.kernel.accounts.cache import CachedToken, TokenCache, TokenKey
+from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.renewal import Renewal
 
 log = logging.getLogger(__name__)

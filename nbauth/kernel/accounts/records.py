@@ -11,7 +11,7 @@ from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.accounts.cache import CachedToken
+from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import Grant, RefreshTokenGrant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client

@@ -15,7 +15,8 @@ from nbauth.core.errors import (
 )
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse
-from nbauth.kernel.accounts.cache import CachedToken, TokenCache, TokenKey
+from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.flights import Flights
 from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn

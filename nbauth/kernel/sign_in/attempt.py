@@ -20,7 +20,6 @@ from nbauth.core.errors import (
     SignInExpired,
     SignInInterrupted,
 )
-from nbauth.core.flow_names import AUTO
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
     Asking,
@@ -32,15 +31,14 @@ from nbauth.core.steps import (
     OpenBrowser,
     Shown,
     ShowUserCode,
+    message_of,
 )
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.sign_in.driver import Driver
 from nbauth.kernel.sign_in.protocol import Begins, Destination, Pending, Screen
 from nbauth.kernel.sign_in.request import Request
-from nbauth.kernel.sign_in.ways import first_ways, next_way
+from nbauth.kernel.sign_in.walk import Walk
 from nbauth.oauth.engines.protocol import Engine
-from nbauth.oauth.flows import flow_named
 
 State = Literal["waiting", "done", "failed", "cancelled"]
 ABORT_AFTER = 0.2
@@ -57,8 +55,6 @@ class SignIn:
         request: what it asks for.
         engine: whom it asks.
         step: what the person sees now (``core.steps.Shown``).
-        flow: ``"auto"`` until chosen, then the flow's name.
-        ways: the flows that the person can choose from here, best first; ``()`` until known.
         ended: a ``threading.Event`` that is set at the end.
         changed: a ``Signal``, emitted with this object after every change.
         held: whether it goes on though nobody waits: it was begun in the background or by a panel.
@@ -75,8 +71,6 @@ class SignIn:
         self.request = request
         self.engine = engine
         self.step: Shown = Asking()
-        self.flow = request.first_flow
-        self.ways: tuple[str, ...] = ()
         self.ended = threading.Event()
         self.changed = Signal()
         self.held = False
@@ -88,11 +82,8 @@ class SignIn:
         self._arriving = False
         self._waiters = 0
         self._told = False
-        self._chosen: str | None = None
-        self._taken = threading.Event()
         self._starting = threading.Lock()
-        self._tried: list[str] = []
-        self._driver = self._new_driver()
+        self._walk = Walk(engine, request, screen, self)
         # A context of its own: otherwise what this thread shows lands under a later cell.
         self._thread = threading.Thread(
             target=contextvars.copy_context().run,
@@ -105,6 +96,16 @@ class SignIn:
         return f"<SignIn {self.flow}: {self.state}>"
 
     # ── what is known of it ─────────────────────────────────────────────────────────────────
+
+    @property
+    def flow(self) -> str:
+        """``"auto"`` until one is chosen, then the flow's name."""
+        return self._walk.flow
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The flows that the person can choose from here, best first; ``()`` until known."""
+        return self._walk.ways
 
     @property
     def state(self) -> State:
@@ -161,7 +162,7 @@ class SignIn:
     @property
     def expires_in(self) -> float | None:
         """Seconds until it can no longer be finished, ``None`` while that is unknown."""
-        return self._driver.expires_in
+        return self._walk.driver.expires_in
 
     @property
     def untold(self) -> bool:
@@ -198,7 +199,7 @@ class SignIn:
             arriving = self._arriving
         if not arriving:
             self._end(Cancelled(SignInCancelled("The sign-in was cancelled.")))
-        self._driver.wake()
+        self._walk.driver.wake()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(ABORT_AFTER)
             if self._thread.is_alive() and not arriving:
@@ -221,14 +222,9 @@ class SignIn:
         Raises ``FlowUnavailable`` for a flow that is not here, ``ConfigurationError`` once it has
         ended.
         """
-        flow_named(flow)
-        with self._lock:
-            if isinstance(self.step, End):
-                raise ConfigurationError("This sign-in has ended already.", code="not_waiting")
-            self._chosen = flow
-            self._taken.clear()
-        self._driver.wake()
-        if not self._taken.wait(ABORT_AFTER):
+        if self.ended.is_set():
+            raise ConfigurationError("This sign-in has ended already.", code="not_waiting")
+        if not self._walk.choose(flow, ABORT_AFTER):
             self.engine.abort()
 
     def submit(self, address_or_code: str) -> None:
@@ -236,7 +232,7 @@ class SignIn:
 
         Raises ``ConfigurationError`` for what is none of these, or another sign-in's.
         """
-        self._driver.submit(address_or_code)
+        self._walk.driver.submit(address_or_code)
 
     def wait(self, timeout: float | None = None) -> Account:
         """Block until it has ended. Raises its error, or ``SignInExpired`` after ``timeout`` s.
@@ -290,78 +286,17 @@ class SignIn:
 
     def _run(self) -> None:
         try:
-            log.debug("%s: begins at %s", self.flow, self.request.client.authority.url)
-            self._arrive(self._obtain())
+            log.debug("begins at %s", self.request.client.authority.url)
+            self._arrive(self._walk.obtain())
         except BaseException as error:  # a SystemExit of a web_ui too: every end is an end
             self._end(Failed(_as_sign_in_error(error)))
         finally:
-            self._driver.finish(self.step)
+            self._walk.driver.finish(self.step)
             self.engine.close()
-
-    def _obtain(self) -> TokenResponse:
-        """Walk one way after the other, until one brings tokens or no other is left."""
-        may_choose = self.flow == AUTO
-        self.ways = first_ways(self, self._screen)
-        if may_choose:
-            self.flow = self.ways[0]
-        while True:
-            self._tried.append(self.flow)
-            run = flow_named(self.flow).run
-            try:
-                return self._driver.walk(run(self.engine, self.request.authorization))
-            except NbAuthError as error:
-                if self.ended.is_set():
-                    raise
-                refused = error
-            flow = self._take_choice()
-            if flow is None:
-                if not may_choose:
-                    raise refused
-                flow = self._another_way(refused)
-            may_choose = True  # who has chosen once may choose again
-            self._begin_with(flow, refused)
-
-    def _another_way(self, refused: NbAuthError) -> str:
-        """The flow to go on with after a refusal that is of the flow, not of the person.
-
-        Raises the refusal if there is none left.
-        """
-        left = next_way(refused, self.ways, self._tried)
-        if not self._screen.offers(self):
-            self._screen.say(f"{refused} Trying another way.")
-            return left[0]
-        rest = tuple(way for way in self.ways if way not in left)
-        self._renew_driver(refused)
-        self.ways = (*left, *rest)
-        self.show(ChooseFlow(refused))
-        try:
-            self._driver.await_person()
-        except NbAuthError:
-            if (chosen := self._take_choice()) is None:
-                raise
-            return chosen
-
-    def _begin_with(self, flow: str, refused: NbAuthError) -> None:
-        self._renew_driver(refused)
-        self.flow = flow
-        self.show(Asking())
-
-    def _take_choice(self) -> str | None:
-        with self._lock:
-            chosen, self._chosen = self._chosen, None
-        self._taken.set()
-        return chosen
-
-    def _renew_driver(self, refused: NbAuthError) -> None:
-        self._driver.finish(Failed(refused))
-        self._driver = self._new_driver()
-
-    def _new_driver(self) -> Driver:
-        return Driver(self.engine, self.request, self._screen, self)
 
     def stopped(self) -> NbAuthError | None:
         """For the driver: why it has to stop; the sign-in has ended, or goes on by another way."""
-        if self._chosen is not None:
+        if self._walk.chosen is not None:
             return SignInCancelled("Another way was chosen.")
         return self.error
 
@@ -398,24 +333,6 @@ class SignIn:
                 self.ended.set()
         log.debug("%s: %s", self.flow, self.state)
         self.changed.emit(self)
-
-
-def message_of(step: Shown) -> str:
-    """What a step says, in one sentence. Raises ``TypeError`` for one that is not known here."""
-    match step:
-        case Asking(message):
-            return message
-        case ShowUserCode():
-            return f"To sign in, open {step.verification_uri} and enter the code {step.user_code}"
-        case OpenBrowser(paste=True):
-            return "Sign in with your browser, then paste the address at which it ends."
-        case OpenBrowser():
-            return "Sign in with your browser; the notebook goes on by itself."
-        case ChooseFlow(error) | Failed(error) | Cancelled(error):
-            return str(error)
-        case Done(account):
-            return f"Signed in as {account.username}."
-    raise TypeError(f"no screen can show {type(step).__name__}")
 
 
 def _as_sign_in_error(error: BaseException) -> NbAuthError:

@@ -8,7 +8,8 @@ from nbauth.core.account import Account, AccountKey
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import Settings
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.accounts.cache import CachedToken, TokenCache, TokenKey
+from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import RefreshTokenGrant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client

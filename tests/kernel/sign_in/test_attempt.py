@@ -47,7 +47,7 @@ def endless(bench: Bench) -> Bench:
 def ended_well(sign_in: SignIn, within: float = 1.0) -> None:
     """Nothing of it is left."""
     until(lambda: not sign_in._thread.is_alive(), within)
-    assert sign_in._driver._receiver is None
+    assert sign_in._walk.driver._receiver is None
     assert sign_in.user_code is None
     assert sign_in.verification_uri is None
     assert sign_in.authorize_url is None

@@ -92,7 +92,7 @@ def test_without_a_jupyter_server_the_callback_says_so(bench: Bench) -> None:
 
 def test_paste_opens_no_port_and_takes_the_address(bench: Bench) -> None:
     sign_in = begun(bench, flow="paste")
-    assert sign_in._driver._receiver is None
+    assert sign_in._walk.driver._receiver is None
     assert sign_in.authorize_url is not None
     assert "redirect_uri=http://127.0.0.1&" in sign_in.authorize_url
     with pytest.raises(ConfigurationError) as caught:

@@ -1,0 +1,126 @@
+"""By which flow a sign-in goes, and by which one after a refusal or the person's choice."""
+
+from __future__ import annotations
+
+import threading
+
+from nbauth.core.errors import FlowUnavailable, NbAuthError
+from nbauth.core.flow_names import AUTO, DEVICE
+from nbauth.core.steps import Asking, ChooseFlow, Failed
+from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.sign_in.driver import Driver
+from nbauth.kernel.sign_in.protocol import Driven, Screen
+from nbauth.kernel.sign_in.request import Request
+from nbauth.oauth.engines.protocol import Engine
+from nbauth.oauth.flows import FLOWS, flow_named
+
+
+class Walk:
+    """Goes by one flow after the other, until one brings tokens or none is left.
+
+    Args:
+        engine, request, screen: the sign-in's.
+        sign_in: is told what the person sees.
+
+    Attributes:
+        flow: the name of the flow, ``"auto"`` until one is chosen.
+        ways: the flows that the person can choose from, best first; ``()`` until known.
+        chosen: the flow that the person has chosen and that is not begun yet.
+        driver: drives the present flow.
+    """
+
+    def __init__(self, engine: Engine, request: Request, screen: Screen, sign_in: Driven) -> None:
+        self.flow = request.first_flow
+        self.ways: tuple[str, ...] = ()
+        self.chosen: str | None = None
+        self._engine = engine
+        self._request = request
+        self._screen = screen
+        self._sign_in = sign_in
+        self._taken = threading.Event()
+        self._tried: list[str] = []
+        self.driver = self._new_driver()
+
+    def choose(self, flow: str, patience: float) -> bool:
+        """Give the present flow up for another; whether that came about within so many seconds.
+
+        Raises ``FlowUnavailable`` for a flow that is not here.
+        """
+        flow_named(flow)
+        self._taken.clear()
+        self.chosen = flow
+        self.driver.wake()
+        return self._taken.wait(patience)
+
+    def obtain(self) -> TokenResponse:
+        """Tokens. Raises what the last flow was refused with, or what stops the sign-in."""
+        may_choose = self.flow == AUTO
+        self.ways = self._first_ways()
+        if may_choose:
+            self.flow = self.ways[0]
+        while True:
+            self._tried.append(self.flow)
+            run = flow_named(self.flow).run
+            try:
+                return self.driver.walk(run(self._engine, self._request.authorization))
+            except NbAuthError as error:
+                if self._sign_in.ended.is_set():
+                    raise
+                refused = error
+            flow = self._take_choice()
+            if flow is None:
+                if not may_choose:
+                    raise refused
+                flow = self._another_way(refused)
+            may_choose = True  # who has chosen once may choose again
+            self._renew_driver(refused)
+            self.flow = flow
+            self._sign_in.show(Asking())
+
+    def _first_ways(self) -> tuple[str, ...]:
+        if self._request.web_ui is not None:
+            return (self.flow,)
+        if self.flow == AUTO:
+            return self._screen.ways(self._sign_in)
+        return (self.flow, *(other for other in FLOWS if other != self.flow))
+
+    def _another_way(self, refused: NbAuthError) -> str:
+        """The flow to go on with after a refusal that is of the flow, not of the person.
+
+        Raises the refusal if there is none left.
+        """
+        left = self._left_after(refused)
+        if not self._screen.offers(self._sign_in):
+            self._screen.say(f"{refused} Trying another way.")
+            return left[0]
+        self._renew_driver(refused)
+        self.ways = (*left, *(way for way in self.ways if way not in left))
+        self._sign_in.show(ChooseFlow(refused))
+        try:
+            self.driver.await_person()
+        except NbAuthError:
+            if (chosen := self._take_choice()) is None:
+                raise
+            return chosen
+
+    def _left_after(self, refused: NbAuthError) -> list[str]:
+        """The flows that were not tried, the better ones first."""
+        suggested = refused.suggested_flow
+        left = [way for way in self.ways if way not in self._tried]
+        if not left or (suggested is None and not isinstance(refused, FlowUnavailable)):
+            raise refused
+        # A code that nothing has to come back for is best where it is suggested, else last.
+        left.sort(key=lambda way: (way == DEVICE) != (suggested == DEVICE))
+        return left
+
+    def _take_choice(self) -> str | None:
+        chosen, self.chosen = self.chosen, None
+        self._taken.set()
+        return chosen
+
+    def _renew_driver(self, refused: NbAuthError) -> None:
+        self.driver.finish(Failed(refused))
+        self.driver = self._new_driver()
+
+    def _new_driver(self) -> Driver:
+        return Driver(self._engine, self._request, self._screen, self._sign_in)
