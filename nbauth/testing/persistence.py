@@ -15,16 +15,19 @@ which import your module.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from select import select
 
-from nbauth.persistence import Entry, Persistence
+from nbauth.core.errors import PersistenceError
+from nbauth.persistence import Ask, Entry, Persistence
 from nbauth.testing.canary import make_canary, scan
 
 ADA = Entry("https://id.example/tenant", "notebooks", "ada.tenant")
@@ -56,6 +59,10 @@ class PersistenceContract:
         Called for each kernel: two for one folder share what they keep, in other processes too.
         """
         raise NotImplementedError
+
+    def make_asking(self, folder: Path, ask: Ask) -> Persistence | None:
+        """The same, where opening asks the person by ``ask``; ``None`` if yours asks nobody."""
+        return None
 
     # ── one entry ───────────────────────────────────────────────────────────────────────────
 
@@ -247,6 +254,15 @@ class PersistenceContract:
         second.forget()
         assert [kernel.exists() for kernel in (first, second, self.make(folder))] == [False] * 3
 
+    def test_where_nothing_is_kept_a_look_makes_nothing(self, tmp_path: Path) -> None:
+        folder = tmp_path / "looked-at"
+        for look in _LOOKS:
+            look(self.make(folder))
+            assert not folder.exists() or list(folder.rglob("*")) == []
+        self.make(folder).save(ADA, b"data")
+        self.make(folder).clear(ADA)
+        assert self.make(folder).exists() is False
+
     def test_opening_twice_changes_nothing(self, tmp_path: Path) -> None:
         kernel = self.make(tmp_path)
         kernel.open()
@@ -279,6 +295,71 @@ class PersistenceContract:
             for one in (("before", entry, None, here), ("after", entry, changed, here))
         ]
 
+    def test_hooks_are_called_while_no_lock_is_held(self, tmp_path: Path) -> None:
+        kernel = self.make(tmp_path)
+        kernel.save(ADA, b"data")
+        others: list[tuple[threading.Thread, bool]] = []
+
+        def act(*_: object) -> None:
+            if threading.current_thread() is here:
+                thread = threading.Thread(target=lambda: kernel.save(ADA, b"other"))
+                thread.start()
+                thread.join(min(self.patience, 5))
+                others.append((thread, not thread.is_alive()))
+
+        here = threading.current_thread()
+        kernel.before_access = kernel.after_access = act
+        kernel.load(ADA)
+        kernel.save(ADA, b"new")
+        for thread, _ in others:
+            thread.join()
+        assert [in_time for _, in_time in others] == [True] * 4
+
+    def test_an_interrupt_leaves_nothing_locked(self, tmp_path: Path) -> None:
+        kernel = self.make(tmp_path)
+        kernel.save(ADA, b"data")
+
+        def interrupt(*_: object) -> None:
+            if threading.current_thread() is here:
+                raise KeyboardInterrupt
+
+        def refresh() -> None:
+            with kernel.refreshing(ADA):
+                raise KeyboardInterrupt
+
+        here = threading.current_thread()
+        for before, after in ((interrupt, None), (None, interrupt), (None, None)):
+            kernel.before_access, kernel.after_access = before, after
+            for act in (lambda: kernel.load(ADA), lambda: kernel.save(ADA, b"data"), refresh):
+                with suppress(KeyboardInterrupt):
+                    act()
+                with _in_a_thread(lambda: _use(kernel)) as done:
+                    assert done.wait(self.patience)
+
+    def test_nobody_waits_for_a_person_who_is_asked(self, tmp_path: Path) -> None:
+        self.make(tmp_path).save(ADA, b"data")
+        asked, answer = threading.Event(), threading.Event()
+
+        def ask(_: str) -> str:
+            asked.set()
+            answer.wait(_START)
+            raise PersistenceError("The person gave no answer.")
+
+        kernel = self.make_asking(tmp_path, ask)
+        if kernel is None:
+            return
+        with _in_a_thread(lambda: _told(kernel.open)):
+            try:
+                assert asked.wait(self.patience)
+                for look, seconds in ((kernel.stamp, 1), (kernel.load, 5)):
+                    with _in_a_thread(lambda look=look: _told(lambda: look(ADA))) as done:  # type: ignore[misc]
+                        in_time = done.wait(seconds)
+                        if not in_time:
+                            answer.set()
+                        assert in_time
+            finally:
+                answer.set()
+
     def test_what_is_forgotten_leaves_nothing(self, tmp_path: Path) -> None:
         folder = tmp_path / "forgotten"
         first, second = self.make(folder), self.make(folder)
@@ -302,6 +383,13 @@ class PersistenceContract:
         second.forget()
         assert self.make(folder).load(ADA) is None
 
+    def test_a_forked_child_uses_it_as_any_process_does(self, tmp_path: Path) -> None:
+        if not hasattr(os, "fork"):
+            return
+        with self._elsewhere("_fork_while_refreshing", tmp_path, b"") as process:
+            process.join(_START)
+            assert process.exitcode == 0
+
     # ── other processes ─────────────────────────────────────────────────────────────────────
 
     @contextmanager
@@ -321,6 +409,70 @@ class PersistenceContract:
         with self.make(folder).refreshing(ADA):
             entered.set()
             threading.Event().wait()
+
+    def _fork_while_refreshing(self, folder: Path, _: bytes) -> None:
+        kernel = self.make(folder)
+        kernel.save(ADA, b"data")
+        inside, leave = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with kernel.refreshing(ADA):
+                inside.set()
+                leave.wait(self.patience)
+
+        thread = threading.Thread(target=hold, daemon=True)
+        thread.start()
+        inside.wait(self.patience)
+        reading, writing = os.pipe()
+        if not (child := os.fork()):
+            try:
+                self._in_the_child(kernel, folder, writing)
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        try:
+            assert select([reading], [], [], self.patience)[0], "the child hangs"
+            leave.set()
+            with _in_a_thread(lambda: _refresh(kernel, ADA)) as done:
+                assert done.wait(self.patience), "the child keeps the lock"
+            assert os.waitpid(child, 0)[1] == 0
+        except AssertionError:
+            os.kill(child, 9)
+            os._exit(1)
+
+    def _in_the_child(self, kernel: Persistence, folder: Path, writing: int) -> None:
+        for one in (kernel, self.make(folder)):
+            assert one.load(ADA) == b"data"
+            one.save(OTHERS[0], b"data")
+        with _in_a_thread(lambda: _refresh(self.make(folder), ADA)) as done:
+            assert not done.wait(0.3)
+            os.write(writing, b"!")
+            assert done.wait(self.patience)
+        with _in_a_thread(lambda: _refresh(kernel, ADA)) as done:
+            assert done.wait(self.patience)
+
+
+_LOOKS: tuple[Callable[[Persistence], object], ...] = (
+    lambda kernel: kernel.load(ADA),
+    lambda kernel: kernel.stamp(ADA),
+    lambda kernel: kernel.entries(),
+    lambda kernel: kernel.current(ADA.issuer, ADA.client_id),
+    lambda kernel: kernel.clear(ADA),
+    lambda kernel: kernel.use(ADA),
+    lambda kernel: kernel.save(ADA, b"late", only_if_there=True),
+    lambda kernel: _refresh(kernel, ADA),
+)
+
+
+def _use(kernel: Persistence) -> None:
+    kernel.save(ADA, b"data")
+    assert kernel.load(ADA) == b"data"
+    _refresh(kernel, ADA)
+
+
+def _told(act: Callable[[], object]) -> None:
+    with suppress(PersistenceError):
+        act()
 
 
 def _refresh(kernel: Persistence, entry: Entry) -> None:
