@@ -87,8 +87,7 @@ class Tokens:
             if pending is None:
                 sign_in = self._ask(need, found)
                 return self._brought(need, sign_in.wait())
-            self._attempts.show(pending)
-            pending.wait()
+            pending.wait(show=True)
             found = self._silently(need._replace(asked=found.key or need.asked))
         return found
 
@@ -102,8 +101,7 @@ class Tokens:
             if pending is None:
                 sign_in = self._ask(need, found)
                 return self._brought(need, await sign_in.wait_async())
-            self._attempts.show(pending)
-            await pending.wait_async()
+            await pending.wait_async(show=True)
             again = need._replace(asked=found.key or need.asked)
             found = await asyncio.to_thread(self._silently, again)
         return found

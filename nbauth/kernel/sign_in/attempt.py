@@ -234,22 +234,29 @@ class SignIn:
         """
         self._walk.driver.submit(address_or_code)
 
-    def wait(self, timeout: float | None = None) -> Account:
+    def wait(self, timeout: float | None = None, *, show: bool = False) -> Account:
         """Block until it has ended. Raises its error, or ``SignInExpired`` after ``timeout`` s.
 
-        An interrupt cancels it, unless somebody else waits too or it goes on by itself.
+        An interrupt cancels it, unless somebody else waits too or it goes on by itself. ``show``
+        is for who joins it elsewhere than it was begun: it is shown there too, if that can be.
         """
         self.start()
         with self._waiting():
+            self._show_here(show)
             self._screen.wait(self, timeout)
         return self.result()
 
-    async def wait_async(self) -> Account:
+    async def wait_async(self, *, show: bool = False) -> Account:
         """The same, awaited; cancelling the task is the interrupt."""
         self.start()
         with self._waiting():
+            self._show_here(show)
             await self._screen.wait_async(self)
         return self.result()
+
+    def _show_here(self, show: bool) -> None:
+        if show and self.request.web_ui is None and self._screen.attended():
+            self._screen.show(self)
 
     def result(self) -> Account:
         """The account, if it is done; else raises its error."""

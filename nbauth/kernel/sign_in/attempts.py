@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nbauth.core.account import ClientKey
-from nbauth.core.errors import InteractionRequired
+from nbauth.core.errors import InteractionRequired, SignInInterrupted
 from nbauth.core.flow_names import AUTO
 from nbauth.core.signal import Signal
 from nbauth.oauth.client import Engines
@@ -75,18 +75,15 @@ class Attempts:
             if shown and attended and (attempt is made or not held):
                 self._screen.show(attempt)
             attempt.start()
-        except BaseException:
+        except BaseException as stop:
             if attempt is made:
                 made.cancel()
+            if isinstance(stop, KeyboardInterrupt):
+                raise SignInInterrupted(goes_on=attempt is not made) from None
             raise
         if attempt is made:
             self.began.emit()
         return attempt
-
-    def show(self, attempt: SignIn) -> None:
-        """Show one that was begun elsewhere to who waits for it here, if that can be."""
-        if attempt.request.web_ui is None and self._screen.attended():
-            self._screen.show(attempt)
 
     def _made(self, request: Request) -> SignIn:
         # What drives a sign-in is loaded by the first one, not by %load_ext.
