@@ -141,8 +141,8 @@ def test_the_handler_of_the_stop_button_comes_back(handler):
 def test_login_finishes_where_the_private_names_are_gone(version, demo, willing_person):
     with Kernel(version, env=environment(demo), allow_stdin=True) as kernel:
         kernel.run("%load_ext nbauth")
-        kernel.run("from nbauth.jupyter.ipykernel import waiting")
-        kernel.run("waiting.shell_stream = lambda kernel: None")
+        kernel.run("from nbauth.jupyter.ipykernel.channels import Channels")
+        kernel.run("Channels.of = lambda kernel: None")
         result = kernel.run("account = %login --flow device")
         assert result.status == "ok", result.traceback
         assert kernel.run("print(account.username)").text == "ada.demo@demo.example\n"
