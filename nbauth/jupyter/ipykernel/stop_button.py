@@ -66,3 +66,15 @@ class StopButton:
         self._pressed += 1
         if self._enough is not None and self._pressed >= self._enough:
             self.pass_on()
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let a press take effect at the end of the ``with`` block, where it does no harm."""
+    button = StopButton()
+    try:
+        button.begin()
+        yield
+    finally:
+        button.end()
+    button.pass_on()
