@@ -14,55 +14,33 @@ which import your module.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from select import select
 
-from nbauth.core.errors import PersistenceError
-from nbauth.persistence import Ask, Entry, Persistence
+from nbauth.persistence import Entry, Persistence
 from nbauth.testing.canary import make_canary, scan
-
-ADA = Entry("https://id.example/tenant", "notebooks", "ada.tenant")
-OTHERS = (
-    Entry("https://id.example/tenant", "notebooks", "bob.tenant"),
-    Entry("https://id.example/tenant", "other", "ada.tenant"),
-    Entry("https://id.example/other", "notebooks", "ada.tenant"),
-    Entry("https://id.example:8443/tenant", "notebooks", "ada.tenant"),
-    Entry("https://id.example/tenant", "notebooks", "ADA.tenant"),
-    Entry("https://id.example/tenant", "notebooks", "../../ada\0\n|é'\"%s" + "x" * 300),
-    Entry("", "", ""),
+from nbauth.testing.undisturbed import (
+    ADA,
+    OTHERS,
+    SPAWN,
+    START,
+    UndisturbedContract,
+    in_a_thread,
+    refresh,
 )
-_START = 60.0  # seconds for another process to start
-_spawn = multiprocessing.get_context("spawn")
+
+__all__ = ["ADA", "OTHERS", "PersistenceContract"]
 
 
-class PersistenceContract:
-    """See :class:`nbauth.persistence.protocol.Persistence`; subclasses say how to ``make`` theirs.
+class PersistenceContract(UndisturbedContract):
+    """All promises of :class:`nbauth.persistence.protocol.Persistence`.
 
-    Attributes:
-        patience: seconds for what should take next to none, on a busy machine.
+    Subclasses say how to ``make`` theirs.
     """
-
-    patience = 30.0
-
-    def make(self, folder: Path) -> Persistence:
-        """Yours, keeping all it has in this folder or below.
-
-        Called for each kernel: two for one folder share what they keep, in other processes too.
-        """
-        raise NotImplementedError
-
-    def make_asking(self, folder: Path, ask: Ask) -> Persistence | None:
-        """The same, where opening asks the person by ``ask``; ``None`` if yours asks nobody."""
-        return None
 
     # ── one entry ───────────────────────────────────────────────────────────────────────────
 
@@ -73,7 +51,7 @@ class PersistenceContract:
 
     def test_what_is_saved_is_there_in_another_process(self, tmp_path: Path) -> None:
         with self._elsewhere("_save", tmp_path, b"from elsewhere") as process:
-            process.join(_START)
+            process.join(START)
             assert process.exitcode == 0
         assert self.make(tmp_path).load(ADA) == b"from elsewhere"
 
@@ -204,7 +182,7 @@ class PersistenceContract:
         first, second = self.make(tmp_path), self.make(tmp_path)
         for entry in (ADA, OTHERS[0]):
             first.save(entry, b"data")
-        with first.refreshing(ADA), _in_a_thread(lambda: _refresh(second, OTHERS[0])) as done:
+        with first.refreshing(ADA), in_a_thread(lambda: refresh(second, OTHERS[0])) as done:
             assert done.wait(self.patience)
 
     def test_a_refresh_that_fails_lets_the_next_in(self, tmp_path: Path) -> None:
@@ -215,14 +193,14 @@ class PersistenceContract:
                 raise RuntimeError("the provider is down")
         except RuntimeError:
             pass
-        with _in_a_thread(lambda: _refresh(second, ADA)) as done:
+        with in_a_thread(lambda: refresh(second, ADA)) as done:
             assert done.wait(self.patience)
 
     def test_clearing_waits_for_no_refresh_and_holds_after_it(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
         first.save(ADA, b"data")
         with first.refreshing(ADA):
-            with _in_a_thread(lambda: second.clear(ADA)) as done:
+            with in_a_thread(lambda: second.clear(ADA)) as done:
                 assert done.wait(min(self.patience, 5))
             assert first.stamp(ADA) is None
             assert first.save(ADA, b"refreshed", only_if_there=True) is False
@@ -231,10 +209,10 @@ class PersistenceContract:
     def test_a_process_that_refreshes_keeps_others_out_until_it_dies(self, tmp_path: Path) -> None:
         kernel = self.make(tmp_path)
         kernel.save(ADA, b"data")
-        entered = _spawn.Event()
+        entered = SPAWN.Event()
         with self._elsewhere("_refresh_for_ever", tmp_path, entered) as process:
-            assert entered.wait(_START)
-            with _in_a_thread(lambda: _refresh(kernel, ADA)) as done:
+            assert entered.wait(START)
+            with in_a_thread(lambda: refresh(kernel, ADA)) as done:
                 assert not done.wait(0.3)
                 process.kill()
                 process.join(self.patience)
@@ -295,71 +273,6 @@ class PersistenceContract:
             for one in (("before", entry, None, here), ("after", entry, changed, here))
         ]
 
-    def test_hooks_are_called_while_no_lock_is_held(self, tmp_path: Path) -> None:
-        kernel = self.make(tmp_path)
-        kernel.save(ADA, b"data")
-        others: list[tuple[threading.Thread, bool]] = []
-
-        def act(*_: object) -> None:
-            if threading.current_thread() is here:
-                thread = threading.Thread(target=lambda: kernel.save(ADA, b"other"))
-                thread.start()
-                thread.join(min(self.patience, 5))
-                others.append((thread, not thread.is_alive()))
-
-        here = threading.current_thread()
-        kernel.before_access = kernel.after_access = act
-        kernel.load(ADA)
-        kernel.save(ADA, b"new")
-        for thread, _ in others:
-            thread.join()
-        assert [in_time for _, in_time in others] == [True] * 4
-
-    def test_an_interrupt_leaves_nothing_locked(self, tmp_path: Path) -> None:
-        kernel = self.make(tmp_path)
-        kernel.save(ADA, b"data")
-
-        def interrupt(*_: object) -> None:
-            if threading.current_thread() is here:
-                raise KeyboardInterrupt
-
-        def refresh() -> None:
-            with kernel.refreshing(ADA):
-                raise KeyboardInterrupt
-
-        here = threading.current_thread()
-        for before, after in ((interrupt, None), (None, interrupt), (None, None)):
-            kernel.before_access, kernel.after_access = before, after
-            for act in (lambda: kernel.load(ADA), lambda: kernel.save(ADA, b"data"), refresh):
-                with suppress(KeyboardInterrupt):
-                    act()
-                with _in_a_thread(lambda: _use(kernel)) as done:
-                    assert done.wait(self.patience)
-
-    def test_nobody_waits_for_a_person_who_is_asked(self, tmp_path: Path) -> None:
-        self.make(tmp_path).save(ADA, b"data")
-        asked, answer = threading.Event(), threading.Event()
-
-        def ask(_: str) -> str:
-            asked.set()
-            answer.wait(_START)
-            raise PersistenceError("The person gave no answer.")
-
-        kernel = self.make_asking(tmp_path, ask)
-        if kernel is None:
-            return
-        with _in_a_thread(lambda: _told(kernel.open)):
-            try:
-                assert asked.wait(self.patience)
-                for look, seconds in ((kernel.stamp, 1), (kernel.load, 5)):
-                    with _in_a_thread(lambda look=look: _told(lambda: look(ADA))) as done:  # type: ignore[misc]
-                        in_time = done.wait(seconds)
-                        if not in_time:
-                            answer.set()
-                        assert in_time
-            finally:
-                answer.set()
-
     def test_what_is_forgotten_leaves_nothing(self, tmp_path: Path) -> None:
         folder = tmp_path / "forgotten"
         first, second = self.make(folder), self.make(folder)
@@ -383,24 +296,7 @@ class PersistenceContract:
         second.forget()
         assert self.make(folder).load(ADA) is None
 
-    def test_a_forked_child_uses_it_as_any_process_does(self, tmp_path: Path) -> None:
-        if not hasattr(os, "fork"):
-            return
-        with self._elsewhere("_fork_while_refreshing", tmp_path, b"") as process:
-            process.join(_START)
-            assert process.exitcode == 0
-
     # ── other processes ─────────────────────────────────────────────────────────────────────
-
-    @contextmanager
-    def _elsewhere(self, method: str, folder: Path, given: bytes | Event) -> Iterator[BaseProcess]:
-        process = _spawn.Process(target=getattr(self, method), args=(folder, given), daemon=True)
-        process.start()
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.join(self.patience)
 
     def _save(self, folder: Path, data: bytes) -> None:
         self.make(folder).save(ADA, data)
@@ -409,47 +305,6 @@ class PersistenceContract:
         with self.make(folder).refreshing(ADA):
             entered.set()
             threading.Event().wait()
-
-    def _fork_while_refreshing(self, folder: Path, _: bytes) -> None:
-        kernel = self.make(folder)
-        kernel.save(ADA, b"data")
-        inside, leave = threading.Event(), threading.Event()
-
-        def hold() -> None:
-            with kernel.refreshing(ADA):
-                inside.set()
-                leave.wait(self.patience)
-
-        thread = threading.Thread(target=hold, daemon=True)
-        thread.start()
-        inside.wait(self.patience)
-        reading, writing = os.pipe()
-        if not (child := os.fork()):
-            try:
-                self._in_the_child(kernel, folder, writing)
-            except BaseException:
-                os._exit(1)
-            os._exit(0)
-        try:
-            assert select([reading], [], [], self.patience)[0], "the child hangs"
-            leave.set()
-            with _in_a_thread(lambda: _refresh(kernel, ADA)) as done:
-                assert done.wait(self.patience), "the child keeps the lock"
-            assert os.waitpid(child, 0)[1] == 0
-        except AssertionError:
-            os.kill(child, 9)
-            os._exit(1)
-
-    def _in_the_child(self, kernel: Persistence, folder: Path, writing: int) -> None:
-        for one in (kernel, self.make(folder)):
-            assert one.load(ADA) == b"data"
-            one.save(OTHERS[0], b"data")
-        with _in_a_thread(lambda: _refresh(self.make(folder), ADA)) as done:
-            assert not done.wait(0.3)
-            os.write(writing, b"!")
-            assert done.wait(self.patience)
-        with _in_a_thread(lambda: _refresh(kernel, ADA)) as done:
-            assert done.wait(self.patience)
 
 
 _LOOKS: tuple[Callable[[Persistence], object], ...] = (
@@ -460,36 +315,5 @@ _LOOKS: tuple[Callable[[Persistence], object], ...] = (
     lambda kernel: kernel.clear(ADA),
     lambda kernel: kernel.use(ADA),
     lambda kernel: kernel.save(ADA, b"late", only_if_there=True),
-    lambda kernel: _refresh(kernel, ADA),
+    lambda kernel: refresh(kernel, ADA),
 )
-
-
-def _use(kernel: Persistence) -> None:
-    kernel.save(ADA, b"data")
-    assert kernel.load(ADA) == b"data"
-    _refresh(kernel, ADA)
-
-
-def _told(act: Callable[[], object]) -> None:
-    with suppress(PersistenceError):
-        act()
-
-
-def _refresh(kernel: Persistence, entry: Entry) -> None:
-    with kernel.refreshing(entry):
-        pass
-
-
-@contextmanager
-def _in_a_thread(act: Callable[[], object]) -> Iterator[threading.Event]:
-    """Do it in a thread; the event tells when it is done, without an error."""
-    done = threading.Event()
-
-    def run() -> None:
-        act()
-        done.set()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield done
-    thread.join()
