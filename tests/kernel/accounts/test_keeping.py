@@ -265,6 +265,41 @@ def test_logout_in_a_new_kernel_signs_out_the_account_that_is_kept(machine: Mach
     assert machine.shelf.kept_records == {}
 
 
+@pytest.mark.parametrize("how", ["bare", "name", "all"])
+def test_a_sign_out_finds_who_is_kept_whatever_persist_says_now(machine: Machine, how: str) -> None:
+    machine.signed_in("ada")
+    kernel = machine.kernel(persist="memory")
+    assert names(kernel) == [], "a look stays where it is told"
+    call: dict[str, Any] = {
+        "bare": {},
+        "name": {"account": "ada@example.com"},
+        "all": {"all": True},
+    }
+    (gone,) = kernel.logout(**call[how])
+    assert gone.account.name == "Ada"
+    assert machine.shelf.kept_records == {}
+
+
+def test_a_sign_out_of_a_sign_in_in_memory_clears_what_was_kept_of_it_once(
+    machine: Machine,
+) -> None:
+    machine.signed_in("ada")
+    kernel = machine.kernel(persist="memory")
+    kernel.login("read", web_ui=redirect)
+    kernel.logout()
+    assert machine.shelf.kept_records == {}
+
+
+def test_a_kept_account_of_a_client_that_no_setting_names_is_revoked_at_its_own(
+    machine: Machine,
+) -> None:
+    machine.signed_in("ada")
+    kernel = machine.kernel(client_id="another")
+    (gone,) = kernel.logout("ada@example.com", revoke=True)
+    assert gone.client.key == gone.account.key.client
+    assert machine.engine.count("revoke") == 1
+
+
 def test_forget_leaves_nothing(machine: Machine) -> None:
     kernel = machine.signed_in()
     kernel.logout(forget=True)
