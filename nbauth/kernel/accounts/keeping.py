@@ -41,7 +41,9 @@ class Keeping:
 
         One that could not be opened before is tried anew.
         """
-        self._keepers = {kind: keeper for kind, keeper in self._keepers.items() if keeper}
+        for kind, keeper in list(self._keepers.items()):
+            if keeper is None:  # in place: another thread may open one meanwhile
+                self._keepers.pop(kind, None)
         self._of(client.settings.persist)
 
     def find(self, client: Client, asked: Asked | None = None) -> AccountKey | None:

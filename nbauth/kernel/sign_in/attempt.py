@@ -183,6 +183,7 @@ class SignIn:
                     self._thread.start()
                 except RuntimeError as error:
                     self._end(Failed(SignInError(f"The sign-in could not begin: {error}.")))
+                    self.engine.close()
         return self
 
     def again(self, flow: str | None = None) -> Pending:
@@ -276,18 +277,21 @@ class SignIn:
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
-        self._waiters += 1
+        with self._lock:
+            self._waiters += 1
         try:
             yield
         except BaseException as stop:  # an interrupt; in a cell that awaits, CancelledError
-            goes_on = self.held or self._waiters > 1
+            with self._lock:
+                goes_on = self.held or self._waiters > 1
             if not goes_on:
                 self.cancel()
             if isinstance(stop, KeyboardInterrupt):
                 raise SignInInterrupted(goes_on=goes_on) from None
             raise
         finally:
-            self._waiters -= 1
+            with self._lock:
+                self._waiters -= 1
 
     # ── in its own thread ───────────────────────────────────────────────────────────────────
 
@@ -318,16 +322,24 @@ class SignIn:
     def _arrive(self, response: TokenResponse) -> None:
         """Hand the tokens over, under no lock; from here on it cannot be cancelled."""
         with self._lock:
-            if isinstance(self.step, End):
-                return
-            self._arriving = True
+            self._arriving = not isinstance(self.step, End)
+        if not self._arriving:
+            self._withdraw(response)
+            return
         sign_out_url = self.engine.sign_out_url
         try:
             account = self._destination.accept(self.request, response, sign_out_url, self._ticket)
         except SignInCancelled as error:
             self._end(Cancelled(error))
+            self._withdraw(response)
         else:
             self._end(Done(account))
+
+    def _withdraw(self, response: TokenResponse) -> None:
+        """Revoke what nobody will use, where the provider offers that."""
+        if response.refresh_token is not None:
+            with contextlib.suppress(NbAuthError):
+                self.engine.revoke(response.refresh_token)
 
     def _end(self, step: End) -> None:
         try:

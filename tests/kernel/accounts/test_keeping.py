@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import InteractionRequired, NotSignedIn, PersistenceError
+from nbauth.core.errors import (
+    InteractionRequired,
+    NotSignedIn,
+    PersistenceError,
+    SignInError,
+)
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.kernel.session import Session
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine, refusal, unreachable
 from nbauth.testing.screen import RecordingScreen
-from tests.kernel.accounts.shelf import Shelf
+from tests.kernel.accounts.shelf import Handle, Shelf
 from tests.kernel.conftest import redirect, until
 
 
@@ -238,6 +243,43 @@ def _tried(call: Callable[[str], object]) -> object:
         return call("read")
     except Exception as error:
         return error
+
+
+def test_a_sign_in_that_is_being_kept_cannot_bring_an_account_back(machine: Machine) -> None:
+    """The sign-out clears the store after the record was made and before it is saved."""
+    kernel = machine.kernel()
+    save, signed_out = Handle.save, []
+
+    def late(handle: Handle, *given: Any, **options: Any) -> bool:
+        if not signed_out:
+            signed_out.append(kernel.logout())
+        return save(handle, *given, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Handle, "save", late)
+        kernel.login("read", web_ui=redirect)
+    assert signed_out[0]
+    assert machine.shelf.kept_records == {}
+    assert kernel.accounts() == []
+
+
+def test_who_was_not_asked_for_is_not_the_next_kernels(machine: Machine) -> None:
+    kernel = machine.signed_in("ada")
+    machine.engine.user = "bob"
+    with pytest.raises(SignInError, match="asked for"):
+        kernel.login("read", account="cyd@example.com", web_ui=redirect)
+    assert names(kernel) == ["ada@example.com", "bob@example.com"]
+    assert str(machine.kernel().acquire("read").access_token) == "access-ada-1"
+
+
+def test_what_another_thread_opens_while_a_sign_in_begins_stays_in_use(machine: Machine) -> None:
+    kernel = machine.signed_in()
+    keeping = kernel._keeping
+    keepers = keeping._keepers  # what the other thread has in its hand
+    keepers["file"] = None  # could not be opened before
+    keeping.prepare(kernel.client())
+    assert keepers is keeping._keepers
+    assert list(keepers) == ["keyring"]
 
 
 def test_a_sign_out_seen_only_at_the_refresh_is_one(machine: Machine) -> None:
