@@ -10,27 +10,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from nbauth.core.account import Account
-from nbauth.core.errors import NbAuthError
-from nbauth.core.settings_reader import SettingsReader
-from nbauth.core.tokens import AuthenticationResult, Token
-from nbauth.kernel.session import Session
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    from nbauth.core.account import AccountKey
+    from nbauth.core.account import Account, AccountKey
     from nbauth.core.options import CallOptions, SettingOptions, SignInOptions
+    from nbauth.core.tokens import AuthenticationResult, Token
     from nbauth.jupyter.panel.panel import SignInPanel
     from nbauth.jupyter.screen import Screens
     from nbauth.kernel.authorise import Auth, AuthorisedSession
+    from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in.attempt import SignIn
 
 Result = TypeVar("Result")
 
 _session: Session | None = None
 _lock = threading.Lock()
+_loaded_in = os.getpid()
+"""The process whose notebook this is; a child that was forked from it has none."""
 
 
 def the_session() -> Session:
@@ -41,15 +39,27 @@ def the_session() -> Session:
         return _session or _new_session()
 
 
+def session_if_made() -> Session | None:
+    """The same, but ``None`` where nothing has used it yet."""
+    return _session
+
+
 def _new_session(
     screens: Screens | None = None, make_engine: Callable[..., Any] | None = None
 ) -> Session:
     """One with the hooks of a process; tests give it a screen and engines of their own."""
     global _session
+    # Most of nbauth is loaded here, and so not by %load_ext.
+    from nbauth.core.errors import NbAuthError
+    from nbauth.core.settings_reader import SettingsReader
+    from nbauth.kernel.session import Session
+
     if screens is None:
         from nbauth.jupyter.screen import Screens
 
         screens = Screens()
+    if os.getpid() != _loaded_in:
+        screens.forked()
     made = Session(SettingsReader(os.environ, config_files), screens, make_engine)
     screens.serve(made)
     atexit.register(made.rest)  # what a refresh under way brings is kept first
@@ -77,6 +87,8 @@ def config_files() -> list[Path]:
 
 
 def _debugging() -> bool:
+    from nbauth.core.errors import NbAuthError
+
     try:
         return the_session().settings().debug
     except NbAuthError:

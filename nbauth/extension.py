@@ -1,15 +1,18 @@
-"""``%load_ext nbauth``: settings -> session -> magics. Unloading removes all that loading added."""
+"""``%load_ext nbauth``: magics and settings. Unloading removes all that loading added.
+
+A notebook begins with it, so it is quick: the session and all below it are loaded by what uses them
+first.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from nbauth.api import the_session
-from nbauth.jupyter.completion import complete
+from nbauth.api import session_if_made, the_session
 from nbauth.jupyter.config import NbAuth
 from nbauth.jupyter.ipykernel.wedge import mend
 from nbauth.jupyter.magics import AuthMagics
-from nbauth.jupyter.variables import Variables
+from nbauth.jupyter.on_first_use import OnFirstUse
 
 MAGICS = ("login", "logout", "token", "accounts")
 
@@ -19,16 +22,13 @@ class Loaded:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._session = session = the_session()
-        self._variables = Variables(shell.user_ns, session.screen)
-        self._config = NbAuth(session, parent=shell)
+        self._used = used = OnFirstUse(the_session, shell.user_ns)
+        self._config = NbAuth(used, parent=shell)
         shell.configurables.append(self._config)
-        self._magics = AuthMagics(shell, session, self._variables)
+        self._magics = AuthMagics(shell, used)
         shell.register_magics(self._magics)
-        shell.events.register("pre_run_cell", self._variables.refresh)
-        shell.events.register("pre_run_cell", self._new_cell)
-        session.changed.connect(self._forget_the_gone)
-        self._complete = complete(session)
+        shell.events.register("pre_run_cell", used.refresh)
+        shell.events.register("pre_run_cell", _new_cell)
         for name in MAGICS:
             shell.set_hook("complete_command", self._complete, str_key=f"%{name}")
         self._undo_mending = mend(getattr(shell, "kernel", None))
@@ -36,11 +36,11 @@ class Loaded:
     def undo(self) -> None:
         """Take it all back; who is signed in stays known to the process's session."""
         shell = self._shell
-        for before_a_cell in (self._variables.refresh, self._new_cell):
+        for before_a_cell in (self._used.refresh, _new_cell):
             shell.events.unregister("pre_run_cell", before_a_cell)
-        self._session.changed.disconnect(self._forget_the_gone)
-        self._variables.keep_only()
-        self._session.rest()
+        self._used.undo()
+        if (session := session_if_made()) is not None:
+            session.rest()
         for added in (self._config, self._magics):
             if added in shell.configurables:
                 shell.configurables.remove(added)
@@ -51,13 +51,15 @@ class Loaded:
         registry.registry.pop(type(self._magics).__name__, None)
         self._undo_mending()
 
-    def _forget_the_gone(self) -> None:
-        """However somebody signed out, by a magic, a function or a panel."""
-        # No look into what is kept: the others there don't count.
-        self._variables.keep_only(set(self._session.cache.signed_in))
+    def _complete(self, _: object, event: Any) -> list[str]:
+        from nbauth.jupyter.completion import completions
 
-    def _new_cell(self, *_: object) -> None:
-        self._session.new_cell()
+        return completions(self._used.session, event.line)
+
+
+def _new_cell(*_: object) -> None:
+    if (session := session_if_made()) is not None:
+        session.new_cell()
 
 
 def load_ipython_extension(shell: Any) -> None:

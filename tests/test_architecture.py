@@ -40,7 +40,7 @@ shell = InteractiveShell.instance()
 
 
 def run(code: str, prepare: str, home: Path) -> tuple[list[str], set[str]]:
-    """The socket events and the new top-level modules of some code in a fresh Python."""
+    """The socket events and the new modules of some code in a fresh Python."""
     script = WATCH.format(prepare=prepare, code=code)
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -52,7 +52,12 @@ def run(code: str, prepare: str, home: Path) -> tuple[list[str], set[str]]:
         env={"HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "PATH": "/usr/bin:/bin"},
     )
     opened, modules = json.loads(done.stdout.splitlines()[-1])
-    return opened, {module.partition(".")[0] for module in modules}
+    return opened, set(modules)
+
+
+def heavy(modules: set[str]) -> list[str]:
+    """Those of them that only signing in may bring."""
+    return sorted({module.partition(".")[0] for module in modules}.intersection(HEAVY))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,17 @@ def test_importing_and_loading_open_no_socket_and_bring_no_protocol_or_widgets(
     opened, modules = run(code, prepare, tmp_path)
     assert opened == []
     assert "nbauth" in modules
-    assert sorted(modules.intersection(HEAVY)) == []
+    assert heavy(modules) == []
+
+
+def test_loading_makes_no_session(tmp_path: Path) -> None:
+    code = "shell.run_cell('%load_ext nbauth').raise_error(); shell.run_cell('1 + 1')"
+    _, modules = run(code, SHELL, tmp_path)
+    ours = {module for module in modules if module.startswith("nbauth")}
+    assert "nbauth.jupyter.magics" in ours
+    lower = ("nbauth.kernel", "nbauth.oauth", "nbauth.persistence", "nbauth.core.")
+    assert {m for m in ours if m.startswith(lower)} == {"nbauth.core.flow_names"}
+    assert "IPython.core.magic_arguments" not in modules
 
 
 def test_the_watch_sees_sockets_and_imports(tmp_path: Path) -> None:

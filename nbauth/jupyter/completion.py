@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from nbauth.core.flow_names import ALL as FLOWS
@@ -24,30 +23,24 @@ GRAPH_SCOPES = (
 PROMPTS = ("select_account", "consent", "login", "create", "none")
 
 
-def complete(session: Session) -> Callable[[Any, Any], list[str]]:
-    """A completer for IPython's ``complete_command`` hook."""
-
-    def completer(_: Any, event: Any) -> list[str]:
-        words = event.line.split()
-        magic = words[0] if words else ""
-        before = words[-1] if event.line.endswith(" ") else words[-2] if len(words) > 1 else ""
-        users = [account.username for account in session.cache.accounts()]
-        after: dict[str, Any] = {
-            "--flow": FLOWS,
-            "--persist": PERSISTENCES,
-            "--prompt": PROMPTS,
-            "--account": users,
-            "use": users,
-            "drop": users,
-            "--profile": session.reader.profiles,
-        }
-        if before in after:
-            choices = after[before]
-            return list(choices() if callable(choices) else choices)
-        known = [
-            scope for token in session.cache.tokens.values() for scope in token.response.scopes
-        ]
-        scopes = [*GRAPH_SCOPES, *known] if magic in {"%login", "%token"} else []
-        return [*OPTIONS.get(magic, "").split(), *dict.fromkeys(scopes)]
-
-    return completer
+def completions(session: Session, line: str) -> list[str]:
+    """What may come at the end of a magic's line."""
+    words = line.split()
+    magic = words[0] if words else ""
+    before = words[-1] if line.endswith(" ") else words[-2] if len(words) > 1 else ""
+    users = [account.username for account in session.cache.accounts()]
+    after: dict[str, Any] = {
+        "--flow": FLOWS,
+        "--persist": PERSISTENCES,
+        "--prompt": PROMPTS,
+        "--account": users,
+        "use": users,
+        "drop": users,
+        "--profile": session.reader.profiles,
+    }
+    if before in after:
+        choices = after[before]
+        return list(choices() if callable(choices) else choices)
+    known = [scope for token in session.cache.tokens.values() for scope in token.response.scopes]
+    scopes = [*GRAPH_SCOPES, *known] if magic in {"%login", "%token"} else []
+    return [*OPTIONS.get(magic, "").split(), *dict.fromkeys(scopes)]

@@ -8,10 +8,8 @@ from traitlets import Any as AnyTrait
 from traitlets import TraitError, observe, validate
 from traitlets.config import Configurable
 
-from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import ALL as FLOWS
-from nbauth.core.settings import NAMES
-from nbauth.core.settings_values import read
+from nbauth.jupyter.on_first_use import OnFirstUse
 
 HELP = {
     "profile": "the profile of config.toml to use",
@@ -38,22 +36,25 @@ HELP = {
 
 
 class _Settings(Configurable):  # type: ignore[misc]
-    def __init__(self, session: Any, **options: Any) -> None:
-        self._session = session
+    def __init__(self, used: OnFirstUse, **options: Any) -> None:
+        self._used = used
         super().__init__(**options)
 
-    @validate(*NAMES)
+    @validate(*HELP)
     def _check(self, proposal: Any) -> Any:
         if proposal.value is not None:
+            from nbauth.core.errors import ConfigurationError
+            from nbauth.core.settings_values import read
+
             try:
                 read(proposal.trait.name, proposal.value, "%config NbAuth")
             except ConfigurationError as error:
                 raise TraitError(" ".join(error.lines())) from None
         return proposal.value
 
-    @observe(*NAMES)
+    @observe(*HELP)
     def _set(self, change: Any) -> None:
-        self._session.configure(**{change.name: change.new})
+        self._used.session.configure(**{change.name: change.new})
 
 
 NbAuth = type(Configurable)(
@@ -62,8 +63,8 @@ NbAuth = type(Configurable)(
     {
         "__doc__": "Settings of nbauth here; None leaves each to the environment or profile.",
         **{
-            name: AnyTrait(None, allow_none=True, help=HELP[name]).tag(config=True)
-            for name in NAMES
+            name: AnyTrait(None, allow_none=True, help=said).tag(config=True)
+            for name, said in HELP.items()
         },
     },
 )

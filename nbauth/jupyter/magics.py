@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from nbauth.core.account import Account
 from nbauth.core.flow_names import ALL as FLOWS
-from nbauth.core.secret import SecretStr
-from nbauth.core.tokens import AuthenticationResult, Token
-from nbauth.jupyter.accounts_table import Table
-from nbauth.jupyter.variables import Variables
-from nbauth.kernel.session import Session
+from nbauth.jupyter.on_first_use import OnFirstUse
+from nbauth.jupyter.parsed_late import argument, parsed_late
 
 if TYPE_CHECKING:
+    from nbauth.core.account import Account
+    from nbauth.core.secret import SecretStr
+    from nbauth.core.tokens import AuthenticationResult, Token
     from nbauth.kernel.sign_in.attempt import SignIn
 
 _OF_A_CALL = ("profile", "flow", "tenant", "client_id", "authority", "persist", "timeout")
@@ -42,19 +40,18 @@ def read_line(magic: Any, line: str) -> Any:
         shlex.split(line)
     except ValueError as error:
         raise UsageError(f"That line cannot be read: {error}.") from None
-    return parse_argstring(magic, line)
+    return magic.parser.parse_argstring(line)
 
 
 @magics_class
 class AuthMagics(Magics):  # type: ignore[misc]
     """The magics, over one session."""
 
-    def __init__(self, shell: Any, session: Session, variables: Variables) -> None:
+    def __init__(self, shell: Any, used: OnFirstUse) -> None:
         super().__init__(shell)
-        self._session = session
-        self._variables = variables
+        self._used = used
 
-    @magic_arguments()
+    @parsed_late
     @argument("scopes", nargs="*", metavar="SCOPE", help="what the first token is for")
     @_common
     @argument("--flow", help=f"the way to sign in: {', '.join(FLOWS)}")
@@ -84,7 +81,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
             for name in _OF_A_CALL + _OF_A_SIGN_IN
             if (value := getattr(asked, name)) is not None
         }
-        return self._session.login(
+        return self._used.session.login(
             *asked.scopes,
             account=asked.account,
             force=asked.force,
@@ -93,7 +90,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
             **options,
         )
 
-    @magic_arguments()
+    @parsed_late
     @_common
     @argument("--all", action="store_true", help="every account")
     @argument("--revoke", action="store_true", help="also ask the provider to withdraw the sign-in")
@@ -102,7 +99,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
     def logout(self, line: str) -> None:
         """Forget the account and its tokens. The browser's own session at the provider stays."""
         asked = read_line(self.logout, line)
-        gone = self._session.logout(
+        gone = self._used.session.logout(
             asked.account,
             all=asked.all,
             revoke=asked.revoke,
@@ -118,7 +115,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
             stays = f"The browser's own session there stays{where}"
             print(f"Signed out {record.account.username}. {stays}")
 
-    @magic_arguments()
+    @parsed_late
     @argument("scopes", nargs="*", metavar="SCOPE", help="what the token is for")
     @_common
     @argument("--into", metavar="NAME", help="set this variable, show nothing")
@@ -134,56 +131,59 @@ class AuthMagics(Magics):  # type: ignore[misc]
         """A live token, which never goes stale."""
         asked = read_line(self.token, line)
         options = {"profile": asked.profile} if asked.profile else {}
+        session, variables = self._used.session, self._used.variables
         if asked.force_refresh or asked.show:
-            result = self._session.acquire(
+            result = session.acquire(
                 *asked.scopes, account=asked.account, force_refresh=asked.force_refresh, **options
             )
             if asked.show:
                 print("\n".join(describe(result)))
-        token = self._session.token(*asked.scopes, account=asked.account, **options)
+        token = session.token(*asked.scopes, account=asked.account, **options)
         # A variable is read before every cell, where nobody expects to be asked.
         quiet = partial(
-            self._session.token, *asked.scopes, account=token.owner, interactive=False, **options
+            session.token, *asked.scopes, account=token.owner, interactive=False, **options
         )
         if asked.env:
-            self._variables.put_environment(asked.env, quiet())
+            variables.put_environment(asked.env, quiet())
         if asked.into:
             if asked.text:
-                self._variables.put_text(asked.into, quiet())
+                variables.put_text(asked.into, quiet())
             else:
-                self._variables.put(asked.into, token.header if asked.header else token)
+                variables.put(asked.into, token.header if asked.header else token)
         if asked.into or asked.env or asked.show:
             return None
         if asked.header:
             return token.header
         return token.value if asked.text else token
 
-    @magic_arguments()
+    @parsed_late
     @argument("verb", nargs="?", choices=["use", "drop"], help="make USER current, or sign it out")
     @argument("user", nargs="?", metavar="USER")
     @_common
     @line_magic
     def accounts(self, line: str) -> list[Account]:
         """Who is signed in: a table, and the list of accounts."""
+        from nbauth.jupyter.accounts_table import Table
+
         asked = read_line(self.accounts, line)
         if asked.verb and not asked.user:
             raise UsageError(f"Say whom: %accounts {asked.verb} USER.")
         if asked.verb == "use":
-            account = self._session.use(asked.user, profile=asked.profile)
+            account = self._used.session.use(asked.user, profile=asked.profile)
             if not asked.quiet:
                 print(f"Using {account.username}.")
         elif asked.verb == "drop":
             quiet = " --quiet" if asked.quiet else ""
             profile = f" --profile {shlex.quote(asked.profile)}" if asked.profile else ""
             self.logout(f"--account {shlex.quote(asked.user)}{profile}{quiet}")
-        return Table(self._session.accounts(), self._session)
+        return Table(self._used.session.accounts(), self._used.session)
 
     def _doctor(self, asked: Any) -> None:
         from nbauth.jupyter.places.doctor import report
 
         call = {name: getattr(asked, name) for name in _OF_A_CALL}
-        page = getattr(self._session.screen, "page", None)
-        print("\n".join(report(self._session, call, page=page)))
+        page = getattr(self._used.session.screen, "page", None)
+        print("\n".join(report(self._used.session, call, page=page)))
 
 
 def describe(result: AuthenticationResult) -> list[str]:

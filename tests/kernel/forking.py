@@ -215,6 +215,15 @@ def pool() -> Any:
         return {"children": sorted(set(workers.map(_in_pool, range(8))))}
 
 
+def before_a_session() -> Any:
+    """The extension is loaded, and the child is the first to use it."""
+
+    def attended() -> bool:
+        return session().screen.attended()
+
+    return {"child": in_child(attended), "parent": attended()}
+
+
 def spawn() -> Any:
     with multiprocessing.get_context("spawn").Pool(1) as workers:
         return {"children": workers.map(_in_another, range(2))}

@@ -80,6 +80,10 @@ def test_a_pool_of_forked_workers_reads_the_token(tmp_path: Path) -> None:
     assert ran("pool", tmp_path) == {"children": ["access-ada-1"]}
 
 
+def test_a_child_that_makes_the_session_asks_nobody(tmp_path: Path) -> None:
+    assert ran("before_a_session", tmp_path) == {"child": False, "parent": True}
+
+
 @pytest.mark.parametrize("case", ["spawn", "forkserver"])
 def test_a_process_that_inherits_nothing_says_so(case: str, tmp_path: Path) -> None:
     assert ran(case, tmp_path) == {"children": ["not_signed_in"] * 2}
