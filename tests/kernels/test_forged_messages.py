@@ -194,7 +194,7 @@ def panels(kernel: Kernel, ident: str) -> list[str]:
 
 
 RECEIVE = """
-from nbauth.jupyter.callback import CallbackReceiver
+from nbauth.kernel.sign_in.receivers.jupyter_server import CallbackReceiver
 kernel = get_ipython().kernel
 kernel.parent.connection_file = "kernel-0f8fad5b.json"
 receiver = CallbackReceiver(kernel, "s" * 43, redirect_uri="https://hub.example/back")
