@@ -16,6 +16,7 @@ from nbauth.core.errors import (
     SignInError,
 )
 from nbauth.core.settings_reader import SettingsReader
+from nbauth.kernel.accounts.keeping import LOOK_EVERY
 from nbauth.kernel.session import Session
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine, refusal, unreachable
@@ -217,6 +218,22 @@ def test_a_sign_out_holds_in_all_kernels_within_a_second(machine: Machine) -> No
     with pytest.raises((NotSignedIn, InteractionRequired)):
         _ = token.value
     assert names(machine.kernel()) == []
+
+
+def test_a_look_removes_who_is_gone_and_watches_them_no_more(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    other.acquire("read")
+    other.rest()
+    changes: list[int] = []
+    other.changed.connect(lambda: changes.append(1))
+    look = other._keeping._look
+    assert look() == LOOK_EVERY
+    assert (len(other.cache.signed_in), changes) == (1, [])
+    one.logout()
+    assert look() is None, "nobody is left to watch"
+    assert (other.cache.signed_in, other.cache.tokens, changes) == ({}, {}, [1])
+    look()
+    assert changes == [1]
 
 
 def test_a_refresh_in_flight_cannot_bring_an_account_back(machine: Machine) -> None:
