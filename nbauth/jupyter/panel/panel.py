@@ -60,7 +60,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     """
 
     _esm = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in FACE)
-    _css = Path(__file__).with_name("panel.css")
+    # As text: anywidget would watch a file for every panel, and so keep them all in memory.
+    _css = Path(__file__).with_name("panel.css").read_text("utf-8")
 
     def __init__(
         self,
@@ -79,6 +80,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self._listed: list[Account] = []
         self._question = Question()
         self._sending = threading.Lock()
+        self._taking = threading.Lock()
+        self._closed = False
         super().__init__()
         self.comm_id: str = self.model_id
         answer_in_named_subshell(self.comm)
@@ -124,8 +127,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def close(self) -> None:
         """Take the panel off the page, and watch nothing more; the sign-in goes on."""
         self._session.changed.disconnect(self._session_changed)
-        if self.sign_in is not None:
-            self.sign_in.changed.disconnect(self._send_state)
+        with self._taking:
+            self._closed = True
+            if self.sign_in is not None:
+                self.sign_in.changed.disconnect(self._send_state)
         super().close()
 
     def close_quietly(self) -> None:
@@ -214,11 +219,13 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     # ── what it shows ───────────────────────────────────────────────────────────────────────
 
     def _take(self, sign_in: Pending, *, followed: bool = False) -> None:
-        if self.sign_in is not None:
-            self.sign_in.changed.disconnect(self._send_state)
-        self._not_begun, self._followed = None, followed
-        self.sign_in = sign_in
-        sign_in.changed.connect(self._send_state)
+        with self._taking:  # two threads may: one sign-in is watched at the end
+            if self.sign_in is not None:
+                self.sign_in.changed.disconnect(self._send_state)
+            self._not_begun, self._followed = None, followed
+            self.sign_in = sign_in
+            if not self._closed:
+                sign_in.changed.connect(self._send_state)
 
     def _session_changed(self) -> None:
         if self.sign_in is None or self.sign_in.state != "waiting":
