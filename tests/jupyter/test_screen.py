@@ -125,11 +125,12 @@ def figures(notebook: Notebook) -> dict[str, int]:
     living = notebook.living
     before = sum(len(panel.comm.sent) for panel in living)
     notebook.session.changed.emit()
+    sign_ins = [one for one in gc.get_objects() if isinstance(one, SignIn)]
     return {
         "told by one change": sum(len(panel.comm.sent) for panel in living) - before,
         "observers": len(notebook.session.changed),
-        "of sign-ins": sum(len(shown.panel.sign_in.changed) for shown in notebook.screen._shown),
-        "sign-ins": sum(isinstance(one, SignIn) for one in gc.get_objects()),
+        "of sign-ins": sum(len(sign_in.changed) for sign_in in sign_ins),
+        "sign-ins": len(sign_ins),
         "panels": sum(isinstance(one, SignInPanel) for one in gc.get_objects()),
         "threads": threading.active_count(),
         "files": len(os.listdir("/proc/self/fd")),

@@ -21,6 +21,7 @@ import anywidget
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
 from nbauth.core.flow_names import AUTO, DEVICE, PASTE
+from nbauth.core.log import trail, word
 from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
 from nbauth.jupyter.panel import messages
 from nbauth.jupyter.panel.page import Page, Question, Seen
@@ -184,7 +185,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             except NbAuthError as error:
                 self._not_begun, self._ended_at = error, time.time()
             except Exception as error:
-                log.debug("the panel's sign-in could not begin", exc_info=True)
+                log.debug("the panel's sign-in could not begin: %s", trail(error))
                 what = f"The sign-in could not begin: {type(error).__name__}."
                 self._not_begun, self._ended_at = SignInError(what), time.time()
         self._send_state()
@@ -194,7 +195,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             if self.sign_in is not None:
                 self.sign_in.switch(flow)
         except NbAuthError as error:
-            log.debug("the panel's sign-in could not change its way: %s", error.code)
+            log.debug("the panel's sign-in could not change its way: %s", word(error.code))
         self._send_state()
 
     def _paste(self, text: str) -> None:

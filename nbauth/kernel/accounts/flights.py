@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 """Seconds after which those who wait see whether the thread that fetches is alive."""
 
@@ -95,6 +97,7 @@ class Flights:
         try:
             try:
                 while (flight := self._under_way.setdefault(key, mine)) is not mine:
+                    log.debug("joins a request under way")
                     if flight.landed():
                         joined: Result = flight.outcome()
                         return joined

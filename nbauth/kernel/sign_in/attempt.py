@@ -20,6 +20,7 @@ from nbauth.core.errors import (
     SignInExpired,
     SignInInterrupted,
 )
+from nbauth.core.log import place, trail, word
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
     Asking,
@@ -290,9 +291,10 @@ class SignIn:
 
     def _run(self) -> None:
         try:
-            log.debug("begins at %s", self.request.client.authority.url)
+            log.debug("a sign-in begins at %s", place(self.request.client.authority.url))
             self._arrive(self._walk.obtain())
         except BaseException as error:  # a SystemExit of a web_ui too: every end is an end
+            log.debug("%s: ended by %s", self.flow, trail(error))
             self._end(Failed(_as_sign_in_error(error)))
         finally:
             self._walk.driver.finish(self.step)
@@ -310,6 +312,7 @@ class SignIn:
             if isinstance(self.step, End):
                 return
             self.step = step
+        log.debug("%s: %s", self.flow, type(step).__name__)
         self.changed.emit(self)
 
     def _arrive(self, response: TokenResponse) -> None:
@@ -319,6 +322,7 @@ class SignIn:
         if not self._arriving:
             self._withdraw(response)
             return
+        log.debug("%s: tokens have come for %s", self.flow, " ".join(self.request.scopes))
         sign_out_url = self.engine.sign_out_url
         try:
             account = self._destination.accept(self.request, response, sign_out_url, self._ticket)
@@ -343,7 +347,10 @@ class SignIn:
         finally:  # an interrupt here would leave everybody waiting
             if isinstance(self.step, End):
                 self.ended.set()
-        log.debug("%s: %s", self.flow, self.state)
+        if isinstance(step, Done):
+            log.debug("%s: done", self.flow)
+        else:
+            log.debug("%s: %s (%s)", self.flow, self.state, word(step.error.code))
         self.changed.emit(self)
 
 
