@@ -256,6 +256,7 @@ def test_a_sign_in_that_fails_can_be_traced(bench: Bench, log: Log) -> None:
     sign_in.submit(redirect(sign_in.authorize_url or ""))
     with pytest.raises(NbAuthError):
         sign_in.wait(5)
+    until(lambda: not sign_in._thread.is_alive())
     lines = [line for line in log.lines if line != "a sign-in is begun"]  # by the other thread
     assert in_order(
         lines,

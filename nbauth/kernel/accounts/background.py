@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.interrupts import true_interrupts
 from nbauth.core.log import trail
 from nbauth.core.tokens import refresh_margin
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
@@ -45,7 +46,8 @@ class Background:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 try:
-                    self._thread.start()
+                    with true_interrupts():
+                        self._thread.start()
                 except RuntimeError:  # the interpreter is shutting down
                     self._thread = None
 

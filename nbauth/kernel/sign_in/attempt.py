@@ -20,6 +20,7 @@ from nbauth.core.errors import (
     SignInExpired,
     SignInInterrupted,
 )
+from nbauth.core.interrupts import true_interrupts
 from nbauth.core.log import place, trail, word
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
@@ -181,7 +182,8 @@ class SignIn:
         with self._starting:
             if self._thread.ident is None and not self.ended.is_set():
                 try:
-                    self._thread.start()
+                    with true_interrupts():
+                        self._thread.start()
                 except RuntimeError as error:
                     self._end(Failed(SignInError(f"The sign-in could not begin: {error}.")))
                     self.engine.close()
@@ -242,7 +244,7 @@ class SignIn:
         An interrupt cancels it, unless somebody else waits too or it goes on by itself.
         """
         self.start()
-        with self._waiting():
+        with self._waiting(), true_interrupts():
             self._screen.wait(self, timeout)
         return self.result()
 

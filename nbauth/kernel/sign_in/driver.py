@@ -115,8 +115,8 @@ class Driver:
                 code="state_mismatch",
                 hint="Copy the address of the page that this sign-in opened.",
             )
-        self._answer = answer
         log.debug("an address or a code was handed in")
+        self._answer = answer
         self.wake()
 
     def finish(self, end: Shown) -> None:
