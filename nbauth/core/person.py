@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+MOST = 256
+"""Sentences that are remembered as told."""
+
 
 class Person(Protocol):
     """Who can be told something, and sometimes asked."""
@@ -19,7 +22,7 @@ class Person(Protocol):
 
 
 class Notices:
-    """Tells the person each sentence once.
+    """Tells the person each sentence once; one of very many that is long past, once more.
 
     Args:
         person: who is told.
@@ -27,10 +30,12 @@ class Notices:
 
     def __init__(self, person: Person) -> None:
         self._person = person
-        self._told: set[str] = set()
+        self._told: dict[str, None] = {}
 
     def tell(self, sentence: str) -> None:
         """Tell it, unless that was done before."""
         if sentence not in self._told:
-            self._told.add(sentence)
+            self._told[sentence] = None
+            for oldest in list(self._told)[:-MOST]:
+                self._told.pop(oldest, None)
             self._person.say(sentence)

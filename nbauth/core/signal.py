@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from nbauth.core.log import trail
+
 log = logging.getLogger(__name__)
 
 
@@ -36,5 +38,5 @@ class Signal:
         for observer in list(self._observers):
             try:
                 observer(*values)
-            except Exception:
-                log.debug("an observer failed", exc_info=True)
+            except Exception as error:
+                log.debug("an observer failed: %s", trail(error))

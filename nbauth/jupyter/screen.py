@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import threading
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class NotebookScreen:
         self._kernel = running
         self._panels: WeakSet[SignInPanel] = WeakSet()
         self._shown: list[_Shown] = []
+        self._lock = threading.Lock()  # of what is shown; nothing is called while it is held
 
     @property
     def page(self) -> Page | None:
@@ -48,9 +50,9 @@ class NotebookScreen:
 
         with held_back():  # an interrupt in the middle of a message would be dropped with it
             panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
-            stand_in = _StandIn(panel)
-            sign_in.changed.connect(stand_in.look)
-            self._shown.append(_Shown(panel))
+            shown = _Shown(panel, sign_in)
+            with self._lock:
+                self._shown.append(shown)
             self._retire()
 
     def adopt(self, panel: SignInPanel) -> SignInPanel:
@@ -60,9 +62,10 @@ class NotebookScreen:
 
     def _retire(self) -> None:
         """Turn the oldest panels whose sign-in has ended into a line, so that they don't add up."""
-        over = [shown for shown in self._shown if shown.panel.is_idle][:-LIVING]
+        with self._lock:
+            over = [shown for shown in self._shown if shown.panel.is_idle][:-LIVING]
+            self._shown = [shown for shown in self._shown if shown not in over]
         for shown in over:
-            self._shown.remove(shown)
             shown.retire()
 
     def ways(self, sign_in: Pending) -> tuple[str, ...]:
@@ -131,14 +134,18 @@ class NotebookScreen:
 class _Shown:
     """A panel in the output of a cell, which can become a line of text there."""
 
-    def __init__(self, panel: SignInPanel) -> None:
+    def __init__(self, panel: SignInPanel, sign_in: Pending) -> None:
         from IPython.display import display
 
         self.panel = panel
+        self._sign_in = sign_in
+        self._stand_in = _StandIn(panel)
+        sign_in.changed.connect(self._stand_in.look)
         self._output = display(panel, display_id=True)
 
     def retire(self) -> None:
         """Close the panel; the cell's output says where the living one is."""
+        self._sign_in.changed.disconnect(self._stand_in.look)
         line = "This sign-in has ended; a newer panel shows who is signed in."
         if self._output is not None:
             data = {"text/plain": line, "text/html": f"<div>{line}</div>"}

@@ -6,6 +6,7 @@ listed port, no user name in the address. Any other request goes out as it came,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +17,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.log import place
 from nbauth.core.scopes import RESERVED, Scopes
 from nbauth.core.secret import refuse_pickling
 from nbauth.kernel.refusals import Refusals, Where
@@ -23,6 +25,7 @@ from nbauth.kernel.tokens import Bound
 from nbauth.oauth.client import Client
 from nbauth.oauth.http import VerifiedSession
 
+log = logging.getLogger(__name__)
 _httpx_auth: Any = object
 if find_spec("httpx") is not None:
     import httpx
@@ -149,6 +152,14 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
             return self._hosts.get(f"{host}:{port}")
         return _entry(host, self._hosts)
 
+    def _decided(self, url: object) -> Scopes | None:
+        """The scopes of the token that a request gets, told to the log."""
+        scopes = self.scopes_for(str(url or ""))
+        if log.isEnabledFor(logging.DEBUG):
+            host = place(url).partition("/")[0]
+            log.debug("%s gets %s", host, "no token" if scopes is None else f"a token for {scopes}")
+        return scopes
+
     def _header(self, scopes: Scopes) -> str:
         return f"Bearer {self.bound.cached(scopes) or self.bound.get(scopes).access_token}"
 
@@ -161,9 +172,10 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scopes is None or scheme != "Bearer":
             return None
-        return (
-            None if self._refusals.pass_on(self._where(request, scopes), text) else (scopes, text)
-        )
+        passed_on = self._refusals.pass_on(self._where(request, scopes), text)
+        what = "passed on" if passed_on else "asked for another one"
+        log.debug("%s refused its token; %s", place(request.url).partition("/")[0], what)
+        return None if passed_on else (scopes, text)
 
     def _try_with(self, request: Any, scopes: Scopes, fresh: str) -> None:
         request.headers["Authorization"] = f"Bearer {fresh}"
@@ -182,7 +194,7 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
     # ── requests ────────────────────────────────────────────────────────────────────────────
 
     def __call__(self, request: Any) -> Any:
-        scopes = self.scopes_for(request.url or "")
+        scopes = self._decided(request.url)
         if scopes is not None:
             request.headers["Authorization"] = self._header(scopes)
             body = getattr(request, "body", None)
@@ -216,7 +228,7 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """The same for ``httpx.Client``."""
-        scopes = self.scopes_for(str(request.url))
+        scopes = self._decided(request.url)
         if scopes is not None:
             request.headers["Authorization"] = self._header(scopes)
         response = yield request
@@ -229,7 +241,7 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """The same for ``httpx.AsyncClient``: the event loop goes on while a token is fetched."""
-        scopes = self.scopes_for(str(request.url))
+        scopes = self._decided(request.url)
         if scopes is not None:
             token = (await self.bound.get_async(scopes)).access_token
             request.headers["Authorization"] = f"Bearer {token}"

@@ -6,11 +6,13 @@ one) and the scopes. A held token, ``auth()`` and ``session()`` keep theirs as :
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbauth.core.account import Account, AccountKey, Asked, is_account, name_of
 from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, NotSignedIn
+from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
@@ -23,6 +25,8 @@ from nbauth.oauth.client import Client
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn
     from nbauth.kernel.sign_in.protocol import Screen
+
+log = logging.getLogger(__name__)
 
 
 class Need(NamedTuple):
@@ -88,6 +92,7 @@ class Tokens:
             if pending is None:
                 sign_in = self._ask(need, found)
                 return self._brought(need, sign_in.wait())
+            log.debug("%s: waits for the sign-in under way", need.scopes)
             pending.wait(show=True)
             found = self._silently(need._replace(asked=found.key or need.asked))
         return found
@@ -102,6 +107,7 @@ class Tokens:
             if pending is None:
                 sign_in = self._ask(need, found)
                 return self._brought(need, await sign_in.wait_async())
+            log.debug("%s: waits for the sign-in under way", need.scopes)
             await pending.wait_async(show=True)
             again = need._replace(asked=found.key or need.asked)
             found = await asyncio.to_thread(self._silently, again)
@@ -148,6 +154,7 @@ class Tokens:
                 failed.result()  # raises the error of a sign-in in the background, once
         whom, error = self._whom(need, missing), missing.error
         if not need.interactive or not self._screen.attended():
+            log.debug("%s: a person is needed and none may be asked", need.scopes)
             kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
             raise kind(
                 f"{error} Nobody can be asked here.",
@@ -159,6 +166,7 @@ class Tokens:
             ) from error
         from nbauth.kernel.sign_in.request import read_request
 
+        log.debug("%s: a person is asked (%s)", need.scopes, word(error.code))
         return self._attempts.begin(
             read_request(need.client, need.scopes, {"claims": need.claims}, whom)
         )
@@ -269,6 +277,7 @@ class LiveToken:
         cached = self._tokens.get(self._where)
         if cached is not None and cached.fresh:
             cached.used = True
+            log.debug("%s: from the cache", self._scopes)
             return cached.response.access_token
         return self._bound.get(self._scopes).access_token
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
@@ -16,9 +17,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.log import place, word
 
+log = logging.getLogger(__name__)
 TIMEOUT = (5.0, 15.0)
 """Seconds to connect, and to wait for an answer."""
+CORRELATION_IDS = ("client-request-id", "x-ms-request-id", "x-correlation-id", "x-request-id")
 IDLE = 2.0
 """Seconds after which a connection is not used again."""
 
@@ -79,8 +83,14 @@ class Http(VerifiedSession):
         options["timeout"] = options.get("timeout") or TIMEOUT
         if str(method).upper() != "GET":
             options["allow_redirects"] = False  # codes and refresh tokens go where they are sent
+        with _told(method, url, options.get("headers")) as answer:
+            answer.append(self._answer(method, url, *args, **options))
+            _require_answer(answer[0])
+        return answer[0]
+
+    def _answer(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         try:
-            response = super().request(method, url, *args, **options)
+            return super().request(method, url, *args, **options)
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):
                 raise AuthorityUnreachable(
@@ -99,12 +109,41 @@ class Http(VerifiedSession):
             raise AuthorityUnreachable(
                 f"{_host(url)} cannot be reached.", code="no_connection"
             ) from error
-        _require_answer(response)
-        return response
 
     def abort(self) -> None:
         """Break off requests in flight in other threads; they raise ``AuthorityUnreachable``."""
         self._adapter.abort()
+
+
+@contextlib.contextmanager
+def _told(method: object, url: object, headers: Any) -> Iterator[list[requests.Response]]:
+    """Tell the log of a request; the answer goes into the list."""
+    began = time.monotonic()
+    answer: list[requests.Response] = []
+    outcome = ""
+    try:
+        yield answer
+    except AuthorityUnreachable as error:
+        outcome = f" ({word(error.code)})"
+        raise
+    finally:
+        if log.isEnabledFor(logging.DEBUG):
+            status = answer[0].status_code if answer else "no answer"
+            trace = _correlation_id(headers, answer[0].headers if answer else None)
+            seconds = time.monotonic() - began
+            log.debug(
+                "%s %s: %s%s, %.3f s, correlation id %s",
+                method, place(url), status, outcome, seconds, trace,
+            )  # fmt: skip
+
+
+def _correlation_id(*headers: Mapping[str, str] | None) -> str:
+    """What the request or its answer is known by in the provider's log."""
+    for some in headers:
+        for name in CORRELATION_IDS:
+            if some and some.get(name):
+                return word(f"id-{some[name]}").removeprefix("id-")
+    return "none"
 
 
 def _host(url: object) -> str:

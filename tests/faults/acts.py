@@ -243,7 +243,5 @@ class Acts:
             self.refused[error.code] += 1
             if error.code not in EXPECTED:
                 self.unexpected.append(f"{what}: {error.code}: {traceback.format_exc()}")
-        except Exception as error:
-            if isinstance(error.__context__, KeyboardInterrupt):  # between lines of Event.wait
-                raise error.__context__ from None
+        except Exception:
             self.unexpected.append(f"{what}: {traceback.format_exc()}")

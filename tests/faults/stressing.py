@@ -149,6 +149,7 @@ def left(stress: Stress) -> dict[str, Any]:
     end = time.monotonic() + 10
     while time.monotonic() < end and _threads():
         time.sleep(0.05)
+    gc.collect()
     sign_ins = list(stress.screen.sign_ins)
     observers = len(session.changed) + sum(len(sign_in.changed) for sign_in in sign_ins)
     del sign_ins
@@ -158,7 +159,7 @@ def left(stress: Stress) -> dict[str, Any]:
         "threads": _threads(),
         "observers": observers,
         "attempts": len(session._attempts._known),
-        "sign_ins": len(stress.screen.sign_ins),
+        "sign_ins": len(list(stress.screen.sign_ins)),  # len() counts what an interrupt left there
         "flights": len(flights._under_way),
         "turns": sum(turn.locked() for turn in flights._turns.values()),
         "accounts": len(session.cache.signed_in),
@@ -167,7 +168,9 @@ def left(stress: Stress) -> dict[str, Any]:
 
 
 def _threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("nbauth-")]
+    """Those that run: one whose start was interrupted is enumerated for ever."""
+    running = [thread for thread in threading.enumerate() if thread.is_alive()]
+    return [thread.name for thread in running if thread.name.startswith("nbauth-")]
 
 
 def main(seconds: str, seed: str = "1") -> None:

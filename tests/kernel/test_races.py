@@ -80,6 +80,53 @@ def test_an_interrupt_loses_no_rotating_refresh_token(bench: Bench) -> None:
     assert bench.engine.reused == []
 
 
+def as_runtime_error(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Interrupted inside, as CPython's ``Event.wait`` tells it; once."""
+    calls: list[int] = []
+
+    def called(*given: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 1:
+            return call(*given, **options)
+        try:
+            call(*given, **options)
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("release unlocked lock")
+
+    return called
+
+
+@pytest.mark.parametrize("where", ["start", "wait"])
+def test_an_interrupt_of_a_sign_in_is_one_whatever_it_is_told_as(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    bench.engine.hold("poll_device")
+    owner, name = {"start": (threading.Thread, "start"), "wait": (bench.screen, "wait")}[where]
+    if where == "wait":
+        monkeypatch.setattr(bench.screen, "wait", lambda *_: None)
+    monkeypatch.setattr(owner, name, as_runtime_error(getattr(owner, name)))
+    with pytest.raises(KeyboardInterrupt):
+        bench.session.login("read")
+    (sign_in,) = bench.screen.shown
+    assert sign_in.state == "cancelled"
+
+
+def test_an_interrupt_of_a_refresh_is_one_whatever_it_is_told_as(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.session.configure(refresh_ahead=False)
+    bench.sign_in("read")
+    bench.session.rest()
+    bench.clock.advance(4000)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", as_runtime_error(threading.Thread.start))
+        with pytest.raises(KeyboardInterrupt):
+            bench.read("read")
+    assert bench.read("read") == "access-ada-2"
+    assert bench.refreshes == 1
+
+
 def test_what_goes_on_apart_from_an_interrupt_brings_its_outcome(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +11,7 @@ import pytest
 
 from nbauth.core.errors import AuthorityUnreachable
 from nbauth.oauth.http import Http
+from nbauth.testing.canary import make_canary
 from tests.harness.certificates import Certificates
 from tests.oauth.servers import Answer, Server, reply
 
@@ -195,3 +198,54 @@ def test_after_an_abort_the_next_request_goes_through() -> None:
         assert http.get(server.url).ok
         http.abort()
         assert http.get(server.url).ok
+
+
+# ── the log ─────────────────────────────────────────────────────────────────────────────────
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "nbauth.oauth.http"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (reply(200, "{}"), "200"),
+        (reply(400, '{"error": "invalid_grant"}'), "400"),
+        (reply(503, "{}"), r"503 \(http_503\)"),
+        (reply(200, "<html>"), r"200 \(not_json\)"),
+        (b"", r"no answer \(no_connection\)"),
+    ],
+)
+def test_a_request_is_told_by_place_status_and_seconds(
+    answer: Answer, outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="nbauth")
+    canary = make_canary()
+    with Server(answer=answer) as server:
+        address = f"http://user:secret@127.0.0.1:{server.port}/realms/a/token?code={canary}"
+        with contextlib.suppress(AuthorityUnreachable):
+            Http().post(address, data={"refresh_token": canary}, headers={"X-Secret": canary})
+    (line,) = logged(caplog)
+    place = f"POST 127.0.0.1:{server.port}/realms/a/token"
+    assert re.fullmatch(rf"{place}: {outcome}, \d+\.\d\d\d s, correlation id none", line), line
+
+
+@pytest.mark.parametrize("whose", ["request", "answer"])
+def test_a_request_is_told_by_its_correlation_id(
+    whose: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="nbauth")
+    trace = "0c0ffee0-0000-4000-8000-000000000001"
+    headers = {"client-request-id": trace}
+    answer = reply(200, "{}", **({"x_ms_request_id": trace} if whose == "answer" else {}))
+    with Server(answer=answer) as server:
+        Http().get(server.url, headers=headers if whose == "request" else {})
+    assert logged(caplog)[0].endswith(f"correlation id {trace}")
+
+
+def test_an_identifier_that_is_none_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="nbauth")
+    with Server(answer=reply(200, "{}", x_request_id="a secret/+=")) as server:
+        Http().get(server.url)
+    assert logged(caplog)[0].endswith("correlation id …")

@@ -21,6 +21,7 @@ import anywidget
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
 from nbauth.core.flow_names import AUTO, DEVICE, PASTE
+from nbauth.core.log import trail, word
 from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
 from nbauth.jupyter.panel import messages
 from nbauth.jupyter.panel.page import Page, Question, Seen
@@ -60,7 +61,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     """
 
     _esm = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in FACE)
-    _css = Path(__file__).with_name("panel.css")
+    # As text: anywidget would watch a file for every panel, and so keep them all in memory.
+    _css = Path(__file__).with_name("panel.css").read_text("utf-8")
 
     def __init__(
         self,
@@ -79,6 +81,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self._listed: list[Account] = []
         self._question = Question()
         self._sending = threading.Lock()
+        self._taking = threading.Lock()
+        self._closed = False
         super().__init__()
         self.comm_id: str = self.model_id
         answer_in_named_subshell(self.comm)
@@ -124,8 +128,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def close(self) -> None:
         """Take the panel off the page, and watch nothing more; the sign-in goes on."""
         self._session.changed.disconnect(self._session_changed)
-        if self.sign_in is not None:
-            self.sign_in.changed.disconnect(self._send_state)
+        with self._taking:
+            self._closed = True
+            if self.sign_in is not None:
+                self.sign_in.changed.disconnect(self._send_state)
         super().close()
 
     def close_quietly(self) -> None:
@@ -179,7 +185,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             except NbAuthError as error:
                 self._not_begun, self._ended_at = error, time.time()
             except Exception as error:
-                log.debug("the panel's sign-in could not begin", exc_info=True)
+                log.debug("the panel's sign-in could not begin: %s", trail(error))
                 what = f"The sign-in could not begin: {type(error).__name__}."
                 self._not_begun, self._ended_at = SignInError(what), time.time()
         self._send_state()
@@ -189,7 +195,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             if self.sign_in is not None:
                 self.sign_in.switch(flow)
         except NbAuthError as error:
-            log.debug("the panel's sign-in could not change its way: %s", error.code)
+            log.debug("the panel's sign-in could not change its way: %s", word(error.code))
         self._send_state()
 
     def _paste(self, text: str) -> None:
@@ -214,11 +220,13 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     # ── what it shows ───────────────────────────────────────────────────────────────────────
 
     def _take(self, sign_in: Pending, *, followed: bool = False) -> None:
-        if self.sign_in is not None:
-            self.sign_in.changed.disconnect(self._send_state)
-        self._not_begun, self._followed = None, followed
-        self.sign_in = sign_in
-        sign_in.changed.connect(self._send_state)
+        with self._taking:  # two threads may: one sign-in is watched at the end
+            if self.sign_in is not None:
+                self.sign_in.changed.disconnect(self._send_state)
+            self._not_begun, self._followed = None, followed
+            self.sign_in = sign_in
+            if not self._closed:
+                sign_in.changed.connect(self._send_state)
 
     def _session_changed(self) -> None:
         if self.sign_in is None or self.sign_in.state != "waiting":

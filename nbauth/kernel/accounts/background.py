@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from nbauth.core.errors import AuthorityUnreachable, NbAuthError
+from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.interrupts import true_interrupts
+from nbauth.core.log import trail
 from nbauth.core.tokens import refresh_margin
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.cached_token import CachedToken
@@ -44,7 +46,8 @@ class Background:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 try:
-                    self._thread.start()
+                    with true_interrupts():
+                        self._thread.start()
                 except RuntimeError:  # the interpreter is shutting down
                     self._thread = None
 
@@ -62,8 +65,8 @@ class Background:
             self._wake.clear()
             try:
                 pause = self._tick()
-            except BaseException:  # whatever it was, the next look is due all the same
-                log.debug("%s: a look failed", self._name, exc_info=True)
+            except BaseException as error:  # whatever it was, the next look is due all the same
+                log.debug("%s: a look failed: %s", self._name, trail(error))
                 pause = LONGEST_NAP
             if pause is None:
                 with self._lock:
@@ -116,10 +119,10 @@ class RefreshAhead:
         except AuthorityUnreachable:
             pause = min(FIRST_RETRY * 2.0**failures, LONGEST_RETRY)
             self._failures[key] = failures + 1, time.monotonic() + pause
+            log.debug("a refresh ahead of need reached nobody; again in %.0f s", pause)
             return pause
         except Exception as error:
-            if not isinstance(error, NbAuthError):
-                log.debug("a refresh ahead of need failed: %s", type(error).__name__)
+            log.debug("a refresh ahead of need failed: %s", trail(error))
             token.used = False  # whoever needs it next is told why, or asked to sign in
             return LONGEST_NAP
         self._failures.pop(key, None)

@@ -6,6 +6,7 @@ host never meet. A look-up costs the same with one account and with ten thousand
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from nbauth.kernel.accounts.grants import Grant, ParentGrant, RefreshTokenGrant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client
 
+log = logging.getLogger(__name__)
 SUPERSEDED = 20
 """Grants of an account that are remembered only to be revoked with it; the oldest go first."""
 
@@ -189,7 +191,10 @@ class TokenCache:
         """A fresh token of an account; costs two dictionary look-ups."""
         token = self.tokens.get((key, scopes))  # type: ignore[call-overload]
         record = self.signed_in.get(key)  # type: ignore[arg-type]
-        return None if token is None or record is None else token.serve(record)
+        here = None if token is None or record is None else token.serve(record)
+        if here is not None:
+            log.debug("%s: from the cache", token.asked)
+        return here
 
     def account(self, key: AccountKey) -> Account | None:
         """Whose key it is, while signed in."""

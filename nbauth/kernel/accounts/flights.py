@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from nbauth.core.interrupts import true_interrupts
+
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 """Seconds after which those who wait see whether the thread that fetches is alive."""
 
@@ -33,8 +37,9 @@ class _Flight:
 
     def landed(self) -> bool:
         """Wait for its end; whether it brought an outcome."""
-        while not self.ended.wait(LOOK_EVERY) and self._leader.is_alive():
-            pass
+        with true_interrupts():
+            while not self.ended.wait(LOOK_EVERY) and self._leader.is_alive():
+                pass
         return self._landed
 
     def outcome(self) -> Any:
@@ -67,11 +72,13 @@ def apart(call: Callable[[], Result]) -> Result:
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(run,), name="nbauth-renewal", daemon=True)
     try:
-        thread.start()
+        with true_interrupts():
+            thread.start()
     except RuntimeError:  # the interpreter is shutting down
         return call()
-    while not ended.wait(LOOK_EVERY):
-        pass
+    with true_interrupts():
+        while not ended.wait(LOOK_EVERY):
+            pass
     if failed:
         raise failed[0]
     return brought[0]
@@ -95,6 +102,7 @@ class Flights:
         try:
             try:
                 while (flight := self._under_way.setdefault(key, mine)) is not mine:
+                    log.debug("joins a request under way")
                     if flight.landed():
                         joined: Result = flight.outcome()
                         return joined

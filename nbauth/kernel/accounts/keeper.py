@@ -5,6 +5,7 @@ Nothing is kept, and nothing of this is touched, while ``persist`` is ``memory``
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
     from nbauth.persistence.protocol import Entry, Persistence
+
+log = logging.getLogger(__name__)
 
 
 class Keeper:
@@ -73,6 +76,7 @@ class Keeper:
             kept = self._save(key, only_if_there=False)
         if self._cache.current.get(key.client) == key:
             self.used(key)
+        log.debug("kept in %s: %s", self.kept, kept)
         return kept and key in self._stamps
 
     def used(self, key: AccountKey) -> None:
@@ -145,6 +149,7 @@ class Keeper:
             return False
         record.keeper = self
         self._cache.restore(record, tokens)
+        log.debug("an account is read from %s, with %d tokens", self.kept, len(tokens))
         self._stamps[key] = stamp
         return True
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey
 from nbauth.core.errors import AuthorityUnreachable, NbAuthError
+from nbauth.core.log import word
 from nbauth.core.person import Person
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.keeping import Keeping
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
+
+log = logging.getLogger(__name__)
 
 
 class Accounts:
@@ -91,6 +96,7 @@ class Accounts:
             self._keep_current(client)
         if forget:
             self._keeping.forget()
+        log.debug("signed out: %d%s", len(gone), ", revoked" if revoke else "")
         self._cache.changed.emit()
         return gone
 
@@ -110,6 +116,7 @@ class Accounts:
             try:
                 offered = grant.revoke(engine)
             except NbAuthError as error:
+                log.debug("not revoked (%s)", word(error.code))
                 self._person.say(f"{record.account.username}: not revoked at the provider: {error}")
                 if isinstance(error, AuthorityUnreachable):
                     return

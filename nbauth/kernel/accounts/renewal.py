@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 from nbauth.core.account import AccountKey
@@ -13,6 +14,7 @@ from nbauth.core.errors import (
     NbAuthError,
     NotSignedIn,
 )
+from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
@@ -22,6 +24,7 @@ from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
 
+log = logging.getLogger(__name__)
 HOLD_AFTER_FAILURE = 30.0
 """Seconds for which a token that is still valid is used on after a refresh has failed."""
 
@@ -68,6 +71,7 @@ class Renewal:
         if seen is not None and claims is None and _serves(seen, refused):
             here = seen.serve(signed_in)
             if here is not None:
+                log.debug("%s: from the cache", wanted)
                 return here
         # A rotating refresh token is spent once the provider has it: an interrupt that broke the
         # call off would lose the token that replaces it, and with it the sign-in.
@@ -97,6 +101,7 @@ class Renewal:
             cached = self._cache.tokens.get(token_key)
             if claims is None and cached is not None and _serves(cached, refused):
                 if cached is not seen and cached.fresh:
+                    log.debug("%s: renewed by another meanwhile", wanted)
                     return cached, "refresh"  # another refresh ended while this one waited
                 usable = cached if cached.valid else None
             else:
@@ -104,7 +109,9 @@ class Renewal:
             grant = _grant(signed_in, cached, wanted)
             if grant is None:
                 if usable is not None:
+                    log.debug("%s: from the cache, as long as it is valid", wanted)
                     return usable, "cache"
+                log.debug("%s: nothing is left to renew it with", wanted)
                 raise InteractionRequired(
                     "The sign-in has ended and left nothing to renew it with."
                 )
@@ -112,6 +119,10 @@ class Renewal:
                 response = grant.renew(self._engines.of(client), wanted, claims)
                 _check_same_person(response, signed_in)
             except NbAuthError as error:
+                log.debug(
+                    "%s: not renewed (%s)%s", wanted, word(error.code),
+                    "" if usable is None else ", held on to while it is valid",
+                )  # fmt: skip
                 self._note_dead(error, grant, signed_in)
                 if usable is not None:
                     usable.hold(HOLD_AFTER_FAILURE)
@@ -122,6 +133,7 @@ class Renewal:
             if fresh is not None and keeper is not None and not keeper.refreshed(key):
                 self._cache.remove(key)
                 fresh = None
+        log.debug("%s: %s", wanted, "signed out meanwhile" if fresh is None else "renewed")
         if fresh is None:
             if grant.withdrawn:  # revoked while the provider was asked, with the token before
                 with contextlib.suppress(NbAuthError):
@@ -156,6 +168,7 @@ class Renewal:
             and error.code not in STILL_ALIVE
             and grant.usable
         ):
+            log.debug("a grant is dead and is not used again")
             grant.end()
             if signed_in.keeper is not None:
                 signed_in.keeper.refreshed(signed_in.key)

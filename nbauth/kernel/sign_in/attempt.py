@@ -20,6 +20,8 @@ from nbauth.core.errors import (
     SignInExpired,
     SignInInterrupted,
 )
+from nbauth.core.interrupts import true_interrupts
+from nbauth.core.log import place, trail, word
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
     Asking,
@@ -180,7 +182,8 @@ class SignIn:
         with self._starting:
             if self._thread.ident is None and not self.ended.is_set():
                 try:
-                    self._thread.start()
+                    with true_interrupts():
+                        self._thread.start()
                 except RuntimeError as error:
                     self._end(Failed(SignInError(f"The sign-in could not begin: {error}.")))
                     self.engine.close()
@@ -242,7 +245,7 @@ class SignIn:
         is for who joins it elsewhere than it was begun: it is shown there too, if that can be.
         """
         self.start()
-        with self._waiting():
+        with self._waiting(), true_interrupts():
             self._show_here(show)
             self._screen.wait(self, timeout)
         return self.result()
@@ -297,9 +300,10 @@ class SignIn:
 
     def _run(self) -> None:
         try:
-            log.debug("begins at %s", self.request.client.authority.url)
+            log.debug("a sign-in begins at %s", place(self.request.client.authority.url))
             self._arrive(self._walk.obtain())
         except BaseException as error:  # a SystemExit of a web_ui too: every end is an end
+            log.debug("%s: ended by %s", self.flow, trail(error))
             self._end(Failed(_as_sign_in_error(error)))
         finally:
             self._walk.driver.finish(self.step)
@@ -317,6 +321,7 @@ class SignIn:
             if isinstance(self.step, End):
                 return
             self.step = step
+        log.debug("%s: %s", self.flow, type(step).__name__)
         self.changed.emit(self)
 
     def _arrive(self, response: TokenResponse) -> None:
@@ -326,6 +331,7 @@ class SignIn:
         if not self._arriving:
             self._withdraw(response)
             return
+        log.debug("%s: tokens have come for %s", self.flow, " ".join(self.request.scopes))
         sign_out_url = self.engine.sign_out_url
         try:
             account = self._destination.accept(self.request, response, sign_out_url, self._ticket)
@@ -350,7 +356,10 @@ class SignIn:
         finally:  # an interrupt here would leave everybody waiting
             if isinstance(self.step, End):
                 self.ended.set()
-        log.debug("%s: %s", self.flow, self.state)
+        if isinstance(step, Done):
+            log.debug("%s: done", self.flow)
+        else:
+            log.debug("%s: %s (%s)", self.flow, self.state, word(step.error.code))
         self.changed.emit(self)
 
 

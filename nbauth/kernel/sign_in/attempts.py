@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.protocol import Destination, Screen
     from nbauth.kernel.sign_in.request import Request
 
+log = logging.getLogger(__name__)
 MOST_UNTOLD = 20
 """Failures that nobody has been told yet and that are remembered; the oldest go first."""
 NOBODY_THERE = (
@@ -86,6 +88,7 @@ class Attempts:
             if isinstance(stop, KeyboardInterrupt):
                 raise SignInInterrupted(goes_on=attempt is not made) from None
             raise
+        log.debug("a sign-in is %s", "begun" if attempt is made else "joined")
         if attempt is made:
             self.began.emit()
         return attempt

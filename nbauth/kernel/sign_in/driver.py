@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 from nbauth.core.errors import ConfigurationError, NbAuthError, SignInError, SignInExpired
+from nbauth.core.log import place, trail
 from nbauth.core.steps import (
     Asking,
     AwaitRedirect,
@@ -28,6 +30,7 @@ from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
 from nbauth.kernel.sign_in.request import Request, WebUi
 from nbauth.oauth.engines.protocol import Engine
 
+log = logging.getLogger(__name__)
 Steps = Generator[Any, Any, TokenResponse]
 
 
@@ -112,6 +115,7 @@ class Driver:
                 code="state_mismatch",
                 hint="Copy the address of the page that this sign-in opened.",
             )
+        log.debug("an address or a code was handed in")
         self._answer = answer
         self.wake()
 
@@ -159,6 +163,7 @@ class Driver:
 
     def _open(self, step: OpenReceiver) -> Receiving:
         receiving = self._receiving(step)
+        log.debug("the browser is to come back to %s", place(receiving.redirect_uri))
         self._state = receiving.state
         if self._receiver is not None:
             self._receiver.answer.add_done_callback(lambda _: self.wake())
@@ -184,6 +189,7 @@ class Driver:
             self.pause(1.0)
             if self._receiver is not None and self._receiver.answer.done():
                 self._answer = self._receiver.answer.result()
+                log.debug("the browser has come back")
             elif self._answer is None:
                 self._check_expired()
         self._sign_in.show(Asking("Asking the provider for tokens…"))
@@ -198,6 +204,7 @@ class Driver:
         except NbAuthError:
             raise
         except Exception as error:
+            log.debug("the web_ui callable failed: %s", trail(error))
             raise SignInError(
                 f"The web_ui callable failed: {type(error).__name__}.",
                 code="web_ui_failed",

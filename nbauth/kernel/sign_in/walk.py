@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from nbauth.core.errors import FlowUnavailable, NbAuthError
 from nbauth.core.flow_names import AUTO, DEVICE
+from nbauth.core.log import word
 from nbauth.core.steps import Asking, ChooseFlow, Failed
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.driver import Driver
@@ -13,6 +15,8 @@ from nbauth.kernel.sign_in.protocol import Driven, Screen
 from nbauth.kernel.sign_in.request import Request
 from nbauth.oauth.engines.protocol import Engine
 from nbauth.oauth.flows import FLOWS, flow_named
+
+log = logging.getLogger(__name__)
 
 
 class Walk:
@@ -60,6 +64,7 @@ class Walk:
             self.flow = self.ways[0]
         while True:
             self._tried.append(self.flow)
+            log.debug("goes by %s; the ways here: %s", self.flow, " ".join(self.ways))
             run = flow_named(self.flow).run
             try:
                 return self.driver.walk(run(self._engine, self._request.authorization))
@@ -67,6 +72,7 @@ class Walk:
                 if self._sign_in.ended.is_set():
                     raise
                 refused = error
+            log.debug("%s is refused (%s)", self.flow, word(refused.code))
             flow = self._take_choice()
             if flow is None:
                 if not may_choose:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nbauth.core.errors import NbAuthError, SignInError
+from nbauth.core.log import trail
 from nbauth.oauth.engines.protocol import AuthorizationPending
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -17,6 +21,7 @@ def door() -> Iterator[None]:
     except (NbAuthError, AuthorizationPending):
         raise
     except Exception as error:
+        log.debug("an answer was not understood: %s", trail(error))
         raise SignInError(
             "The provider's answer was not understood.",
             code="not_understood",

@@ -1,0 +1,232 @@
+"""The notebook's screen over many sign-ins: few panels live on, the others become a line."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import comm
+import pytest
+from ipywidgets.widgets import widget
+
+from nbauth.jupyter.panel.panel import SignInPanel
+from nbauth.jupyter.screen import LIVING, NotebookScreen
+from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.oauth.engines.protocol import AuthorizationPending
+from nbauth.testing.engine import refusal
+from tests.jupyter.panel.front import RecordingComm
+from tests.jupyter.panel.scripted import ScriptedEngine, session_with, tokens
+from tests.kernel.conftest import until
+
+MANY = 200
+
+
+class Output:
+    """What ``display`` gives: the place of one output, and what was put into it since."""
+
+    def __init__(self, shown: Any) -> None:
+        self.shown = shown
+        self.updates: list[Any] = []
+
+    def update(self, data: Any, **options: Any) -> None:
+        assert options == {"raw": True}
+        self.shown = None
+        self.updates.append(data)
+
+
+class Notebook:
+    """A session on a notebook's screen, with scripts in place of provider and front end."""
+
+    def __init__(self) -> None:
+        self.engine = ScriptedEngine()
+        self.session = session_with(self.engine)
+        self.screen = NotebookScreen(self.session, SimpleNamespace())
+        self.session.screen.show = self.screen.show  # type: ignore[method-assign]
+        self.outputs: list[Output] = []
+
+    def display(self, shown: Any, **options: Any) -> Output:
+        self.outputs.append(Output(shown))
+        return self.outputs[-1]
+
+    def begin(self) -> SignIn:
+        self.engine.answer = AuthorizationPending()
+        self.engine.refusal = None
+        sign_in = self.session.login("openid", force=True, background=True, flow="device")
+        assert isinstance(sign_in, SignIn)
+        return sign_in
+
+    def sign_in(self, end: str = "done") -> SignIn:
+        """One, shown from its beginning to that end."""
+        if end == "failed":
+            self.engine.refusal = refusal("odd")
+            sign_in = self.session.login("openid", force=True, background=True, flow="device")
+            assert isinstance(sign_in, SignIn)
+        else:
+            sign_in = self.begin()
+            until(lambda: sign_in.user_code)
+            if end == "done":
+                self.engine.answer = tokens()
+            else:
+                sign_in.cancel()
+        assert sign_in.ended.wait(5)
+        until(lambda: not sign_in._thread.is_alive())
+        self.engine.refusal = None
+        return sign_in
+
+    @property
+    def living(self) -> list[SignInPanel]:
+        """The panels that the outputs show still."""
+        return [output.shown for output in self.outputs if output.shown is not None]
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+    monkeypatch.setattr(comm, "create_comm", RecordingComm)
+    monkeypatch.setattr("nbauth.oauth.flows.device_code.SHORTEST_INTERVAL", 0.002)
+    monkeypatch.setattr("nbauth.kernel.sign_in.driver.Driver.pause", _shortly)
+    made = Notebook()
+    monkeypatch.setattr("IPython.display.display", made.display)
+    yield made
+    made.session.logout(all=True)
+    for shown in made.screen._shown:
+        shown.panel.close_quietly()
+
+
+def _shortly(driver: Any, seconds: float) -> None:
+    driver._wake.wait(min(seconds, 0.002))
+    driver._wake.clear()
+    driver._check_stopped()
+
+
+def panels() -> int:
+    """Those that ipywidgets knows."""
+    return sum(isinstance(one, SignInPanel) for one in widget._instances.values())
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+def test_many_panels_leave_no_more_than_a_few(notebook: Notebook, end: str) -> None:
+    before = panels()
+    for _ in range(LIVING + 1):
+        notebook.sign_in(end)
+    first = figures(notebook)
+    for _ in range(MANY):
+        notebook.sign_in(end)
+    assert figures(notebook) == first
+    assert panels() - before == len(notebook.living) == len(notebook.screen._shown) <= LIVING + 1
+    assert len(notebook.outputs) == LIVING + 1 + MANY
+
+
+def figures(notebook: Notebook) -> dict[str, int]:
+    gc.collect()
+    living = notebook.living
+    before = sum(len(panel.comm.sent) for panel in living)
+    notebook.session.changed.emit()
+    sign_ins = [one for one in gc.get_objects() if isinstance(one, SignIn)]
+    return {
+        "told by one change": sum(len(panel.comm.sent) for panel in living) - before,
+        "observers": len(notebook.session.changed),
+        "of sign-ins": sum(len(sign_in.changed) for sign_in in sign_ins),
+        "sign-ins": len(sign_ins),
+        "panels": sum(isinstance(one, SignInPanel) for one in gc.get_objects()),
+        "threads": threading.active_count(),
+        "files": len(os.listdir("/proc/self/fd")),
+    }
+
+
+def test_older_panels_become_a_line_of_text(notebook: Notebook) -> None:
+    for _ in range(LIVING):
+        notebook.sign_in()
+    notebook.sign_in()
+    assert [output.updates for output in notebook.outputs] == [[]] * (LIVING + 1)
+    last = notebook.sign_in()
+    assert [bool(output.updates) for output in notebook.outputs] == [True] + [False] * (LIVING + 1)
+    (line,) = notebook.outputs[0].updates
+    assert line["text/plain"] == "This sign-in has ended; a newer panel shows who is signed in."
+    assert line["text/html"] == f"<div>{line['text/plain']}</div>"
+    assert notebook.living[-1].sign_in is last
+
+
+def test_a_panel_whose_sign_in_waits_is_not_retired(notebook: Notebook) -> None:
+    waiting = notebook.begin()
+    panel = notebook.living[0]
+    for number in range(2 * LIVING):
+        sign_in = notebook.session.login(f"scope-{number}", background=True, flow="device")
+        assert isinstance(sign_in, SignIn)
+        sign_in.cancel()
+    assert panel in notebook.living
+    assert panel.sign_in is waiting
+    assert len(notebook.living) <= LIVING + 2
+    waiting.cancel()
+
+
+def test_a_closed_panel_observes_nothing(notebook: Notebook) -> None:
+    sign_in = notebook.begin()
+    begun = SignInPanel(notebook.session, sign_in.again, sign_in)
+    assert (len(notebook.session.changed), len(sign_in.changed)) == (2, 3)
+    begun.close()
+    assert (len(notebook.session.changed), len(sign_in.changed)) == (1, 2)
+    begun.close()
+    begun._take(sign_in)  # a change that was under way
+    assert len(sign_in.changed) == 2
+    (shown,) = notebook.screen._shown
+    shown.retire()
+    assert (len(notebook.session.changed), len(sign_in.changed)) == (0, 0)
+    sign_in.cancel()
+
+
+def beside(call: Callable[[], object]) -> Callable[[], object]:
+    """Call it in another thread, once, and wait a moment for it."""
+    threads: list[threading.Thread] = []
+
+    def once() -> None:
+        if not threads:
+            threads.append(threading.Thread(target=call))
+            threads[0].start()
+            threads[0].join(0.1)
+
+    return once
+
+
+def test_panels_that_two_threads_retire_are_retired_once(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(LIVING + 2):
+        notebook.sign_in()
+    (oldest, *_, newest), retired = notebook.screen._shown, []
+    monkeypatch.setattr(oldest, "retire", lambda: retired.append(1))
+    meanwhile = beside(notebook.screen._retire)
+    ended = SignInPanel.is_idle.fget
+
+    def is_idle(panel: SignInPanel) -> bool:
+        if panel is newest.panel:
+            meanwhile()
+        return bool(ended(panel))
+
+    monkeypatch.setattr(SignInPanel, "is_idle", property(is_idle))
+    notebook.screen._retire()
+    until(lambda: len(notebook.screen._shown) == LIVING)
+    assert retired == [1]
+    oldest.panel.close_quietly()
+
+
+def test_a_panel_to_which_two_threads_hand_sign_ins_watches_one(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (notebook.sign_in() for _ in range(2))
+    panel = SignInPanel(notebook.session, first.again)
+    before = len(first.changed), len(second.changed)
+    meanwhile, connect = beside(lambda: panel._take(second)), first.changed.connect
+
+    def connects(observer: Callable[..., object]) -> None:
+        meanwhile()
+        connect(observer)
+
+    monkeypatch.setattr(first.changed, "connect", connects)
+    panel._take(first)
+    until(lambda: panel.sign_in is second and len(second.changed) > before[1])
+    assert (len(first.changed), len(second.changed)) == (before[0], before[1] + 1)
+    panel.close()

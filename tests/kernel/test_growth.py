@@ -1,0 +1,122 @@
+"""A kernel that runs for weeks: a thousand sign-ins leave no more than one does."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from nbauth.core import person
+from nbauth.core.errors import NbAuthError
+from nbauth.core.person import Notices
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.kernel.accounts.cache import SUPERSEDED
+from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in import attempts
+from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.testing.engine import ISSUER, PENDING, FakeEngine, refusal
+from nbauth.testing.screen import RecordingScreen
+from tests.kernel.conftest import redirect, until
+
+MANY = 250
+ENDS = ["web_ui", "device", "failed", "cancelled"]
+
+
+class Place:
+    """A session whose engines are counted, and a screen that remembers nothing."""
+
+    def __init__(self) -> None:
+        self.engines: list[FakeEngine] = []
+        self.screen = RecordingScreen()
+        environ = {"NBAUTH_AUTHORITY": ISSUER, "NBAUTH_CLIENT_ID": "notebooks"}
+        self.session = Session(SettingsReader(environ), self.screen, self.make)
+        self.session.configure(refresh_ahead=False)
+
+    def make(self, authority: Any, client_id: str, **_: Any) -> FakeEngine:
+        self.engines.append(FakeEngine(authority, client_id))
+        return self.engines[-1]
+
+    def sign_in(self, end: str) -> None:
+        """One, from its beginning to that end."""
+        if end == "web_ui":
+            self.session.login("read", web_ui=redirect, force=True)
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            if end == "failed":
+                patch.setattr(FakeEngine, "start_device", lambda *_: _raise(refusal("odd")))
+            if end == "cancelled":
+                patch.setattr(FakeEngine, "poll_device", lambda *_: _raise(PENDING))
+            sign_in = self.session.login("read", background=True, force=True)
+            assert isinstance(sign_in, SignIn)
+            if end == "cancelled":
+                sign_in.cancel()
+            sign_in.ended.wait(5)
+            until(lambda: not sign_in._thread.is_alive())
+        self.screen.shown.clear()
+        self.screen.messages.clear()
+
+    def left(self) -> dict[str, int]:
+        """What there is now."""
+        gc.collect()
+        session, engines = self.session, Counter(engine.closed for engine in self.engines)
+        records = session.cache.signed_in.values()
+        return {
+            "threads": threading.active_count(),
+            "files": len(os.listdir("/proc/self/fd")),
+            "observers": len(session.changed) + len(session.cache.renewed),
+            "attempts": len(session._attempts._known),
+            "sign-ins": sum(isinstance(one, SignIn) for one in gc.get_objects()),
+            "engines not closed": engines[0],
+            "engines closed twice": len(self.engines) - engines[0] - engines[1],
+            "tokens": len(session.cache.tokens),
+            "grants": sum(len(record.grants) for record in records),
+            "flights": len(session._renewal._flights._under_way),
+            "turns": len(session._renewal._flights._turns),
+        }
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system has no /proc")
+@pytest.mark.parametrize("end", ENDS)
+def test_many_sign_ins_leave_no_more_than_one(end: str) -> None:
+    place = Place()
+    place.sign_in(end)
+    first = place.left()
+    for _ in range(MANY):
+        place.sign_in(end)
+    assert place.left() == first
+    assert first["engines not closed"] == 0
+    assert first["attempts"] <= 1
+    for record in place.session.cache.signed_in.values():
+        assert len(record.superseded) <= SUPERSEDED
+
+
+def test_failures_that_nobody_was_told_are_remembered_but_not_all_of_them() -> None:
+    place = Place()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeEngine, "start_device", lambda *_: _raise(refusal("odd")))
+        for number in range(3 * attempts.MOST_UNTOLD):
+            sign_in = place.session.login(f"scope-{number}", background=True)
+            assert isinstance(sign_in, SignIn)
+            sign_in.ended.wait(5)
+    known = place.session._attempts._known
+    assert len(known) == attempts.MOST_UNTOLD + 1
+    with pytest.raises(NbAuthError, match="odd"):
+        place.session.acquire(f"scope-{number}")
+
+
+def test_sentences_are_remembered_as_told_but_not_all_of_them() -> None:
+    screen = RecordingScreen()
+    notices = Notices(screen)
+    for number in range(3 * person.MOST):
+        notices.tell(f"sentence {number}")
+        notices.tell(f"sentence {number}")
+    assert len(screen.said) == 3 * person.MOST
+    assert len(notices._told) == person.MOST
