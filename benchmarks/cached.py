@@ -6,13 +6,11 @@ import base64
 import json
 import os
 from collections.abc import Callable
-from statistics import median
-from timeit import Timer
 
 import msal
 
 import nbauth
-from benchmarks.table import Row
+from benchmarks.table import Row, timed_by_turns
 from nbauth import api
 from nbauth.api import config_files
 from nbauth.core.secret import SecretStr
@@ -49,17 +47,6 @@ def measure(demo: Demo) -> list[Row]:
     ]
 
 
-def timed_by_turns(*calls: Callable[[], object]) -> list[float]:
-    """Seconds that each takes, the median of many turns, most of which nothing interrupts."""
-    timers = [Timer(call) for call in calls]
-    numbers = [max(1, timer.autorange()[0] // 1000) for timer in timers]  # of 0.2 ms
-    turns = [
-        [timer.timeit(number) / number for timer, number in zip(timers, numbers, strict=True)]
-        for _ in range(701)
-    ]
-    return [median(one) for one in zip(*turns, strict=True)]
-
-
 class Ours:
     """The process's session with so many accounts; the last of them is asked for.
 
@@ -84,6 +71,10 @@ class Ours:
             session.cache.sign_in(signed_in_from(client, token), token, wanted)
         self._name = f"u{accounts - 1}@x.example"
         self.held = session.token(SCOPE, interactive=False)
+
+    def make_current(self) -> None:
+        """Let the public functions use this session."""
+        api._session = self._session
 
     def acquire(self) -> object:
         """The current account's token, by the public function."""
