@@ -63,13 +63,13 @@ lint: .venv/.installed
 	lint-imports
 
 test-fast: .venv/.installed
-	@tools/run_tests.sh fast python 'not browser and not node' --quiet $(FAST)
+	@tools/run_tests.sh fast python 'not browser and not node' $(FAST) -- --quiet
 
 test-core-alone: .venv/.installed
 	@tools/core_alone.sh
 
 test-all-here: setup
-	@tools/run_tests.sh all-here python '' --ignore=tests/rigs
+	@tools/run_tests.sh all-here python '' tests -- --ignore=tests/rigs
 
 test-rigs: setup
 	@tools/run_tests.sh rigs python '' tests/rigs

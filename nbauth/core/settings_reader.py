@@ -53,19 +53,21 @@ class SettingsReader:
         self._look_every = look_every
         self._paths: tuple[object, Sequence[Path]] = (None, ())
         self._file: tuple[object, dict[str, Any], str] = (None, {}, "")
-        self._seen: object = None
-        self._settings = Settings()
-        self._look_again_at = 0.0
+        self._seen: tuple[object, Settings] = (None, Settings())
+        self._look = object()
+        self._held: tuple[object, float, Settings] = (None, 0.0, Settings())
 
     def present(self) -> Settings:
         """What holds for a call that sets nothing itself; the same object until it changes.
 
         Raises ``ConfigurationError``.
         """
-        if time.monotonic() < self._look_again_at:
-            return self._settings
+        look, until, settings = self._held
+        if look is self._look and time.monotonic() < until:
+            return settings
+        look = self._look  # before the reading: what is set meanwhile holds from the next call on
         settings = self._read({})
-        self._look_again_at = time.monotonic() + self._look_every
+        self._held = look, time.monotonic() + self._look_every, settings
         return settings
 
     def settings(self, **call: Any) -> Settings:
@@ -83,7 +85,7 @@ class SettingsReader:
 
     def look_again(self) -> None:
         """Look at the environment and at ``config.toml`` on the next call: a cell begins."""
-        self._look_again_at = 0.0
+        self._look = object()
 
     def profiles(self) -> list[str]:
         """The names of those that ``config.toml`` has. Raises ``ConfigurationError``."""
@@ -93,12 +95,13 @@ class SettingsReader:
         environment = self._environment()
         stamps, file, name = self._read_file(environment)
         seen = environment, stamps, self.configured
-        if not call and self._seen == seen and _still_holds(self._settings):
-            return self._settings
+        known, settings = self._seen
+        if not call and known == seen and _still_holds(settings):
+            return settings
         environ = {key: value for key, value in zip(_VARIABLES, environment, strict=False) if value}
         made = resolve(call, self.configured, environ, file, name)
         if not call:
-            self._settings, self._seen = made, seen
+            self._seen = seen, made
         return made
 
     def _environment(self) -> Environment:

@@ -40,7 +40,20 @@ def read_line(magic: Any, line: str) -> Any:
         shlex.split(line)
     except ValueError as error:
         raise UsageError(f"That line cannot be read: {error}.") from None
-    return magic.parser.parse_argstring(line)
+    try:
+        return magic.parser.parse_argstring(line)
+    except UsageError as error:
+        raise UsageError(_with_guess(str(error), magic.parser)) from None
+
+
+def _with_guess(error: str, parser: Any) -> str:
+    """What argparse says of an option that there is not, with the one that was probably meant."""
+    from nbauth.core.text import closest
+
+    unknown = next((word for word in error.split() if word.startswith("--")), "")
+    known = [name for action in parser._actions for name in action.option_strings]
+    guess = closest(unknown.partition("=")[0], known) if "unrecognized" in error else ""
+    return f"{error}. Did you mean {guess}?" if guess else error
 
 
 @magics_class

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from nbauth.core.steps import OpenBrowser, ReceiverKind
 from nbauth.jupyter.ipykernel import waiting
+from nbauth.jupyter.ipykernel.stop_button import held_back
 from nbauth.jupyter.places.environment import kernel, somebody_watches
 
 if TYPE_CHECKING:
@@ -45,11 +46,12 @@ class NotebookScreen:
     def show(self, sign_in: Pending) -> None:
         from nbauth.jupyter.panel.panel import SignInPanel
 
-        panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
-        stand_in = _StandIn(panel)
-        sign_in.changed.connect(stand_in.look)
-        self._shown.append(_Shown(panel))
-        self._retire()
+        with held_back():  # an interrupt in the middle of a message would be dropped with it
+            panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
+            stand_in = _StandIn(panel)
+            sign_in.changed.connect(stand_in.look)
+            self._shown.append(_Shown(panel))
+            self._retire()
 
     def adopt(self, panel: SignInPanel) -> SignInPanel:
         """Let a panel answer while a cell waits."""

@@ -8,7 +8,8 @@ from nbauth.core.account import AccountKey
 
 PASS_ON = 60.0
 """Seconds for which a host's 401 is passed on after a fresh token did not help."""
-
+MOST = 256
+"""Hosts that are remembered; the oldest go first."""
 
 Where = tuple[str, AccountKey | None, frozenset[str]]
 """A host, whose token, and for which scopes."""
@@ -19,7 +20,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._until: dict[Where, float] = {}
-        self._tried: dict[Where, str] = {}
+        self._tried: dict[Where, int] = {}  # hashes: a token outlives its account nowhere
 
     def pass_on(self, where: Where, refused: str) -> bool:
         """Whether a 401 is passed on to the caller: another token would not help.
@@ -32,14 +33,16 @@ class Refusals:
             if time.monotonic() < until:
                 return True
             self.helped(where)  # nobody knows: it is tried anew
-        elif self._tried.get(where) == refused:
+        elif self._tried.get(where) == hash(refused):
             self._until[where] = time.monotonic() + PASS_ON
             return True
         return False
 
     def trying(self, where: Where, fresh: str) -> None:
         """A request is repeated with a token that was fetched because of a 401."""
-        self._tried[where] = fresh
+        self._tried[where] = hash(fresh)
+        for oldest in list(self._tried)[:-MOST]:
+            self.helped(oldest)
 
     def helped(self, where: Where) -> None:
         """The host has taken it."""

@@ -303,8 +303,9 @@ class Session:
         else:
             self._attempts.cancel(lambda pending: pending.request.client.key == client.key)
             key = self._accounts.current(client)
-        if key is None and named is None and len(self.cache.current) == 1:
-            (key,) = self.cache.current.values()
+        current = list(self.cache.current.values())
+        if key is None and named is None and len(current) == 1:
+            key = current[0]
         return [] if key is None else [key]
 
     def _client_named(self, call: Mapping[str, Any]) -> Client | None:

@@ -6,6 +6,7 @@ one) and the scopes. A held token, ``auth()`` and ``session()`` keep theirs as :
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbauth.core.account import Account, AccountKey, Asked, is_account, name_of
@@ -87,8 +88,7 @@ class Tokens:
             if pending is None:
                 sign_in = self._ask(need, found)
                 return self._brought(need, sign_in.wait())
-            self._attempts.show(pending)
-            pending.wait()
+            pending.wait(show=True)
             found = self._silently(need._replace(asked=found.key or need.asked))
         return found
 
@@ -102,8 +102,7 @@ class Tokens:
             if pending is None:
                 sign_in = self._ask(need, found)
                 return self._brought(need, await sign_in.wait_async())
-            self._attempts.show(pending)
-            await pending.wait_async()
+            await pending.wait_async(show=True)
             again = need._replace(asked=found.key or need.asked)
             found = await asyncio.to_thread(self._silently, again)
         return found
@@ -195,12 +194,13 @@ class Bound:
         interactive: whether a person may be asked, where one is there.
     """
 
-    __slots__ = ("_asked", "_tokens", "client", "interactive")
+    __slots__ = ("_asked", "_lock", "_tokens", "client", "interactive")
 
     def __init__(
         self, tokens: Tokens, client: Client, asked: Asked | None, interactive: bool = True
     ) -> None:
         self._tokens = tokens
+        self._lock = threading.Lock()
         self.client = client
         self.interactive = interactive
         self._asked: Asked | None = tokens.find(client, asked) or asked
@@ -212,13 +212,19 @@ class Bound:
 
     def get(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
         """A token; another one than ``refused``, the text of one that a host has refused."""
-        return self._settled(self._tokens.get(self._need(scopes, refused)))
+        result = self._tokens.get(self._need(scopes, refused))
+        while not self._settles(result):
+            result = self._tokens.get(self._need(scopes, refused))
+        return result
 
     async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
         """The same for a running event loop, which goes on meanwhile."""
         if refused is None and (here := self._here(scopes)) is not None:
             return here
-        return self._settled(await self._tokens.get_async(self._need(scopes, refused)))
+        result = await self._tokens.get_async(self._need(scopes, refused))
+        while not self._settles(result):
+            result = await self._tokens.get_async(self._need(scopes, refused))
+        return result
 
     def cached(self, scopes: Scopes) -> SecretStr | None:
         """The text of a fresh token, from memory."""
@@ -232,10 +238,13 @@ class Bound:
         asked, interactive = self._asked, self.interactive
         return Need(self.client, scopes, asked, refused=refused, interactive=interactive)
 
-    def _settled(self, result: AuthenticationResult) -> AuthenticationResult:
-        if not isinstance(self._asked, AccountKey):
-            self._asked = result.account.key
-        return result
+    def _settles(self, result: AuthenticationResult) -> bool:
+        """Settle the account by the first token; ``False`` if another thread's was the first."""
+        key = result.account.key
+        with self._lock:
+            if not isinstance(self._asked, AccountKey):
+                self._asked = key
+            return self._asked == key
 
 
 class LiveToken:

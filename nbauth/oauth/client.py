@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 DEFAULT_SCOPES = {True: ("User.Read",), False: ("openid", "profile", "email", "offline_access")}
 """At Microsoft's authorities, and elsewhere."""
 
+MOST_SPELLINGS = 256
+"""Spellings of scopes that a client remembers, before it begins anew."""
+
 NO_CLIENT_ID_HINT = (
     "Register one: az ad app create --display-name nbauth --is-fallback-public-client true"
     " --public-client-redirect-uris http://localhost --query appId; then"
@@ -75,6 +78,8 @@ class Client:
             graph=self.authority.graph,
             client_id=self.client_id,
         )
+        if len(self._parsed) >= MOST_SPELLINGS:
+            self._parsed.clear()
         self._parsed[spelling] = scopes
         return scopes
 

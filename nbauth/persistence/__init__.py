@@ -1,6 +1,6 @@
 """Sign-ins that outlive their kernel: one encrypted file each, its key kept elsewhere.
 
-``persistence_named`` makes one, ``persistences_in_use`` finds those that keep somebody.
+``persistence_named`` makes one, ``kinds_in_use`` finds those that keep somebody.
 :mod:`nbauth.persistence.protocol` says what each has to do. Nothing here is loaded, opened or made
 before somebody asks for it.
 """
@@ -17,7 +17,7 @@ from nbauth.persistence.protocol import Ask, Entry, Persistence
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["Ask", "Entry", "Persistence", "persistence_named", "persistences_in_use"]
+__all__ = ["Ask", "Entry", "Persistence", "kinds_in_use", "persistence_named"]
 
 OURS = ("keyring", "file")
 
@@ -53,17 +53,16 @@ def persistence_named(
     return _plugged_in(kind, folder, ask)
 
 
-def persistences_in_use(*, folder: Path | None = None, ask: Ask | None = None) -> list[Persistence]:
-    """One of each kind that keeps somebody's sign-in, whatever is set: for who signs out.
+def kinds_in_use(*, folder: Path | None = None) -> list[str]:
+    """The kinds that keep somebody's sign-in, whatever is set: for who signs out.
 
     Asks nobody and makes nothing. A package's persistence that cannot be used is passed over.
     """
-    found: list[Persistence] = []
+    found: list[str] = []
     for kind in (*OURS, *sorted(_points())):
         try:
-            persistence = persistence_named(kind, folder=folder, ask=ask)
-            if persistence.exists():
-                found.append(persistence)
+            if persistence_named(kind, folder=folder).exists():
+                found.append(kind)
         except Exception as error:
             getLogger("nbauth.persistence").debug("%s is passed over: %r", kind, error)
     return found

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from nbauth.core.errors import PersistenceError
+from nbauth.persistence.forks import loading
 from nbauth.persistence.keyring_choice import OVERRIDE, Choice, chosen
 
 _INSTEAD = "Tokens stay in this kernel's memory; --persist file keeps them with a passphrase."
+
+_LOCKED = {"KeyringLocked", "LockedException", "PromptDismissedException"}
 
 
 class Backends:
@@ -21,7 +25,12 @@ class Backends:
     """
 
     def __init__(self) -> None:
-        self._backends = [_for_this_machine(backend) for backend in _links(_chosen())]
+        with loading():
+            self._backends = [_for_this_machine(backend) for backend in _links(_chosen())]
+            if "secretstorage" in sys.modules:  # it loads this when it first decrypts
+                from cryptography.hazmat.backends import default_backend
+
+                default_backend()
 
     def get(self, service: str, username: str) -> str | None:
         """The first that has it gives it."""
@@ -105,3 +114,22 @@ def _for_this_machine(backend: Any) -> Any:
     backend = copy.copy(backend)  # others in this process may use the original
     backend.persist = "local machine"
     return backend
+
+
+def in_words(error: Exception) -> PersistenceError:
+    """What a person reads of what a backend raised."""
+    if isinstance(error, PersistenceError):
+        return error
+    name = type(error).__name__
+    if name in _LOCKED:
+        return PersistenceError(
+            "The system's keyring is locked.",
+            code="keyring_locked",
+            hint="Unlock the keyring, then run %login again. Till then tokens stay in memory.",
+        )
+    # A session bus that has gone shows as a bare FileNotFoundError or ConnectionError.
+    return PersistenceError(
+        f"The system's keyring does not work ({name}).",
+        code="keyring_dead",
+        hint="Tokens stay in this kernel's memory; --persist file keeps them with a passphrase.",
+    )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbauth.core.errors import PersistenceError
+from nbauth.persistence.forks import loading
 from nbauth.persistence.private import refuse_unless_private, told_in_words
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def refuse_without_locks(path: Path) -> None:
 
 
 def _lock(path: Path) -> BaseFileLock:
-    from filelock import FileLock, has_fcntl
+    with loading():
+        from filelock import FileLock, has_fcntl
 
     if sys.platform != "win32" and not has_fcntl:  # filelock's own would outlive a killed holder
         raise _no_locks(path.parent)

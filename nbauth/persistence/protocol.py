@@ -33,7 +33,10 @@ class Persistence(Protocol):
     and ``save`` answer without a key, a question or a new file where nothing is kept. All raise
     ``PersistenceError``, in words for the person. The hooks are public, as those of Microsoft's
     token cache serialization are: they are called around each load, save and clear, from the same
-    thread; ``after_access`` hears whether the entry has changed.
+    thread, while no lock is held; ``after_access`` hears whether the entry has changed.
+
+    An interrupt leaves nothing locked. A forked child uses it as any process does, also if another
+    thread was opening or refreshing at the fork; it holds no lock that its parent holds.
 
     Attributes:
         kept: the word for it in ``%accounts``.
@@ -52,7 +55,11 @@ class Persistence(Protocol):
         """
 
     def open(self) -> None:
-        """Get the key. Takes less than 4 s, however the system's keyring fares; idempotent."""
+        """Get the key. Takes less than 4 s, however the system's keyring fares; idempotent.
+
+        A person may be asked for a passphrase, by one thread and for as long as they like. No other
+        thread waits for that: ``stamp`` raises at once, the rest within 4 s.
+        """
 
     def load(self, entry: Entry) -> bytes | None:
         """What was saved last; ``None`` if that is nothing, or not readable any more."""

@@ -13,6 +13,8 @@ import hmac
 import json
 import os
 
+from nbauth.persistence.forks import loading
+
 MAGIC = b"nbauth"
 FORMAT = 1
 KEY_SIZE = 32
@@ -57,7 +59,8 @@ class Seal:
     """
 
     def __init__(self, key: bytes, user: str | None = None) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        with loading():
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self.id = derived(key, "id").hex()[:16]
         self._user = user if user is not None else operating_system_user()

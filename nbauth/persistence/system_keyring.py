@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from nbauth.core.errors import PersistenceError
-from nbauth.persistence.keyring_backend import Backends
+from nbauth.persistence.keyring_after_fork import backends
+from nbauth.persistence.keyring_backend import in_words
 from nbauth.persistence.seal import KEY_SIZE
 
 SERVICE = "nbauth"
 USERNAME = "sign-ins"
-_LOCKED = {"KeyringLocked", "LockedException", "PromptDismissedException"}
 _PATIENCE = 3.0  # seconds to remove it
 _AFTER_INTERRUPT = 1.0  # seconds
 
@@ -32,7 +32,7 @@ class KeyringKey:
     kept = "keyring"
 
     def known(self, folder: Path, deadline: float, typed: str = "") -> bytes | None:
-        text = _in_time(lambda _: Backends().get(SERVICE, USERNAME), deadline)
+        text = _in_time(lambda _: backends().get(SERVICE, USERNAME), deadline)
         if text is None:
             return None
         try:
@@ -55,11 +55,11 @@ class KeyringKey:
         text = base64.urlsafe_b64encode(key).decode()
 
         def put(left: threading.Event) -> str | None:
-            backends = Backends()
+            keyring = backends()
             if left.is_set():  # somebody else may be putting theirs
                 return None
-            backends.set(SERVICE, USERNAME, text)
-            return backends.get(SERVICE, USERNAME)
+            keyring.set(SERVICE, USERNAME, text)
+            return keyring.get(SERVICE, USERNAME)
 
         if _in_time(put, deadline) != text:
             raise PersistenceError(
@@ -70,7 +70,7 @@ class KeyringKey:
 
     def forget(self) -> None:
         try:
-            _in_time(lambda _: Backends().delete(SERVICE, USERNAME), time.monotonic() + _PATIENCE)
+            _in_time(lambda _: backends().delete(SERVICE, USERNAME), time.monotonic() + _PATIENCE)
         except PersistenceError as error:
             if error.code not in {"no_keyring", "plain_keyring"}:  # never held one
                 raise
@@ -103,7 +103,7 @@ def _in_time(call: Callable[[threading.Event], T], deadline: float) -> T:
         raise
     left.set()
     if errors:
-        raise _in_words(errors[0]) from errors[0]
+        raise in_words(errors[0]) from errors[0]
     if not results:
         raise PersistenceError(
             "The system's keyring does not answer; it may be asking for its password.",
@@ -111,21 +111,3 @@ def _in_time(call: Callable[[threading.Event], T], deadline: float) -> T:
             hint="Unlock the keyring, then run %login again. Till then tokens stay in memory.",
         )
     return results[0]
-
-
-def _in_words(error: Exception) -> PersistenceError:
-    if isinstance(error, PersistenceError):
-        return error
-    name = type(error).__name__
-    if name in _LOCKED:
-        return PersistenceError(
-            "The system's keyring is locked.",
-            code="keyring_locked",
-            hint="Unlock the keyring, then run %login again. Till then tokens stay in memory.",
-        )
-    # A session bus that has gone shows as a bare FileNotFoundError or ConnectionError.
-    return PersistenceError(
-        f"The system's keyring does not work ({name}).",
-        code="keyring_dead",
-        hint="Tokens stay in this kernel's memory; --persist file keeps them with a passphrase.",
-    )

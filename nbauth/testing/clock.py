@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeClock:
-    """Stands in for ``time`` in a module of ours, with ``monkeypatch.setattr(module, "time", clock)``.
+    """Stands in for ``time`` in one of our modules: ``monkeypatch.setattr(module, "time", clock)``.
 
     Its wall clock and its monotonic clock go together, until one of them is set.
     """

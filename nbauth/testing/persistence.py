@@ -14,48 +14,33 @@ which import your module.
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from nbauth.persistence import Entry, Persistence
 from nbauth.testing.canary import make_canary, scan
-
-ADA = Entry("https://id.example/tenant", "notebooks", "ada.tenant")
-OTHERS = (
-    Entry("https://id.example/tenant", "notebooks", "bob.tenant"),
-    Entry("https://id.example/tenant", "other", "ada.tenant"),
-    Entry("https://id.example/other", "notebooks", "ada.tenant"),
-    Entry("https://id.example:8443/tenant", "notebooks", "ada.tenant"),
-    Entry("https://id.example/tenant", "notebooks", "ADA.tenant"),
-    Entry("https://id.example/tenant", "notebooks", "../../ada\0\n|é'\"%s" + "x" * 300),
-    Entry("", "", ""),
+from nbauth.testing.undisturbed import (
+    ADA,
+    OTHERS,
+    SPAWN,
+    START,
+    UndisturbedContract,
+    in_a_thread,
+    refresh,
 )
-_START = 60.0  # seconds for another process to start
-_spawn = multiprocessing.get_context("spawn")
+
+__all__ = ["ADA", "OTHERS", "PersistenceContract"]
 
 
-class PersistenceContract:
-    """See :class:`nbauth.persistence.protocol.Persistence`; subclasses say how to ``make`` theirs.
+class PersistenceContract(UndisturbedContract):
+    """All promises of :class:`nbauth.persistence.protocol.Persistence`.
 
-    Attributes:
-        patience: seconds for what should take next to none, on a busy machine.
+    Subclasses say how to ``make`` theirs.
     """
-
-    patience = 30.0
-
-    def make(self, folder: Path) -> Persistence:
-        """Yours, keeping all it has in this folder or below.
-
-        Called for each kernel: two for one folder share what they keep, in other processes too.
-        """
-        raise NotImplementedError
 
     # ── one entry ───────────────────────────────────────────────────────────────────────────
 
@@ -66,7 +51,7 @@ class PersistenceContract:
 
     def test_what_is_saved_is_there_in_another_process(self, tmp_path: Path) -> None:
         with self._elsewhere("_save", tmp_path, b"from elsewhere") as process:
-            process.join(_START)
+            process.join(START)
             assert process.exitcode == 0
         assert self.make(tmp_path).load(ADA) == b"from elsewhere"
 
@@ -197,7 +182,7 @@ class PersistenceContract:
         first, second = self.make(tmp_path), self.make(tmp_path)
         for entry in (ADA, OTHERS[0]):
             first.save(entry, b"data")
-        with first.refreshing(ADA), _in_a_thread(lambda: _refresh(second, OTHERS[0])) as done:
+        with first.refreshing(ADA), in_a_thread(lambda: refresh(second, OTHERS[0])) as done:
             assert done.wait(self.patience)
 
     def test_a_refresh_that_fails_lets_the_next_in(self, tmp_path: Path) -> None:
@@ -208,14 +193,14 @@ class PersistenceContract:
                 raise RuntimeError("the provider is down")
         except RuntimeError:
             pass
-        with _in_a_thread(lambda: _refresh(second, ADA)) as done:
+        with in_a_thread(lambda: refresh(second, ADA)) as done:
             assert done.wait(self.patience)
 
     def test_clearing_waits_for_no_refresh_and_holds_after_it(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
         first.save(ADA, b"data")
         with first.refreshing(ADA):
-            with _in_a_thread(lambda: second.clear(ADA)) as done:
+            with in_a_thread(lambda: second.clear(ADA)) as done:
                 assert done.wait(min(self.patience, 5))
             assert first.stamp(ADA) is None
             assert first.save(ADA, b"refreshed", only_if_there=True) is False
@@ -224,10 +209,10 @@ class PersistenceContract:
     def test_a_process_that_refreshes_keeps_others_out_until_it_dies(self, tmp_path: Path) -> None:
         kernel = self.make(tmp_path)
         kernel.save(ADA, b"data")
-        entered = _spawn.Event()
+        entered = SPAWN.Event()
         with self._elsewhere("_refresh_for_ever", tmp_path, entered) as process:
-            assert entered.wait(_START)
-            with _in_a_thread(lambda: _refresh(kernel, ADA)) as done:
+            assert entered.wait(START)
+            with in_a_thread(lambda: refresh(kernel, ADA)) as done:
                 assert not done.wait(0.3)
                 process.kill()
                 process.join(self.patience)
@@ -246,6 +231,15 @@ class PersistenceContract:
         assert [kernel.exists() for kernel in (first, second, self.make(folder))] == [True] * 3
         second.forget()
         assert [kernel.exists() for kernel in (first, second, self.make(folder))] == [False] * 3
+
+    def test_where_nothing_is_kept_a_look_makes_nothing(self, tmp_path: Path) -> None:
+        folder = tmp_path / "looked-at"
+        for look in _LOOKS:
+            look(self.make(folder))
+            assert not folder.exists() or list(folder.rglob("*")) == []
+        self.make(folder).save(ADA, b"data")
+        self.make(folder).clear(ADA)
+        assert self.make(folder).exists() is False
 
     def test_opening_twice_changes_nothing(self, tmp_path: Path) -> None:
         kernel = self.make(tmp_path)
@@ -304,16 +298,6 @@ class PersistenceContract:
 
     # ── other processes ─────────────────────────────────────────────────────────────────────
 
-    @contextmanager
-    def _elsewhere(self, method: str, folder: Path, given: bytes | Event) -> Iterator[BaseProcess]:
-        process = _spawn.Process(target=getattr(self, method), args=(folder, given), daemon=True)
-        process.start()
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.join(self.patience)
-
     def _save(self, folder: Path, data: bytes) -> None:
         self.make(folder).save(ADA, data)
 
@@ -323,21 +307,13 @@ class PersistenceContract:
             threading.Event().wait()
 
 
-def _refresh(kernel: Persistence, entry: Entry) -> None:
-    with kernel.refreshing(entry):
-        pass
-
-
-@contextmanager
-def _in_a_thread(act: Callable[[], object]) -> Iterator[threading.Event]:
-    """Do it in a thread; the event tells when it is done, without an error."""
-    done = threading.Event()
-
-    def run() -> None:
-        act()
-        done.set()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield done
-    thread.join()
+_LOOKS: tuple[Callable[[Persistence], object], ...] = (
+    lambda kernel: kernel.load(ADA),
+    lambda kernel: kernel.stamp(ADA),
+    lambda kernel: kernel.entries(),
+    lambda kernel: kernel.current(ADA.issuer, ADA.client_id),
+    lambda kernel: kernel.clear(ADA),
+    lambda kernel: kernel.use(ADA),
+    lambda kernel: kernel.save(ADA, b"late", only_if_there=True),
+    lambda kernel: refresh(kernel, ADA),
+)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nbauth.persistence import Entry
+from nbauth.persistence import Ask, Entry
 from nbauth.persistence.encrypted import EncryptedFolder
 from nbauth.persistence.passphrase import PassphraseKey
 
@@ -17,8 +18,8 @@ from nbauth.persistence.passphrase import PassphraseKey
 class Good(EncryptedFolder):
     """The one that the others spoil."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, PassphraseKey(lambda prompt: "correct horse battery staple"))
+    def __init__(self, folder: Path, ask: Ask = lambda prompt: "correct horse") -> None:
+        super().__init__(folder, PassphraseKey(ask))
 
 
 class SavesForItself(Good):
@@ -150,6 +151,65 @@ class MakesWhatItLooksFor(Good):
         return bool(self.entries())
 
 
+class OpensToLook(Good):
+    def load(self, entry: Entry) -> bytes | None:
+        self.open()
+        return super().load(entry)
+
+
+class CallsHooksUnderALock(Good):
+    def __init__(self, folder: Path, ask: Ask = lambda prompt: "correct horse") -> None:
+        super().__init__(folder, ask)
+        self.lock = threading.RLock()
+
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
+        with self.lock:
+            return super().save(entry, data, only_if_there=only_if_there)
+
+
+class StaysLockedAfterInterrupts(Good):
+    def __init__(self, folder: Path, ask: Ask = lambda prompt: "correct horse") -> None:
+        super().__init__(folder, ask)
+        self.lock = threading.Lock()
+
+    def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
+        self.lock.acquire()
+        try:
+            saved = super().save(entry, data, only_if_there=only_if_there)
+        except Exception:
+            self.lock.release()
+            raise
+        self.lock.release()
+        return saved
+
+
+class AsksUnderALock(Good):
+    def __init__(self, folder: Path, ask: Ask = lambda prompt: "correct horse") -> None:
+        super().__init__(folder, ask)
+        self.lock = threading.Lock()
+
+    def open(self) -> None:
+        with self.lock:
+            super().open()
+
+    def stamp(self, entry: Entry) -> object | None:
+        self.open()
+        return super().stamp(entry)
+
+
+class LocksThreadsOfAnyProcess(Good):
+    lock = threading.RLock()
+
+    def load(self, entry: Entry) -> bytes | None:
+        with self.lock:
+            return super().load(entry)
+
+    @contextlib.contextmanager
+    def refreshing(self, entry: Entry) -> Iterator[None]:
+        with self.lock, super().refreshing(entry):
+            yield
+
+
 class EmptiesWhenOpened(Good):
     def open(self) -> None:
         for entry in self.entries():
@@ -188,5 +248,10 @@ BROKEN = {
     "test_a_look_makes_nothing": MakesWhatItLooksFor,
     "test_opening_twice_changes_nothing": EmptiesWhenOpened,
     "test_hooks_are_told_of_each_access": HidesAccesses,
+    "test_where_nothing_is_kept_a_look_makes_nothing": OpensToLook,
+    "test_hooks_are_called_while_no_lock_is_held": CallsHooksUnderALock,
+    "test_an_interrupt_leaves_nothing_locked": StaysLockedAfterInterrupts,
+    "test_nobody_waits_for_a_person_who_is_asked": AsksUnderALock,
+    "test_a_forked_child_uses_it_as_any_process_does": LocksThreadsOfAnyProcess,
     "test_what_is_forgotten_leaves_nothing": LeavesLocks,
 }

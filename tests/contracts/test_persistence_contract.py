@@ -8,7 +8,7 @@ from pathlib import Path
 import keyring
 import pytest
 
-from nbauth.persistence import Persistence, passphrase, persistence_named
+from nbauth.persistence import Ask, Persistence, passphrase, persistence_named
 from nbauth.testing.persistence import PersistenceContract
 from tests.contracts.bad_persistences import BROKEN, Good
 from tests.persistence.keyrings import Windows, Working, in_use
@@ -27,6 +27,9 @@ def cheap_passphrases_and_own_keyring(monkeypatch: pytest.MonkeyPatch) -> Iterat
 class TestPassphrase(PersistenceContract):
     def make(self, folder: Path) -> Persistence:
         return persistence_named("file", folder=folder, ask=lambda prompt: "correct horse")
+
+    def make_asking(self, folder: Path, ask: Ask) -> Persistence:
+        return persistence_named("file", folder=folder, ask=ask)
 
 
 class TestKeyring(PersistenceContract):
@@ -50,6 +53,9 @@ class Hasty(PersistenceContract):
 
     def make(self, folder: Path) -> Persistence:
         return self.persistence(folder)
+
+    def make_asking(self, folder: Path, ask: Ask) -> Persistence:
+        return self.persistence(folder, ask)
 
 
 def contract_of(persistence: type[Good]) -> Hasty:

@@ -125,6 +125,17 @@ BAD = [
     ("hosts", "[1]", "table"),
     ("hosts", {"a.example": []}, "no scopes"),
     ("hosts", "{", "JSON"),
+    ("hosts", '{".github.io": ["x"]}', "no exact host"),
+    ("hosts", '{"a.example:": ["x"]}', "no exact host"),
+    ("hosts", '{"a.example:0": ["x"]}', "no exact host"),
+    ("hosts", '{"a.example:99999": ["x"]}', "no exact host"),
+    ("hosts", '{"a.example:port": ["x"]}', "no exact host"),
+    ("hosts", '{"a.example/path": ["x"]}', "no exact host"),
+    ("hosts", '{"a..example": ["x"]}', "no exact host"),
+    ("hosts", '{"a.example.": ["x"]}', "no exact host"),
+    ("hosts", '{"two words": ["x"]}', "no exact host"),
+    ("hosts", '{"h\u00f6st.example": ["x"]}', "xn--"),
+    ("hosts", '{"a.example": ["x"], "A.example:443": ["y"]}', "twice"),
     ("hosts", '{"https://a.example": []}', "no exact host"),
     ("hosts", '{"*.example": []}', "no exact host"),
     ("hosts", '{"a@b.example": []}', "no exact host"),
@@ -297,3 +308,21 @@ def test_settings_are_frozen_and_equal_by_value() -> None:
     assert found == settings({}, {"client_id": "a"})
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.client_id = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("API.contoso.com", "api.contoso.com"),
+        ("api.contoso.com:443", "api.contoso.com"),
+        ("api.contoso.com:8443", "api.contoso.com:8443"),
+        (" api.contoso.com ", "api.contoso.com"),
+        ("localhost:5000", "localhost:5000"),
+        ("127.0.0.1:5000", "127.0.0.1:5000"),
+        ("[::1]:5000", "[::1]:5000"),
+        ("my_service.internal", "my_service.internal"),
+        ("xn--hst-sna.example", "xn--hst-sna.example"),
+    ],
+)
+def test_hosts_are_read_as_a_prepared_address_has_them(written: str, read: str) -> None:
+    assert settings({"hosts": {written: ["x"]}}).hosts == {read: ("x",)}

@@ -75,6 +75,23 @@ def test_what_is_configured_holds_at_once(process: Process) -> None:
         assert process.reader.settings().tenant == tenant
 
 
+def test_what_is_configured_while_another_thread_reads_holds_at_once(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other thread has looked before, and puts its settings away after."""
+
+    def meanwhile(*given: Any) -> Any:
+        made = resolve(*given)
+        monkeypatch.setattr(settings_reader, "resolve", resolve)
+        process.reader.configure(tenant="contoso.example")
+        assert process.reader.present().tenant == "contoso.example"
+        return made
+
+    monkeypatch.setattr(settings_reader, "resolve", meanwhile)
+    assert process.reader.present().tenant is None
+    assert process.reader.present().tenant == "contoso.example"
+
+
 def test_within_a_cell_it_looks_once_a_second(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

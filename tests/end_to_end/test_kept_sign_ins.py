@@ -27,7 +27,7 @@ LOAD, LOGIN, TOKEN, SHOW, PANEL = CELLS = [
     "%load_ext nbauth",
     "%login --persist keyring",
     "%token --into t",
-    "print(t.owner, 'for', round(t.expires_in) // 60, 'min')",
+    "print(t.account.username, 'for', round(t.expires_in) // 60, 'min')",
     "import nbauth\nnbauth.panel()",
 ]
 IS_SIGNED_IN = "ada@example.org for 59 min"

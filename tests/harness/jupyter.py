@@ -296,7 +296,8 @@ def open_notebook(
     """``open_notebook(cells, lab=None, **options) -> LabPage``: new files in a new browser profile.
 
     ``front_end="notebook"`` opens them in Notebook 7; their server needs that as an extension.
-    Of a test that failed, a picture of each page is kept. Kernels end with the test.
+    Of a test that failed, a picture of each page is kept, and what its scripts complained of is
+    shown. Kernels end with the test.
     """
     from tests.harness.lab_page import LabPage
 
@@ -324,6 +325,7 @@ def open_notebook(
     for number, page in enumerate(opened):
         if report is not None and report.failed:
             page.screenshot(f"failed-{name}-{number}")
+            print(f"console of page {number}:", *page.console, sep="\n  ")
         page.end_session()
         page.page.context.close()
     for lab in labs:  # a page that was closed has left its kernel behind

@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from nbauth.core.settings import NAMES
 from nbauth.jupyter import parsed_late as ours
 from nbauth.jupyter.config import HELP
+from nbauth.jupyter.magics import AuthMagics, read_line
 
 
 def made(argument: Any, with_arguments: Any) -> Any:
@@ -85,3 +86,26 @@ def test_its_parser_is_made_by_who_needs_it() -> None:
 
 def test_every_setting_is_configurable() -> None:
     assert tuple(sorted(HELP)) == tuple(sorted(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("magic", "line", "guess"),
+    [
+        ("login", "--flwo device", "--flow"),
+        ("login", "--backgruond", "--background"),
+        ("login", "--clientid x", "--client-id"),
+        ("token", "--ennv NAME", "--env"),
+        ("token", "--headr", "--header"),
+        ("logout", "--everything", None),
+        ("accounts", "--xyzzy", None),
+    ],
+)
+def test_an_option_that_there_is_not_names_the_closest(
+    magic: str, line: str, guess: str | None
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_line(vars(AuthMagics)[magic], line)
+    said = str(caught.value)
+    assert ("Did you mean" in said) == (guess is not None)
+    assert guess is None or said.endswith(f"Did you mean {guess}?")
+    assert len(said.splitlines()) == 1

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import requests
 
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import resolve
 from nbauth.kernel.authorise import Auth, AuthorisedSession, listed_hosts
@@ -416,6 +416,36 @@ def test_a_stream_is_not_sent_twice(web: Web, how: str) -> None:
     stream = parts_async() if how == "httpx_async" else parts()
     assert web.ask(how, "POST", web.api.url, **{name: stream}).status_code == 401
     assert [request.body for request in web.api.seen] == [b"data"]
+
+
+@pytest.mark.parametrize("anew", [True, False], ids=["another token", "no other token"])
+def test_the_refused_answer_is_closed_before_another_token_is_fetched(
+    web: Web, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    """Its connection goes back to the pool, also of a caller who reads answers as streams."""
+    closed: list[int] = []
+    close, get = requests.Response.close, web.tokens.get
+
+    def closes(response: requests.Response) -> None:
+        closed.append(response.status_code)
+        close(response)
+
+    def fetch(scopes: Scopes, refused: str | None = None) -> Any:
+        if refused is not None:
+            assert closed == [401]
+            if not anew:
+                raise NotSignedIn("That account has signed out.")
+        return get(scopes, refused)
+
+    monkeypatch.setattr(requests.Response, "close", closes)
+    monkeypatch.setattr(web.tokens, "get", fetch)
+    web.api.answer = only_new_tokens
+    session = web.session
+    if anew:
+        assert session.get(web.api.url, stream=True).status_code == 200
+    else:
+        with pytest.raises(NotSignedIn):
+            session.get(web.api.url, stream=True)
 
 
 def test_the_first_answer_is_kept_in_the_history(web: Web) -> None:

@@ -95,6 +95,7 @@ HELD = [of_token, of_header, of_auth, of_auth_for_any_scopes, of_session]
 def test_what_is_held_stays_ada_at_her_client(
     bench: Bench, held: Callable[..., Any], switch: Callable[..., Any], stale: bool
 ) -> None:
+    bench.session.configure(refresh_ahead=False)  # which would refresh the other client's too
     bench.sign_in("read", user="ada")
     read = held(bench)
     switch(bench)

@@ -9,6 +9,7 @@ import pytest
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import ConfigurationError, NotSignedIn, SignInCancelled
 from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.testing.engine import PENDING
 from tests.kernel.conftest import Bench, redirect, until
 
 WORK = {"authority": "https://work.example", "client_id": "notebooks", "profile": None}
@@ -123,8 +124,8 @@ def test_a_sign_out_by_name_ends_the_attempts_for_that_account_only(bench: Bench
     bench.sign_in("read", user="ada")
     bench.sign_in("read", user="bob", force=True)
     attempts = {}
+    bench.engine.will("poll_device", *[PENDING] * 10_000)
     for user in ("ada", "bob"):
-        bench.engine.hold("start_device")
         attempts[user] = bench.session.login(
             "more", account=f"{user}@example.com", background=True, force=True
         )

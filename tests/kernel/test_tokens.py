@@ -161,6 +161,40 @@ def test_a_dead_refresh_token_asks_for_a_person_and_is_never_sent_again(bench: B
     assert bench.engine.reused == ["refresh-ada-1"]
 
 
+def test_another_persons_tokens_are_not_taken_in(bench: Bench) -> None:
+    """A refresh may bring an ID token, but of the same person (OpenID Connect Core §12.2)."""
+    bench.sign_in("read", user="ada")
+    scopes = bench.session.client().scopes(("read",))
+    bench.engine.will("refresh", bench.engine.response(scopes, user="mallory"))
+    bench.clock.advance(4000)
+    with pytest.raises(NbAuthError) as caught:
+        bench.read("read")
+    assert caught.value.code == "id_token_subject"
+    for cached in bench.session.cache.tokens.values():
+        assert str(cached.response.access_token) == "access-ada-1"
+    (record,) = bench.session.cache.signed_in.values()
+    assert "mallory" not in str(record.grants[0].record())
+
+
+@pytest.mark.parametrize("claims", [{}, {"sub": "ada"}], ids=["none", "the same"])
+def test_an_id_token_need_not_come_with_a_refresh(bench: Bench, claims: dict[str, str]) -> None:
+    bench.sign_in("read", user="ada")
+    scopes = bench.session.client().scopes(("read",))
+    bench.engine.will("refresh", bench.engine.response(scopes, id_token_claims=claims))
+    bench.clock.advance(4000)
+    assert bench.read("read") == "access-ada-2"
+
+
+def test_a_refresh_is_announced_and_a_token_from_the_cache_is_not(bench: Bench) -> None:
+    bench.sign_in("read")
+    renewed: list[int] = []
+    bench.session.cache.renewed.connect(lambda: renewed.append(1))
+    bench.read("read")
+    assert renewed == []
+    bench.read("read", force_refresh=True)
+    assert renewed == [1]
+
+
 def test_a_dead_refresh_token_leaves_the_valid_token_in_use(bench: Bench) -> None:
     bench.sign_in("read")
     bench.clock.advance(3400)

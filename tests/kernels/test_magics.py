@@ -168,7 +168,7 @@ def test_config_sets_and_refuses(kernel):
 @pytest.mark.parametrize("magic", ["login", "logout", "token", "accounts"])
 def test_help_and_completion(kernel, magic):
     kernel.client.complete(f"%{magic} --", len(magic) + 4)
-    reply = kernel.client.get_shell_msg(timeout=10)
+    reply = kernel.client.get_shell_msg(timeout=30)  # the first one loads jedi, for seconds
     assert "--quiet" in " ".join(reply["content"]["matches"])
     described = value(kernel, f"get_ipython().find_magic('{magic}').__doc__")
     assert "--profile" in described

@@ -125,6 +125,49 @@ def test_stop_reaches_what_is_done_meanwhile():
         assert kernel.wait(ident, timeout=5)[ident].error == "KeyboardInterrupt: "
 
 
+STORM = """
+presses = 0
+def own(number, frame):
+    global inside, presses
+    presses += 1
+    if inside:
+        inside = False
+        raise KeyboardInterrupt
+got["ours"].clear(), got["theirs"].clear()
+stream = Channels.of(kernel).requests
+before = stream._recv_callback, signal.signal(signal.SIGINT, own)
+inside, interrupted = True, False
+print("begun")
+try:
+    waiting.wait(kernel, threading.Event(), lambda: {ours.comm_id}, timeout=20)
+except KeyboardInterrupt:
+    interrupted = True
+as_before = stream._recv_callback is before[0] and signal.getsignal(signal.SIGINT) is own
+time.sleep(0.1)
+signal.signal(signal.SIGINT, before[1])
+"""
+
+
+@pytest.mark.parametrize("version", KERNEL_VERSIONS)
+def test_a_storm_of_presses_ends_the_wait_once_and_the_kernel_reads_on(version):
+    """The handler lets one through: what more presses do after the wait is ipykernel's affair."""
+    with Kernel(version) as kernel:
+        ours, theirs = kernel.run(COMMS + "import signal").text.split()
+        kernel.run("from nbauth.jupyter.ipykernel.channels import Channels")
+        for round_ in range(10):
+            ident = begin(kernel, STORM)
+            for number in range(40):
+                kernel.send_comm("comm_msg", ours, {"n": number})
+                kernel.send_comm("comm_msg", theirs, {"n": number})
+                if number >= round_:
+                    kernel.interrupt()
+            assert kernel.wait(ident, timeout=10)[ident].status == "ok"
+            assert kernel.run("as_before and interrupted and presses > 0").result == "True"
+            assert kernel.run("len(got['theirs'])").result == "40", "a message was lost"
+            received = int(kernel.run("len(got['ours'])").result)
+            assert received >= 39, "more than that of the interrupted handler was lost"
+
+
 @pytest.mark.parametrize("handler", ["signal.default_int_handler", "signal.SIG_IGN", "own"])
 def test_the_handler_of_the_stop_button_comes_back(handler):
     with Kernel("7.4") as kernel:
@@ -141,8 +184,8 @@ def test_the_handler_of_the_stop_button_comes_back(handler):
 def test_login_finishes_where_the_private_names_are_gone(version, demo, willing_person):
     with Kernel(version, env=environment(demo), allow_stdin=True) as kernel:
         kernel.run("%load_ext nbauth")
-        kernel.run("from nbauth.jupyter.ipykernel import waiting")
-        kernel.run("waiting.shell_stream = lambda kernel: None")
+        kernel.run("from nbauth.jupyter.ipykernel.channels import Channels")
+        kernel.run("Channels.of = lambda kernel: None")
         result = kernel.run("account = %login --flow device")
         assert result.status == "ok", result.traceback
         assert kernel.run("print(account.username)").text == "ada.demo@demo.example\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbauth.persistence import Persistence, passphrase, persistence_named, persistences_in_use
+from nbauth.persistence import Persistence, kinds_in_use, passphrase, persistence_named
 from nbauth.testing.persistence import ADA, OTHERS
 from tests.persistence.keyrings import Working, in_use
 from tests.persistence.test_kinds import install
@@ -138,15 +138,15 @@ def test_a_look_asks_for_the_passphrase_where_somebody_is_kept(home: Home) -> No
 
 
 def test_those_that_keep_somebody_are_found_whatever_is_set(home: Home) -> None:
-    assert persistences_in_use(folder=home.folder, ask=home.ask) == []
+    assert kinds_in_use(folder=home.folder) == []
     home.kernel().save(ADA, b"data")
     home.prompts.clear()
     home.keyring.asked.clear()
-    (found,) = persistences_in_use(folder=home.folder, ask=home.ask)
-    assert found.kept == home.kind
+    (found,) = kinds_in_use(folder=home.folder)
+    assert found == home.kind
     assert home.asked_for_nothing()
-    found.clear(ADA)
-    assert persistences_in_use(folder=home.folder, ask=home.ask) == []
+    home.kernel().clear(ADA)
+    assert kinds_in_use(folder=home.folder) == []
 
 
 def test_a_packages_persistence_is_looked_into_too(
@@ -156,5 +156,5 @@ def test_a_packages_persistence_is_looked_into_too(
     points = "drawer = drawer:Drawer\nbroken = drawer:NoSuch\nfailing = drawer:Failing"
     install(tmp_path, points)
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = persistences_in_use(folder=home.folder, ask=home.ask)
-    assert [one.kept for one in found] == ["drawer"]
+    found = kinds_in_use(folder=home.folder)
+    assert found == ["drawer"]

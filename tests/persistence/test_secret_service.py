@@ -14,7 +14,10 @@ from nbauth.testing.persistence import ADA, OTHERS
 from tests.harness.secret_service import SecretService, running_secret_service, without_any
 from tests.persistence.kernel import Kernel, Refused, kernel
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's keyrings alone")
+pytestmark = [
+    pytest.mark.timing,  # a keyring that takes longer than 3 s is said to hang
+    pytest.mark.skipif(sys.platform != "linux", reason="Linux's keyrings alone"),
+]
 
 
 @pytest.fixture

@@ -127,16 +127,27 @@ class TokenCache:
     ) -> CachedToken | None:
         """Take in a refresh, unless the account has been signed out meanwhile (then ``None``).
 
-        A sign-in anew is another grant, so what the old one still brings is dropped too.
+        A sign-in anew is another grant, so what the old one still brings is dropped too. The grant
+        itself takes its new refresh token in all the same: who revokes it revokes that one.
         """
         token = CachedToken(response, grant, asked, client)
         with self._lock:
+            grant.renewed(response)
             signed_in = self.signed_in.get(key)
             if signed_in is None or grant not in (*signed_in.grants, *signed_in.superseded):
                 return None
-            grant.renewed(response)
             self.tokens[TokenKey(key, asked.key)] = token
         return token
+
+    def use(self, key: AccountKey) -> Account:
+        """Make an account its client's current one. Raises ``NotSignedIn``."""
+        with self._lock:
+            record = self.signed_in.get(key)
+            if record is not None:
+                self.current[key.client] = key
+        if record is None:
+            raise NotSignedIn("That account has signed out.")
+        return record.account
 
     def remove(self, key: AccountKey) -> SignedIn | None:
         """Forget an account and all its tokens; the newest of the others becomes current."""

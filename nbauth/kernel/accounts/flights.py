@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -41,6 +42,39 @@ class _Flight:
         if self._error is not None:
             raise self._error
         return self._result
+
+
+def apart(call: Callable[[], Result]) -> Result:
+    """The outcome of a call that an interrupt does not break off.
+
+    Python raises ``KeyboardInterrupt`` in the main thread only, so there the call gets a thread of
+    its own. Who waits is interrupted; the call goes on to its end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    ended = threading.Event()
+    brought: list[Result] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            brought.append(call())
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            ended.set()
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(run,), name="nbauth-renewal", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is shutting down
+        return call()
+    while not ended.wait(LOOK_EVERY):
+        pass
+    if failed:
+        raise failed[0]
+    return brought[0]
 
 
 class Flights:

@@ -19,10 +19,12 @@ class Grant(Protocol):
     Attributes:
         scopes: what was granted, in the form of ``Scopes.key``.
         expires_on: when the sign-in itself ends (epoch seconds), where the provider says so.
+        withdrawn: whether it has been revoked; what a request under way then brings is revoked too.
     """
 
     scopes: frozenset[str]
     expires_on: float | None
+    withdrawn: bool
 
     @property
     def usable(self) -> bool:
@@ -51,6 +53,7 @@ class RefreshTokenGrant:
     refresh_token: SecretStr | None
     scopes: frozenset[str]
     expires_on: float | None = None
+    withdrawn: bool = False
 
     @property
     def usable(self) -> bool:
@@ -69,6 +72,7 @@ class RefreshTokenGrant:
         self.refresh_token = None
 
     def revoke(self, engine: Engine) -> bool:
+        self.withdrawn = True  # first: a refresh that ends after the next line looks at it
         return self.refresh_token is None or engine.revoke(self.refresh_token)
 
     def record(self) -> Mapping[str, Any]:
@@ -95,6 +99,7 @@ class ParentGrant:
 
     scopes: frozenset[str]
     expires_on: float | None = None
+    withdrawn: bool = False
     usable: bool = True
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:

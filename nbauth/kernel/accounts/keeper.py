@@ -61,7 +61,7 @@ class Keeper:
                 self._restore(key)
 
     def keep(self, key: AccountKey) -> bool:
-        """Write what the cache has of an account, and make it the one used last.
+        """Write what the cache has of an account; its client's current one is the one used last.
 
         Gives whether that was done; if not, the person has been told why.
         """
@@ -71,7 +71,8 @@ class Keeper:
         record.keeper = self
         with self._lock_of(key):  # another kernel's refresh would overwrite it with what it had
             kept = self._save(key, only_if_there=False)
-        self.used(key)
+        if self._cache.current.get(key.client) == key:
+            self.used(key)
         return kept and key in self._stamps
 
     def used(self, key: AccountKey) -> None:
@@ -158,6 +159,9 @@ class Keeper:
             if not self.store.save(_entry(key), data, only_if_there=only_if_there):
                 return False
             self._stamps[key] = self.store.stamp(_entry(key))
+            if key not in self._cache.signed_in:  # signed out between the encoding and the save
+                self.forget(key)
+                return False
         return True
 
     @contextmanager

@@ -16,8 +16,6 @@ from nbauth.oauth.client import Client
 if TYPE_CHECKING:
     from nbauth.persistence.protocol import Persistence
 
-OURS = ("keyring", "file")
-"""Where a sign-out looks, whether this kernel has used it or not."""
 LOOK_EVERY = 0.5
 """Seconds after which another kernel's sign-out is seen."""
 
@@ -43,7 +41,9 @@ class Keeping:
 
         One that could not be opened before is tried anew.
         """
-        self._keepers = {kind: keeper for kind, keeper in self._keepers.items() if keeper}
+        for kind, keeper in list(self._keepers.items()):
+            if keeper is None:  # in place: another thread may open one meanwhile
+                self._keepers.pop(kind, None)
         self._of(client.settings.persist)
 
     def find(self, client: Client, asked: Asked | None = None) -> AccountKey | None:
@@ -67,7 +67,7 @@ class Keeping:
 
     def fetch_everybody(self) -> None:
         """The same, wherever they are kept and whatever the setting says now."""
-        self.fetch_all(*OURS, *self._keepers)
+        self.fetch_all(*self._everywhere())
 
     def keep(self, client: Client, key: AccountKey) -> bool:
         """Keep who has signed in: where that is done already, else as the setting says.
@@ -83,17 +83,23 @@ class Keeping:
 
     def clear(self, key: AccountKey) -> None:
         """Remove what is kept of an account, wherever that is."""
-        for kind in dict.fromkeys((*OURS, *self._keepers)):
+        for kind in self._everywhere():
             keeper = self._of(kind, if_it_exists=True)
             if keeper is not None:
                 keeper.forget(key)
 
+    def _everywhere(self) -> list[str]:
+        """Where a sign-out looks, whether this kernel has used it or not."""
+        from nbauth.persistence import kinds_in_use
+
+        return list(dict.fromkeys((*kinds_in_use(), *self._keepers)))
+
     def forget(self) -> None:
         """Remove all that is kept by any persistence of ours, and what it is kept with."""
-        from nbauth.persistence import persistence_named
+        from nbauth.persistence import OURS, persistence_named
 
         self.rest()
-        kinds = dict.fromkeys((*OURS, *self._keepers))
+        kinds = dict.fromkeys((*OURS, *self._everywhere()))
         self._keepers = {}
         for kind in kinds:
             try:

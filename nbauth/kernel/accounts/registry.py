@@ -36,11 +36,11 @@ class Accounts:
         return self._cache.accounts()
 
     def use(self, key: AccountKey) -> Account:
-        """Make an account the one that is used when none is named."""
-        self._cache.current[key.client] = key
+        """Make an account the one that is used when none is named. Raises ``NotSignedIn``."""
+        account = self._cache.use(key)
         self._keep_current(key.client)
         self._cache.changed.emit()
-        return self._cache.signed_in[key].account
+        return account
 
     def the_one(self, client: Client | None, asked: Asked) -> AccountKey:
         """An account by any of its names, of one client or of whichever has it.

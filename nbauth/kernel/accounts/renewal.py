@@ -17,7 +17,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.cached_token import CachedToken
-from nbauth.kernel.accounts.flights import Flights
+from nbauth.kernel.accounts.flights import Flights, apart
 from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
@@ -69,9 +69,11 @@ class Renewal:
             here = seen.serve(signed_in)
             if here is not None:
                 return here
+        # A rotating refresh token is spent once the provider has it: an interrupt that broke the
+        # call off would lose the token that replaces it, and with it the sign-in.
         cached, source = self._flights.run(
             (token_key, claims, refused),
-            lambda: self._renew(client, token_key, wanted, seen, claims, refused),
+            lambda: apart(lambda: self._renew(client, token_key, wanted, seen, claims, refused)),
         )
         present = self._cache.signed_in.get(key, signed_in)
         cached.used = True
@@ -121,6 +123,9 @@ class Renewal:
                 self._cache.remove(key)
                 fresh = None
         if fresh is None:
+            if grant.withdrawn:  # revoked while the provider was asked, with the token before
+                with contextlib.suppress(NbAuthError):
+                    grant.revoke(self._engines.of(client))
             raise NotSignedIn("That account has signed out.")
         self._cache.renewed.emit()
         return fresh, "refresh"
@@ -136,9 +141,10 @@ class Renewal:
             keeper = signed_in.keeper if signed_in is not None else None
             shared = contextlib.nullcontext(True) if keeper is None else keeper.refreshing(key)
             with shared as here:
-                present = self._cache.signed_in.get(key) if here else None
-                if present is None:
+                if not here:  # another kernel has signed it out
                     self._cache.remove(key)
+                present = self._cache.signed_in.get(key)
+                if present is None:
                     raise NotSignedIn("That account has signed out.")
                 yield present
 

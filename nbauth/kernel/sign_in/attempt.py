@@ -183,6 +183,7 @@ class SignIn:
                     self._thread.start()
                 except RuntimeError as error:
                     self._end(Failed(SignInError(f"The sign-in could not begin: {error}.")))
+                    self.engine.close()
         return self
 
     def again(self, flow: str | None = None) -> Pending:
@@ -234,22 +235,29 @@ class SignIn:
         """
         self._walk.driver.submit(address_or_code)
 
-    def wait(self, timeout: float | None = None) -> Account:
+    def wait(self, timeout: float | None = None, *, show: bool = False) -> Account:
         """Block until it has ended. Raises its error, or ``SignInExpired`` after ``timeout`` s.
 
-        An interrupt cancels it, unless somebody else waits too or it goes on by itself.
+        An interrupt cancels it, unless somebody else waits too or it goes on by itself. ``show``
+        is for who joins it elsewhere than it was begun: it is shown there too, if that can be.
         """
         self.start()
         with self._waiting():
+            self._show_here(show)
             self._screen.wait(self, timeout)
         return self.result()
 
-    async def wait_async(self) -> Account:
+    async def wait_async(self, *, show: bool = False) -> Account:
         """The same, awaited; cancelling the task is the interrupt."""
         self.start()
         with self._waiting():
+            self._show_here(show)
             await self._screen.wait_async(self)
         return self.result()
+
+    def _show_here(self, show: bool) -> None:
+        if show and self.request.web_ui is None and self._screen.attended():
+            self._screen.show(self)
 
     def result(self) -> Account:
         """The account, if it is done; else raises its error."""
@@ -269,18 +277,21 @@ class SignIn:
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
-        self._waiters += 1
+        with self._lock:
+            self._waiters += 1
         try:
             yield
         except BaseException as stop:  # an interrupt; in a cell that awaits, CancelledError
-            goes_on = self.held or self._waiters > 1
+            with self._lock:
+                goes_on = self.held or self._waiters > 1
             if not goes_on:
                 self.cancel()
             if isinstance(stop, KeyboardInterrupt):
                 raise SignInInterrupted(goes_on=goes_on) from None
             raise
         finally:
-            self._waiters -= 1
+            with self._lock:
+                self._waiters -= 1
 
     # ── in its own thread ───────────────────────────────────────────────────────────────────
 
@@ -311,16 +322,24 @@ class SignIn:
     def _arrive(self, response: TokenResponse) -> None:
         """Hand the tokens over, under no lock; from here on it cannot be cancelled."""
         with self._lock:
-            if isinstance(self.step, End):
-                return
-            self._arriving = True
+            self._arriving = not isinstance(self.step, End)
+        if not self._arriving:
+            self._withdraw(response)
+            return
         sign_out_url = self.engine.sign_out_url
         try:
             account = self._destination.accept(self.request, response, sign_out_url, self._ticket)
         except SignInCancelled as error:
             self._end(Cancelled(error))
+            self._withdraw(response)
         else:
             self._end(Done(account))
+
+    def _withdraw(self, response: TokenResponse) -> None:
+        """Revoke what nobody will use, where the provider offers that."""
+        if response.refresh_token is not None:
+            with contextlib.suppress(NbAuthError):
+                self.engine.revoke(response.refresh_token)
 
     def _end(self, step: End) -> None:
         try:

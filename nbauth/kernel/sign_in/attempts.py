@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nbauth.core.account import ClientKey
-from nbauth.core.errors import InteractionRequired
+from nbauth.core.errors import ConfigurationError, InteractionRequired, SignInInterrupted
 from nbauth.core.flow_names import AUTO
 from nbauth.core.signal import Signal
 from nbauth.oauth.client import Engines
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.protocol import Destination, Screen
     from nbauth.kernel.sign_in.request import Request
 
+MOST_UNTOLD = 20
+"""Failures that nobody has been told yet and that are remembered; the oldest go first."""
 NOBODY_THERE = (
     "Run %login in a notebook that somebody watches. Service identities for unattended runs"
     " (AZURE_CLIENT_ID and its siblings) are not read by this version."
@@ -69,24 +71,24 @@ class Attempts:
         attempt = made = self._made(request)
         try:
             attempt = self._join_or_register(made)
+            while attempt is not made and not _switched(attempt, request.first_flow):
+                attempt = self._join_or_register(made)
             attempt.held = attempt.held or held
-            if attempt is not made and request.first_flow not in {AUTO, attempt.flow}:
-                attempt.switch(request.first_flow)
+            if attempt is not made:
+                made.engine.close()
             if shown and attended and (attempt is made or not held):
                 self._screen.show(attempt)
             attempt.start()
-        except BaseException:
+        except BaseException as stop:
             if attempt is made:
                 made.cancel()
+                made.engine.close()
+            if isinstance(stop, KeyboardInterrupt):
+                raise SignInInterrupted(goes_on=attempt is not made) from None
             raise
         if attempt is made:
             self.began.emit()
         return attempt
-
-    def show(self, attempt: SignIn) -> None:
-        """Show one that was begun elsewhere to who waits for it here, if that can be."""
-        if attempt.request.web_ui is None and self._screen.attended():
-            self._screen.show(attempt)
 
     def _made(self, request: Request) -> SignIn:
         # What drives a sign-in is loaded by the first one, not by %load_ext.
@@ -99,8 +101,10 @@ class Attempts:
         with self._lock:
             known = self._under_way(made.request)
             if known is None:
-                others = [other for other in self._known if _counts(other)]
-                self._known = [o for o in others if not o.request.is_same(made.request)] + [made]
+                others = [o for o in self._known if not o.request.is_same(made.request)]
+                failed = [other for other in others if other.untold][-MOST_UNTOLD:]
+                waiting = [other for other in others if other.state == "waiting"]
+                self._known = [*failed, *waiting, made]
             return known or made
 
     def _under_way(self, request: Request) -> SignIn | None:
@@ -138,5 +142,11 @@ class Attempts:
             return [known for known in self._known if client in (None, known.request.client.key)]
 
 
-def _counts(attempt: SignIn) -> bool:
-    return attempt.state == "waiting" or attempt.untold
+def _switched(attempt: SignIn, flow: str) -> bool:
+    """Let one that was joined go on by this flow; ``False`` if it has ended meanwhile."""
+    if flow not in {AUTO, attempt.flow}:
+        try:
+            attempt.switch(flow)
+        except ConfigurationError:
+            return False
+    return True

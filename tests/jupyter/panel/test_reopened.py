@@ -50,10 +50,13 @@ waiting.wait(get_ipython().kernel, panel.sign_in.ended, lambda: {panel.comm_id})
 """
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("version", ["7.4", "7.3", "6.29"])
 def test_a_page_loaded_again_while_the_cell_waits(
     version: str, open_notebook: OpenNotebook
 ) -> None:
+    """The page gives the kernel 4 s to tell all widgets' state, and shows what was saved if it is
+    later. On a very busy machine this has failed; that this limit was the cause is inferred."""
     page = open_notebook([SETUP, WAIT], kernel=version)
     page.run(0)
     page.run_cell(1)

@@ -7,6 +7,7 @@ import pytest
 
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
 from nbauth.core.settings import Settings
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
@@ -67,6 +68,24 @@ def test_a_token_is_fresh_until_its_margin_and_valid_until_its_end(
     assert token.valid
     clock.advance(lifetime - fresh_for - 0.5)
     assert not token.valid
+
+
+def test_the_age_that_a_token_has_when_it_comes_counts(clock: FakeClock) -> None:
+    """One that was kept for 1000 seconds; then the wall clock, which would know, is put back."""
+    engine = FakeEngine(clock=clock.time)
+    token = a_token(engine.response(READ, received_at=clock.time() - 1000))
+    assert token.fresh_for == pytest.approx(3300 - 1000)
+    clock.set_wall(-5000)
+    clock.advance(3300 - 1000 - 1)
+    assert token.fresh
+    clock.advance(2)
+    assert not token.fresh
+
+
+def test_a_token_from_a_clock_that_is_ahead_lasts_no_longer(clock: FakeClock) -> None:
+    token = a_token(FakeEngine(clock=clock.time).response(READ, received_at=clock.time() + 500))
+    clock.advance(3301)
+    assert not token.fresh
 
 
 def test_a_token_without_a_life_is_never_fresh(clock: FakeClock) -> None:
@@ -226,6 +245,30 @@ def _timed(cache: TokenCache, wanted: TokenKey) -> float:
     for _ in range(1000):
         assert cache.tokens.get(wanted) is not None
     return time.perf_counter() - began
+
+
+def test_what_is_restored_is_the_same_token_with_the_grant_that_was_kept(
+    cache: TokenCache, clock: FakeClock
+) -> None:
+    """Another kernel has renewed for other scopes: the token is as it was, its grant is not."""
+    token = take_in(cache, clock)
+    kept = signed_in(ADA)
+    kept.grants = [RefreshTokenGrant(SecretStr("rotated"), READ.key)]
+    again = CachedToken(token.response, kept.grants[0], READ, token.client)
+    cache.restore(kept, {READ.key: again})
+    assert cache.tokens == {TokenKey(ADA, READ.key): token}
+    assert token.grant is kept.grants[0]
+    assert cache.signed_in[ADA] is kept
+
+
+def test_what_is_restored_replaces_an_older_token_and_removes_what_is_not_kept(
+    cache: TokenCache, clock: FakeClock
+) -> None:
+    take_in(cache, clock)
+    take_in(cache, clock, scopes=WRITE)
+    newer = a_token(FakeEngine(clock=clock.time).response(READ, access_token=SecretStr("newer")))
+    cache.restore(signed_in(ADA), {READ.key: newer})
+    assert cache.tokens == {TokenKey(ADA, READ.key): newer}
 
 
 def test_nothing_of_the_cache_shows_a_refresh_token(cache: TokenCache, clock: FakeClock) -> None:

@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import InteractionRequired, NotSignedIn, PersistenceError
+from nbauth.core.errors import (
+    InteractionRequired,
+    NotSignedIn,
+    PersistenceError,
+    SignInError,
+)
 from nbauth.core.settings_reader import SettingsReader
+from nbauth.kernel.accounts.keeping import LOOK_EVERY
 from nbauth.kernel.session import Session
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine, refusal, unreachable
 from nbauth.testing.screen import RecordingScreen
-from tests.kernel.accounts.shelf import Shelf
+from tests.kernel.accounts.shelf import Handle, Shelf
 from tests.kernel.conftest import redirect, until
 
 
@@ -214,6 +220,22 @@ def test_a_sign_out_holds_in_all_kernels_within_a_second(machine: Machine) -> No
     assert names(machine.kernel()) == []
 
 
+def test_a_look_removes_who_is_gone_and_watches_them_no_more(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    other.acquire("read")
+    other.rest()
+    changes: list[int] = []
+    other.changed.connect(lambda: changes.append(1))
+    look = other._keeping._look
+    assert look() == LOOK_EVERY
+    assert (len(other.cache.signed_in), changes) == (1, [])
+    one.logout()
+    assert look() is None, "nobody is left to watch"
+    assert (other.cache.signed_in, other.cache.tokens, changes) == ({}, {}, [1])
+    look()
+    assert changes == [1]
+
+
 def test_a_refresh_in_flight_cannot_bring_an_account_back(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
@@ -240,6 +262,43 @@ def _tried(call: Callable[[str], object]) -> object:
         return error
 
 
+def test_a_sign_in_that_is_being_kept_cannot_bring_an_account_back(machine: Machine) -> None:
+    """The sign-out clears the store after the record was made and before it is saved."""
+    kernel = machine.kernel()
+    save, signed_out = Handle.save, []
+
+    def late(handle: Handle, *given: Any, **options: Any) -> bool:
+        if not signed_out:
+            signed_out.append(kernel.logout())
+        return save(handle, *given, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Handle, "save", late)
+        kernel.login("read", web_ui=redirect)
+    assert signed_out[0]
+    assert machine.shelf.kept_records == {}
+    assert kernel.accounts() == []
+
+
+def test_who_was_not_asked_for_is_not_the_next_kernels(machine: Machine) -> None:
+    kernel = machine.signed_in("ada")
+    machine.engine.user = "bob"
+    with pytest.raises(SignInError, match="asked for"):
+        kernel.login("read", account="cyd@example.com", web_ui=redirect)
+    assert names(kernel) == ["ada@example.com", "bob@example.com"]
+    assert str(machine.kernel().acquire("read").access_token) == "access-ada-1"
+
+
+def test_what_another_thread_opens_while_a_sign_in_begins_stays_in_use(machine: Machine) -> None:
+    kernel = machine.signed_in()
+    keeping = kernel._keeping
+    keepers = keeping._keepers  # what the other thread has in its hand
+    keepers["file"] = None  # could not be opened before
+    keeping.prepare(kernel.client())
+    assert keepers is keeping._keepers
+    assert list(keepers) == ["keyring"]
+
+
 def test_a_sign_out_seen_only_at_the_refresh_is_one(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
@@ -263,6 +322,41 @@ def test_logout_in_a_new_kernel_signs_out_the_account_that_is_kept(machine: Mach
     (gone,) = machine.kernel().logout()
     assert gone.account.name == "Ada"
     assert machine.shelf.kept_records == {}
+
+
+@pytest.mark.parametrize("how", ["bare", "name", "all"])
+def test_a_sign_out_finds_who_is_kept_whatever_persist_says_now(machine: Machine, how: str) -> None:
+    machine.signed_in("ada")
+    kernel = machine.kernel(persist="memory")
+    assert names(kernel) == [], "a look stays where it is told"
+    call: dict[str, Any] = {
+        "bare": {},
+        "name": {"account": "ada@example.com"},
+        "all": {"all": True},
+    }
+    (gone,) = kernel.logout(**call[how])
+    assert gone.account.name == "Ada"
+    assert machine.shelf.kept_records == {}
+
+
+def test_a_sign_out_of_a_sign_in_in_memory_clears_what_was_kept_of_it_once(
+    machine: Machine,
+) -> None:
+    machine.signed_in("ada")
+    kernel = machine.kernel(persist="memory")
+    kernel.login("read", web_ui=redirect)
+    kernel.logout()
+    assert machine.shelf.kept_records == {}
+
+
+def test_a_kept_account_of_a_client_that_no_setting_names_is_revoked_at_its_own(
+    machine: Machine,
+) -> None:
+    machine.signed_in("ada")
+    kernel = machine.kernel(client_id="another")
+    (gone,) = kernel.logout("ada@example.com", revoke=True)
+    assert gone.client.key == gone.account.key.client
+    assert machine.engine.count("revoke") == 1
 
 
 def test_forget_leaves_nothing(machine: Machine) -> None:

@@ -46,6 +46,17 @@ def test_nothing_is_due_until_twice_the_margin_is_left(ahead: Ahead) -> None:
     assert ahead.bench.session.acquire("read").source == "cache"
 
 
+def test_scopes_are_asked_for_as_they_were_written(bench: Bench, clock: FakeClock) -> None:
+    """``Scopes.key`` has no order, and no capitals at Microsoft's authorities."""
+    ahead = Ahead(bench)
+    ahead.bench.sign_in("write", "Admin.All", "read")
+    ahead.bench.session.cache.tokens.pop(next(iter(ahead.bench.session.cache.tokens)))
+    ahead.bench.clock.advance(3600 - 301)
+    ahead.tick()
+    (refresh,) = [call for call in bench.engine.calls if call.method == "refresh"]
+    assert tuple(refresh.arguments["scopes"]) == ("write", "Admin.All", "read")
+
+
 def test_kernels_do_not_come_all_at_once(bench: Bench) -> None:
     shares = {RefreshAhead(bench.session.cache, bench.session._renewal)._share for _ in range(20)}
     assert len(shares) == 20
@@ -133,6 +144,39 @@ def ticks() -> Iterator[tuple[list[float], Background]]:
     background = Background("nbauth-test", lambda: seen.append(time.monotonic()) or 0.01)
     yield seen, background
     background.stop()
+
+
+@pytest.mark.parametrize(("pause", "nap"), [(0.5, 0.5), (1000.0, LONGEST_NAP)])
+def test_it_sleeps_no_longer_than_a_suspended_machine_allows(pause: float, nap: float) -> None:
+    background = Background("nbauth-test", lambda: pause)
+    naps: list[float | None] = []
+    wait = background._wake.wait
+
+    def sleep(timeout: float | None = None) -> bool:
+        naps.append(timeout)
+        return wait(5)
+
+    background._wake.wait = sleep  # type: ignore[method-assign]
+    background.wake()
+    until(lambda: naps)
+    background.stop()
+    assert naps[0] == nap
+
+
+def test_a_look_that_fails_is_made_again() -> None:
+    looks: list[int] = []
+
+    def look() -> float | None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise SystemExit
+        return None
+
+    background = Background("nbauth-test", look)
+    background.wake()
+    until(lambda: looks)
+    background.wake()
+    until(lambda: len(looks) > 1 and not _named("nbauth-test"))
 
 
 def _named(name: str) -> list[Any]:

@@ -199,6 +199,35 @@ def test_what_the_refusal_suggests_is_offered_first(bench: Bench) -> None:
         sign_in.cancel()
 
 
+@pytest.mark.parametrize(
+    ("suggested", "left"),
+    [
+        (None, ["paste", "device"]),
+        ("callback", ["paste", "device"]),
+        ("paste", ["paste", "device"]),
+        ("device", ["device", "paste"]),
+    ],
+)
+@pytest.mark.parametrize("offers", [True, False])
+def test_a_code_is_the_last_way_unless_it_is_suggested(
+    bench: Bench, suggested: str | None, left: list[str], offers: bool
+) -> None:
+    bench.screen.known_ways = ("browser", "device", "paste")
+    bench.screen.has_choice = offers
+    refusals = [FlowUnavailable("No port can be opened.", suggested_flow=suggested) for _ in "12"]
+    bench.engine.will("authorize", *refusals)
+    bench.engine.will("poll_device", *[PENDING] * 10_000)
+    sign_in = bench.session.login("read", background=True)
+    assert isinstance(sign_in, SignIn)
+    if offers:
+        until(lambda: sign_in.refusal)
+        assert sign_in.ways == (*left, "browser")
+    else:
+        until(lambda: sign_in.user_code)
+        assert sign_in._walk._tried == ["browser", *left[: left.index("device")], "device"]
+    sign_in.cancel()
+
+
 def test_a_refusal_waits_for_cancel_and_for_its_time(bench: Bench) -> None:
     sign_in = refused(bench, "device", "paste")
     sign_in.cancel()
