@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import compileall
 from statistics import median
 
 from benchmarks.table import Row
-from tests.harness.kernels import ROOT, Kernel
+from tests.harness.kernels import Kernel
 
 KERNELS = 7
 EXTENSION, PACKAGE = "get_ipython().extension_manager.load_extension('nbauth')", "import nbauth"
@@ -19,7 +18,6 @@ PEERS = {
 
 def measure() -> list[Row]:
     """The median of fresh kernels; the files are in the system's cache by then."""
-    compileall.compile_dir(ROOT / "nbauth", quiet=2)  # as pip has done with the peers
     codes = (EXTENSION, PACKAGE, *PEERS)
     turns = [[one(code) for code in codes] for _ in range(KERNELS + 1)][1:]
     took = {

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
+from collections.abc import Iterator
 from html import unescape
 from urllib.parse import urljoin, urlsplit
 
 import requests
+
+from nbauth.demo.servers import Demo
+from nbauth.demo.tour import approve
 
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)"')
 ACTION = re.compile(r'<form method="post" action="([^"]*)"')
@@ -53,3 +59,22 @@ class Person:
             form |= {"action": "sign-in", **self._fields} if asks_who else {"action": "accept"}
             page = self._web.post(url, data=form, allow_redirects=False)
         raise RuntimeError(f"no end at {page.url}")
+
+
+@contextlib.contextmanager
+def approving(demo: Demo) -> Iterator[None]:
+    """Approve every device code meanwhile."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.05):
+            for device in demo.provider.store.pending_devices():
+                approve(demo, device)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
+from timeit import Timer
 
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison: seconds of ours, of the peer (``None`` where there is none), in rounds."""
-
-    number: str
-    what: str
-    ours: float
-    peer: str
-    theirs: float | None
-    held_to: str
-
-    def line(self) -> str:
-        """The row as Markdown."""
-        ratio = "–" if self.theirs is None else f"{self.ours / self.theirs:.3f}"
-        theirs = "–" if self.theirs is None else duration(self.theirs)
-        cells = [self.number, self.what, duration(self.ours), self.peer, theirs, ratio]
-        return f"| {' | '.join([*cells, self.held_to])} |"
+TURNS = 701
 
 
 def duration(seconds: float) -> str:
@@ -34,10 +18,49 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
+def size(amount: float) -> str:
+    """Bytes as megabytes."""
+    return f"{amount / 2**20:.3g} MB"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: seconds of ours, of the peer (``None`` where there is none), in rounds.
+
+    Or bytes, written by ``size``.
+    """
+
+    number: str
+    what: str
+    ours: float
+    peer: str
+    theirs: float | None
+    held_to: str
+    written: Callable[[float], str] = duration
+
+    def line(self) -> str:
+        """The row as Markdown."""
+        ratio = "–" if self.theirs is None else f"{self.ours / self.theirs:.3f}"
+        theirs = "–" if self.theirs is None else self.written(self.theirs)
+        cells = [self.number, self.what, self.written(self.ours), self.peer, theirs, ratio]
+        return f"| {' | '.join([*cells, self.held_to])} |"
+
+
+def timed_by_turns(*calls: Callable[[], object]) -> list[float]:
+    """Seconds that each takes, the median of many turns, most of which nothing interrupts."""
+    timers = [Timer(call) for call in calls]
+    numbers = [max(1, timer.autorange()[0] // 1000) for timer in timers]  # of 0.2 ms
+    turns = [
+        [timer.timeit(number) / number for timer, number in zip(timers, numbers, strict=True)]
+        for _ in range(TURNS)
+    ]
+    return [median(one) for one in zip(*turns, strict=True)]
+
+
 def table(rows: Iterable[Row]) -> str:
     """The whole table, for the README."""
     head = "| # | what | nbauth | peer | peer's | ratio | held to |"
     return "\n".join([head, "|---|---|---|---|---|---|---|", *(row.line() for row in rows)])
 
 
-__all__ = ["Row", "duration", "median", "table"]
+__all__ = ["Row", "duration", "median", "size", "table", "timed_by_turns"]

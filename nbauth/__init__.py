@@ -79,7 +79,8 @@ if not TYPE_CHECKING:  # a type checker knows the names above, and no others
         home = _HOME.get(name)
         if home is None:
             raise AttributeError(f"module 'nbauth' has no attribute {name!r}")
-        return getattr(import_module(home), name)
+        value = globals()[name] = getattr(import_module(home), name)  # found at once from now on
+        return value
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from nbauth.core.errors import ConfigurationError
@@ -52,7 +53,7 @@ class Account:
     profile: str = "default"
     client_id: str = ""
 
-    @property
+    @cached_property
     def key(self) -> AccountKey:
         """What tells it apart from every other account."""
         return AccountKey(self.authority, self.client_id, self.home_account_id)

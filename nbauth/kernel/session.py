@@ -190,8 +190,8 @@ class Session:
         """A token with all that is known of it; see ``nbauth.acquire``."""
         client = self._door.client(**call) if call else self._door.present()
         wanted = client.scopes(scopes)
-        if account is None and claims is None and not force_refresh:
-            here = self.cache.serve(self.cache.current.get(client.key), wanted.key)
+        if claims is None and not force_refresh:
+            here = self.cache.serve(self.cache.find(client.key, account), wanted.key)
             if here is not None:
                 return here
         if claims is not None:

@@ -26,6 +26,7 @@ from nbauth.core.signal import Signal
 from nbauth.core.tokens import AuthenticationResult, TokenResponse
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import Grant, ParentGrant, RefreshTokenGrant
+from nbauth.kernel.accounts.names import Names
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client
 
@@ -60,6 +61,7 @@ class TokenCache:
         self._lock = threading.Lock()
         self._sign_outs = 0
         self._signed_out: dict[AccountKey, int] = {}
+        self._names = Names()
 
     # ── what comes in ───────────────────────────────────────────────────────────────────────
 
@@ -95,6 +97,7 @@ class TokenCache:
                 signed_in.superseded = [*known.superseded, *covered][-SUPERSEDED:]
                 signed_in.keeper = known.keeper
             signed_in.grants.append(grant)
+            self._names.add(signed_in.account)
             self.signed_in[key] = signed_in
             if make_current:
                 self.current[client.key] = key
@@ -117,6 +120,7 @@ class TokenCache:
                     old.grant = token.grant
                 else:
                     self.tokens[TokenKey(key, asked)] = token
+            self._names.add(kept.account)
             self.signed_in[key] = kept
             self.current.setdefault(key.client, key)
 
@@ -153,6 +157,7 @@ class TokenCache:
             self._sign_outs += 1
             self._signed_out[key] = self._sign_outs
             signed_in = self.signed_in.pop(key, None)
+            self._names.remove(key)
             for token_key in [known for known in self.tokens if known.account == key]:
                 del self.tokens[token_key]
             if self.current.get(key.client) == key:
@@ -206,26 +211,28 @@ class TokenCache:
 
         Raises ``ConfigurationError`` for a name that several of its accounts share.
         """
-        if asked is None:
-            return self.current.get(client)
-        key = asked.key if isinstance(asked, Account) else asked
-        if isinstance(key, AccountKey):
-            return key if key.client == client and key in self.signed_in else None
-        return self._only(key, [known for known in list(self.signed_in) if known.client == client])
+        return self.current.get(client) if asked is None else self._only(asked, client)
 
     def named(self, asked: Asked) -> AccountKey:
         """An account of whatever client.
 
         Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
         """
-        key = self._only(asked, list(self.signed_in))
+        key = self._only(asked)
         if key is None:
             raise self.unknown(asked)
         return key
 
-    def _only(self, asked: Asked, keys: list[AccountKey]) -> AccountKey | None:
-        records = [record for key in keys if (record := self.signed_in.get(key)) is not None]
-        found = [record.account for record in records if is_account(record.account, asked)]
+    def _only(self, asked: Asked, client: ClientKey | None = None) -> AccountKey | None:
+        """The one account that is asked for, of one client or of whichever has it."""
+        if isinstance(asked, str):
+            known = [self.account(key) for key in self._names.meant_by(asked)]
+            found = [one for one in known if one is not None and is_account(one, asked)]
+        else:
+            key = asked if isinstance(asked, AccountKey) else asked.key
+            found = [] if (one := self.account(key)) is None else [one]
+        if client is not None:
+            found = [one for one in found if one.key.client == client]
         the_only_one(asked, found)
         return found[0].key if found else None
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -155,6 +156,18 @@ def test_removing_an_account_leaves_nothing_of_it(cache: TokenCache, clock: Fake
     assert removed is not None
     assert (cache.tokens, cache.signed_in, cache.current) == ({}, {}, {})
     assert cache.remove(ADA) is None
+
+
+def test_an_account_is_found_by_the_name_it_has_now(cache: TokenCache, clock: FakeClock) -> None:
+    take_in(cache, clock)
+    married = replace(cache.signed_in[ADA].account, username="Lovelace@id.example")
+    record = replace(cache.signed_in[ADA], account=married)
+    cache.restore(record, {})
+    assert cache.find(ADA.client, "lovelace@ID.example") == ADA
+    assert cache.find(ADA.client, "ADA") is None, "a home account id has its case"
+    assert cache.named("ada") == ADA
+    cache.remove(ADA)
+    assert cache.find(ADA.client, "lovelace@id.example") is None
 
 
 def test_when_the_current_account_goes_the_newest_of_the_others_takes_its_place(

@@ -1,0 +1,67 @@
+"""P9: a plain request that authorises itself, against one with the header set by hand.
+
+The answer is there at once, so that only the client's own work is timed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import requests
+from requests.adapters import BaseAdapter
+
+import nbauth
+from benchmarks.cached import SCOPE, Ours
+from benchmarks.table import Row, timed_by_turns
+from nbauth.demo.servers import Demo
+
+URL = "https://api.example/v1.0/me?$select=id"
+
+
+def measure(demo: Demo) -> list[Row]:
+    """requests and httpx, by turns."""
+    ours = Ours(demo, 1)
+    ours.make_current()
+    nbauth.configure(hosts={"api.example": [SCOPE]})
+    auth = nbauth.auth(SCOPE)
+    by_hand = {"Authorization": f"Bearer {nbauth.token(SCOPE)}"}
+    sender, client = requests.Session(), httpx.Client(transport=httpx.MockTransport(_answer))
+    sender.trust_env = False
+    sender.mount("https://", _AtOnce())
+    assert sent_by_both(sender, client, auth) == [by_hand["Authorization"]] * 2
+    authorised, plain, authorised_x, plain_x = timed_by_turns(
+        lambda: sender.get(URL, auth=auth),
+        lambda: sender.get(URL, headers=by_hand),
+        lambda: client.get(URL, auth=auth),
+        lambda: client.get(URL, headers=by_hand),
+    )
+    what, peer, held = "a request with `nbauth.auth()`", "header set by hand", "≤ 30 µs"
+    beyond = "beyond the same by hand"
+    return [
+        Row("P9", f"{what}, {beyond}: requests", authorised - plain, peer, plain, held),
+        Row("P9", f"{what}, {beyond}: httpx", authorised_x - plain_x, peer, plain_x, held),
+    ]
+
+
+def sent_by_both(sender: requests.Session, client: httpx.Client, auth: Any) -> list[str | None]:
+    """The header that each sends."""
+    one, other = sender.get(URL, auth=auth).request, client.get(URL, auth=auth).request
+    return [one.headers.get("Authorization"), other.headers.get("Authorization")]
+
+
+class _AtOnce(BaseAdapter):
+    """Sends nothing and answers."""
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.request, response.url = 200, request, URL
+        response._content = b"{}"
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def _answer(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, content=b"{}")

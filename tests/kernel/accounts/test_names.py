@@ -1,0 +1,43 @@
+"""Accounts found by their names, also after a name has changed or its account is gone."""
+
+from __future__ import annotations
+
+from nbauth.core.account import Account
+from nbauth.kernel.accounts.names import Names
+
+
+def account(username: str, home: str, client: str = "c") -> Account:
+    return Account(username, "", "", home, "https://id.example", client_id=client)
+
+
+def test_an_account_is_found_by_user_name_and_home_account_id() -> None:
+    names = Names()
+    ada, grace = account("Ada@x.example", "Sub-1"), account("grace@x.example", "Sub-2")
+    names.add(ada)
+    names.add(grace)
+    names.add(ada)
+    for text in ("Ada@x.example", "ADA@X.EXAMPLE", "Sub-1"):
+        assert names.meant_by(text) == (ada.key,)
+    assert names.meant_by("grace@x.example") == (grace.key,)
+    assert names.meant_by("") == names.meant_by("nobody") == ()
+
+
+def test_accounts_that_share_a_name_are_all_meant_until_they_go() -> None:
+    names = Names()
+    one, other = account("ada@x.example", "1", "c"), account("ada@x.example", "1", "d")
+    names.add(one)
+    names.add(other)
+    assert names.meant_by("ada@x.example") == (one.key, other.key)
+    names.remove(one.key)
+    assert names.meant_by("ada@x.example") == names.meant_by("1") == (other.key,)
+    names.remove(other.key)
+    names.remove(other.key)
+    assert names.meant_by("ada@x.example") == ()
+
+
+def test_one_whose_user_name_is_its_home_account_id_is_meant_once() -> None:
+    names = Names()
+    names.add(same := account("sub", "sub"))
+    assert names.meant_by("sub") == (same.key,)
+    names.remove(same.key)
+    assert names.meant_by("sub") == ()
