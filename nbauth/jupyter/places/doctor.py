@@ -13,7 +13,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import FlowUnavailable, NbAuthError
+from nbauth.core.flow_names import AUTO, BROWSER, CALLBACK, DEVICE, PASTE
 from nbauth.core.settings import NAMES, Settings
+from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.jupyter.ipykernel.wedge import AFFECTED
 from nbauth.jupyter.places.environment import Evidence, Place, kernel, look, place, somebody_watches
@@ -33,16 +35,11 @@ SHOWN = (
 )  # fmt: skip
 NAMES_ONLY = ("hosts", "proxies", "extra_parameters")
 """Settings whose values may hold a password or be long."""
-HOW = {
-    "browser": "the browser comes back to a listener on loopback",
-    "callback": "the browser comes back to your own Jupyter server",
-    "device": "a code that is entered on any screen; nothing has to come back",
-    "paste": "you paste the address at which the browser ended",
-}
 IF = {
-    "browser": "if the panel finds that the browser shares this machine",
-    "callback": "if the panel finds nbauth's page at your Jupyter server",
+    ReceiverKind.LOOPBACK: "if the panel finds that the browser shares this machine",
+    ReceiverKind.JUPYTER_SERVER: "if the panel finds nbauth's page at your Jupyter server",
 }
+"""When a flow works whose answer has to reach such a receiver."""
 INDENT = 14
 
 
@@ -81,7 +78,7 @@ def examine(
     try:
         settings = session.settings(**call)
         lines += ["", *_settings(settings), ""]
-        if settings.flow != "auto":
+        if settings.flow != AUTO:
             flow_named(settings.flow)
         lines += _flows(here, settings)
         client = session.client(**call)
@@ -170,12 +167,13 @@ def _flows(here: Place, settings: Settings) -> Iterator[str]:
         yield from _entry("sign in by", "none: nobody can answer here, so a sign-in fails at once")
         return
     chosen, label = settings.flow, "sign in by"
-    for way in here.ways if chosen == "auto" else dict.fromkeys((chosen, *here.ways)):
-        why = HOW[way]
+    for way in here.ways if chosen == AUTO else dict.fromkeys((chosen, *here.ways)):
+        flow = flow_named(way)
+        why = flow.detail
         if way == chosen:
             why += f"; set ({settings.source('flow')})"
-        elif way in IF and here.apart is not False:
-            why += f", {IF[way]}"
+        elif flow.receiver in IF and here.apart is not False:
+            why += f", {IF[flow.receiver]}"
         yield from _entry(label, f"{way}: {why}")
         label = "  or by"
     for way in FLOWS:
@@ -184,9 +182,10 @@ def _flows(here: Place, settings: Settings) -> Iterator[str]:
 
 
 def _why_not(way: str, here: Place) -> str:
-    if way == "browser" and here.apart:
+    receiver = flow_named(way).receiver
+    if receiver is ReceiverKind.LOOPBACK and here.apart:
         return "the browser can't come back to another machine's loopback address"
-    if way == "callback" and kernel() is None:
+    if receiver is ReceiverKind.JUPYTER_SERVER and kernel() is None:
         return "there is no kernel here that a Jupyter server could hand an answer to"
     return here.note.rstrip(".")
 
@@ -195,14 +194,14 @@ def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
     settings, microsoft = client.settings, client.authority.microsoft
     loopback = "http://localhost" if microsoft else "http://127.0.0.1"
     needs = {
-        "browser, paste": f"{loopback}, with any port",
-        "callback": _callback_address(settings, page),
-        "device": "public client flows allowed" if microsoft else "the device code grant",
+        f"{BROWSER}, {PASTE}": f"{loopback}, with any port",
+        CALLBACK: _callback_address(settings, page),
+        DEVICE: "public client flows allowed" if microsoft else "the device code grant",
     }
     if settings.redirect_uri:
         needs["redirect_uri"] = _shown(settings.redirect_uri)
-    if "callback" not in here.ways and kernel() is not None:
-        del needs["callback"]
+    if CALLBACK not in here.ways and kernel() is not None:
+        del needs[CALLBACK]
     yield from _entry("asks", f"{client.authority.url} ({client.authority.kind})")
     yield from _entry(
         "register",
