@@ -62,6 +62,7 @@ class TokenCache:
         self._sign_outs = 0
         self._signed_out: dict[AccountKey, int] = {}
         self._names = Names()
+        self._changes: dict[AccountKey, int] = {}
 
     # ── what comes in ───────────────────────────────────────────────────────────────────────
 
@@ -98,19 +99,42 @@ class TokenCache:
                 signed_in.keeper = known.keeper
             signed_in.grants.append(grant)
             self._names.add(signed_in.account)
+            self._changed(key)
             self.signed_in[key] = signed_in
             if make_current:
                 self.current[client.key] = key
             self.tokens[TokenKey(key, asked.key)] = token
         return True
 
-    def restore(self, kept: SignedIn, tokens: Mapping[frozenset[str], CachedToken]) -> None:
+    def changes(self, key: AccountKey) -> int:
+        """How often an account has changed here; see :meth:`restore`."""
+        return self._changes.get(key, 0)
+
+    def touch(self, key: AccountKey) -> None:
+        """An account has changed where it is kept: what was read of it before is old."""
+        with self._lock:
+            self._changed(key)
+
+    def _changed(self, key: AccountKey) -> None:
+        self._changes[key] = self.changes(key) + 1
+
+    def restore(
+        self,
+        kept: SignedIn,
+        tokens: Mapping[frozenset[str], CachedToken],
+        *,
+        changes: int | None = None,
+    ) -> bool:
         """Take in what another kernel, or yesterday's, has kept of an account.
 
         A token that is here already stays the same object, so that who holds it sees no change.
+        Gives ``False``, and takes nothing in, if the account has changed since ``changes``.
         """
         key = kept.key
         with self._lock:
+            if changes is not None and changes != self.changes(key):
+                return False
+            self._changed(key)
             here = {known.scopes: t for known, t in self.tokens.items() if known.account == key}
             for asked in here.keys() - tokens.keys():
                 del self.tokens[TokenKey(key, asked)]
@@ -123,6 +147,7 @@ class TokenCache:
             self._names.add(kept.account)
             self.signed_in[key] = kept
             self.current.setdefault(key.client, key)
+        return True
 
     def refreshed(
         self, key: AccountKey, response: TokenResponse, asked: Scopes, grant: Grant, client: Client
@@ -138,6 +163,7 @@ class TokenCache:
             signed_in = self.signed_in.get(key)
             if signed_in is None or grant not in (*signed_in.grants, *signed_in.superseded):
                 return None
+            self._changed(key)
             self.tokens[TokenKey(key, asked.key)] = token
         return token
 
@@ -156,6 +182,7 @@ class TokenCache:
         with self._lock:
             self._sign_outs += 1
             self._signed_out[key] = self._sign_outs
+            self._changed(key)
             signed_in = self.signed_in.pop(key, None)
             self._names.remove(key)
             for token_key in [known for known in self.tokens if known.account == key]:

@@ -6,6 +6,7 @@ Nothing is kept, and nothing of this is touched, while ``persist`` is ``memory``
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -38,6 +39,9 @@ class Keeper:
         self._cache = cache
         self._notices = notices
         self._stamps: dict[AccountKey, object] = {}
+        self._refreshing: set[AccountKey] = set()
+        self._leaving: set[AccountKey] = set()
+        self._lock = threading.Lock()  # of these; only the cache is called while it is held
 
     def fetch(self, client: Client, asked: Asked | None = None) -> bool:
         """Bring an account of a client into the cache: the one asked for, else the last one used.
@@ -91,7 +95,13 @@ class Keeper:
         Gives ``False`` if the account has been signed out meanwhile.
         """
         with self._lock_of(key):
-            yield self._up_to_date(key)
+            with self._lock:
+                self._refreshing.add(key)
+            try:
+                yield self._up_to_date(key)
+            finally:
+                with self._lock:
+                    self._refreshing.discard(key)
 
     def refreshed(self, key: AccountKey) -> bool:
         """Write what a refresh brought, unless the account has been signed out meanwhile."""
@@ -102,6 +112,18 @@ class Keeper:
         self._stamps.pop(key, None)
         with self._telling():
             self.store.clear(_entry(key))
+
+    @contextmanager
+    def leaving(self, key: AccountKey) -> Iterator[None]:
+        """While an account is signed out here, nobody reads it from here again."""
+        with self._lock:
+            self._leaving.add(key)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._leaving.discard(key)
+                self._cache.touch(key)
 
     def gone(self) -> list[AccountKey]:
         """The accounts that another kernel has signed out."""
@@ -117,6 +139,8 @@ class Keeper:
         """In a forked child: go on with a persistence of its own, and read everything anew."""
         self.store = store
         self._stamps = dict.fromkeys(self._stamps)
+        self._refreshing, self._leaving = set(), set()
+        self._lock = threading.Lock()
 
     @property
     def watches(self) -> bool:
@@ -129,12 +153,15 @@ class Keeper:
             if key in self._stamps and stamp is None:
                 return False
             if stamp != self._stamps.get(key):
-                self._restore(key)
+                self._restore(key, in_turn=True)
         return True
 
-    def _restore(self, key: AccountKey, client: Client | None = None) -> bool:
+    def _restore(
+        self, key: AccountKey, client: Client | None = None, *, in_turn: bool = False
+    ) -> bool:
         from nbauth.kernel.accounts.records import UnreadableRecord, decode
 
+        changes = self._cache.changes(key)
         stamp = self.store.stamp(_entry(key))
         here = self._cache.signed_in.get(key)
         if here is not None and (here.keeper is not self or stamp == self._stamps.get(key)):
@@ -148,9 +175,19 @@ class Keeper:
             self._notices.tell(f"A kept sign-in was left alone: {error}.")
             return False
         record.keeper = self
-        self._cache.restore(record, tokens)
         log.debug("an account is read from %s, with %d tokens", self.kept, len(tokens))
-        self._stamps[key] = stamp
+        with self._lock:
+            # A refresh under way has the grants that are here in its hand, and a rotated refresh
+            # token must not be followed by the one before.
+            if in_turn:
+                self._cache.restore(record, tokens)
+            elif (
+                key in self._refreshing
+                or key in self._leaving
+                or not self._cache.restore(record, tokens, changes=changes)
+            ):
+                return key in self._cache.signed_in
+            self._stamps[key] = stamp
         return True
 
     def _save(self, key: AccountKey, *, only_if_there: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey
@@ -83,13 +84,10 @@ class Accounts:
         """
         gone = []
         for key in keys:
-            record = self._cache.remove(key)
+            record = self._forget(key)
             if record is None:
                 continue
             gone.append(record)
-            if record.keeper is not None:
-                record.keeper.forget(key)
-            self._keeping.clear(key)
             if revoke:
                 self._revoke(record)
         for client in {key.client for key in keys}:
@@ -99,6 +97,18 @@ class Accounts:
         log.debug("signed out: %d%s", len(gone), ", revoked" if revoke else "")
         self._cache.changed.emit()
         return gone
+
+    def _forget(self, key: AccountKey) -> SignedIn | None:
+        """Forget an account here and wherever it is kept; gives what was known of it."""
+        known = self._cache.signed_in.get(key)
+        keeper = known.keeper if known is not None else None
+        with contextlib.nullcontext() if keeper is None else keeper.leaving(key):
+            record = self._cache.remove(key)
+            if record is not None:
+                if record.keeper is not None:
+                    record.keeper.forget(key)
+                self._keeping.clear(key)
+        return record
 
     def _keep_current(self, client: ClientKey) -> None:
         """Let the next kernel begin with the account that is current here, if it is kept."""

@@ -280,6 +280,95 @@ def test_a_sign_in_that_is_being_kept_cannot_bring_an_account_back(machine: Mach
     assert kernel.accounts() == []
 
 
+def saved_by_another(machine: Machine) -> None:
+    """The same record, written by another kernel a moment ago."""
+    for entry, (_, data) in list(machine.shelf.kept_records.items()):
+        Handle(machine.shelf, "keyring").save(entry, data)
+
+
+def test_what_is_read_while_a_refresh_is_under_way_does_not_take_its_place(
+    machine: Machine,
+) -> None:
+    """A rotated refresh token must not be followed by the one before."""
+    kernel = machine.signed_in()
+    refreshed, answered, go_on = machine.engine._refreshed, threading.Event(), threading.Event()
+
+    def refresh(*given: Any) -> Any:
+        response = refreshed(*given)
+        answered.set()
+        go_on.wait(5)
+        return response
+
+    machine.engine._refreshed = refresh  # type: ignore[method-assign]
+    outcome: list[Any] = []
+    machine.clock.advance(3600)
+    thread = threading.Thread(target=lambda: outcome.append(_tried(kernel.acquire)))
+    thread.start()
+    assert answered.wait(5)
+    saved_by_another(machine)
+    assert names(kernel) == ["ada@example.com"]
+    go_on.set()
+    thread.join(5)
+    assert str(outcome[0].access_token) == "access-ada-2"
+    machine.clock.advance(3600)
+    assert str(kernel.acquire("read").access_token) == "access-ada-3"
+    assert machine.engine.reused == []
+
+
+def meanwhile(patch: pytest.MonkeyPatch, method: str, call: Callable[[], Any]) -> None:
+    """Let a call of another thread come between what a handle's method does and its return."""
+    done, original = [], getattr(Handle, method)
+
+    def wrapped(handle: Handle, *given: Any, **options: Any) -> Any:
+        first, outcome = not done, None
+        if method == "clear" and first:
+            done.append(call())
+        outcome = original(handle, *given, **options)
+        if method != "clear" and first:
+            done.append(1)
+            call()
+        return outcome
+
+    patch.setattr(Handle, method, wrapped)
+
+
+def test_what_was_read_before_a_sign_in_does_not_take_its_place(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = machine.signed_in()
+    saved_by_another(machine)
+    sign_in = lambda: kernel.login("read", web_ui=redirect, force=True)  # noqa: E731
+    meanwhile(monkeypatch, "load", sign_in)
+    assert names(kernel) == ["ada@example.com"]
+    assert str(kernel.acquire("read").access_token) == "access-ada-2"
+    (record,) = kernel.cache.signed_in.values()
+    assert "refresh-ada-2" in [grant.record()["refresh_token"] for grant in record.grants]
+
+
+def test_who_looks_during_a_sign_out_brings_nobody_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account has left the memory and not yet the store."""
+    kernel = machine.signed_in()
+    kernel.rest()
+    seen: list[list[str]] = []
+    meanwhile(monkeypatch, "clear", lambda: seen.append(names(kernel)))
+    kernel.logout()
+    assert seen == [[]]
+    assert kernel.cache.signed_in == kernel.cache.tokens == {}
+
+
+def test_what_was_read_before_a_sign_out_brings_nobody_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = machine.signed_in()
+    kernel.rest()
+    saved_by_another(machine)
+    meanwhile(monkeypatch, "load", kernel.logout)
+    assert names(kernel) == []
+    assert kernel.cache.signed_in == kernel.cache.tokens == {}
+
+
 def test_who_was_not_asked_for_is_not_the_next_kernels(machine: Machine) -> None:
     kernel = machine.signed_in("ada")
     machine.engine.user = "bob"
