@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from nbauth.cli import main
+from nbauth.core.errors import NbAuthError
 from tests.kernel.accounts.test_msal_cache import ANOTHER, AUTHORITY, OURS, written
 
 
@@ -23,7 +24,7 @@ def nobody_has_set_anything(monkeypatch, tmp_path):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(api, "_session", None)
-    monkeypatch.setattr(api.NbAuthError, "wants_traceback", api.NbAuthError.wants_traceback)
+    monkeypatch.setattr(NbAuthError, "wants_traceback", NbAuthError.wants_traceback)
 
 
 def test_doctor_ends_with_0_where_a_sign_in_could_begin(capsys):
