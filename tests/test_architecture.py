@@ -320,3 +320,37 @@ def test_a_planted_ring_is_found(house: Path, file: str, line: str) -> None:
     graph["nbauth"] = set()
     planted = "nbauth." + file.removesuffix(".py").replace("/", ".")
     assert any(planted in ring for ring in rings(graph))
+
+
+# ── locks ───────────────────────────────────────────────────────────────────────────────────
+
+LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp)
+
+
+def loops_under_a_lock(source: str) -> list[int]:
+    """The lines of loops that stand in a ``with`` of a lock."""
+    return sorted(
+        inner.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.With)
+        and any("lock" in ast.unparse(item.context_expr).lower() for item in node.items)
+        for statement in node.body
+        for inner in ast.walk(statement)
+        if isinstance(inner, LOOPS)
+    )
+
+
+def test_no_loop_stands_under_a_lock(house: Path) -> None:
+    """On Python 3.13.0 an interrupt in such a loop leaves the lock held; a call is safe."""
+    package = house / "nbauth"
+    found = {
+        f"{path.relative_to(package)}:{line}"
+        for path in package.rglob("*.py")
+        for line in loops_under_a_lock(path.read_text("utf-8"))
+    }
+    assert found == set()
+
+
+def test_a_planted_loop_under_a_lock_is_found() -> None:
+    planted = "with self._lock:\n    if x:\n        y = [z for z in x]\n    return list(x)\n"
+    assert loops_under_a_lock(planted) == [3]

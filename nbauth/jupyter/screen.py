@@ -63,10 +63,14 @@ class NotebookScreen:
     def _retire(self) -> None:
         """Turn the oldest panels whose sign-in has ended into a line, so that they don't add up."""
         with self._lock:
-            over = [shown for shown in self._shown if shown.panel.is_idle][:-LIVING]
-            self._shown = [shown for shown in self._shown if shown not in over]
+            over = self._taken_out()
         for shown in over:
             shown.retire()
+
+    def _taken_out(self) -> list[_Shown]:
+        over = [shown for shown in self._shown if shown.panel.is_idle][:-LIVING]
+        self._shown = [shown for shown in self._shown if shown not in over]
+        return over
 
     def ways(self, sign_in: Pending) -> tuple[str, ...]:
         """What the panel's browser can see decides; where there is none, what the place is."""

@@ -238,8 +238,11 @@ class _AbortableAdapter(HTTPAdapter):
 
     def _opened(self, sock: Any) -> None:
         with self._lock:
-            self._sockets = {known for known in self._sockets if known.fileno() != -1}
-            self._sockets.add(sock)
+            self._remember(sock)
+
+    def _remember(self, sock: Any) -> None:
+        self._sockets = {known for known in self._sockets if known.fileno() != -1}
+        self._sockets.add(sock)
 
     def abort(self) -> None:
         with self._lock:

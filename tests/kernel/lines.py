@@ -44,6 +44,8 @@ class _AtLine:
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
         if not frame.f_code.co_filename.startswith(self._room):
             return None
+        if event == "call":  # another frame may have had its id
+            self._within = {known for known in self._within if known[0] != id(frame)}
         if event == "line" and not self.where and not self._ends_a_with(frame):
             self._left -= 1
             if not self._left:

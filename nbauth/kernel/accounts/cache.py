@@ -45,7 +45,8 @@ class TokenKey(NamedTuple):
 class TokenCache:
     """Accounts and their tokens, in this kernel's memory.
 
-    Its lock is the innermost: nothing is called, asked or read while it is held.
+    Its lock is the innermost: nothing is called back, asked or read while it is held. Under it, as
+    under every lock here, stands no loop: on Python 3.13.0 an interrupt in one leaves it locked.
 
     Attributes:
         changed: emitted by who changes who is signed in, when the change is complete.
@@ -93,10 +94,7 @@ class TokenCache:
                 return False
             known = self.signed_in.get(key)
             if known is not None:
-                covered = [old for old in known.grants if old.scopes <= grant.scopes]
-                signed_in.grants = [old for old in known.grants if old not in covered]
-                signed_in.superseded = [*known.superseded, *covered][-SUPERSEDED:]
-                signed_in.keeper = known.keeper
+                _go_on_with(known, signed_in, grant)
             signed_in.grants.append(grant)
             self._names.add(signed_in.account)
             self._changed(key)
@@ -135,19 +133,24 @@ class TokenCache:
             if changes is not None and changes != self.changes(key):
                 return False
             self._changed(key)
-            here = {known.scopes: t for known, t in self.tokens.items() if known.account == key}
-            for asked in here.keys() - tokens.keys():
-                del self.tokens[TokenKey(key, asked)]
-            for asked, token in tokens.items():
-                old = here.get(asked)
-                if old is not None and old.response.access_token == token.response.access_token:
-                    old.grant = token.grant
-                else:
-                    self.tokens[TokenKey(key, asked)] = token
+            self._replace_tokens(key, tokens)
             self._names.add(kept.account)
             self.signed_in[key] = kept
             self.current.setdefault(key.client, key)
         return True
+
+    def _replace_tokens(
+        self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]
+    ) -> None:
+        here = {known.scopes: t for known, t in self.tokens.items() if known.account == key}
+        for asked in here.keys() - tokens.keys():
+            del self.tokens[TokenKey(key, asked)]
+        for asked, token in tokens.items():
+            old = here.get(asked)
+            if old is not None and old.response.access_token == token.response.access_token:
+                old.grant = token.grant
+            else:
+                self.tokens[TokenKey(key, asked)] = token
 
     def refreshed(
         self, key: AccountKey, response: TokenResponse, asked: Scopes, grant: Grant, client: Client
@@ -185,15 +188,17 @@ class TokenCache:
             self._changed(key)
             signed_in = self.signed_in.pop(key, None)
             self._names.remove(key)
-            for token_key in [known for known in self.tokens if known.account == key]:
-                del self.tokens[token_key]
+            self._replace_tokens(key, {})
             if self.current.get(key.client) == key:
-                others = [known for known in self.signed_in if known.client == key.client]
-                if others:
-                    self.current[key.client] = others[-1]
-                else:
-                    del self.current[key.client]
+                self._next_current(key.client)
             return signed_in
+
+    def _next_current(self, client: ClientKey) -> None:
+        others = [known for known in self.signed_in if known.client == client]
+        if others:
+            self.current[client] = others[-1]
+        else:
+            del self.current[client]
 
     def forked(self) -> None:
         """In a forked child: tokens stay, nobody watches, and what renews them is the parent's.
@@ -274,3 +279,11 @@ class TokenCache:
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:
         """An account's tokens, oldest first."""
         return [token for known, token in list(self.tokens.items()) if known.account == key]
+
+
+def _go_on_with(known: SignedIn, signed_in: SignedIn, grant: Grant) -> None:
+    """What an account had before, for one that has signed in anew with this grant."""
+    covered = [old for old in known.grants if old.scopes <= grant.scopes]
+    signed_in.grants = [old for old in known.grants if old not in covered]
+    signed_in.superseded = [*known.superseded, *covered][-SUPERSEDED:]
+    signed_in.keeper = known.keeper

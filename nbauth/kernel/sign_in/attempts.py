@@ -104,11 +104,14 @@ class Attempts:
         with self._lock:
             known = self._under_way(made.request)
             if known is None:
-                others = [o for o in self._known if not o.request.is_same(made.request)]
-                failed = [other for other in others if other.untold][-MOST_UNTOLD:]
-                waiting = [other for other in others if other.state == "waiting"]
-                self._known = [*failed, *waiting, made]
+                self._register(made)
             return known or made
+
+    def _register(self, made: SignIn) -> None:
+        others = [o for o in self._known if not o.request.is_same(made.request)]
+        failed = [other for other in others if other.untold][-MOST_UNTOLD:]
+        waiting = [other for other in others if other.state == "waiting"]
+        self._known = [*failed, *waiting, made]
 
     def _under_way(self, request: Request) -> SignIn | None:
         for known in self._known:
@@ -130,7 +133,10 @@ class Attempts:
         for known in meant:
             known.cancel()
         with self._lock:
-            self._known = [known for known in self._known if known not in meant]
+            self._forget(meant)
+
+    def _forget(self, ended: list[SignIn]) -> None:
+        self._known = [known for known in self._known if known not in ended]
 
     def forked(self) -> None:
         """In a forked child: what is under way goes on in the parent, and nobody waits here."""
@@ -142,7 +148,8 @@ class Attempts:
 
     def _of(self, client: ClientKey | None) -> list[SignIn]:
         with self._lock:
-            return [known for known in self._known if client in (None, known.request.client.key)]
+            known = self._known.copy()
+        return [each for each in known if client in (None, each.request.client.key)]
 
 
 def _switched(attempt: SignIn, flow: str) -> bool:
