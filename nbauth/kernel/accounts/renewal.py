@@ -175,7 +175,7 @@ class Renewal:
 
 
 def _serves(cached: CachedToken, refused: str | None) -> bool:
-    return refused is None or cached.response.access_token != refused
+    return cached.response.access_token != refused
 
 
 def _grant(signed_in: SignedIn, cached: CachedToken | None, wanted: Scopes) -> Grant | None:

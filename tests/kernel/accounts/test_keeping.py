@@ -113,6 +113,16 @@ def test_a_kernel_takes_over_what_another_has_refreshed(machine: Machine) -> Non
     assert machine.refreshes == 1
 
 
+def test_what_another_kernel_refreshed_long_ago_is_refreshed_again(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    other.acquire("read")
+    machine.clock.advance(3600)
+    stale = one.acquire("read").access_token
+    machine.clock.advance(3600)
+    assert other.acquire("read").access_token != stale
+    assert machine.refreshes == 2
+
+
 def test_rotating_refresh_tokens_survive_eight_kernels(machine: Machine) -> None:
     machine.signed_in()
     kernels = [machine.kernel() for _ in range(8)]
