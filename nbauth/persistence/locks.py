@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbauth.core.errors import PersistenceError
+from nbauth.core.interrupts import apart
 from nbauth.persistence.forks import loading
 from nbauth.persistence.private import refuse_unless_private, told_in_words
 
@@ -38,18 +39,18 @@ def locked(path: Path, patience: float, *, told: bool = False) -> Iterator[None]
     Raises ``PersistenceError`` after that, for a link, and where the file system has no locks;
     ``OSError`` for what else opening a file may bring.
     """
-    lock = _lock(path)
-    # ``release`` does nothing if the lock is not held. An interrupt in the inner ``finally`` leaves
-    # the outer one to release it.
+    hold = _Hold(path, patience)
+    # An interrupt in the inner ``finally`` leaves the outer one to let go.
     try:
         try:
             with told_in_words("lock", path) if told else nullcontext():
-                _acquire(lock, path, patience)
+                apart(hold.take)
             yield
         finally:
-            lock.release()
+            apart(hold.let_go)
     finally:
-        lock.release()
+        if not hold.ended:
+            apart(hold.let_go)
 
 
 def refuse_without_locks(path: Path) -> None:
@@ -77,27 +78,48 @@ def refuse_without_locks(path: Path) -> None:
             os.close(descriptor)
 
 
-def _lock(path: Path) -> BaseFileLock:
-    with loading():
-        from filelock import FileLock, has_fcntl
+class _Hold:
+    """A lock taken once and let go, in threads that no interrupt reaches.
 
-    if sys.platform != "win32" and not has_fcntl:  # filelock's own would outlive a killed holder
-        raise _no_locks(path.parent)
-    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+    filelock keeps account of the whole process: what an interrupt leaves wrong there holds up each
+    lock after it, and ends forked children.
+    """
 
+    def __init__(self, path: Path, patience: float) -> None:
+        self._path = path
+        self._patience = patience
+        self._lock: BaseFileLock | None = None
+        self._over = self.ended = False
 
-def _acquire(lock: BaseFileLock, path: Path, patience: float) -> None:
-    from filelock import Timeout
+    def take(self) -> None:
+        """See ``locked``. Whoever waited may have been interrupted and have let go before this."""
+        with loading():
+            from filelock import FileLock, Timeout, has_fcntl
 
-    try:
-        with _in_words(path):
-            lock.acquire(patience, _POLL)
-    except Timeout as error:
-        raise PersistenceError(
-            f"Another kernel has held {path} for {patience:.0f} s.",
-            code="busy",
-            hint="Interrupt or restart the kernel that is stuck, then run the cell again.",
-        ) from error
+        # Where there is no flock, filelock's own lock would outlive a killed holder.
+        if sys.platform != "win32" and not has_fcntl:
+            raise _no_locks(self._path.parent)
+        lock = FileLock(self._path, mode=0o600, thread_local=False, fallback_to_soft=False)
+        try:
+            with _in_words(self._path):
+                lock.acquire(self._patience, _POLL, cancel_check=lambda: self._over)
+        except Timeout as error:
+            raise PersistenceError(
+                f"Another kernel has held {self._path} for {self._patience:.0f} s.",
+                code="busy",
+                hint="Interrupt or restart the kernel that is stuck, then run the cell again.",
+            ) from error
+        self._lock = lock
+        if self._over:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Release the lock; as often as one likes, also while it is being taken."""
+        self._over = True
+        lock, self._lock = self._lock, None  # it has to die in this thread too
+        if lock is not None:
+            lock.release()
+        self.ended = True
 
 
 @contextmanager

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import filelock
 import pytest
@@ -109,6 +113,70 @@ def test_at_each_line_of_clearing_and_forgetting(make: Make) -> None:
         for where, error in interrupted(lambda act=act, kernel=kernel: act(kernel)):  # type: ignore[misc]
             held.append((where, error))
             works(make(), b"old")
+
+
+def test_no_line_of_filelock_is_the_main_threads(make: Make, tmp_path: Path) -> None:
+    """An interrupt there spoils its account of the process; then each lock waits for ever."""
+    kernel = make()
+    its_own = str(Path(filelock.__file__).parent)
+
+    def everything() -> None:
+        kernel.save(ADA, b"old")
+        with kernel.refreshing(ADA):
+            kernel.save(ADA, b"new", only_if_there=True)
+        kernel.use(ADA)
+        kernel.current(ADA.issuer, ADA.client_id)
+        kernel.load(ADA)
+        kernel.entries()
+        kernel.clear(ADA)
+        kernel.forget()
+
+    assert lines_here(everything, its_own) == set()
+    lock = filelock.FileLock(tmp_path / "lock")
+    assert lines_here(lock.acquire, its_own), "one in the main thread would have been seen"
+
+
+def lines_here(act: Callable[[], object], files: str) -> set[str]:
+    """The lines of those files that this thread runs."""
+    seen = set()
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        if not frame.f_code.co_filename.startswith(files):
+            return None
+        seen.add(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        return trace
+
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(None)
+    return seen
+
+
+def test_an_interrupt_ends_a_wait_for_another_kernel(make: Make) -> None:
+    kernel, other = make(), make()
+    kernel.save(ADA, b"old")
+    for _ in range(3):
+        held, done = threading.Event(), threading.Event()
+
+        def holds(held: threading.Event = held, done: threading.Event = done) -> None:
+            with other.refreshing(ADA):
+                held.set()
+                done.wait(20)
+
+        thread = threading.Thread(target=holds, daemon=True)
+        thread.start()
+        assert held.wait(5)
+        alarm = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+        alarm.start()
+        with pytest.raises(KeyboardInterrupt), kernel.refreshing(ADA):
+            pass
+        assert not done.is_set()
+        done.set()
+        thread.join(5)
+        works(kernel, b"new")
+        works(make(), b"old")
 
 
 @contextmanager

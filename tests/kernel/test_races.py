@@ -11,8 +11,8 @@ import pytest
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConfigurationError, NotSignedIn
+from nbauth.core.interrupts import apart
 from nbauth.kernel import refusals
-from nbauth.kernel.accounts.flights import apart
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.testing.engine import ISSUER, unreachable
@@ -130,7 +130,7 @@ def test_an_interrupt_of_a_refresh_is_one_whatever_it_is_told_as(
 def test_what_goes_on_apart_from_an_interrupt_brings_its_outcome(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert apart(lambda: threading.current_thread().name) == "nbauth-renewal"
+    assert apart(lambda: threading.current_thread().name) == "nbauth-apart"
     with pytest.raises(ZeroDivisionError):
         apart(lambda: 1 // 0)
     with pytest.raises(SystemExit):

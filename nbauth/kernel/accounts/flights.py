@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import threading
 from collections.abc import Callable, Hashable
@@ -47,41 +46,6 @@ class _Flight:
         if self._error is not None:
             raise self._error
         return self._result
-
-
-def apart(call: Callable[[], Result]) -> Result:
-    """The outcome of a call that an interrupt does not break off.
-
-    Python raises ``KeyboardInterrupt`` in the main thread only, so there the call gets a thread of
-    its own. Who waits is interrupted; the call goes on to its end.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return call()
-    ended = threading.Event()
-    brought: list[Result] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            brought.append(call())
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            ended.set()
-
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(run,), name="nbauth-renewal", daemon=True)
-    try:
-        with true_interrupts():
-            thread.start()
-    except RuntimeError:  # the interpreter is shutting down
-        return call()
-    with true_interrupts():
-        while not ended.wait(LOOK_EVERY):
-            pass
-    if failed:
-        raise failed[0]
-    return brought[0]
 
 
 class Flights:

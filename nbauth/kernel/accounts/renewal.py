@@ -14,12 +14,13 @@ from nbauth.core.errors import (
     NbAuthError,
     NotSignedIn,
 )
+from nbauth.core.interrupts import apart
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.cached_token import CachedToken
-from nbauth.kernel.accounts.flights import Flights, apart
+from nbauth.kernel.accounts.flights import Flights
 from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
