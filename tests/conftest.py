@@ -6,6 +6,7 @@ pytest alone is enough to load this file.
 from __future__ import annotations
 
 import os
+import signal
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -32,6 +33,15 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     """Know the option that is set for pytest-timeout also where that is not installed."""
     if not pluginmanager.has_plugin("timeout"):
         parser.addini("timeout", "seconds a test may take; needs pytest-timeout")
+
+
+def pytest_configure() -> None:
+    """Take interrupts, here and in what is started from here.
+
+    A shell starts its background jobs with SIGINT ignored, and Python leaves it so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks

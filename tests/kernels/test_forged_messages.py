@@ -182,7 +182,8 @@ def test_login_waits_on_and_its_panel_cancels(version, demo):
         cancel = {"method": "custom", "content": {"kind": "cancel"}}
         kernel.send_comm("comm_msg", panel, cancel)
         assert kernel.wait(ident, timeout=5)[ident].error.startswith("SignInCancelled")
-        assert kernel.run("print(6 * 7)").text == "42\n"
+        # Whatever ipykernel logs of the messages may come late, among this cell's output.
+        assert "42" in kernel.run("print(6 * 7)").text.splitlines()
         waiting.close()
 
 
