@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -99,10 +99,6 @@ class Client:
         graph = self.authority.graph
         full = (scope if "/" in scope else f"{graph}/{scope}" for scope in scopes)
         return frozenset(scope.lower() for scope in full)
-
-    def with_settings(self, **changes: Any) -> Client:
-        """The same client with other settings."""
-        return replace(self, settings=replace(self.settings, **changes), _parsed={})
 
 
 class Engines:
