@@ -7,14 +7,13 @@ listed port, no user name in the address. Any other request goes out as it came,
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 from requests.auth import AuthBase
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.log import place
@@ -31,6 +30,12 @@ if find_spec("httpx") is not None:
     import httpx
 
     _httpx_auth = httpx.Auth
+
+
+_ADDRESS = re.compile(
+    r"https://([a-z0-9_][a-z0-9._-]*|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?(?:[/?#]|\Z)", re.I | re.A
+)
+"""The addresses of which there is one reading: a host in ASCII, a port, and the end of the two."""
 
 
 # ── which hosts ─────────────────────────────────────────────────────────────────────────────
@@ -134,23 +139,11 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
     def scopes_for(self, url: str) -> Scopes | None:
         """The scopes of the token that a prepared URL gets, or ``None`` for none."""
-        try:
-            split, dialled = urlsplit(url), parse_url(url)
-            port = split.port
-        except (ValueError, LocationParseError):
+        address = None if "\\" in url else _ADDRESS.match(url)
+        if address is None:
             return None
-        host = (split.hostname or "").lower()
-        if split.scheme != "https" or "@" in split.netloc or "\\" in url:
-            return None
-        if not host.isascii() or (dialled.host or "").lower().strip("[]") != host:
-            return None  # two readings of one address: whoever wrote it wants one of them misread
-        if host.startswith("."):
-            return None
-        if ":" in host:
-            host = f"[{host}]"
-        if port not in (None, 443):
-            return self._hosts.get(f"{host}:{port}")
-        return _entry(host, self._hosts)
+        host, port = address[1].lower(), int(address[2] or 443)
+        return _entry(host, self._hosts) if port == 443 else self._hosts.get(f"{host}:{port}")
 
     def _decided(self, url: object) -> Scopes | None:
         """The scopes of the token that a request gets, told to the log."""
@@ -168,7 +161,9 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
         ``None`` also where another token would not help.
         """
-        scopes = self.scopes_for(str(request.url or "")) if response.status_code == 401 else None
+        if response.status_code != 401:
+            return None
+        scopes = self.scopes_for(str(request.url or ""))
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scopes is None or scheme != "Bearer":
             return None

@@ -174,6 +174,13 @@ def test_a_prepared_request_to_it_carries_none(url: str) -> None:
     )
 
 
+def test_a_letter_that_only_folds_into_a_listed_hosts_name_is_another_host() -> None:
+    auth = auth_for({"kusto.example": scope("kusto")})
+    assert auth.scopes_for("https://KUSTO.example/") == scope("kusto")
+    assert auth.scopes_for("https://\N{KELVIN SIGN}usto.example/") is None
+    assert auth.scopes_for("https://ku\N{LATIN SMALL LETTER LONG S}to.example/") is None
+
+
 def test_an_ipv6_host_is_listed_as_it_is_written_in_an_address() -> None:
     auth = auth_for({"[::1]:8443": scope("six"), "[fe80::1]": scope("plain")})
     assert auth.scopes_for("https://[::1]:8443/x") == scope("six")
