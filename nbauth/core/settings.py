@@ -1,7 +1,8 @@
 """Settings: one frozen value, each part knowing where it came from.
 
 call > ``configure`` and ``%config NbAuth.…`` > ``NBAUTH_<NAME>`` > the profile in ``config.toml`` >
-default.
+default. A profile that one of these names stands right behind it: who says ``--profile idp`` means
+idp's client, whatever is configured or in the environment.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def resolve(
     file: Mapping[str, Any] | None = None,
     file_name: str = "config.toml",
 ) -> Settings:
-    """Lay the five layers over each other. A value of ``None`` means "not set here"."""
+    """Lay the layers over each other. A value of ``None`` means "not set here"."""
     file = file or {}
     layers: list[tuple[str, Mapping[str, Any]]] = [
         ("this call", call),
@@ -94,11 +95,14 @@ def resolve(
         ),
     ]
     source_of = {layer: layer for layer, _ in layers}
-    named = next((str(layer["profile"]) for _, layer in layers if layer.get("profile")), None)
     profiles = _profiles(file, file_name)
-    profile = named or file.get("profile") or "default"
+    profile, behind = file.get("profile") or "default", len(layers)
+    for place, (_, settings) in enumerate(layers, 1):
+        if settings.get("profile"):
+            profile, behind = str(settings["profile"]), place
+            break
     if profile in profiles:
-        layers.append(("file", profiles[profile]))
+        layers.insert(behind, ("file", profiles[profile]))
         source_of["file"] = f"profile {profile!r} in {file_name}"
     elif profile != "default":
         known = ", ".join(sorted(profiles)) or "none"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,35 @@ def test_the_profile_that_a_call_names_is_read() -> None:
         settings({"profile": "b"}, {"profile": "a"}, {"NBAUTH_PROFILE": "a"}, file),
     ]:
         assert (found.profile, found.tenant) == ("b", "b.example")
+
+
+NEAREST_FIRST = ("call", "configured", "environ")
+
+
+def layer(of: str, **values: str) -> dict[str, Any]:
+    """One layer's settings, written as that layer writes them."""
+    written = {f"NBAUTH_{name.upper()}": value for name, value in values.items()}
+    return {of: written if of == "environ" else values}
+
+
+@pytest.mark.parametrize("name", ["client_id", "authority", "redirect_uri"])
+@pytest.mark.parametrize(("named", "sets"), [*itertools.product(NEAREST_FIRST, repeat=2)])
+def test_a_profile_beats_what_is_set_further_from_the_call_than_it_is_named(
+    named: str, sets: str, name: str
+) -> None:
+    """``%login --profile idp`` went to the configured authority, with idp's client_id."""
+    ours, other = "https://idp.example", "https://other.example"
+    layers = layer(named, profile="idp")
+    layers[sets] = layers.get(sets, {}) | layer(sets, **{name: other})[sets]
+    found = settings(**layers, file={"profiles": {"idp": {name: ours}}})
+    nearer = NEAREST_FIRST.index(sets) <= NEAREST_FIRST.index(named)
+    assert getattr(found, name) == (other if nearer else ours)
+
+
+def test_a_profiles_tenant_beats_an_authority_set_further_away() -> None:
+    file = {"profiles": {"work": {"tenant": "contoso.com"}}}
+    found = settings({"profile": "work"}, {"authority": "https://other.example"}, file=file)
+    assert (found.tenant, found.authority) == ("contoso.com", None)
 
 
 def test_a_profile_of_the_name_default_is_the_default() -> None:
