@@ -37,6 +37,11 @@ class Door:
             return Client.from_settings(self._settings.settings(**call))
         return self.present()
 
+    def client_named(self, **call: Any) -> Client | None:
+        """The client that a call names, ``None`` if it names none."""
+        given = {name: value for name, value in call.items() if value is not None}
+        return self.client(**given) if given else None
+
     def present(self) -> Client:
         """The client of a call that sets nothing itself; the same object until settings change."""
         settings, known = self._settings.present(), self._client

@@ -14,10 +14,9 @@ Under 2 and 3 nothing is called back, asked or read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account, AccountKey, Asked, is_account
+from nbauth.core.account import Account, AccountKey, Asked
 from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
@@ -38,6 +37,7 @@ from nbauth.kernel.arrivals import Arrivals
 from nbauth.kernel.door import SIGN_IN_OPTIONS, Door
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempts import Attempts
+from nbauth.kernel.sign_out import SignOut
 from nbauth.kernel.tokens import Bound, LiveToken, Need, Tokens
 from nbauth.oauth.client import Client, Engines
 
@@ -78,6 +78,7 @@ class Session:
         self._accounts = Accounts(self.cache, self._keeping, self._engines, screen)
         self._attempts = Attempts(self._engines, screen, Arrivals(self.cache, self._keeping))
         self._tokens = Tokens(self.cache, self._keeping, self._renewal, self._attempts, screen)
+        self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()
         self._refresh_ahead = Background(
             "nbauth-refresh", RefreshAhead(self.cache, self._renewal).tick
@@ -263,7 +264,7 @@ class Session:
 
         Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
         """
-        return self._accounts.use(self._accounts.the_one(self._client_named(call), account))
+        return self._accounts.use(self._accounts.the_one(self._door.client_named(**call), account))
 
     def logout(
         self,
@@ -279,39 +280,7 @@ class Session:
         Sign-ins under way for them end, too. Raises ``NotSignedIn`` for an account that isn't,
         ``ConfigurationError`` for a name that several accounts share.
         """
-        if all or forget:
-            self._attempts.cancel()
-            keys = self._accounts.everybody()
-        elif account is not None:
-            keys = [self._accounts.the_one(self._client_named(call), account)]
-            self._attempts.cancel(partial(_asks_for, self.cache.account(keys[0])))
-        else:
-            keys = self._current_to_leave(call)
-        return self._accounts.sign_out(keys, revoke=revoke, forget=forget)
-
-    def _current_to_leave(self, call: Mapping[str, Any]) -> list[AccountKey]:
-        """Whom a bare sign-out means: the current account of the named or present client.
-
-        Where that has none, the only account that is current at all.
-        """
-        named = self._client_named(call)
-        try:
-            client = named or self._door.client()
-        except NbAuthError:  # settings that lead nowhere
-            self._attempts.cancel()
-            key = None
-        else:
-            self._attempts.cancel(lambda pending: pending.request.client.key == client.key)
-            key = self._accounts.current(client)
-        current = list(self.cache.current.values())
-        if key is None and named is None and len(current) == 1:
-            key = current[0]
-        return [] if key is None else [key]
-
-    def _client_named(self, call: Mapping[str, Any]) -> Client | None:
-        """The client that a call names, ``None`` if it names none."""
-        given = {name: value for name, value in call.items() if value is not None}
-        return self._door.client(**given) if given else None
+        return self._sign_out.of(account, all=all, revoke=revoke, forget=forget, **call)
 
     # ── between cells ───────────────────────────────────────────────────────────────────────
 
@@ -354,11 +323,3 @@ class Session:
                     hint="Say where to keep it: --persist keyring or --persist file.",
                 )
         return found
-
-
-def _asks_for(account: Account | None, pending: SignIn) -> bool:
-    """Whether a sign-in under way is for an account by name."""
-    asked = pending.request.asked
-    if account is None or asked is None or pending.request.client.key != account.key.client:
-        return False
-    return is_account(account, asked)

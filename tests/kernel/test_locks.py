@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
 
+from nbauth.core.errors import SignInError
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.kernel.accounts import cache, flights
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in import attempt, attempts
+from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.testing.engine import ISSUER, FakeEngine, refusal
 from nbauth.testing.screen import RecordingScreen
 from tests.kernel.accounts.shelf import Handle, Shelf
@@ -166,6 +169,24 @@ def test_nothing_is_called_back_asked_or_read_under_a_lock(session: Session, wat
         "engine.revoke", "store.save", "store.stamp", "store.clear", "store.open",
     ):  # fmt: skip
         assert what in watch.seen, what
+
+
+def test_nor_where_the_machine_has_no_thread_left_for_a_sign_in(
+    session: Session, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def show(_: object, sign_in: SignIn) -> None:
+        sign_in.changed.connect(lambda _: watch.look("sign_in.changed"))
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    session.screen.show = partial(show, session.screen)  # type: ignore[method-assign]
+    with pytest.raises(SignInError, match="could not begin"):
+        session.login("read")
+    assert watch.under_a_lock == []
+    assert "sign_in.changed" in watch.seen
+    assert session.pending() == []
 
 
 def test_the_watch_sees_a_call_under_a_lock(session: Session, watch: Watch) -> None:

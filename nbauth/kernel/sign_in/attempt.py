@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from nbauth.core.account import Account
 from nbauth.core.errors import (
@@ -17,46 +17,39 @@ from nbauth.core.errors import (
     NbAuthError,
     SignInCancelled,
     SignInError,
-    SignInExpired,
     SignInInterrupted,
 )
 from nbauth.core.interrupts import true_interrupts
 from nbauth.core.log import place, trail, word
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
-    Asking,
     Cancelled,
-    ChooseFlow,
     Done,
     End,
     Failed,
-    OpenBrowser,
     Shown,
-    ShowUserCode,
-    message_of,
 )
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.protocol import Begins, Destination, Pending, Screen
 from nbauth.kernel.sign_in.request import Request
+from nbauth.kernel.sign_in.seen import Seen
 from nbauth.kernel.sign_in.walk import Walk
 from nbauth.oauth.engines.protocol import Engine
 
-State = Literal["waiting", "done", "failed", "cancelled"]
 ABORT_AFTER = 0.2
 """Seconds that what was stopped has to end by itself before its requests are broken off."""
 log = logging.getLogger(__name__)
 
 
-class SignIn:
+class SignIn(Seen):
     """One attempt to sign in, shared by every panel and caller that joined it.
 
-    What the person sees is one value, :attr:`step`; the other attributes are read from it.
+    What is known of it stands in :class:`~nbauth.kernel.sign_in.seen.Seen`.
 
     Attributes:
         request: what it asks for.
         engine: whom it asks.
-        step: what the person sees now (``core.steps.Shown``).
         ended: a ``threading.Event`` that is set at the end.
         changed: a ``Signal``, emitted with this object after every change.
         held: whether it goes on though nobody waits: it was begun in the background or by a panel.
@@ -70,9 +63,9 @@ class SignIn:
         destination: Destination,
         attempts: Begins,
     ) -> None:
+        super().__init__()
         self.request = request
         self.engine = engine
-        self.step: Shown = Asking()
         self.ended = threading.Event()
         self.changed = Signal()
         self.held = False
@@ -83,7 +76,6 @@ class SignIn:
         self._lock = threading.Lock()  # of what follows; nothing is called while it is held
         self._arriving = False
         self._waiters = 0
-        self._told = False
         self._starting = threading.Lock()
         self._walk = Walk(engine, request, screen, self)
         # A context of its own: otherwise what this thread shows lands under a later cell.
@@ -110,66 +102,9 @@ class SignIn:
         return self._walk.ways
 
     @property
-    def state(self) -> State:
-        """``"waiting"``, ``"done"``, ``"failed"`` or ``"cancelled"``."""
-        match self.step:
-            case Done():
-                return "done"
-            case Failed():
-                return "failed"
-            case Cancelled():
-                return "cancelled"
-        return "waiting"
-
-    @property
-    def message(self) -> str:
-        """One sentence for the person."""
-        return message_of(self.step)
-
-    @property
-    def user_code(self) -> str | None:
-        """Of the device flow, while it is shown."""
-        return self.step.user_code if isinstance(self.step, ShowUserCode) else None
-
-    @property
-    def verification_uri(self) -> str | None:
-        """Where the code is entered, while it is shown."""
-        return self.step.verification_uri if isinstance(self.step, ShowUserCode) else None
-
-    @property
-    def verification_uri_complete(self) -> str | None:
-        """The same with the code in it, where the provider has one."""
-        return self.step.verification_uri_complete if isinstance(self.step, ShowUserCode) else None
-
-    @property
-    def authorize_url(self) -> str | None:
-        """Of the flows by browser, while it is shown."""
-        return self.step.authorize_url if isinstance(self.step, OpenBrowser) else None
-
-    @property
-    def refusal(self) -> NbAuthError | None:
-        """Why the flow that was tried is closed, while the person chooses another."""
-        return self.step.refusal if isinstance(self.step, ChooseFlow) else None
-
-    @property
-    def account(self) -> Account | None:
-        """Who signed in, once done."""
-        return self.step.account if isinstance(self.step, Done) else None
-
-    @property
-    def error(self) -> NbAuthError | None:
-        """What it came to, once failed or cancelled."""
-        return self.step.error if isinstance(self.step, Failed | Cancelled) else None
-
-    @property
     def expires_in(self) -> float | None:
         """Seconds until it can no longer be finished, ``None`` while that is unknown."""
         return self._walk.driver.expires_in
-
-    @property
-    def untold(self) -> bool:
-        """Whether it has failed and nobody who called has met its error yet."""
-        return self.state == "failed" and not self._told
 
     # ── what can be done with it ────────────────────────────────────────────────────────────
 
@@ -179,14 +114,17 @@ class SignIn:
         Whoever comes to an attempt calls this, so one whose beginner was interrupted before this
         line holds nobody up.
         """
+        failure = None
         with self._starting:
             if self._thread.ident is None and not self.ended.is_set():
                 try:
                     with true_interrupts():
                         self._thread.start()
                 except RuntimeError as error:
-                    self._end(Failed(SignInError(f"The sign-in could not begin: {error}.")))
-                    self.engine.close()
+                    failure = SignInError(f"The sign-in could not begin: {error}.")
+        if failure is not None:
+            self._end(Failed(failure))
+            self.engine.close()
         return self
 
     def again(self, flow: str | None = None) -> Pending:
@@ -261,16 +199,6 @@ class SignIn:
     def _show_here(self, show: bool) -> None:
         if show and self.request.web_ui is None and self._screen.attended():
             self._screen.show(self)
-
-    def result(self) -> Account:
-        """The account, if it is done; else raises its error."""
-        match self.step:
-            case Done(account):
-                return account
-            case Failed(error) | Cancelled(error):
-                self._told = True
-                raise error.with_traceback(None)
-        raise SignInExpired("The sign-in has not ended yet.", code="timeout", hint="Wait longer.")
 
     def __await__(self) -> Generator[Any, None, Account]:
         self.start()

@@ -74,9 +74,9 @@ def test_a_flow_that_is_set_comes_first_and_says_where_it_is_set():
 
 
 def test_settings_say_where_they_come_from():
-    made = session(NBAUTH_TIMEOUT="90", NBAUTH_TENANT="fabrikam.com")
+    made = session(NBAUTH_PROFILE="work", NBAUTH_TIMEOUT="90", NBAUTH_TENANT="fabrikam.com")
     made.configure(cloud="usgov")
-    said = entries(examine(made, {"profile": "work", "client_id": None}, evidence=LAB))
+    said = entries(examine(made, {"client_id": None}, evidence=LAB))
     assert said["client_id"][0].split() == [
         "from-the-file",
         "(profile",

@@ -1,0 +1,100 @@
+"""What is known of a sign-in, read from what the person sees now."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nbauth.core.account import Account
+from nbauth.core.errors import NbAuthError, SignInExpired
+from nbauth.core.steps import (
+    Asking,
+    Cancelled,
+    ChooseFlow,
+    Done,
+    Failed,
+    OpenBrowser,
+    Shown,
+    ShowUserCode,
+    message_of,
+)
+
+State = Literal["waiting", "done", "failed", "cancelled"]
+
+
+class Seen:
+    """What the person sees of a sign-in is one value; the other attributes are read from it.
+
+    Attributes:
+        step: what the person sees now (``core.steps.Shown``).
+    """
+
+    def __init__(self) -> None:
+        self.step: Shown = Asking()
+        self._told = False
+
+    @property
+    def state(self) -> State:
+        """``"waiting"``, ``"done"``, ``"failed"`` or ``"cancelled"``."""
+        match self.step:
+            case Done():
+                return "done"
+            case Failed():
+                return "failed"
+            case Cancelled():
+                return "cancelled"
+        return "waiting"
+
+    @property
+    def message(self) -> str:
+        """One sentence for the person."""
+        return message_of(self.step)
+
+    @property
+    def user_code(self) -> str | None:
+        """Of the device flow, while it is shown."""
+        return self.step.user_code if isinstance(self.step, ShowUserCode) else None
+
+    @property
+    def verification_uri(self) -> str | None:
+        """Where the code is entered, while it is shown."""
+        return self.step.verification_uri if isinstance(self.step, ShowUserCode) else None
+
+    @property
+    def verification_uri_complete(self) -> str | None:
+        """The same with the code in it, where the provider has one."""
+        return self.step.verification_uri_complete if isinstance(self.step, ShowUserCode) else None
+
+    @property
+    def authorize_url(self) -> str | None:
+        """Of the flows by browser, while it is shown."""
+        return self.step.authorize_url if isinstance(self.step, OpenBrowser) else None
+
+    @property
+    def refusal(self) -> NbAuthError | None:
+        """Why the flow that was tried is closed, while the person chooses another."""
+        return self.step.refusal if isinstance(self.step, ChooseFlow) else None
+
+    @property
+    def account(self) -> Account | None:
+        """Who signed in, once done."""
+        return self.step.account if isinstance(self.step, Done) else None
+
+    @property
+    def error(self) -> NbAuthError | None:
+        """What it came to, once failed or cancelled."""
+        return self.step.error if isinstance(self.step, Failed | Cancelled) else None
+
+    @property
+    def untold(self) -> bool:
+        """Whether it has failed and nobody who called has met its error yet."""
+        return self.state == "failed" and not self._told
+
+    def result(self) -> Account:
+        """The account, if it is done; else raises its error."""
+        match self.step:
+            case Done(account):
+                return account
+            case Failed(error) | Cancelled(error):
+                self._told = True
+                raise error.with_traceback(None)
+        raise SignInExpired("The sign-in has not ended yet.", code="timeout", hint="Wait longer.")
