@@ -1,27 +1,25 @@
-"""Which host gets which token: the one object that requests and httpx take as ``auth``.
+"""The one object that requests and httpx take as ``auth``, and a session with it.
 
-The decision is made on the prepared URL, at every hop: https, an exact host that is listed, its
-listed port, no user name in the address. Any other request goes out as it came, without a token.
+The decision is made on the prepared URL, at every hop; see :mod:`nbauth.kernel.hosts`. A request to
+any host that is not listed goes out as it came, without a token.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 from requests.auth import AuthBase
 
-from nbauth.core.errors import ConfigurationError
 from nbauth.core.log import place
-from nbauth.core.scopes import RESERVED, Scopes
+from nbauth.core.scopes import Scopes
 from nbauth.core.secret import refuse_pickling
+from nbauth.kernel.hosts import scopes_at
 from nbauth.kernel.refusals import Refusals, Where
 from nbauth.kernel.tokens import Bound
-from nbauth.oauth.client import Client
 from nbauth.oauth.http import VerifiedSession
 
 log = logging.getLogger(__name__)
@@ -30,93 +28,6 @@ if find_spec("httpx") is not None:
     import httpx
 
     _httpx_auth = httpx.Auth
-
-
-_ADDRESS = re.compile(
-    r"https://([a-z0-9_][a-z0-9._-]*|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?(?:[/?#]|\Z)", re.I | re.A
-)
-"""The addresses of which there is one reading: a host in ASCII, a port, and the end of the two."""
-
-
-# ── which hosts ─────────────────────────────────────────────────────────────────────────────
-
-
-def listed_hosts(
-    client: Client, scopes: Scopes | None, only: Iterable[str] | None = None
-) -> dict[str, Scopes]:
-    """The hosts that may get a token, each with the scopes of its token.
-
-    They are the setting's ``hosts`` and the cloud's own; with ``scopes``, those of them whose entry
-    covers what is asked for; with ``only``, a subset of these.
-
-    Raises ``ConfigurationError`` for a host that is not listed, and for scopes that no entry
-    covers.
-    """
-    hosts: dict[str, Scopes] = {}
-    for host, words in client.settings.hosts.items():
-        listed = client.scopes(words)
-        if scopes is None or _covers(listed, scopes):
-            hosts[host] = scopes or listed
-    for host, resource in client.authority.hosts.items():
-        if scopes is None:
-            hosts.setdefault(host, _default_scopes(client, resource))
-        elif scopes.resource is not None and _same_resource(scopes.resource, resource):
-            hosts.setdefault(host, scopes)
-    if scopes is not None and not hosts:
-        raise ConfigurationError(
-            f"No listed host takes a token for {scopes}.",
-            code="unlisted_host",
-            hint="List its host with these scopes in the setting hosts: "
-            f"nbauth.configure(hosts={{'api.example.com': {[*scopes]!r}}}).",
-        )
-    return hosts if only is None else _subset(hosts, only)
-
-
-def _covers(listed: Scopes, asked: Scopes) -> bool:
-    """Whether a host that is listed for some scopes may get a token for these."""
-    if not asked.resource_scopes:
-        return asked.key <= listed.key
-    same = listed.resource and asked.resource and _same_resource(listed.resource, asked.resource)
-    if same and any(scope.lower().endswith("/.default") for scope in listed.resource_scopes):
-        return True  # all that is registered for the resource
-    return asked.key <= listed.key | RESERVED
-
-
-def _same_resource(one: str, other: str) -> bool:
-    return one.rstrip("/").lower() == other.rstrip("/").lower()
-
-
-def _subset(hosts: Mapping[str, Scopes], only: Iterable[str]) -> dict[str, Scopes]:
-    chosen = {}
-    for name in only:
-        entry = _entry(name.lower(), hosts)
-        if entry is None:
-            raise ConfigurationError(
-                f"{name} is not a listed host.",
-                code="unlisted_host",
-                hint="List it in the setting hosts with its scopes: "
-                f"nbauth.configure(hosts={{'{name}': [...]}}).",
-            )
-        chosen[name.lower()] = entry
-    return chosen
-
-
-def _default_scopes(client: Client, resource: str) -> Scopes:
-    default = client.scopes(())
-    if default.resource and _same_resource(default.resource, resource):
-        return default
-    return client.scopes((f"{resource}/.default",))
-
-
-def _entry(host: str, hosts: Mapping[str, Scopes]) -> Scopes | None:
-    """The scopes of a host; a cloud's own ``.suffix`` stands for exactly one label before it."""
-    if host in hosts:
-        return hosts[host]
-    label, dot, suffix = host.partition(".")
-    return hosts.get(dot + suffix) if label else None
-
-
-# ── what is authorised ──────────────────────────────────────────────────────────────────────
 
 
 class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
@@ -139,11 +50,7 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
     def scopes_for(self, url: str) -> Scopes | None:
         """The scopes of the token that a prepared URL gets, or ``None`` for none."""
-        address = None if "\\" in url else _ADDRESS.match(url)
-        if address is None:
-            return None
-        host, port = address[1].lower(), int(address[2] or 443)
-        return _entry(host, self._hosts) if port == 443 else self._hosts.get(f"{host}:{port}")
+        return scopes_at(url, self._hosts)
 
     def _decided(self, url: object) -> Scopes | None:
         """The scopes of the token that a request gets, told to the log."""

@@ -235,7 +235,8 @@ class Session:
         **call: Any,
     ) -> Auth:
         """What adds a token to requests for listed hosts; see ``nbauth.auth``."""
-        from nbauth.kernel.authorise import Auth, listed_hosts
+        from nbauth.kernel.authorise import Auth
+        from nbauth.kernel.hosts import listed_hosts
 
         bound = self.bind(account, **call)
         wanted = bound.client.scopes(scopes) if scopes else None

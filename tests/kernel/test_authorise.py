@@ -17,7 +17,8 @@ import requests
 from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import resolve
-from nbauth.kernel.authorise import Auth, AuthorisedSession, listed_hosts
+from nbauth.kernel.authorise import Auth, AuthorisedSession
+from nbauth.kernel.hosts import listed_hosts
 from nbauth.kernel.refusals import Refusals
 from nbauth.oauth.client import Client
 from tests.harness.certificates import Certificates

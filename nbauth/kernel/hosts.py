@@ -1,0 +1,103 @@
+"""Which host gets which token.
+
+A host gets one at https, by its exact name and its listed port, from an address without a user
+name; all that is decided here, on the address that is dialled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.scopes import RESERVED, Scopes
+from nbauth.oauth.client import Client
+
+_ADDRESS = re.compile(
+    r"https://([a-z0-9_][a-z0-9._-]*|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?(?:[/?#]|\Z)", re.I | re.A
+)
+"""The addresses of which there is one reading: a host in ASCII, a port, and the end of the two."""
+
+
+def scopes_at(url: str, hosts: Mapping[str, Scopes]) -> Scopes | None:
+    """The scopes of the token that a prepared URL gets, or ``None`` for none."""
+    address = None if "\\" in url else _ADDRESS.match(url)
+    if address is None:
+        return None
+    host, port = address[1].lower(), int(address[2] or 443)
+    return _entry(host, hosts) if port == 443 else hosts.get(f"{host}:{port}")
+
+
+def listed_hosts(
+    client: Client, scopes: Scopes | None, only: Iterable[str] | None = None
+) -> dict[str, Scopes]:
+    """The hosts that may get a token, each with the scopes of its token.
+
+    They are the setting's ``hosts`` and the cloud's own; with ``scopes``, those of them whose entry
+    covers what is asked for; with ``only``, a subset of these.
+
+    Raises ``ConfigurationError`` for a host that is not listed, and for scopes that no entry
+    covers.
+    """
+    hosts: dict[str, Scopes] = {}
+    for host, words in client.settings.hosts.items():
+        listed = client.scopes(words)
+        if scopes is None or _covers(listed, scopes):
+            hosts[host] = scopes or listed
+    for host, resource in client.authority.hosts.items():
+        if scopes is None:
+            hosts.setdefault(host, _default_scopes(client, resource))
+        elif scopes.resource is not None and _same_resource(scopes.resource, resource):
+            hosts.setdefault(host, scopes)
+    if scopes is not None and not hosts:
+        raise ConfigurationError(
+            f"No listed host takes a token for {scopes}.",
+            code="unlisted_host",
+            hint="List its host with these scopes in the setting hosts: "
+            f"nbauth.configure(hosts={{'api.example.com': {[*scopes]!r}}}).",
+        )
+    return hosts if only is None else _subset(hosts, only)
+
+
+def _covers(listed: Scopes, asked: Scopes) -> bool:
+    """Whether a host that is listed for some scopes may get a token for these."""
+    if not asked.resource_scopes:
+        return asked.key <= listed.key
+    same = listed.resource and asked.resource and _same_resource(listed.resource, asked.resource)
+    if same and any(scope.lower().endswith("/.default") for scope in listed.resource_scopes):
+        return True  # all that is registered for the resource
+    return asked.key <= listed.key | RESERVED
+
+
+def _same_resource(one: str, other: str) -> bool:
+    return one.rstrip("/").lower() == other.rstrip("/").lower()
+
+
+def _subset(hosts: Mapping[str, Scopes], only: Iterable[str]) -> dict[str, Scopes]:
+    chosen = {}
+    for name in only:
+        entry = _entry(name.lower(), hosts)
+        if entry is None:
+            raise ConfigurationError(
+                f"{name} is not a listed host.",
+                code="unlisted_host",
+                hint="List it in the setting hosts with its scopes: "
+                f"nbauth.configure(hosts={{'{name}': [...]}}).",
+            )
+        chosen[name.lower()] = entry
+    return chosen
+
+
+def _default_scopes(client: Client, resource: str) -> Scopes:
+    default = client.scopes(())
+    if default.resource and _same_resource(default.resource, resource):
+        return default
+    return client.scopes((f"{resource}/.default",))
+
+
+def _entry(host: str, hosts: Mapping[str, Scopes]) -> Scopes | None:
+    """The scopes of a host; a cloud's own ``.suffix`` stands for exactly one label before it."""
+    if host in hosts:
+        return hosts[host]
+    label, dot, suffix = host.partition(".")
+    return hosts.get(dot + suffix) if label else None
