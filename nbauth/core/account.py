@@ -83,6 +83,24 @@ def is_account(known: Account, asked: Asked) -> bool:
     return asked == known.home_account_id or asked.casefold() == known.username.casefold()
 
 
+def check_client(asked: Asked | None, client: ClientKey) -> None:
+    """Raise ``ConfigurationError`` for an account of another client than the call's."""
+    if asked is None or isinstance(asked, str):
+        return
+    key = asked if isinstance(asked, AccountKey) else asked.key
+    if key.client == client:
+        return
+    profile = asked.profile if isinstance(asked, Account) else "default"
+    raise ConfigurationError(
+        f"{name_of(asked)} is an account of the client {key.client_id} at {key.issuer}; this call"
+        f" is for {client.client_id} at {client.issuer}.",
+        code="other_client",
+        hint=f"Name its profile in the call: profile={profile!r}."
+        if profile != "default"
+        else "Name its client in the call: authority=…, client_id=….",
+    )
+
+
 def the_only_one(asked: Asked, found: list[Account]) -> None:
     """Raise ``ConfigurationError`` if a name stands for several accounts, saying which."""
     if len(found) > 1:

@@ -98,8 +98,8 @@ def resolve(
     profiles = _profiles(file, file_name)
     profile, behind = file.get("profile") or "default", len(layers)
     for place, (_, settings) in enumerate(layers, 1):
-        if settings.get("profile"):
-            profile, behind = str(settings["profile"]), place
+        if named := str(settings.get("profile") or "").strip():
+            profile, behind = named, place
             break
     if profile in profiles:
         layers.insert(behind, ("file", profiles[profile]))

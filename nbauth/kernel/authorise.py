@@ -17,7 +17,7 @@ from requests.auth import AuthBase
 from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import refuse_pickling
-from nbauth.kernel.hosts import scopes_at
+from nbauth.kernel.hosts import Hosts, scopes_at
 from nbauth.kernel.refusals import Refusals, Where
 from nbauth.kernel.tokens import Bound
 from nbauth.oauth.http import VerifiedSession
@@ -37,13 +37,14 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
     fetched anew, by repeating the request that was refused and no other.
     """
 
-    def __init__(self, bound: Bound, hosts: Mapping[str, Scopes], refusals: Refusals) -> None:
+    def __init__(self, bound: Bound, hosts: Hosts, refusals: Refusals) -> None:
         self.bound = bound
         self._hosts = dict(hosts)
         self._refusals = refusals
 
     def __repr__(self) -> str:
-        return f"<nbauth.auth for {', '.join(self._hosts)}>"
+        listed = (host for host, scopes in self._hosts.items() if scopes is not None)
+        return f"<nbauth.auth for {', '.join(listed)}>"
 
     def __reduce_ex__(self, protocol: object) -> Any:
         refuse_pickling(self, "call nbauth.auth() where it is needed.")

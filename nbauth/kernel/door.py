@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Asked
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.account import Asked, ClientKey, check_client
+from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.core.settings import NAMES
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.text import closest
@@ -42,6 +43,18 @@ class Door:
         given = {name: value for name, value in call.items() if value is not None}
         return self.client(**given) if given else None
 
+    def client_of(self, key: ClientKey, profile: str) -> Client:
+        """The client that a profile, or what is set now, leads to if that is this one.
+
+        Else one made from the key, which knows no proxies and no certificates.
+        """
+        for call in ({"profile": profile}, {}):
+            with contextlib.suppress(NbAuthError):
+                client = self.client(**call)
+                if client.key == key:
+                    return client
+        return Client.from_key(key, profile)
+
     def present(self) -> Client:
         """The client of a call that sets nothing itself; the same object until settings change."""
         settings, known = self._settings.present(), self._client
@@ -58,13 +71,15 @@ class Door:
     ) -> Request:
         """A sign-in as a call asks for it; see ``sign_in.request.read_request``.
 
-        ``options``: settings of the call, and what the provider is told besides, by name.
+        ``options``: settings of the call, and what the provider is told besides, by name. Raises
+        ``ConfigurationError``, also for an account of another client.
         """
         from nbauth.kernel.sign_in.request import read_request
 
         for name in options:
             _check_known(name, (*NAMES, *SIGN_IN_OPTIONS))
         client = self.client(**{name: options[name] for name in NAMES if name in options})
+        check_client(account, client.key)
         asked = {name: options.get(name) for name in SIGN_IN_OPTIONS}
         return read_request(client, client.scopes(tuple(scopes)), asked, account, web_ui)
 

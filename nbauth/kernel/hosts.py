@@ -7,7 +7,7 @@ name; all that is decided here, on the address that is dialled.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes
@@ -19,7 +19,11 @@ _ADDRESS = re.compile(
 """The addresses of which there is one reading: a host in ASCII, a port, and the end of the two."""
 
 
-def scopes_at(url: str, hosts: Mapping[str, Scopes]) -> Scopes | None:
+Hosts = dict[str, Scopes | None]
+"""The scopes of each host's token; ``None`` for one that is listed, but not for what is asked."""
+
+
+def scopes_at(url: str, hosts: Hosts) -> Scopes | None:
     """The scopes of the token that a prepared URL gets, or ``None`` for none."""
     address = None if "\\" in url else _ADDRESS.match(url)
     if address is None:
@@ -28,28 +32,27 @@ def scopes_at(url: str, hosts: Mapping[str, Scopes]) -> Scopes | None:
     return _entry(host, hosts) if port == 443 else hosts.get(f"{host}:{port}")
 
 
-def listed_hosts(
-    client: Client, scopes: Scopes | None, only: Iterable[str] | None = None
-) -> dict[str, Scopes]:
+def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | None = None) -> Hosts:
     """The hosts that may get a token, each with the scopes of its token.
 
     They are the setting's ``hosts`` and the cloud's own; with ``scopes``, those of them whose entry
-    covers what is asked for; with ``only``, a subset of these.
+    covers what is asked for; with ``only``, a subset of these. A host that the setting lists is
+    what that entry says, also where the cloud would list it.
 
     Raises ``ConfigurationError`` for a host that is not listed, and for scopes that no entry
     covers.
     """
-    hosts: dict[str, Scopes] = {}
+    hosts: Hosts = {}
     for host, words in client.settings.hosts.items():
         listed = client.scopes(words)
-        if scopes is None or _covers(listed, scopes):
-            hosts[host] = scopes or listed
+        covers = scopes is None or _covers(listed, scopes, microsoft=client.authority.microsoft)
+        hosts[host] = (scopes or listed) if covers else None
     for host, resource in client.authority.hosts.items():
         if scopes is None:
             hosts.setdefault(host, _default_scopes(client, resource))
         elif scopes.resource is not None and _same_resource(scopes.resource, resource):
             hosts.setdefault(host, scopes)
-    if scopes is not None and not hosts:
+    if scopes is not None and not any(hosts.values()):
         raise ConfigurationError(
             f"No listed host takes a token for {scopes}.",
             code="unlisted_host",
@@ -59,10 +62,12 @@ def listed_hosts(
     return hosts if only is None else _subset(hosts, only)
 
 
-def _covers(listed: Scopes, asked: Scopes) -> bool:
+def _covers(listed: Scopes, asked: Scopes, *, microsoft: bool) -> bool:
     """Whether a host that is listed for some scopes may get a token for these."""
     if not asked.resource_scopes:
         return asked.key <= listed.key
+    if not microsoft:  # a scope is an opaque word there: one token may be for several resources
+        return asked.key <= listed.key | RESERVED
     same = listed.resource and asked.resource and _same_resource(listed.resource, asked.resource)
     if same and any(scope.lower().endswith("/.default") for scope in listed.resource_scopes):
         return True  # all that is registered for the resource
@@ -73,10 +78,11 @@ def _same_resource(one: str, other: str) -> bool:
     return one.rstrip("/").lower() == other.rstrip("/").lower()
 
 
-def _subset(hosts: Mapping[str, Scopes], only: Iterable[str]) -> dict[str, Scopes]:
-    chosen = {}
-    for name in only:
-        entry = _entry(name.lower(), hosts)
+def _subset(hosts: Hosts, only: Iterable[str]) -> Hosts:
+    chosen: Hosts = {}
+    for name in [only] if isinstance(only, str) else only:
+        host = name.lower().removesuffix(":443")
+        entry = _entry(host, hosts)
         if entry is None:
             raise ConfigurationError(
                 f"{name} is not a listed host.",
@@ -84,7 +90,7 @@ def _subset(hosts: Mapping[str, Scopes], only: Iterable[str]) -> dict[str, Scope
                 hint="List it in the setting hosts with its scopes: "
                 f"nbauth.configure(hosts={{'{name}': [...]}}).",
             )
-        chosen[name.lower()] = entry
+        chosen[host] = entry
     return chosen
 
 
@@ -95,7 +101,7 @@ def _default_scopes(client: Client, resource: str) -> Scopes:
     return client.scopes((f"{resource}/.default",))
 
 
-def _entry(host: str, hosts: Mapping[str, Scopes]) -> Scopes | None:
+def _entry(host: str, hosts: Hosts) -> Scopes | None:
     """The scopes of a host; a cloud's own ``.suffix`` stands for exactly one label before it."""
     if host in hosts:
         return hosts[host]

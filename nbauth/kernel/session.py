@@ -73,7 +73,7 @@ class Session:
         self.cache = TokenCache()
         self._door = Door(reader)
         self._engines = Engines(make_engine)
-        self._keeping = Keeping(self.cache, screen)
+        self._keeping = Keeping(self.cache, screen, self._door)
         self._renewal = Renewal(self.cache, self._engines)
         self._accounts = Accounts(self.cache, self._keeping, self._engines, screen)
         self._attempts = Attempts(self._engines, screen, Arrivals(self.cache, self._keeping))
@@ -192,7 +192,12 @@ class Session:
         client = self._door.client(**call) if call else self._door.present()
         wanted = client.scopes(scopes)
         if claims is None and not force_refresh:
-            here = self.cache.serve(self.cache.find(client.key, account), wanted.key)
+            key = (
+                self._tokens.find(client, account)
+                if isinstance(account, str)
+                else self.cache.find(client.key, account)
+            )
+            here = self.cache.serve(key, wanted.key)
             if here is not None:
                 return here
         if claims is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import resolve
 from nbauth.kernel.authorise import Auth, AuthorisedSession
-from nbauth.kernel.hosts import listed_hosts
+from nbauth.kernel.hosts import listed_hosts, scopes_at
 from nbauth.kernel.refusals import Refusals
 from nbauth.oauth.client import Client
 from tests.harness.certificates import Certificates
@@ -197,7 +198,7 @@ def client(**settings: Any) -> Client:
 
 
 def test_the_clouds_hosts_are_built_in_each_with_its_own_audience() -> None:
-    hosts = {host: tuple(scopes) for host, scopes in listed_hosts(client(), None).items()}
+    hosts = {host: tuple(scopes or ()) for host, scopes in listed_hosts(client(), None).items()}
     assert hosts["graph.microsoft.com"] == (f"{GRAPH}/User.Read",)
     assert hosts["management.azure.com"] == ("https://management.azure.com//.default",)
     assert hosts[".blob.core.windows.net"] == ("https://storage.azure.com/.default",)
@@ -229,7 +230,53 @@ def test_another_cloud_lists_no_host_of_the_public_one(cloud: str) -> None:
 def test_a_token_goes_only_to_hosts_of_its_audience(scopes: list[str], hosts: set[str]) -> None:
     listed = {"api.contoso.com": ["api://app/read"], "all.contoso.com": ["api://all/.default"]}
     here = client(hosts=listed)
-    assert set(listed_hosts(here, here.scopes(tuple(scopes)))) == hosts
+    assert given(listed_hosts(here, here.scopes(tuple(scopes)))) == hosts
+
+
+def given(hosts: dict[str, Scopes | None]) -> set[str]:
+    """The hosts that get a token."""
+    return {host for host, scopes in hosts.items() if scopes is not None}
+
+
+@pytest.mark.parametrize(
+    "scopes",
+    [
+        ["https://reports.example/admin"],
+        ["https://reports.example/x", "https://payroll.example/admin"],
+        ["https://payroll.example/admin", "https://reports.example/.default"],
+    ],
+)
+def test_nothing_is_read_into_the_scopes_of_an_openid_issuer(scopes: list[str]) -> None:
+    """``…/.default`` is a word like any other there, and one token may be for several hosts."""
+    listed = {"reports.example": ["https://reports.example/.default"]}
+    here = client(authority="https://id.example", hosts=listed)
+    with pytest.raises(ConfigurationError, match="No listed host"):
+        listed_hosts(here, here.scopes(tuple(scopes)))
+
+
+@pytest.mark.parametrize(
+    ("host", "narrow", "asked", "url"),
+    [
+        ("graph.microsoft.com", "User.Read", "Mail.Send", "https://graph.microsoft.com/me"),
+        ("GRAPH.microsoft.com:443", "User.Read", "Mail.Send", "https://graph.microsoft.com/me"),
+        (
+            "own.blob.core.windows.net",
+            "https://storage.azure.com/user_impersonation",
+            "https://storage.azure.com/other",
+            "https://own.blob.core.windows.net/c",
+        ),
+    ],
+)
+def test_a_setting_narrows_a_host_that_is_built_in(
+    host: str, narrow: str, asked: str, url: str
+) -> None:
+    here = client(hosts={host: [narrow], "else.example": [asked]})
+    hosts = listed_hosts(here, here.scopes((asked,)))
+    assert scopes_at(url, hosts) is None
+    assert scopes_at("https://else.example/", hosts) == here.scopes((asked,))
+    with pytest.raises(ConfigurationError, match="not a listed host"):
+        listed_hosts(here, here.scopes((asked,)), [urlsplit(url).netloc])
+    assert scopes_at(url, listed_hosts(here, here.scopes((narrow,)))) == here.scopes((narrow,))
 
 
 def test_elsewhere_only_the_settings_list_hosts() -> None:
@@ -241,9 +288,9 @@ def test_elsewhere_only_the_settings_list_hosts() -> None:
 def test_hosts_of_a_call_narrow_the_list() -> None:
     here = client(hosts={"api.contoso.com": ["api://app/read"]})
     narrowed = listed_hosts(here, None, ["API.contoso.com"])
-    assert {host: tuple(scopes) for host, scopes in narrowed.items()} == {
-        "api.contoso.com": ("api://app/read",)
-    }
+    assert narrowed == {"api.contoso.com": here.scopes(("api://app/read",))}
+    assert listed_hosts(here, None, ["api.contoso.com:443"]) == narrowed
+    assert listed_hosts(here, None, "api.contoso.com") == narrowed
     (account,) = listed_hosts(here, None, ["mine.blob.core.windows.net"])
     assert account == "mine.blob.core.windows.net"
     assert listed_hosts(here, None, []) == {}

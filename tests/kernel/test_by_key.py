@@ -51,6 +51,35 @@ def test_an_account_knows_its_client(twins: tuple[Account, Account]) -> None:
     assert work.key.client != idp.key.client
 
 
+@pytest.mark.parametrize("by", ["account", "key"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "token", "acquire", "authorise", "authorised_session", "bind", "login", "start", "check",
+        "use", "logout",
+    ],
+)  # fmt: skip
+def test_an_account_of_another_client_is_refused_before_anything_happens(
+    bench: Bench, twins: tuple[Account, Account], by: str, call: str
+) -> None:
+    """Its key was accepted: ``auth()`` at idp sent work's token to idp's host."""
+    work, _ = twins
+    bench.session.configure(authority=IDP["authority"], hosts={"api.idp.example": ["read"]})
+    asked: Any = work if by == "account" else work.key
+    of_idp = {"authority": IDP["authority"]}
+    scopes = () if call in {"use", "logout", "bind"} else ("read",)
+    with pytest.raises(ConfigurationError) as caught:
+        if call in {"use", "logout"}:
+            getattr(bench.session, call)(asked, **of_idp)
+        else:
+            getattr(bench.session, call)(*scopes, account=asked)
+    assert caught.value.code == "other_client"
+    assert "https://work.example" in str(caught.value)
+    assert bench.session.pending() == []
+    assert len(bench.session.accounts()) == 2
+    assert bench.session.acquire("read", account=asked, authority="https://work.example")
+
+
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("by", ["account", "key", "profile"])
 def test_a_named_sign_out_is_of_one_client(

@@ -16,6 +16,7 @@ from nbauth.core.account import (
     AccountKey,
     Asked,
     ClientKey,
+    check_client,
     is_account,
     name_of,
     the_only_one,
@@ -89,6 +90,7 @@ class TokenCache:
         granted = client.granted(response.scopes)
         grant = RefreshTokenGrant(response.refresh_token, granted, response.grant_ends_on)
         token = CachedToken(response, grant, asked, client)
+        names = signed_in.names
         with self._lock:
             if ticket is not None and self._signed_out.get(key, 0) > ticket:
                 return False
@@ -96,11 +98,13 @@ class TokenCache:
             if known is not None:
                 _go_on_with(known, signed_in, grant)
             signed_in.grants.append(grant)
-            self._names.add(signed_in.account)
+            self._names.add(key, names)
             self._changed(key)
             self.signed_in[key] = signed_in
             if make_current:
                 self.current[client.key] = key
+            else:
+                signed_in.beside = known is None or known.beside
             self.tokens[TokenKey(key, asked.key)] = token
         return True
 
@@ -128,15 +132,16 @@ class TokenCache:
         A token that is here already stays the same object, so that who holds it sees no change.
         Gives ``False``, and takes nothing in, if the account has changed since ``changes``.
         """
-        key = kept.key
+        key, names = kept.key, kept.names
         with self._lock:
             if changes is not None and changes != self.changes(key):
                 return False
             self._changed(key)
             self._replace_tokens(key, tokens)
-            self._names.add(kept.account)
+            self._names.add(key, names)
             self.signed_in[key] = kept
-            self.current.setdefault(key.client, key)
+            if not kept.beside:
+                self.current.setdefault(key.client, key)
         return True
 
     def _replace_tokens(
@@ -175,13 +180,17 @@ class TokenCache:
         with self._lock:
             record = self.signed_in.get(key)
             if record is not None:
+                record.beside = False
                 self.current[key.client] = key
         if record is None:
             raise NotSignedIn("That account has signed out.")
         return record.account
 
     def remove(self, key: AccountKey) -> SignedIn | None:
-        """Forget an account and all its tokens; the newest of the others becomes current."""
+        """Forget an account and all its tokens.
+
+        Of its client's others the newest becomes current that signed in as it was asked for.
+        """
         with self._lock:
             self._sign_outs += 1
             self._signed_out[key] = self._sign_outs
@@ -194,7 +203,11 @@ class TokenCache:
             return signed_in
 
     def _next_current(self, client: ClientKey) -> None:
-        others = [known for known in self.signed_in if known.client == client]
+        others = [
+            key
+            for key, other in self.signed_in.items()
+            if key.client == client and not other.beside
+        ]
         if others:
             self.current[client] = others[-1]
         else:
@@ -241,8 +254,10 @@ class TokenCache:
     def find(self, client: ClientKey, asked: Asked | None = None) -> AccountKey | None:
         """A client's account, the one asked for or the current one; ``None`` if not signed in.
 
-        Raises ``ConfigurationError`` for a name that several of its accounts share.
+        Raises ``ConfigurationError`` for a name that several of its accounts share, and for an
+        account of another client.
         """
+        check_client(asked, client)
         return self.current.get(client) if asked is None else self._only(asked, client)
 
     def named(self, asked: Asked) -> AccountKey:
@@ -258,15 +273,19 @@ class TokenCache:
     def _only(self, asked: Asked, client: ClientKey | None = None) -> AccountKey | None:
         """The one account that is asked for, of one client or of whichever has it."""
         if isinstance(asked, str):
-            known = [self.account(key) for key in self._names.meant_by(asked)]
-            found = [one for one in known if one is not None and is_account(one, asked)]
+            found = self._called(asked, client)
         else:
             key = asked if isinstance(asked, AccountKey) else asked.key
             found = [] if (one := self.account(key)) is None else [one]
-        if client is not None:
-            found = [one for one in found if one.key.client == client]
         the_only_one(asked, found)
         return found[0].key if found else None
+
+    def _called(self, name: str, client: ClientKey | None) -> list[Account]:
+        """Who has this user name or home account id; else who has it as another of its names."""
+        known = [self.signed_in.get(key) for key in self._names.meant_by(name)]
+        of_client = [one for one in known if one is not None and client in (None, one.key.client)]
+        exactly = [one.account for one in of_client if is_account(one.account, name)]
+        return exactly or [one.account for one in of_client if one.is_asked_for(name)]
 
     def unknown(self, asked: Asked) -> NotSignedIn:
         """The error for an account that is not signed in, saying who is."""
@@ -283,7 +302,7 @@ class TokenCache:
 
 def _go_on_with(known: SignedIn, signed_in: SignedIn, grant: Grant) -> None:
     """What an account had before, for one that has signed in anew with this grant."""
-    covered = [old for old in known.grants if old.scopes <= grant.scopes]
+    covered = [old for old in known.grants if grant.usable and old.scopes <= grant.scopes]
     signed_in.grants = [old for old in known.grants if old not in covered]
     signed_in.superseded = [*known.superseded, *covered][-SUPERSEDED:]
     signed_in.keeper = known.keeper

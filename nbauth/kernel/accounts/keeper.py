@@ -19,6 +19,7 @@ from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
+    from nbauth.kernel.accounts.records import Clients
     from nbauth.persistence.protocol import Entry, Persistence
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,17 @@ class Keeper:
         store: where they are kept; open already.
         cache: this kernel's.
         notices: what the person is told of it.
+        clients: finds the client of an account that nobody has asked for.
     """
 
-    def __init__(self, store: Persistence, cache: TokenCache, notices: Notices) -> None:
+    def __init__(
+        self, store: Persistence, cache: TokenCache, notices: Notices, clients: Clients
+    ) -> None:
         self.store = store
         self.kept = store.kept
         self._cache = cache
         self._notices = notices
+        self._clients = clients
         self._stamps: dict[AccountKey, object] = {}
         self._refreshing: set[AccountKey] = set()
         self._leaving: set[AccountKey] = set()
@@ -53,10 +58,18 @@ class Keeper:
             found = used_last is not None and self._restore(_key(used_last), client)
             if asked is None:
                 return found
-            for key in self._keys():
-                if key.client == client.key:
-                    self._restore(key, client)
+        self.fetch_of(client)
         return self._cache.find(client.key, asked) is not None
+
+    def fetch_of(self, client: Client) -> bool:
+        """Bring all of a client's accounts into the cache; whether there is any."""
+        keys: list[AccountKey] = []
+        with self._telling():
+            used_last = self.store.current(*client.key)
+            keys = [key for key in self._keys() if key.client == client.key]
+            for key in sorted(keys, key=lambda key: _entry(key) != used_last):
+                self._restore(key, client)
+        return bool(keys)
 
     def fetch_all(self) -> None:
         """Bring every account that is kept into the cache."""
@@ -170,7 +183,9 @@ class Keeper:
         if data is None:
             return False
         try:
-            record, tokens = decode(data, key, client or (here.client if here else None))
+            record, tokens = decode(
+                data, key, client or (here.client if here else None), self._clients
+            )
         except UnreadableRecord as error:
             self._notices.tell(f"A kept sign-in was left alone: {error}.")
             return False

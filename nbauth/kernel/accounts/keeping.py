@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbauth.core.account import AccountKey, Asked
+from nbauth.core.account import AccountKey, Asked, ClientKey
 from nbauth.core.errors import PersistenceError
 from nbauth.core.person import Notices, Person
 from nbauth.kernel.accounts.background import Background
@@ -14,8 +14,10 @@ from nbauth.kernel.accounts.keeper import Keeper
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
+    from nbauth.kernel.accounts.records import Clients
     from nbauth.persistence.protocol import Persistence
 
+MEMORY = "memory"
 LOOK_EVERY = 0.5
 """Seconds after which another kernel's sign-out is seen."""
 
@@ -26,12 +28,15 @@ class Keeping:
     Args:
         cache: this kernel's.
         person: who is told what goes wrong, and asked for a passphrase.
+        clients: finds the client of an account that nobody has asked for.
     """
 
-    def __init__(self, cache: TokenCache, person: Person) -> None:
+    def __init__(self, cache: TokenCache, person: Person, clients: Clients) -> None:
         self._cache = cache
         self._person = person
         self._notices = Notices(person)
+        self._clients = clients
+        self._names_known: set[tuple[str, ClientKey]] = set()
         self._keepers: dict[str, Keeper | None] = {}
         self._opening = Flights()
         self._watch = Background("nbauth-watch", self._look)
@@ -47,7 +52,12 @@ class Keeping:
         self._of(client.settings.persist)
 
     def find(self, client: Client, asked: Asked | None = None) -> AccountKey | None:
-        """A client's account, also one that another kernel has signed in, or yesterday's."""
+        """A client's account, also one that another kernel has signed in, or yesterday's.
+
+        Before the first one by name all that are kept of the client are read: two may share it.
+        """
+        if isinstance(asked, str) and client.settings.persist != MEMORY:
+            self._read_names(client)
         key = self._cache.find(client.key, asked)
         if key is None:
             keeper = self._of(client.settings.persist, if_it_exists=True)
@@ -56,6 +66,17 @@ class Keeping:
                 self._found()
                 key = self._cache.find(client.key, asked)
         return key
+
+    def _read_names(self, client: Client) -> None:
+        where = client.settings.persist, client.key
+        if where in self._names_known:
+            return
+        keeper = self._of(client.settings.persist, if_it_exists=True)
+        if keeper is not None:
+            self._names_known.add(where)
+            if keeper.fetch_of(client):
+                self._watch.wake()
+                self._found()
 
     def fetch_all(self, *kinds: str) -> None:
         """Bring everybody into the cache who is kept in these kinds of persistence."""
@@ -77,7 +98,7 @@ class Keeping:
         record = self._cache.signed_in.get(key)
         keeper = (record and record.keeper) or self._of(client.settings.persist)
         if keeper is None:
-            return client.settings.persist == "memory"
+            return client.settings.persist == MEMORY
         self._watch.wake()
         return keeper.keep(key)
 
@@ -100,7 +121,7 @@ class Keeping:
 
         self.rest()
         kinds = dict.fromkeys((*OURS, *self._everywhere()))
-        self._keepers = {}
+        self._keepers, self._names_known = {}, set()
         for kind in kinds:
             try:
                 persistence_named(kind, ask=self._ask).forget()
@@ -114,6 +135,7 @@ class Keeping:
     def forked(self) -> None:
         """In a forked child: no lock, key or connection of the parent's is used."""
         self._opening = Flights()
+        self._names_known = set()
         self._watch = Background("nbauth-watch", lambda: None)
         if not any(self._keepers.values()):
             return
@@ -128,7 +150,7 @@ class Keeping:
 
         ``if_it_exists`` is for who only looks: where nobody is kept, nothing is made to keep them.
         """
-        if kind == "memory":
+        if kind == MEMORY:
             return None
         if kind in self._keepers:
             return self._keepers[kind]
@@ -144,7 +166,7 @@ class Keeping:
         if kind not in self._keepers:
             try:
                 store.open()
-                self._keepers[kind] = Keeper(store, self._cache, self._notices)
+                self._keepers[kind] = Keeper(store, self._cache, self._notices, self._clients)
             except PersistenceError as error:
                 self._notices.tell(f"{error} {error.hint}")
                 self._keepers[kind] = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from nbauth.core.account import Account, AccountKey
+from collections.abc import Iterable
+
+from nbauth.core.account import AccountKey
 
 
 class Names:
-    """The keys of accounts by their user names and home account ids.
+    """The keys of accounts by their home account ids and by every name that they have.
 
     Changes are made under the lock of the cache; looking needs none.
     """
@@ -14,12 +16,12 @@ class Names:
     def __init__(self) -> None:
         self._keys: dict[str, tuple[AccountKey, ...]] = {}
 
-    def add(self, account: Account) -> None:
-        """Its names may mean it. A name that it had before still does; who looks compares."""
-        for name in (account.home_account_id.casefold(), account.username.casefold()):
+    def add(self, key: AccountKey, names: Iterable[str]) -> None:
+        """These may mean it. A name that it had before still does; who looks compares."""
+        for name in (key.home_account_id.casefold(), *names):
             keys = self.meant_by(name)
-            if account.key not in keys:
-                self._keys[name] = (*keys, account.key)
+            if key not in keys:
+                self._keys[name] = (*keys, key)
 
     def remove(self, key: AccountKey) -> None:
         """No name means it any more."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
-from nbauth.core.account import Account, AccountKey
+from nbauth.core.account import Account, AccountKey, ClientKey
 from nbauth.core.errors import NbAuthError
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
@@ -35,6 +35,7 @@ def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
         "unique_id": signed_in.unique_id,
         "id_token": None if signed_in.id_token is None else str(signed_in.id_token),
         "sign_out_url": signed_in.sign_out_url,
+        "beside": signed_in.beside,
         "id_token_claims": dict(signed_in.id_token_claims),
         "grants": [dict(grant.record()) for grant in grants],
         "superseded": [dict(grant.record()) for grant in signed_in.superseded],
@@ -55,10 +56,17 @@ def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
     return json.dumps(record, ensure_ascii=False).encode()
 
 
+class Clients(Protocol):
+    """Finds the client of an account by what is set now; the kernel's ``Door``."""
+
+    def client_of(self, key: ClientKey, profile: str) -> Client:
+        """The client that the profile leads to, if that is the one; else one made from the key."""
+
+
 def decode(
-    data: bytes, key: AccountKey, client: Client | None
+    data: bytes, key: AccountKey, client: Client | None, clients: Clients
 ) -> tuple[SignedIn, dict[frozenset[str], CachedToken]]:
-    """The reverse, for the client that asks; for one made from the key if none does.
+    """The reverse, for the client that asks; for the one that ``clients`` finds if none does.
 
     Raises ``UnreadableRecord``, also for another account's record.
     """
@@ -70,7 +78,7 @@ def decode(
         if account.key != key:
             raise UnreadableRecord("it is another account's")
         if client is None or client.key != key.client:
-            client = Client.from_key(key.client, account.profile)
+            client = clients.client_of(key.client, account.profile)
         grants: list[Grant] = [RefreshTokenGrant.from_record(kept) for kept in record["grants"]]
         signed_in = SignedIn(
             account,
@@ -80,6 +88,7 @@ def decode(
             record["id_token_claims"],
             record["sign_out_url"],
             grants=grants,
+            beside=bool(record.get("beside", False)),
             superseded=[RefreshTokenGrant.from_record(old) for old in record.get("superseded", ())],
         )
         restored = [_token(kept, grants, client) for kept in record["tokens"]]

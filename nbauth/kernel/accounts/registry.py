@@ -43,7 +43,11 @@ class Accounts:
 
     def use(self, key: AccountKey) -> Account:
         """Make an account the one that is used when none is named. Raises ``NotSignedIn``."""
+        record = self._cache.signed_in.get(key)
+        beside = record is not None and record.beside
         account = self._cache.use(key)
+        if beside and record is not None and record.keeper is not None:
+            record.keeper.keep(key)  # what is kept of it says so too
         self._keep_current(key.client)
         self._cache.changed.emit()
         return account

@@ -40,6 +40,8 @@ class SignedIn:
         grants: what its tokens are renewed by, oldest first.
         superseded: grants that a later one covers; they are used no more, but revoked with it.
         keeper: what keeps it beyond this kernel.
+        beside: whether it signed in where another account was asked for; it becomes current only
+            by ``use``.
     """
 
     account: Account
@@ -51,6 +53,7 @@ class SignedIn:
     grants: list[Grant] = field(default_factory=list)
     superseded: list[Grant] = field(default_factory=list)
     keeper: KeptBy | None = None
+    beside: bool = False
 
     @property
     def key(self) -> AccountKey:
@@ -66,8 +69,13 @@ class SignedIn:
         """Whether it is the account that was asked for, by any name that its ID token has."""
         if is_account(self.account, asked):
             return True
-        names = {str(self.id_token_claims.get(name, "")).casefold() for name in NAMES[:-1]}
-        return isinstance(asked, str) and bool(asked) and asked.casefold() in names
+        return isinstance(asked, str) and asked.casefold() in self.names
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The user name and its other names, in one case."""
+        named = (str(self.id_token_claims.get(name) or "") for name in NAMES[:-1])
+        return frozenset(name.casefold() for name in (self.account.username, *named) if name)
 
 
 def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = "") -> SignedIn:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nbauth.core.errors import (
+    ConfigurationError,
     InteractionRequired,
     NotSignedIn,
     PersistenceError,
@@ -486,6 +488,140 @@ def test_who_only_looks_opens_nothing(machine: Machine) -> None:
     assert machine.shelf.opened == 0
     machine.signed_in("ada")
     assert names(kernel) == ["ada@example.com"]
+
+
+# ── whom a name means, and who is current ───────────────────────────────────────────────────
+
+
+def guest(machine: Machine, subject: str, **claims: str) -> None:
+    """The next sign-in is of this subject, whose user name others may share."""
+    named = {"sub": subject, "preferred_username": "ada@example.com", **claims}
+    scopes = machine.kernel().client().scopes(("read",))
+    machine.engine.will(
+        "redeem", machine.engine.response(scopes, user=subject, id_token_claims=named)
+    )
+
+
+@pytest.mark.parametrize("call", ["acquire", "bind", "login", "logout", "use"])
+def test_a_shared_name_is_refused_also_while_one_of_the_two_is_unread(
+    machine: Machine, call: str
+) -> None:
+    for subject in ("guest-1", "guest-2"):
+        guest(machine, subject)
+        machine.kernel().login("read", web_ui=redirect, force=True)
+    kernel = machine.kernel()
+    kernel.acquire("read")  # the one used last is read
+    assert len(kernel.cache.signed_in) == 1
+    scopes = ("read",) if call in {"acquire", "login"} else ()
+    options: dict[str, Any] = {"authority": ISSUER} if call in {"logout", "use"} else {}
+    if scopes:
+        options["account"] = "ada@example.com"
+    with pytest.raises(ConfigurationError, match="names 2 accounts"):
+        getattr(kernel, call)(*(scopes or ("ada@example.com",)), **options)
+    assert len(machine.kernel().accounts()) == 2
+
+
+def test_the_store_is_read_for_a_name_once(machine: Machine, monkeypatch: Any) -> None:
+    machine.signed_in("ada")
+    kernel = machine.kernel()
+    looks: list[int] = []
+    entries = Handle.entries
+    monkeypatch.setattr(Handle, "entries", lambda self: (looks.append(1), entries(self))[1])
+    for _ in range(5):
+        assert kernel.acquire("read", account="ada@example.com")
+    assert len(looks) == 1
+
+
+def test_who_signed_in_instead_of_somebody_is_current_nowhere_until_used(machine: Machine) -> None:
+    """Kept, eve became current in the next kernel, as soon as that listed the accounts."""
+    kernel = machine.kernel()
+    machine.engine.user = "eve"
+    with pytest.raises(SignInError, match="eve"):
+        kernel.login("read", account="bob@example.com", web_ui=redirect)
+    for one in (kernel, machine.kernel()):
+        assert names(one) == ["eve@example.com"]
+        with pytest.raises(InteractionRequired):
+            one.acquire("read")
+        assert one.acquire("read", account="eve@example.com")
+        with pytest.raises(InteractionRequired):
+            one.acquire("read")
+    kernel.acquire("read", account="eve@example.com", force_refresh=True)
+    other = machine.kernels[-1]
+    other.acquire("read", account="eve@example.com", force_refresh=True)  # reads the record anew
+    with pytest.raises(InteractionRequired):
+        other.acquire("read")
+    other.use("eve@example.com")
+    for one in (other, machine.kernel()):
+        assert one.acquire("read").account.username == "eve@example.com"
+
+
+def test_a_sign_out_makes_nobody_current_who_signed_in_instead_of_somebody(
+    machine: Machine,
+) -> None:
+    kernel = machine.signed_in("ada")
+    machine.engine.user = "eve"
+    with pytest.raises(SignInError):
+        kernel.login("read", account="bob@example.com", web_ui=redirect)
+    kernel.logout()
+    assert names(kernel) == ["eve@example.com"]
+    with pytest.raises(InteractionRequired):
+        kernel.acquire("read")
+    machine.engine.user = "eve"
+    kernel.login("read", web_ui=redirect)  # as asked for, this time
+    assert kernel.acquire("read").account.username == "eve@example.com"
+
+
+@pytest.mark.parametrize("by", ["username", "email"])
+def test_an_account_is_known_by_the_name_that_it_was_asked_for_by(
+    machine: Machine, by: str
+) -> None:
+    kernel = machine.kernel()
+    guest(machine, "ada", email="Ada.Lovelace@example.com")
+    name = {"username": "ada@example.com", "email": "ada.lovelace@example.com"}[by]
+    account = kernel.login("read", account=name, web_ui=redirect)
+    for one in (kernel, machine.kernel()):
+        assert one.acquire("read", account=name).account == account
+        assert one.use(name) == account
+    kernel.logout(name)
+    assert kernel.accounts() == []
+
+
+def test_a_user_name_beats_another_accounts_email(machine: Machine) -> None:
+    bob = machine.signed_in("bob")
+    guest(machine, "ada", email="bob@example.com")
+    machine.kernel().login("read", web_ui=redirect, force=True)
+    for one in (bob, machine.kernel()):
+        assert one.acquire("read", account="bob@example.com").account.home_account_id == "bob"
+
+
+def test_an_account_that_nobody_asked_for_is_renewed_the_way_the_settings_say(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """Listed first, and then used, it was renewed past the proxy."""
+    machine.signed_in("ada")
+    ca = tmp_path / "ca.pem"
+    ca.write_text("")
+    kernel = machine.kernel(verify=str(ca))
+    kernel.configure(proxies={"https": "http://proxy.example"})
+    kernel.accounts()
+    (record,) = kernel.cache.signed_in.values()
+    assert kernel.acquire("read")
+    (token,) = kernel.cache.tokens.values()
+    for client in (record.client, token.client):
+        assert client.settings.proxies == {"https": "http://proxy.example"}
+        assert client.settings.verify == str(ca)
+
+
+def test_a_sign_in_that_leaves_nothing_supersedes_nothing(machine: Machine) -> None:
+    """Some providers give a refresh token at the first consent alone."""
+    kernel = machine.signed_in("ada")
+    without = machine.engine.response(kernel.client().scopes(("read",)), refresh_token=None)
+    machine.engine.will("redeem", without)
+    kernel.login("read", web_ui=redirect, force=True)
+    (record,) = kernel.cache.signed_in.values()
+    assert any(grant.usable for grant in record.grants)
+    machine.clock.advance(4000)
+    assert kernel.acquire("read")
 
 
 # ── what goes wrong ─────────────────────────────────────────────────────────────────────────
