@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 MOST = 256
 """Sentences that are remembered as told."""
@@ -32,10 +35,22 @@ class Notices:
         self._person = person
         self._told: dict[str, None] = {}
 
+    def begin_anew(self) -> None:
+        """What goes wrong from now on is told, whatever was told before."""
+        self._told.clear()
+
     def tell(self, sentence: str) -> None:
         """Tell it, unless that was done before."""
         if sentence not in self._told:
             self._told[sentence] = None
             for oldest in list(self._told)[:-MOST]:
                 self._told.pop(oldest, None)
-            self._person.say(sentence)
+            say_to(self._person, sentence)
+
+
+def say_to(person: Person, text: str) -> None:
+    """Tell the person, where that can be done: what was to be told has happened all the same."""
+    try:
+        person.say(text)
+    except Exception as error:  # a front end that is gone, or a screen that somebody else wrote
+        log.debug("the person could not be told: %s", type(error).__name__)

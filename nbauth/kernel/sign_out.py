@@ -45,6 +45,7 @@ class SignOut:
         **call: Any,
     ) -> list[SignedIn]:
         """Sign out as a call asks for it; see ``Session.logout``."""
+        self._accounts.begin_sign_out()
         if all or forget:
             self._attempts.cancel()
             keys = self._accounts.everybody()

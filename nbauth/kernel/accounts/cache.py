@@ -144,6 +144,24 @@ class TokenCache:
                 self.current.setdefault(key.client, key)
         return True
 
+    def merge(self, kept: SignedIn, tokens: Mapping[frozenset[str], CachedToken]) -> None:
+        """Take what other kernels have kept of an account into the one that signed in here.
+
+        What is kept has the newest of each grant, but of those that were made here since.
+        """
+        key = kept.key
+        with self._lock:
+            here = self.signed_in.get(key)
+            if here is None:
+                return
+            self._changed(key)
+            _merge_grants(here, kept)
+            self._add_tokens(key, tokens)
+
+    def _add_tokens(self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]) -> None:
+        for asked, token in tokens.items():
+            self.tokens.setdefault(TokenKey(key, asked), token)
+
     def _replace_tokens(
         self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]
     ) -> None:
@@ -186,14 +204,17 @@ class TokenCache:
             raise NotSignedIn("That account has signed out.")
         return record.account
 
-    def remove(self, key: AccountKey) -> SignedIn | None:
+    def remove(self, key: AccountKey, *, elsewhere: bool = False) -> SignedIn | None:
         """Forget an account and all its tokens.
 
+        ``elsewhere``: another kernel has signed it out, some time ago; a sign-in that is under way
+        here is not refused for that.
         Of its client's others the newest becomes current that signed in as it was asked for.
         """
         with self._lock:
-            self._sign_outs += 1
-            self._signed_out[key] = self._sign_outs
+            if not elsewhere:
+                self._sign_outs += 1
+                self._signed_out[key] = self._sign_outs
             self._changed(key)
             signed_in = self.signed_in.pop(key, None)
             self._names.remove(key)
@@ -222,7 +243,7 @@ class TokenCache:
         self.changed, self.renewed = Signal(), Signal()
         parents: dict[Grant, Grant] = {}
         for record in self.signed_in.values():
-            parents |= {grant: ParentGrant(grant.scopes) for grant in record.grants}
+            parents |= {old: ParentGrant(old.scopes, kept=old.kept) for old in record.grants}
             record.grants = [parents[grant] for grant in record.grants]
             record.superseded = []
         for token in self.tokens.values():
@@ -298,6 +319,18 @@ class TokenCache:
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:
         """An account's tokens, oldest first."""
         return [token for known, token in list(self.tokens.items()) if known.account == key]
+
+
+def _merge_grants(here: SignedIn, kept: SignedIn) -> None:
+    made_here = [grant for grant in here.grants if not grant.kept]
+    covered = [
+        old
+        for old in kept.grants
+        if any(new.usable and old.scopes <= new.scopes for new in made_here)
+    ]
+    not_kept = [old for old in here.superseded if not old.kept]
+    here.grants = [old for old in kept.grants if old not in covered] + made_here
+    here.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
 
 
 def _go_on_with(known: SignedIn, signed_in: SignedIn, grant: Grant) -> None:

@@ -19,12 +19,12 @@ class Grant(Protocol):
     Attributes:
         scopes: what was granted, in the form of ``Scopes.key``.
         expires_on: when the sign-in itself ends (epoch seconds), where the provider says so.
-        withdrawn: whether it has been revoked; what a request under way then brings is revoked too.
+        kept: whether it is kept beyond this kernel, so that another may have renewed it since.
     """
 
     scopes: frozenset[str]
     expires_on: float | None
-    withdrawn: bool
+    kept: bool
 
     @property
     def usable(self) -> bool:
@@ -53,7 +53,7 @@ class RefreshTokenGrant:
     refresh_token: SecretStr | None
     scopes: frozenset[str]
     expires_on: float | None = None
-    withdrawn: bool = False
+    kept: bool = False
 
     @property
     def usable(self) -> bool:
@@ -72,7 +72,6 @@ class RefreshTokenGrant:
         self.refresh_token = None
 
     def revoke(self, engine: Engine) -> bool:
-        self.withdrawn = True  # first: a refresh that ends after the next line looks at it
         return self.refresh_token is None or engine.revoke(self.refresh_token)
 
     def record(self) -> Mapping[str, Any]:
@@ -87,7 +86,7 @@ class RefreshTokenGrant:
         """The reverse of :meth:`record`. Raises ``KeyError``, ``TypeError``."""
         text = kept["refresh_token"]
         token = None if text is None else SecretStr(text)
-        return cls(token, frozenset(kept["scopes"]), kept["expires_on"])
+        return cls(token, frozenset(kept["scopes"]), kept["expires_on"], kept=True)
 
 
 @dataclass(eq=False)
@@ -99,7 +98,7 @@ class ParentGrant:
 
     scopes: frozenset[str]
     expires_on: float | None = None
-    withdrawn: bool = False
+    kept: bool = False
     usable: bool = True
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
@@ -117,7 +116,11 @@ class ParentGrant:
         pass
 
     def revoke(self, engine: Engine) -> bool:
-        return True
+        raise TokenError(
+            "This process was forked from the kernel, and only the kernel revokes its tokens.",
+            code="forked_process",
+            hint="Sign out in the notebook.",
+        )
 
     def record(self) -> Mapping[str, Any]:
         return {"refresh_token": None, "scopes": sorted(self.scopes), "expires_on": None}

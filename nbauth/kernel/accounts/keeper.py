@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nbauth.core.account import AccountKey, Asked
@@ -19,10 +19,14 @@ from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
+    from nbauth.kernel.accounts.grants import Grant
     from nbauth.kernel.accounts.records import Clients
+    from nbauth.kernel.accounts.signed_in import SignedIn
     from nbauth.persistence.protocol import Entry, Persistence
 
 log = logging.getLogger(__name__)
+BUSY = "busy"
+"""The code of the error that another kernel holds an account's lock for too long."""
 
 
 class Keeper:
@@ -89,7 +93,10 @@ class Keeper:
         if record is None:
             return False
         record.keeper = self
-        with self._lock_of(key):  # another kernel's refresh would overwrite it with what it had
+        kept = False
+        # Under the lock: another kernel's refresh would overwrite it with what it had.
+        with self._telling(), self._lock_of(key):
+            self._merge(key, record)
             kept = self._save(key, only_if_there=False)
         if self._cache.current.get(key.client) == key:
             self.used(key)
@@ -119,6 +126,17 @@ class Keeper:
     def refreshed(self, key: AccountKey) -> bool:
         """Write what a refresh brought, unless the account has been signed out meanwhile."""
         return self._save(key, only_if_there=key in self._stamps)
+
+    def grants_of(self, key: AccountKey) -> list[Grant]:
+        """All grants that are kept of an account, as they stand there now."""
+        from nbauth.kernel.accounts.records import UnreadableRecord, decode
+
+        with self._telling(), suppress(UnreadableRecord):
+            data = self.store.load(_entry(key))
+            if data is not None:
+                kept, _ = decode(data, key, None, self._clients)
+                return [*kept.superseded, *kept.grants]
+        return []
 
     def forget(self, key: AccountKey) -> None:
         """Take an account out. Waits for nobody; a refresh in flight can't bring it back."""
@@ -194,16 +212,31 @@ class Keeper:
         with self._lock:
             # A refresh under way has the grants that are here in its hand, and a rotated refresh
             # token must not be followed by the one before.
+            if key in self._leaving:
+                return False
             if in_turn:
+                if self._cache.signed_in.get(key) is not here:  # signed out, or in anew, meanwhile
+                    return key in self._cache.signed_in
                 self._cache.restore(record, tokens)
-            elif (
-                key in self._refreshing
-                or key in self._leaving
-                or not self._cache.restore(record, tokens, changes=changes)
+            elif key in self._refreshing or not self._cache.restore(
+                record, tokens, changes=changes
             ):
                 return key in self._cache.signed_in
             self._stamps[key] = stamp
         return True
+
+    def _merge(self, key: AccountKey, record: SignedIn) -> None:
+        """Before a sign-in is kept: take in what other kernels have kept of the account."""
+        from nbauth.kernel.accounts.records import UnreadableRecord, decode
+
+        with self._telling():
+            stamp = self.store.stamp(_entry(key))
+            if stamp is None or stamp == self._stamps.get(key):
+                return
+            data = self.store.load(_entry(key))
+            if data is not None:
+                with suppress(UnreadableRecord):  # it is replaced by what can be read
+                    self._cache.merge(*decode(data, key, record.client, self._clients))
 
     def _save(self, key: AccountKey, *, only_if_there: bool) -> bool:
         from nbauth.kernel.accounts.records import encode
@@ -215,6 +248,8 @@ class Keeper:
         with self._telling():
             if not self.store.save(_entry(key), data, only_if_there=only_if_there):
                 return False
+            for grant in (*record.grants, *record.superseded):
+                grant.kept = True
             self._stamps[key] = self.store.stamp(_entry(key))
             if key not in self._cache.signed_in:  # signed out between the encoding and the save
                 self.forget(key)
@@ -223,10 +258,22 @@ class Keeper:
 
     @contextmanager
     def _lock_of(self, key: AccountKey) -> Iterator[None]:
-        """The lock that all kernels share; without it, where there is none, after saying why."""
+        """The lock that all kernels share; without it, where there is none, after saying why.
+
+        Raises ``PersistenceError`` (``busy``) where another kernel holds it: what that one does
+        now must not be done a second time.
+        """
+        busy = None
         with ExitStack() as stack:
             with self._telling():
-                stack.enter_context(self.store.refreshing(_entry(key)))
+                try:
+                    stack.enter_context(self.store.refreshing(_entry(key)))
+                except PersistenceError as error:
+                    if error.code != BUSY:
+                        raise
+                    busy = error
+            if busy is not None:
+                raise busy
             yield
 
     def _keys(self) -> list[AccountKey]:

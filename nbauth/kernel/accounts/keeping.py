@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from nbauth.core.account import AccountKey, Asked, ClientKey
@@ -14,6 +16,7 @@ from nbauth.kernel.accounts.keeper import Keeper
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
+    from nbauth.kernel.accounts.grants import Grant
     from nbauth.kernel.accounts.records import Clients
     from nbauth.persistence.protocol import Persistence
 
@@ -46,10 +49,19 @@ class Keeping:
 
         One that could not be opened before is tried anew.
         """
+        self.try_anew()
+        self._of(client.settings.persist)
+
+    def try_anew(self) -> None:
+        """What could not be opened before is tried anew."""
         for kind, keeper in list(self._keepers.items()):
             if keeper is None:  # in place: another thread may open one meanwhile
                 self._keepers.pop(kind, None)
-        self._of(client.settings.persist)
+
+    def begin_sign_out(self) -> None:
+        """The same; and what goes wrong now is told, whatever was told before."""
+        self._notices.begin_anew()
+        self.try_anew()
 
     def find(self, client: Client, asked: Asked | None = None) -> AccountKey | None:
         """A client's account, also one that another kernel has signed in, or yesterday's.
@@ -87,8 +99,30 @@ class Keeping:
                 self._watch.wake()
 
     def fetch_everybody(self) -> None:
-        """The same, wherever they are kept and whatever the setting says now."""
+        """The same, wherever they are kept and whatever the setting says now.
+
+        One that could not be opened before is tried anew, and said anew.
+        """
+        self.try_anew()
         self.fetch_all(*self._everywhere())
+
+    def grants_of(self, key: AccountKey) -> list[Grant]:
+        """All grants that are kept of an account, wherever that is, as they stand there now."""
+        grants: list[Grant] = []
+        for kind in self._everywhere():
+            keeper = self._of(kind, if_it_exists=True)
+            if keeper is not None:
+                grants += keeper.grants_of(key)
+        return grants
+
+    @contextmanager
+    def leaving(self, key: AccountKey) -> Iterator[None]:
+        """While an account is signed out here, nobody reads it from any keeper again."""
+        with ExitStack() as stack:
+            for keeper in list(self._keepers.values()):
+                if keeper is not None:
+                    stack.enter_context(keeper.leaving(key))
+            yield
 
     def keep(self, client: Client, key: AccountKey) -> bool:
         """Keep who has signed in: where that is done already, else as the setting says.
@@ -99,8 +133,9 @@ class Keeping:
         keeper = (record and record.keeper) or self._of(client.settings.persist)
         if keeper is None:
             return client.settings.persist == MEMORY
-        self._watch.wake()
-        return keeper.keep(key)
+        kept = keeper.keep(key)
+        self._watch.wake()  # after it: with nothing to watch its thread ends
+        return kept
 
     def clear(self, key: AccountKey) -> None:
         """Remove what is kept of an account, wherever that is."""
@@ -187,7 +222,7 @@ class Keeping:
         for keeper in keepers:
             for key in keeper.gone():
                 keeper.let_go(key)
-                self._cache.remove(key)
+                self._cache.remove(key, elsewhere=True)
                 self._cache.changed.emit()
         return LOOK_EVERY if any(keeper.watches for keeper in keepers) else None
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey
 from nbauth.core.errors import AuthorityUnreachable, NbAuthError
 from nbauth.core.log import word
-from nbauth.core.person import Person
+from nbauth.core.person import Person, say_to
 from nbauth.kernel.accounts.cache import TokenCache
+from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.keeping import Keeping
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
@@ -65,6 +65,10 @@ class Accounts:
         self._keeping.fetch_everybody()
         return self._cache.named(asked)
 
+    def begin_sign_out(self) -> None:
+        """Before anybody is looked for: stores that did not open are tried, and told, anew."""
+        self._keeping.begin_sign_out()
+
     def everybody(self) -> list[AccountKey]:
         """All accounts, wherever they are kept and whatever the settings say now."""
         self._keeping.fetch_everybody()
@@ -88,12 +92,13 @@ class Accounts:
         """
         gone = []
         for key in keys:
+            kept = self._keeping.grants_of(key) if revoke else []
             record = self._forget(key)
             if record is None:
                 continue
             gone.append(record)
             if revoke:
-                self._revoke(record)
+                self._revoke(record, kept)
         for client in {key.client for key in keys}:
             self._keep_current(client)
         if forget:
@@ -104,9 +109,7 @@ class Accounts:
 
     def _forget(self, key: AccountKey) -> SignedIn | None:
         """Forget an account here and wherever it is kept; gives what was known of it."""
-        known = self._cache.signed_in.get(key)
-        keeper = known.keeper if known is not None else None
-        with contextlib.nullcontext() if keeper is None else keeper.leaving(key):
+        with self._keeping.leaving(key):
             record = self._cache.remove(key)
             if record is not None:
                 if record.keeper is not None:
@@ -121,20 +124,22 @@ class Accounts:
         if key and record and record.keeper is not None:
             record.keeper.used(key)
 
-    def _revoke(self, record: SignedIn) -> None:
-        """Withdraw every grant, those that later ones have superseded too."""
+    def _revoke(self, record: SignedIn, kept: list[Grant]) -> None:
+        """Withdraw every grant: those that later ones have superseded too, and what was kept, which
+        another kernel may have renewed."""
         engine = self._engines.of(record.client)
-        for grant in (*record.superseded, *record.grants):
-            if not grant.usable:
-                continue
+        grants = [grant for grant in (*kept, *record.superseded, *record.grants) if grant.usable]
+        for grant in {grant.record()["refresh_token"]: grant for grant in grants}.values():
             try:
                 offered = grant.revoke(engine)
             except NbAuthError as error:
                 log.debug("not revoked (%s)", word(error.code))
-                self._person.say(f"{record.account.username}: not revoked at the provider: {error}")
+                text = f"{record.account.username}: not revoked at the provider: {error}"
+                say_to(self._person, text)
                 if isinstance(error, AuthorityUnreachable):
                     return
                 continue
             if not offered:
-                self._person.say("This provider offers no revocation; the tokens here are gone.")
+                text = "This provider offers no revocation; the tokens here are gone."
+                say_to(self._person, text)
                 return

@@ -13,6 +13,7 @@ from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
+    PersistenceError,
 )
 from nbauth.core.interrupts import apart
 from nbauth.core.log import word
@@ -97,6 +98,24 @@ class Renewal:
         claims: str | None,
         refused: str | None,
     ) -> tuple[CachedToken, Source]:
+        try:
+            return self._renew_alone(client, token_key, wanted, seen, claims, refused)
+        except PersistenceError:  # another kernel is at it, and does not come to an end
+            cached = self._cache.tokens.get(token_key)
+            if claims or cached is None or not cached.valid or not _serves(cached, refused):
+                raise
+            cached.hold(HOLD_AFTER_FAILURE)
+            return cached, "cache"
+
+    def _renew_alone(
+        self,
+        client: Client,
+        token_key: TokenKey,
+        wanted: Scopes,
+        seen: CachedToken | None,
+        claims: str | None,
+        refused: str | None,
+    ) -> tuple[CachedToken, Source]:
         key = token_key.account
         with self._alone(key) as signed_in:
             cached = self._cache.tokens.get(token_key)
@@ -132,11 +151,11 @@ class Renewal:
             fresh = self._cache.refreshed(key, response, wanted, grant, client)
             keeper = signed_in.keeper
             if fresh is not None and keeper is not None and not keeper.refreshed(key):
-                self._cache.remove(key)
+                self._cache.remove(key, elsewhere=True)
                 fresh = None
         log.debug("%s: %s", wanted, "signed out meanwhile" if fresh is None else "renewed")
         if fresh is None:
-            if grant.withdrawn:  # revoked while the provider was asked, with the token before
+            if response.refresh_token:  # nobody will use it, and a revocation missed it
                 with contextlib.suppress(NbAuthError):
                     grant.revoke(self._engines.of(client))
             raise NotSignedIn("That account has signed out.")
@@ -155,7 +174,7 @@ class Renewal:
             shared = contextlib.nullcontext(True) if keeper is None else keeper.refreshing(key)
             with shared as here:
                 if not here:  # another kernel has signed it out
-                    self._cache.remove(key)
+                    self._cache.remove(key, elsewhere=True)
                 present = self._cache.signed_in.get(key)
                 if present is None:
                     raise NotSignedIn("That account has signed out.")

@@ -8,6 +8,7 @@ import threading
 from nbauth.core.errors import FlowUnavailable, NbAuthError
 from nbauth.core.flow_names import AUTO, DEVICE
 from nbauth.core.log import word
+from nbauth.core.person import say_to
 from nbauth.core.steps import Asking, ChooseFlow, Failed
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.driver import Driver
@@ -97,7 +98,7 @@ class Walk:
         """
         left = self._left_after(refused)
         if not self._screen.offers(self._sign_in):
-            self._screen.say(f"{refused} Trying another way.")
+            say_to(self._screen, f"{refused} Trying another way.")
             return left[0]
         self._renew_driver(refused)
         self.ways = (*left, *(way for way in self.ways if way not in left))

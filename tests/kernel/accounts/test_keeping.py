@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -488,6 +489,212 @@ def test_who_only_looks_opens_nothing(machine: Machine) -> None:
     assert machine.shelf.opened == 0
     machine.signed_in("ada")
     assert names(kernel) == ["ada@example.com"]
+
+
+# ── a sign-out × what another kernel did, or does ───────────────────────────────────────────
+
+
+def live(machine: Machine) -> set[str]:
+    """The refresh tokens that the provider would take."""
+    return set(machine.engine.live)
+
+
+def test_a_kernel_watches_from_its_first_kept_sign_in_on(machine: Machine) -> None:
+    """Its watch looked before anything was kept, found nothing to watch, and ended."""
+    kernel = machine.signed_in()
+    machine.kernel().logout()
+    until(lambda: not kernel.cache.signed_in, 3 * LOOK_EVERY)
+
+
+def test_a_refresh_that_reads_what_is_kept_does_not_undo_a_sign_out(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = machine.signed_in()
+    other = machine.kernel()
+    other.acquire("read")
+    other.acquire("read", force_refresh=True)  # so that the first reads anew
+    load, done = Handle.load, []
+
+    def late(handle: Handle, entry: Any) -> bytes | None:
+        data = load(handle, entry)
+        if not done:
+            done.append(1)
+            in_thread = threading.Thread(target=kernel.logout, kwargs={"all": True, "revoke": True})
+            in_thread.start()
+            in_thread.join(5)
+        return data
+
+    monkeypatch.setattr(Handle, "load", late)
+    with pytest.raises((NotSignedIn, InteractionRequired)):
+        kernel.acquire("read", force_refresh=True)
+    assert done
+    assert kernel.accounts() == []
+    assert live(machine) == set()
+    assert machine.shelf.kept_records == {}
+
+
+@pytest.mark.parametrize("how", [{}, {"account": "ada@example.com"}, {"all": True}])
+def test_a_sign_out_revokes_what_other_kernels_have_made_of_it(
+    machine: Machine, how: dict[str, Any]
+) -> None:
+    kernel = machine.signed_in()
+    other = machine.kernel()
+    other.acquire("read", force_refresh=True)
+    other.login("write", web_ui=redirect, force=True)
+    assert len(live(machine)) == 2
+    kernel.logout(how.pop("account", None), revoke=True, **how)
+    assert live(machine) == set()
+
+
+@pytest.mark.parametrize("has_read", [True, False])
+def test_a_sign_in_anew_keeps_what_other_kernels_have_kept(
+    machine: Machine, has_read: bool
+) -> None:
+    """It wrote over their grants, which nobody could use or revoke any more."""
+    one, other = machine.kernel(), machine.signed_in()
+    if has_read:
+        one.acquire("read")
+    other.login("write", web_ui=redirect, force=True)
+    other.acquire("read", force_refresh=True)
+    one.login("more", web_ui=redirect, force=True)
+    machine.clock.advance(4000)
+    third = machine.kernel()
+    for scope in ("read", "write", "more"):
+        for kernel in (one, other, third):
+            assert kernel.acquire(scope, interactive=False)
+    third.logout(revoke=True)
+    assert live(machine) == set()
+
+
+def test_a_store_that_did_not_open_once_is_tried_anew_by_a_sign_out(machine: Machine) -> None:
+    machine.signed_in()
+    kernel = machine.kernel()
+    machine.shelf.broken = "The keyring is locked."
+    with pytest.raises(InteractionRequired):
+        kernel.acquire("read")
+    for _ in range(2):
+        kernel.screen.said.clear()  # type: ignore[attr-defined]
+        kernel.logout(all=True, revoke=True)
+        assert any("locked" in line for line in said(kernel)), "said each time"
+    machine.shelf.broken = None
+    assert kernel.logout(all=True, revoke=True)
+    assert live(machine) == set()
+    assert machine.shelf.kept_records == {}
+
+
+def test_a_sign_out_that_cannot_clear_the_store_says_so_each_time(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = machine.signed_in()
+
+    def clear(*_: Any) -> None:
+        raise PersistenceError("The disk is read-only.")
+
+    monkeypatch.setattr(Handle, "clear", clear)
+    for _ in range(2):
+        kernel.screen.said.clear()  # type: ignore[attr-defined]
+        kernel.logout(all=True)
+        assert len([line for line in said(kernel) if "read-only" in line]) == 1
+
+
+def test_what_a_refresh_brings_after_another_kernels_sign_out_is_revoked(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    other.acquire("read")
+    machine.clock.advance(3600)
+    gate = machine.engine.hold("refresh")
+    flight = threading.Thread(target=lambda: _tried(other.acquire))
+    flight.start()
+    assert gate.reached.wait(5)
+    one.logout(all=True, revoke=True)
+    gate.open()
+    flight.join(5)
+    assert live(machine) == set()
+
+
+def test_a_sign_in_begun_after_another_kernels_sign_out_is_not_refused_for_it(
+    machine: Machine,
+) -> None:
+    kernel = machine.signed_in()
+    kernel.rest()
+    machine.kernel().logout()
+
+    def web_ui(url: str) -> str:
+        kernel._keeping._look()  # sees the sign-out only now
+        return redirect(url)
+
+    assert kernel.login("read", web_ui=web_ui, force=True)
+    assert names(kernel) == names(machine.kernel()) == ["ada@example.com"]
+
+
+def test_a_look_beside_a_sign_out_reads_nobody_back_who_is_kept_elsewhere_too(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.signed_in()
+    kernel = machine.kernel(persist="memory")
+    kernel.login("write", web_ui=redirect)
+    kernel._keeping.fetch_all("keyring")
+    clear, looked = Handle.clear, []
+
+    def late(handle: Handle, entry: Any) -> None:
+        if not looked:
+            looked.append(kernel._keeping.fetch_all("keyring"))
+        clear(handle, entry)
+
+    monkeypatch.setattr(Handle, "clear", late)
+    kernel.logout(all=True)
+    assert looked
+    assert kernel.cache.signed_in == {}
+
+
+def test_a_lock_that_another_kernel_does_not_let_go_lets_nobody_renew(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said, and then the rotating token was spent a second time."""
+    kernel = machine.signed_in()
+
+    @contextmanager
+    def busy(*_: Any) -> Iterator[None]:
+        raise PersistenceError("Another kernel has held it for 60 s.", code="busy")
+        yield
+
+    monkeypatch.setattr(Handle, "refreshing", busy)
+    machine.clock.advance(3500)  # stale, and valid still
+    assert kernel.acquire("read").source == "cache"
+    machine.clock.advance(200)
+    with pytest.raises(PersistenceError, match="held it for 60 s"):
+        kernel.acquire("read")
+    assert machine.refreshes == 0
+
+
+def test_a_screen_that_cannot_say_a_thing_stops_no_sign_out(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = machine.signed_in("ada")
+    machine.engine.user = "bob"
+    kernel.login("read", web_ui=redirect, force=True)
+
+    def say(_: str) -> None:
+        raise RuntimeError("the front end is gone")
+
+    monkeypatch.setattr(kernel.screen, "say", say)
+    monkeypatch.setattr(FakeEngine, "revoke", lambda *_: False)
+    assert len(kernel.logout(all=True, revoke=True)) == 2
+    assert machine.shelf.kept_records == {}
+
+
+def test_a_forked_childs_sign_in_keeps_the_parents_grants(machine: Machine) -> None:
+    """What the child knows of them is that they are the parent's."""
+    parent = machine.signed_in()
+    parent.login("write", web_ui=redirect, force=True)
+    child = machine.kernel()
+    child.accounts()
+    child.forked()
+    child.login("more", web_ui=redirect, force=True)
+    machine.clock.advance(4000)
+    for scope in ("read", "write", "more"):
+        assert parent.acquire(scope, interactive=False)
+    child.logout(revoke=True)
+    assert live(machine) == set()
 
 
 # ── whom a name means, and who is current ───────────────────────────────────────────────────
