@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -354,3 +355,21 @@ def test_no_loop_stands_under_a_lock(house: Path) -> None:
 def test_a_planted_loop_under_a_lock_is_found() -> None:
     planted = "with self._lock:\n    if x:\n        y = [z for z in x]\n    return list(x)\n"
     assert loops_under_a_lock(planted) == [3]
+
+
+EVENT = re.compile(r"threading\.(Event|Condition|Semaphore|Barrier)\(\)")
+MAY_USE_EVENTS = ("demo/", "testing/", "server/")
+"""Rooms in which no interrupt of a cell is met."""
+
+
+def test_no_event_of_threading_is_used_where_an_interrupt_may_come(house: Path) -> None:
+    """An interrupt inside leaves its lock held: ``core.interrupts.Flag`` takes its place."""
+    package = house / "nbauth"
+    files = {str(path.relative_to(package)): path for path in package.rglob("*.py")}
+    found = [
+        name
+        for name, path in files.items()
+        if EVENT.search(path.read_text("utf-8")) and not name.startswith(MAY_USE_EVENTS)
+    ]
+    assert found == []
+    assert EVENT.search("self._wake = threading.Event()")

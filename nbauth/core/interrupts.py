@@ -4,19 +4,62 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 Result = TypeVar("Result")
-_LOOK_EVERY = 1.0  # seconds; a wait without end would not notice an interrupt on Windows
+_LOOK_EVERY = 0.5  # seconds; a wait without end would not notice an interrupt on Windows
+
+
+class Flag:
+    """What ``threading.Event`` is, in order whatever an interrupt does to it.
+
+    An interrupt in ``Event.set`` or ``Event.wait`` may leave the lock in it held, and then each
+    later call waits for ever, one with a time-out too. Here nothing is held while the flag is
+    changed, and who waits looks at it now and then, so that a lost wake-up costs a moment.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._bell = threading.Lock()  # open to one who waits
+        self._bell.acquire()
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        """Let everybody through who waits, or comes later."""
+        self._is_set = True
+        self._ring()
+
+    def clear(self) -> None:
+        """Hold them up again."""
+        self._is_set = False
+        self._bell.acquire(blocking=False)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it is set or ``timeout`` seconds have passed; whether it is set."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._is_set:
+            left = _LOOK_EVERY if end is None else min(_LOOK_EVERY, end - time.monotonic())
+            if left <= 0:
+                break
+            if self._bell.acquire(timeout=left) and self._is_set:
+                self._ring()  # for the next one who waits
+        return self._is_set
+
+    def _ring(self) -> None:
+        with suppress(RuntimeError):  # it is open
+            self._bell.release()
 
 
 @contextmanager
 def true_interrupts() -> Iterator[None]:
-    """Around ``Thread.start`` and ``Event.wait`` in the main thread.
+    """Around ``Thread.start`` in the main thread.
 
-    They wait with a lock that they release in between. An interrupt at that moment comes out of
+    It waits with a lock that it releases in between. An interrupt at that moment comes out of
     CPython as ``RuntimeError: release unlocked lock``; it is raised as what it was.
     """
     try:
@@ -35,7 +78,7 @@ def apart(call: Callable[[], Result]) -> Result:
     """
     if threading.current_thread() is not threading.main_thread():
         return call()
-    ended = threading.Event()
+    ended = Flag()
     brought: list[Result] = []
     failed: list[BaseException] = []
 
@@ -54,9 +97,7 @@ def apart(call: Callable[[], Result]) -> Result:
             thread.start()
     except RuntimeError:  # the interpreter is shutting down
         return call()
-    with true_interrupts():
-        while not ended.wait(_LOOK_EVERY):
-            pass
+    ended.wait()
     if failed:
         raise failed[0]
     return brought[0]

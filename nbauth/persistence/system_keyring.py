@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nbauth.core.errors import PersistenceError
+from nbauth.core.interrupts import Flag
 from nbauth.persistence.keyring_after_fork import backends
 from nbauth.persistence.keyring_backend import in_words
 from nbauth.persistence.seal import KEY_SIZE
@@ -54,7 +55,7 @@ class KeyringKey:
         key = os.urandom(KEY_SIZE)
         text = base64.urlsafe_b64encode(key).decode()
 
-        def put(left: threading.Event) -> str | None:
+        def put(left: Flag) -> str | None:
             keyring = backends()
             if left.is_set():  # somebody else may be putting theirs
                 return None
@@ -84,7 +85,7 @@ def _in_time(call: Callable[[threading.Event], T], deadline: float) -> T:
     """
     results: list[T] = []
     errors: list[Exception] = []
-    left = threading.Event()
+    left = Flag()
 
     def run() -> None:
         try:

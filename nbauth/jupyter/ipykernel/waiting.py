@@ -8,19 +8,19 @@ too, the kernel is as it was before.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any
 
+from nbauth.core.interrupts import Flag
 from nbauth.jupyter.ipykernel.pump import TURN, Pump
 from nbauth.jupyter.ipykernel.stop_button import StopButton
 
 
 def wait(
     kernel: Any,
-    ended: threading.Event,
+    ended: Flag,
     comm_ids: Callable[[], Collection[str]],
     *,
     timeout: float | None = None,
@@ -50,7 +50,7 @@ def wait(
 
 async def wait_async(
     kernel: Any,
-    ended: threading.Event,
+    ended: Flag,
     comm_ids: Callable[[], Collection[str]],
     *,
     meanwhile: Callable[[], None] = lambda: None,

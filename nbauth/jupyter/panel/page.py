@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import secrets
-import threading
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from nbauth.core.interrupts import Flag
 
 LONGEST = 500
 """Characters of a text that is taken seriously."""
@@ -73,7 +74,7 @@ class Question:
 
     def __init__(self) -> None:
         self.nonce = secrets.token_urlsafe(12)
-        self.answered = threading.Event()
+        self.answered = Flag()
         self.text = ""
         self.callback = False
 

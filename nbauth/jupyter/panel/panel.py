@@ -21,6 +21,7 @@ import anywidget
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
 from nbauth.core.flow_names import AUTO, DEVICE, PASTE
+from nbauth.core.interrupts import Flag
 from nbauth.core.log import trail, word
 from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
 from nbauth.jupyter.panel import messages
@@ -54,7 +55,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         sign_in: one that has begun already.
 
     Attributes:
-        ready: a ``threading.Event``, set once a browser shows the panel.
+        ready: a ``Flag``, set once a browser shows the panel.
         page: where it is shown, as that browser says; ``None`` outside Jupyter's own pages.
         comm_id: of the comm that its messages travel by.
         sign_in: the one it shows, or ``None``.
@@ -70,7 +71,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         start: Callable[..., Pending],
         sign_in: Pending | None = None,
     ) -> None:
-        self.ready = threading.Event()
+        self.ready = Flag()
         self.page: Page | None = None
         self.sign_in: Pending | None = None
         self._session = session
@@ -146,7 +147,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         read = bool(expected) and hmac.compare_digest(question.text.encode(), expected.encode())
         return Seen(same_machine=read, callback=question.callback)
 
-    def _wait_for(self, event: threading.Event, end: float) -> bool:
+    def _wait_for(self, event: Flag, end: float) -> bool:
         while not event.is_set() and time.monotonic() < end:
             if self.sign_in is not None and self.sign_in.ended.is_set():
                 break

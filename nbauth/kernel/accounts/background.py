@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from nbauth.core.errors import AuthorityUnreachable
-from nbauth.core.interrupts import true_interrupts
+from nbauth.core.interrupts import Flag, true_interrupts
 from nbauth.core.log import trail
 from nbauth.core.tokens import refresh_margin
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
@@ -35,7 +35,7 @@ class Background:
     def __init__(self, name: str, tick: Callable[[], float | None]) -> None:
         self._name = name
         self._tick = tick
-        self._wake = threading.Event()
+        self._wake = Flag()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -43,7 +43,8 @@ class Background:
         """Look now; begin, if nothing was to be done before."""
         with self._lock:
             self._wake.set()
-            if self._thread is None:
+            # One that an interrupt has kept from starting does not count.
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 try:
                     with true_interrupts():

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from nbauth.core.interrupts import true_interrupts
+from nbauth.core.interrupts import Flag
 
 Result = TypeVar("Result")
 
@@ -20,7 +20,7 @@ class _Flight:
     """One fetch under way. It has landed once it has a result or an error to share."""
 
     def __init__(self) -> None:
-        self.ended = threading.Event()
+        self.ended = Flag()
         self._leader = threading.current_thread()
         self._landed = False
         self._result: Any = None
@@ -36,9 +36,8 @@ class _Flight:
 
     def landed(self) -> bool:
         """Wait for its end; whether it brought an outcome."""
-        with true_interrupts():
-            while not self.ended.wait(LOOK_EVERY) and self._leader.is_alive():
-                pass
+        while not self.ended.wait(LOOK_EVERY) and self._leader.is_alive():
+            pass
         return self._landed
 
     def outcome(self) -> Any:

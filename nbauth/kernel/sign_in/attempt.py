@@ -19,7 +19,7 @@ from nbauth.core.errors import (
     SignInError,
     SignInInterrupted,
 )
-from nbauth.core.interrupts import true_interrupts
+from nbauth.core.interrupts import Flag, true_interrupts
 from nbauth.core.log import place, trail, word
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
@@ -50,7 +50,7 @@ class SignIn(Seen):
     Attributes:
         request: what it asks for.
         engine: whom it asks.
-        ended: a ``threading.Event`` that is set at the end.
+        ended: a ``Flag`` that is set at the end.
         changed: a ``Signal``, emitted with this object after every change.
         held: whether it goes on though nobody waits: it was begun in the background or by a panel.
     """
@@ -66,7 +66,7 @@ class SignIn(Seen):
         super().__init__()
         self.request = request
         self.engine = engine
-        self.ended = threading.Event()
+        self.ended = Flag()
         self.changed = Signal()
         self.held = False
         self._screen = screen
@@ -151,7 +151,7 @@ class SignIn(Seen):
         """In a forked child: it goes on in the parent, whose thread and lock these are."""
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self.changed = Signal()
-        self.ended = threading.Event()
+        self.ended = Flag()
         if isinstance(self.step, End):
             self.ended.set()
         else:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 from nbauth.core.errors import ConfigurationError, NbAuthError, SignInError, SignInExpired
+from nbauth.core.interrupts import Flag
 from nbauth.core.log import place, trail
 from nbauth.core.steps import (
     Asking,
@@ -50,7 +50,7 @@ class Driver:
         self._settings = request.client.settings
         self._screen = screen
         self._sign_in = sign_in
-        self._wake = threading.Event()
+        self._wake = Flag()
         self._ends_at: float | None = None
         self._state: str | None = None
         self._answer: dict[str, str] | None = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Future
 from typing import Protocol
 
 from nbauth.core.account import Account
 from nbauth.core.errors import NbAuthError
+from nbauth.core.interrupts import Flag
 from nbauth.core.person import Person
 from nbauth.core.signal import Signal
 from nbauth.core.steps import Shown
@@ -18,7 +18,7 @@ from nbauth.kernel.sign_in.request import Request
 class Pending(Protocol):
     """A sign-in as screens and drivers see it: ``attempt.SignIn``, where its parts are told."""
 
-    ended: threading.Event
+    ended: Flag
     changed: Signal
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from nbauth.core.errors import FlowUnavailable, NbAuthError
 from nbauth.core.flow_names import AUTO, DEVICE
+from nbauth.core.interrupts import Flag
 from nbauth.core.log import word
 from nbauth.core.person import say_to
 from nbauth.core.steps import Asking, ChooseFlow, Failed
@@ -42,7 +42,7 @@ class Walk:
         self._request = request
         self._screen = screen
         self._sign_in = sign_in
-        self._taken = threading.Event()
+        self._taken = Flag()
         self._tried: list[str] = []
         self.driver = self._new_driver()
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from nbauth.core.callback_state import DELIVER, OUTCOME, CallbackState
 from nbauth.core.errors import FlowUnavailable
 from nbauth.core.flow_names import DEVICE, PASTE
+from nbauth.core.interrupts import Flag
 
 LAST_WORDS = 1.5
 """Seconds that the waiting page has to ask how the sign-in ended."""
@@ -53,7 +54,7 @@ class CallbackReceiver:
         except ValueError as error:
             raise _unreachable() from error
         self.outcome: tuple[str, str] | None = None
-        self.told = threading.Event()
+        self.told = Flag()
         self._desk = _Desk.of(kernel)
         self._desk.enter(self)
 
