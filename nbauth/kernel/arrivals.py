@@ -39,6 +39,8 @@ class Arrivals:
         ):
             raise SignInCancelled("That account was signed out while it signed in.")
         self._keeping.keep(client, signed_in.key)
+        if self._cache.account(signed_in.key) is None:
+            raise SignInCancelled("That account was signed out while it signed in.")
         self._cache.changed.emit()
         self._cache.renewed.emit()
         account = signed_in.account

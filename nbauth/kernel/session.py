@@ -168,14 +168,18 @@ class Session:
         if key is None:
             return None
         try:
-            account = self._renewal.silent(client, key, request.scopes).account
+            result = self._renewal.silent(client, key, request.scopes)
         except (InteractionRequired, NotSignedIn):
             return None
+        if not client.covers(result.scopes, request.scopes):
+            return None  # what was not granted may be so this time
         record = self.cache.signed_in.get(key)
         if record is not None and record.keeper is None:
             self._keeping.prepare(client)
             self._keeping.keep(client, key)
-        return account
+        if request.asked is not None and self.cache.find(client.key) != key:
+            self._accounts.use(key)  # as a first sign-in does
+        return result.account
 
     # ── tokens ──────────────────────────────────────────────────────────────────────────────
 

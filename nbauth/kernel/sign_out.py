@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account, AccountKey, Asked, is_account
-from nbauth.core.errors import NbAuthError
+from nbauth.core.account import AccountKey, Asked, name_of
+from nbauth.core.errors import NbAuthError, NotSignedIn
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.signed_in import SignedIn
@@ -46,15 +46,37 @@ class SignOut:
     ) -> list[SignedIn]:
         """Sign out as a call asks for it; see ``Session.logout``."""
         self._accounts.begin_sign_out()
-        if all or forget:
+        client = self._door.client_named(**call) if all and not forget else None
+        if client is not None:
+            self._attempts.cancel(lambda pending: pending.request.client.key == client.key)
+            keys = [key for key in self._accounts.everybody() if key.client == client.key]
+        elif all or forget:
             self._attempts.cancel()
             keys = self._accounts.everybody()
         elif account is not None:
-            keys = [self._accounts.the_one(self._door.client_named(**call), account)]
-            self._attempts.cancel(partial(_asks_for, self._cache.account(keys[0])))
+            keys = self._named(self._door.client_named(**call), account)
         else:
             keys = self._current(self._door.client_named(**call))
         return self._accounts.sign_out(keys, revoke=revoke, forget=forget)
+
+    def _named(self, client: Client | None, account: Asked) -> list[AccountKey]:
+        """The account of that name; nobody, if it is only about to sign in, which then ends."""
+
+        def about_to(pending: SignIn) -> bool:
+            of_client = client is None or pending.request.client.key == client.key
+            return of_client and _is_for(pending, account)
+
+        try:
+            key = self._accounts.the_one(client, account)
+        except NotSignedIn:
+            pending = [one for one in self._attempts.waiting() if about_to(one)]
+            if not pending:
+                raise
+            self._attempts.cancel(lambda one: one in pending)
+            return []
+        record = self._cache.signed_in.get(key)
+        self._attempts.cancel(partial(_asks_for, record))
+        return [key]
 
     def _current(self, named: Client | None) -> list[AccountKey]:
         """Whom a bare sign-out means: the current account of the named or present client.
@@ -67,17 +89,35 @@ class SignOut:
             self._attempts.cancel()
             key = None
         else:
-            self._attempts.cancel(lambda pending: pending.request.client.key == client.key)
             key = self._accounts.current(client)
+            record = None if key is None else self._cache.signed_in.get(key)
+            self._attempts.cancel(
+                lambda pending: (
+                    pending.request.client.key == client.key
+                    and (
+                        record is None
+                        or pending.request.asked is None
+                        or _asks_for(record, pending)
+                    )
+                )
+            )
         current = list(self._cache.current.values())
         if key is None and named is None and len(current) == 1:
             key = current[0]
         return [] if key is None else [key]
 
 
-def _asks_for(account: Account | None, pending: SignIn) -> bool:
+def _asks_for(record: SignedIn | None, pending: SignIn) -> bool:
     """Whether a sign-in under way is for an account by name."""
     asked = pending.request.asked
-    if account is None or asked is None or pending.request.client.key != account.key.client:
+    if record is None or asked is None or pending.request.client.key != record.key.client:
         return False
-    return is_account(account, asked)
+    return record.is_asked_for(asked)
+
+
+def _is_for(pending: SignIn, account: Asked) -> bool:
+    """Whether a sign-in under way asks for an account as it is named here."""
+    asked = pending.request.asked
+    if asked is None:
+        return False
+    return asked == account or name_of(asked).casefold() == name_of(account).casefold()

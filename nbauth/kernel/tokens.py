@@ -141,7 +141,13 @@ class Tokens:
     def _brings(self, sign_in: SignIn, need: Need, missing: _Missing) -> bool:
         request = sign_in.request
         covers = request.authorization.scopes.key >= need.scopes.key or missing.key is None
-        return covers and _may_be_one(self._whom(need, missing), request.asked)
+        if need.claims is not None and need.claims != request.authorization.claims:
+            return False
+        asked = request.asked or request.authorization.login_hint
+        record = None if missing.key is None else self.cache.signed_in.get(missing.key)
+        if record is not None and asked is not None:
+            return covers and record.is_asked_for(asked)
+        return covers and _may_be_one(need.asked, asked)
 
     def _whom(self, need: Need, missing: _Missing) -> Asked | None:
         known = None if missing.key is None else self.cache.account(missing.key)
@@ -159,7 +165,7 @@ class Tokens:
             raise kind(
                 f"{error} Nobody can be asked here.",
                 code=error.code,
-                hint="Run %login, then this cell again."
+                hint=f"Run %login {need.scopes}, then this cell again."
                 if isinstance(whom, Account)
                 else NOBODY_THERE,
                 correlation_id=error.correlation_id,

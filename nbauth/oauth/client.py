@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.scopes import Scopes
+from nbauth.core.scopes import RESERVED, Scopes
 from nbauth.core.settings import Settings
 from nbauth.oauth.authorities import Authority, authority_from, parse
 
@@ -88,6 +88,15 @@ class Client:
         if self.authority.microsoft:
             return wanted  # MSAL adds openid, profile and offline_access
         return Scopes.parse([*wanted, *DEFAULT_SCOPES[False]], microsoft=False)
+
+    def covers(self, granted: Iterable[str], wanted: Scopes) -> bool:
+        """Whether all that is wanted was granted, what makes a sign-in last aside.
+
+        What stands for all that is registered (``.default``) is granted under other names.
+        """
+        if any(scope.lower().endswith("/.default") for scope in wanted.resource_scopes):
+            return True
+        return wanted.key - RESERVED <= self.granted(granted)
 
     def granted(self, scopes: Iterable[str]) -> frozenset[str]:
         """The scopes of a token response, in the form of ``Scopes.key``.

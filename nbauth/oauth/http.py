@@ -22,6 +22,8 @@ from nbauth.core.log import place, word
 log = logging.getLogger(__name__)
 TIMEOUT = (5.0, 15.0)
 """Seconds to connect, and to wait for an answer."""
+LONGEST = 60.0
+"""Seconds for a whole request: an answer that comes byte by byte never times out by itself."""
 CORRELATION_IDS = ("client-request-id", "x-ms-request-id", "x-correlation-id", "x-request-id")
 IDLE = 2.0
 """Seconds after which a connection is not used again."""
@@ -90,7 +92,8 @@ class Http(VerifiedSession):
 
     def _answer(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         try:
-            return super().request(method, url, *args, **options)
+            with self._adapter.within(LONGEST):
+                return super().request(method, url, *args, **options)
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):
                 raise AuthorityUnreachable(
@@ -182,6 +185,7 @@ class _AbortableAdapter(HTTPAdapter):
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._last_used = 0.0
+        self._reads: dict[int, Any] = {}  # by thread: the socket that its answer comes by
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -201,6 +205,10 @@ class _AbortableAdapter(HTTPAdapter):
                 super().connect()
                 adapter._opened(self.sock)
 
+            def getresponse(self) -> Any:
+                adapter._reads[threading.get_ident()] = self.sock
+                return super().getresponse()
+
         class Secure(HTTPSConnection):
             _twin: socket.socket | None = None
 
@@ -219,6 +227,10 @@ class _AbortableAdapter(HTTPAdapter):
                     if self._twin is not None:
                         self._twin.close()
 
+            def getresponse(self) -> Any:
+                adapter._reads[threading.get_ident()] = self.sock
+                return super().getresponse()
+
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
 
@@ -236,6 +248,34 @@ class _AbortableAdapter(HTTPAdapter):
         finally:
             self._last_used = time.monotonic()
 
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Break the calling thread's request off when it has taken so long.
+
+        Raises ``requests.exceptions.Timeout``.
+        """
+        thread = threading.get_ident()
+        over: list[bool] = []
+
+        def end() -> None:
+            over.append(True)
+            _shut(self._reads.get(thread))
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        try:
+            timer.start()
+            yield
+        except Exception as error:
+            if over:
+                raise requests.exceptions.Timeout(f"no whole answer in {seconds:.0f} s") from error
+            raise
+        finally:
+            timer.cancel()
+            self._reads.pop(thread, None)
+        if over:  # what has come may be cut off
+            raise requests.exceptions.Timeout(f"no whole answer in {seconds:.0f} s")
+
     def _opened(self, sock: Any) -> None:
         with self._lock:
             self._remember(sock)
@@ -248,5 +288,9 @@ class _AbortableAdapter(HTTPAdapter):
         with self._lock:
             sockets, self._sockets = self._sockets, set()
         for sock in sockets:
-            with contextlib.suppress(OSError):  # it may have ended by itself
-                sock.shutdown(socket.SHUT_RDWR)
+            _shut(sock)
+
+
+def _shut(sock: Any) -> None:
+    with contextlib.suppress(OSError, AttributeError):  # it may have ended by itself
+        sock.shutdown(socket.SHUT_RDWR)

@@ -77,7 +77,7 @@ class KeyringKey:
                 raise
 
 
-def _in_time(call: Callable[[threading.Event], T], deadline: float) -> T:
+def _in_time(call: Callable[[Flag], T], deadline: float) -> T:
     """Its result, from a thread of its own, which is left behind if it hangs.
 
     ``call`` gets an event that tells it so. An interrupt waits for it a little, so that no key is

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from nbauth.core.errors import AuthorityUnreachable
 from nbauth.oauth.http import Http
 from nbauth.testing.canary import make_canary
 from tests.harness.certificates import Certificates
-from tests.oauth.servers import Answer, Server, reply
+from tests.oauth.servers import Answer, Seen, Server, reply
 
 
 def unreachable(call: Callable[[], object]) -> AuthorityUnreachable:
@@ -249,3 +250,52 @@ def test_an_identifier_that_is_none_is_not_told(caplog: pytest.LogCaptureFixture
     with Server(answer=reply(200, "{}", x_request_id="a secret/+=")) as server:
         Http().get(server.url)
     assert logged(caplog)[0].endswith("correlation id …")
+
+
+@pytest.mark.parametrize("where", ["head", "body"])
+def test_an_answer_that_comes_byte_by_byte_has_an_end(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time, so no time-out of a read ever ends it."""
+    monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.3)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n"
+    over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        sock, _ = listening.accept()
+        with sock, contextlib.suppress(OSError):
+            sock.recv(4096)
+            sock.sendall(head + (b"X-Slow: " if where == "head" else b"\r\n"))
+            while not over.wait(0.01):
+                sock.sendall(b"1")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        began = time.monotonic()
+        error = unreachable(lambda: Http().post(f"http://127.0.0.1:{listening.getsockname()[1]}/"))
+        assert time.monotonic() - began < 5
+        over.set()
+        thread.join(5)
+    assert error.code == "timeout"
+
+
+def test_the_end_of_one_slow_request_is_not_the_end_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    http, gate = Http(), threading.Event()
+
+    def slow(_: Seen) -> bytes:
+        gate.wait(5)
+        return reply(200, '{"a": 1}')
+
+    outcomes: list[int] = []
+    with Server(answer=slow) as hanging, Server(answer=slow) as other:
+        thread = threading.Thread(target=lambda: outcomes.append(http.get(other.url).status_code))
+        thread.start()
+        assert other.asked.wait(5)
+        monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.2)
+        assert unreachable(lambda: http.get(hanging.url)).code == "timeout"
+        gate.set()
+        thread.join(5)
+    assert outcomes == [200]

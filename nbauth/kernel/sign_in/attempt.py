@@ -74,7 +74,7 @@ class SignIn(Seen):
         self._attempts = attempts
         self._ticket = destination.ticket()
         self._lock = threading.Lock()  # of what follows; nothing is called while it is held
-        self._arriving = False
+        self._arriving = self._withdrawing = False
         self._waiters = 0
         self._starting = threading.Lock()
         self._walk = Walk(engine, request, screen, self)
@@ -144,7 +144,7 @@ class SignIn(Seen):
         self._walk.driver.wake()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(ABORT_AFTER)
-            if self._thread.is_alive() and not arriving:
+            if self._thread.is_alive() and not (arriving or self._withdrawing):
                 self.engine.abort()
 
     def forked(self) -> None:
@@ -182,6 +182,7 @@ class SignIn(Seen):
         An interrupt cancels it, unless somebody else waits too or it goes on by itself. ``show``
         is for who joins it elsewhere than it was begun: it is shown there too, if that can be.
         """
+        self._refuse_to_wait_for_itself()
         self.start()
         with self._waiting(), true_interrupts():
             self._show_here(show)
@@ -196,6 +197,15 @@ class SignIn(Seen):
             await self._screen.wait_async(self)
         return self.result()
 
+    def _refuse_to_wait_for_itself(self) -> None:
+        """What this sign-in calls must not wait for it: a ``web_ui``, an observer of it."""
+        if threading.current_thread() is self._thread:
+            raise ConfigurationError(
+                "A sign-in was to wait for itself: what it calls asked for a token that it brings.",
+                code="waits_for_itself",
+                hint="Ask for tokens where the sign-in was begun, not in what it calls.",
+            )
+
     def _show_here(self, show: bool) -> None:
         if show and self.request.web_ui is None and self._screen.attended():
             self._screen.show(self)
@@ -207,22 +217,35 @@ class SignIn(Seen):
         return self.result()
 
     @contextlib.contextmanager
-    def _waiting(self) -> Iterator[None]:
+    def awaited(self) -> Iterator[None]:
+        """Count somebody who waits, or is about to."""
         with self._lock:
             self._waiters += 1
         try:
             yield
-        except BaseException as stop:  # an interrupt; in a cell that awaits, CancelledError
-            with self._lock:
-                goes_on = self.held or self._waiters > 1
-            if not goes_on:
-                self.cancel()
-            if isinstance(stop, KeyboardInterrupt):
-                raise SignInInterrupted(goes_on=goes_on) from None
-            raise
         finally:
             with self._lock:
                 self._waiters -= 1
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for it, or is about to."""
+        return self._waiters > 0
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        with self.awaited():
+            try:
+                yield
+            except BaseException as stop:  # an interrupt; in a cell that awaits, CancelledError
+                with self._lock:
+                    goes_on = self.held or self._waiters > 1
+                if not goes_on:
+                    self.cancel()
+                    goes_on = self.state != "cancelled"  # its tokens were on their way in
+                if isinstance(stop, KeyboardInterrupt):
+                    raise SignInInterrupted(goes_on=goes_on) from None
+                raise
 
     # ── in its own thread ───────────────────────────────────────────────────────────────────
 
@@ -256,7 +279,8 @@ class SignIn(Seen):
         """Hand the tokens over, under no lock; from here on it cannot be cancelled."""
         with self._lock:
             self._arriving = not isinstance(self.step, End)
-        if not self._arriving:
+            self._withdrawing = not self._arriving
+        if self._withdrawing:
             self._withdraw(response)
             return
         log.debug("%s: tokens have come for %s", self.flow, " ".join(self.request.scopes))
@@ -264,9 +288,11 @@ class SignIn(Seen):
         try:
             account = self._destination.accept(self.request, response, sign_out_url, self._ticket)
         except SignInCancelled as error:
+            self._withdrawing = True
             self._end(Cancelled(error))
             self._withdraw(response)
         else:
+            self._attempts.arrived(self, account)
             self._end(Done(account))
 
     def _withdraw(self, response: TokenResponse) -> None:

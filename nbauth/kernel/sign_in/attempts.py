@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nbauth.core.account import ClientKey
+from nbauth.core.account import Account, ClientKey, is_account
 from nbauth.core.errors import ConfigurationError, InteractionRequired, SignInInterrupted
 from nbauth.core.flow_names import AUTO
 from nbauth.core.signal import Signal
@@ -78,15 +78,17 @@ class Attempts:
             attempt.held = attempt.held or held
             if attempt is not made:
                 made.engine.close()
-            if shown and attended and (attempt is made or not held):
-                self._screen.show(attempt)
-            attempt.start()
+            with attempt.awaited():  # the end of another who joins is not the end of this one
+                if shown and attended and (attempt is made or not held):
+                    self._screen.show(attempt)
+                attempt.start()
         except BaseException as stop:
-            if attempt is made:
+            goes_on = attempt is not made or attempt.is_awaited
+            if not goes_on:
                 made.cancel()
                 made.engine.close()
             if isinstance(stop, KeyboardInterrupt):
-                raise SignInInterrupted(goes_on=attempt is not made) from None
+                raise SignInInterrupted(goes_on=goes_on) from None
             raise
         log.debug("a sign-in is %s", "begun" if attempt is made else "joined")
         if attempt is made:
@@ -126,6 +128,13 @@ class Attempts:
     def untold(self, client: ClientKey) -> list[SignIn]:
         """A client's attempts that failed with nobody told yet."""
         return [known for known in self._of(client) if known.untold]
+
+    def arrived(self, sign_in: SignIn, account: Account) -> None:
+        """One has brought tokens: earlier failures of what may be the same are settled by it."""
+        for failed in self.untold(sign_in.request.client.key):
+            asked = failed.request.asked
+            if failed is not sign_in and (asked is None or is_account(account, asked)):
+                failed.settle()
 
     def cancel(self, which: Callable[[SignIn], bool] = lambda _: True) -> None:
         """End those that are meant, and forget them."""

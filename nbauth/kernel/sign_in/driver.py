@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
+import threading
 import time
 from collections.abc import Callable, Generator
 from typing import Any, NoReturn
@@ -150,7 +152,8 @@ class Driver:
                 if self._request.web_ui is not None:
                     self._ask_web_ui(self._request.web_ui, step.authorize_url)
                 elif self._settings.open_browser:
-                    open_browser(self._settings.open_browser, step.authorize_url)
+                    choice = self._settings.open_browser
+                    self._apart(lambda: open_browser(choice, step.authorize_url))
             case AwaitRedirect():
                 return self._await_redirect()
             case Pause():
@@ -195,9 +198,45 @@ class Driver:
         self._sign_in.show(Asking("Asking the provider for tokens…"))
         return self._answer
 
+    def _apart(self, call: Callable[[], object]) -> object:
+        """The outcome of somebody else's code, which may not come to an end.
+
+        It has a thread of its own, which is left behind when the sign-in ends, or when the browser
+        has come back before it.
+        """
+        outcome: list[object] = []
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                outcome.append(call())
+            except BaseException as error:
+                failed.append(error)
+            finally:
+                self.wake()
+
+        thread = threading.Thread(
+            target=contextvars.copy_context().run, args=(run,), name="nbauth-called", daemon=True
+        )
+        thread.start()
+        while not (outcome or failed or self._has_come_back):
+            self.pause(1.0)
+            self._check_expired()
+        if failed:
+            raise failed[0]
+        return outcome[0] if outcome else None
+
+    @property
+    def _has_come_back(self) -> bool:
+        """Whether the browser's answer is here, or was handed in."""
+        receiver = self._receiver
+        return self._answer is not None or (receiver is not None and receiver.answer.done())
+
     def _ask_web_ui(self, web_ui: WebUi, authorize_url: str) -> None:
         try:
-            ended_at = web_ui(authorize_url)
+            ended_at = self._apart(lambda: web_ui(authorize_url))
+            if self._has_come_back:  # handed in by the person meanwhile
+                return
             if not isinstance(ended_at, str):
                 raise TypeError(f"it returned {type(ended_at).__name__}")
             self.submit(ended_at)

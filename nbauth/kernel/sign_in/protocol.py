@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Any, Protocol
 
 from nbauth.core.account import Account
 from nbauth.core.errors import NbAuthError
@@ -109,6 +109,7 @@ class Destination(Protocol):
 
 
 class Begins(Protocol):
-    """What begins another attempt: ``attempts.Attempts``."""
+    """What begins another attempt, and is told of one's success: ``attempts.Attempts``."""
 
+    def arrived(self, sign_in: Any, account: Account) -> None: ...
     def begin(self, request: Request, *, show: bool, held: bool) -> Pending: ...

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nbauth.core.account import Account, AccountKey, Asked, ClientKey, name_of
+from nbauth.core.account import Account, AccountKey, Asked, name_of
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import AUTO, BROWSER
 from nbauth.core.scopes import Scopes
@@ -58,14 +58,16 @@ class Request:
         return self._subject == other._subject
 
     @property
-    def _subject(self) -> tuple[ClientKey, frozenset[str], object, object, str, object]:
+    def _subject(self) -> tuple[object, ...]:
+        asked, settings = self.authorization, self.client.settings
         return (
             self.client.key,
             self.scopes.key,
             _normal(self.asked),
-            self.authorization,
-            self.client.settings.persist,
             self.web_ui,
+            (asked.scopes.key, asked.prompt, _normal(asked.login_hint), asked.domain_hint),
+            (asked.max_age, asked.claims, frozenset(asked.consent_also), asked.extra_parameters),
+            (settings.persist, settings.redirect_uri, settings.verify, settings.proxies),
         )
 
 

@@ -89,6 +89,10 @@ class Seen:
         """Whether it has failed and nobody who called has met its error yet."""
         return self.state == "failed" and not self._told
 
+    def settle(self) -> None:
+        """Its error, if it has one, needs no telling any more."""
+        self._told = True
+
     def result(self) -> Account:
         """The account, if it is done; else raises its error."""
         match self.step:

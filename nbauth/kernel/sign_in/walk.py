@@ -44,6 +44,8 @@ class Walk:
         self._sign_in = sign_in
         self._taken = Flag()
         self._tried: list[str] = []
+        self._may_choose = self.flow == AUTO
+        self._before: str | None = None
         self.driver = self._new_driver()
 
     def choose(self, flow: str, patience: float) -> bool:
@@ -59,9 +61,8 @@ class Walk:
 
     def obtain(self) -> TokenResponse:
         """Tokens. Raises what the last flow was refused with, or what stops the sign-in."""
-        may_choose = self.flow == AUTO
         self.ways = self._first_ways()
-        if may_choose:
+        if self._may_choose:
             self.flow = self.ways[0]
         while True:
             self._tried.append(self.flow)
@@ -74,15 +75,28 @@ class Walk:
                     raise
                 refused = error
             log.debug("%s is refused (%s)", self.flow, word(refused.code))
-            flow = self._take_choice()
-            if flow is None:
-                if not may_choose:
-                    raise refused
-                flow = self._another_way(refused)
-            may_choose = True  # who has chosen once may choose again
+            flow = self._after(refused)
+            self._may_choose = True  # who has chosen once may choose again
             self._renew_driver(refused)
             self.flow = flow
             self._sign_in.show(Asking())
+
+    def _after(self, refused: NbAuthError) -> str:
+        """The flow to go on with: the one that was chosen, or another after a refusal.
+
+        Raises the refusal if there is none.
+        """
+        chosen = self._take_choice()
+        before, self._before = self._before, self.flow if chosen else None
+        if chosen is not None:
+            return chosen
+        closed = isinstance(refused, FlowUnavailable) and not self._screen.offers(self._sign_in)
+        if before is not None and closed:  # who chose it may be another caller, who has joined
+            say_to(self._screen, f"{refused} Going on by {before}.")
+            return before
+        if not self._may_choose:
+            raise refused
+        return self._another_way(refused)
 
     def _first_ways(self) -> tuple[str, ...]:
         if self._request.web_ui is not None:

@@ -16,6 +16,7 @@ from nbauth.core.errors import (
     InteractionRequired,
     NotSignedIn,
     PersistenceError,
+    SignInCancelled,
     SignInError,
 )
 from nbauth.core.settings_reader import SettingsReader
@@ -287,10 +288,12 @@ def test_a_sign_in_that_is_being_kept_cannot_bring_an_account_back(machine: Mach
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Handle, "save", late)
-        kernel.login("read", web_ui=redirect)
+        with pytest.raises(SignInCancelled, match="signed out while it signed in"):
+            kernel.login("read", web_ui=redirect)
     assert signed_out[0]
     assert machine.shelf.kept_records == {}
     assert kernel.accounts() == []
+    assert machine.engine.live == {}
 
 
 def saved_by_another(machine: Machine) -> None:

@@ -115,7 +115,7 @@ def test_the_pages_of_the_settings_are_shown(bench: Bench, success: bool) -> Non
 def test_a_callable_opens_the_browser(bench: Bench) -> None:
     opened: list[str] = []
     sign_in = begun(bench, flow="browser", open_browser=opened.append)
-    assert opened == [sign_in.authorize_url]
+    until(lambda: opened == [sign_in.authorize_url])
     sign_in.cancel()
 
 

@@ -1,0 +1,383 @@
+"""Several callers of one sign-in, and what it calls: no end is another's, no wait without end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nbauth.core.account import Account
+from nbauth.core.errors import (
+    ConfigurationError,
+    FlowUnavailable,
+    NbAuthError,
+    NotSignedIn,
+    SignInCancelled,
+    SignInError,
+    SignInExpired,
+    SignInInterrupted,
+)
+from nbauth.kernel.arrivals import Arrivals
+from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.testing.engine import FakeEngine, refusal
+from nbauth.testing.screen import RecordingScreen
+from tests.kernel.conftest import Bench, redirect, until
+
+
+def in_a_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """The outcome, or the error, of a call in a thread of its own."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, outcome
+
+
+def waiting(bench: Bench, **options: Any) -> SignIn:
+    """One under way, that goes on by itself."""
+    made = bench.session.login("read", background=True, force=True, **options)
+    assert isinstance(made, SignIn)
+    return made
+
+
+# ── one caller's end ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("ends", ["the joiner is interrupted", "the beginner is interrupted"])
+def test_a_caller_who_is_being_shown_the_panel_waits_already(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """One of two was still in ``screen.show`` when the other was interrupted: both ended."""
+    inside, go_on = threading.Event(), threading.Event()
+    real_show, real_wait = RecordingScreen.show, RecordingScreen.wait
+    slow = {"the joiner is interrupted": "beginner", "the beginner is interrupted": "joiner"}[ends]
+
+    def show(screen: RecordingScreen, sign_in: Any) -> None:
+        real_show(screen, sign_in)
+        if threading.current_thread().name == slow:
+            inside.set()
+            go_on.wait(5)
+
+    def wait(screen: RecordingScreen, sign_in: Any, timeout: float | None = None) -> None:
+        if threading.current_thread().name != slow:
+            assert inside.wait(5)
+            raise KeyboardInterrupt
+        real_wait(screen, sign_in, timeout)
+
+    monkeypatch.setattr(RecordingScreen, "show", show)
+    monkeypatch.setattr(RecordingScreen, "wait", wait)
+    gate = bench.engine.hold("poll_device")
+    outcomes: dict[str, list[Any]] = {"beginner": [], "joiner": []}
+
+    def login(name: str) -> None:
+        try:
+            outcomes[name].append(bench.session.login("read", flow="device"))
+        except BaseException as error:
+            outcomes[name].append(error)
+
+    threads = []
+    for name in ("beginner", "joiner"):
+        threads.append(threading.Thread(target=login, args=(name,), name=name))
+        threads[-1].start()
+        until(lambda name=name: inside.is_set() if name == slow else bench.session.pending())
+    quick = "joiner" if slow == "beginner" else "beginner"
+    until(lambda: outcomes[quick])
+    go_on.set()
+    gate.open()
+    for thread in threads:
+        thread.join(5)
+    (interrupted,), (account,) = outcomes[quick], outcomes[slow]
+    assert isinstance(interrupted, SignInInterrupted)
+    assert interrupted.goes_on
+    assert isinstance(account, Account)
+
+
+def test_a_beginner_whose_screen_fails_ends_nobody_elses_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined, real = threading.Event(), RecordingScreen.show
+    gate = bench.engine.hold("poll_device")
+
+    def show(screen: RecordingScreen, sign_in: Any) -> None:
+        real(screen, sign_in)
+        if threading.current_thread().name == "beginner":
+            assert joined.wait(5)
+            raise RuntimeError("the front end is gone")
+
+    monkeypatch.setattr(RecordingScreen, "show", show)
+
+    def login() -> None:
+        with pytest.raises(RuntimeError):
+            bench.session.login("read", flow="device")
+
+    beginner = threading.Thread(target=login, name="beginner")
+    beginner.start()
+    until(bench.session.pending)
+    joiner, outcome = in_a_thread(lambda: bench.session.login("read"))
+    until(lambda: bench.session.pending()[0]._waiters == 2)
+    joined.set()
+    beginner.join(5)
+    gate.open()
+    joiner.join(5)
+    assert isinstance(outcome[0], Account)
+
+
+def test_a_joiners_flow_that_is_not_here_leaves_the_one_that_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def callback(*_: Any) -> None:
+        raise FlowUnavailable("There is no Jupyter server here.")
+
+    monkeypatch.setattr(bench.screen, "callback", callback)
+    monkeypatch.setattr(bench.screen, "offers", lambda _: False)
+    gate = bench.engine.hold("poll_device")
+    first, beginner = in_a_thread(lambda: bench.session.login("read", flow="device"))
+    until(lambda: bench.session.pending() and bench.session.pending()[0].user_code)
+    second, joiner = in_a_thread(lambda: bench.session.login("read", flow="callback"))
+    until(lambda: any("Going on by device" in line for line in bench.screen.said))
+    gate.open()
+    for thread in (first, second):
+        thread.join(5)
+    assert isinstance(beginner[0], Account)
+    assert beginner == joiner
+
+
+# ── what is the same, and what is not ───────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((("read", "write"), {}), (("write", "read"), {})),
+        ((("read",), {"account": "ada@example.com"}), (("read",), {"account": "ADA@example.com"})),
+        ((("read",), {"login_hint": "ada@x"}), (("read",), {"login_hint": "Ada@X"})),
+        ((("read",), {"consent_also": ["a", "b"]}), (("read",), {"consent_also": ["b", "a"]})),
+    ],
+)
+def test_the_same_in_other_letters_or_another_order_is_the_same(
+    bench: Bench, one: tuple[Any, Any], other: tuple[Any, Any]
+) -> None:
+    gate = bench.engine.hold("start_device")
+    (scopes, options), (others, other_options) = one, other
+    first = bench.session.start(*scopes, show=False, **options)
+    assert bench.session.start(*others, show=False, **other_options) is first
+    gate.open()
+    first.cancel()
+
+
+def test_another_way_to_the_provider_is_another_attempt(bench: Bench) -> None:
+    gate = bench.engine.hold("start_device")
+    first = bench.session.start("read", show=False)
+    other = bench.session.start("read", show=False, proxies={"https": "http://proxy.example"})
+    assert other is not first
+    gate.open()
+    first.cancel()
+    other.cancel()
+
+
+def test_a_token_with_claims_waits_for_no_sign_in_without_them(bench: Bench) -> None:
+    claims = '{"access_token": {"nbf": {"essential": true}}}'
+    bench.sign_in("read")
+    pending = waiting(bench, flow="paste")
+    bench.engine.will("refresh", refusal("interaction_required"))
+    thread, outcome = in_a_thread(lambda: bench.session.acquire("read", claims=claims))
+    until(lambda: len(bench.session.pending()) == 2)
+    asked = [one for one in bench.session.pending() if one is not pending]
+    assert asked[0].request.authorization.claims == claims
+    pending.cancel()
+    asked[0].cancel()
+    thread.join(5)
+    assert isinstance(outcome[0], SignInCancelled)
+
+
+def test_a_call_for_ada_waits_for_no_sign_in_that_proposes_bob(bench: Bench) -> None:
+    pending = waiting(bench, login_hint="bob@example.com", flow="paste")
+    with pytest.raises(NbAuthError):
+        bench.session.acquire("read", account="ada@example.com", interactive=False)
+    assert pending.state == "waiting"
+    pending.cancel()
+
+
+def test_an_old_failure_is_not_told_after_a_success(bench: Bench) -> None:
+    """It was told hours later, in place of the question."""
+    bench.engine.will("start_device", refusal("access_denied"))
+    failed = waiting(bench, flow="device")
+    failed.ended.wait(5)
+    bench.session.login("read", "write", web_ui=redirect)
+    assert not failed.untold
+    failed = waiting(bench, flow="paste", account="bob@example.com", timeout=0.01)
+    failed.ended.wait(5)
+    bench.session.login("read", "more", web_ui=redirect)
+    assert failed.untold, "bob's is bob's"
+
+
+# ── what is called ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("what", ["web_ui", "open_browser"])
+def test_what_is_called_and_never_comes_back_ends_with_the_time_out(
+    bench: Bench, what: str
+) -> None:
+    never = threading.Event()
+    options: dict[str, Any] = {what: lambda _: never.wait(30)}
+    if what == "open_browser":
+        options["flow"] = "browser"
+    began = time.monotonic()
+    with pytest.raises(SignInExpired):
+        bench.session.login("read", timeout=0.2, **options)
+    assert time.monotonic() - began < 5
+    never.set()
+
+
+def test_a_browser_that_blocks_keeps_nobody_from_coming_back(bench: Bench) -> None:
+    closed = threading.Event()
+    sign_in = waiting(bench, flow="browser", open_browser=lambda _: closed.wait(30))
+    until(lambda: sign_in.authorize_url)
+    sign_in.submit(redirect(str(sign_in.authorize_url)))
+    assert isinstance(sign_in.wait(5), Account)
+    closed.set()
+
+
+@pytest.mark.parametrize("what", ["web_ui", "observer"])
+def test_what_a_sign_in_calls_does_not_wait_for_it_for_ever(bench: Bench, what: str) -> None:
+    errors: list[BaseException] = []
+
+    def ask(_: object) -> str:
+        try:
+            bench.session.acquire("read")
+        except BaseException as error:
+            errors.append(error)
+            raise
+        return ""
+
+    options: dict[str, Any] = {"flow": "paste"} if what == "observer" else {"web_ui": ask}
+    gate = bench.engine.hold("authorize")
+    thread, outcome = in_a_thread(lambda: bench.session.login("read", timeout=0.5, **options))
+    until(bench.session.pending)
+    if what == "observer":
+        bench.session.pending()[0].changed.connect(ask)
+    gate.open()
+    thread.join(5)
+    assert isinstance(outcome[0], SignInError | SignInExpired)
+    until(lambda: errors)
+    assert what == "web_ui" or isinstance(errors[0], ConfigurationError)
+
+
+# ── a sign-out beside a sign-in ─────────────────────────────────────────────────────────────
+
+
+def test_a_sign_out_while_the_tokens_are_taken_in_is_told_as_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = bench.session._keeping.keep
+
+    def late(*given: Any) -> bool:
+        bench.session.logout(all=True)
+        return keep(*given)
+
+    monkeypatch.setattr(bench.session._keeping, "keep", late)
+    with pytest.raises(SignInCancelled, match="signed out"):
+        bench.session.login("read", web_ui=redirect)
+    assert bench.session.accounts() == []
+    assert bench.engine.live == {}
+
+
+def test_an_interrupt_while_the_tokens_are_taken_in_is_told_as_what_it_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, go_on, accept = threading.Event(), threading.Event(), Arrivals.accept
+
+    def slow(*given: Any) -> Account:
+        inside.set()
+        go_on.wait(5)
+        return accept(*given)
+
+    def wait(*_: Any) -> None:
+        assert inside.wait(5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Arrivals, "accept", slow)
+    monkeypatch.setattr(bench.screen, "wait", wait)
+    with pytest.raises(SignInInterrupted) as caught:
+        bench.session.login("read", web_ui=redirect)
+    assert caught.value.goes_on
+    go_on.set()
+    until(bench.session.accounts)
+
+
+def test_a_cancelled_sign_ins_revocation_is_not_broken_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aborted: list[int] = []
+    monkeypatch.setattr(FakeEngine, "abort", lambda _: aborted.append(1))
+    revoke, gate = bench.engine.hold("revoke"), bench.engine.hold("poll_device")
+    sign_in = waiting(bench, flow="device")
+    assert gate.reached.wait(5)
+    canceller, _ = in_a_thread(sign_in.cancel)
+    until(lambda: sign_in.state == "cancelled")
+    gate.open()
+    assert revoke.reached.wait(5)
+    canceller.join(5)
+    revoke.open()
+    until(lambda: not bench.engine.live)
+    assert aborted == []
+
+
+@pytest.mark.parametrize("how", ["bare", "of another client", "all of a client"])
+def test_a_sign_out_ends_the_sign_ins_of_whom_it_means(bench: Bench, how: str) -> None:
+    bench.sign_in("read", user="ada")
+    bobs = waiting(bench, account="bob@example.com", flow="paste")
+    anybodys = waiting(bench, flow="paste")
+    if how == "bare":
+        bench.session.logout()
+        assert (bobs.state, anybodys.state) == ("waiting", "cancelled")
+    elif how == "all of a client":
+        other = bench.session.login("read", web_ui=redirect, client_id="other")
+        bench.session.logout(all=True, client_id="notebooks")
+        assert (bobs.state, anybodys.state) == ("cancelled", "cancelled")
+        assert bench.session.accounts() == [other]
+    else:
+        bench.session.logout(client_id="other")
+        assert (bobs.state, anybodys.state) == ("waiting", "waiting")
+    for one in (bobs, anybodys):
+        one.cancel()
+
+
+def test_a_sign_out_of_who_is_about_to_sign_in_ends_that(bench: Bench) -> None:
+    pending = waiting(bench, account="ada@example.com", flow="paste")
+    assert bench.session.logout("ADA@example.com") == []
+    assert pending.state == "cancelled"
+    with pytest.raises(NotSignedIn):
+        bench.session.logout("ada@example.com")
+
+
+# ── signed in already ───────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_not_granted_is_asked_for_again(bench: Bench) -> None:
+    granted = bench.session.client().scopes(("read", "openid"))
+    bench.engine.will("redeem", bench.engine.response(granted))
+    bench.session.login("read", "write", web_ui=redirect)
+    assert bench.session.login("read") == bench.session.accounts()[0]
+    assert bench.engine.count("redeem") == 1
+    pending = bench.session.login("read", "write", background=True, flow="paste")
+    assert isinstance(pending, SignIn), "it was: Already signed in"
+    pending.cancel()
+
+
+def test_whom_a_sign_in_names_is_current_after_it_also_where_nothing_was_to_do(
+    bench: Bench,
+) -> None:
+    bench.sign_in("read", user="bob")
+    bench.sign_in("read", user="ada")
+    bench.session.login("read", account="bob@example.com")
+    assert bench.session.acquire("read").account.username == "bob@example.com"
