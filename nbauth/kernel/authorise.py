@@ -11,9 +11,11 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary, WeakSet
 
 from requests.auth import AuthBase
 
+from nbauth.core.errors import NbAuthError
 from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import refuse_pickling
@@ -41,6 +43,7 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         self.bound = bound
         self._hosts = dict(hosts)
         self._refusals = refusals
+        self._repeated: WeakSet[Any] = WeakSet()
 
     def __repr__(self) -> str:
         listed = (host for host, scopes in self._hosts.items() if scopes is not None)
@@ -80,6 +83,22 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         log.debug("%s refused its token; %s", place(request.url).partition("/")[0], what)
         return None if passed_on else (scopes, text)
 
+    def _another(self, request: Any, scopes: Scopes, refused: str) -> str:
+        """Another token than the one that was refused. Raises if there is none, and once only: for
+        a while after it the host's 401 is passed on."""
+        try:
+            return self.bound.get(scopes, refused).access_token
+        except NbAuthError:
+            self._refusals.nothing_helps(self._where(request, scopes))
+            raise
+
+    async def _another_async(self, request: Any, scopes: Scopes, refused: str) -> str:
+        try:
+            return (await self.bound.get_async(scopes, refused)).access_token
+        except NbAuthError:
+            self._refusals.nothing_helps(self._where(request, scopes))
+            raise
+
     def _try_with(self, request: Any, scopes: Scopes, fresh: str) -> None:
         request.headers["Authorization"] = f"Bearer {fresh}"
         self._refusals.trying(self._where(request, scopes), str(fresh))
@@ -118,14 +137,19 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
             event: [hook for hook in hooks if hook != self._retry]
             for event, hooks in again.hooks.items()
         }
+        self._repeated.add(again)
         _ = response.content  # gives the connection back, even if there is no other token
         response.close()
-        self._try_with(again, scopes, self.bound.get(scopes, text).access_token)
+        self._try_with(again, scopes, self._another(again, scopes, text))
         second = response.connection.send(again, **options)
         self._tried(again, scopes, second)
         second.history.append(response)
         second.request = again
         return second
+
+    def repeated(self, request: Any) -> bool:
+        """Whether it is the repetition of a request that this has authorised."""
+        return request in self._repeated
 
     # ── httpx ───────────────────────────────────────────────────────────────────────────────
 
@@ -139,7 +163,7 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         refused = self._refused(again, response)
         if refused is not None and _can_be_repeated(again):
             scopes, text = refused
-            self._try_with(again, scopes, self.bound.get(scopes, text).access_token)
+            self._try_with(again, scopes, self._another(again, scopes, text))
             self._tried(again, scopes, (yield again))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
@@ -153,7 +177,7 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         refused = self._refused(again, response)
         if refused is not None and _can_be_repeated(again):
             scopes, text = refused
-            self._try_with(again, scopes, (await self.bound.get_async(scopes, text)).access_token)
+            self._try_with(again, scopes, await self._another_async(again, scopes, text))
             self._tried(again, scopes, (yield again))
 
 
@@ -179,11 +203,28 @@ class AuthorisedSession(VerifiedSession):
     ) -> None:
         super().__init__(verify, proxies)
         self.auth = auth
+        self._authorised_by: WeakKeyDictionary[Any, Auth] = WeakKeyDictionary()
+
+    def prepare_request(self, request: Any) -> Any:
+        prepared = super().prepare_request(request)
+        auth = request.auth or self.auth
+        if isinstance(auth, Auth):
+            self._authorised_by[prepared] = auth
+        return prepared
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
-        assert isinstance(self.auth, Auth)
+        """At a redirect: what authorised the request decides anew; any other auth is requests'."""
+        request = response.request
+        auth = self._authorised_by.get(request)
+        if auth is None:  # it may be the repetition of one
+            repeated = (one for one in set(self._authorised_by.values()) if one.repeated(request))
+            auth = next(repeated, None)
+        if auth is None:
+            super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+            return
         prepared_request.headers.pop("Authorization", None)
-        self.auth(prepared_request)
+        auth(prepared_request)
+        self._authorised_by[prepared_request] = auth
 
     def __reduce_ex__(self, protocol: object) -> Any:
         refuse_pickling(self, "call nbauth.session() where it is needed.")

@@ -44,6 +44,11 @@ class Refusals:
         for oldest in list(self._tried)[:-MOST]:
             self.helped(oldest)
 
+    def nothing_helps(self, where: Where) -> None:
+        """There was no other token to try with."""
+        self.trying(where, "")
+        self._until[where] = time.monotonic() + PASS_ON
+
     def helped(self, where: Where) -> None:
         """The host has taken it."""
         self._until.pop(where, None)

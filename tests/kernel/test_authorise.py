@@ -43,6 +43,8 @@ HOSTS = {
 class Tokens:
     """Stands in for ``Bound``: ``token-1``, then ``token-2`` when one is wanted anew."""
 
+    name = "token"
+
     key = None
 
     def __init__(self) -> None:
@@ -55,10 +57,14 @@ class Tokens:
     def get(self, scopes: Scopes, refused: str | None = None) -> Any:
         self.asked.append((tuple(scopes), refused is not None))
         self.number += refused is not None
-        return SimpleNamespace(access_token=f"token-{self.number}")
+        return SimpleNamespace(access_token=f"{self.name}-{self.number}")
 
     async def get_async(self, scopes: Scopes, refused: str | None = None) -> Any:
         return self.get(scopes, refused)
+
+
+class Bobs(Tokens):
+    name = "bob"
 
 
 class NoTokens(Tokens):
@@ -558,3 +564,39 @@ def test_thousands_of_mutated_addresses_find_no_way_round() -> None:
         dialled = requests.adapters.parse_url(prepared.url)
         assert (dialled.scheme, dialled.host, dialled.port or 443) == ("https", host, 443), url
         assert dialled.auth is None, url
+
+
+# ── a session whose request has an auth of its own ──────────────────────────────────────────
+
+
+def test_the_requests_own_auth_decides_at_every_hop(web: Web) -> None:
+    """The first hop went as bob, the next ones as the session's ada."""
+    bobs = auth_for(web.hosts, Bobs())
+    web.api.answer = reply(302, "", Location=web.other.url)
+    web.session.get(web.api.url, auth=bobs)
+    assert [sent(web.api), sent(web.other)] == [["Bearer bob-1"], ["Bearer bob-1"]]
+    web.other.answer = reply(401, "")
+    web.session.get(web.api.url, auth=bobs)
+    assert all(str(text).startswith("Bearer bob") for text in sent(web.other))
+    web.session.get(web.api.url)
+    assert str(sent(web.other)[-1]).startswith("Bearer token"), "the session's own stays"
+
+
+@pytest.mark.parametrize("auth", [("u", "p"), None])
+def test_an_auth_that_is_not_ours_is_requests_own_at_a_redirect(web: Web, auth: Any) -> None:
+    web.evil.answer = lambda request: (
+        reply(200, "") if request.target == "/b" else reply(302, "", Location="/b")
+    )
+    if auth is None:
+        web.session.auth = None  # type: ignore[assignment]
+    web.session.get(f"{web.evil.url}/a", auth=auth)
+    basic = "Basic dTpw" if auth else None
+    assert sent(web.evil) == [basic, basic]
+
+
+def test_a_redirect_after_a_refused_token_keeps_the_requests_auth(web: Web) -> None:
+    answers = iter([reply(401, ""), reply(302, "", Location=web.other.url)])
+    web.api.answer = lambda _: next(answers)
+    web.session.get(web.api.url, auth=auth_for(web.hosts, Bobs()))
+    assert all(str(text).startswith("Bearer bob") for text in sent(web.api) + sent(web.other))
+    assert len(sent(web.other)) == 1

@@ -14,9 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from nbauth.core.errors import NbAuthError
 from nbauth.kernel import refusals
 from nbauth.kernel.refusals import PASS_ON
 from nbauth.testing.clock import FakeClock
+from nbauth.testing.engine import refusal, unreachable
 from tests.harness.certificates import Certificates
 from tests.kernel.conftest import Bench, until
 from tests.oauth.servers import Seen, Server, reply
@@ -61,6 +63,31 @@ class Api:
 def api(bench: Bench, certificates: Certificates) -> Iterator[Api]:
     with ExitStack() as stack:
         yield Api(bench, stack.enter_context(Server(certificates)), certificates)
+
+
+# ── nor where there is no other token ───────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("why", ["unreachable", "dead grant", "odd answer"])
+def test_many_refusals_without_another_token_cost_one_attempt(api: Api, how: str, why: str) -> None:
+    """Each of them asked the provider, or the person, anew."""
+    bench = api.bench
+    bench.screen.is_attended = False
+    trouble = {
+        "unreachable": unreachable(),
+        "dead grant": refusal("invalid_grant"),
+        "odd answer": refusal("invalid_request"),
+    }[why]
+    bench.engine.will("refresh", *[trouble] * MANY)
+    api.server.answer = reply(401, "")
+    with pytest.raises(NbAuthError):
+        api.call(how)
+    for _ in range(MANY):
+        assert api.call(how).status_code == 401
+    assert bench.engine.count("refresh") == 1
+    api.server.answer = reply(200, "")
+    assert api.call(how).status_code == 200
 
 
 # ── no storm ────────────────────────────────────────────────────────────────────────────────
