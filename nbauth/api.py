@@ -269,14 +269,14 @@ def panel(
     from nbauth.jupyter.panel.panel import SignInPanel
 
     here = the_session()
-    here.check(*scopes, account=account, **options)
+    client = here.check(*scopes, account=account, **options)
 
     def start(flow: str | None = None) -> SignIn:
         chosen = {**options, "flow": flow} if flow else {**options}
         return here.start(*scopes, account=account, show=False, **chosen)
 
     here.accounts()  # finds who is kept, too
-    made = SignInPanel(here, start)
+    made = SignInPanel(here, start, client=client if options else None)
     adopt = getattr(here.screen, "adopt", None)
     return made if adopt is None else adopt(made)
 

@@ -112,21 +112,22 @@ class AuthMagics(Magics):  # type: ignore[misc]
     def logout(self, line: str) -> None:
         """Forget the account and its tokens. The browser's own session at the provider stays."""
         asked = read_line(self.logout, line)
-        gone = self._used.session.logout(
-            asked.account,
-            all=asked.all,
-            revoke=asked.revoke,
-            forget=asked.forget,
-            profile=asked.profile,
+        self._sign_out(
+            asked, asked.account, all=asked.all, revoke=asked.revoke, forget=asked.forget
         )
+
+    def _sign_out(self, asked: Any, account: str | None, **how: bool) -> None:
+        gone = self._used.session.logout(account, profile=asked.profile, **how)
         if asked.quiet:
             return
         if not gone:
             print("Nobody was signed in.")
         for record in gone:
-            where = f"; it ends at {record.sign_out_url}" if record.sign_out_url else "."
-            stays = f"The browser's own session there stays{where}"
-            print(f"Signed out {record.account.username}. {stays}")
+            where = f" To end it, open {record.sign_out_url}" if record.sign_out_url else ""
+            print(
+                f"Signed out {record.account.username}. The browser's own session at the provider"
+                f" stays.{where}"
+            )
 
     @parsed_late
     @argument("scopes", nargs="*", metavar="SCOPE", help="what the token is for")
@@ -144,6 +145,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
         """A live token, which never goes stale."""
         asked = read_line(self.token, line)
         options = {"profile": asked.profile} if asked.profile else {}
+        self._used.variables.check(asked.into, asked.env)
         session, variables = self._used.session, self._used.variables
         if asked.force_refresh or asked.show:
             result = session.acquire(
@@ -186,9 +188,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
             if not asked.quiet:
                 print(f"Using {account.username}.")
         elif asked.verb == "drop":
-            quiet = " --quiet" if asked.quiet else ""
-            profile = f" --profile {shlex.quote(asked.profile)}" if asked.profile else ""
-            self.logout(f"--account {shlex.quote(asked.user)}{profile}{quiet}")
+            self._sign_out(asked, asked.user)
         return Table(self._used.session.accounts(), self._used.session)
 
     def _doctor(self, asked: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keyword
 import os
 import re
+import threading
+import unicodedata
 from collections.abc import Collection, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +17,9 @@ from nbauth.core.person import Person
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import Token
 
-_IPYTHONS = re.compile(r"_+|_+i+|_i?\d+|_[dois]h|In|Out|get_ipython|exit|quit|open")
+_IPYTHONS = re.compile(
+    r"_+|_+i+|_i?\d+|_[dois]h|__\w+__|_exit_code|In|Out|get_ipython|exit|quit|open|display"
+)
 """Names that IPython sets or reads in a notebook."""
 
 
@@ -56,6 +60,15 @@ class Variables:
         self._environ = environ
         self._texts: dict[str, _Bound] = {}
         self._environment: dict[str, _Bound] = {}
+        self._lock = threading.Lock()  # of these two; what is ours may end in another thread
+
+    @staticmethod
+    def check(into: str | None = None, env: str | None = None) -> None:
+        """Raise ``ConfigurationError`` for a name that cannot be one, before anybody is asked."""
+        if into:
+            _variable(into)
+        if env:
+            _environment_variable(env)
 
     def put(self, name: str, value: object) -> None:
         """Set a plain variable. Raises ``ConfigurationError`` for a name that cannot be one."""
@@ -63,8 +76,11 @@ class Variables:
 
     def put_text(self, name: str, token: Token) -> SecretStr:
         """Set a masked ``str`` that :meth:`refresh` keeps fresh, while it is ours."""
-        self._texts[_variable(name)] = bound = _Bound(token, token.value)
-        self._user_ns[name] = bound.last
+        name = _variable(name)
+        bound = _Bound(token, token.value)
+        with self._lock:
+            self._texts[name] = bound
+            self._user_ns[name] = bound.last
         return bound.last
 
     def put_environment(self, name: str, token: Token) -> None:
@@ -72,33 +88,37 @@ class Variables:
 
         The person's own value comes back when the variable is taken back.
         """
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ConfigurationError(
-                f"{name!r} is not the name of an environment variable.", code="bad_name"
-            )
+        _environment_variable(name)
         before = self._environ.get(name)
         known = self._environment.get(name)
         if known is not None and before == str(known.last):
             before = known.before
         bound = _Bound(token, token.value, before)
-        self._environment[name] = bound
-        self._environ[name] = str(bound.last)
+        with self._lock:
+            self._environment[name] = bound
+            self._environ[name] = str(bound.last)
 
     def refresh(self, *_: object) -> None:
         """Before a cell: rebind what would go stale. A variable that was reassigned is let go."""
         for name, bound in list(self._texts.items()):
             if self._user_ns.get(name) is not bound.last:
-                del self._texts[name]
+                self._texts.pop(name, None)
                 continue
-            self._texts[name] = fresh = self._fresh(name, bound)
-            self._user_ns[name] = fresh.last
+            fresh = self._fresh(name, bound)
+            with self._lock:  # it may have been taken back while the provider was asked
+                if self._texts.get(name) is bound:
+                    self._texts[name] = fresh
+                    self._user_ns[name] = fresh.last
         for name, bound in list(self._environment.items()):
             if self._environ.get(name) != str(bound.last):
-                del self._environment[name]
+                self._environment.pop(name, None)
                 continue
-            self._environment[name] = fresh = self._fresh(name, bound)
-            if fresh.last != bound.last:
-                self._environ[name] = str(fresh.last)
+            fresh = self._fresh(name, bound)
+            with self._lock:
+                if self._environment.get(name) is bound:
+                    self._environment[name] = fresh
+                    if fresh.last != bound.last:
+                        self._environ[name] = str(fresh.last)
 
     def _fresh(self, name: str, bound: _Bound) -> _Bound:
         try:
@@ -114,25 +134,45 @@ class Variables:
         """Take back what was set for any other account, where it is still ours."""
         for name, bound in list(self._environment.items()):
             if bound.token.owner not in keys:
-                del self._environment[name]
-                if self._environ.get(name) == str(bound.last):
-                    self._give_back(name, bound)
+                with self._lock:
+                    self._give_back(name)
         for name, bound in list(self._texts.items()):
             if bound.token.owner not in keys:
-                del self._texts[name]
-                if self._user_ns.get(name) is bound.last:
-                    del self._user_ns[name]
+                with self._lock:
+                    self._take_back(name)
 
-    def _give_back(self, name: str, bound: _Bound) -> None:
+    def _take_back(self, name: str) -> None:
+        bound = self._texts.pop(name, None)
+        if bound is not None and self._user_ns.get(name) is bound.last:
+            del self._user_ns[name]
+
+    def _give_back(self, name: str) -> None:
+        bound = self._environment.pop(name, None)
+        if bound is None or self._environ.get(name) != str(bound.last):
+            return
         if bound.before is None:
             del self._environ[name]
         else:
             self._environ[name] = bound.before
 
 
+def _environment_variable(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ConfigurationError(
+            f"{name!r} is not the name of an environment variable.",
+            code="bad_name",
+            hint="Use letters, digits and underscores.",
+        )
+
+
 def _variable(name: str) -> str:
+    name = unicodedata.normalize("NFKC", name)  # as Python reads names (PEP 3131)
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise ConfigurationError(f"{name!r} is not a variable name.", code="bad_name")
+        raise ConfigurationError(
+            f"{name!r} is not a variable name.",
+            code="bad_name",
+            hint="Choose a name that can stand before = in a cell.",
+        )
     if _IPYTHONS.fullmatch(name):
         raise ConfigurationError(
             f"{name} is a name of IPython's own; a token there would be lost, or break the shell.",

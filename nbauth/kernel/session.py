@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account, AccountKey, Asked
+from nbauth.core.account import Account, AccountKey, Asked, ClientKey
 from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
@@ -151,9 +151,9 @@ class Session:
         request = self._door.request(scopes, options, account, web_ui)
         return self._attempts.begin(request, show=show, held=True)
 
-    def check(self, *scopes: str, account: Asked | None = None, **options: Any) -> None:
-        """Raise the ``ConfigurationError`` that :meth:`start` would raise with these."""
-        self._door.request(scopes, options, account)
+    def check(self, *scopes: str, account: Asked | None = None, **options: Any) -> ClientKey:
+        """The client that :meth:`start` would sign in to with these. Raises what it would raise."""
+        return self._door.request(scopes, options, account).client.key
 
     def pending(self) -> list[SignIn]:
         """Sign-ins under way."""

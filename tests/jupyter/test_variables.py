@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -146,3 +147,48 @@ def test_names_that_no_environment_variable_can_have(cell: Cell, name: str) -> N
     with pytest.raises(ConfigurationError):
         cell.variables.put_environment(name, cell.token())
     assert set(cell.environ) == {"PATH", "MINE"}
+
+
+@pytest.mark.parametrize("kind", ["text", "environment"])
+def test_a_sign_out_while_a_variable_is_refreshed_takes_it_back_for_good(
+    cell: Cell, kind: str
+) -> None:
+    """The refresh put the old token back, where it stayed cell after cell."""
+    cell.bench.sign_in("read")
+    if kind == "text":
+        cell.variables.put_text("secret", cell.token())
+    else:
+        cell.variables.put_environment("MINE", cell.token())
+    cell.bench.clock.advance(4000)
+    gate = cell.bench.engine.hold("refresh")
+    refresh = threading.Thread(target=cell.variables.refresh)
+    refresh.start()
+    assert gate.reached.wait(5)
+    cell.bench.session.logout()
+    gate.open()
+    refresh.join(5)
+    for _ in range(2):
+        assert cell.names == {}
+        assert cell.environ["MINE"] == "my own"
+        cell.variables.refresh()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["__builtins__", "__name__", "__doc__", "__spec__", "__loader__", "_exit_code", "ﬁn ally",
+     "class", "1x", "In", "_", "display"],
+)  # fmt: skip
+def test_a_name_that_cannot_be_one_is_refused_before_anybody_is_asked(
+    cell: Cell, name: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        cell.variables.check(into=name)
+    assert caught.value.hint
+    with pytest.raises(ConfigurationError):
+        cell.variables.put(name, 1)
+    assert cell.names == {}
+
+
+def test_a_name_is_bound_as_python_reads_it(cell: Cell) -> None:
+    cell.variables.put("ﬁle", 7)
+    assert cell.names == {"file": 7}

@@ -109,15 +109,20 @@ def two_lines(error: NbAuthError) -> list[str]:
 
 
 def done(
-    cache: TokenCache, key: AccountKey, account: Account, others: Iterable[tuple[int, Account]]
+    cache: TokenCache,
+    key: AccountKey,
+    shown: tuple[int, Account],
+    others: Iterable[tuple[int, Account]],
 ) -> Message:
     """Who is signed in, and whom one could change to, each under the number to name them by."""
+    number, account = shown
     tokens = cache.tokens_of(key)
     left = max((token.expires_on for token in tokens), default=None)
     granted = dict.fromkeys(scope for token in tokens for scope in token.response.scopes)
     return {
         "state": "done",
         "account": {
+            "n": number,
             "name": plain(account.name),
             **_names(account),
             "expires_in": None if left is None else max(0.0, left - time.time()),

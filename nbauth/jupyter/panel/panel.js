@@ -150,7 +150,7 @@ export default () => {
       state: () => state,
       ready: () => send("ready", { page: thisPage() }),
       cancel: () => send("cancel"),
-      signOut: () => send("sign-out"),
+      signOut: (account) => send("sign-out", { account }),
       use: (account) => send("use", { account }),
       paste: (text) => {
         send("paste", { text });

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 
-from nbauth.core.account import Account, AccountKey
+from nbauth.core.account import Account, AccountKey, ClientKey
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
 from nbauth.core.flow_names import AUTO, DEVICE, PASTE
 from nbauth.core.interrupts import Flag
@@ -53,6 +53,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             presses a button, in whichever thread that reaches, so it has to come back soon and may
             not ask for the main thread.
         sign_in: one that has begun already.
+        client: the client whose account it shows, where the call has named one.
 
     Attributes:
         ready: a ``Flag``, set once a browser shows the panel.
@@ -70,12 +71,15 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         session: Session,
         start: Callable[..., Pending],
         sign_in: Pending | None = None,
+        *,
+        client: ClientKey | None = None,
     ) -> None:
         self.ready = Flag()
         self.page: Page | None = None
         self.sign_in: Pending | None = None
         self._session = session
         self._start = start
+        self._client = client
         self._followed = False
         self._not_begun: NbAuthError | None = None
         self._ended_at = 0.0
@@ -174,10 +178,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                 self._paste(text)
             case {"kind": "cancel"} if self.sign_in is not None:
                 self.sign_in.cancel()
-            case {"kind": "use", "account": int(number)}:
+            case {"kind": "use", "account": int(number)} if number >= 0:
                 self._use(number)
-            case {"kind": "sign-out"}:
-                self._sign_out()
+            case {"kind": "sign-out", "account": int(number)} if number >= 0:
+                self._sign_out(number)
 
     def _begin(self, flow: str | None) -> None:
         if self.sign_in is None or self.sign_in.state != "waiting":
@@ -211,11 +215,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             self._session.use(self._listed[number])
         self._send_state()
 
-    def _sign_out(self) -> None:
-        shown = self._account()
-        if shown is not None:
-            with contextlib.suppress(NotSignedIn):  # another panel was faster
-                self._session.logout(shown[1])
+    def _sign_out(self, number: int) -> None:
+        """The account that the person saw, whoever is current by now."""
+        with contextlib.suppress(NotSignedIn, IndexError):  # another panel was faster
+            self._session.logout(self._listed[number])
         self._send_state()
 
     # ── what it shows ───────────────────────────────────────────────────────────────────────
@@ -232,10 +235,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def _session_changed(self) -> None:
         if self.sign_in is None or self.sign_in.state != "waiting":
             for pending in reversed(self._session.pending()):
-                if (
-                    self.sign_in is None
-                    or pending.request.client.key == self.sign_in.request.client.key
-                ):
+                if self._shows in (None, pending.request.client.key):
                     self._take(pending, followed=True)
                     break
         self._send_state()
@@ -243,21 +243,31 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def _account(self) -> tuple[AccountKey, Account] | None:
         """The current account of this panel's client; of any, where it has none."""
         cache = self._session.cache
-        if self.sign_in is not None and self.sign_in.state == "done":
-            key = cache.find(self.sign_in.request.client.key)
+        if self._client is not None or (self.sign_in is not None and self.sign_in.state == "done"):
+            assert self._shows is not None
+            key = cache.find(self._shows)
         else:
             key = next(iter(list(cache.current.values())), None)
         account = cache.account(key) if key is not None else None
         return (key, account) if key is not None and account is not None else None
+
+    @property
+    def _shows(self) -> ClientKey | None:
+        """The client whose sign-ins and accounts it shows; ``None`` for any."""
+        return self._client or (self.sign_in and self.sign_in.request.client.key) or None
+
+    def _number(self, account: Account) -> int:
+        """What the browser names an account by; it stays its own."""
+        if account not in self._listed:
+            self._listed.append(account)
+        return self._listed.index(account)
 
     def _others(self, shown: AccountKey) -> list[tuple[int, Account]]:
         """The client's other accounts, each under a number that stays its own."""
         others = []
         for key, record in list(self._session.cache.signed_in.items()):
             if key.client == shown.client and key != shown:
-                if record.account not in self._listed:
-                    self._listed.append(record.account)
-                others.append((self._listed.index(record.account), record.account))
+                others.append((self._number(record.account), record.account))
         return others
 
     # ── to the browser ──────────────────────────────────────────────────────────────────────
@@ -288,7 +298,9 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             return messages.ended(sign_in, self._ended_at)
         if shown is None:
             return messages.signed_out(self._offered())
-        return messages.done(self._session.cache, *shown, self._others(shown[0]))
+        key, account = shown
+        named = self._number(account), account
+        return messages.done(self._session.cache, key, named, self._others(key))
 
     def _offered(self) -> list[str]:
         return list((self.sign_in and self.sign_in.ways) or UNSEEN_WAYS)

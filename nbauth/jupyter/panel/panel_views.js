@@ -171,7 +171,7 @@ function done({ account, others }, act, ticks) {
         line(account.name && account.username, "faint"),
         line(account.tenant && `${WORDS.tenant} ${account.tenant}`, "faint"),
         left),
-      button(WORDS.signOut, "secondary", "sign-out", act.signOut)),
+      button(WORDS.signOut, "secondary", "sign-out", () => act.signOut(account.n))),
     (account.scopes.length > 0 || others.length > 0) && foot([
       others.length > 0 && fold(WORDS.others, "others", others.map(other)),
       account.scopes.length > 0 && fold(WORDS.granted, "granted", list(account.scopes))]),

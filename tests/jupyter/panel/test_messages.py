@@ -11,8 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError, FlowUnavailable, SignInDeclined
 from nbauth.jupyter.panel import panel as panel_module
+from nbauth.jupyter.panel.panel import SignInPanel
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.engines.protocol import AuthorizationPending
 from tests.jupyter.panel.front import Front, MakeFront
@@ -63,10 +65,10 @@ def test_from_waiting_to_signed_in_to_signed_out(front: MakeFront) -> None:
     assert account["scopes"] == ["openid", "profile"]
     assert 3590 < account["expires_in"] <= 3600
     assert state["others"] == []
-    shown.say("sign-out")
+    shown.say("sign-out", account=account["n"])
     assert shown.session.accounts() == []
     assert names(shown.until("signed-out")) == list(ways_from("device"))
-    shown.say("sign-out")  # of a second view
+    shown.say("sign-out", account=account["n"])  # of a second view
     shown.engine.answer = AuthorizationPending()
     shown.say("sign-in")
     shown.until("waiting", user_code=CODE)
@@ -230,7 +232,7 @@ def test_two_panels_of_one_session_show_the_same(front: MakeFront) -> None:
     first.say("sign-in")
     second.until("done")
     first.until("done")
-    first.say("sign-out")
+    first.say("sign-out", account=first.state["account"]["n"])
     second.until("signed-out")
 
 
@@ -273,10 +275,45 @@ def test_to_another_account_and_back(front: MakeFront) -> None:
         shown.say("use", account=nonsense)
     shown.say("use", account=back["n"])
     assert twin.state["account"]["username"] == OTHER
-    shown.say("sign-out")
+    for nonsense in (99, -1, "1", None):
+        shown.say("sign-out", account=nonsense)
+    shown.say("sign-out", account=back["n"])
     assert twin.state["account"]["username"] == USERNAME
     shown.say("use", account=back["n"])  # of a view that has not heard yet
     assert shown.state["account"]["username"] == USERNAME
+
+
+def test_a_sign_out_is_of_the_account_that_the_person_saw(front: MakeFront) -> None:
+    """The click waited while a cell made another account the current one."""
+    shown = front()
+    shown.engine.answer = tokens()
+    ada = shown.until("done")["account"]
+    shown.engine.answer = tokens("Charles", OTHER)
+    shown.start()
+    shown.until("done", others=[{"n": ada["n"], "username": USERNAME, "tenant": ""}])
+    shown.say("sign-out", account=ada["n"])
+    assert [account.username for account in shown.session.accounts()] == [OTHER]
+
+
+def test_a_panel_of_one_client_shows_nobody_elses_account_or_sign_in(front: MakeFront) -> None:
+    """Made for another issuer it showed, and signed out, the account of this one."""
+    shown = front()
+    shown.engine.answer = tokens()
+    shown.until("done")
+    elsewhere = ClientKey("https://another.example", "c")
+    panel = SignInPanel(shown.session, shown.start, client=elsewhere)
+    try:
+        assert panel._state()["state"] == "signed-out"
+        shown.engine.answer = AuthorizationPending()
+        pending = shown.start()
+        assert panel.sign_in is None
+        assert shown.session.pending() == [pending]
+        pending.cancel()
+        same = SignInPanel(shown.session, shown.start, client=pending.request.client.key)
+        assert same._state()["state"] == "done"
+        same.close_quietly()
+    finally:
+        panel.close_quietly()
 
 
 def test_browser_flow(front: MakeFront) -> None:
