@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from nbauth.core.loading import loading
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
@@ -31,11 +33,20 @@ _loaded_in = os.getpid()
 """The process whose notebook this is; a child that was forked from it has none."""
 
 
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # also for a child that is forked before the first use
+    os.register_at_fork(after_in_child=_new_lock)
+
+
 def the_session() -> Session:
     """The process's one session, made on first use."""
     if _session is not None:
         return _session
-    with _lock:
+    with loading(), _lock:
         return _session or _new_session()
 
 
@@ -72,8 +83,6 @@ def _new_session(
 
 def _forked(session: Session, screens: Screens) -> None:
     """In a child that was forked from this process, multiprocessing's own way."""
-    global _lock
-    _lock = threading.Lock()
     screens.forked()
     session.forked()
 

@@ -50,7 +50,11 @@ class NotebookScreen:
 
         with held_back():  # an interrupt in the middle of a message would be dropped with it
             panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
-            shown = _Shown(panel, sign_in)
+            try:
+                shown = _Shown(panel, sign_in)
+            except BaseException:  # nobody sees it, so nobody would close it
+                panel.close_quietly()
+                raise
             with self._lock:
                 self._shown.append(shown)
             self._retire()
@@ -144,8 +148,8 @@ class _Shown:
         self.panel = panel
         self._sign_in = sign_in
         self._stand_in = _StandIn(panel)
-        sign_in.changed.connect(self._stand_in.look)
         self._output = display(panel, display_id=True)
+        sign_in.changed.connect(self._stand_in.look)
 
     def retire(self) -> None:
         """Close the panel; the cell's output says where the living one is."""

@@ -311,6 +311,7 @@ class Session:
         """
         self.cache.forked()
         self._engines.forget()
+        self._refresh_ahead = Background("nbauth-refresh", lambda: None)
         self._renewal.forked()
         self._keeping.forked()
         self._attempts.forked()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.loading import loading
 from nbauth.core.scopes import RESERVED, Scopes
 from nbauth.core.settings import Settings
 from nbauth.oauth.authorities import Authority, authority_from, parse
@@ -132,14 +133,15 @@ class Engines:
 
     def for_sign_in(self, client: Client) -> Engine:
         """A new one, so that breaking off a sign-in breaks off nobody else's request."""
-        if self._make is None:
-            from nbauth.oauth.engines import engine_for
-
-            self._make = engine_for
         settings = client.settings
-        return self._make(
-            client.authority, client.client_id, verify=settings.verify, proxies=settings.proxies
-        )
+        with loading():
+            if self._make is None:
+                from nbauth.oauth.engines import engine_for
+
+                self._make = engine_for
+            return self._make(
+                client.authority, client.client_id, verify=settings.verify, proxies=settings.proxies
+            )
 
     def forget(self) -> None:
         """Let all engines go, unused: a forked child shares no connection with its parent."""

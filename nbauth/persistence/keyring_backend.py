@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbauth.core.errors import PersistenceError
-from nbauth.persistence.forks import loading
+from nbauth.core.loading import loading
 from nbauth.persistence.keyring_choice import OVERRIDE, Choice, chosen
 
 _INSTEAD = "Tokens stay in this kernel's memory; --persist file keeps them with a passphrase."

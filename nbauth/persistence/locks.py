@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from nbauth.core.errors import PersistenceError
 from nbauth.core.interrupts import apart
-from nbauth.persistence.forks import loading
+from nbauth.core.loading import loading
 from nbauth.persistence.private import refuse_unless_private, told_in_words
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import hmac
 import json
 import os
 
-from nbauth.persistence.forks import loading
+from nbauth.core.loading import loading
 
 MAGIC = b"nbauth"
 FORMAT = 1

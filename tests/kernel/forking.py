@@ -6,15 +6,19 @@ after :data:`PATIENCE` seconds and told as ``"hangs"``.
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import os
 import select
 import signal
+import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import nbauth
 from nbauth import api
@@ -222,6 +226,94 @@ def before_a_session() -> Any:
         return session().screen.attended()
 
     return {"child": in_child(attended), "parent": attended()}
+
+
+def listening() -> Any:
+    """A sign-in by browser is under way; the child lives on after it has ended in the parent."""
+    made = session()
+    pending = made.start("read", flow="browser", show=False)
+    until(lambda: pending.authorize_url)
+    query = parse_qs(urlsplit(str(pending.authorize_url)).query)
+    port = urlsplit(query["redirect_uri"][0]).port or 0
+    wait, go_on = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(int(PATIENCE))
+        os.close(go_on)
+        os.read(wait, 1)
+        os._exit(0)
+    os.close(wait)
+    pending.cancel()
+    until(lambda: not pending._thread.is_alive())
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        taken = True
+    except OSError:
+        taken = False
+    os.close(go_on)
+    os.waitpid(pid, 0)
+    return {"taken": taken}
+
+
+def during_the_first_use() -> Any:
+    """Another thread makes the session, and will not be there in the child."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with api._lock:
+            inside.set()
+            leave.wait(PATIENCE)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(PATIENCE)
+    child = in_child(lambda: type(api.the_session()).__name__)
+    leave.set()
+    thread.join()
+    return {"child": child}
+
+
+def while_a_library_loads() -> Any:
+    """The first sign-in loads the protocol library in another thread."""
+    folder = tempfile.mkdtemp()
+    with open(os.path.join(folder, "slow_library.py"), "w", encoding="utf-8") as file:
+        file.write("import time\ntime.sleep(0.5)\n")
+    sys.path.insert(0, folder)
+    loading = threading.Event()
+
+    def slow_engine(*_: Any, **__: Any) -> FakeEngine:
+        loading.set()
+        importlib.import_module("slow_library")
+        return engine
+
+    api._new_session(screen, slow_engine)
+    made = api.the_session()
+    made.configure(authority=ISSUER, client_id="notebooks", refresh_ahead=False)
+    first = threading.Thread(target=made.login, args=("read",), kwargs={"web_ui": redirect})
+    first.start()
+    loading.wait(PATIENCE)
+    child = in_child(lambda: made.login("read", web_ui=redirect, force=True).username)  # type: ignore[union-attr]
+    first.join()
+    return {"child": child}
+
+
+def at_the_childs_end() -> Any:
+    """Another thread wakes what refreshes ahead; the child ends as a program does."""
+    made = session()
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with made._refresh_ahead._lock:
+            inside.set()
+            leave.wait(PATIENCE)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(PATIENCE)
+    child = in_child(made.rest)
+    leave.set()
+    thread.join()
+    return {"child": child}
 
 
 def spawn() -> Any:

@@ -65,6 +65,25 @@ def test_no_lock_of_the_parents_is_inherited(tmp_path: Path) -> None:
     assert ran("with_locks_held", tmp_path) == {"child": [], "parent": 1}
 
 
+def test_a_child_does_not_keep_the_port_that_the_browser_comes_back_to(tmp_path: Path) -> None:
+    assert ran("listening", tmp_path) == {"taken": False}
+
+
+@pytest.mark.parametrize(
+    ("case", "child"),
+    [
+        ("during_the_first_use", "Session"),
+        ("while_a_library_loads", "ada@example.com"),
+        ("at_the_childs_end", None),
+    ],
+)
+def test_a_fork_in_the_middle_of_another_threads_first_steps(
+    case: str, child: object, tmp_path: Path
+) -> None:
+    """The child waited for a lock, of a module too, whose thread it does not have."""
+    assert ran(case, tmp_path) == {"child": child}
+
+
 def test_what_is_kept_is_renewed_by_whoever_comes_first(tmp_path: Path) -> None:
     seen = ran("kept", tmp_path)
     assert seen["child"] == "access-ada-2"

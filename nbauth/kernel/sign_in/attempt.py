@@ -152,6 +152,7 @@ class SignIn(Seen):
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self.changed = Signal()
         self.ended = Flag()
+        self._walk.driver.forked()
         if isinstance(self.step, End):
             self.ended.set()
         else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbauth.core.account import Account, ClientKey, is_account
 from nbauth.core.errors import ConfigurationError, InteractionRequired, SignInInterrupted
 from nbauth.core.flow_names import AUTO
+from nbauth.core.loading import loading
 from nbauth.core.signal import Signal
 from nbauth.oauth.client import Engines
 
@@ -57,7 +58,8 @@ class Attempts:
 
         Raises ``FlowUnavailable``, ``InteractionRequired``.
         """
-        from nbauth.oauth.flows import flow_named
+        with loading():
+            from nbauth.oauth.flows import flow_named
 
         shown = show and request.web_ui is None
         attended = self._screen.attended()
@@ -97,7 +99,8 @@ class Attempts:
 
     def _made(self, request: Request) -> SignIn:
         # What drives a sign-in is loaded by the first one, not by %load_ext.
-        from nbauth.kernel.sign_in.attempt import SignIn
+        with loading():
+            from nbauth.kernel.sign_in.attempt import SignIn
 
         engine = self._engines.for_sign_in(request.client)
         return SignIn(request, engine, self._screen, self._destination, self)

@@ -136,6 +136,12 @@ class Driver:
             case _:
                 raise TypeError(f"{type(end).__name__} is no end of a sign-in")
 
+    def forked(self) -> None:
+        """In a forked child: the browser comes back to the parent alone."""
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.forked()
+
     # ── the steps ───────────────────────────────────────────────────────────────────────────
 
     def _do(self, step: object) -> object:

@@ -66,6 +66,9 @@ class Receiver(Protocol):
     def finish(self, title: str, text: str) -> None:
         """Show the browser that waits there how it ended, and close."""
 
+    def forked(self) -> None:
+        """In a forked child: let go what the parent listens with, and nothing else."""
+
 
 class Screen(Person, Protocol):
     """What a session needs of the place it runs in."""

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from nbauth.core.errors import ConfigurationError, FlowUnavailable
+from nbauth.core.errors import ConfigurationError, FlowUnavailable, NbAuthError
 from nbauth.kernel.sign_in.receivers import http_server as loopback
 from nbauth.kernel.sign_in.receivers.http_server import LARGEST
 from nbauth.kernel.sign_in.receivers.loopback import Receiver
@@ -521,3 +521,41 @@ def test_what_is_no_loopback_address_is_refused(uri: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Receiver(STATE, redirect_uri=uri)
     assert caught.value.code == "bad_redirect_uri"
+
+
+# ── where this process may not listen ───────────────────────────────────────────────────────
+
+
+def test_a_machine_without_a_thread_left_keeps_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}/cb"
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(FlowUnavailable, match="cannot listen"):
+            Receiver("state", redirect_uri=address)
+    Receiver("state", redirect_uri=address).finish("", "")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EMFILE, "Too many open files"),
+        (errno.EACCES, "may not listen on port"),
+        (errno.EADDRINUSE, "taken by another program"),
+    ],
+)
+def test_why_a_port_cannot_be_opened_is_said(
+    number: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listen(_: int) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr("nbauth.kernel.sign_in.receivers.http_server._listen", listen)
+    with pytest.raises(NbAuthError, match=said) as caught:
+        Receiver("state", redirect_uri="http://127.0.0.1:8400/cb")
+    assert caught.value.hint

@@ -81,7 +81,17 @@ class LoopbackServer:
         self._closing = asyncio.Event()
         self._loop = asyncio.SelectorEventLoop()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except RuntimeError as error:
+            self.forked()
+            self._loop.close()
+            raise OSError(errno.EAGAIN, "no thread can be started") from error
+
+    def forked(self) -> None:
+        """Close this process's listening sockets, and answer nobody."""
+        for listener in self._listeners:
+            listener.close()
 
     def close(self) -> None:
         """Give port and thread back. Who has connected by now is answered, or cut off, first."""

@@ -65,6 +65,12 @@ class CallbackReceiver:
             self.told.wait(LAST_WORDS)
         self._desk.leave(self)
 
+    def forked(self) -> None:
+        """Nothing listens here: the kernel's own messages bring the answer.
+
+        See ``protocol.Receiver``.
+        """
+
 
 class _Desk:
     """A kernel's handlers for our two messages; they are there while a sign-in waits.

@@ -8,7 +8,9 @@ nothing final until the code has been redeemed.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
+import os
 from concurrent.futures import Future
 from urllib.parse import parse_qsl, urlsplit
 
@@ -53,7 +55,7 @@ class Receiver:
         try:
             self._server = LoopbackServer(self._respond, port=port, name="nbauth-receiver")
         except OSError as error:
-            raise _cannot_listen(port) from error
+            raise _cannot_listen(port, error) from error
         self.port = self._server.port
         self.redirect_uri = f"http://{host}:{self.port}{self._path}"
 
@@ -62,6 +64,11 @@ class Receiver:
         if not self._outcome.done():
             self._outcome.set_result((title, text))
         self._server.close()
+
+    def forked(self) -> None:
+        """In a forked child: close its copies of the listening sockets. They would keep the port
+        taken after the parent has given it back, and answer nobody."""
+        self._server.forked()
 
     async def _respond(self, request: LoopbackRequest) -> LoopbackReply:
         answer = self._genuine(request)
@@ -112,7 +119,20 @@ def _parts(redirect_uri: str) -> tuple[str, int, str]:
     return f"[{host}]" if ":" in host else host, port, parts.path
 
 
-def _cannot_listen(port: int) -> ConfigurationError | FlowUnavailable:
+def _cannot_listen(port: int, error: OSError) -> ConfigurationError | FlowUnavailable:
+    if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}:
+        return FlowUnavailable(
+            f"This kernel cannot listen for the browser: {os.strerror(error.errno)}.",
+            code="cannot_listen",
+            hint=f"Close files or restart the kernel, or sign in by device code: --flow {DEVICE}.",
+            suggested_flow=DEVICE,
+        )
+    if port and error.errno == errno.EACCES:
+        return ConfigurationError(
+            f"This kernel may not listen on port {port}.",
+            code="cannot_listen",
+            hint="Choose a port above 1023 in redirect_uri, or leave it out.",
+        )
     if port:
         return ConfigurationError(
             f"Port {port} on this machine is taken by another program.",

@@ -1,4 +1,4 @@
-"""A fork waits while another thread loads a library for kept sign-ins.
+"""A fork waits while another thread loads a library.
 
 The child would have the half-loaded module, and the lock of it, held by a thread that the child
 does not have: whoever loads the same module there would wait for ever. Every other thing that a
