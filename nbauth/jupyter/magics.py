@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from nbauth.core.flow_names import ALL as FLOWS
+from nbauth.core.flow_names import AUTO, HERE
 from nbauth.jupyter.on_first_use import OnFirstUse
 from nbauth.jupyter.parsed_late import argument, parsed_late
 
@@ -67,7 +67,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @parsed_late
     @argument("scopes", nargs="*", metavar="SCOPE", help="what the first token is for")
     @_common
-    @argument("--flow", help=f"the way to sign in: {', '.join(FLOWS)}")
+    @argument("--flow", help=f"the way to sign in: {', '.join((AUTO, *HERE))}")
     @argument("--tenant", help="a tenant's GUID or domain")
     @argument("--client-id", help="the application's id")
     @argument("--authority", metavar="URL", help="an authority's or issuer's address")

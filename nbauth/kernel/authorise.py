@@ -84,19 +84,25 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         return None if passed_on else (scopes, text)
 
     def _another(self, request: Any, scopes: Scopes, refused: str) -> str:
-        """Another token than the one that was refused. Raises if there is none, and once only: for
-        a while after it the host's 401 is passed on."""
+        """Another token than the one that was refused.
+
+        Raises if there is none; for a while the same again, with nobody asked.
+        """
+        where = self._where(request, scopes)
+        self._refusals.raise_if_no_other(where, refused)
         try:
             return self.bound.get(scopes, refused).access_token
-        except NbAuthError:
-            self._refusals.nothing_helps(self._where(request, scopes))
+        except NbAuthError as error:
+            self._refusals.no_other(where, refused, error)
             raise
 
     async def _another_async(self, request: Any, scopes: Scopes, refused: str) -> str:
+        where = self._where(request, scopes)
+        self._refusals.raise_if_no_other(where, refused)
         try:
             return (await self.bound.get_async(scopes, refused)).access_token
-        except NbAuthError:
-            self._refusals.nothing_helps(self._where(request, scopes))
+        except NbAuthError as error:
+            self._refusals.no_other(where, refused, error)
             raise
 
     def _try_with(self, request: Any, scopes: Scopes, fresh: str) -> None:

@@ -87,7 +87,9 @@ def _subset(hosts: Hosts, only: Iterable[str]) -> Hosts:
             raise ConfigurationError(
                 f"{name} is not a listed host.",
                 code="unlisted_host",
-                hint="List it in the setting hosts with its scopes: "
+                hint="Name exact hosts; * stands for nothing here."
+                if "*" in name
+                else "List it in the setting hosts with its scopes: "
                 f"nbauth.configure(hosts={{'{name}': [...]}}).",
             )
         chosen[host] = entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from nbauth.core.account import AccountKey
+from nbauth.core.errors import NbAuthError
 
 PASS_ON = 60.0
 """Seconds for which a host's 401 is passed on after a fresh token did not help."""
@@ -20,6 +21,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._until: dict[Where, float] = {}
+        self._errors: dict[Where, tuple[float, int, NbAuthError]] = {}
         self._tried: dict[Where, int] = {}  # hashes: a token outlives its account nowhere
 
     def pass_on(self, where: Where, refused: str) -> bool:
@@ -44,10 +46,18 @@ class Refusals:
         for oldest in list(self._tried)[:-MOST]:
             self.helped(oldest)
 
-    def nothing_helps(self, where: Where) -> None:
-        """There was no other token to try with."""
-        self.trying(where, "")
-        self._until[where] = time.monotonic() + PASS_ON
+    def no_other(self, where: Where, refused: str, error: NbAuthError) -> None:
+        """There was no other token to try with, and why."""
+        self._errors[where] = time.monotonic() + PASS_ON, hash(refused), error
+        for oldest in list(self._errors)[:-MOST]:
+            self._errors.pop(oldest, None)
+
+    def raise_if_no_other(self, where: Where, refused: str) -> None:
+        """Raise the error again that said why there is no other token than this one."""
+        until, token, error = self._errors.get(where, (0.0, 0, None))
+        if error is not None and token == hash(refused) and time.monotonic() < until:
+            raise error.with_traceback(None)
+        self._errors.pop(where, None)
 
     def helped(self, where: Where) -> None:
         """The host has taken it."""

@@ -121,8 +121,9 @@ class Authority:
 
     @property
     def hosts(self) -> Mapping[str, str]:
-        """API hosts built in for it: none outside Entra."""
-        return CLOUDS[self.cloud].hosts if self.kind == "entra" else {}
+        """API hosts built in for it: none outside Entra, nor for another's server of its shape."""
+        known = self.kind == "entra" and urlsplit(self.url).hostname in _LOGIN_HOSTS
+        return CLOUDS[self.cloud].hosts if known else {}
 
     def refuse_prompt(self, prompt: str | None) -> None:
         """Raise ``ConfigurationError`` for a prompt this authority cannot serve."""

@@ -600,3 +600,22 @@ def test_a_redirect_after_a_refused_token_keeps_the_requests_auth(web: Web) -> N
     web.session.get(web.api.url, auth=auth_for(web.hosts, Bobs()))
     assert all(str(text).startswith("Bearer bob") for text in sent(web.api) + sent(web.other))
     assert len(sent(web.other)) == 1
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "https://127.0.0.1:8443/11111111-2222-3333-4444-555555555555",
+        "https://id.example/common",
+        "https://login.microsoftonline.com.evil.example/common",
+    ],
+)
+def test_an_authority_that_only_looks_like_entra_lists_no_host_of_microsofts(
+    authority: str,
+) -> None:
+    """The token of a private server of Microsoft's shape would go to graph.microsoft.com."""
+    here = client(authority=authority)
+    assert listed_hosts(here, None) == {}
+    with pytest.raises(ConfigurationError):
+        listed_hosts(here, here.scopes(("User.Read",)))
+    assert listed_hosts(client(tenant="contoso.com"), None)
