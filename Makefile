@@ -20,7 +20,7 @@ ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/core tests/persis
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
-	@echo "make test-fast   unit tests, in less than a minute; no browser, no node"
+	@echo "make test-fast   unit tests, in about 100 s; no browser, no node"
 	@echo "make test    everything: lint, all tests here, the tests of the rigs, the other Pythons"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make test-rigs   tests of what the tests stand on: harness, provider, faults of others"

@@ -133,7 +133,7 @@ def login(
     web_ui: Callable[[str], str] | None = None,
     **options: Unpack[SignInOptions],
 ) -> Account | SignIn:
-    """Sign in and return the account; return it at once if that is so already.
+    """Sign in and return the account; return it at once if it is signed in already.
 
     Args:
         scopes: what the first token is for; default: the profile's, else ``User.Read`` at
@@ -143,8 +143,8 @@ def login(
         profile, tenant, client_id, authority, timeout (seconds) and every other setting: for this
             call only.
         account: the user name to sign in, also sent as ``login_hint``.
-        force: sign in even if that is so already.
-        quiet: say nothing if that is so already.
+        force: sign in even if signed in already.
+        quiet: say nothing if signed in already.
         prompt, login_hint, domain_hint, max_age (seconds), claims (JSON), consent_also (scopes):
             sent as given (OpenID Connect Core §3.1.2.1).
         web_ui: ``web_ui(authorize_url) -> address the browser ended at``.

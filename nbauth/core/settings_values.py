@@ -95,7 +95,7 @@ def _verify(value: Any) -> bool | str:
     if isinstance(value, bool) or str(value).strip().lower() in {"true", "false", "0", "1"}:
         if not _flag(value):
             raise ValueError(
-                "cannot be false, since tokens would go to whoever answers; name a CA file instead"
+                "cannot be false: anyone on the network could read tokens; name a CA file instead"
             )
         return True
     path = Path(_text(value)).expanduser()

@@ -28,7 +28,7 @@ def _common(function: Any) -> Any:
     for option in (
         argument("--profile", metavar="NAME", help="the profile of config.toml to use"),
         argument("--account", metavar="USER", help="whose sign-in or token"),
-        argument("--quiet", action="store_true", help="say nothing that is not asked for"),
+        argument("--quiet", action="store_true", help="print less"),
     ):
         function = option(function)
     return function
@@ -76,12 +76,16 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @argument("--domain-hint", metavar="DOMAIN", help="whose sign-in page to go to")
     @argument("--max-age", type=int, metavar="SECONDS", help="how old the browser's session may be")
     @argument("--claims", metavar="JSON", help="a claims request; write it as $variable")
-    @argument("--consent-also", nargs="+", metavar="SCOPE", help="to be agreed to now, used later")
+    @argument(
+        "--consent-also", nargs="+", metavar="SCOPE", help="request consent now for later use"
+    )
     @argument("--persist", metavar="STORE", help="where it is kept: memory, keyring or file")
     @argument("--timeout", type=float, metavar="SECONDS", help="how long to wait for the person")
-    @argument("--force", action="store_true", help="sign in even if that is so already")
+    @argument("--force", action="store_true", help="sign in even if signed in already")
     @argument("--background", action="store_true", help="return at once; cells that need it wait")
-    @argument("--doctor", action="store_true", help="say what was seen and set, and what follows")
+    @argument(
+        "--doctor", action="store_true", help="print environment, settings and the chosen flow"
+    )
     @line_magic
     def login(self, line: str) -> Account | SignIn | None:
         """Sign in. Gives the account, or the pending sign-in with --background."""

@@ -50,7 +50,7 @@ class Arrivals:
             raise SignInError(
                 f"{name} was asked for, but {other} signed in; {name} is not signed in.",
                 code="wrong_account",
-                hint=f"Sign in as {name}: %login --account {name}. {other} stays signed in beside:"
+                hint=f"Sign in as {name}: %login --account {name}. {other} is also signed in:"
                 f" %accounts use {other}, or %accounts drop {other}.",
             )
         return account

@@ -116,12 +116,12 @@ class Session:
         quiet: bool = False,
         **options: Any,
     ) -> Account | SignIn:
-        """Sign in, unless that is so already; see ``nbauth.login``."""
+        """Sign in, unless signed in already; see ``nbauth.login``."""
         request = self._door.request(scopes, options, account, web_ui)
         signed_in = None if force else self._already(request, options)
         if signed_in is not None:
             if not quiet:
-                text = f"Already signed in as {signed_in.username}. (--force signs in anew.)"
+                text = f"Already signed in as {signed_in.username}. (--force signs in again.)"
                 self.screen.say(text)
             return signed_in
         sign_in = self._attempts.begin(request, held=background)

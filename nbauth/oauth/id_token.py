@@ -93,7 +93,7 @@ def refused(what: str, why: str) -> SignInError:
         f"The provider's ID token {why}; nothing was kept.",
         code=f"id_token_{what}",
         hint="Run %login again; if it repeats, the authority or client_id is wrong,"
-        " or somebody interferes: tell your administrator.",
+        " or the answer is tampered with: tell your administrator.",
     )
 
 

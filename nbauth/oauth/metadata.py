@@ -37,7 +37,7 @@ class Metadata:
             raise _no_provider(issuer, response.status_code)
         if str(document["issuer"]).rstrip("/") != issuer.rstrip("/"):
             raise ConfigurationError(
-                f"The provider at {issuer} calls itself another issuer.",
+                f"The metadata of the provider at {issuer} names another issuer.",
                 code="issuer_mismatch",
                 hint="Set authority to the issuer exactly as the provider writes it.",
             )

@@ -45,7 +45,7 @@ class Backends:
             except NotImplementedError:
                 continue
             return
-        raise _refusal("none of its parts stores anything", "no_keyring")
+        raise _refusal("no backend of it can store secrets", "no_keyring")
 
     def delete(self, service: str, username: str) -> None:
         """All that have it lose it."""

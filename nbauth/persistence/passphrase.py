@@ -121,7 +121,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path) -> PersistenceError:
     return PersistenceError(
-        f"{path} is damaged, and without it no passphrase opens what is kept beside it.",
+        f"{path} is damaged; the sign-ins stored beside it can no longer be decrypted.",
         code="damaged",
         hint="Restore it, or give up what is kept there: %logout --forget.",
     )

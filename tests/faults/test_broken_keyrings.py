@@ -33,7 +33,7 @@ def hanging_ones_are_let_go() -> Iterator[None]:
         (keyrings.BusDied, "keyring_dead", "does not work (FileNotFoundError)"),
         (keyrings.Hanging, "keyring_hangs", "does not answer"),
         (keyrings.HangsAtSet, "keyring_hangs", "does not answer"),
-        (keyrings.IndexOnly, "no_keyring", "none of its parts stores anything"),
+        (keyrings.IndexOnly, "no_keyring", "no backend of it can store secrets"),
     ],
 )
 def test_each_is_said(

@@ -58,7 +58,7 @@ def test_one_that_ended_with_somebody_else_says_who_is_signed_in_and_who_is_not(
         bench.session.login("read", account="bob@example.com", web_ui=redirect)
     said = f"{caught.value} {caught.value.hint}"
     assert "bob@example.com is not signed in" in said
-    assert "eve@example.com stays signed in beside" in said
+    assert "eve@example.com is also signed in" in said
     assert [account.name for account in bench.session.accounts()] == ["Eve"]
 
 

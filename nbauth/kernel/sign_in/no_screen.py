@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
 from nbauth.core.errors import FlowUnavailable
@@ -46,7 +47,8 @@ class NoScreen:
             await asyncio.sleep(0.05)
 
     def say(self, text: str) -> None:
-        pass
+        """To the log of a forked child, say; whoever reads it later."""
+        print(f"nbauth: {text}", file=sys.stderr)
 
     def ask(self, prompt: str) -> str:
         return ""

@@ -64,7 +64,8 @@ def check_answer(pending: PendingAuthorization, answer: Mapping[str, str]) -> No
         raise SignInError(
             "The answer comes from another issuer; it was not used.",
             code="issuer_mismatch",
-            hint="Run %login again; if it repeats, somebody interferes: tell your administrator.",
+            hint="Run %login again; if it repeats, the answer is tampered with: tell your"
+            " administrator.",
         )
     if "error" in answer:
         raise error_from(answer)
