@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from nbauth.core.loading import loading
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
@@ -46,6 +44,8 @@ def the_session() -> Session:
     """The process's one session, made on first use."""
     if _session is not None:
         return _session
+    from nbauth.core.loading import loading
+
     with loading(), _lock:
         return _session or _new_session()
 

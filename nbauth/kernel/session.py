@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.request import Request, WebUi
 
 
+LAST_REFRESH = 3.0
+"""Seconds for a refresh under way at the end of the process; Jupyter kills a kernel after 5."""
+
+
 class Session:
     """The one place that knows who is signed in. Every public function and magic ends here.
 
@@ -299,8 +303,12 @@ class Session:
         self.reader.look_again()
 
     def rest(self) -> None:
-        """End the threads that work between cells; the next sign-in or token begins them anew."""
+        """End the threads that work between cells; the next sign-in or token begins them anew.
+
+        A refresh under way is waited for a little: it has spent the token that is kept.
+        """
         self._refresh_ahead.stop()
+        self._renewal.finish(LAST_REFRESH)
         self._keeping.rest()
 
     def forked(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nbauth.persistence import forks
+from nbauth.core import loading as forks
 from tests.faults.conftest import Figure
 from tests.faults.forking import PATIENCE, forked
 from tests.harness.kernels import isolated_environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from nbauth.core.errors import InteractionRequired
+from nbauth.core.errors import ConfigurationError, InteractionRequired
 from nbauth.kernel.session import Session
 from tests.harness.panva import Panva
 from tests.interop.peers import Peer, new_session, peer_of
@@ -67,11 +67,15 @@ def test_an_account_of_one_is_nobody_at_the_other(both: tuple[Session, Peer, Pee
     for peer, other in ((plain, microsoft), (microsoft, plain)):
         with pytest.raises(InteractionRequired):
             session.acquire(
-                peer.first, account=other.account[0], interactive=False, **peer.settings
+                peer.first, account=other.account[3], interactive=False, **peer.settings
             )
+    # ada's user name at one is her e-mail address at the other: it means the one's own account.
+    named = session.acquire(plain.first, account=microsoft.account[0], **plain.settings)
+    assert named.account.home_account_id == plain.account[3]
     theirs = session.acquire(plain.first, **plain.settings).account
-    with pytest.raises(InteractionRequired):
+    with pytest.raises(ConfigurationError) as caught:
         session.acquire(microsoft.first, account=theirs, interactive=False, **microsoft.settings)
+    assert caught.value.code == "other_client"
 
 
 def test_signing_out_of_one_leaves_the_other(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
@@ -77,6 +78,12 @@ class Flights:
                 self._end(key, mine)
         finally:  # once more, for an interrupt in the line above
             self._end(key, mine)
+
+    def finish(self, seconds: float) -> None:
+        """Wait for what is under way, but no longer than so many seconds."""
+        end = time.monotonic() + seconds
+        for flight in list(self._under_way.values()):
+            flight.ended.wait(max(0.0, end - time.monotonic()))
 
     def turn(self, key: Hashable) -> threading.Lock:
         """Held while something of ``key`` is fetched, by one thread at a time.

@@ -85,6 +85,10 @@ class Renewal:
         cached.used = True
         return cached.result(present, source)
 
+    def finish(self, seconds: float) -> None:
+        """Wait for refreshes under way: the tokens that they bring replace those that are kept."""
+        self._flights.finish(seconds)
+
     def forked(self) -> None:
         """In a forked child: nothing is under way."""
         self._flights = Flights()

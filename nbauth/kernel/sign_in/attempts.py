@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -58,9 +60,6 @@ class Attempts:
 
         Raises ``FlowUnavailable``, ``InteractionRequired``.
         """
-        with loading():
-            from nbauth.oauth.flows import flow_named
-
         shown = show and request.web_ui is None
         attended = self._screen.attended()
         if shown and not attended and self._under_way(request) is None:
@@ -70,6 +69,8 @@ class Attempts:
                 hint=NOBODY_THERE,
             )
         if request.first_flow != AUTO:
+            from nbauth.oauth.flows import flow_named
+
             flow_named(request.first_flow)
         self._destination.prepare(request)
         attempt = made = self._made(request)
@@ -99,7 +100,9 @@ class Attempts:
 
     def _made(self, request: Request) -> SignIn:
         # What drives a sign-in is loaded by the first one, not by %load_ext.
-        with loading():
+        # A fork waits for that, the first time; then there is nothing to wait for.
+        first = "nbauth.kernel.sign_in.attempt" not in sys.modules
+        with loading() if first else contextlib.nullcontext():
             from nbauth.kernel.sign_in.attempt import SignIn
 
         engine = self._engines.for_sign_in(request.client)

@@ -700,6 +700,33 @@ def test_a_forked_childs_sign_in_keeps_the_parents_grants(machine: Machine) -> N
     assert live(machine) == set()
 
 
+def test_the_end_of_a_kernel_waits_for_a_refresh_under_way(machine: Machine) -> None:
+    """The provider had rotated the token, and the one that was kept was spent."""
+    kernel = machine.signed_in()
+    machine.clock.advance(3600)
+    gate = machine.engine.hold("refresh")
+    flight = threading.Thread(target=lambda: _tried(kernel.acquire))
+    flight.start()
+    assert gate.reached.wait(5)
+    before = dict(machine.shelf.kept_records)
+    opener = threading.Timer(0.1, gate.open)
+    opener.start()
+    kernel.rest()
+    assert machine.shelf.kept_records != before, "kept before the process may end"
+    flight.join(5)
+    opener.join(5)
+
+
+def test_who_is_gone_already_keeps_nobody_else_signed_in(machine: Machine) -> None:
+    kernel = machine.signed_in("ada")
+    machine.engine.user = "bob"
+    kernel.login("read", web_ui=redirect, force=True)
+    ada, bob = sorted(kernel.cache.signed_in, key=lambda key: key.home_account_id)
+    kernel.cache.remove(ada)
+    (gone,) = kernel._accounts.sign_out([ada, bob], revoke=False, forget=False)
+    assert gone.account.username == "bob@example.com"
+
+
 # ── whom a name means, and who is current ───────────────────────────────────────────────────
 
 
