@@ -105,6 +105,8 @@ class Variables:
                 self._texts.pop(name, None)
                 continue
             fresh = self._fresh(name, bound)
+            if fresh is bound:
+                continue
             with self._lock:  # it may have been taken back while the provider was asked
                 if self._texts.get(name) is bound:
                     self._texts[name] = fresh
@@ -114,6 +116,8 @@ class Variables:
                 self._environment.pop(name, None)
                 continue
             fresh = self._fresh(name, bound)
+            if fresh is bound:
+                continue
             with self._lock:
                 if self._environment.get(name) is bound:
                     self._environment[name] = fresh
