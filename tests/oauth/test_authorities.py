@@ -248,6 +248,8 @@ def test_no_api_hosts_are_built_in_outside_entra(kind: str) -> None:
         ("https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_Edit_profile", None, False),
         (f"{LOGIN}/common", "create", False),
         ("https://id.example", "create", False),
+        ("https://id.example/edit", "login", False),
+        ("https://adfs.contoso.com/adfs", "create", False),
     ],
 )
 def test_prompts_that_an_authority_cannot_serve(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nbauth.core.errors import ConfigurationError
 from nbauth.core.settings import Settings
 from nbauth.oauth.client import MOST_SPELLINGS, Client, Engines
 from nbauth.testing.engine import ISSUER, FakeEngine
@@ -43,3 +44,37 @@ def test_spellings_of_scopes_are_remembered_but_not_all_of_them() -> None:
         assert client.scopes((f"scope-{number}",)).key == {f"scope-{number}"}
         assert len(client._parsed) <= MOST_SPELLINGS
     assert client.scopes(("read", "write")) == first
+
+
+@pytest.mark.parametrize(
+    ("authority", "hint"),
+    [("https://login.microsoftonline.com/common", "az ad app create"), (ISSUER, "public client")],
+)
+def test_without_a_client_id_it_is_said_how_to_get_one_there(authority: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Client.from_settings(Settings(authority=authority))
+    assert caught.value.code == "no_client_id"
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("granted", "wanted", "covered"),
+    [
+        (["read"], ["read"], True),
+        (["read"], ["read", "offline_access", "openid"], True),
+        (["openid"], ["read"], False),
+        ([], ["openid"], True),
+    ],
+)
+def test_what_makes_a_sign_in_last_need_not_be_granted(
+    granted: list[str], wanted: list[str], covered: bool
+) -> None:
+    here = a_client()
+    assert here.covers(granted, here.scopes(tuple(wanted))) is covered
+
+
+def test_what_stands_for_all_that_is_registered_is_granted_under_other_names() -> None:
+    entra = Client.from_settings(Settings(client_id="c", tenant="contoso.com"))
+    assert entra.covers(["User.Read"], entra.scopes(("User.Read",)))
+    assert entra.covers(["User.Read"], entra.scopes(("https://graph.microsoft.com/.default",)))
+    assert not entra.covers(["User.Read"], entra.scopes(("Mail.Read",)))
