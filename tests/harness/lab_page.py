@@ -129,6 +129,11 @@ class LabPage:
         """Run a cell to its end; gives its outputs' text."""
         self.run_cell(index)
         self.wait_cell_done(index, timeout)
+        # The number comes by another channel than the outputs; idle comes after these.
+        kernel = "panel.sessionContext.session.kernel"
+        self._wait(
+            lambda: self._js(f"{kernel}.status") == "idle", "the kernel is not idle", timeout, index
+        )
         return self.cell_output_text(index)
 
     def set_cell(self, index: int, source: str) -> None:

@@ -25,8 +25,10 @@ print(ours.comm_id, theirs.comm_id)
 WAIT = """
 got["ours"].clear(), got["theirs"].clear(), cells.clear()
 ended = threading.Event()
-timer = threading.Timer(1.0, ended.set); timer.start()
-waiting.wait(kernel, ended, lambda: {ours.comm_id})
+timer = threading.Timer(15.0, ended.set); timer.start()
+all_here = lambda: len(got["ours"]) == 60 and ended.set()
+waiting.wait(kernel, ended, lambda: {ours.comm_id}, meanwhile=all_here)
+timer.cancel()
 during = list(got["ours"]), list(got["theirs"])
 """
 WAIT_ASYNC = WAIT.replace("waiting.wait(", "await waiting.wait_async(")
@@ -144,7 +146,10 @@ try:
 except (KeyboardInterrupt, asyncio.CancelledError):  # a later press finds a handler that returns
     interrupted = True
 as_before = stream._recv_callback is before[0] and signal.getsignal(signal.SIGINT) is own
-time.sleep(0.1)
+seen = -1
+while seen != presses:  # a slow machine delivers them late
+    seen = presses
+    time.sleep(0.3)
 signal.signal(signal.SIGINT, before[1])
 """
 
