@@ -75,12 +75,20 @@ class Renewal:
             if here is not None:
                 log.debug("%s: from the cache", wanted)
                 return here
+
         # A rotating refresh token is spent once the provider has it: an interrupt that broke the
         # call off would lose the token that replaces it, and with it the sign-in.
-        cached, source = self._flights.run(
-            (token_key, claims, refused),
-            lambda: apart(lambda: self._renew(client, token_key, wanted, seen, claims, refused)),
-        )
+        def renew() -> tuple[CachedToken, Source]:
+            try:
+                return apart(lambda: self._renew(client, token_key, wanted, seen, claims, refused))
+            except PersistenceError:  # another kernel is at it, and does not come to an end
+                cached = self._cache.tokens.get(token_key)
+                if claims or cached is None or not cached.valid or not _serves(cached, refused):
+                    raise
+                cached.hold(HOLD_AFTER_FAILURE)
+                return cached, "cache"
+
+        cached, source = self._flights.run((token_key, claims, refused), renew)
         present = self._cache.signed_in.get(key, signed_in)
         cached.used = True
         return cached.result(present, source)
@@ -94,24 +102,6 @@ class Renewal:
         self._flights = Flights()
 
     def _renew(
-        self,
-        client: Client,
-        token_key: TokenKey,
-        wanted: Scopes,
-        seen: CachedToken | None,
-        claims: str | None,
-        refused: str | None,
-    ) -> tuple[CachedToken, Source]:
-        try:
-            return self._renew_alone(client, token_key, wanted, seen, claims, refused)
-        except PersistenceError:  # another kernel is at it, and does not come to an end
-            cached = self._cache.tokens.get(token_key)
-            if claims or cached is None or not cached.valid or not _serves(cached, refused):
-                raise
-            cached.hold(HOLD_AFTER_FAILURE)
-            return cached, "cache"
-
-    def _renew_alone(
         self,
         client: Client,
         token_key: TokenKey,
