@@ -133,7 +133,9 @@ def test_interleaved_sign_ins_of_two_kernels_each_get_their_own(server, kernels)
     for kernel in both:
         kernel.run(BEGIN)
         run = kernel.run("many = [begin() for _ in range(50)]\nprint(*(one.state for one in many))")
-        states += [(kernel.id, state) for state in run.text.split()]
+        printed = run.text.split()
+        assert len(printed) == 50, run.text  # nothing else was said in between
+        states += [(kernel.id, state) for state in printed]
     for kernel in both:
         kernel.send(
             "import threading\n"
