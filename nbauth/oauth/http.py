@@ -264,7 +264,8 @@ class _AbortableAdapter(HTTPAdapter):
         timer = threading.Timer(seconds, end)
         timer.daemon = True
         try:
-            timer.start()
+            with contextlib.suppress(RuntimeError):  # no thread is left: each read has its time-out
+                timer.start()
             yield
         except Exception as error:
             if over:

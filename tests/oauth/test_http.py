@@ -299,3 +299,13 @@ def test_the_end_of_one_slow_request_is_not_the_end_of_another(
         gate.set()
         thread.join(5)
     assert outcomes == [200]
+
+
+def test_a_request_goes_out_where_no_thread_can_watch_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Server(answer=reply(200, '{"a": 1}')) as server:
+        http = Http()
+        monkeypatch.setattr(threading.Timer, "start", no_thread)
+        assert http.get(server.url).status_code == 200
