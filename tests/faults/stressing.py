@@ -88,8 +88,6 @@ class Stress(Acts):
             *[self.hold] * 6, *[self.read_held] * 40, *[self.logout] * 4, *[self.use] * 4,
             *[self.configure] * 2, *[self.look_around] * 3,
         ]  # fmt: skip
-        if number == 1:
-            acts.append(self.fork)
         while time.monotonic() < self.ends_at:
             act = rng.choice(acts)
             self.under_way[number] = act.__name__, time.monotonic()
@@ -108,6 +106,16 @@ class Stress(Acts):
                     faulthandler.dump_traceback(all_threads=True)
                     os._exit(3)
 
+    def fork_now_and_then(self) -> None:
+        """By the clock, so that the shortest run has one."""
+        rng = random.Random(self.seed)
+        while time.monotonic() < self.ends_at:
+            time.sleep(rng.uniform(0.2, 0.8))
+            self.under_way[THREADS] = "fork", time.monotonic()
+            self.fork(rng)
+            self.done["fork"] += 1
+        self.under_way.pop(THREADS, None)
+
     def interrupt(self) -> None:
         """Now and then, as the person does."""
         while time.monotonic() < self.ends_at - 0.5:
@@ -119,6 +127,7 @@ class Stress(Acts):
         """Go on for so long; the main thread is one of them."""
         self.ends_at = time.monotonic() + seconds
         threads = [threading.Thread(target=self.work, args=(n,)) for n in range(1, THREADS)]
+        threads.append(threading.Thread(target=self.fork_now_and_then))
         threading.Thread(target=self.watch, daemon=True).start()
         interrupts = threading.Thread(target=self.interrupt)
         for thread in [*threads, interrupts]:

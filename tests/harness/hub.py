@@ -27,7 +27,7 @@ import requests
 from playwright.sync_api import BrowserContext, Page
 
 from tests.harness import missing
-from tests.harness.kernels import isolated_environment, write_kernelspec
+from tests.harness.kernels import OWN_HISTORY, isolated_environment, write_kernelspec
 from tests.harness.ports import free_port
 from tests.harness.served_kernel import ServedKernel
 
@@ -181,7 +181,7 @@ class Hub:
     def _configure(self, node: str) -> None:
         home = self.home
         environment = isolated_environment(home)
-        write_kernelspec(home / "jupyter-path", {"PYTHONPATH": "", **self.env})
+        write_kernelspec(home / "jupyter-path", {"PYTHONPATH": "", **self.env}, OWN_HISTORY)
         server_config = {
             "ServerApp": {
                 "jpserver_extensions": {"nbauth.server": True, **dict.fromkeys(NOT_NEEDED, False)},

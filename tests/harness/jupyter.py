@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pytest
 
-from tests.harness.kernels import ROOT, isolated_environment, write_kernelspec
+from tests.harness.kernels import OWN_HISTORY, ROOT, isolated_environment, write_kernelspec
 from tests.harness.ports import free_port
 
 if TYPE_CHECKING:
@@ -168,6 +168,7 @@ class Lab:
         write_kernelspec(
             self.home / "jupyter-path",
             {name: environment[name] for name in {*its_own, *(env or {})}},
+            OWN_HISTORY,
         )
         made: dict[str, dict[str, Any]] = {
             "@jupyterlab/apputils-extension:kernels-settings": {

@@ -93,11 +93,15 @@ def isolated_environment(
     return {**inherited, **{name: str(value) for name, value in variables.items()}, **(env or {})}
 
 
-def write_kernelspec(folder: Path, environment: Mapping[str, str]) -> None:
+OWN_HISTORY = "--HistoryManager.hist_file=:memory:"
+"""For kernels of one home: they share a file, and print into a cell's output when it is locked."""
+
+
+def write_kernelspec(folder: Path, environment: Mapping[str, str], *options: str) -> None:
     """Make this interpreter's kernel the ``python3`` of *folder* (one of JUPYTER_PATH)."""
     spec = {
         "argv": [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher",
-                 "-f", "{connection_file}"],
+                 "-f", "{connection_file}", *options],
         "display_name": "Python 3 (ipykernel)",
         "language": "python",
         "env": dict(environment),

@@ -19,7 +19,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
 
-from tests.harness.kernels import ALL_VERSIONS, ROOT, isolated_environment
+from tests.harness.kernels import ALL_VERSIONS, OWN_HISTORY, ROOT, isolated_environment
 from tests.harness.ports import free_port
 from tests.harness.served_kernel import ServedKernel, open_front_end
 
@@ -122,11 +122,12 @@ def _write_spec(home: Path, name: str, environment: dict[str, str], *options: st
     folder = home / "jupyter-path" / "kernels" / name
     folder.mkdir(parents=True, exist_ok=True)
     spec = {
-        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", *options],
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
+                 OWN_HISTORY, *options],
         "display_name": name,
         "language": "python",
         "env": environment,
-    }
+    }  # fmt: skip
     (folder / "kernel.json").write_text(json.dumps(spec), "utf-8")
 
 
