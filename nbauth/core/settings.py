@@ -15,6 +15,7 @@ from typing import Any
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import AUTO
 from nbauth.core.settings_values import read
+from nbauth.core.text import closest
 
 
 @dataclass(frozen=True)
@@ -101,15 +102,10 @@ def resolve(
         if named := str(settings.get("profile") or "").strip():
             profile, behind = named, place
             break
+    check_profile(profile, file, file_name)
     if profile in profiles:
         layers.insert(behind, ("file", profiles[profile]))
         source_of["file"] = f"profile {profile!r} in {file_name}"
-    elif profile != "default":
-        known = ", ".join(sorted(profiles)) or "none"
-        raise ConfigurationError(
-            f"There is no profile {profile!r} in {file_name}; there are: {known}.",
-            code="unknown_profile",
-        )
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for layer, settings in layers:
@@ -125,6 +121,18 @@ def resolve(
     order = [source_of[layer] for layer, _ in layers]
     _nearer_wins(values, sources, order)
     return Settings(**values, sources=sources)
+
+
+def check_profile(profile: str, file: Mapping[str, Any], file_name: str) -> None:
+    """Raise ``ConfigurationError`` for a profile that the file has not."""
+    profiles = _profiles(file, file_name)
+    if profile not in profiles and profile != "default":
+        guess = f" Did you mean {close}?" if (close := closest(profile, profiles)) else ""
+        raise ConfigurationError(
+            f"There is no profile {profile!r} in {file_name}; there are:"
+            f" {', '.join(sorted(profiles)) or 'none'}.{guess}",
+            code="unknown_profile",
+        )
 
 
 def _profiles(file: Mapping[str, Any], file_name: str) -> Mapping[str, Mapping[str, Any]]:

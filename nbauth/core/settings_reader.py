@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbauth.core.settings import NAMES, Settings, read_files, resolve, variable
+from nbauth.core.settings import NAMES, Settings, check_profile, read_files, resolve, variable
 from nbauth.core.settings_values import read
 
 LOOK_EVERY = 1.0
@@ -78,10 +78,18 @@ class SettingsReader:
     def configure(self, **settings: Any) -> None:
         """Set them for this kernel; ``None`` takes one back. One bad value and none is set."""
         self.configured = self.configured | {
-            name: None if value is None and name in NAMES else read(name, value, "configure")
+            name: None if value is None and name in NAMES else self.check(name, value, "configure")
             for name, value in settings.items()
         }
         self.look_again()
+
+    def check(self, name: str, value: object, where: str) -> Any:
+        """A setting's value as it is used. Raises ``ConfigurationError``."""
+        checked = read(name, value, where)
+        if name == "profile":
+            _, file, file_name = self._read_file(self._environment())
+            check_profile(checked, file, file_name)
+        return checked
 
     def look_again(self) -> None:
         """Look at the environment and at ``config.toml`` on the next call: a cell begins."""

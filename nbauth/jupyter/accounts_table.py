@@ -6,15 +6,27 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account
+from nbauth.core.account import Account, Asked
 from nbauth.core.text import plain
 from nbauth.kernel.session import Session
 
 if TYPE_CHECKING:
     from nbauth.jupyter.display import AccountRow
+    from nbauth.kernel.accounts.signed_in import SignedIn
 
 SOON = 12 * 3600.0
 """Seconds: a sign-in that ends before is worth a word to who begins a long run."""
+
+
+def table_of(session: Session, profile: str | None = None, asked: Asked | None = None) -> Table:
+    """Who is signed in: everybody, or those of a profile's client, of a name, or both."""
+    client = session.client(profile=profile).key if profile else None
+    accounts = [each for each in session.accounts() if client in (None, each.key.client)]
+    if asked is not None:
+        records = list(session.cache.signed_in.values())
+        called = {record.key for record in records if record.is_asked_for(asked)}
+        accounts = [account for account in accounts if account.key in called]
+    return Table(accounts, session)
 
 
 class Table(list[Account]):
@@ -30,8 +42,8 @@ class Table(list[Account]):
         rows = []
         cache = self._session.cache
         current = set(cache.current.values())
-        for key, record in list(cache.signed_in.items()):
-            tokens = cache.tokens_of(key)
+        for record in self._records():
+            tokens = cache.tokens_of(record.key)
             ends = max((token.expires_on for token in tokens), default=time.time())
             rows.append(
                 AccountRow(
@@ -40,16 +52,21 @@ class Table(list[Account]):
                     profile=record.account.profile,
                     scopes=tuple(dict.fromkeys(s for t in tokens for s in t.response.scopes)),
                     minutes_left=max(0, round((ends - time.time()) / 60)),
-                    kept=record.keeper.kept if record.keeper else "memory",
-                    current=key in current,
+                    kept=record.kept,
+                    current=record.key in current,
                 )
             )
         return rows
 
+    def _records(self) -> list[SignedIn]:
+        """Those of the accounts that are signed in still."""
+        known = self._session.cache.signed_in
+        return [record for account in self if (record := known.get(account.key))]
+
     def _endings(self) -> list[str]:
         """A line for each sign-in that will itself end soon, and that no refresh can renew."""
         lines = []
-        for record in list(self._session.cache.signed_in.values()):
+        for record in self._records():
             grants = record.grants
             alive = [grant for grant in grants if grant.usable]
             known = [grant.expires_on for grant in alive if grant.expires_on is not None]

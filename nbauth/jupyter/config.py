@@ -44,10 +44,10 @@ class _Settings(Configurable):  # type: ignore[misc]
     def _check(self, proposal: Any) -> Any:
         if proposal.value is not None:
             from nbauth.core.errors import ConfigurationError
-            from nbauth.core.settings_values import read
 
+            check = self._used.session.reader.check
             try:
-                read(proposal.trait.name, proposal.value, "%config NbAuth")
+                check(proposal.trait.name, proposal.value, "%config NbAuth")
             except ConfigurationError as error:
                 raise TraitError(" ".join(error.lines())) from None
         return proposal.value

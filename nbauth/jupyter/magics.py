@@ -182,7 +182,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @line_magic
     def accounts(self, line: str) -> list[Account]:
         """Who is signed in: a table, and the list of accounts."""
-        from nbauth.jupyter.accounts_table import Table
+        from nbauth.jupyter.accounts_table import table_of
 
         asked = read_line(self.accounts, line)
         if asked.verb and not asked.user:
@@ -193,7 +193,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
                 print(f"Using {account.username}.")
         elif asked.verb == "drop":
             self._sign_out(asked, asked.user)
-        return Table(self._used.session.accounts(), self._used.session)
+        return table_of(self._used.session, asked.profile, asked.account)
 
     def _doctor(self, asked: Any) -> None:
         from nbauth.jupyter.places.doctor import report

@@ -281,6 +281,7 @@ def test_an_unknown_profile_is_an_error_that_names_the_known(layers: dict[str, A
     assert error.code == "unknown_profile"
     assert "'wrok'" in str(error)
     assert "home, work" in str(error)
+    assert "Did you mean work?" in str(error)
     assert "/etc/nbauth/config.toml" in str(error)
 
 

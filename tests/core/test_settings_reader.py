@@ -75,6 +75,15 @@ def test_what_is_configured_holds_at_once(process: Process) -> None:
         assert process.reader.settings().tenant == tenant
 
 
+def test_a_profile_that_there_is_not_is_refused_where_it_is_configured(process: Process) -> None:
+    process.files[0].write_text(profile("contoso.example"), "utf-8")
+    with pytest.raises(ConfigurationError, match="Did you mean work"):
+        process.reader.configure(profile="wrok", persist="keyring")
+    assert process.reader.configured == {}
+    process.reader.configure(profile="work", persist="keyring")
+    process.reader.configure(profile="default")
+
+
 def test_what_is_configured_while_another_thread_reads_holds_at_once(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from nbauth.core.secret import SecretStr
-from nbauth.jupyter.accounts_table import Table
+from nbauth.jupyter.accounts_table import Table, table_of
 from nbauth.testing.clock import FakeClock
+from tests.kernel.accounts.shelf import Shelf
 from tests.kernel.conftest import Bench
 
 
@@ -19,17 +21,20 @@ def bench() -> Bench:
     return made
 
 
-def shown(bench: Bench) -> str:
+def repr_of(table: Table) -> str:
     class Printer:
         def text(self, text: str) -> None:
             self.said = text
 
     printer = Printer()
-    table = Table(bench.session.accounts(), bench.session)
     table._repr_pretty_(printer, False)
     for line in printer.said.splitlines()[len(table) + 1 :]:
         assert line.replace("<", "&lt;") in table._repr_html_()
     return printer.said
+
+
+def shown(bench: Bench) -> str:
+    return repr_of(table_of(bench.session))
 
 
 def grant_of(bench: Bench) -> object:
@@ -59,3 +64,43 @@ def test_a_sign_in_that_nothing_can_renew_is_said(bench: Bench) -> None:
     assert "ada@example.com has to sign in again" in shown(bench)
     grant_of(bench).refresh_token = SecretStr("<script>")
     assert "script" not in shown(bench)
+
+
+@pytest.mark.parametrize("name", ["ada@example.com", "ADA@example.com", "ID", "ada@home.example"])
+def test_by_name_it_is_those_of_that_name(bench: Bench, name: str) -> None:
+    bench.sign_in("read")
+    record = next(iter(bench.session.cache.signed_in.values()))
+    record.id_token_claims = {**record.id_token_claims, "email": "ada@home.example"}
+    named = record.account.home_account_id if name == "ID" else name
+    bench.sign_in("read", user="bob", force=True)
+    assert [each.username for each in table_of(bench.session, asked=named)] == ["ada@example.com"]
+    assert list(table_of(bench.session, asked="eve")) == []
+
+
+def test_by_profile_it_is_those_of_its_client(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[profiles.idp]\nclient_id = "other"\n', "utf-8")
+    bench.session.reader._find_paths = lambda: [tmp_path / "config.toml"]
+    bench.session.reader._paths = (None, ())
+    bench.sign_in("read")
+    assert list(table_of(bench.session, "idp")) == []
+    there = bench.sign_in("read", profile="idp")
+    assert list(table_of(bench.session, "idp")) == [there]
+    assert len(table_of(bench.session)) == 2
+    assert len(table_of(bench.session, asked=there.username)) == 2
+    assert "idp" in repr_of(table_of(bench.session, "idp"))
+
+
+def test_a_sign_in_that_could_not_be_kept_is_not_shown_as_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    monkeypatch.setattr("nbauth.persistence.persistence_named", shelf.named)
+    bench.session.configure(persist="keyring")
+    shelf.full = True
+    bench.sign_in("read")
+    assert "memory" in shown(bench)
+    assert "keyring" not in shown(bench)
+    shelf.full = False
+    bench.sign_in("read", force=True)
+    assert "keyring" in shown(bench)
+    bench.session.rest()

@@ -161,6 +161,8 @@ def test_config_sets_and_refuses(kernel):
     assert value(kernel, "nbauth.api.the_session().settings().timeout") == "90.0"
     refused = kernel.run("%config NbAuth.verify = False")
     assert "cannot be false" in refused.text + refused.traceback
+    refused = kernel.run("%config NbAuth.profile = 'wrok'")
+    assert "no profile 'wrok'" in refused.text + refused.traceback
     kernel.run("%config NbAuth.timeout = None")
     assert value(kernel, "nbauth.api.the_session().settings().timeout") == "None"
 

@@ -173,6 +173,10 @@ class Keeper:
         self._refreshing, self._leaving = set(), set()
         self._lock = threading.Lock()
 
+    def keeps(self, key: AccountKey) -> bool:
+        """Whether an account of the cache is kept here, as far as this kernel has seen."""
+        return key in self._stamps
+
     @property
     def watches(self) -> bool:
         """Whether an account of the cache is kept here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ from nbauth.core.errors import PersistenceError
 from nbauth.core.person import Notices, Person
 from nbauth.kernel.accounts.background import Background
 from nbauth.kernel.accounts.cache import TokenCache
-from nbauth.kernel.accounts.flights import Flights
 from nbauth.kernel.accounts.keeper import Keeper
 from nbauth.oauth.client import Client
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from nbauth.persistence.protocol import Persistence
 
 MEMORY = "memory"
+BEING_OPENED = "being_opened"
+"""The code of the error that another thread is asking for the passphrase."""
 LOOK_EVERY = 0.5
 """Seconds after which another kernel's sign-out is seen."""
 
@@ -40,8 +42,9 @@ class Keeping:
         self._notices = Notices(person)
         self._clients = clients
         self._names_known: set[tuple[str, ClientKey]] = set()
+        self._stores: dict[str, Persistence] = {}
         self._keepers: dict[str, Keeper | None] = {}
-        self._opening = Flights()
+        self._lock = threading.Lock()  # of a keeper's coming; nothing is called while it is held
         self._watch = Background("nbauth-watch", self._look)
 
     def prepare(self, client: Client) -> None:
@@ -156,7 +159,7 @@ class Keeping:
 
         self.rest()
         kinds = dict.fromkeys((*OURS, *self._everywhere()))
-        self._keepers, self._names_known = {}, set()
+        self._keepers, self._stores, self._names_known = {}, {}, set()
         for kind in kinds:
             try:
                 persistence_named(kind, ask=self._ask).forget()
@@ -169,16 +172,12 @@ class Keeping:
 
     def forked(self) -> None:
         """In a forked child: no lock, key or connection of the parent's is used."""
-        self._opening = Flights()
-        self._names_known = set()
+        self._lock = threading.Lock()
+        self._names_known, self._stores = set(), {}
         self._watch = Background("nbauth-watch", lambda: None)
-        if not any(self._keepers.values()):
-            return
-        from nbauth.persistence import persistence_named
-
         for kind, keeper in self._keepers.items():
             if keeper is not None:
-                keeper.forked(persistence_named(kind, ask=self._ask))
+                keeper.forked(self._store(kind))
 
     def _of(self, kind: str, *, if_it_exists: bool = False) -> Keeper | None:
         """The keeper for a ``persist`` setting; ``None`` for memory, also where that is all.
@@ -189,23 +188,29 @@ class Keeping:
             return None
         if kind in self._keepers:
             return self._keepers[kind]
-        from nbauth.persistence import persistence_named
-
-        store = persistence_named(kind, ask=self._ask)
+        store = self._store(kind)
         if if_it_exists and not store.exists():
             return None
-        # The person may be asked for a passphrase meanwhile: once, and under no lock.
-        return self._opening.run(kind, lambda: self._opened(kind, store))
+        try:
+            store.open()  # one thread asks the person; others wait for its end, but not for long
+        except PersistenceError as error:
+            self._notices.tell(f"{error} {error.hint}")
+            if error.code == BEING_OPENED:
+                return None
+            return self._keepers.setdefault(kind, None)
+        keeper = Keeper(store, self._cache, self._notices, self._clients)
+        with self._lock:
+            known = self._keepers.get(kind)
+            if known is None:
+                self._keepers[kind] = known = keeper
+        return known
 
-    def _opened(self, kind: str, store: Persistence) -> Keeper | None:
-        if kind not in self._keepers:
-            try:
-                store.open()
-                self._keepers[kind] = Keeper(store, self._cache, self._notices, self._clients)
-            except PersistenceError as error:
-                self._notices.tell(f"{error} {error.hint}")
-                self._keepers[kind] = None
-        return self._keepers[kind]
+    def _store(self, kind: str) -> Persistence:
+        """The same for every thread, so that one of them asks for the passphrase."""
+        from nbauth.persistence import persistence_named
+
+        store = self._stores.get(kind)
+        return store or self._stores.setdefault(kind, persistence_named(kind, ask=self._ask))
 
     def _ask(self, prompt: str) -> str:
         if not self._person.attended():

@@ -22,6 +22,7 @@ class KeptBy(Protocol):
 
     kept: str
 
+    def keeps(self, key: AccountKey) -> bool: ...
     def keep(self, key: AccountKey) -> bool: ...
     def used(self, key: AccountKey) -> None: ...
     def refreshing(self, key: AccountKey) -> AbstractContextManager[bool]: ...
@@ -54,6 +55,11 @@ class SignedIn:
     superseded: list[Grant] = field(default_factory=list)
     keeper: KeptBy | None = None
     beside: bool = False
+
+    @property
+    def kept(self) -> str:
+        """Where it is kept: ``"memory"``, or the word of the persistence that has it."""
+        return self.keeper.kept if self.keeper and self.keeper.keeps(self.key) else "memory"
 
     @property
     def key(self) -> AccountKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -876,6 +877,43 @@ def test_a_store_that_does_not_open_is_said_once_and_memory_goes_on(machine: Mac
     machine.shelf.broken = None
     kernel.login("read", web_ui=redirect, force=True)
     assert machine.shelf.kept_records, "the next sign-in tries it anew"
+
+
+def test_who_does_not_want_to_be_asked_waits_for_nobodys_passphrase(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One person is asked once; other threads go on within the store's own limit."""
+    monkeypatch.setattr("nbauth.persistence.encrypted._TO_OPEN", 0.3)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("NBAUTH_PASSPHRASE", raising=False)
+    machine = Machine(clock)
+    machine.kernel(attended=True, persist="file").login("read", web_ui=redirect)
+    kernel = machine.kernel(attended=True, persist="file")
+    asked, answered = threading.Event(), threading.Event()
+
+    def ask(prompt: str) -> str:
+        asked.set()
+        assert answered.wait(20)
+        return "a passphrase"
+
+    monkeypatch.setattr(kernel.screen, "ask", ask)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(kernel.acquire, "read")
+        assert asked.wait(20)
+        try:
+            began = time.monotonic()
+            with pytest.raises(InteractionRequired):
+                kernel.acquire("read", interactive=False)
+            assert time.monotonic() - began < 10
+            assert any("another thread" in line for line in said(kernel))
+            asked.clear()
+        finally:
+            answered.set()
+        assert first.result().account.username == "ada@example.com"
+    assert kernel.acquire("read", interactive=False).access_token == first.result().access_token
+    assert not asked.is_set(), "asked once"
+    for each in machine.kernels:
+        each.rest()
 
 
 def test_a_full_disk_costs_no_token(machine: Machine) -> None:
