@@ -27,6 +27,8 @@ from .identity_provider import make_page_application, make_protocol_application,
 from .outside import pages_address
 
 _LOOPBACK = "127.0.0.1"
+Parts = list[tuple[Application, ssl.SSLContext | None]]
+"""Applications with what they answer https by; ``None`` is http."""
 
 
 @dataclass
@@ -42,9 +44,7 @@ class Demo:
     ca_file: str
     folder: Path
     provider: Provider
-    _loop: asyncio.AbstractEventLoop = field(repr=False)
-    _stopping: asyncio.Event = field(repr=False)
-    _thread: threading.Thread = field(repr=False)
+    _servers: _Servers = field(repr=False)
 
     def as_json(self) -> str:
         """The one line that `nbauth demo --idp-only --json` prints."""
@@ -69,9 +69,7 @@ class Demo:
 
     def stop(self) -> None:
         """Close the servers, join their thread, remove the folder; a second call does nothing."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(timeout=10)
+        self._servers.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -84,6 +82,46 @@ class Demo:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class _Servers:
+    """Applications, each with its listener, in a thread of their own."""
+
+    def __init__(self, parts: Parts, listeners: list[socket.socket]) -> None:
+        self._parts = parts
+        self._listeners = listeners
+        self._loop, self._stopping = asyncio.new_event_loop(), asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="nbauth-demo", daemon=True)
+
+    def start(self) -> None:
+        """Raises ``RuntimeError`` if they do not answer within ten seconds."""
+        self._thread.start()
+        if not self._ready.wait(timeout=10):
+            raise RuntimeError("the local servers did not start within ten seconds")
+
+    def stop(self) -> None:
+        """Close them and join their thread; a second call does nothing."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        running = [HTTPServer(part, ssl_options=context) for part, context in self._parts]
+        for server, listener in zip(running, self._listeners, strict=True):
+            server.add_socket(listener)
+        self._ready.set()
+        await self._stopping.wait()
+        for server in running:
+            server.stop()
+            await server.close_all_connections()
 
 
 def bind_loopback(port: int = 0, address: str = _LOOPBACK) -> socket.socket:
@@ -119,34 +157,13 @@ def start(
         outside = None if pages_url is None else pages_address(pages_url, ports[1])
         provider = make_provider(origin, page_origin, store, outside)
         graph = LocalGraph(store, f"{provider.pages_url}/common/oauth2/v2.0/authorize")
-        parts: list[tuple[Application, ssl.SSLContext | None]] = [
+        parts: Parts = [
             (make_protocol_application(provider), certificates.server),
             (make_page_application(provider), None),
             (make_graph_application(graph), certificates.server),
         ]
-        loop, stopping, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-
-        async def serve() -> None:
-            running = [HTTPServer(part, ssl_options=context) for part, context in parts]
-            for server, listener in zip(running, listeners, strict=True):
-                server.add_socket(listener)
-            ready.set()
-            await stopping.wait()
-            for server in running:
-                server.stop()
-                await server.close_all_connections()
-
-        def run() -> None:
-            asyncio.set_event_loop(loop)
-            try:
-                loop.run_until_complete(serve())
-            finally:
-                loop.close()
-
-        thread = threading.Thread(target=run, name="nbauth-demo", daemon=True)
-        thread.start()
-        if not ready.wait(timeout=10):
-            raise RuntimeError("the local servers did not start within ten seconds")
+        servers = _Servers(parts, listeners)
+        servers.start()
     except BaseException:
         for listener in listeners:
             listener.close()
@@ -162,7 +179,5 @@ def start(
         ca_file=str(certificates.ca_file),
         folder=folder,
         provider=provider,
-        _loop=loop,
-        _stopping=stopping,
-        _thread=thread,
+        _servers=servers,
     )
