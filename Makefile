@@ -13,7 +13,8 @@ FAST := tests/core tests/oauth tests/kernel tests/persistence tests/contracts te
 	tests/test_architecture.py
 # What could notice the name or the place of its own folder.
 ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/core tests/persistence \
-	tests/kernels tests/server tests/demo
+	tests/server tests/demo tests/kernel/test_fork.py tests/kernel/test_every_end.py \
+	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py hidden_names.py wedge.py)
 
 .PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-other-pythons \
 	test-anywhere test-rigs test-faults bench demo clean
