@@ -120,6 +120,7 @@ def resolve(
     # Naming a tenant or a cloud nearer to the call than the authority is set means them.
     order = [source_of[layer] for layer, _ in layers]
     _nearer_wins(values, sources, order)
+    _drop_hosts_of_another_issuer(values, sources, layers)
     return Settings(**values, sources=sources)
 
 
@@ -162,6 +163,30 @@ def _nearer_wins(values: dict[str, Any], sources: dict[str, str], order: list[st
             values.pop("authority")
             sources.pop("authority")
             return
+
+
+def _drop_hosts_of_another_issuer(
+    values: dict[str, Any], sources: dict[str, str], layers: list[tuple[str, Mapping[str, Any]]]
+) -> None:
+    """Hosts are listed for one issuer's scopes: another's may be spelt the same, and isn't.
+
+    They stay where the layer that lists them, or one behind it, leads to the issuer that is used,
+    and where neither they nor a nearer profile lead to any.
+    """
+    place = next((n for n, (_, own) in enumerate(layers) if own.get("hosts") is not None), None)
+    authority = values.get("authority")
+    if place is None or authority is None:
+        return
+    behind = [settings for _, settings in layers[place:]]
+    theirs = next((own["authority"] for own in behind if own.get("authority")), None)
+    if theirs is None:
+        named = any(own.get(name) for own in behind for name in ("tenant", "cloud", "client_id"))
+        stay = not named and "file" not in [layer for layer, _ in layers[:place]]
+    else:
+        stay = str(theirs).strip().rstrip("/") == authority.rstrip("/")
+    if not stay:
+        values.pop("hosts")
+        sources.pop("hosts")
 
 
 def variable(name: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,47 @@ def test_a_profile_beats_what_is_set_further_from_the_call_than_it_is_named(
     found = settings(**layers, file={"profiles": {"idp": {name: ours}}})
     nearer = NEAREST_FIRST.index(sets) <= NEAREST_FIRST.index(named)
     assert getattr(found, name) == (other if nearer else ours)
+
+
+WORK, IDP = "https://work.example", "https://idp.example"
+HOSTS = {"api.work.example": ["read"]}
+BOTH = {
+    "profiles": {
+        "work": {"authority": WORK, "hosts": HOSTS},
+        "idp": {"authority": IDP},
+        "entra": {"tenant": "contoso.com", "client_id": "c", "hosts": HOSTS},
+        "hosts": {"hosts": HOSTS},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("layers", "stay"),
+    [
+        ({"call": {"profile": "work"}}, True),
+        ({"call": {"authority": WORK}, "configured": {"profile": "work"}}, True),
+        ({"call": {"authority": f"{WORK}/"}, "configured": {"profile": "work"}}, True),
+        ({"call": {"authority": IDP}, "configured": {"profile": "work"}}, False),
+        ({"call": {"authority": IDP}, "configured": {"profile": "entra"}}, False),
+        ({"call": {"tenant": "t.example"}, "configured": {"profile": "entra"}}, True),
+        ({"call": {"profile": "idp"}, "configured": {"profile": "work", "hosts": HOSTS}}, False),
+        ({"call": {"profile": "idp"}, "configured": {"authority": WORK, "hosts": HOSTS}}, False),
+        ({"call": {"profile": "idp"}, "configured": {"authority": IDP, "hosts": HOSTS}}, True),
+        ({"configured": {"profile": "idp", "hosts": HOSTS}}, True),
+        ({"configured": {"hosts": HOSTS}, "environ": {"NBAUTH_AUTHORITY": IDP}}, True),
+        ({"configured": {"authority": IDP},
+          "environ": {"NBAUTH_AUTHORITY": WORK, "NBAUTH_HOSTS": json.dumps(HOSTS)}}, False),
+        ({"environ": {"NBAUTH_AUTHORITY": IDP, "NBAUTH_PROFILE": "hosts"}}, True),
+        ({"environ": {"NBAUTH_AUTHORITY": IDP, "NBAUTH_PROFILE": "work"}}, False),
+    ],
+)  # fmt: skip
+def test_hosts_hold_for_the_issuer_that_they_were_listed_for(
+    layers: dict[str, Any], stay: bool
+) -> None:
+    """Otherwise idp's token for "read" goes to the host that work lists for its own."""
+    found = settings(**layers, file=BOTH)
+    assert bool(found.hosts) is stay
+    assert ("hosts" in found.sources) is stay
 
 
 def test_a_profiles_tenant_beats_an_authority_set_further_away() -> None:
