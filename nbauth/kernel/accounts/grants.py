@@ -20,11 +20,13 @@ class Grant(Protocol):
         scopes: what was granted, in the form of ``Scopes.key``.
         expires_on: when the sign-in itself ends (epoch seconds), where the provider says so.
         kept: whether it is kept beyond this kernel, so that another may have renewed it since.
+        ours: whether it is this process's, to renew, revoke and keep.
     """
 
     scopes: frozenset[str]
     expires_on: float | None
     kept: bool
+    ours: bool
 
     @property
     def usable(self) -> bool:
@@ -54,6 +56,7 @@ class RefreshTokenGrant:
     scopes: frozenset[str]
     expires_on: float | None = None
     kept: bool = False
+    ours: bool = True
 
     @property
     def usable(self) -> bool:
@@ -99,6 +102,7 @@ class ParentGrant:
     scopes: frozenset[str]
     expires_on: float | None = None
     kept: bool = False
+    ours: bool = False
     usable: bool = True
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:

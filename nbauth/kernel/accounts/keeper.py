@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 BUSY = "busy"
 """The code of the error that another kernel holds an account's lock for too long."""
+PARENTS = "The sign-in of {} is not kept: only the kernel that this process was forked from can."
 
 
 class Keeper:
@@ -97,7 +98,10 @@ class Keeper:
         # Under the lock: another kernel's refresh would overwrite it with what it had.
         with self._telling(), self._lock_of(key):
             self._merge(key, record)
-            kept = self._save(key, only_if_there=False)
+            if any(grant.ours for grant in record.grants):
+                kept = self._save(key, only_if_there=False)
+            else:
+                self._notices.tell(PARENTS.format(record.account.username))
         if self._cache.current.get(key.client) == key:
             self.used(key)
         log.debug("kept in %s: %s", self.kept, kept)

@@ -26,7 +26,7 @@ class UnreadableRecord(ValueError):
 
 def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
     """An account with its grants and its access tokens, by the scopes that each was asked for."""
-    grants = signed_in.grants
+    grants = [grant for grant in signed_in.grants if grant.ours]
     account = asdict(signed_in.account)
     del account["client_id"]  # a part of the entry's own name
     record = {

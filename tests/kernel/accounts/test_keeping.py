@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -699,6 +700,28 @@ def test_a_forked_childs_sign_in_keeps_the_parents_grants(machine: Machine) -> N
         assert parent.acquire(scope, interactive=False)
     child.logout(revoke=True)
     assert live(machine) == set()
+
+
+@pytest.mark.parametrize("how", ["login", "use"])
+def test_a_forked_child_keeps_nobody_whose_sign_in_is_the_parents(
+    machine: Machine, how: str
+) -> None:
+    """It has no refresh token to keep; a record without one would be the next kernel's."""
+    child = machine.kernel(persist="memory")
+    child.login("read", web_ui=redirect)
+    child.forked()
+    child.configure(persist="keyring")
+    for _ in range(2):
+        if how == "login":
+            child.login("read")
+        else:
+            child.use("ada@example.com")
+    assert machine.shelf.kept_records == {}
+    told = [line for line in said(child) if "was forked from" in line]
+    assert len(told) == (how == "login")
+    child.login("more", web_ui=redirect, force=True)
+    ((_, data),) = machine.shelf.kept_records.values()
+    assert len(json.loads(data)["grants"]) == 1, "its own"
 
 
 def test_the_end_of_a_kernel_waits_for_a_refresh_under_way(machine: Machine) -> None:
