@@ -111,6 +111,18 @@ def test_holding_a_token_makes_it_do_for_a_while_but_not_beyond_its_end(clock: F
     assert not token.fresh
 
 
+def test_a_token_held_on_to_ends_its_time_also_while_the_machine_is_suspended(
+    clock: FakeClock,
+) -> None:
+    token = a_token(FakeEngine(clock=clock.time).response(READ))
+    clock.advance(3500)
+    token.hold(30)
+    clock.sleep_through(29)
+    assert token.fresh
+    clock.sleep_through(1)
+    assert not token.fresh
+
+
 @pytest.mark.parametrize("change", ["set_wall", "sleep_through", "advance"])
 def test_a_clock_put_forward_or_a_sleep_makes_a_token_stale(clock: FakeClock, change: str) -> None:
     token = a_token(FakeEngine(clock=clock.time).response(READ))
