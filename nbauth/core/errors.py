@@ -24,6 +24,7 @@ import traceback
 from collections.abc import Callable
 
 from nbauth.core.flow_names import BROWSER, DEVICE
+from nbauth.core.secret import SecretStr
 
 
 class NbAuthError(Exception):
@@ -34,6 +35,8 @@ class NbAuthError(Exception):
         hint: one sentence that says what to do next.
         correlation_id: what an administrator needs to find the request in the provider's log.
         suggested_flow: the ``--flow`` to try instead, where one would help.
+        rotated: the refresh token of an answer that was refused for something else in it; the one
+            before it is spent.
     """
 
     code = "nbauth_error"
@@ -57,6 +60,7 @@ class NbAuthError(Exception):
             self.hint = hint
         self.correlation_id = correlation_id
         self.suggested_flow = suggested_flow
+        self.rotated: SecretStr | None = None
         self.add_note(f"→ {self.hint}")  # for scripts, whose traceback Python itself draws
 
     def lines(self) -> list[str]:

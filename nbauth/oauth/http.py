@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -77,18 +78,37 @@ class Http(VerifiedSession):
         self, verify: bool | str | None = None, proxies: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(verify, proxies)
+        self.cookies.set_policy(
+            DefaultCookiePolicy(allowed_domains=[])
+        )  # one person's are no other's
+        self._hearing = threading.local()
         self._adapter = _AbortableAdapter()
         self.mount("https://", self._adapter)
         self.mount("http://", self._adapter)
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         options["timeout"] = options.get("timeout") or TIMEOUT
+        # Without one requests would add what ~/.netrc has for the host, in place of a Bearer too.
+        options["auth"] = options.get("auth") or _as_it_is
         if str(method).upper() != "GET":
             options["allow_redirects"] = False  # codes and refresh tokens go where they are sent
         with _told(method, url, options.get("headers")) as answer:
             answer.append(self._answer(method, url, *args, **options))
             _require_answer(answer[0])
+        if (heard := getattr(self._hearing, "answers", None)) is not None:
+            heard.append(answer[0])
         return answer[0]
+
+    @contextlib.contextmanager
+    def hearing(self) -> Iterator[Iterator[Mapping[str, Any]]]:
+        """Gives the JSON objects that come in answers to this thread meanwhile, once they are asked
+        for: a library may refuse one before anybody has seen it."""
+        answers: list[requests.Response] = []
+        self._hearing.answers = answers
+        try:
+            yield (body for one in answers if isinstance(body := one.json(), dict))
+        finally:
+            self._hearing.answers = None
 
     def _answer(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         try:
@@ -113,9 +133,20 @@ class Http(VerifiedSession):
                 f"{_host(url)} cannot be reached.", code="no_connection"
             ) from error
 
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        """At a redirect an Authorization header stays at its host; ~/.netrc adds none."""
+        headers = prepared_request.headers
+        before, now = response.request.url, prepared_request.url
+        if "Authorization" in headers and self.should_strip_auth(before, now):  # type: ignore[no-untyped-call]
+            del headers["Authorization"]
+
     def abort(self) -> None:
         """Break off requests in flight in other threads; they raise ``AuthorityUnreachable``."""
         self._adapter.abort()
+
+
+def _as_it_is(request: Any) -> Any:
+    return request
 
 
 @contextlib.contextmanager

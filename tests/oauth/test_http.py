@@ -33,6 +33,38 @@ def test_what_speaks_the_protocol_is_an_answer(status: int, body: str) -> None:
     assert (response.status_code, response.text) == (status, body)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_netrc_has_nothing_to_say(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its password went to the provider, in the place of a Bearer token too."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ada password s3cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with Server(answer=reply(200, "{}")) as server:
+        Http().request(method, server.url)
+        Http().request(method, server.url, headers={"Authorization": "Bearer token"})
+        first, second = [seen.headers.get("authorization") for seen in server.seen]
+    assert (first, second) == (None, "Bearer token")
+
+
+def test_netrc_has_nothing_to_say_at_a_redirect_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ada password s3cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with Server(answer=reply(200, "{}")) as end, Server() as start:
+        start.answer = reply(302, "", Location=end.url)
+        Http().get(start.url, headers={"Authorization": "Bearer token"})
+        assert [seen.headers.get("authorization") for seen in end.seen] == [None]
+
+
+def test_no_cookie_is_carried_from_one_request_to_the_next() -> None:
+    with Server(answer=reply(200, "{}", Set_Cookie="person=ada; Path=/")) as server, Http() as http:
+        for _ in range(2):
+            http.get(server.url)
+        assert [seen.headers.get("cookie") for seen in server.seen] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [

@@ -29,12 +29,13 @@ from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.engines.door import door
+from nbauth.oauth.engines.door import door, keeping_rotated
 from nbauth.oauth.engines.protocol import (
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
+    expires_in,
     refresh_expires_in,
     with_extra_parameters,
 )
@@ -200,7 +201,7 @@ class MicrosoftEngine:
         self, refresh_token: str, scopes: Scopes, claims: str | None = None
     ) -> TokenResponse:
         app, _ = self._connect()
-        with door():
+        with keeping_rotated(self._http), door():
             try:
                 result = app.acquire_token_by_refresh_token(
                     str(refresh_token),
@@ -213,7 +214,7 @@ class MicrosoftEngine:
                         "The sign-in is no longer valid.", hint="Sign in again: %login."
                     ) from error
                 raise
-        return self._response(result, scopes)
+            return self._response(result, scopes)
 
     def revoke(self, refresh_token: str) -> bool:
         return False  # Entra has no revocation endpoint (its metadata names none)
@@ -255,7 +256,7 @@ class MicrosoftEngine:
         return TokenResponse(
             access_token=SecretStr(result["access_token"]),
             token_type=str(result.get("token_type", "Bearer")),
-            expires_in=float(result.get("expires_in", 3600)),
+            expires_in=expires_in(result),
             scopes=tuple(granted),
             refresh_token=SecretStr(rt) if (rt := result.get("refresh_token")) else None,
             refresh_expires_in=refresh_expires_in(result),

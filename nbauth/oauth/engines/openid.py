@@ -26,12 +26,13 @@ from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.engines.door import door
+from nbauth.oauth.engines.door import door, keeping_rotated
 from nbauth.oauth.engines.protocol import (
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
+    expires_in,
     refresh_expires_in,
     with_extra_parameters,
 )
@@ -190,20 +191,21 @@ class OpenIDEngine:
         self, refresh_token: str, scopes: Scopes, claims: str | None = None
     ) -> TokenResponse:
         options = {"claims": claims} if claims else {}
-        try:
-            token = self._token(
-                grant_type="refresh_token",
-                refresh_token=str(refresh_token),
-                scope=str(scopes),
-                **options,
-            )
-        except AuthorityUnreachable as error:
-            if error.code in {"http_400", "http_401"}:  # some say "no" with an empty page
-                raise InteractionRequired(
-                    "The sign-in is no longer valid.", hint="Sign in again: %login."
-                ) from error
-            raise
-        return self._response(token, scopes)
+        with keeping_rotated(self._http):
+            try:
+                token = self._token(
+                    grant_type="refresh_token",
+                    refresh_token=str(refresh_token),
+                    scope=str(scopes),
+                    **options,
+                )
+            except AuthorityUnreachable as error:
+                if error.code in {"http_400", "http_401"}:  # some say "no" with an empty page
+                    raise InteractionRequired(
+                        "The sign-in is no longer valid.", hint="Sign in again: %login."
+                    ) from error
+                raise
+            return self._response(token, scopes)
 
     def revoke(self, refresh_token: str) -> bool:
         endpoint = self._discovered().get("revocation_endpoint")
@@ -258,7 +260,7 @@ class OpenIDEngine:
         return TokenResponse(
             access_token=SecretStr(token["access_token"]),
             token_type=str(token.get("token_type", "Bearer")),
-            expires_in=float(token.get("expires_in", 3600)),
+            expires_in=expires_in(token),
             received_at=time.time(),
             scopes=tuple(str(token.get("scope") or scopes).split()),
             refresh_token=SecretStr(rt) if (rt := token.get("refresh_token")) else None,

@@ -5,6 +5,7 @@ An engine is stateless but for the provider's metadata: it holds no token.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,9 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
+
+UNTOLD = 3600.0
+"""Seconds that an access token lives where its provider does not tell, or not in a number."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,15 @@ def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> 
     parts = urlsplit(authorize_url)
     sent = dict(parse_qsl(parts.query, keep_blank_values=True))
     return urlunsplit(parts._replace(query=urlencode({**sent, **extra})))
+
+
+def expires_in(answer: Mapping[str, Any]) -> float:
+    """Seconds that the access token of a token response lives; an hour where that is unreadable."""
+    try:
+        told = float(answer.get("expires_in", UNTOLD))
+    except (TypeError, ValueError):
+        return UNTOLD
+    return told if math.isfinite(told) else UNTOLD
 
 
 def refresh_expires_in(answer: Mapping[str, Any]) -> float | None:
