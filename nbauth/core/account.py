@@ -83,10 +83,21 @@ def is_account(known: Account, asked: Asked) -> bool:
     return asked == known.home_account_id or asked.casefold() == known.username.casefold()
 
 
+def check_asked(asked: object) -> None:
+    """Raise ``ConfigurationError`` for what names no account."""
+    if not isinstance(asked, (str, Account, AccountKey)):
+        raise ConfigurationError(
+            f"A {type(asked).__name__} names no account.",
+            code="bad_account",
+            hint="Give a user name, a home_account_id, an Account or its key.",
+        )
+
+
 def check_client(asked: Asked | None, client: ClientKey) -> None:
-    """Raise ``ConfigurationError`` for an account of another client than the call's."""
+    """Raise ``ConfigurationError`` for what is no account, and for one of another client."""
     if asked is None or isinstance(asked, str):
         return
+    check_asked(asked)
     key = asked if isinstance(asked, AccountKey) else asked.key
     if key.client == client:
         return
@@ -105,11 +116,13 @@ def the_only_one(asked: Asked, found: list[Account]) -> None:
     """Raise ``ConfigurationError`` if a name stands for several accounts, saying which."""
     if len(found) > 1:
         which = "; ".join(
-            f"{known.username} of profile {known.profile!r} ({known.home_account_id})"
+            f"{known.username} of profile {known.profile!r}, client {known.client_id}"
+            f" ({known.home_account_id})"
             for known in found
         )
         raise ConfigurationError(
             f"{name_of(asked)} names {len(found)} accounts: {which}.",
             code="ambiguous_account",
-            hint="Name the profile too (--profile NAME), or the account by the id in brackets.",
+            hint="Name the profile too (--profile NAME), or the account by the id in brackets,"
+            " or in Python one of nbauth.accounts().",
         )

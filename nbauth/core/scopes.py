@@ -75,6 +75,8 @@ class Scopes:
 def _words(words: Iterable[str]) -> tuple[str, ...]:
     if isinstance(words, str):
         words = words.split()
+    if not isinstance(words, Iterable):
+        words = [words]
     plain: list[str] = []
     for word in words:
         if not isinstance(word, str):

@@ -71,7 +71,7 @@ def read_files(paths: Iterable[Path]) -> tuple[dict[str, Any], str]:
             ) from error
         try:
             return tomllib.loads(text), str(path)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigurationError(
                 f"{path} is not valid TOML: {error}.", code="bad_config_file"
             ) from error

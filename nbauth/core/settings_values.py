@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError
@@ -64,7 +64,7 @@ def _table(value: Any) -> dict[str, Any]:
 def _hosts(value: Any) -> dict[str, tuple[str, ...]]:
     hosts: dict[str, tuple[str, ...]] = {}
     for written, scopes in _table(value).items():
-        host = _host(written)
+        host = exact_host(written)
         if host in hosts:
             raise ValueError(f"names {host} twice")
         hosts[host] = _words(scopes)
@@ -73,8 +73,10 @@ def _hosts(value: Any) -> dict[str, tuple[str, ...]]:
     return hosts
 
 
-def _host(written: str) -> str:
+def exact_host(written: object) -> str:
     """``host`` or ``host:port`` as the prepared URL of a request has it; 443 is https's own."""
+    if not isinstance(written, str):
+        raise ValueError(f"names {written!r}, which is no host")
     if not written.isascii():
         raise ValueError(f"names {written!r}: write an international name in its xn-- form")
     exact = _HOST.fullmatch(written.strip().lower())
@@ -98,10 +100,10 @@ def _verify(value: Any) -> bool | str:
                 "cannot be false: anyone on the network could read tokens; name a CA file instead"
             )
         return True
-    path = Path(_text(value)).expanduser()
-    if not path.exists():
+    path = os.path.expanduser(_text(value))
+    if not os.path.exists(path):
         raise ValueError(f"names a CA file that is not there: {path}")
-    return str(path)
+    return path
 
 
 def _open_browser(value: Any) -> bool | str | Callable[[str], object]:

@@ -93,7 +93,12 @@ class PassphraseKey:
 
 def _key(passphrase: str, salt: bytes, costs: dict[str, int]) -> bytes:
     return hashlib.scrypt(
-        passphrase.encode(), salt=salt, **costs, maxmem=_MOST_MEMORY, dklen=KEY_SIZE
+        # What the environment has is not UTF-8 everywhere.
+        passphrase.encode(errors="surrogateescape"),
+        salt=salt,
+        **costs,
+        maxmem=_MOST_MEMORY,
+        dklen=KEY_SIZE,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,15 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     return lambda ask=None: persistence_named("file", folder=tmp_path, ask=ask)
+
+
+def test_one_that_is_not_utf_8_is_one(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another locale; what was kept by it was said to be damaged."""
+    monkeypatch.setitem(os.environb, passphrase.VARIABLE.encode(), b"caf\xe9")
+    kept().save(ADA, b"data")
+    assert kept().load(ADA) == b"data"
 
 
 def test_it_is_typed_twice_at_first_and_once_later(kept: Kept, tmp_path: Path) -> None:
