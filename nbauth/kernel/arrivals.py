@@ -35,7 +35,12 @@ class Arrivals:
         signed_in = signed_in_from(client, response, sign_out_url)
         as_asked = asked is None or signed_in.is_asked_for(asked)
         if not self._cache.sign_in(
-            signed_in, response, request.scopes, ticket=ticket, make_current=as_asked
+            signed_in,
+            response,
+            request.scopes,
+            ticket=ticket,
+            make_current=as_asked and request.makes_current,
+            beside=not as_asked,
         ):
             raise SignInCancelled("That account was signed out while it signed in.")
         self._keeping.keep(client, signed_in.key)

@@ -89,20 +89,20 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         Raises if there is none; for a while the same again, with nobody asked.
         """
         where = self._where(request, scopes)
-        self._refusals.raise_if_no_other(where, refused)
+        self._refusals.raise_if_no_other(where, refused, self.bound.changes)
         try:
             return self.bound.get(scopes, refused).access_token
         except NbAuthError as error:
-            self._refusals.no_other(where, refused, error)
+            self._refusals.no_other(where, refused, self.bound.changes, error)
             raise
 
     async def _another_async(self, request: Any, scopes: Scopes, refused: str) -> str:
         where = self._where(request, scopes)
-        self._refusals.raise_if_no_other(where, refused)
+        self._refusals.raise_if_no_other(where, refused, self.bound.changes)
         try:
             return (await self.bound.get_async(scopes, refused)).access_token
         except NbAuthError as error:
-            self._refusals.no_other(where, refused, error)
+            self._refusals.no_other(where, refused, self.bound.changes, error)
             raise
 
     def _try_with(self, request: Any, scopes: Scopes, fresh: str) -> None:

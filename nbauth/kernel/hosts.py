@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes
+from nbauth.core.settings_values import exact_host
 from nbauth.oauth.client import Client
 
 _ADDRESS = re.compile(
@@ -80,20 +81,37 @@ def _same_resource(one: str, other: str) -> bool:
 
 def _subset(hosts: Hosts, only: Iterable[str]) -> Hosts:
     chosen: Hosts = {}
-    for name in [only] if isinstance(only, str) else only:
-        host = name.lower().removesuffix(":443")
+    for name in _names(only):
+        host = _exact(name)
         entry = _entry(host, hosts)
         if entry is None:
             raise ConfigurationError(
                 f"{name} is not a listed host.",
                 code="unlisted_host",
-                hint="Name exact hosts; * stands for nothing here."
-                if "*" in name
-                else "List it in the setting hosts with its scopes: "
+                hint="List it in the setting hosts with its scopes: "
                 f"nbauth.configure(hosts={{'{name}': [...]}}).",
             )
         chosen[host] = entry
     return chosen
+
+
+def _names(only: object) -> list[object]:
+    if isinstance(only, str):
+        return [only]
+    if isinstance(only, Iterable):
+        return [*only]
+    raise ConfigurationError("hosts has to be a list of host names.", code="bad_setting")
+
+
+def _exact(name: object) -> str:
+    try:
+        return exact_host(name)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The option hosts {error}.",
+            code="unlisted_host",
+            hint="It is a part of the hosts that the setting hosts lists, and of the cloud's own.",
+        ) from None
 
 
 def _default_scopes(client: Client, resource: str) -> Scopes:

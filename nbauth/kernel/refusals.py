@@ -14,6 +14,8 @@ MOST = 256
 
 Where = tuple[str, AccountKey | None, frozenset[str]]
 """A host, whose token, and for which scopes."""
+Known = tuple[int, int]
+"""A token's hash, and how often its account had changed."""
 
 
 class Refusals:
@@ -21,7 +23,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._until: dict[Where, float] = {}
-        self._errors: dict[Where, tuple[float, int, NbAuthError]] = {}
+        self._errors: dict[Where, tuple[float, Known, NbAuthError]] = {}
         self._tried: dict[Where, int] = {}  # hashes: a token outlives its account nowhere
 
     def pass_on(self, where: Where, refused: str) -> bool:
@@ -46,16 +48,20 @@ class Refusals:
         for oldest in list(self._tried)[:-MOST]:
             self.helped(oldest)
 
-    def no_other(self, where: Where, refused: str, error: NbAuthError) -> None:
-        """There was no other token to try with, and why."""
-        self._errors[where] = time.monotonic() + PASS_ON, hash(refused), error
+    def no_other(self, where: Where, refused: str, changes: int, error: NbAuthError) -> None:
+        """There was no other token to try with, and why.
+
+        ``changes``: how often the account has changed; after the next sign-in it is tried anew.
+        """
+        self._errors[where] = time.monotonic() + PASS_ON, (hash(refused), changes), error
         for oldest in list(self._errors)[:-MOST]:
             self._errors.pop(oldest, None)
 
-    def raise_if_no_other(self, where: Where, refused: str) -> None:
+    def raise_if_no_other(self, where: Where, refused: str, changes: int) -> None:
         """Raise the error again that said why there is no other token than this one."""
-        until, token, error = self._errors.get(where, (0.0, 0, None))
-        if error is not None and token == hash(refused) and time.monotonic() < until:
+        until, known, error = self._errors.get(where, (0.0, (0, 0), None))
+        same = known == (hash(refused), changes)
+        if error is not None and same and time.monotonic() < until:
             raise error.with_traceback(None)
         self._errors.pop(where, None)
 

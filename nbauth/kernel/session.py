@@ -3,8 +3,8 @@
 The one place that knows both rooms: ``accounts`` (the cache, renewal, what is kept) and ``sign_in``
 (attempts). Locks are taken in this order, each for its own lines only:
 
-1. an account's turn to renew (``Flights.turn``), and inside it the lock that all kernels share
-   (``Keeper.refreshing``): the only ones that are held while a provider is asked;
+1. an account's turn to be renewed or kept (``Turns``), and inside it the lock that all kernels
+   share (``Keeper.refreshing``): the only ones that are held while a provider is asked;
 2. the list of attempts (``Attempts``), the state of one (``SignIn``), the flights under way;
 3. the cache (``TokenCache``), inside which nothing else is taken.
 
@@ -29,6 +29,7 @@ from nbauth.core.signal import Signal
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.kernel.accounts.background import Background, RefreshAhead
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.flights import Turns
 from nbauth.kernel.accounts.keeping import Keeping
 from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
@@ -77,8 +78,9 @@ class Session:
         self.cache = TokenCache()
         self._door = Door(reader)
         self._engines = Engines(make_engine)
-        self._keeping = Keeping(self.cache, screen, self._door)
-        self._renewal = Renewal(self.cache, self._engines)
+        self._turns = Turns()
+        self._keeping = Keeping(self.cache, screen, self._door, self._turns)
+        self._renewal = Renewal(self.cache, self._engines, self._turns)
         self._accounts = Accounts(self.cache, self._keeping, self._engines, screen)
         self._attempts = Attempts(self._engines, screen, Arrivals(self.cache, self._keeping))
         self._tokens = Tokens(self.cache, self._keeping, self._renewal, self._attempts, screen)
@@ -129,7 +131,9 @@ class Session:
                 self.screen.say(text)
             return signed_in
         sign_in = self._attempts.begin(request, held=background)
-        return sign_in if background else sign_in.wait()
+        # One that was begun by another caller has that one's time.
+        timeout = None if sign_in.request is request else request.client.settings.timeout
+        return sign_in if background else sign_in.wait(timeout)
 
     async def login_async(
         self,
@@ -144,6 +148,7 @@ class Session:
 
         request = self._door.request(scopes, options, account, web_ui)
         if not force:
+            self._keeping.open(request.client)
             signed_in = await asyncio.to_thread(self._already, request, options)
             if signed_in is not None:
                 return signed_in
@@ -178,7 +183,7 @@ class Session:
         if not client.covers(result.scopes, request.scopes):
             return None  # what was not granted may be so this time
         record = self.cache.signed_in.get(key)
-        if record is not None and record.keeper is None:
+        if record is not None and (record.keeper is None or not record.keeper.keeps(key)):
             self._keeping.prepare(client)
             self._keeping.keep(client, key)
         if request.asked is not None and self.cache.find(client.key) != key:
@@ -201,7 +206,7 @@ class Session:
         wanted = client.scopes(scopes)
         if claims is None and not force_refresh:
             key = (
-                self._tokens.find(client, account)
+                self._tokens.find(client, account, interactive=interactive)
                 if isinstance(account, str)
                 else self.cache.find(client.key, account)
             )
@@ -212,7 +217,7 @@ class Session:
             from nbauth.kernel.sign_in.request import check_claims
 
             check_claims(claims)
-        asked = self._tokens.find(client, account) or account
+        asked = self._tokens.find(client, account, interactive=interactive) or account
         refused = self._text(asked, wanted.key) if force_refresh else None
         return self._tokens.get(Need(client, wanted, asked, claims, refused, interactive))
 
@@ -265,10 +270,13 @@ class Session:
 
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 
-    def accounts(self) -> list[Account]:
-        """Everybody signed in, the current account of each client first; also who is kept."""
+    def accounts(self, **call: Any) -> list[Account]:
+        """Everybody signed in, the current account of each client first.
+
+        Also who is kept where the settings that hold for a call say.
+        """
         try:
-            persist = self.settings().persist
+            persist = self.settings(**call).persist
         except NbAuthError:  # settings that lead nowhere keep nobody
             return self.cache.accounts()
         return self._accounts.all(persist)
@@ -301,6 +309,7 @@ class Session:
     def new_cell(self) -> None:
         """A cell begins: look at the settings anew."""
         self.reader.look_again()
+        self._keeping.look_again()
 
     def rest(self) -> None:
         """End the threads that work between cells; the next sign-in or token begins them anew.
@@ -319,6 +328,7 @@ class Session:
         """
         self.cache.forked()
         self._engines.forget()
+        self._turns.forked()
         self._refresh_ahead = Background("nbauth-refresh", lambda: None)
         self._renewal.forked()
         self._keeping.forked()
@@ -333,12 +343,21 @@ class Session:
 
         client = self.client(**call)
         found = read_file(path, client)
+        if client.settings.persist == "memory" and found.accounts:
+            raise PersistenceError(
+                "Nothing was imported: it would be gone with this command.",
+                code="kept_nowhere",
+                hint="Say where to keep it: --persist keyring or --persist file.",
+            )
+        taken: list[str] = []
+        self._keeping.fetch_all(client.settings.persist)
         for key, signed_in in found.accounts.items():
-            self.cache.restore(signed_in, {})
-            if client.settings.persist == "memory" or not self._keeping.keep(client, key):
+            self.cache.add_older(signed_in)
+            if not self._keeping.keep(client, key):
                 raise PersistenceError(
-                    "Nothing was imported: it would be gone with this command.",
+                    f"{signed_in.account.username} could not be kept, so nothing more was imported;"
+                    f" imported: {', '.join(taken) or 'nobody'}.",
                     code="kept_nowhere",
-                    hint="Say where to keep it: --persist keyring or --persist file.",
                 )
+            taken.append(signed_in.account.username)
         return found

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import AccountKey, Asked, name_of
-from nbauth.core.errors import NbAuthError, NotSignedIn
+from nbauth.core.errors import ConfigurationError, NbAuthError, NotSignedIn
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.signed_in import SignedIn
@@ -45,6 +45,12 @@ class SignOut:
         **call: Any,
     ) -> list[SignedIn]:
         """Sign out as a call asks for it; see ``Session.logout``."""
+        if all and account is not None:
+            raise ConfigurationError(
+                f"Either {name_of(account)} or everybody is to be signed out.",
+                code="account_and_all",
+                hint="Leave out the account, or all.",
+            )
         self._accounts.begin_sign_out()
         client = self._door.client_named(**call) if all and not forget else None
         if client is not None:
@@ -86,12 +92,12 @@ class SignOut:
         try:
             client = named or self._door.client()
         except NbAuthError:  # settings that lead nowhere
-            self._attempts.cancel()
+            ended = self._attempts.cancel()
             key = None
         else:
             key = self._accounts.current(client)
             record = None if key is None else self._cache.signed_in.get(key)
-            self._attempts.cancel(
+            ended = self._attempts.cancel(
                 lambda pending: (
                     pending.request.client.key == client.key
                     and (
@@ -101,10 +107,22 @@ class SignOut:
                     )
                 )
             )
+            if key is None and not ended:
+                self._refuse_if_others(client)
         current = list(self._cache.current.values())
-        if key is None and named is None and len(current) == 1:
+        if key is None and named is None and not ended and len(current) == 1:
             key = current[0]
         return [] if key is None else [key]
+
+    def _refuse_if_others(self, client: Client) -> None:
+        """Nobody is current, but somebody signed in where another account was asked for."""
+        others = [one for one in self._cache.accounts() if one.key.client == client.key]
+        if others:
+            names = ", ".join(other.username for other in others)
+            raise NotSignedIn(
+                f"Nobody is current here; signed in besides: {names}.",
+                hint=f"%logout --account {others[0].username}, or %logout --all.",
+            )
 
 
 def _asks_for(record: SignedIn | None, pending: SignIn) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbauth.core.account import Account, AccountKey, Asked, is_account, name_of
@@ -80,9 +81,11 @@ class Tokens:
         self._attempts = attempts
         self._screen = screen
 
-    def find(self, client: Client, asked: Asked | None) -> AccountKey | None:
+    def find(
+        self, client: Client, asked: Asked | None, *, interactive: bool = True
+    ) -> AccountKey | None:
         """A client's account, the one asked for or the current one, if signed in."""
-        return self._keeping.find(client, asked)
+        return self._keeping.find(client, asked, may_ask=interactive)
 
     def get(self, need: Need) -> AuthenticationResult:
         """A token. Raises as ``nbauth.acquire`` does."""
@@ -101,6 +104,8 @@ class Tokens:
         """The same for a running event loop, which goes on meanwhile."""
         import asyncio
 
+        if need.interactive:  # another thread can ask nobody for a passphrase
+            self._keeping.open(need.client)
         found = await asyncio.to_thread(self._silently, need)
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
@@ -114,7 +119,7 @@ class Tokens:
         return found
 
     def _silently(self, need: Need) -> AuthenticationResult | _Missing:
-        key = self._keeping.find(need.client, need.asked)
+        key = self.find(need.client, need.asked, interactive=need.interactive)
         if key is None:
             if isinstance(need.asked, AccountKey):
                 raise NotSignedIn("That account has signed out.")
@@ -173,9 +178,11 @@ class Tokens:
         from nbauth.kernel.sign_in.request import read_request
 
         log.debug("%s: a person is asked (%s)", need.scopes, word(error.code))
-        return self._attempts.begin(
-            read_request(need.client, need.scopes, {"claims": need.claims}, whom)
-        )
+        request = read_request(need.client, need.scopes, {"claims": need.claims}, whom)
+        # A token for somebody makes nobody current, whether they had to be asked for it or not.
+        current = self.cache.current.get(need.client.key)
+        makes_current = current is None or need.asked is None or current == missing.key
+        return self._attempts.begin(replace(request, makes_current=makes_current))
 
     def _brought(self, need: Need, account: Account) -> AuthenticationResult:
         cached = self.cache.tokens.get(TokenKey(account.key, need.scopes.key))
@@ -217,12 +224,17 @@ class Bound:
         self._lock = threading.Lock()
         self.client = client
         self.interactive = interactive
-        self._asked: Asked | None = tokens.find(client, asked) or asked
+        self._asked: Asked | None = tokens.find(client, asked, interactive=interactive) or asked
 
     @property
     def key(self) -> AccountKey | None:
         """The account, once it is settled."""
         return self._asked if isinstance(self._asked, AccountKey) else None
+
+    @property
+    def changes(self) -> int:
+        """How often the account has changed."""
+        return 0 if self.key is None else self._tokens.cache.changes(self.key)
 
     def get(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
         """A token; another one than ``refused``, the text of one that a host has refused."""

@@ -170,7 +170,7 @@ def left(stress: Stress) -> dict[str, Any]:
         "attempts": len(session._attempts._known),
         "sign_ins": len(list(stress.screen.sign_ins)),  # len() counts what an interrupt left there
         "flights": len(flights._under_way),
-        "turns": sum(turn.locked() for turn in flights._turns.values()),
+        "turns": session._turns.held(),
         "accounts": len(session.cache.signed_in),
         "tokens": len(session.cache.tokens) + len(session.cache.current),
     }

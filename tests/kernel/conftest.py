@@ -33,6 +33,21 @@ def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
         time.sleep(0.002)
 
 
+def in_a_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """The thread, and a list that gets the outcome: the result, or the error."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, outcome
+
+
 def at_once(
     count: int,
     call: Callable[[], Any],

@@ -145,7 +145,7 @@ def with_locks_held() -> Any:
     made.login("read", web_ui=redirect)
     locks = [
         made.cache._lock, made._attempts._lock, made._renewal._flights._lock, api._lock,
-        made._renewal._flights.turn(made.cache.current[made.client().key]),
+        made._turns.of(made.cache.current[made.client().key]),
     ]  # fmt: skip
     inside, leave = threading.Event(), threading.Event()
 

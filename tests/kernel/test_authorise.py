@@ -43,6 +43,7 @@ HOSTS = {
 class Tokens:
     """Stands in for ``Bound``: ``token-1``, then ``token-2`` when one is wanted anew."""
 
+    changes = 0
     name = "token"
 
     key = None
@@ -311,6 +312,31 @@ def test_hosts_of_a_call_do_not_widen_the_list(host: str) -> None:
         listed_hosts(here, None, [host])
     assert caught.value.code == "unlisted_host"
     assert "hosts" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [".vault.azure.net"],
+        ["*.vault.azure.net"],
+        ["https://kv.vault.azure.net"],
+        ["kv.vault.azure.net/"],
+        ["kv.vault.azure.net."],
+        ["ada@kv.vault.azure.net"],
+        [443],
+        [None],
+        5,
+    ],
+)
+def test_hosts_of_a_call_are_exact_names(hosts: Any) -> None:
+    """A suffix opened every host below it, and another spelling authorised nothing in silence."""
+    with pytest.raises(ConfigurationError):
+        listed_hosts(client(), None, hosts)
+
+
+@pytest.mark.parametrize("host", ["KV.vault.azure.net", "kv.vault.azure.net:443"])
+def test_a_host_of_a_call_is_read_as_the_setting_reads_it(host: str) -> None:
+    assert list(listed_hosts(client(), None, [host])) == ["kv.vault.azure.net"]
 
 
 # ── over the wire ───────────────────────────────────────────────────────────────────────────

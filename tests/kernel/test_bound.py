@@ -16,7 +16,7 @@ from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.tokens import Token
 from nbauth.kernel.accounts.background import RefreshAhead
 from nbauth.kernel.sign_in.attempt import SignIn
-from tests.kernel.conftest import Bench, redirect, until
+from tests.kernel.conftest import Bench, in_a_thread, redirect, until
 
 OTHER = {"authority": "https://other.example", "client_id": "elsewhere"}
 HOST = "api.example"
@@ -252,3 +252,51 @@ def test_scopes_that_no_host_is_listed_for_are_said(bench: Bench, asked: list[st
     assert caught.value.code == "unlisted_host"
     assert asked[-1] in str(caught.value)
     assert "hosts=" in caught.value.hint
+
+
+@pytest.mark.parametrize("how", ["held token", "acquire", "auth"])
+def test_a_token_for_somebody_makes_nobody_current(bench: Bench, how: str) -> None:
+    """Whether bob had to be asked for it decided as whom bare calls went out afterwards."""
+    bob = bench.sign_in("read", user="bob")
+    held = bench.session.token("read")
+    bench.session.configure(hosts=LISTED)
+    auth = bench.session.authorise("read", account=bob)
+    bench.sign_in("read", user="ada", force=True)
+    bench.clock.advance(3600)
+    bench.engine.live.clear()
+    bench.engine.user = "bob"
+    match how:
+        case "held token":
+            assert str(held)
+        case "acquire":
+            assert bench.session.acquire("read", account="bob@example.com").account == bob
+        case _:
+            assert auth.bound.get(bench.session.client().scopes(("read",))).account == bob
+    assert bench.session.cache.find(bench.session.client().key).home_account_id == "ada"  # type: ignore[union-attr]
+    bench.engine.user = "ada"
+    assert bench.session.acquire("read").account.username == "ada@example.com"
+
+
+def test_where_nobody_is_current_who_is_asked_for_becomes_it(bench: Bench) -> None:
+    bench.engine.user = "bob"
+    bench.session.acquire("read", account="bob@example.com")
+    assert bench.session.acquire("read").account.username == "bob@example.com"
+
+
+def test_a_login_that_joins_makes_who_signs_in_current(bench: Bench) -> None:
+    bob = bench.sign_in("read", user="bob")
+    held = bench.session.token("read")
+    bench.sign_in("read", user="ada", force=True)
+    bench.clock.advance(3600)
+    bench.engine.live.clear()
+    bench.engine.user = "bob"
+    gate = bench.engine.hold("start_device")
+    reader, _ = in_a_thread(lambda: str(held))
+    until(bench.session.pending)
+    joiner, outcome = in_a_thread(lambda: bench.session.login("read", account=bob, force=True))
+    until(lambda: bench.session.pending()[0]._waiters == 2)
+    gate.open()
+    for thread in (reader, joiner):
+        thread.join(5)
+    assert outcome == [bob]
+    assert bench.session.cache.find(bench.session.client().key) == bob.key

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nbauth.core.account import Account, AccountKey
-from nbauth.core.errors import ConfigurationError, NotSignedIn, SignInCancelled
+from nbauth.core.errors import ConfigurationError, NotSignedIn, SignInCancelled, SignInError
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.testing.engine import PENDING
 from tests.kernel.conftest import Bench, redirect, until
@@ -214,6 +214,63 @@ def test_attempts_under_way_end_with_a_sign_out(bench: Bench, everything: dict[s
     gate.open()
     until(lambda: not sign_in._thread.is_alive())
     assert bench.session.accounts() == []
+
+
+def test_a_bare_sign_out_says_who_is_signed_in_besides(bench: Bench) -> None:
+    """It said that nobody was signed in, while eve's tokens lived on."""
+    with pytest.raises(SignInError, match="eve"):
+        bench.sign_in("read", user="eve", account="ada@example.com")
+    with pytest.raises(NotSignedIn, match=r"besides: eve@example\.com") as caught:
+        bench.session.logout()
+    assert "--account eve@example.com" in caught.value.hint
+    bench.session.logout("eve@example.com")
+    assert bench.session.logout() == []
+
+
+def test_either_one_account_or_all_are_signed_out(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    bench.sign_in("read", user="bob", force=True)
+    with pytest.raises(ConfigurationError, match=r"Either ada@example\.com or everybody"):
+        bench.session.logout("ada@example.com", all=True)
+    assert len(bench.session.accounts()) == 2
+
+
+def test_a_bare_sign_out_that_ends_a_sign_in_signs_nobody_elsewhere_out(bench: Bench) -> None:
+    bench.sign_in("read", client_id="another")
+    bench.engine.hold("start_device")
+    pending = bench.session.login("read", background=True)
+    assert bench.session.logout() == []
+    assert pending.state == "cancelled"  # type: ignore[union-attr]
+    assert len(bench.session.accounts()) == 1
+
+
+@pytest.mark.parametrize("asked", [5, ["ada@example.com"], {}, object()])
+@pytest.mark.parametrize("call", ["acquire", "bind", "login", "logout", "use"])
+def test_what_names_no_account_is_refused_in_words(bench: Bench, asked: Any, call: str) -> None:
+    bench.sign_in("read")
+    session = bench.session
+    with pytest.raises(ConfigurationError, match="names no account"):
+        match call:
+            case "acquire":
+                session.acquire("read", account=asked)
+            case "bind":
+                session.bind(asked)
+            case "login":
+                session.login("read", account=asked)
+            case _:
+                getattr(session, call)(asked)
+
+
+def test_a_key_is_proposed_to_no_provider(bench: Bench) -> None:
+    """Its id is ours; the provider would show it as a user name."""
+    account = bench.sign_in("read")
+    bench.session.login("read", account=account.key, web_ui=redirect, force=True)
+    hints = [
+        call.arguments["request"].login_hint
+        for call in bench.engine.calls
+        if call.method == "authorize"
+    ]
+    assert hints == [None, None]
 
 
 def test_superseded_grants_are_revoked_too(bench: Bench) -> None:

@@ -49,7 +49,7 @@ def all_is_well(bench: Bench, where: str) -> None:
     flights = bench.flights
     # The refresh ahead of need, in its own thread, may be at it.
     until(lambda: not flights._under_way, 2)
-    until(lambda: not any(turn.locked() for turn in flights._turns.values()), 2)
+    until(lambda: not bench.session._turns.held(), 2)
     assert not bench.session.cache._lock.locked(), where
     assert not bench.session._attempts._lock.locked(), where
     for pending in bench.session.pending():  # it lives, so whoever joins it comes to its end

@@ -75,7 +75,7 @@ class Place:
             "tokens": len(session.cache.tokens),
             "grants": sum(len(record.grants) for record in records),
             "flights": len(session._renewal._flights._under_way),
-            "turns": len(session._renewal._flights._turns),
+            "turns": len(session._turns._locks),
         }
 
 

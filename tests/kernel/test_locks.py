@@ -89,14 +89,14 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
         monkeypatch.setattr(module.threading, "Lock", threading.Lock)
         fake = type("threading", (), {**vars(threading), "Lock": OwnedLock})
         monkeypatch.setattr(module, "threading", fake)
-    real_turn = flights.Flights.turn
+    real_turn = flights.Turns.of
 
-    def turn(self: flights.Flights, key: Any) -> Any:
+    def turn(self: flights.Turns, key: Any) -> Any:
         lock = real_turn(self, key)
         lock.is_turn = True  # type: ignore[attr-defined]
         return lock
 
-    monkeypatch.setattr(flights.Flights, "turn", turn)
+    monkeypatch.setattr(flights.Turns, "of", turn)
     OwnedLock.held.clear()
     yield Watch()
     OwnedLock.held.clear()

@@ -16,7 +16,7 @@ from nbauth.kernel import refusals
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.testing.engine import ISSUER, unreachable
-from tests.kernel.conftest import Bench, until
+from tests.kernel.conftest import Bench, in_a_thread, until
 
 ADA = AccountKey(ISSUER, "notebooks", "ada")
 
@@ -25,21 +25,6 @@ def begun(bench: Bench, **options: Any) -> SignIn:
     sign_in = bench.session.login("read", background=True, force=True, **options)
     assert isinstance(sign_in, SignIn)
     return sign_in
-
-
-def in_a_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    """The thread, and a list that gets the outcome."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append(call())
-        except Exception as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, outcome
 
 
 def spent(bench: Bench) -> tuple[threading.Event, threading.Event]:
@@ -168,7 +153,7 @@ def test_who_signs_out_while_another_thread_switches_to_them(
 
 def test_a_refresh_that_comes_too_late_ends_no_later_sign_in(bench: Bench) -> None:
     bench.sign_in("read")
-    turn = bench.flights.turn(ADA)
+    turn = bench.session._turns.of(ADA)
     with turn:
         thread, outcome = in_a_thread(lambda: bench.read("read", force_refresh=True))
         until(lambda: bench.flights._under_way)

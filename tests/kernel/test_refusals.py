@@ -101,6 +101,20 @@ def test_many_refusals_without_another_token_cost_one_attempt(
     assert api.call(how).status_code == 200
 
 
+@pytest.mark.parametrize("how", HOW)
+def test_after_the_next_sign_in_it_is_tried_anew(api: Api, how: str) -> None:
+    """For a minute it was said that the sign-in is no longer valid."""
+    bench = api.bench
+    bench.screen.is_attended = False
+    bench.engine.will("refresh", refusal("invalid_grant"))
+    api.server.answer = reply(401, "")
+    with pytest.raises(NbAuthError):
+        api.call(how)
+    bench.sign_in("read", "write", force=True)
+    assert api.call(how).status_code == 401
+    assert bench.engine.count("refresh") == 2
+
+
 # ── no storm ────────────────────────────────────────────────────────────────────────────────
 
 

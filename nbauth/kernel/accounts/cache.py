@@ -16,6 +16,7 @@ from nbauth.core.account import (
     AccountKey,
     Asked,
     ClientKey,
+    check_asked,
     check_client,
     is_account,
     name_of,
@@ -80,11 +81,12 @@ class TokenCache:
         *,
         ticket: int | None = None,
         make_current: bool = True,
+        beside: bool = False,
     ) -> bool:
         """Take in what a finished sign-in brought; earlier tokens of the account stay.
 
-        Gives ``False``, and takes nothing in, if the account has been signed out since
-        ``ticket``.
+        ``beside``: another account was asked for. Gives ``False``, and takes nothing in, if the
+        account has been signed out since ``ticket``.
         """
         key, client = signed_in.key, signed_in.client
         granted = client.granted(response.scopes)
@@ -103,8 +105,7 @@ class TokenCache:
             self.signed_in[key] = signed_in
             if make_current:
                 self.current[client.key] = key
-            else:
-                signed_in.beside = known is None or known.beside
+            signed_in.beside = beside and (known is None or known.beside)
             self.tokens[TokenKey(key, asked.key)] = token
         return True
 
@@ -144,19 +145,44 @@ class TokenCache:
                 self.current.setdefault(key.client, key)
         return True
 
-    def merge(self, kept: SignedIn, tokens: Mapping[frozenset[str], CachedToken]) -> None:
+    def merge(
+        self,
+        kept: SignedIn,
+        tokens: Mapping[frozenset[str], CachedToken],
+        *,
+        changes: int | None = None,
+    ) -> bool:
         """Take what other kernels have kept of an account into the one that signed in here.
 
-        What is kept has the newest of each grant, but of those that were made here since.
+        What is kept has the newest of each grant, but of those that were made here since. Gives
+        ``False`` as :meth:`restore` does, and if nobody is signed in here.
         """
         key = kept.key
         with self._lock:
             here = self.signed_in.get(key)
-            if here is None:
-                return
+            if here is None or (changes is not None and changes != self.changes(key)):
+                return False
             self._changed(key)
+            here.beside = here.beside and kept.beside
             _merge_grants(here, kept)
             self._add_tokens(key, tokens)
+        return True
+
+    def add_older(self, imported: SignedIn) -> bool:
+        """Take in the grants of a sign-in that was made elsewhere, below all that is here.
+
+        Gives whether the account was here already; it then stays what it is.
+        """
+        key, names = imported.key, imported.names
+        with self._lock:
+            self._changed(key)
+            known = self.signed_in.setdefault(key, imported)
+            if known is imported:
+                self._names.add(key, names)
+                self.current.setdefault(key.client, key)
+                return False
+            _put_below(known, imported.grants)
+        return True
 
     def _add_tokens(self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]) -> None:
         for asked, token in tokens.items():
@@ -180,8 +206,9 @@ class TokenCache:
     ) -> CachedToken | None:
         """Take in a refresh, unless the account has been signed out meanwhile (then ``None``).
 
-        A sign-in anew is another grant, so what the old one still brings is dropped too. The grant
-        itself takes its new refresh token in all the same: who revokes it revokes that one.
+        A sign-in anew is another grant: what the old one still brings is the caller's, but does not
+        take the place of what the new one has brought. The grant itself takes its new refresh token
+        in all the same: who revokes it revokes that one.
         """
         token = CachedToken(response, grant, asked, client)
         with self._lock:
@@ -190,7 +217,8 @@ class TokenCache:
             if signed_in is None or grant not in (*signed_in.grants, *signed_in.superseded):
                 return None
             self._changed(key)
-            self.tokens[TokenKey(key, asked.key)] = token
+            if grant in signed_in.grants:
+                self.tokens[TokenKey(key, asked.key)] = token
         return token
 
     def use(self, key: AccountKey) -> Account:
@@ -293,6 +321,7 @@ class TokenCache:
 
     def _only(self, asked: Asked, client: ClientKey | None = None) -> AccountKey | None:
         """The one account that is asked for, of one client or of whichever has it."""
+        check_asked(asked)
         if isinstance(asked, str):
             found = self._called(asked, client)
         else:
@@ -326,11 +355,20 @@ def _merge_grants(here: SignedIn, kept: SignedIn) -> None:
     covered = [
         old
         for old in kept.grants
-        if any(new.usable and old.scopes <= new.scopes for new in made_here)
+        if any(new.ours and new.usable and old.scopes <= new.scopes for new in made_here)
     ]
     not_kept = [old for old in here.superseded if not old.kept]
     here.grants = [old for old in kept.grants if old not in covered] + made_here
     here.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
+
+
+def _put_below(known: SignedIn, older: list[Grant]) -> None:
+    there = [grant.record() for grant in (*known.grants, *known.superseded)]
+    tokens = {record["refresh_token"] for record in there}
+    new = [grant for grant in older if grant.record()["refresh_token"] not in tokens]
+    for grant in new:
+        grant.kept = True  # otherwise a merge takes it for the newest
+    known.grants = [*new, *known.grants]
 
 
 def _go_on_with(known: SignedIn, signed_in: SignedIn, grant: Grant) -> None:

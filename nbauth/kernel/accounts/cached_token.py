@@ -10,6 +10,9 @@ from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client
 
+CLOCK_SKEW = 300.0
+"""Seconds by which a token may have come later than now, where clocks have been put right."""
+
 
 class CachedToken:
     """An access token with its times. ``fresh`` is asked on every use, so it is cheap.
@@ -23,8 +26,8 @@ class CachedToken:
     """
 
     __slots__ = (
-        "_from_cache", "_of", "_until", "_until_wall", "asked", "client", "expires_on", "grant",
-        "response", "used",
+        "_ends", "_from_cache", "_of", "_until", "_until_wall", "asked", "client", "expires_on",
+        "grant", "response", "used",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +46,9 @@ class CachedToken:
         # Both clocks: the wall clock may be set back, the monotonic one stands still in sleep.
         self._until = time.monotonic() + good_for - age
         self._until_wall = response.received_at + good_for
+        self._ends = time.monotonic() + response.expires_in - age
+        if response.received_at > time.time() + CLOCK_SKEW:  # nobody knows how old it is
+            self._until = self._ends = time.monotonic()
 
     @property
     def fresh(self) -> bool:
@@ -57,7 +63,7 @@ class CachedToken:
     @property
     def valid(self) -> bool:
         """Whether a resource would still take it."""
-        return time.time() < self.expires_on
+        return time.time() < self.expires_on and time.monotonic() < self._ends
 
     def hold(self, seconds: float) -> None:
         """Be content with it for so long, after a refresh has failed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
@@ -48,6 +47,30 @@ class _Flight:
         return self._result
 
 
+class Turns:
+    """One at a time: who renews an account's tokens, and who keeps them.
+
+    A turn is the outermost lock, and the only one that is held while a provider is asked: a
+    rotating refresh token works once, so its uses have to wait for one another, and what is kept
+    must not be what is being spent.
+    """
+
+    def __init__(self) -> None:
+        self._locks: dict[Hashable, threading.Lock] = {}
+
+    def of(self, key: Hashable) -> threading.Lock:
+        """An account's."""
+        return self._locks.setdefault(key, threading.Lock())
+
+    def held(self) -> int:
+        """How many are held now."""
+        return sum(lock.locked() for lock in list(self._locks.values()))
+
+    def forked(self) -> None:
+        """In a forked child: nobody's is held."""
+        self._locks = {}
+
+
 class Flights:
     """Shares the outcome, good or bad, of a call among all that ask while it is under way.
 
@@ -58,7 +81,6 @@ class Flights:
     def __init__(self) -> None:
         self._under_way: dict[Hashable, _Flight] = {}
         self._lock = threading.Lock()
-        self._turns: dict[Hashable, threading.Lock] = {}
 
     def run(self, key: Hashable, fetch: Callable[[], Result]) -> Result:
         """``fetch()``, or the outcome of the one that is already under way for ``key``."""
@@ -78,20 +100,6 @@ class Flights:
                 self._end(key, mine)
         finally:  # once more, for an interrupt in the line above
             self._end(key, mine)
-
-    def finish(self, seconds: float) -> None:
-        """Wait for what is under way, but no longer than so many seconds."""
-        end = time.monotonic() + seconds
-        for flight in list(self._under_way.values()):
-            flight.ended.wait(max(0.0, end - time.monotonic()))
-
-    def turn(self, key: Hashable) -> threading.Lock:
-        """Held while something of ``key`` is fetched, by one thread at a time.
-
-        It is the outermost lock, and the only one that is held while a provider is asked: a
-        rotating refresh token works once, so its uses have to wait for one another.
-        """
-        return self._turns.setdefault(key, threading.Lock())
 
     def _end(self, key: Hashable, flight: _Flight) -> None:
         with self._lock:

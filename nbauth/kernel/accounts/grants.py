@@ -19,7 +19,8 @@ class Grant(Protocol):
     Attributes:
         scopes: what was granted, in the form of ``Scopes.key``.
         expires_on: when the sign-in itself ends (epoch seconds), where the provider says so.
-        kept: whether it is kept beyond this kernel, so that another may have renewed it since.
+        kept: whether it is kept beyond this kernel as it is here, so that another may have renewed
+            it since.
         ours: whether it is this process's, to renew, revoke and keep.
     """
 
@@ -37,6 +38,9 @@ class Grant(Protocol):
 
     def renewed(self, response: TokenResponse) -> None:
         """Take in what came with the answer, which may replace it."""
+
+    def replaced(self, refresh_token: SecretStr) -> None:
+        """Take in the one that came with an answer of which nothing else can be used."""
 
     def end(self) -> None:
         """The provider has called it dead: it is not used again."""
@@ -69,7 +73,12 @@ class RefreshTokenGrant:
     def renewed(self, response: TokenResponse) -> None:
         if response.refresh_token:
             self.refresh_token = response.refresh_token
+            self.kept = False
             self.expires_on = response.grant_ends_on
+
+    def replaced(self, refresh_token: SecretStr) -> None:
+        self.refresh_token = refresh_token
+        self.kept = False
 
     def end(self) -> None:
         self.refresh_token = None
@@ -114,6 +123,9 @@ class ParentGrant:
         )
 
     def renewed(self, response: TokenResponse) -> None:
+        pass
+
+    def replaced(self, refresh_token: SecretStr) -> None:
         pass
 
     def end(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -27,7 +28,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 BUSY = "busy"
 """The code of the error that another kernel holds an account's lock for too long."""
+FIRST_SAVE_AGAIN, LAST_SAVE_AGAIN = 0.5, 30.0
+"""Seconds after which what could not be written is tried once more: doubled each time."""
 PARENTS = "The sign-in of {} is not kept: only the kernel that this process was forked from can."
+
+
+class _Unsaved:
+    """What could not be written, and when that is tried again."""
+
+    def __init__(self) -> None:
+        self.only_if_there = True
+        self._pause = FIRST_SAVE_AGAIN
+        self._due = time.monotonic() + self._pause
+
+    def due(self) -> bool:
+        """Whether it is tried now; the next time is later."""
+        if time.monotonic() < self._due:
+            return False
+        self._pause = min(2 * self._pause, LAST_SAVE_AGAIN)
+        self._due = time.monotonic() + self._pause
+        return True
 
 
 class Keeper:
@@ -49,6 +69,7 @@ class Keeper:
         self._notices = notices
         self._clients = clients
         self._stamps: dict[AccountKey, object] = {}
+        self._unsaved: dict[AccountKey, _Unsaved] = {}
         self._refreshing: set[AccountKey] = set()
         self._leaving: set[AccountKey] = set()
         self._lock = threading.Lock()  # of these; only the cache is called while it is held
@@ -85,10 +106,11 @@ class Keeper:
             for key in sorted(keys, key=lambda key: _entry(key) not in used_last):
                 self._restore(key)
 
-    def keep(self, key: AccountKey) -> bool:
+    def keep(self, key: AccountKey, *, only_if_there: bool = False) -> bool:
         """Write what the cache has of an account; its client's current one is the one used last.
 
-        Gives whether that was done; if not, the person has been told why.
+        With ``only_if_there`` it is no sign-in: what another kernel has cleared stays so. Gives
+        whether it was done; if not, the person has been told why, and it is tried again.
         """
         record = self._cache.signed_in.get(key)
         if record is None:
@@ -96,16 +118,23 @@ class Keeper:
         record.keeper = self
         kept = False
         # Under the lock: another kernel's refresh would overwrite it with what it had.
+        seen = self._stamps.get(key)
+        if not only_if_there:
+            self._stamps.pop(key, None)  # a sign-out of before is none of this sign-in
+        if any(grant.ours for grant in record.grants):
+            self._note_unsaved(key, only_if_there)
         with self._telling(), self._lock_of(key):
-            self._merge(key, record)
+            self._merge(key, record, seen)
             if any(grant.ours for grant in record.grants):
-                kept = self._save(key, only_if_there=False)
+                kept = self._save(key, only_if_there=only_if_there) is True
             else:
                 self._notices.tell(PARENTS.format(record.account.username))
+        if seen is not None and not kept and key in self._unsaved:
+            self._stamps.setdefault(key, seen)
         if self._cache.current.get(key.client) == key:
             self.used(key)
         log.debug("kept in %s: %s", self.kept, kept)
-        return kept and key in self._stamps
+        return kept
 
     def used(self, key: AccountKey) -> None:
         """Remember it as the one used last."""
@@ -128,8 +157,18 @@ class Keeper:
                     self._refreshing.discard(key)
 
     def refreshed(self, key: AccountKey) -> bool:
-        """Write what a refresh brought, unless the account has been signed out meanwhile."""
-        return self._save(key, only_if_there=key in self._stamps)
+        """Write what a refresh brought; ``False`` if the account has been signed out meanwhile."""
+        return self._save(key, only_if_there=key in self._stamps) is not False
+
+    def save_again(self) -> None:
+        """Write what could not be written: until then other kernels have a spent refresh token."""
+        for key, unsaved in list(self._unsaved.items()):
+            if unsaved.due():
+                self.keep(key, only_if_there=unsaved.only_if_there)
+
+    def _note_unsaved(self, key: AccountKey, only_if_there: bool) -> None:
+        unsaved = self._unsaved.setdefault(key, _Unsaved())
+        unsaved.only_if_there = unsaved.only_if_there and only_if_there
 
     def grants_of(self, key: AccountKey) -> list[Grant]:
         """All grants that are kept of an account, as they stand there now."""
@@ -144,7 +183,7 @@ class Keeper:
 
     def forget(self, key: AccountKey) -> None:
         """Take an account out. Waits for nobody; a refresh in flight can't bring it back."""
-        self._stamps.pop(key, None)
+        self.let_go(key)
         with self._telling():
             self.store.clear(_entry(key))
 
@@ -169,12 +208,13 @@ class Keeper:
     def let_go(self, key: AccountKey) -> None:
         """Watch it no more."""
         self._stamps.pop(key, None)
+        self._unsaved.pop(key, None)
 
     def forked(self, store: Persistence) -> None:
         """In a forked child: go on with a persistence of its own, and read everything anew."""
         self.store = store
         self._stamps = dict.fromkeys(self._stamps)
-        self._refreshing, self._leaving = set(), set()
+        self._refreshing, self._leaving, self._unsaved = set(), set(), {}
         self._lock = threading.Lock()
 
     def keeps(self, key: AccountKey) -> bool:
@@ -183,8 +223,8 @@ class Keeper:
 
     @property
     def watches(self) -> bool:
-        """Whether an account of the cache is kept here."""
-        return bool(self._stamps)
+        """Whether an account of the cache is kept here, or is to be."""
+        return bool(self._stamps or self._unsaved)
 
     def _up_to_date(self, key: AccountKey) -> bool:
         with self._telling():
@@ -222,47 +262,56 @@ class Keeper:
             # token must not be followed by the one before.
             if key in self._leaving:
                 return False
+            if not in_turn and key in self._refreshing:
+                return key in self._cache.signed_in
             if in_turn:
                 if self._cache.signed_in.get(key) is not here:  # signed out, or in anew, meanwhile
                     return key in self._cache.signed_in
-                self._cache.restore(record, tokens)
-            elif key in self._refreshing or not self._cache.restore(
-                record, tokens, changes=changes
-            ):
+                changes = self._cache.changes(key)
+            # What could not be written yet is newer than what is kept.
+            take_in = self._cache.merge if key in self._unsaved else self._cache.restore
+            if not take_in(record, tokens, changes=changes):
                 return key in self._cache.signed_in
             self._stamps[key] = stamp
         return True
 
-    def _merge(self, key: AccountKey, record: SignedIn) -> None:
+    def _merge(self, key: AccountKey, record: SignedIn, seen: object | None) -> None:
         """Before a sign-in is kept: take in what other kernels have kept of the account."""
         from nbauth.kernel.accounts.records import UnreadableRecord, decode
 
         with self._telling():
             stamp = self.store.stamp(_entry(key))
-            if stamp is None or stamp == self._stamps.get(key):
+            if stamp is None or stamp == seen:
                 return
             data = self.store.load(_entry(key))
             if data is not None:
                 with suppress(UnreadableRecord):  # it is replaced by what can be read
                     self._cache.merge(*decode(data, key, record.client, self._clients))
 
-    def _save(self, key: AccountKey, *, only_if_there: bool) -> bool:
+    def _save(self, key: AccountKey, *, only_if_there: bool) -> bool | None:
+        """``False`` if the account has been signed out; ``None`` if it failed, which is told."""
         from nbauth.kernel.accounts.records import encode
 
         record = self._cache.signed_in.get(key)
         if record is None:
             return False
         data = encode(record, self._cache.tokens_of(key))
+        saved = None
         with self._telling():
-            if not self.store.save(_entry(key), data, only_if_there=only_if_there):
+            saved = self.store.save(_entry(key), data, only_if_there=only_if_there)
+            if not saved:
+                self._unsaved.pop(key, None)
                 return False
+            self._unsaved.pop(key, None)
             for grant in (*record.grants, *record.superseded):
                 grant.kept = True
             self._stamps[key] = self.store.stamp(_entry(key))
             if key not in self._cache.signed_in:  # signed out between the encoding and the save
                 self.forget(key)
                 return False
-        return True
+        if saved is None:
+            self._note_unsaved(key, only_if_there)
+        return saved
 
     @contextmanager
     def _lock_of(self, key: AccountKey) -> Iterator[None]:

@@ -12,6 +12,7 @@ from nbauth.core.errors import PersistenceError
 from nbauth.core.person import Notices, Person
 from nbauth.kernel.accounts.background import Background
 from nbauth.kernel.accounts.cache import TokenCache
+from nbauth.kernel.accounts.flights import Turns
 from nbauth.kernel.accounts.keeper import Keeper
 from nbauth.oauth.client import Client
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from nbauth.persistence.protocol import Persistence
 
 MEMORY = "memory"
-BEING_OPENED = "being_opened"
-"""The code of the error that another thread is asking for the passphrase."""
+PASSING = frozenset({"being_opened", "not_asked"})
+"""The codes of errors that say nothing of the store: another thread asks, or this call may not."""
 LOOK_EVERY = 0.5
 """Seconds after which another kernel's sign-out is seen."""
 
@@ -34,15 +35,18 @@ class Keeping:
         cache: this kernel's.
         person: who is told what goes wrong, and asked for a passphrase.
         clients: finds the client of an account that nobody has asked for.
+        turns: the accounts'.
     """
 
-    def __init__(self, cache: TokenCache, person: Person, clients: Clients) -> None:
+    def __init__(self, cache: TokenCache, person: Person, clients: Clients, turns: Turns) -> None:
         self._cache = cache
+        self._turns = turns
         self._person = person
         self._notices = Notices(person)
         self._clients = clients
         self._names_known: set[tuple[str, ClientKey]] = set()
         self._stores: dict[str, Persistence] = {}
+        self._asking = threading.local()
         self._keepers: dict[str, Keeper | None] = {}
         self._lock = threading.Lock()  # of a keeper's coming; nothing is called while it is held
         self._watch = Background("nbauth-watch", self._look)
@@ -66,27 +70,38 @@ class Keeping:
         self._notices.begin_anew()
         self.try_anew()
 
-    def find(self, client: Client, asked: Asked | None = None) -> AccountKey | None:
+    def open(self, client: Client) -> None:
+        """Open what a client's sign-ins are kept in, if anybody is, where a person can be asked."""
+        self._of(client.settings.persist, if_it_exists=True)
+
+    def look_again(self) -> None:
+        """Read the names of who is kept anew: a cell begins."""
+        self._names_known = set()
+
+    def find(
+        self, client: Client, asked: Asked | None = None, *, may_ask: bool = True
+    ) -> AccountKey | None:
         """A client's account, also one that another kernel has signed in, or yesterday's.
 
         Before the first one by name all that are kept of the client are read: two may share it.
+        Without ``may_ask`` nobody is asked for a passphrase.
         """
         if isinstance(asked, str) and client.settings.persist != MEMORY:
-            self._read_names(client)
+            self._read_names(client, may_ask)
         key = self._cache.find(client.key, asked)
         if key is None:
-            keeper = self._of(client.settings.persist, if_it_exists=True)
+            keeper = self._of(client.settings.persist, if_it_exists=True, may_ask=may_ask)
             if keeper is not None and keeper.fetch(client, asked):
                 self._watch.wake()
                 self._found()
                 key = self._cache.find(client.key, asked)
         return key
 
-    def _read_names(self, client: Client) -> None:
+    def _read_names(self, client: Client, may_ask: bool) -> None:
         where = client.settings.persist, client.key
         if where in self._names_known:
             return
-        keeper = self._of(client.settings.persist, if_it_exists=True)
+        keeper = self._of(client.settings.persist, if_it_exists=True, may_ask=may_ask)
         if keeper is not None:
             self._names_known.add(where)
             if keeper.fetch_of(client):
@@ -132,12 +147,19 @@ class Keeping:
 
         Gives whether what the setting wants was done; if not, the person has been told why.
         """
-        record = self._cache.signed_in.get(key)
-        keeper = (record and record.keeper) or self._of(client.settings.persist)
+        record, kind = self._cache.signed_in.get(key), client.settings.persist
+        keeper = (record and record.keeper) or self._of(kind)
         if keeper is None:
-            return client.settings.persist == MEMORY
-        kept = keeper.keep(key)
+            return kind == MEMORY
+        with self._turns.of(key):
+            kept = keeper.keep(key)
         self._watch.wake()  # after it: with nothing to watch its thread ends
+        elsewhere = keeper is not self._keepers.get(kind)
+        if record is not None and elsewhere and "persist" in client.settings.sources:
+            self._notices.tell(
+                f"{record.account.username} is kept in {keeper.kept} already, and goes on to be:"
+                " %logout first to change that."
+            )
         return kept
 
     def clear(self, key: AccountKey) -> None:
@@ -179,7 +201,7 @@ class Keeping:
             if keeper is not None:
                 keeper.forked(self._store(kind))
 
-    def _of(self, kind: str, *, if_it_exists: bool = False) -> Keeper | None:
+    def _of(self, kind: str, *, if_it_exists: bool = False, may_ask: bool = True) -> Keeper | None:
         """The keeper for a ``persist`` setting; ``None`` for memory, also where that is all.
 
         ``if_it_exists`` is for who only looks: where nobody is kept, nothing is made to keep them.
@@ -191,13 +213,16 @@ class Keeping:
         store = self._store(kind)
         if if_it_exists and not store.exists():
             return None
+        self._asking.forbidden = not may_ask
         try:
             store.open()  # one thread asks the person; others wait for its end, but not for long
         except PersistenceError as error:
             self._notices.tell(f"{error} {error.hint}")
-            if error.code == BEING_OPENED:
+            if error.code in PASSING:
                 return None
             return self._keepers.setdefault(kind, None)
+        finally:
+            self._asking.forbidden = False
         keeper = Keeper(store, self._cache, self._notices, self._clients)
         with self._lock:
             known = self._keepers.get(kind)
@@ -213,6 +238,12 @@ class Keeping:
         return store or self._stores.setdefault(kind, persistence_named(kind, ask=self._ask))
 
     def _ask(self, prompt: str) -> str:
+        if getattr(self._asking, "forbidden", False):
+            raise PersistenceError(
+                "Kept sign-ins need their passphrase, and this call may ask nobody.",
+                code="not_asked",
+                hint="Set NBAUTH_PASSPHRASE, or run %login first.",
+            )
         if not self._person.attended():
             raise PersistenceError(
                 "Kept sign-ins need their passphrase, and nobody can be asked for it here.",
@@ -222,13 +253,14 @@ class Keeping:
         return self._person.ask(prompt)
 
     def _look(self) -> float | None:
-        """Sign out here whom another kernel has signed out."""
+        """Sign out here whom another kernel has signed out; write what could not be written."""
         keepers = [keeper for keeper in list(self._keepers.values()) if keeper is not None]
         for keeper in keepers:
             for key in keeper.gone():
                 keeper.let_go(key)
                 self._cache.remove(key, elsewhere=True)
                 self._cache.changed.emit()
+            keeper.save_again()
         return LOOK_EVERY if any(keeper.watches for keeper in keepers) else None
 
     def _found(self) -> None:

@@ -49,7 +49,7 @@ def read_file(path: Path, client: Client) -> Found:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", code="bad_cache_file"
         ) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConfigurationError(
             f"{path} is no plain MSAL cache.",
             code="bad_cache_file",
@@ -60,7 +60,7 @@ def read_file(path: Path, client: Client) -> Found:
     accounts: dict[AccountKey, SignedIn] = {}
     others: dict[str, None] = {}
     for token in _records(cache, "RefreshToken"):
-        if token.get("environment") != host or not token.get("secret"):
+        if token.get("environment") != host or not _is_whole(token):
             continue
         if token.get("client_id") != client.client_id:
             others[str(token.get("client_id"))] = None
@@ -68,6 +68,11 @@ def read_file(path: Path, client: Client) -> Found:
         signed_in = _signed_in(cache, token, client)
         accounts[signed_in.key] = signed_in
     return Found(accounts, tuple(others))
+
+
+def _is_whole(token: Mapping[str, Any]) -> bool:
+    needed = (token.get("secret"), token.get("home_account_id"))
+    return all(isinstance(text, str) and text for text in needed)
 
 
 def _signed_in(cache: Mapping[str, Any], token: Mapping[str, Any], client: Client) -> SignedIn:

@@ -38,7 +38,7 @@ def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
         "beside": signed_in.beside,
         "id_token_claims": dict(signed_in.id_token_claims),
         "grants": [dict(grant.record()) for grant in grants],
-        "superseded": [dict(grant.record()) for grant in signed_in.superseded],
+        "superseded": [dict(grant.record()) for grant in signed_in.superseded if grant.ours],
         "tokens": [
             {
                 "asked": list(token.asked),

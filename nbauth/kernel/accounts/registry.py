@@ -58,6 +58,7 @@ class Accounts:
         Raises ``NotSignedIn``, ``ConfigurationError`` for a name that several accounts share.
         """
         if client is not None:
+            self._keeping.look_again()
             key = self._keeping.find(client, asked)
             if key is None:
                 raise self._cache.unknown(asked)
@@ -92,8 +93,7 @@ class Accounts:
         """
         gone = []
         for key in keys:
-            kept = self._keeping.grants_of(key) if revoke else []
-            record = self._forget(key)
+            record, kept = self._forget(key, read=revoke)
             if record is None:
                 continue
             gone.append(record)
@@ -107,15 +107,21 @@ class Accounts:
         self._cache.changed.emit()
         return gone
 
-    def _forget(self, key: AccountKey) -> SignedIn | None:
-        """Forget an account here and wherever it is kept; gives what was known of it."""
+    def _forget(self, key: AccountKey, *, read: bool) -> tuple[SignedIn | None, list[Grant]]:
+        """Forget an account here and wherever it is kept; gives what was known of it.
+
+        With ``read`` also the grants that are kept, as other kernels have left them.
+        """
+        kept: list[Grant] = []
         with self._keeping.leaving(key):
             record = self._cache.remove(key)
             if record is not None:
+                if read:
+                    kept = self._keeping.grants_of(key)
                 if record.keeper is not None:
                     record.keeper.forget(key)
                 self._keeping.clear(key)
-        return record
+        return record, kept
 
     def _keep_current(self, client: ClientKey) -> None:
         """Let the next kernel begin with the account that is current here, if it is kept."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import (
@@ -15,13 +16,13 @@ from nbauth.core.errors import (
     NotSignedIn,
     PersistenceError,
 )
-from nbauth.core.interrupts import apart
+from nbauth.core.interrupts import Flag, apart
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.cached_token import CachedToken
-from nbauth.kernel.accounts.flights import Flights
+from nbauth.kernel.accounts.flights import Flights, Turns
 from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 HOLD_AFTER_FAILURE = 30.0
 """Seconds for which a token that is still valid is used on after a refresh has failed."""
 
+Renewed = tuple[CachedToken, Source]
 STILL_ALIVE = frozenset({"interaction_required", "AADSTS50076", "AADSTS50079", "AADSTS50158"})
 """One resource wants more proof than the refresh token can show; for others it is good."""
 
@@ -40,12 +42,15 @@ class Renewal:
     Args:
         cache: this kernel's.
         engines: the engines in use.
+        turns: the accounts'.
     """
 
-    def __init__(self, cache: TokenCache, engines: Engines) -> None:
+    def __init__(self, cache: TokenCache, engines: Engines, turns: Turns) -> None:
         self._cache = cache
         self._engines = engines
+        self._turns = turns
         self._flights = Flights()
+        self._at_it: dict[Flag, None] = {}
 
     def silent(
         self,
@@ -78,9 +83,13 @@ class Renewal:
 
         # A rotating refresh token is spent once the provider has it: an interrupt that broke the
         # call off would lose the token that replaces it, and with it the sign-in.
-        def renew() -> tuple[CachedToken, Source]:
+        def renew() -> Renewed:
             try:
-                return apart(lambda: self._renew(client, token_key, wanted, seen, claims, refused))
+                return apart(
+                    lambda: self._counted(
+                        lambda: self._renew(client, token_key, wanted, seen, claims, refused)
+                    )
+                )
             except PersistenceError:  # another kernel is at it, and does not come to an end
                 cached = self._cache.tokens.get(token_key)
                 if claims or cached is None or not cached.valid or not _serves(cached, refused):
@@ -94,12 +103,26 @@ class Renewal:
         return cached.result(present, source)
 
     def finish(self, seconds: float) -> None:
-        """Wait for refreshes under way: the tokens that they bring replace those that are kept."""
-        self._flights.finish(seconds)
+        """Wait for refreshes under way: the tokens that they bring replace those that are kept.
+
+        One whose caller was interrupted goes on, and counts.
+        """
+        end = time.monotonic() + seconds
+        for ended in list(self._at_it):
+            ended.wait(max(0.0, end - time.monotonic()))
+
+    def _counted(self, renew: Callable[[], Renewed]) -> Renewed:
+        ended = Flag()
+        self._at_it[ended] = None
+        try:
+            return renew()
+        finally:
+            self._at_it.pop(ended, None)
+            ended.set()
 
     def forked(self) -> None:
         """In a forked child: nothing is under way."""
-        self._flights = Flights()
+        self._flights, self._at_it = Flights(), {}
 
     def _renew(
         self,
@@ -109,7 +132,7 @@ class Renewal:
         seen: CachedToken | None,
         claims: str | None,
         refused: str | None,
-    ) -> tuple[CachedToken, Source]:
+    ) -> Renewed:
         key = token_key.account
         with self._alone(key) as signed_in:
             cached = self._cache.tokens.get(token_key)
@@ -137,13 +160,14 @@ class Renewal:
                     "%s: not renewed (%s)%s", wanted, word(error.code),
                     "" if usable is None else ", held on to while it is valid",
                 )  # fmt: skip
-                self._note_dead(error, grant, signed_in)
+                self._note(error, grant, signed_in)
                 if usable is not None:
                     usable.hold(HOLD_AFTER_FAILURE)
                     return usable, "cache"
                 raise _as_consent(error, wanted, grant.scopes) from error
             fresh = self._cache.refreshed(key, response, wanted, grant, client)
-            keeper = signed_in.keeper
+            present = self._cache.signed_in.get(key)
+            keeper = present.keeper if present is not None else None
             if fresh is not None and keeper is not None and not keeper.refreshed(key):
                 self._cache.remove(key, elsewhere=True)
                 fresh = None
@@ -162,7 +186,7 @@ class Renewal:
 
         Raises ``NotSignedIn`` if it has been signed out meanwhile.
         """
-        with self._flights.turn(key):
+        with self._turns.of(key):
             signed_in = self._cache.signed_in.get(key)
             keeper = signed_in.keeper if signed_in is not None else None
             shared = contextlib.nullcontext(True) if keeper is None else keeper.refreshing(key)
@@ -174,9 +198,16 @@ class Renewal:
                     raise NotSignedIn("That account has signed out.")
                 yield present
 
-    def _note_dead(self, error: NbAuthError, grant: Grant, signed_in: SignedIn) -> None:
-        """A grant that the provider calls dead is not used again, by this kernel or another."""
-        if (
+    def _note(self, error: NbAuthError, grant: Grant, signed_in: SignedIn) -> None:
+        """What a failure leaves: a refresh token that has replaced the spent one, or a dead grant.
+
+        A dead one is not used again, by this kernel or another.
+        """
+        if error.rotated is not None:
+            log.debug("of an answer that is refused the refresh token is taken")
+            grant.replaced(error.rotated)
+            error.rotated = None
+        elif (
             isinstance(error, InteractionRequired)
             and not isinstance(error, ConsentRequired)
             and error.code not in STILL_ALIVE
@@ -184,8 +215,10 @@ class Renewal:
         ):
             log.debug("a grant is dead and is not used again")
             grant.end()
-            if signed_in.keeper is not None:
-                signed_in.keeper.refreshed(signed_in.key)
+        else:
+            return
+        if signed_in.keeper is not None:
+            signed_in.keeper.refreshed(signed_in.key)
 
 
 def _serves(cached: CachedToken, refused: str | None) -> bool:

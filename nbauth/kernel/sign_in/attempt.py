@@ -40,6 +40,10 @@ from nbauth.oauth.engines.protocol import Engine
 ABORT_AFTER = 0.2
 """Seconds that what was stopped has to end by itself before its requests are broken off."""
 log = logging.getLogger(__name__)
+_CALLED_BY: contextvars.ContextVar[tuple[SignIn, ...]] = contextvars.ContextVar(
+    "nbauth_called_by", default=()
+)
+"""The sign-ins that have called what runs now."""
 
 
 class SignIn(Seen):
@@ -53,6 +57,7 @@ class SignIn(Seen):
         ended: a ``Flag`` that is set at the end.
         changed: a ``Signal``, emitted with this object after every change.
         held: whether it goes on though nobody waits: it was begun in the background or by a panel.
+        makes_current: whether who signs in becomes current, as one of those who joined wants.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class SignIn(Seen):
         self.ended = Flag()
         self.changed = Signal()
         self.held = False
+        self.makes_current = request.makes_current
         self._screen = screen
         self._destination = destination
         self._attempts = attempts
@@ -159,6 +165,13 @@ class SignIn(Seen):
             text = "This sign-in goes on in the process that this one was forked from."
             self._end(Cancelled(SignInCancelled(text)))
 
+    def give(self, timeout: float | None) -> None:
+        """Give the person so long from now, if that is longer: somebody joins who has the time.
+
+        ``None`` is the time that there is where nobody sets one.
+        """
+        self._walk.give(timeout)
+
     def switch(self, flow: str) -> None:
         """Give the present flow up and go on with another one; who waits for it waits on.
 
@@ -167,8 +180,8 @@ class SignIn(Seen):
         """
         if self.ended.is_set():
             raise ConfigurationError("This sign-in has ended already.", code="not_waiting")
-        if not self._walk.choose(flow, ABORT_AFTER):
-            self.engine.abort()
+        if not self._walk.choose(flow, ABORT_AFTER) and not self._walk.driver.has_answer:
+            self.engine.abort()  # but a code that is being redeemed works once
 
     def submit(self, address_or_code: str) -> None:
         """Hand in the address at which the browser ended, its query, or the bare code.
@@ -192,6 +205,7 @@ class SignIn(Seen):
 
     async def wait_async(self, *, show: bool = False) -> Account:
         """The same, awaited; cancelling the task is the interrupt."""
+        self._refuse_to_wait_for_itself()
         self.start()
         with self._waiting():
             self._show_here(show)
@@ -200,7 +214,7 @@ class SignIn(Seen):
 
     def _refuse_to_wait_for_itself(self) -> None:
         """What this sign-in calls must not wait for it: a ``web_ui``, an observer of it."""
-        if threading.current_thread() is self._thread:
+        if self in _CALLED_BY.get():
             raise ConfigurationError(
                 "A sign-in was to wait for itself: what it calls asked for a token that it brings.",
                 code="waits_for_itself",
@@ -251,6 +265,7 @@ class SignIn(Seen):
     # ── in its own thread ───────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
+        _CALLED_BY.set((*_CALLED_BY.get(), self))
         try:
             log.debug("a sign-in begins at %s", place(self.request.client.authority.url))
             self._arrive(self._walk.obtain())
@@ -287,7 +302,8 @@ class SignIn(Seen):
         log.debug("%s: tokens have come for %s", self.flow, " ".join(self.request.scopes))
         sign_out_url = self.engine.sign_out_url
         try:
-            account = self._destination.accept(self.request, response, sign_out_url, self._ticket)
+            request = replace(self.request, makes_current=self.makes_current)
+            account = self._destination.accept(request, response, sign_out_url, self._ticket)
         except SignInCancelled as error:
             self._withdrawing = True
             self._end(Cancelled(error))

@@ -75,16 +75,17 @@ class Attempts:
         self._destination.prepare(request)
         attempt = made = self._made(request)
         try:
-            attempt = self._join_or_register(made)
-            while attempt is not made and not _switched(attempt, request.first_flow):
+            begun = False
+            while not begun:
                 attempt = self._join_or_register(made)
-            attempt.held = attempt.held or held
+                with attempt.awaited():  # the end of another who joins is not the end of this one
+                    attempt.held = attempt.held or held
+                    begun = attempt is made or _joined(attempt, request)
+                    if begun and shown and attended and (attempt is made or not held):
+                        self._screen.show(attempt)
+                    attempt.start()
             if attempt is not made:
                 made.engine.close()
-            with attempt.awaited():  # the end of another who joins is not the end of this one
-                if shown and attended and (attempt is made or not held):
-                    self._screen.show(attempt)
-                attempt.start()
         except BaseException as stop:
             goes_on = attempt is not made or attempt.is_awaited
             if not goes_on:
@@ -142,13 +143,15 @@ class Attempts:
             if failed is not sign_in and (asked is None or is_account(account, asked)):
                 failed.settle()
 
-    def cancel(self, which: Callable[[SignIn], bool] = lambda _: True) -> None:
-        """End those that are meant, and forget them."""
+    def cancel(self, which: Callable[[SignIn], bool] = lambda _: True) -> list[SignIn]:
+        """End those that are meant, and forget them; gives those that were under way."""
         meant = [known for known in self._of(None) if which(known)]
+        waited = [known for known in meant if known.state == "waiting"]
         for known in meant:
             known.cancel()
         with self._lock:
             self._forget(meant)
+        return waited
 
     def _forget(self, ended: list[SignIn]) -> None:
         self._known = [known for known in self._known if known not in ended]
@@ -167,11 +170,14 @@ class Attempts:
         return [each for each in known if client in (None, each.request.client.key)]
 
 
-def _switched(attempt: SignIn, flow: str) -> bool:
-    """Let one that was joined go on by this flow; ``False`` if it has ended meanwhile."""
+def _joined(attempt: SignIn, request: Request) -> bool:
+    """Let one that was joined do for this request too; ``False`` if it has ended meanwhile."""
+    attempt.makes_current = attempt.makes_current or request.makes_current
+    attempt.give(request.client.settings.timeout)
+    flow = request.first_flow
     if flow not in {AUTO, attempt.flow}:
         try:
             attempt.switch(flow)
         except ConfigurationError:
             return False
-    return True
+    return attempt.state != "cancelled"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -29,7 +30,7 @@ from nbauth.core.steps import (
 )
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
-from nbauth.kernel.sign_in.request import Request, WebUi
+from nbauth.kernel.sign_in.request import DEFAULT_TIMEOUT, Request, WebUi
 from nbauth.oauth.engines.protocol import Engine
 
 log = logging.getLogger(__name__)
@@ -44,16 +45,26 @@ class Driver:
         request: what was asked for, with the settings that held then.
         screen: gives the place on the person's Jupyter server.
         sign_in: is told what the person has to know, and says when to stop.
+        timeout: seconds for the person; ``None`` is the time that there is where nobody sets one.
     """
 
-    def __init__(self, engine: Engine, request: Request, screen: Screen, sign_in: Driven) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        request: Request,
+        screen: Screen,
+        sign_in: Driven,
+        timeout: float | None,
+    ) -> None:
         self._engine = engine
         self._request = request
         self._settings = request.client.settings
         self._screen = screen
         self._sign_in = sign_in
         self._wake = Flag()
+        self._timeout = timeout
         self._ends_at: float | None = None
+        self._code_ends_at = math.inf
         self._state: str | None = None
         self._answer: dict[str, str] | None = None
         self._receiver: Receiver | None = None
@@ -86,13 +97,27 @@ class Driver:
         self._wake.clear()
         self._check_stopped()
 
+    def give(self, timeout: float | None) -> None:
+        """Give the person so long from now, if that is longer, but no longer than the code lives.
+
+        ``None`` is the time that there is where nobody sets one.
+        """
+        self._timeout = longer(self._timeout, timeout)
+        if self._ends_at is not None:
+            self._ends_at = max(self._ends_at, self._end_from_now())
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the browser's answer is here, which the provider is asked about next."""
+        return self._answer is not None
+
     def wake(self) -> None:
         """Look up from a pause: something has come, or it has to stop."""
         self._wake.set()
 
     def await_person(self) -> NoReturn:
         """Wait for the person to choose another way, which is a stop to this one."""
-        self._ends_in(self._request.timeout)
+        self._give_time()
         while True:
             self.pause(1.0)
             self._check_expired()
@@ -147,13 +172,12 @@ class Driver:
     def _do(self, step: object) -> object:
         match step:
             case ShowUserCode():
-                limit = self._settings.timeout or step.expires_in
-                self._ends_in(min(step.expires_in, limit))
+                self._give_time(step.expires_in)
                 self._sign_in.show(step)
             case OpenReceiver():
                 return self._open(step)
             case OpenBrowser():
-                self._ends_in(self._request.timeout)
+                self._give_time()
                 self._sign_in.show(step)
                 if self._request.web_ui is not None:
                     self._ask_web_ui(self._request.web_ui, step.authorize_url)
@@ -256,8 +280,14 @@ class Driver:
                 hint="It takes the authorize URL and returns the address the browser ended at.",
             ) from error
 
-    def _ends_in(self, seconds: float) -> None:
-        self._ends_at = time.monotonic() + seconds
+    def _give_time(self, code_lives: float = math.inf) -> None:
+        self._code_ends_at = time.monotonic() + code_lives
+        self._ends_at = self._end_from_now()
+
+    def _end_from_now(self) -> float:
+        has_code = self._code_ends_at < math.inf
+        unset = math.inf if has_code else DEFAULT_TIMEOUT
+        return min(time.monotonic() + (self._timeout or unset), self._code_ends_at)
 
     def _check_expired(self) -> None:
         if self.expires_in == 0:
@@ -266,6 +296,11 @@ class Driver:
     def _check_stopped(self) -> None:
         if (error := self._sign_in.stopped()) is not None:
             raise error
+
+
+def longer(one: float | None, other: float | None) -> float | None:
+    """Of two time-outs; ``None``, the time that there is where nobody sets one, is longer."""
+    return None if one is None or other is None else max(one, other)
 
 
 def _answer_in(text: str, state: str) -> dict[str, str]:

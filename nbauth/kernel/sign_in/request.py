@@ -34,6 +34,7 @@ class Request:
         asked: whom it is to sign in; ``None`` for whoever does.
         web_ui: a program that takes the browser's part.
         flow: the name of the flow, or ``"auto"``.
+        makes_current: whether who signs in becomes the client's current account.
     """
 
     client: Client
@@ -42,16 +43,12 @@ class Request:
     asked: Asked | None = None
     web_ui: WebUi | None = None
     flow: str = field(default=AUTO, compare=False)
+    makes_current: bool = field(default=True, compare=False)
 
     @property
     def first_flow(self) -> str:
         """The flow to begin with, ``"auto"`` where the place decides."""
         return BROWSER if self.web_ui is not None and self.flow == AUTO else self.flow
-
-    @property
-    def timeout(self) -> float:
-        """Seconds for the person, where the provider sets no limit of its own."""
-        return self.client.settings.timeout or DEFAULT_TIMEOUT
 
     def is_same(self, other: Request) -> bool:
         """Whether one sign-in is the answer to both; by which flow it comes makes no difference."""
@@ -104,7 +101,7 @@ def _authorization(
     client: Client, wanted: Scopes, asked: Mapping[str, Any]
 ) -> AuthorizationRequest:
     prompt, claims = asked.get("prompt"), asked.get("claims")
-    if prompt is not None and prompt not in PROMPTS:
+    if prompt is not None and str(prompt) not in PROMPTS:
         guess = f" Did you mean {close}?" if (close := closest(str(prompt), PROMPTS)) else ""
         raise ConfigurationError(
             f"There is no prompt {prompt!r}.{guess}",
@@ -131,7 +128,7 @@ def _max_age(given: Any) -> int | None:
         max_age = None if given is None else int(given)
         if max_age is not None and max_age < 0:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigurationError(
             "max_age has to be a whole number of seconds.", code="bad_max_age"
         ) from None

@@ -60,11 +60,6 @@ class Seen:
         return self.step.verification_uri if isinstance(self.step, ShowUserCode) else None
 
     @property
-    def verification_uri_complete(self) -> str | None:
-        """The same with the code in it, where the provider has one."""
-        return self.step.verification_uri_complete if isinstance(self.step, ShowUserCode) else None
-
-    @property
     def authorize_url(self) -> str | None:
         """Of the flows by browser, while it is shown."""
         return self.step.authorize_url if isinstance(self.step, OpenBrowser) else None

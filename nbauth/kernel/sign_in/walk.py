@@ -11,7 +11,7 @@ from nbauth.core.log import word
 from nbauth.core.person import say_to
 from nbauth.core.steps import Asking, ChooseFlow, Failed
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.sign_in.driver import Driver
+from nbauth.kernel.sign_in.driver import Driver, longer
 from nbauth.kernel.sign_in.protocol import Driven, Screen
 from nbauth.kernel.sign_in.request import Request
 from nbauth.oauth.engines.protocol import Engine
@@ -44,9 +44,15 @@ class Walk:
         self._sign_in = sign_in
         self._taken = Flag()
         self._tried: list[str] = []
+        self._timeout = request.client.settings.timeout
         self._may_choose = self.flow == AUTO
         self._before: str | None = None
         self.driver = self._new_driver()
+
+    def give(self, timeout: float | None) -> None:
+        """Give the person so long from now, if that is longer; see ``Driver.give``."""
+        self._timeout = longer(self._timeout, timeout)
+        self.driver.give(timeout)
 
     def choose(self, flow: str, patience: float) -> bool:
         """Give the present flow up for another; whether that came about within so many seconds.
@@ -144,4 +150,4 @@ class Walk:
         self.driver = self._new_driver()
 
     def _new_driver(self) -> Driver:
-        return Driver(self._engine, self._request, self._screen, self._sign_in)
+        return Driver(self._engine, self._request, self._screen, self._sign_in, self._timeout)

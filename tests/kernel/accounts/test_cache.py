@@ -83,9 +83,28 @@ def test_the_age_that_a_token_has_when_it_comes_counts(clock: FakeClock) -> None
 
 
 def test_a_token_from_a_clock_that_is_ahead_lasts_no_longer(clock: FakeClock) -> None:
-    token = a_token(FakeEngine(clock=clock.time).response(READ, received_at=clock.time() + 500))
+    token = a_token(FakeEngine(clock=clock.time).response(READ, received_at=clock.time() + 250))
     clock.advance(3301)
     assert not token.fresh
+
+
+@pytest.mark.parametrize("ahead", [400, 86_400])
+def test_a_token_that_was_kept_while_the_clock_was_far_ahead_is_stale(
+    clock: FakeClock, ahead: float
+) -> None:
+    """Once the clock was right it served for as long as the clock had been ahead."""
+    token = a_token(FakeEngine(clock=clock.time).response(READ, received_at=clock.time() + ahead))
+    assert not token.fresh
+    assert not token.valid
+
+
+def test_a_token_ends_though_the_clock_is_set_back(clock: FakeClock) -> None:
+    token = a_token(FakeEngine(clock=clock.time).response(READ))
+    clock.set_wall(-86_400)
+    clock.advance(3599)
+    assert token.valid
+    clock.advance(2)
+    assert not token.valid
 
 
 def test_a_token_without_a_life_is_never_fresh(clock: FakeClock) -> None:

@@ -21,70 +21,12 @@ from nbauth.core.errors import (
     SignInCancelled,
     SignInError,
 )
-from nbauth.core.settings_reader import SettingsReader
 from nbauth.kernel.accounts.keeping import LOOK_EVERY
-from nbauth.kernel.session import Session
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine, refusal, unreachable
-from nbauth.testing.screen import RecordingScreen
-from tests.kernel.accounts.shelf import Handle, Shelf
+from tests.kernel.accounts.machine import Machine, live, names, said
+from tests.kernel.accounts.shelf import Handle
 from tests.kernel.conftest import redirect, until
-
-
-class Machine:
-    """A machine with one store and one provider, on which kernels start."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.clock = clock
-        self.engine = FakeEngine(clock=clock.time)
-        self.shelf = Shelf()
-        self.kernels: list[Session] = []
-
-    def kernel(self, *, attended: bool = False, **settings: str) -> Session:
-        """A new kernel, with nobody before it: whatever it has, it has silently."""
-        environ = {
-            "NBAUTH_AUTHORITY": ISSUER,
-            "NBAUTH_CLIENT_ID": "notebooks",
-            "NBAUTH_PERSIST": "keyring",
-            "NBAUTH_REFRESH_AHEAD": "false",
-            **{f"NBAUTH_{name.upper()}": value for name, value in settings.items()},
-        }
-        made = Session(
-            SettingsReader(environ, look_every=0),
-            RecordingScreen(attended=attended),
-            lambda *_, **__: self.engine,
-        )
-        self.kernels.append(made)
-        return made
-
-    def signed_in(self, user: str = "ada") -> Session:
-        """A kernel in which somebody has signed in."""
-        kernel = self.kernel()
-        self.engine.user = user
-        kernel.login("read", web_ui=redirect, force=True)
-        return kernel
-
-    @property
-    def refreshes(self) -> int:
-        return self.engine.count("refresh")
-
-
-@pytest.fixture
-def machine(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    made = Machine(clock)
-    monkeypatch.setattr("nbauth.persistence.persistence_named", made.shelf.named)
-    yield made
-    for kernel in made.kernels:
-        kernel.rest()
-
-
-def names(session: Session) -> list[str]:
-    return [account.username for account in session.accounts()]
-
-
-def said(session: Session) -> list[str]:
-    return session.screen.said  # type: ignore[attr-defined,no-any-return]
-
 
 # ── the next kernel ─────────────────────────────────────────────────────────────────────────
 
@@ -497,11 +439,6 @@ def test_who_only_looks_opens_nothing(machine: Machine) -> None:
 
 
 # ── a sign-out × what another kernel did, or does ───────────────────────────────────────────
-
-
-def live(machine: Machine) -> set[str]:
-    """The refresh tokens that the provider would take."""
-    return set(machine.engine.live)
 
 
 def test_a_kernel_watches_from_its_first_kept_sign_in_on(machine: Machine) -> None:

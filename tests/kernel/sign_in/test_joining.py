@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from nbauth.core.account import Account
-from nbauth.core.errors import InteractionRequired
+from nbauth.core.errors import InteractionRequired, SignInExpired
 from nbauth.kernel.sign_in.attempt import SignIn
-from tests.kernel.conftest import Bench, redirect, until
+from nbauth.testing.engine import PENDING
+from tests.kernel.conftest import Bench, in_a_thread, redirect, until
 
 CLAIMS = '{"id_token": {"acr": null}}'
 OTHER_CLAIMS = '{"id_token": {"acr": {"essential": true}}}'
@@ -183,3 +185,78 @@ def test_a_forced_refresh_takes_what_another_has_just_brought(bench: Bench) -> N
     thread.join(5)
     assert brought == ["access-ada-2"]
     assert bench.refreshes == 1
+
+
+# ── time-outs, another flow, another's end ──────────────────────────────────────────────────
+
+
+def test_who_joins_waits_no_longer_than_they_would_alone(bench: Bench) -> None:
+    first = begun(bench, timeout=30)
+    with pytest.raises(SignInExpired):
+        bench.session.login("read", timeout=0.2, force=True)
+    assert first.state == "waiting"
+    end(first)
+
+
+@pytest.mark.parametrize("timeout", [30.0, None])
+def test_who_joins_has_their_own_time(bench: Bench, timeout: float | None) -> None:
+    """The attempt ended with the time of the one who had begun it."""
+    bench.screen.known_ways = ("paste",)
+    first = bench.session.login("read", background=True, timeout=0.4)
+    assert isinstance(first, SignIn)
+    until(lambda: first.expires_in)
+    thread, outcome = in_a_thread(lambda: bench.session.login("read", timeout=timeout, force=True))
+    until(lambda: first.is_awaited)
+    time.sleep(0.6)
+    assert first.state == "waiting"
+    assert first.expires_in > 20  # type: ignore[operator]
+    first.submit(redirect(str(first.authorize_url)))
+    thread.join(5)
+    assert outcome[0].username == "ada@example.com"
+
+
+def test_a_code_lives_no_longer_for_who_joins(bench: Bench) -> None:
+    bench.engine.code_lifetime = 5
+    bench.engine.will("poll_device", *[PENDING] * 1000)
+    first = bench.session.login("read", background=True, timeout=1, force=True)
+    assert isinstance(first, SignIn)
+    until(lambda: first.user_code)
+    second = bench.session.login("read", background=True, timeout=60, force=True)
+    assert second is first
+    assert 1 < first.expires_in <= 5  # type: ignore[operator]
+    end(first)
+
+
+def test_one_callers_end_is_not_anothers_who_joins_by_another_flow(bench: Bench) -> None:
+    """While the flow was being changed the attempt had one caller only, who was cancelled."""
+    gate = bench.engine.hold("poll_device")
+    one = bench.session._attempts.begin(bench.session._door.request(("read",), {"flow": "device"}))
+    assert gate.reached.wait(5)
+    choose = one._walk.choose
+
+    def cancelled_meanwhile(*given: Any) -> bool:
+        with pytest.raises(KeyboardInterrupt), one._waiting():
+            raise KeyboardInterrupt
+        return choose(*given)
+
+    one._walk.choose = cancelled_meanwhile  # type: ignore[method-assign]
+    thread, outcome = in_a_thread(lambda: bench.session.login("read", flow="paste", force=True))
+    until(lambda: one.authorize_url or outcome)
+    assert one.state == "waiting"
+    one.submit(redirect(str(one.authorize_url)))
+    thread.join(5)
+    assert outcome[0].username == "ada@example.com"
+
+
+def test_a_code_that_is_being_redeemed_is_not_given_up_for_another_flow(bench: Bench) -> None:
+    """It works once: the person had to sign in anew."""
+    gate = bench.engine.hold("redeem")
+    first = bench.session.login("read", flow="paste", background=True)
+    assert isinstance(first, SignIn)
+    until(lambda: first.authorize_url)
+    first.submit(redirect(str(first.authorize_url)))
+    assert gate.reached.wait(5)
+    bench.session.login("read", flow="device", background=True)
+    gate.open()
+    assert first.wait(5).username == "ada@example.com"
+    assert bench.engine.count("start_device") == 0
