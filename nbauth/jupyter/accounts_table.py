@@ -21,7 +21,8 @@ SOON = 12 * 3600.0
 def table_of(session: Session, profile: str | None = None, asked: Asked | None = None) -> Table:
     """Who is signed in: everybody, or those of a profile's client, of a name, or both."""
     client = session.client(profile=profile).key if profile else None
-    accounts = [each for each in session.accounts() if client in (None, each.key.client)]
+    known = session.accounts(profile=profile)
+    accounts = [each for each in known if client in (None, each.key.client)]
     if asked is not None:
         records = list(session.cache.signed_in.values())
         called = {record.key for record in records if record.is_asked_for(asked)}

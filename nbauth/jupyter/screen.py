@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import threading
 import time
@@ -121,7 +120,9 @@ class NotebookScreen:
         print(text)
 
     def ask(self, prompt: str) -> str:
-        return getpass.getpass(prompt)
+        from nbauth.jupyter.terminal import asked_unseen
+
+        return asked_unseen(prompt) or ""
 
     def _comm_ids(self) -> set[str]:
         return {panel.comm_id for panel in list(self._panels)}

@@ -94,11 +94,19 @@ class TerminalScreen:
         self._print([plain(text)])
 
     def ask(self, prompt: str) -> str:
-        return getpass.getpass(prompt)
+        return asked_unseen(prompt) or ""
 
     def _print(self, lines: Iterable[str]) -> None:
         with contextlib.suppress(OSError, ValueError):  # the terminal has gone
             print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
+def asked_unseen(prompt: str) -> str | None:
+    """What the person types, which is shown nowhere; ``None`` if they end the input (Ctrl-D)."""
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        return None
 
 
 def address_wanted(sign_in: Pending) -> OpenBrowser | None:
@@ -108,8 +116,14 @@ def address_wanted(sign_in: Pending) -> OpenBrowser | None:
 
 
 def ask_for_address(sign_in: Pending, show: Callable[[Iterable[str]], None]) -> bool:
-    """Ask for it once, unseen and unrecorded; whether the sign-in took what was typed."""
-    text = getpass.getpass(PASTE_PROMPT)
+    """Ask for it once, unseen and unrecorded; whether that is settled.
+
+    It is once the sign-in has taken what was typed, or the person has ended the input (Ctrl-D).
+    """
+    text = asked_unseen(PASTE_PROMPT)
+    if text is None:
+        sign_in.cancel()
+        return True
     try:
         sign_in.submit(text)
     except ConfigurationError as error:

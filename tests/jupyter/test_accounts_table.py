@@ -104,3 +104,20 @@ def test_a_sign_in_that_could_not_be_kept_is_not_shown_as_kept(
     bench.sign_in("read", force=True)
     assert "keyring" in shown(bench)
     bench.session.rest()
+
+
+def test_of_a_profile_it_is_also_who_is_kept_where_that_profile_says(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked where the present profile keeps its own."""
+    shelf = Shelf()
+    monkeypatch.setattr("nbauth.persistence.persistence_named", shelf.named)
+    bench.sign_in("read", persist="keyring")
+    (tmp_path / "config.toml").write_text('[profiles.work]\npersist = "keyring"\n', "utf-8")
+    later = Bench(bench.clock)
+    later.session.reader._find_paths = lambda: [tmp_path / "config.toml"]
+    later.session.reader._paths = (None, ())
+    assert list(table_of(later.session)) == []
+    assert [each.username for each in table_of(later.session, "work")] == ["ada@example.com"]
+    for each in (bench, later):
+        each.session.rest()

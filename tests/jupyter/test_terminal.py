@@ -100,6 +100,22 @@ def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
     assert terminal.text.splitlines() == ["That address carries no answer.", "Copy it whole."]
 
 
+def test_the_end_of_the_input_is_the_end_of_the_question(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-D was an ``EOFError`` with its traceback."""
+
+    def end(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", end)
+    assert TerminalScreen().ask("Passphrase: ") == ""
+    made = sign_in(OpenBrowser("https://id.example/a", paste=True))
+    made.cancel = made.ended.set
+    TerminalScreen().wait(made, 5)
+    assert made.ended.is_set()
+
+
 def test_the_terminal_tells_each_thing_once(terminal: Terminal, opened: list[str]) -> None:
     made = device()
     TerminalScreen().show(made)

@@ -247,9 +247,15 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             assert self._shows is not None
             key = cache.find(self._shows)
         else:
-            key = next(iter(list(cache.current.values())), None)
+            key = self._present() or next(iter(list(cache.current.values())), None)
         account = cache.account(key) if key is not None else None
         return (key, account) if key is not None and account is not None else None
+
+    def _present(self) -> AccountKey | None:
+        """The current account of the client that the settings lead to."""
+        with contextlib.suppress(NbAuthError):
+            return self._session.cache.find(self._session.client().key)
+        return None
 
     @property
     def _shows(self) -> ClientKey | None:

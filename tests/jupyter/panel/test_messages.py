@@ -17,6 +17,7 @@ from nbauth.jupyter.panel import panel as panel_module
 from nbauth.jupyter.panel.panel import SignInPanel
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.engines.protocol import AuthorizationPending
+from nbauth.testing.clock import FakeClock
 from tests.jupyter.panel.front import Front, MakeFront
 from tests.jupyter.panel.scripted import (
     CODE,
@@ -29,6 +30,7 @@ from tests.jupyter.panel.scripted import (
     tokens,
     ways_from,
 )
+from tests.kernel.conftest import Bench
 
 
 def names(state: dict[str, Any]) -> list[str]:
@@ -314,6 +316,22 @@ def test_a_panel_of_one_client_shows_nobody_elses_account_or_sign_in(front: Make
         same.close_quietly()
     finally:
         panel.close_quietly()
+
+
+def test_a_panel_of_no_client_shows_the_present_clients_account_first() -> None:
+    """It showed, and offered to sign out, whoever had signed in first anywhere."""
+    bench = Bench(FakeClock(time.time()))
+    bench.session.configure(refresh_ahead=False)
+    work = bench.sign_in("read", client_id="work")
+    ida = bench.sign_in("read", user="ida")
+    panel = SignInPanel(bench.session, lambda *_: bench.session.start())
+    try:
+        assert panel._account() == (ida.key, ida)
+        bench.session.logout(ida)
+        assert panel._account() == (work.key, work), "of any, where the present one has none"
+    finally:
+        panel.close_quietly()
+        bench.session.rest()
 
 
 def test_browser_flow(front: MakeFront) -> None:
