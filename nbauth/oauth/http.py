@@ -128,7 +128,8 @@ class Http(VerifiedSession):
             raise AuthorityUnreachable(
                 f"{_host(url)} did not answer in time.", code="timeout"
             ) from error
-        except (requests.exceptions.RequestException, OSError) as error:
+        # ValueError: an address that is none, the setting's or one that a redirect names.
+        except (requests.exceptions.RequestException, OSError, ValueError) as error:
             raise AuthorityUnreachable(
                 f"{_host(url)} cannot be reached.", code="no_connection"
             ) from error
@@ -200,7 +201,7 @@ def _require_answer(response: requests.Response) -> None:
         return  # a revocation endpoint has nothing to say (RFC 7009 §2.2)
     try:
         response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise AuthorityUnreachable(
             f"{where} did not answer in its protocol (HTTP {status}, not JSON).",
             code=f"http_{status}" if status >= 400 else "not_json",

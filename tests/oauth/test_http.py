@@ -33,6 +33,16 @@ def test_what_speaks_the_protocol_is_an_answer(status: int, body: str) -> None:
     assert (response.status_code, response.text) == (status, body)
 
 
+@pytest.mark.parametrize("address", ["https://id..example/", "https://[bad/", "https://x:99999/"])
+def test_an_address_that_is_none_is_out_of_reach(address: str) -> None:
+    assert unreachable(lambda: Http().get(address)).code == "no_connection"
+
+
+def test_a_proxy_that_is_none_is_out_of_reach() -> None:
+    http = Http(proxies={"https": "http://a..b:80"})
+    assert unreachable(lambda: http.get("https://id.example/")).code == "no_connection"
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_netrc_has_nothing_to_say(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -76,6 +86,9 @@ def test_no_cookie_is_carried_from_one_request_to_the_next() -> None:
         (reply(200, ""), "not_json"),
         (reply(403, "<html>proxy</html>"), "http_403"),
         (reply(400, ""), "http_400"),
+        (reply(200, "[" * 200_000), "not_json"),
+        (reply(302, "", Location="https://[bad"), "no_connection"),
+        (reply(302, "", Location="https://id..example/"), "no_connection"),
         (b"", "no_connection"),
         (b"garbage\r\n\r\n", "no_connection"),
         (reply(200, '{"a": 1}')[:-3], "no_connection"),
