@@ -90,7 +90,11 @@ def exact_host(written: object) -> str:
 
 
 def _parameters(value: Any) -> dict[str, str]:
-    return {name: str(item) for name, item in _table(value).items()}
+    parameters = _table(value)
+    for name, item in parameters.items():
+        if not isinstance(item, (str, int, float)):
+            raise ValueError(f"has no text for {name}")
+    return {name: str(item) for name, item in parameters.items()}
 
 
 def _verify(value: Any) -> bool | str:

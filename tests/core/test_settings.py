@@ -143,6 +143,8 @@ BAD = [
     ("hosts", '{"a@b.example": []}', "no exact host"),
     ("hosts", '{"": []}', "no exact host"),
     ("proxies", "proxy:3128", "JSON"),
+    ("proxies", '{"https": null}', "no text for https"),
+    ("extra_parameters", '{"resource": ["a", "b"]}', "no text for resource"),
 ]
 
 

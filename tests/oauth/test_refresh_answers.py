@@ -105,6 +105,21 @@ def test_a_life_that_cannot_be_read_is_an_hour(told: object) -> None:
     assert expires_in({}) == UNTOLD
 
 
+@pytest.mark.parametrize("told", ["read write", ["read", "write"], "read  write", ["read write"]])
+def test_scopes_are_read_in_whatever_form_they_come(told: object) -> None:
+    assert refreshed(openid(), scope=told).scopes == ("read", "write")
+
+
+def test_a_userinfo_address_that_is_not_safe_costs_a_name_and_no_sign_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The code was spent already when the address was refused."""
+    monkeypatch.setitem(METADATA, "userinfo_endpoint", "http://id.example/userinfo")
+    engine = openid()
+    engine._http.mount("https://", Canned({}))  # type: ignore[attr-defined]
+    assert engine._userinfo("an access token", "ada") == {}  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("told", "is_"), [(60, 60.0), ("60", 60.0), (0, 0.0), (1.5, 1.5)])
 def test_a_life_that_can_be_read_is_what_it_is(told: object, is_: float) -> None:
     assert expires_in({"expires_in": told}) == is_

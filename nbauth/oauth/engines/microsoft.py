@@ -36,6 +36,7 @@ from nbauth.oauth.engines.protocol import (
     DeviceCode,
     PendingAuthorization,
     expires_in,
+    granted_scopes,
     refresh_expires_in,
     with_extra_parameters,
 )
@@ -252,12 +253,11 @@ class MicrosoftEngine:
             if token
             else {}
         )
-        granted = str(result.get("scope") or scopes).split()
         return TokenResponse(
             access_token=SecretStr(result["access_token"]),
             token_type=str(result.get("token_type", "Bearer")),
             expires_in=expires_in(result),
-            scopes=tuple(granted),
+            scopes=granted_scopes(result, scopes),
             refresh_token=SecretStr(rt) if (rt := result.get("refresh_token")) else None,
             refresh_expires_in=refresh_expires_in(result),
             id_token=SecretStr(token) if token else None,

@@ -33,6 +33,7 @@ from nbauth.oauth.engines.protocol import (
     DeviceCode,
     PendingAuthorization,
     expires_in,
+    granted_scopes,
     refresh_expires_in,
     with_extra_parameters,
 )
@@ -262,7 +263,7 @@ class OpenIDEngine:
             token_type=str(token.get("token_type", "Bearer")),
             expires_in=expires_in(token),
             received_at=time.time(),
-            scopes=tuple(str(token.get("scope") or scopes).split()),
+            scopes=granted_scopes(token, scopes),
             refresh_token=SecretStr(rt) if (rt := token.get("refresh_token")) else None,
             refresh_expires_in=refresh_expires_in(token),
             id_token=SecretStr(encoded) if encoded else None,
@@ -271,10 +272,10 @@ class OpenIDEngine:
 
     def _userinfo(self, access_token: str, subject: str) -> dict[str, Any]:
         """A name for the account, from where a provider keeps it (OpenID Connect Core §5.3)."""
-        endpoint = self._discovered().get("userinfo_endpoint")
-        if not endpoint:
-            return {}
         try:
+            endpoint = self._discovered().get("userinfo_endpoint")
+            if not endpoint:
+                return {}
             response = self._http.get(endpoint, headers={"Authorization": f"Bearer {access_token}"})
             claims = response.json()
         except (NbAuthError, ValueError):

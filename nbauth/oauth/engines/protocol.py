@@ -69,6 +69,14 @@ def expires_in(answer: Mapping[str, Any]) -> float:
     return told if math.isfinite(told) else UNTOLD
 
 
+def granted_scopes(answer: Mapping[str, Any], asked: Scopes) -> tuple[str, ...]:
+    """The scopes of a token response (RFC 6749 §5.1), those asked for where it tells of none."""
+    told = answer.get("scope")
+    if isinstance(told, list):  # some write a JSON list
+        told = " ".join(str(word) for word in told)
+    return tuple(str(told or asked).split())
+
+
 def refresh_expires_in(answer: Mapping[str, Any]) -> float | None:
     """Seconds that the refresh token of a token response lives, where the provider tells."""
     told = answer.get("refresh_token_expires_in") or answer.get("refresh_expires_in")
