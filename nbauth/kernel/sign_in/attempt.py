@@ -170,7 +170,10 @@ class SignIn(Seen):
 
         ``None`` is the time that there is where nobody sets one.
         """
+        before = self.expires_in
         self._walk.give(timeout)
+        if before is not None and (self.expires_in or 0) > before:
+            self.changed.emit(self)  # who shows the time that is left shows it anew
 
     def switch(self, flow: str) -> None:
         """Give the present flow up and go on with another one; who waits for it waits on.

@@ -205,11 +205,14 @@ def test_who_joins_has_their_own_time(bench: Bench, timeout: float | None) -> No
     first = bench.session.login("read", background=True, timeout=0.4)
     assert isinstance(first, SignIn)
     until(lambda: first.expires_in)
+    shown: list[float | None] = []
+    first.changed.connect(lambda changed: shown.append(changed.expires_in))
     thread, outcome = in_a_thread(lambda: bench.session.login("read", timeout=timeout, force=True))
     until(lambda: first.is_awaited)
     time.sleep(0.6)
     assert first.state == "waiting"
     assert first.expires_in > 20  # type: ignore[operator]
+    assert shown[-1] > 20  # type: ignore[operator]
     first.submit(redirect(str(first.authorize_url)))
     thread.join(5)
     assert outcome[0].username == "ada@example.com"
