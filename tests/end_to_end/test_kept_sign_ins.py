@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,7 +31,7 @@ LOAD, LOGIN, TOKEN, SHOW, PANEL = CELLS = [
     "print(t.account.username, 'for', round(t.expires_in) // 60, 'min')",
     "import nbauth\nnbauth.panel()",
 ]
-IS_SIGNED_IN = "ada@example.org for 59 min"
+IS_SIGNED_IN = re.compile(r"ada@example\.org for 5\d min")
 
 
 def cell(source: str) -> int:
@@ -65,12 +66,12 @@ def test_one_sign_in_for_restarts_and_other_servers_until_one_signs_out(
     asked = panva.token_requests()
 
     first.restart_kernel()
-    assert has_a_token(first)
+    has_a_token(first)
     second = open_notebook(CELLS, lab=new_lab())
     second.run(cell(LOAD))
     second.run_cell(cell(PANEL))
     second.wait_output(cell(PANEL), "Signed in as Ada Lovelace")
-    assert has_a_token(second)
+    has_a_token(second)
     second.screenshot("kept-in-another-server")
     assert panva.token_requests() == asked
 
@@ -87,7 +88,9 @@ def test_one_sign_in_for_restarts_and_other_servers_until_one_signs_out(
     assert "eyJ" not in json.dumps(first_lab.read_notebook(first.path))
 
 
-def has_a_token(page: LabPage) -> bool:
-    """Whether the cell that takes one asks for nothing and shows nothing."""
+def has_a_token(page: LabPage) -> None:
+    """The cell that takes one asks for nothing and shows nothing."""
     page.run(cell(LOAD))
-    return page.run(cell(TOKEN)) == "" and page.run(cell(SHOW)) == IS_SIGNED_IN
+    shown = page.run(cell(TOKEN)), page.run(cell(SHOW))
+    assert shown[0] == "", shown
+    assert IS_SIGNED_IN.fullmatch(shown[1]), shown
