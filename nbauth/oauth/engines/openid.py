@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client.oauth2_session import OAuth2ClientAuth
 from authlib.oauth2.client import OAuth2Client
@@ -60,6 +62,15 @@ class _Client(OAuth2Client):  # type: ignore[misc]
     oauth_error_class = OAuthError
 
 
+def _with_a_life(response: requests.Response) -> requests.Response:
+    """Authlib reads when a token ends, and fails where that is no number."""
+    body = response.json()
+    if isinstance(body, dict) and "access_token" in body:
+        told = {name: value for name, value in body.items() if name != "expires_at"}
+        response._content = json.dumps({**told, "expires_in": expires_in(body)}).encode()
+    return response
+
+
 class OpenIDEngine:
     """See :class:`nbauth.oauth.engines.protocol.Engine`."""
 
@@ -91,7 +102,9 @@ class OpenIDEngine:
 
     def _client(self) -> Any:
         # Authlib keeps the last token in its client, so each request has one of its own.
-        return _Client(self._http, client_id=self.client_id, code_challenge_method="S256")
+        client = _Client(self._http, client_id=self.client_id, code_challenge_method="S256")
+        client.register_compliance_hook("access_token_response", _with_a_life)
+        return client
 
     def _endpoint(self, name: str, what: str, instead: str) -> str:
         address = self._discovered().get(name)
