@@ -60,7 +60,8 @@ class Place:
         self.screen.messages.clear()
 
     def left(self) -> dict[str, int]:
-        """What there is now."""
+        """What there is, once the threads have come to their ends."""
+        until(lambda: not any(t.name.startswith("nbauth-") for t in threading.enumerate()))
         gc.collect()
         session, engines = self.session, Counter(engine.closed for engine in self.engines)
         records = session.cache.signed_in.values()
