@@ -206,7 +206,7 @@ class Session:
         wanted = client.scopes(scopes)
         if claims is None and not force_refresh:
             key = (
-                self._tokens.find(client, account, interactive=interactive)
+                self._keeping.find(client, account, may_ask=interactive)
                 if isinstance(account, str)
                 else self.cache.find(client.key, account)
             )

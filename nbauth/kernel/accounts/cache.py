@@ -321,10 +321,10 @@ class TokenCache:
 
     def _only(self, asked: Asked, client: ClientKey | None = None) -> AccountKey | None:
         """The one account that is asked for, of one client or of whichever has it."""
-        check_asked(asked)
         if isinstance(asked, str):
             found = self._called(asked, client)
         else:
+            check_asked(asked)
             key = asked if isinstance(asked, AccountKey) else asked.key
             found = [] if (one := self.account(key)) is None else [one]
         the_only_one(asked, found)
