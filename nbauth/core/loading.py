@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_PATIENCE = 2.0  # seconds; a library that takes longer makes no fork wait longer
+_PATIENCE = 15.0  # seconds: on a busy machine a library takes long, and a child that hangs is worse
 _POLL = 0.002
 
 _loading: dict[object, int] = {}  # of all threads: the hook is the process's

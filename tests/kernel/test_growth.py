@@ -23,6 +23,7 @@ from nbauth.testing.screen import RecordingScreen
 from tests.kernel.conftest import redirect, until
 
 MANY = 250
+OURS = {"nbauth-sign-in", "nbauth-called", "nbauth-apart", "nbauth-refresh", "nbauth-watch"}
 ENDS = ["web_ui", "device", "failed", "cancelled"]
 
 
@@ -30,6 +31,7 @@ class Place:
     """A session whose engines are counted, and a screen that remembers nothing."""
 
     def __init__(self) -> None:
+        self.before = set(threading.enumerate())
         self.engines: list[FakeEngine] = []
         self.screen = RecordingScreen()
         environ = {"NBAUTH_AUTHORITY": ISSUER, "NBAUTH_CLIENT_ID": "notebooks"}
@@ -61,7 +63,7 @@ class Place:
 
     def left(self) -> dict[str, int]:
         """What there is, once the threads have come to their ends."""
-        until(lambda: not any(t.name.startswith("nbauth-") for t in threading.enumerate()))
+        until(lambda: not {t for t in threading.enumerate() if t.name in OURS} - self.before)
         gc.collect()
         session, engines = self.session, Counter(engine.closed for engine in self.engines)
         records = session.cache.signed_in.values()
