@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nbauth.core.errors import PersistenceError
+from nbauth.core.loading import loading
 from nbauth.persistence.private import read_file, write_file
 from nbauth.persistence.seal import FORMAT, KEY_SIZE, derived
 
@@ -92,14 +93,10 @@ class PassphraseKey:
 
 
 def _key(passphrase: str, salt: bytes, costs: dict[str, int]) -> bytes:
-    return hashlib.scrypt(
-        # What the environment has is not UTF-8 everywhere.
-        passphrase.encode(errors="surrogateescape"),
-        salt=salt,
-        **costs,
-        maxmem=_MOST_MEMORY,
-        dklen=KEY_SIZE,
-    )
+    # What the environment has is not UTF-8 everywhere.
+    data = passphrase.encode(errors="surrogateescape")
+    with loading():  # OpenSSL sets itself up under locks of its own, the first time
+        return hashlib.scrypt(data, salt=salt, **costs, maxmem=_MOST_MEMORY, dklen=KEY_SIZE)
 
 
 def _read(path: Path) -> dict[str, Any]:
