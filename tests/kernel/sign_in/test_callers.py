@@ -172,13 +172,14 @@ def test_a_token_with_claims_waits_for_no_sign_in_without_them(bench: Bench) -> 
     bench.sign_in("read")
     pending = waiting(bench, flow="paste")
     bench.engine.will("refresh", refusal("interaction_required"))
-    bench.engine.hold("start_device")
+    gate = bench.engine.hold("start_device")
     thread, outcome = in_a_thread(lambda: bench.session.acquire("read", claims=claims))
-    until(lambda: len(bench.session.pending()) == 2)
+    assert gate.reached.wait(5)
     asked = [one for one in bench.session.pending() if one is not pending]
     assert asked[0].request.authorization.claims == claims
     pending.cancel()
     asked[0].cancel()
+    gate.open()
     thread.join(5)
     assert isinstance(outcome[0], SignInCancelled)
 
