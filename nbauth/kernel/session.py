@@ -131,9 +131,7 @@ class Session:
                 self.screen.say(text)
             return signed_in
         sign_in = self._attempts.begin(request, held=background)
-        # One that was begun by another caller has that one's time.
-        timeout = None if sign_in.request is request else request.client.settings.timeout
-        return sign_in if background else sign_in.wait(timeout)
+        return sign_in if background else sign_in.wait(_timeout(sign_in, request))
 
     async def login_async(
         self,
@@ -152,7 +150,11 @@ class Session:
             signed_in = await asyncio.to_thread(self._already, request, options)
             if signed_in is not None:
                 return signed_in
-        return await self._attempts.begin(request).wait_async()
+        sign_in = self._attempts.begin(request)
+        try:
+            return await asyncio.wait_for(sign_in.wait_async(), _timeout(sign_in, request))
+        except TimeoutError:
+            return sign_in.result()  # raises SignInExpired while it goes on for another
 
     def start(self, *scopes: str, show: bool = True, **options: Any) -> SignIn:
         """Begin a sign-in that goes on though nobody waits, or join the one under way."""
@@ -361,3 +363,8 @@ class Session:
                 )
             taken.append(signed_in.account.username)
         return found
+
+
+def _timeout(sign_in: SignIn, request: Request) -> float | None:
+    """Seconds that a caller waits for a sign-in that another has begun, with a time of its own."""
+    return None if sign_in.request is request else request.client.settings.timeout

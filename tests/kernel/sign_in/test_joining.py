@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Any
@@ -194,6 +195,14 @@ def test_who_joins_waits_no_longer_than_they_would_alone(bench: Bench) -> None:
     first = begun(bench, timeout=30)
     with pytest.raises(SignInExpired):
         bench.session.login("read", timeout=0.2, force=True)
+    assert first.state == "waiting"
+    end(first)
+
+
+def test_who_joins_and_awaits_it_does_so_no_longer_either(bench: Bench) -> None:
+    first = begun(bench, timeout=30)
+    with pytest.raises(SignInExpired):
+        asyncio.run(bench.session.login_async("read", timeout=0.2, force=True))
     assert first.state == "waiting"
     end(first)
 
