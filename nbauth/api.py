@@ -44,9 +44,9 @@ def the_session() -> Session:
     """The process's one session, made on first use."""
     if _session is not None:
         return _session
-    from nbauth.core.loading import loading
+    from nbauth.core.forks import no_fork
 
-    with loading(), _lock:
+    with no_fork(), _lock:
         return _session or _new_session()
 
 

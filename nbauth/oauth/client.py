@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.loading import loading
+from nbauth.core.forks import no_fork
 from nbauth.core.scopes import RESERVED, Scopes
 from nbauth.core.settings import Settings
 from nbauth.oauth.authorities import Authority, authority_from, parse
@@ -134,7 +134,7 @@ class Engines:
     def for_sign_in(self, client: Client) -> Engine:
         """A new one, so that breaking off a sign-in breaks off nobody else's request."""
         settings = client.settings
-        with loading():
+        with no_fork():
             if self._make is None:
                 from nbauth.oauth.engines import engine_for
 

@@ -14,6 +14,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import import_key
 
 from nbauth.core.errors import SignInError
+from nbauth.core.forks import no_fork
 
 SKEW = 300
 """Seconds by which our clock and the provider's may differ."""
@@ -114,7 +115,10 @@ def _check_signature(
     for fetch_anew in (False, True):  # a provider may have changed its keys meanwhile
         for key in _signing_keys(keys(fetch_anew), header.get("kid")):
             try:
-                jws.deserialize_compact(id_token.encode(), import_key(key), algorithms=ALGORITHMS)
+                with no_fork():
+                    jws.deserialize_compact(
+                        id_token.encode(), import_key(key), algorithms=ALGORITHMS
+                    )
                 return
             except (JoseError, ValueError, TypeError, KeyError):
                 continue  # not the one, or of a kind that is not known here

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbauth.core.errors import PersistenceError
-from nbauth.core.loading import loading
+from nbauth.core.forks import no_fork
 from nbauth.persistence.keyring_choice import OVERRIDE, Choice, chosen
 
 _INSTEAD = "Tokens stay in this kernel's memory; --persist file keeps them with a passphrase."
@@ -25,7 +25,7 @@ class Backends:
     """
 
     def __init__(self) -> None:
-        with loading():
+        with no_fork():
             self._backends = [_for_this_machine(backend) for backend in _links(_chosen())]
             if "secretstorage" in sys.modules:  # it loads this when it first decrypts
                 from cryptography.hazmat.backends import default_backend

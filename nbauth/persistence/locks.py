@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbauth.core.errors import PersistenceError
+from nbauth.core.forks import no_fork
 from nbauth.core.interrupts import apart
-from nbauth.core.loading import loading
 from nbauth.persistence.private import refuse_unless_private, told_in_words
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _Hold:
 
     def take(self) -> None:
         """See ``locked``. Whoever waited may have been interrupted and have let go before this."""
-        with loading():
+        with no_fork():
             from filelock import FileLock, Timeout, has_fcntl
 
         # Where there is no flock, filelock's own lock would outlive a killed holder.

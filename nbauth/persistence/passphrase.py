@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nbauth.core.errors import PersistenceError
-from nbauth.core.loading import loading
+from nbauth.core.forks import no_fork
 from nbauth.persistence.private import read_file, write_file
 from nbauth.persistence.seal import FORMAT, KEY_SIZE, derived
 
@@ -95,7 +95,7 @@ class PassphraseKey:
 def _key(passphrase: str, salt: bytes, costs: dict[str, int]) -> bytes:
     # What the environment has is not UTF-8 everywhere.
     data = passphrase.encode(errors="surrogateescape")
-    with loading():  # OpenSSL sets itself up under locks of its own, the first time
+    with no_fork():
         return hashlib.scrypt(data, salt=salt, **costs, maxmem=_MOST_MEMORY, dklen=KEY_SIZE)
 
 

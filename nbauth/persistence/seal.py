@@ -13,7 +13,7 @@ import hmac
 import json
 import os
 
-from nbauth.core.loading import loading
+from nbauth.core.forks import no_fork
 
 MAGIC = b"nbauth"
 FORMAT = 1
@@ -43,7 +43,12 @@ def refuse_newer(head: bytes) -> None:
 
 def derived(key: bytes, purpose: str) -> bytes:
     """Another key for one purpose: HKDF-Expand with SHA-256, one block (RFC 5869 §2.3)."""
-    return hmac.digest(key, f"nbauth {purpose}".encode() + b"\x01", "sha256")
+    return _keyed_hash(key, f"nbauth {purpose}".encode() + b"\x01")
+
+
+def _keyed_hash(key: bytes, text: bytes) -> bytes:
+    with no_fork():
+        return hmac.digest(key, text, "sha256")
 
 
 def operating_system_user() -> str:
@@ -59,22 +64,24 @@ class Seal:
     """
 
     def __init__(self, key: bytes, user: str | None = None) -> None:
-        with loading():
+        with no_fork():
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self.id = derived(key, "id").hex()[:16]
         self._user = user if user is not None else operating_system_user()
-        self._names = derived(key, "names")
-        self._box = AESGCM(derived(key, "contents"))
+        self._names, contents = derived(key, "names"), derived(key, "contents")
+        with no_fork():
+            self._box = AESGCM(contents)
 
     def name(self, *parts: str) -> str:
         """The name for these texts: 32 hexadecimal digits that nobody without the key can make."""
-        return hmac.digest(self._names, json.dumps(parts).encode(), "sha256").hex()[:32]
+        return _keyed_hash(self._names, json.dumps(parts).encode()).hex()[:32]
 
     def seal(self, place: str, text: bytes) -> bytes:
         """The bytes of a file that opens at this place only."""
-        nonce = os.urandom(_NONCE)
-        return header() + nonce + self._box.encrypt(nonce, text, self._bound_to(place))
+        nonce, bound = os.urandom(_NONCE), self._bound_to(place)
+        with no_fork():
+            return header() + nonce + self._box.encrypt(nonce, text, bound)
 
     def open(self, place: str, sealed: bytes) -> bytes:
         """What was sealed for this place. Raises ``Unreadable`` or ``Newer``."""
@@ -85,8 +92,10 @@ class Seal:
         nonce, ciphertext = sealed[start : start + _NONCE], sealed[start + _NONCE :]
         if not sealed.startswith(header()) or len(nonce) < _NONCE:
             raise Unreadable
+        bound = self._bound_to(place)
         try:
-            return self._box.decrypt(nonce, ciphertext, self._bound_to(place))
+            with no_fork():
+                return self._box.decrypt(nonce, ciphertext, bound)
         except InvalidTag:
             raise Unreadable from None
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from joserfc import jws
 
-from nbauth.core import loading as forks
+from nbauth.core import forks
+from nbauth.persistence import persistence_named
+from nbauth.testing.persistence import ADA
 from tests.faults.conftest import Figure
 from tests.faults.forking import PATIENCE, forked
-from tests.harness.kernels import isolated_environment
+from tests.harness.kernels import ROOT, isolated_environment
 from tests.harness.secret_service import running_secret_service
+from tests.oauth.test_id_token import GOOD, check, signed
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 KINDS = ["file", "keyring"]
@@ -97,27 +107,96 @@ def test_a_fork_waits_for_a_library_that_another_thread_loads() -> None:
     there = threading.Event()
 
     def loads() -> None:
-        with forks.loading():
+        with forks.no_fork():
             there.set()
             time.sleep(0.2)
 
     thread = threading.Thread(target=loads)
     thread.start()
     assert there.wait(5)
-    began = time.monotonic()
-    forks._wait_for_other_threads()
-    assert time.monotonic() - began > 0.1
-    assert not forks._loading
-    with forks.loading():
-        began = time.monotonic()
-        forks._wait_for_other_threads()
-        assert time.monotonic() - began < 0.1, "its own thread does not wait for itself"
+    assert _seconds_to_fork() > 0.1
+    assert not forks._uncut
+    with forks.no_fork():
+        assert _seconds_to_fork() < 0.1, "its own thread does not wait for itself"
     thread.join()
 
 
 def test_a_fork_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forks, "_PATIENCE", 0.1)
-    monkeypatch.setitem(forks._loading, object(), -1)
+    monkeypatch.setitem(forks._uncut, object(), -1)
+    assert 0.1 <= _seconds_to_fork() < 2
+
+
+def _seconds_to_fork() -> float:
     began = time.monotonic()
-    forks._wait_for_other_threads()
-    assert 0.1 <= time.monotonic() - began < 2
+    forks._before_fork()
+    try:
+        return time.monotonic() - began
+    finally:
+        forks._after_fork()
+
+
+FORKS_WHILE_ONE_WOULD_LOAD = """
+import os, signal, sys, threading, time
+begun = threading.Event()
+def somebody_elses():  # registered before nbauth's hook, so it runs after it
+    begun.set()
+    time.sleep(0.3)
+os.register_at_fork(before=somebody_elses)
+from nbauth.core.forks import no_fork
+sys.path.insert(0, sys.argv[1])
+def loads():
+    begun.wait()
+    with no_fork():
+        import loaded_slowly
+thread = threading.Thread(target=loads)
+thread.start()
+pid = os.fork()
+if not pid:
+    signal.alarm(10)
+    with no_fork():
+        import loaded_slowly
+        os._exit(7 if loaded_slowly.whole else 1)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_nobody_begins_to_load_within_a_fork(tmp_path: Path) -> None:
+    (tmp_path / "loaded_slowly.py").write_text("import time\ntime.sleep(1)\nwhole = True\n")
+    command = [sys.executable, "-W", "ignore", "-c", FORKS_WHILE_ONE_WOULD_LOAD, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+def test_what_openssl_computes_is_not_cut_by_a_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uncut: dict[str, set[bool]] = {}
+
+    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*given: Any, **options: Any) -> Any:
+            uncut.setdefault(name, set()).add(bool(forks._uncut))
+            return call(*given, **options)
+
+        return watching
+
+    class Box:
+        def __init__(self, key: bytes) -> None:
+            box = watched("box", AESGCM)(key)
+            self.encrypt = watched("encrypt", box.encrypt)
+            self.decrypt = watched("decrypt", box.decrypt)
+
+    monkeypatch.setattr("cryptography.hazmat.primitives.ciphers.aead.AESGCM", Box)
+    monkeypatch.setattr("hmac.digest", watched("digest", hmac.digest))
+    monkeypatch.setattr("hashlib.scrypt", watched("scrypt", hashlib.scrypt))
+    verify = watched("verify", jws.deserialize_compact)
+    monkeypatch.setattr("nbauth.oauth.id_token.jws.deserialize_compact", verify)
+
+    for _ in range(2):  # the first makes the key, the second opens what is there
+        store = persistence_named("file", folder=tmp_path / "kept", ask=lambda prompt: "horse")
+        store.save(ADA, b"data")
+        assert store.load(ADA) == b"data"
+    assert check(signed(GOOD)) == GOOD
+    names = ("box", "encrypt", "decrypt", "digest", "scrypt", "verify")
+    assert uncut == {name: {True} for name in names}

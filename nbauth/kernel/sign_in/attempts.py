@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nbauth.core.account import Account, ClientKey, is_account
 from nbauth.core.errors import ConfigurationError, InteractionRequired, SignInInterrupted
 from nbauth.core.flow_names import AUTO
-from nbauth.core.loading import loading
+from nbauth.core.forks import no_fork
 from nbauth.core.signal import Signal
 from nbauth.oauth.client import Engines
 
@@ -103,7 +103,7 @@ class Attempts:
         # What drives a sign-in is loaded by the first one, not by %load_ext.
         # A fork waits for that, the first time; then there is nothing to wait for.
         first = "nbauth.kernel.sign_in.attempt" not in sys.modules
-        with loading() if first else contextlib.nullcontext():
+        with no_fork() if first else contextlib.nullcontext():
             from nbauth.kernel.sign_in.attempt import SignIn
 
         engine = self._engines.for_sign_in(request.client)
