@@ -11,17 +11,16 @@ PYTEST_ARGS ?=
 # What one floor can be tested with in seconds: no browser, no node, no kernel, no server.
 FAST := tests/core tests/oauth tests/kernel tests/persistence tests/contracts tests/jupyter \
 	tests/test_architecture.py
-# What could notice the name or the place of its own folder.
-ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/core tests/persistence \
-	tests/server tests/demo tests/kernel/test_fork.py tests/kernel/test_every_end.py \
-	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py hidden_names.py wedge.py)
+# What could notice the name or the place of its own folder, beside what the other Pythons run.
+ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/server tests/demo \
+	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py)
 
 .PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-other-pythons \
 	test-anywhere test-rigs test-faults bench demo clean
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
-	@echo "make test-fast   unit tests, in about 100 s; no browser, no node"
+	@echo "make test-fast   unit tests, in about a minute; no browser, no node"
 	@echo "make test    everything: lint, all tests here, the tests of the rigs, the other Pythons"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make test-rigs   tests of what the tests stand on: harness, provider, faults of others"
@@ -64,7 +63,8 @@ lint: .venv/.installed
 	lint-imports
 
 test-fast: .venv/.installed
-	@tools/run_tests.sh fast python 'not browser and not node' $(FAST) -- --quiet
+	@tools/run_tests.sh fast python 'not browser and not node and not long and not timing' \
+		$(FAST) -- --quiet
 
 test-core-alone: .venv/.installed
 	@tools/core_alone.sh

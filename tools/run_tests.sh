@@ -28,7 +28,10 @@ run() { # RESULT EXPRESSION [option…]
 first=0 second=5
 run "$name" "${marks}not timing" -n "$workers" --dist loadfile "${paths[@]}" "$@" || first=$?
 # Only files that have such a test: to collect all the others again would take longer than to run these.
-mapfile -t timed < <(grep -rlE --include='test_*.py' 'pytest\.mark\.timing' "${paths[@]}")
+timed=()
+if [[ $marks != *'not timing'* ]]; then
+  mapfile -t timed < <(grep -rlE --include='test_*.py' 'pytest\.mark\.timing' "${paths[@]}")
+fi
 if ((${#timed[@]})); then
   second=0
   run "$name-timing" "${marks}timing" "${timed[@]}" "$@" || second=$?

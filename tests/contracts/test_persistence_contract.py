@@ -68,6 +68,7 @@ def test_there_is_a_bad_one_for_every_promise() -> None:
     assert {name for name in dir(PersistenceContract) if name.startswith("test_")} == set(BROKEN)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("promise", BROKEN)
 def test_a_bad_persistence_does_not_pass(promise: str, tmp_path: Path) -> None:
     getattr(contract_of(Good), promise)(tmp_path / "good")

@@ -107,6 +107,7 @@ def panels() -> int:
     return sum(isinstance(one, SignInPanel) for one in widget._instances.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
 def test_many_panels_leave_no_more_than_a_few(notebook: Notebook, end: str) -> None:
     before = panels()

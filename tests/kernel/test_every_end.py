@@ -24,6 +24,8 @@ from nbauth.testing.engine import PENDING
 from tests.kernel.conftest import Bench, redirect, until
 from tests.kernel.lines import interrupted
 
+pytestmark = pytest.mark.long
+
 ROOM = str(Path(nbauth.__file__).parent / "kernel")
 
 

@@ -22,6 +22,8 @@ from nbauth.testing.engine import ISSUER, PENDING, FakeEngine, refusal
 from nbauth.testing.screen import RecordingScreen
 from tests.kernel.conftest import redirect, until
 
+pytestmark = pytest.mark.long
+
 MANY = 250
 OURS = {"nbauth-sign-in", "nbauth-called", "nbauth-apart", "nbauth-refresh", "nbauth-watch"}
 ENDS = ["web_ui", "device", "failed", "cancelled"]

@@ -23,6 +23,8 @@ from nbauth.jupyter.ipykernel import pump, waiting
 from nbauth.jupyter.ipykernel.wedge import mend
 from tests.jupyter.ipykernel.fake_kernel import OURS, FakeKernel
 
+pytestmark = pytest.mark.long
+
 ROOM = str(Path(ipykernel.__file__).parent)
 MOST_LINES = 5000
 
