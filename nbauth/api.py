@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nbauth.core.options import CallOptions, SettingOptions, SignInOptions
     from nbauth.core.tokens import AuthenticationResult, Token
     from nbauth.jupyter.panel.panel import SignInPanel
-    from nbauth.jupyter.screen import Screens
+    from nbauth.jupyter.screens import Screens
     from nbauth.kernel.authorise import Auth, AuthorisedSession
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in.attempt import SignIn
@@ -66,7 +66,7 @@ def _new_session(
     from nbauth.kernel.session import Session
 
     if screens is None:
-        from nbauth.jupyter.screen import Screens
+        from nbauth.jupyter.screens import Screens
 
         screens = Screens()
     if os.getpid() != _loaded_in:

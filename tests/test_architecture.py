@@ -323,6 +323,36 @@ def test_a_planted_ring_is_found(house: Path, file: str, line: str) -> None:
     assert any(planted in ring for ring in rings(graph))
 
 
+# ── length ──────────────────────────────────────────────────────────────────────────────────
+
+LONGEST = 250
+"""Lines of a file. Longer ones have a reason, and their own bound."""
+LONG = {
+    "api.py": (340, "what users call; half of it are the docstrings that help() shows"),
+    "kernel/session.py": (380, "the one list of all that a session does, a few lines each"),
+    "kernel/accounts/cache.py": (340, "one lock, and every line that runs under it"),
+    "kernel/accounts/keeper.py": (310, "what one lock guards between memory and store"),
+    "kernel/accounts/keeping.py": (280, "the same for all stores: opening and asking"),
+    "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
+    "oauth/engines/microsoft.py": (300, "one protocol of ten methods, around MSAL's faults"),
+    "oauth/engines/openid.py": (310, "one protocol of ten methods, around Authlib's faults"),
+    "jupyter/panel/panel.py": (320, "one widget: a method a message"),
+    "testing/engine.py": (280, "a provider with an answer for each request"),
+    "testing/persistence.py": (330, "a promise a test: a suite that others subclass"),
+}
+
+
+def test_no_file_is_long_without_a_reason(house: Path) -> None:
+    package = house / "nbauth"
+    lines = {
+        path.relative_to(package).as_posix(): len(path.read_text("utf-8").splitlines())
+        for path in package.rglob("*.py")
+    }
+    long = {name: count for name, count in lines.items() if count > LONGEST}
+    assert long.keys() == LONG.keys()
+    assert [name for name, count in long.items() if count > LONG[name][0]] == []
+
+
 # ── locks ───────────────────────────────────────────────────────────────────────────────────
 
 LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp)

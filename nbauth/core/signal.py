@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,8 @@ log = logging.getLogger(__name__)
 class Signal:
     """Calls its observers after a change, in the thread that made it and under no lock of ours.
 
-    An observer that fails is logged and hinders neither the change nor the other observers.
+    An observer that fails, in whatever way, is logged and hinders neither the change nor the other
+    observers. An interrupt of the main thread ends the one that it meets, and is raised at the end.
     """
 
     def __init__(self) -> None:
@@ -35,8 +37,13 @@ class Signal:
 
     def emit(self, *values: Any) -> None:
         """Call every observer with these values."""
+        interrupt = None
         for observer in list(self._observers):
             try:
                 observer(*values)
-            except Exception as error:
+            except BaseException as error:
                 log.debug("an observer failed: %s", trail(error))
+                if isinstance(error, KeyboardInterrupt):
+                    interrupt = error
+        if interrupt is not None and threading.current_thread() is threading.main_thread():
+            raise interrupt

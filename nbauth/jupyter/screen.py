@@ -12,13 +12,13 @@ from weakref import WeakSet
 from nbauth.core.steps import OpenBrowser, ReceiverKind
 from nbauth.jupyter.ipykernel import waiting
 from nbauth.jupyter.ipykernel.stop_button import held_back
-from nbauth.jupyter.places.environment import kernel, somebody_watches
+from nbauth.jupyter.places.environment import somebody_watches
 
 if TYPE_CHECKING:
     from nbauth.jupyter.panel.page import Page
     from nbauth.jupyter.panel.panel import SignInPanel
     from nbauth.kernel.session import Session
-    from nbauth.kernel.sign_in.protocol import Pending, Receiver, Screen
+    from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 PATIENCE = 5.0
 """Seconds a front end has to bring a panel to life before plain HTML stands in for it."""
@@ -211,76 +211,3 @@ class _AskForAddress:
 
 def _print(lines: Iterable[str]) -> None:
     print(*lines, sep="\n")
-
-
-class Screens:
-    """The screen of this process, whatever it is at each call.
-
-    See :class:`nbauth.kernel.sign_in.protocol.Screen`.
-    """
-
-    def __init__(self) -> None:
-        self._session: Session | None = None
-        self._notebook: NotebookScreen | None = None
-        self._nobody = False
-
-    def serve(self, session: Session) -> None:
-        """Show this session's sign-ins."""
-        self._session = session
-
-    def forked(self) -> None:
-        """In a forked child: the notebook is the parent's."""
-        self._nobody = True
-
-    @property
-    def here(self) -> Screen:
-        """The screen as it is now."""
-        running = None if self._nobody else kernel()
-        if self._nobody or self._session is None:
-            from nbauth.kernel.sign_in.no_screen import NoScreen
-
-            return NoScreen()
-        if running is None:
-            from nbauth.jupyter.terminal import TerminalScreen
-
-            return TerminalScreen(open_browser=self._session.settings().open_browser is None)
-        if self._notebook is None:
-            self._notebook = NotebookScreen(self._session, running)
-        return self._notebook
-
-    @property
-    def page(self) -> Page | None:
-        """Where the notebook is shown, once a panel's browser has said it."""
-        return getattr(self.here, "page", None)
-
-    def adopt(self, panel: SignInPanel) -> SignInPanel:
-        """Let a panel answer while a cell waits, where there is a notebook."""
-        here = self.here
-        return here.adopt(panel) if isinstance(here, NotebookScreen) else panel
-
-    def attended(self) -> bool:
-        return self.here.attended()
-
-    def show(self, sign_in: Pending) -> None:
-        self.here.show(sign_in)
-
-    def ways(self, sign_in: Pending) -> tuple[str, ...]:
-        return self.here.ways(sign_in)
-
-    def offers(self, sign_in: Pending) -> bool:
-        return self.here.offers(sign_in)
-
-    def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
-        return self.here.callback(sign_in, secret, redirect_uri)
-
-    def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
-        self.here.wait(sign_in, timeout)
-
-    async def wait_async(self, sign_in: Pending) -> None:
-        await self.here.wait_async(sign_in)
-
-    def say(self, text: str) -> None:
-        self.here.say(text)
-
-    def ask(self, prompt: str) -> str:
-        return self.here.ask(prompt)

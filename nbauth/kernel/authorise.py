@@ -19,9 +19,9 @@ from nbauth.core.errors import NbAuthError
 from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import refuse_pickling
+from nbauth.kernel.bound import Bound
 from nbauth.kernel.hosts import Hosts, scopes_at
 from nbauth.kernel.refusals import Refusals, Where
-from nbauth.kernel.tokens import Bound
 from nbauth.oauth.http import VerifiedSession
 
 log = logging.getLogger(__name__)

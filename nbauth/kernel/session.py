@@ -35,11 +35,12 @@ from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.arrivals import Arrivals
+from nbauth.kernel.bound import Bound, LiveToken
 from nbauth.kernel.door import SIGN_IN_OPTIONS, Door
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.kernel.sign_out import SignOut
-from nbauth.kernel.tokens import Bound, LiveToken, Need, Tokens
+from nbauth.kernel.tokens import Need, Tokens
 from nbauth.oauth.client import Client, Engines
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Session:
                 self.screen.say(text)
             return signed_in
         sign_in = self._attempts.begin(request, held=background)
-        return sign_in if background else sign_in.wait(_timeout(sign_in, request))
+        return sign_in if background else sign_in.wait(by=request)
 
     async def login_async(
         self,
@@ -151,10 +152,7 @@ class Session:
             if signed_in is not None:
                 return signed_in
         sign_in = self._attempts.begin(request)
-        try:
-            return await asyncio.wait_for(sign_in.wait_async(), _timeout(sign_in, request))
-        except TimeoutError:
-            return sign_in.result()  # raises SignInExpired while it goes on for another
+        return await sign_in.wait_async(by=request)
 
     def start(self, *scopes: str, show: bool = True, **options: Any) -> SignIn:
         """Begin a sign-in that goes on though nobody waits, or join the one under way."""
@@ -244,7 +242,7 @@ class Session:
         return Token(LiveToken(self._tokens, bound, wanted))
 
     def bind(self, account: Asked | None = None, *, interactive: bool = True, **call: Any) -> Bound:
-        """A client and an account that stay what they are; see :class:`tokens.Bound`."""
+        """A client and an account that stay what they are; see :class:`bound.Bound`."""
         return Bound(self._tokens, self._door.client(**call), account, interactive)
 
     def authorise(
@@ -363,8 +361,3 @@ class Session:
                 )
             taken.append(signed_in.account.username)
         return found
-
-
-def _timeout(sign_in: SignIn, request: Request) -> float | None:
-    """Seconds that a caller waits for a sign-in that another has begun, with a time of its own."""
-    return None if sign_in.request is request else request.client.settings.timeout

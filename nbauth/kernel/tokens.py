@@ -1,13 +1,13 @@
 """Tokens for callers: from the cache, else renewed, else asked for where somebody is there.
 
 What a call means is bound when it is made: the client, the account (the one named, else the current
-one) and the scopes. A held token, ``auth()`` and ``session()`` keep theirs as :class:`Bound`.
+one) and the scopes. A held token, ``auth()`` and ``session()`` keep theirs as
+:class:`nbauth.kernel.bound.Bound`.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +15,6 @@ from nbauth.core.account import Account, AccountKey, Asked, is_account, name_of
 from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, NotSignedIn
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
-from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.keeping import Keeping
@@ -26,6 +25,7 @@ from nbauth.oauth.client import Client
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn
     from nbauth.kernel.sign_in.protocol import Screen
+    from nbauth.kernel.sign_in.request import Request
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +93,9 @@ class Tokens:
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
             if pending is None:
-                sign_in = self._ask(need, found)
-                return self._brought(need, sign_in.wait())
-            log.debug("%s: waits for the sign-in under way", need.scopes)
-            pending.wait(show=True)
+                sign_in, request = self._ask(need, found)
+                return self._brought(need, sign_in.wait(by=request))
+            pending.wait(self._join(pending, need), show=True)
             found = self._silently(need._replace(asked=found.key or need.asked))
         return found
 
@@ -110,10 +109,9 @@ class Tokens:
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
             if pending is None:
-                sign_in = self._ask(need, found)
-                return self._brought(need, await sign_in.wait_async())
-            log.debug("%s: waits for the sign-in under way", need.scopes)
-            await pending.wait_async(show=True)
+                sign_in, request = self._ask(need, found)
+                return self._brought(need, await sign_in.wait_async(by=request))
+            await pending.wait_async(self._join(pending, need), show=True)
             again = need._replace(asked=found.key or need.asked)
             found = await asyncio.to_thread(self._silently, again)
         return found
@@ -158,8 +156,18 @@ class Tokens:
         known = None if missing.key is None else self.cache.account(missing.key)
         return known or need.asked
 
-    def _ask(self, need: Need, missing: _Missing) -> SignIn:
-        """Ask the person, where one is there; else raise at once, saying what to do."""
+    def _join(self, pending: SignIn, need: Need) -> float | None:
+        """Let it have the time that this call has; gives the seconds that the call waits."""
+        log.debug("%s: waits for the sign-in under way", need.scopes)
+        timeout = need.client.settings.timeout
+        pending.give(timeout)
+        return timeout
+
+    def _ask(self, need: Need, missing: _Missing) -> tuple[SignIn, Request]:
+        """Ask the person, where one is there; else raise at once, saying what to do.
+
+        Gives the sign-in, which another may have begun, and what was asked for here.
+        """
         for failed in self._attempts.untold(need.client.key):
             if self._brings(failed, need, missing):
                 failed.result()  # raises the error of a sign-in in the background, once
@@ -182,7 +190,8 @@ class Tokens:
         # A token for somebody makes nobody current, whether they had to be asked for it or not.
         current = self.cache.current.get(need.client.key)
         makes_current = current is None or need.asked is None or current == missing.key
-        return self._attempts.begin(replace(request, makes_current=makes_current))
+        request = replace(request, makes_current=makes_current)
+        return self._attempts.begin(request), request
 
     def _brought(self, need: Need, account: Account) -> AuthenticationResult:
         cached = self.cache.tokens.get(TokenKey(account.key, need.scopes.key))
@@ -201,103 +210,3 @@ def _may_be_one(one: Asked | None, other: Asked | None) -> bool:
     if isinstance(other, Account):
         return is_account(other, one)
     return name_of(one).casefold() == name_of(other).casefold()
-
-
-class Bound:
-    """A client and an account, settled when it is made and not looked up again.
-
-    Where nobody is signed in yet, the account is settled by the first token.
-
-    Args:
-        tokens: gives them.
-        client: of which client.
-        asked: whose; ``None`` for the account that is current now.
-        interactive: whether a person may be asked, where one is there.
-    """
-
-    __slots__ = ("_asked", "_lock", "_tokens", "client", "interactive")
-
-    def __init__(
-        self, tokens: Tokens, client: Client, asked: Asked | None, interactive: bool = True
-    ) -> None:
-        self._tokens = tokens
-        self._lock = threading.Lock()
-        self.client = client
-        self.interactive = interactive
-        self._asked: Asked | None = tokens.find(client, asked, interactive=interactive) or asked
-
-    @property
-    def key(self) -> AccountKey | None:
-        """The account, once it is settled."""
-        return self._asked if isinstance(self._asked, AccountKey) else None
-
-    @property
-    def changes(self) -> int:
-        """How often the account has changed."""
-        return 0 if self.key is None else self._tokens.cache.changes(self.key)
-
-    def get(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
-        """A token; another one than ``refused``, the text of one that a host has refused."""
-        result = self._tokens.get(self._need(scopes, refused))
-        while not self._settles(result):
-            result = self._tokens.get(self._need(scopes, refused))
-        return result
-
-    async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
-        """The same for a running event loop, which goes on meanwhile."""
-        if refused is None and (here := self._here(scopes)) is not None:
-            return here
-        result = await self._tokens.get_async(self._need(scopes, refused))
-        while not self._settles(result):
-            result = await self._tokens.get_async(self._need(scopes, refused))
-        return result
-
-    def cached(self, scopes: Scopes) -> SecretStr | None:
-        """The text of a fresh token, from memory."""
-        here = self._here(scopes)
-        return None if here is None else here.access_token
-
-    def _here(self, scopes: Scopes) -> AuthenticationResult | None:
-        return self._tokens.cache.serve(self.key, scopes.key)
-
-    def _need(self, scopes: Scopes, refused: str | None) -> Need:
-        asked, interactive = self._asked, self.interactive
-        return Need(self.client, scopes, asked, refused=refused, interactive=interactive)
-
-    def _settles(self, result: AuthenticationResult) -> bool:
-        """Settle the account by the first token; ``False`` if another thread's was the first."""
-        key = result.account.key
-        with self._lock:
-            if not isinstance(self._asked, AccountKey):
-                self._asked = key
-            return self._asked == key
-
-
-class LiveToken:
-    """What a ``Token`` reads; see ``core.tokens.TokenSource``.
-
-    Args:
-        bound: whose token; settled.
-        scopes: for what.
-    """
-
-    __slots__ = ("_bound", "_scopes", "_tokens", "_where", "owner")
-
-    def __init__(self, tokens: Tokens, bound: Bound, scopes: Scopes) -> None:
-        assert bound.key is not None
-        self.owner = bound.key
-        self._bound = bound
-        self._scopes = scopes
-        self._where = TokenKey(bound.key, scopes.key)
-        self._tokens = tokens.cache.tokens
-
-    def read(self) -> SecretStr:
-        cached = self._tokens.get(self._where)
-        if cached is not None and cached.fresh:
-            cached.used = True
-            log.debug("%s: from the cache", self._scopes)
-            return cached.response.access_token
-        return self._bound.get(self._scopes).access_token
-
-    def result(self) -> AuthenticationResult:
-        return self._bound.get(self._scopes)

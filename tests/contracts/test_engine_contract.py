@@ -630,7 +630,7 @@ def test_a_connection_that_has_idled_is_not_trusted(monkeypatch: pytest.MonkeyPa
         def log_message(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr("nbauth.oauth.http.IDLE", 0.2)
+    monkeypatch.setattr("nbauth.oauth.sockets.IDLE", 0.2)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OneAnswerEach) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         door, url = Http(), f"http://127.0.0.1:{server.server_port}/"

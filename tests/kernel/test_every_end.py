@@ -6,6 +6,7 @@ other; then somebody else, in another thread, signs in and asks for a token with
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import nbauth
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
+from nbauth.core.signal import Signal
 from nbauth.core.tokens import Token
 from nbauth.kernel.accounts.background import LONGEST_NAP, Background
 from nbauth.kernel.accounts.flights import Flights
@@ -26,6 +28,7 @@ from tests.kernel.lines import interrupted
 
 pytestmark = pytest.mark.long
 
+MAIN = threading.main_thread()
 ROOM = str(Path(nbauth.__file__).parent / "kernel")
 
 
@@ -218,18 +221,37 @@ def test_whatever_ends_who_fetches_lets_the_others_fetch(end: type[BaseException
     assert results == [9]
 
 
-def test_an_observer_that_fails_hinders_nobody(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "end", [ZeroDivisionError, SystemExit, GeneratorExit, asyncio.CancelledError, KeyboardInterrupt]
+)
+def test_an_observer_that_fails_hinders_nobody(bench: Bench, end: type[BaseException]) -> None:
     seen: list[str] = []
 
     def fails(*_: object) -> None:
-        raise ZeroDivisionError
+        if end is not KeyboardInterrupt or threading.current_thread() is not MAIN:
+            raise end
 
     bench.session.changed.connect(fails)
+    bench.session.cache.renewed.connect(fails)
     bench.session.changed.connect(lambda: seen.append("changed"))
     bench.screen.person = lambda sign_in: sign_in.changed.connect(fails)
-    bench.session.login("read")
+    assert bench.session.login("read")
     bench.session.logout()
     assert len(seen) > 1
+
+
+def test_an_interrupt_of_an_observer_is_raised_when_all_have_been_called() -> None:
+    seen: list[str] = []
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    signal = Signal()
+    signal.connect(interrupted)
+    signal.connect(lambda: seen.append("changed"))
+    with pytest.raises(KeyboardInterrupt):
+        signal.emit()
+    assert seen == ["changed"]
 
 
 # ── one's end is nobody else's ──────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from nbauth.core import person
 from nbauth.core.errors import NbAuthError
 from nbauth.core.person import Notices
 from nbauth.core.settings_reader import SettingsReader
-from nbauth.kernel.accounts.cache import SUPERSEDED
+from nbauth.kernel.accounts.signed_in import SUPERSEDED
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in import attempts
 from nbauth.kernel.sign_in.attempt import SignIn

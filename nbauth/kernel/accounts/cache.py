@@ -16,11 +16,8 @@ from nbauth.core.account import (
     AccountKey,
     Asked,
     ClientKey,
-    check_asked,
     check_client,
-    is_account,
     name_of,
-    the_only_one,
 )
 from nbauth.core.errors import NotSignedIn
 from nbauth.core.scopes import Scopes
@@ -33,8 +30,6 @@ from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client
 
 log = logging.getLogger(__name__)
-SUPERSEDED = 20
-"""Grants of an account that are remembered only to be revoked with it; the oldest go first."""
 
 
 class TokenKey(NamedTuple):
@@ -64,7 +59,7 @@ class TokenCache:
         self._lock = threading.Lock()
         self._sign_outs = 0
         self._signed_out: dict[AccountKey, int] = {}
-        self._names = Names()
+        self._names = Names(self.signed_in)
         self._changes: dict[AccountKey, int] = {}
 
     # ── what comes in ───────────────────────────────────────────────────────────────────────
@@ -98,7 +93,7 @@ class TokenCache:
                 return False
             known = self.signed_in.get(key)
             if known is not None:
-                _go_on_with(known, signed_in, grant)
+                signed_in.go_on_from(known, grant)
             signed_in.grants.append(grant)
             self._names.add(key, names)
             self._changed(key)
@@ -163,8 +158,7 @@ class TokenCache:
             if here is None or (changes is not None and changes != self.changes(key)):
                 return False
             self._changed(key)
-            here.beside = here.beside and kept.beside
-            _merge_grants(here, kept)
+            here.merge(kept)
             self._add_tokens(key, tokens)
         return True
 
@@ -181,7 +175,7 @@ class TokenCache:
                 self._names.add(key, names)
                 self.current.setdefault(key.client, key)
                 return False
-            _put_below(known, imported.grants)
+            known.put_below(imported.grants)
         return True
 
     def _add_tokens(self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]) -> None:
@@ -307,35 +301,17 @@ class TokenCache:
         account of another client.
         """
         check_client(asked, client)
-        return self.current.get(client) if asked is None else self._only(asked, client)
+        return self.current.get(client) if asked is None else self._names.only(asked, client)
 
     def named(self, asked: Asked) -> AccountKey:
         """An account of whatever client.
 
         Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
         """
-        key = self._only(asked)
+        key = self._names.only(asked)
         if key is None:
             raise self.unknown(asked)
         return key
-
-    def _only(self, asked: Asked, client: ClientKey | None = None) -> AccountKey | None:
-        """The one account that is asked for, of one client or of whichever has it."""
-        if isinstance(asked, str):
-            found = self._called(asked, client)
-        else:
-            check_asked(asked)
-            key = asked if isinstance(asked, AccountKey) else asked.key
-            found = [] if (one := self.account(key)) is None else [one]
-        the_only_one(asked, found)
-        return found[0].key if found else None
-
-    def _called(self, name: str, client: ClientKey | None) -> list[Account]:
-        """Who has this user name or home account id; else who has it as another of its names."""
-        known = [self.signed_in.get(key) for key in self._names.meant_by(name)]
-        of_client = [one for one in known if one is not None and client in (None, one.key.client)]
-        exactly = [one.account for one in of_client if is_account(one.account, name)]
-        return exactly or [one.account for one in of_client if one.is_asked_for(name)]
 
     def unknown(self, asked: Asked) -> NotSignedIn:
         """The error for an account that is not signed in, saying who is."""
@@ -348,32 +324,3 @@ class TokenCache:
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:
         """An account's tokens, oldest first."""
         return [token for known, token in list(self.tokens.items()) if known.account == key]
-
-
-def _merge_grants(here: SignedIn, kept: SignedIn) -> None:
-    made_here = [grant for grant in here.grants if not grant.kept]
-    covered = [
-        old
-        for old in kept.grants
-        if any(new.ours and new.usable and old.scopes <= new.scopes for new in made_here)
-    ]
-    not_kept = [old for old in here.superseded if not old.kept]
-    here.grants = [old for old in kept.grants if old not in covered] + made_here
-    here.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
-
-
-def _put_below(known: SignedIn, older: list[Grant]) -> None:
-    there = [grant.record() for grant in (*known.grants, *known.superseded)]
-    tokens = {record["refresh_token"] for record in there}
-    new = [grant for grant in older if grant.record()["refresh_token"] not in tokens]
-    for grant in new:
-        grant.kept = True  # otherwise a merge takes it for the newest
-    known.grants = [*new, *known.grants]
-
-
-def _go_on_with(known: SignedIn, signed_in: SignedIn, grant: Grant) -> None:
-    """What an account had before, for one that has signed in anew with this grant."""
-    covered = [old for old in known.grants if grant.usable and old.scopes <= grant.scopes]
-    signed_in.grants = [old for old in known.grants if old not in covered]
-    signed_in.superseded = [*known.superseded, *covered][-SUPERSEDED:]
-    signed_in.keeper = known.keeper

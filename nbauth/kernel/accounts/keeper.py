@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nbauth.core.account import AccountKey, Asked
-from nbauth.core.errors import NbAuthError, PersistenceError
 from nbauth.core.person import Notices
-from nbauth.core.text import plain
 from nbauth.kernel.accounts.cache import TokenCache
+from nbauth.kernel.accounts.telling import lock_of, telling
+from nbauth.kernel.accounts.unsaved import Unsaved
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
@@ -26,28 +25,7 @@ if TYPE_CHECKING:
     from nbauth.persistence.protocol import Entry, Persistence
 
 log = logging.getLogger(__name__)
-BUSY = "busy"
-"""The code of the error that another kernel holds an account's lock for too long."""
-FIRST_SAVE_AGAIN, LAST_SAVE_AGAIN = 0.5, 30.0
-"""Seconds after which what could not be written is tried once more: doubled each time."""
 PARENTS = "The sign-in of {} is not kept: only the kernel that this process was forked from can."
-
-
-class _Unsaved:
-    """What could not be written, and when that is tried again."""
-
-    def __init__(self) -> None:
-        self.only_if_there = True
-        self._pause = FIRST_SAVE_AGAIN
-        self._due = time.monotonic() + self._pause
-
-    def due(self) -> bool:
-        """Whether it is tried now; the next time is later."""
-        if time.monotonic() < self._due:
-            return False
-        self._pause = min(2 * self._pause, LAST_SAVE_AGAIN)
-        self._due = time.monotonic() + self._pause
-        return True
 
 
 class Keeper:
@@ -69,7 +47,7 @@ class Keeper:
         self._notices = notices
         self._clients = clients
         self._stamps: dict[AccountKey, object] = {}
-        self._unsaved: dict[AccountKey, _Unsaved] = {}
+        self._unsaved = Unsaved()
         self._refreshing: set[AccountKey] = set()
         self._leaving: set[AccountKey] = set()
         self._lock = threading.Lock()  # of these; only the cache is called while it is held
@@ -79,7 +57,7 @@ class Keeper:
 
         Raises ``ConfigurationError`` for a name that several of them share.
         """
-        with self._telling():
+        with telling(self.store, self._notices):
             used_last = self.store.current(*client.key)  # also if another is asked for
             found = used_last is not None and self._restore(_key(used_last), client)
             if asked is None:
@@ -90,7 +68,7 @@ class Keeper:
     def fetch_of(self, client: Client) -> bool:
         """Bring all of a client's accounts into the cache; whether there is any."""
         keys: list[AccountKey] = []
-        with self._telling():
+        with telling(self.store, self._notices):
             used_last = self.store.current(*client.key)
             keys = [key for key in self._keys() if key.client == client.key]
             for key in sorted(keys, key=lambda key: _entry(key) != used_last):
@@ -99,7 +77,7 @@ class Keeper:
 
     def fetch_all(self) -> None:
         """Bring every account that is kept into the cache."""
-        with self._telling():
+        with telling(self.store, self._notices):
             keys = self._keys()
             clients = dict.fromkeys(key.client for key in keys)
             used_last = {self.store.current(*client) for client in clients}
@@ -122,8 +100,8 @@ class Keeper:
         if not only_if_there:
             self._stamps.pop(key, None)  # a sign-out of before is none of this sign-in
         if any(grant.ours for grant in record.grants):
-            self._note_unsaved(key, only_if_there)
-        with self._telling(), self._lock_of(key):
+            self._unsaved.note(key, only_if_there)
+        with telling(self.store, self._notices), lock_of(self.store, _entry(key), self._notices):
             self._merge(key, record, seen)
             if any(grant.ours for grant in record.grants):
                 kept = self._save(key, only_if_there=only_if_there) is True
@@ -138,7 +116,7 @@ class Keeper:
 
     def used(self, key: AccountKey) -> None:
         """Remember it as the one used last."""
-        with self._telling():
+        with telling(self.store, self._notices):
             self.store.use(_entry(key))
 
     @contextmanager
@@ -147,7 +125,7 @@ class Keeper:
 
         Gives ``False`` if the account has been signed out meanwhile.
         """
-        with self._lock_of(key):
+        with lock_of(self.store, _entry(key), self._notices):
             with self._lock:
                 self._refreshing.add(key)
             try:
@@ -162,19 +140,14 @@ class Keeper:
 
     def save_again(self) -> None:
         """Write what could not be written: until then other kernels have a spent refresh token."""
-        for key, unsaved in list(self._unsaved.items()):
-            if unsaved.due():
-                self.keep(key, only_if_there=unsaved.only_if_there)
-
-    def _note_unsaved(self, key: AccountKey, only_if_there: bool) -> None:
-        unsaved = self._unsaved.setdefault(key, _Unsaved())
-        unsaved.only_if_there = unsaved.only_if_there and only_if_there
+        for key, only_if_there in self._unsaved.due():
+            self.keep(key, only_if_there=only_if_there)
 
     def grants_of(self, key: AccountKey) -> list[Grant]:
         """All grants that are kept of an account, as they stand there now."""
         from nbauth.kernel.accounts.records import UnreadableRecord, decode
 
-        with self._telling(), suppress(UnreadableRecord):
+        with telling(self.store, self._notices), suppress(UnreadableRecord):
             data = self.store.load(_entry(key))
             if data is not None:
                 kept, _ = decode(data, key, None, self._clients)
@@ -184,7 +157,7 @@ class Keeper:
     def forget(self, key: AccountKey) -> None:
         """Take an account out. Waits for nobody; a refresh in flight can't bring it back."""
         self.let_go(key)
-        with self._telling():
+        with telling(self.store, self._notices):
             self.store.clear(_entry(key))
 
     @contextmanager
@@ -201,20 +174,20 @@ class Keeper:
 
     def gone(self) -> list[AccountKey]:
         """The accounts that another kernel has signed out."""
-        with self._telling():
+        with telling(self.store, self._notices):
             return [key for key in list(self._stamps) if self.store.stamp(_entry(key)) is None]
         return []
 
     def let_go(self, key: AccountKey) -> None:
         """Watch it no more."""
         self._stamps.pop(key, None)
-        self._unsaved.pop(key, None)
+        self._unsaved.done(key)
 
     def forked(self, store: Persistence) -> None:
         """In a forked child: go on with a persistence of its own, and read everything anew."""
         self.store = store
         self._stamps = dict.fromkeys(self._stamps)
-        self._refreshing, self._leaving, self._unsaved = set(), set(), {}
+        self._refreshing, self._leaving, self._unsaved = set(), set(), Unsaved()
         self._lock = threading.Lock()
 
     def keeps(self, key: AccountKey) -> bool:
@@ -227,7 +200,7 @@ class Keeper:
         return bool(self._stamps or self._unsaved)
 
     def _up_to_date(self, key: AccountKey) -> bool:
-        with self._telling():
+        with telling(self.store, self._notices):
             stamp = self.store.stamp(_entry(key))
             if key in self._stamps and stamp is None:
                 return False
@@ -279,7 +252,7 @@ class Keeper:
         """Before a sign-in is kept: take in what other kernels have kept of the account."""
         from nbauth.kernel.accounts.records import UnreadableRecord, decode
 
-        with self._telling():
+        with telling(self.store, self._notices):
             stamp = self.store.stamp(_entry(key))
             if stamp is None or stamp == seen:
                 return
@@ -297,12 +270,11 @@ class Keeper:
             return False
         data = encode(record, self._cache.tokens_of(key))
         saved = None
-        with self._telling():
+        with telling(self.store, self._notices):
             saved = self.store.save(_entry(key), data, only_if_there=only_if_there)
+            self._unsaved.done(key)
             if not saved:
-                self._unsaved.pop(key, None)
                 return False
-            self._unsaved.pop(key, None)
             for grant in (*record.grants, *record.superseded):
                 grant.kept = True
             self._stamps[key] = self.store.stamp(_entry(key))
@@ -310,47 +282,11 @@ class Keeper:
                 self.forget(key)
                 return False
         if saved is None:
-            self._note_unsaved(key, only_if_there)
+            self._unsaved.note(key, only_if_there)
         return saved
-
-    @contextmanager
-    def _lock_of(self, key: AccountKey) -> Iterator[None]:
-        """The lock that all kernels share; without it, where there is none, after saying why.
-
-        Raises ``PersistenceError`` (``busy``) where another kernel holds it: what that one does
-        now must not be done a second time.
-        """
-        busy = None
-        with ExitStack() as stack:
-            with self._telling():
-                try:
-                    stack.enter_context(self.store.refreshing(_entry(key)))
-                except PersistenceError as error:
-                    if error.code != BUSY:
-                        raise
-                    busy = error
-            if busy is not None:
-                raise busy
-            yield
 
     def _keys(self) -> list[AccountKey]:
         return [_key(entry) for entry in self.store.entries()]
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell what goes wrong, and go on in memory."""
-        try:
-            yield
-        except PersistenceError as error:
-            self._notices.tell(f"{error} {error.hint}")
-        except NbAuthError:
-            raise
-        except Exception as error:  # a persistence that somebody else wrote
-            why = f"{type(error).__name__}: {plain(error)}"
-            self._notices.tell(f"Sign-ins could not be kept: {why}. {PersistenceError.hint}")
-        finally:
-            while self.store.notices:
-                self._notices.tell(self.store.notices.pop(0))
 
 
 def _entry(key: AccountKey) -> Entry:

@@ -1,19 +1,32 @@
-"""Which accounts a text may mean, found without going through all of them."""
+"""Which account is meant, found without going through all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from nbauth.core.account import AccountKey
+from nbauth.core.account import (
+    Account,
+    AccountKey,
+    Asked,
+    ClientKey,
+    check_asked,
+    is_account,
+    the_only_one,
+)
+from nbauth.kernel.accounts.signed_in import SignedIn
 
 
 class Names:
     """The keys of accounts by their home account ids and by every name that they have.
 
     Changes are made under the lock of the cache; looking needs none.
+
+    Args:
+        signed_in: who is, as it stands at each look.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signed_in: Mapping[AccountKey, SignedIn]) -> None:
+        self._signed_in = signed_in
         self._keys: dict[str, tuple[AccountKey, ...]] = {}
 
     def add(self, key: AccountKey, names: Iterable[str]) -> None:
@@ -31,6 +44,27 @@ class Names:
                 self._keys[name] = others
             else:
                 del self._keys[name]
+
+    def only(self, asked: Asked, client: ClientKey | None = None) -> AccountKey | None:
+        """The one account that is asked for, of one client or of whichever has it.
+
+        Raises ``ConfigurationError`` for a name that several of them share.
+        """
+        if isinstance(asked, str):
+            found = self._called(asked, client)
+        else:
+            check_asked(asked)
+            one = self._signed_in.get(asked if isinstance(asked, AccountKey) else asked.key)
+            found = [] if one is None else [one.account]
+        the_only_one(asked, found)
+        return found[0].key if found else None
+
+    def _called(self, name: str, client: ClientKey | None) -> list[Account]:
+        """Who has this user name or home account id; else who has it as another of its names."""
+        known = [self._signed_in.get(key) for key in self.meant_by(name)]
+        of_client = [one for one in known if one is not None and client in (None, one.key.client)]
+        exactly = [one.account for one in of_client if is_account(one.account, name)]
+        return exactly or [one.account for one in of_client if one.is_asked_for(name)]
 
     def meant_by(self, text: str) -> tuple[AccountKey, ...]:
         """Whom a text may mean; the case of a home account id, which matters, is not looked at."""

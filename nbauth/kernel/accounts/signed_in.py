@@ -13,6 +13,8 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.grants import Grant
 from nbauth.oauth.client import Client, name_in
 
+SUPERSEDED = 20
+"""Grants of an account that are remembered only to be revoked with it; the oldest go first."""
 NAMES = ("preferred_username", "upn", "email", "sub")
 """The claims by which a person may be called, the first that is there being the user name."""
 
@@ -70,6 +72,35 @@ class SignedIn:
         """The newest grant that covers the scopes, else the newest."""
         usable = [grant for grant in reversed(self.grants) if grant.usable]
         return next((grant for grant in usable if scopes <= grant.scopes), next(iter(usable), None))
+
+    def go_on_from(self, known: SignedIn, grant: Grant) -> None:
+        """Take over what an account had before it signed in anew, with this grant."""
+        covered = [old for old in known.grants if grant.usable and old.scopes <= grant.scopes]
+        self.grants = [old for old in known.grants if old not in covered]
+        self.superseded = [*known.superseded, *covered][-SUPERSEDED:]
+        self.keeper = known.keeper
+
+    def merge(self, kept: SignedIn) -> None:
+        """Take in the grants that are kept of it: the newest of each, but of those made since."""
+        made_here = [grant for grant in self.grants if not grant.kept]
+        covered = [
+            old
+            for old in kept.grants
+            if any(new.ours and new.usable and old.scopes <= new.scopes for new in made_here)
+        ]
+        not_kept = [old for old in self.superseded if not old.kept]
+        self.beside = self.beside and kept.beside
+        self.grants = [old for old in kept.grants if old not in covered] + made_here
+        self.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
+
+    def put_below(self, older: list[Grant]) -> None:
+        """Take in grants that were made elsewhere, as the oldest."""
+        there = [grant.record() for grant in (*self.grants, *self.superseded)]
+        tokens = {record["refresh_token"] for record in there}
+        new = [grant for grant in older if grant.record()["refresh_token"] not in tokens]
+        for grant in new:
+            grant.kept = True  # otherwise a merge takes it for the newest
+        self.grants = [*new, *self.grants]
 
     def is_asked_for(self, asked: Asked) -> bool:
         """Whether it is the account that was asked for, by any name that its ID token has."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import contextvars
 import logging
 import threading
-from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Any
 
-from nbauth.core.account import Account
 from nbauth.core.errors import (
     ConfigurationError,
     NbAuthError,
     SignInCancelled,
     SignInError,
-    SignInInterrupted,
 )
 from nbauth.core.interrupts import Flag, true_interrupts
 from nbauth.core.log import place, trail, word
@@ -33,30 +28,23 @@ from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.protocol import Begins, Destination, Pending, Screen
 from nbauth.kernel.sign_in.request import Request
-from nbauth.kernel.sign_in.seen import Seen
+from nbauth.kernel.sign_in.waited import Waited
 from nbauth.kernel.sign_in.walk import Walk
 from nbauth.oauth.engines.protocol import Engine
 
 ABORT_AFTER = 0.2
 """Seconds that what was stopped has to end by itself before its requests are broken off."""
 log = logging.getLogger(__name__)
-_CALLED_BY: contextvars.ContextVar[tuple[SignIn, ...]] = contextvars.ContextVar(
-    "nbauth_called_by", default=()
-)
-"""The sign-ins that have called what runs now."""
 
 
-class SignIn(Seen):
+class SignIn(Waited):
     """One attempt to sign in, shared by every panel and caller that joined it.
 
-    What is known of it stands in :class:`~nbauth.kernel.sign_in.seen.Seen`.
+    What is known of it stands in :class:`~nbauth.kernel.sign_in.seen.Seen`, who waits for it in
+    :class:`~nbauth.kernel.sign_in.waited.Waited`.
 
     Attributes:
-        request: what it asks for.
         engine: whom it asks.
-        ended: a ``Flag`` that is set at the end.
-        changed: a ``Signal``, emitted with this object after every change.
-        held: whether it goes on though nobody waits: it was begun in the background or by a panel.
         makes_current: whether who signs in becomes current, as one of those who joined wants.
     """
 
@@ -68,22 +56,15 @@ class SignIn(Seen):
         destination: Destination,
         attempts: Begins,
     ) -> None:
-        super().__init__()
-        self.request = request
+        super().__init__(request, screen)
         self.engine = engine
-        self.ended = Flag()
-        self.changed = Signal()
-        self.held = False
         self.makes_current = request.makes_current
-        self._screen = screen
         self._destination = destination
         self._attempts = attempts
         self._ticket = destination.ticket()
-        self._lock = threading.Lock()  # of what follows; nothing is called while it is held
-        self._arriving = self._withdrawing = False
-        self._waiters = 0
+        self._arriving = self._withdrawing = False  # under the lock
         self._starting = threading.Lock()
-        self._walk = Walk(engine, request, screen, self)
+        self._walk = Walk(engine, request, screen, self, self.time)
         # A context of its own: otherwise what this thread shows lands under a later cell.
         self._thread = threading.Thread(
             target=contextvars.copy_context().run,
@@ -106,11 +87,6 @@ class SignIn(Seen):
     def ways(self) -> tuple[str, ...]:
         """The flows that the person can choose from here, best first; ``()`` until known."""
         return self._walk.ways
-
-    @property
-    def expires_in(self) -> float | None:
-        """Seconds until it can no longer be finished, ``None`` while that is unknown."""
-        return self._walk.driver.expires_in
 
     # ── what can be done with it ────────────────────────────────────────────────────────────
 
@@ -165,16 +141,6 @@ class SignIn(Seen):
             text = "This sign-in goes on in the process that this one was forked from."
             self._end(Cancelled(SignInCancelled(text)))
 
-    def give(self, timeout: float | None) -> None:
-        """Give the person so long from now, if that is longer: somebody joins who has the time.
-
-        ``None`` is the time that there is where nobody sets one.
-        """
-        before = self.expires_in
-        self._walk.give(timeout)
-        if before is not None and (self.expires_in or 0) > before:
-            self.changed.emit(self)  # who shows the time that is left shows it anew
-
     def switch(self, flow: str) -> None:
         """Give the present flow up and go on with another one; who waits for it waits on.
 
@@ -193,82 +159,10 @@ class SignIn(Seen):
         """
         self._walk.driver.submit(address_or_code)
 
-    def wait(self, timeout: float | None = None, *, show: bool = False) -> Account:
-        """Block until it has ended. Raises its error, or ``SignInExpired`` after ``timeout`` s.
-
-        An interrupt cancels it, unless somebody else waits too or it goes on by itself. ``show``
-        is for who joins it elsewhere than it was begun: it is shown there too, if that can be.
-        """
-        self._refuse_to_wait_for_itself()
-        self.start()
-        with self._waiting(), true_interrupts():
-            self._show_here(show)
-            self._screen.wait(self, timeout)
-        return self.result()
-
-    async def wait_async(self, *, show: bool = False) -> Account:
-        """The same, awaited; cancelling the task is the interrupt."""
-        self._refuse_to_wait_for_itself()
-        self.start()
-        with self._waiting():
-            self._show_here(show)
-            await self._screen.wait_async(self)
-        return self.result()
-
-    def _refuse_to_wait_for_itself(self) -> None:
-        """What this sign-in calls must not wait for it: a ``web_ui``, an observer of it."""
-        if self in _CALLED_BY.get():
-            raise ConfigurationError(
-                "A sign-in was to wait for itself: what it calls asked for a token that it brings.",
-                code="waits_for_itself",
-                hint="Ask for tokens where the sign-in was begun, not in what it calls.",
-            )
-
-    def _show_here(self, show: bool) -> None:
-        if show and self.request.web_ui is None and self._screen.attended():
-            self._screen.show(self)
-
-    def __await__(self) -> Generator[Any, None, Account]:
-        self.start()
-        while not self.ended.is_set():
-            yield from asyncio.sleep(0.05).__await__()
-        return self.result()
-
-    @contextlib.contextmanager
-    def awaited(self) -> Iterator[None]:
-        """Count somebody who waits, or is about to."""
-        with self._lock:
-            self._waiters += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waiters -= 1
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits for it, or is about to."""
-        return self._waiters > 0
-
-    @contextlib.contextmanager
-    def _waiting(self) -> Iterator[None]:
-        with self.awaited():
-            try:
-                yield
-            except BaseException as stop:  # an interrupt; in a cell that awaits, CancelledError
-                with self._lock:
-                    goes_on = self.held or self._waiters > 1
-                if not goes_on:
-                    self.cancel()
-                    goes_on = self.state != "cancelled"  # its tokens were on their way in
-                if isinstance(stop, KeyboardInterrupt):
-                    raise SignInInterrupted(goes_on=goes_on) from None
-                raise
-
     # ── in its own thread ───────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
-        _CALLED_BY.set((*_CALLED_BY.get(), self))
+        self.calls_from_here()
         try:
             log.debug("a sign-in begins at %s", place(self.request.client.authority.url))
             self._arrive(self._walk.obtain())

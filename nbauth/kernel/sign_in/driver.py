@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import math
 import threading
-import time
 from collections.abc import Callable, Generator
+from time import monotonic
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
-from nbauth.core.errors import ConfigurationError, NbAuthError, SignInError, SignInExpired
+from nbauth.core.errors import ConfigurationError, NbAuthError, SignInError
 from nbauth.core.interrupts import Flag
 from nbauth.core.log import place, trail
 from nbauth.core.steps import (
@@ -29,8 +28,9 @@ from nbauth.core.steps import (
     ShowUserCode,
 )
 from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.sign_in.persons_time import PersonsTime
 from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
-from nbauth.kernel.sign_in.request import DEFAULT_TIMEOUT, Request, WebUi
+from nbauth.kernel.sign_in.request import Request, WebUi
 from nbauth.oauth.engines.protocol import Engine
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Driver:
         request: what was asked for, with the settings that held then.
         screen: gives the place on the person's Jupyter server.
         sign_in: is told what the person has to know, and says when to stop.
-        timeout: seconds for the person; ``None`` is the time that there is where nobody sets one.
+        time: how long the person has.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Driver:
         request: Request,
         screen: Screen,
         sign_in: Driven,
-        timeout: float | None,
+        time: PersonsTime,
     ) -> None:
         self._engine = engine
         self._request = request
@@ -62,17 +62,10 @@ class Driver:
         self._screen = screen
         self._sign_in = sign_in
         self._wake = Flag()
-        self._timeout = timeout
-        self._ends_at: float | None = None
-        self._code_ends_at = math.inf
+        self._time = time
         self._state: str | None = None
         self._answer: dict[str, str] | None = None
         self._receiver: Receiver | None = None
-
-    @property
-    def expires_in(self) -> float | None:
-        """Seconds left to the person, ``None`` while that is unknown."""
-        return None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
 
     def walk(self, steps: Steps) -> TokenResponse:
         """Take the flow to its end. Raises its errors, ``SignInExpired``, or what stops it."""
@@ -92,19 +85,10 @@ class Driver:
 
     def pause(self, seconds: float) -> None:
         """Wait, but not past the end, a stop, or an answer."""
-        left = self.expires_in
+        left = self._time.left
         self._wake.wait(seconds if left is None else min(seconds, left))
         self._wake.clear()
         self._check_stopped()
-
-    def give(self, timeout: float | None) -> None:
-        """Give the person so long from now, if that is longer, but no longer than the code lives.
-
-        ``None`` is the time that there is where nobody sets one.
-        """
-        self._timeout = longer(self._timeout, timeout)
-        if self._ends_at is not None:
-            self._ends_at = max(self._ends_at, self._end_from_now())
 
     @property
     def has_answer(self) -> bool:
@@ -117,10 +101,10 @@ class Driver:
 
     def await_person(self) -> NoReturn:
         """Wait for the person to choose another way, which is a stop to this one."""
-        self._give_time()
+        self._time.begin()
         while True:
             self.pause(1.0)
-            self._check_expired()
+            self._time.check()
 
     def submit(self, text: str) -> None:
         """Take the address at which the browser ended, its query, or the bare code."""
@@ -172,12 +156,12 @@ class Driver:
     def _do(self, step: object) -> object:
         match step:
             case ShowUserCode():
-                self._give_time(step.expires_in)
+                self._time.begin(step.expires_in)
                 self._sign_in.show(step)
             case OpenReceiver():
                 return self._open(step)
             case OpenBrowser():
-                self._give_time()
+                self._time.begin()
                 self._sign_in.show(step)
                 if self._request.web_ui is not None:
                     self._ask_web_ui(self._request.web_ui, step.authorize_url)
@@ -188,8 +172,8 @@ class Driver:
                 return self._await_redirect()
             case Pause():
                 self.pause(step.seconds)
-                self._check_expired()
-                return time.monotonic()
+                self._time.check()
+                return monotonic()
             case _:
                 raise TypeError(f"no driver knows {type(step).__name__}")
         return None
@@ -224,7 +208,7 @@ class Driver:
                 self._answer = self._receiver.answer.result()
                 log.debug("the browser has come back")
             elif self._answer is None:
-                self._check_expired()
+                self._time.check()
         self._sign_in.show(Asking("Asking the provider for tokens…"))
         return self._answer
 
@@ -251,7 +235,7 @@ class Driver:
         thread.start()
         while not (outcome or failed or self._has_come_back):
             self.pause(1.0)
-            self._check_expired()
+            self._time.check()
         if failed:
             raise failed[0]
         return outcome[0] if outcome else None
@@ -280,27 +264,9 @@ class Driver:
                 hint="It takes the authorize URL and returns the address the browser ended at.",
             ) from error
 
-    def _give_time(self, code_lives: float = math.inf) -> None:
-        self._code_ends_at = time.monotonic() + code_lives
-        self._ends_at = self._end_from_now()
-
-    def _end_from_now(self) -> float:
-        has_code = self._code_ends_at < math.inf
-        unset = math.inf if has_code else DEFAULT_TIMEOUT
-        return min(time.monotonic() + (self._timeout or unset), self._code_ends_at)
-
-    def _check_expired(self) -> None:
-        if self.expires_in == 0:
-            raise SignInExpired("Nobody finished the sign-in in time.", code="timeout")
-
     def _check_stopped(self) -> None:
         if (error := self._sign_in.stopped()) is not None:
             raise error
-
-
-def longer(one: float | None, other: float | None) -> float | None:
-    """Of two time-outs; ``None``, the time that there is where nobody sets one, is longer."""
-    return None if one is None or other is None else max(one, other)
 
 
 def _answer_in(text: str, state: str) -> dict[str, str]:

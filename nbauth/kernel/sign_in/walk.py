@@ -11,7 +11,8 @@ from nbauth.core.log import word
 from nbauth.core.person import say_to
 from nbauth.core.steps import Asking, ChooseFlow, Failed
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.sign_in.driver import Driver, longer
+from nbauth.kernel.sign_in.driver import Driver
+from nbauth.kernel.sign_in.persons_time import PersonsTime
 from nbauth.kernel.sign_in.protocol import Driven, Screen
 from nbauth.kernel.sign_in.request import Request
 from nbauth.oauth.engines.protocol import Engine
@@ -26,6 +27,7 @@ class Walk:
     Args:
         engine, request, screen: the sign-in's.
         sign_in: is told what the person sees.
+        time: how long the person has.
 
     Attributes:
         flow: the name of the flow, ``"auto"`` until one is chosen.
@@ -34,7 +36,14 @@ class Walk:
         driver: drives the present flow.
     """
 
-    def __init__(self, engine: Engine, request: Request, screen: Screen, sign_in: Driven) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        request: Request,
+        screen: Screen,
+        sign_in: Driven,
+        time: PersonsTime,
+    ) -> None:
         self.flow = request.first_flow
         self.ways: tuple[str, ...] = ()
         self.chosen: str | None = None
@@ -44,15 +53,10 @@ class Walk:
         self._sign_in = sign_in
         self._taken = Flag()
         self._tried: list[str] = []
-        self._timeout = request.client.settings.timeout
+        self._time = time
         self._may_choose = self.flow == AUTO
         self._before: str | None = None
         self.driver = self._new_driver()
-
-    def give(self, timeout: float | None) -> None:
-        """Give the person so long from now, if that is longer; see ``Driver.give``."""
-        self._timeout = longer(self._timeout, timeout)
-        self.driver.give(timeout)
 
     def choose(self, flow: str, patience: float) -> bool:
         """Give the present flow up for another; whether that came about within so many seconds.
@@ -147,7 +151,8 @@ class Walk:
 
     def _renew_driver(self, refused: NbAuthError) -> None:
         self.driver.finish(Failed(refused))
+        self._time.stop()
         self.driver = self._new_driver()
 
     def _new_driver(self) -> Driver:
-        return Driver(self._engine, self._request, self._screen, self._sign_in, self._timeout)
+        return Driver(self._engine, self._request, self._screen, self._sign_in, self._time)

@@ -21,7 +21,7 @@ from nbauth.core.errors import (
     PersistenceError,
     SignInError,
 )
-from nbauth.kernel.accounts import keeper
+from nbauth.kernel.accounts import unsaved
 from nbauth.kernel.session import Session
 from nbauth.testing.clock import FakeClock
 from tests.kernel.accounts.machine import Machine, live, names, said
@@ -89,7 +89,7 @@ def test_what_cannot_be_written_is_tried_less_and_less_often(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = FakeClock()
-    monkeypatch.setattr(keeper, "time", now)
+    monkeypatch.setattr(unsaved, "time", now)
     tries: list[float] = []
     kernel = machine.signed_in()
     kernel.rest()
@@ -101,7 +101,7 @@ def test_what_cannot_be_written_is_tried_less_and_less_often(
         now.advance(0.5)
         kernel._keeping._look()
     assert [tried - began for tried in tries][:5] == [0.5, 1.5, 3.5, 7.5, 15.5]
-    assert tries[-1] - tries[-2] == keeper.LAST_SAVE_AGAIN
+    assert tries[-1] - tries[-2] == unsaved.LAST_SAVE_AGAIN
 
 
 def test_what_another_kernel_has_signed_out_is_not_written_again(machine: Machine) -> None:
@@ -112,7 +112,7 @@ def test_what_another_kernel_has_signed_out_is_not_written_again(machine: Machin
     one.acquire("read", force_refresh=True)
     other.logout()
     machine.shelf.full = False
-    time.sleep(keeper.FIRST_SAVE_AGAIN)
+    time.sleep(unsaved.FIRST_SAVE_AGAIN)
     one._keeping._look()
     assert machine.shelf.kept_records == {}
     assert names(one) == []

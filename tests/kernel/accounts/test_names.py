@@ -15,7 +15,7 @@ def add(names: Names, account: Account) -> None:
 
 
 def test_an_account_is_found_by_user_name_and_home_account_id() -> None:
-    names = Names()
+    names = Names({})
     ada, grace = account("Ada@x.example", "Sub-1"), account("grace@x.example", "Sub-2")
     add(names, ada)
     add(names, grace)
@@ -27,7 +27,7 @@ def test_an_account_is_found_by_user_name_and_home_account_id() -> None:
 
 
 def test_accounts_that_share_a_name_are_all_meant_until_they_go() -> None:
-    names = Names()
+    names = Names({})
     one, other = account("ada@x.example", "1", "c"), account("ada@x.example", "1", "d")
     add(names, one)
     add(names, other)
@@ -40,7 +40,7 @@ def test_accounts_that_share_a_name_are_all_meant_until_they_go() -> None:
 
 
 def test_one_whose_user_name_is_its_home_account_id_is_meant_once() -> None:
-    names = Names()
+    names = Names({})
     add(names, same := account("sub", "sub"))
     assert names.meant_by("sub") == (same.key,)
     names.remove(same.key)

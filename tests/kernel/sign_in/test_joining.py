@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -205,6 +206,71 @@ def test_who_joins_and_awaits_it_does_so_no_longer_either(bench: Bench) -> None:
         asyncio.run(bench.session.login_async("read", timeout=0.2, force=True))
     assert first.state == "waiting"
     end(first)
+
+
+CALLS = ["acquire", "token", "bound", "awaited"]
+
+
+def call_for_a_token(bench: Bench, call: str, **options: Any) -> str:
+    session = bench.session
+    if call == "acquire":
+        return session.acquire("read", **options).account.username
+    if call == "token":
+        return str(session.token("read", **options)) and "ada@example.com"
+    bound = session.bind(**options)
+    scopes = bound.client.scopes(("read",))
+    if call == "bound":
+        return bound.get(scopes).account.username
+    return asyncio.run(bound.get_async(scopes)).account.username
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_who_needs_a_token_waits_no_longer_for_it_than_they_would_alone(
+    bench: Bench, call: str
+) -> None:
+    first = begun(bench, timeout=30)
+    with pytest.raises(SignInExpired):
+        call_for_a_token(bench, call, timeout=0.2)
+    assert first.state == "waiting"
+    end(first)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_who_needs_a_token_is_not_ended_by_the_time_of_another(bench: Bench, call: str) -> None:
+    bench.screen.known_ways = ("paste",)
+    first = bench.session.login("read", background=True, timeout=0.4)
+    assert isinstance(first, SignIn)
+    until(lambda: first.expires_in)
+    thread, outcome = in_a_thread(lambda: call_for_a_token(bench, call, timeout=30))
+    until(lambda: first.is_awaited)
+    time.sleep(0.6)
+    assert first.state == "waiting"
+    first.submit(redirect(str(first.authorize_url)))
+    thread.join(5)
+    assert outcome == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("call", ["login", "login_async", "acquire"])
+def test_who_began_waits_no_longer_because_another_has_joined(bench: Bench, call: str) -> None:
+    session = bench.session
+    calls: dict[str, Callable[[], Any]] = {
+        "login": lambda: session.login("read", timeout=1.2),
+        "login_async": lambda: asyncio.run(session.login_async("read", timeout=1.2)),
+        "acquire": lambda: session.acquire("read", timeout=1.2),
+    }
+    bench.screen.known_ways = ("paste",)
+    began = time.monotonic()
+    thread, outcome = in_a_thread(calls[call])
+    until(lambda: session.pending() and session.pending()[0].expires_in)
+    (sign_in,) = session.pending()
+    other, others = in_a_thread(lambda: session.login("read", timeout=30, force=True))
+    thread.join(5)
+    assert isinstance(outcome[0], SignInExpired)
+    assert 1.2 <= time.monotonic() - began < 4.5
+    assert sign_in.state == "waiting"
+    assert not others
+    sign_in.cancel()
+    other.join(5)
 
 
 @pytest.mark.parametrize("timeout", [30.0, None])

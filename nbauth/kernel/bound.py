@@ -1,0 +1,116 @@
+"""What a held token, ``auth()`` and ``session()`` keep: their client and their account."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from nbauth.core.account import AccountKey, Asked
+from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import AuthenticationResult
+from nbauth.kernel.accounts.cache import TokenKey
+from nbauth.kernel.tokens import Need, Tokens
+from nbauth.oauth.client import Client
+
+log = logging.getLogger(__name__)
+
+
+class Bound:
+    """A client and an account, settled when it is made and not looked up again.
+
+    Where nobody is signed in yet, the account is settled by the first token.
+
+    Args:
+        tokens: gives them.
+        client: of which client.
+        asked: whose; ``None`` for the account that is current now.
+        interactive: whether a person may be asked, where one is there.
+    """
+
+    __slots__ = ("_asked", "_lock", "_tokens", "client", "interactive")
+
+    def __init__(
+        self, tokens: Tokens, client: Client, asked: Asked | None, interactive: bool = True
+    ) -> None:
+        self._tokens = tokens
+        self._lock = threading.Lock()
+        self.client = client
+        self.interactive = interactive
+        self._asked: Asked | None = tokens.find(client, asked, interactive=interactive) or asked
+
+    @property
+    def key(self) -> AccountKey | None:
+        """The account, once it is settled."""
+        return self._asked if isinstance(self._asked, AccountKey) else None
+
+    @property
+    def changes(self) -> int:
+        """How often the account has changed."""
+        return 0 if self.key is None else self._tokens.cache.changes(self.key)
+
+    def get(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
+        """A token; another one than ``refused``, the text of one that a host has refused."""
+        result = self._tokens.get(self._need(scopes, refused))
+        while not self._settles(result):
+            result = self._tokens.get(self._need(scopes, refused))
+        return result
+
+    async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
+        """The same for a running event loop, which goes on meanwhile."""
+        if refused is None and (here := self._here(scopes)) is not None:
+            return here
+        result = await self._tokens.get_async(self._need(scopes, refused))
+        while not self._settles(result):
+            result = await self._tokens.get_async(self._need(scopes, refused))
+        return result
+
+    def cached(self, scopes: Scopes) -> SecretStr | None:
+        """The text of a fresh token, from memory."""
+        here = self._here(scopes)
+        return None if here is None else here.access_token
+
+    def _here(self, scopes: Scopes) -> AuthenticationResult | None:
+        return self._tokens.cache.serve(self.key, scopes.key)
+
+    def _need(self, scopes: Scopes, refused: str | None) -> Need:
+        asked, interactive = self._asked, self.interactive
+        return Need(self.client, scopes, asked, refused=refused, interactive=interactive)
+
+    def _settles(self, result: AuthenticationResult) -> bool:
+        """Settle the account by the first token; ``False`` if another thread's was the first."""
+        key = result.account.key
+        with self._lock:
+            if not isinstance(self._asked, AccountKey):
+                self._asked = key
+            return self._asked == key
+
+
+class LiveToken:
+    """What a ``Token`` reads; see ``core.tokens.TokenSource``.
+
+    Args:
+        bound: whose token; settled.
+        scopes: for what.
+    """
+
+    __slots__ = ("_bound", "_scopes", "_tokens", "_where", "owner")
+
+    def __init__(self, tokens: Tokens, bound: Bound, scopes: Scopes) -> None:
+        assert bound.key is not None
+        self.owner = bound.key
+        self._bound = bound
+        self._scopes = scopes
+        self._where = TokenKey(bound.key, scopes.key)
+        self._tokens = tokens.cache.tokens
+
+    def read(self) -> SecretStr:
+        cached = self._tokens.get(self._where)
+        if cached is not None and cached.fresh:
+            cached.used = True
+            log.debug("%s: from the cache", self._scopes)
+            return cached.response.access_token
+        return self._bound.get(self._scopes).access_token
+
+    def result(self) -> AuthenticationResult:
+        return self._bound.get(self._scopes)
