@@ -14,6 +14,7 @@ Under 2 and 3 nothing is called back, asked or read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey
@@ -23,6 +24,7 @@ from nbauth.core.errors import (
     NotSignedIn,
     PersistenceError,
 )
+from nbauth.core.person import say_to
 from nbauth.core.settings import Settings
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.signal import Signal
@@ -129,10 +131,11 @@ class Session:
         if signed_in is not None:
             if not quiet:
                 text = f"Already signed in as {signed_in.username}. (--force signs in again.)"
-                self.screen.say(text)
+                say_to(self.screen, text)
             return signed_in
-        sign_in = self._attempts.begin(request, held=background)
-        return sign_in if background else sign_in.wait(by=request)
+        if background:
+            return self._attempts.begin(request)
+        return self._made_current(self._attempts.sign_in(request))
 
     async def login_async(
         self,
@@ -151,14 +154,20 @@ class Session:
             signed_in = await asyncio.to_thread(self._already, request, options)
             if signed_in is not None:
                 return signed_in
-        sign_in = self._attempts.begin(request)
-        return await sign_in.wait_async(by=request)
+        return self._made_current(await self._attempts.sign_in_async(request))
+
+    def _made_current(self, account: Account) -> Account:
+        """Who has signed in is current: also who was about to when the call joined."""
+        if self.cache.current.get(account.key.client) != account.key:
+            with suppress(NotSignedIn):  # signed out already
+                self._accounts.use(account.key)
+        return account
 
     def start(self, *scopes: str, show: bool = True, **options: Any) -> SignIn:
         """Begin a sign-in that goes on though nobody waits, or join the one under way."""
         account, web_ui = options.pop("account", None), options.pop("web_ui", None)
         request = self._door.request(scopes, options, account, web_ui)
-        return self._attempts.begin(request, show=show, held=True)
+        return self._attempts.begin(request, show=show)
 
     def check(self, *scopes: str, account: Asked | None = None, **options: Any) -> ClientKey:
         """The client that :meth:`start` would sign in to with these. Raises what it would raise."""

@@ -8,11 +8,19 @@ one) and the scopes. A held token, ``auth()`` and ``session()`` keep theirs as
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbauth.core.account import Account, AccountKey, Asked, is_account, name_of
-from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, NotSignedIn
+from nbauth.core.errors import (
+    ConsentRequired,
+    InteractionRequired,
+    NbAuthError,
+    NotSignedIn,
+    SignInError,
+)
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
@@ -93,9 +101,10 @@ class Tokens:
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
             if pending is None:
-                sign_in, request = self._ask(need, found)
-                return self._brought(need, sign_in.wait(by=request))
-            pending.wait(self._join(pending, need), show=True)
+                request = self._request(need, found)
+                return self._brought(need, self._attempts.sign_in(request))
+            with _of_its_own(pending, need):
+                self._attempts.join(pending, need.client.settings.timeout)
             found = self._silently(need._replace(asked=found.key or need.asked))
         return found
 
@@ -109,9 +118,10 @@ class Tokens:
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
             if pending is None:
-                sign_in, request = self._ask(need, found)
-                return self._brought(need, await sign_in.wait_async(by=request))
-            await pending.wait_async(self._join(pending, need), show=True)
+                request = self._request(need, found)
+                return self._brought(need, await self._attempts.sign_in_async(request))
+            with _of_its_own(pending, need):
+                await self._attempts.join_async(pending, need.client.settings.timeout)
             again = need._replace(asked=found.key or need.asked)
             found = await asyncio.to_thread(self._silently, again)
         return found
@@ -156,18 +166,8 @@ class Tokens:
         known = None if missing.key is None else self.cache.account(missing.key)
         return known or need.asked
 
-    def _join(self, pending: SignIn, need: Need) -> float | None:
-        """Let it have the time that this call has; gives the seconds that the call waits."""
-        log.debug("%s: waits for the sign-in under way", need.scopes)
-        timeout = need.client.settings.timeout
-        pending.give(timeout)
-        return timeout
-
-    def _ask(self, need: Need, missing: _Missing) -> tuple[SignIn, Request]:
-        """Ask the person, where one is there; else raise at once, saying what to do.
-
-        Gives the sign-in, which another may have begun, and what was asked for here.
-        """
+    def _request(self, need: Need, missing: _Missing) -> Request:
+        """What the person is asked for, where one is there; else raises, saying what to do."""
         for failed in self._attempts.untold(need.client.key):
             if self._brings(failed, need, missing):
                 failed.result()  # raises the error of a sign-in in the background, once
@@ -190,8 +190,7 @@ class Tokens:
         # A token for somebody makes nobody current, whether they had to be asked for it or not.
         current = self.cache.current.get(need.client.key)
         makes_current = current is None or need.asked is None or current == missing.key
-        request = replace(request, makes_current=makes_current)
-        return self._attempts.begin(request), request
+        return replace(request, makes_current=makes_current)
 
     def _brought(self, need: Need, account: Account) -> AuthenticationResult:
         cached = self.cache.tokens.get(TokenKey(account.key, need.scopes.key))
@@ -199,6 +198,18 @@ class Tokens:
         if cached is None or record is None:
             raise NotSignedIn("That account has signed out.")
         return cached.result(record, "flow")
+
+
+@contextmanager
+def _of_its_own(pending: SignIn, need: Need) -> Iterator[None]:
+    """While a call waits for another's sign-in: that somebody else signed in than that one asked
+    for is no error of a call that asked for nobody."""
+    log.debug("%s: waits for the sign-in under way", need.scopes)
+    try:
+        yield
+    except SignInError as error:
+        if error.code != "wrong_account" or need.asked or pending.request.asked is None:
+            raise
 
 
 def _may_be_one(one: Asked | None, other: Asked | None) -> bool:

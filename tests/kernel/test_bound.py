@@ -294,7 +294,7 @@ def test_a_login_that_joins_makes_who_signs_in_current(bench: Bench) -> None:
     reader, _ = in_a_thread(lambda: str(held))
     until(bench.session.pending)
     joiner, outcome = in_a_thread(lambda: bench.session.login("read", account=bob, force=True))
-    until(lambda: bench.session.pending()[0]._waiters == 2)
+    until(lambda: bench.session.pending()[0].waiters == 2)
     gate.open()
     for thread in (reader, joiner):
         thread.join(5)

@@ -7,6 +7,7 @@ other; then somebody else, in another thread, signs in and asks for a token with
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 import nbauth
-from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
+from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError, SignInExpired
 from nbauth.core.signal import Signal
 from nbauth.core.tokens import Token
 from nbauth.kernel.accounts.background import LONGEST_NAP, Background
@@ -58,6 +59,8 @@ def all_is_well(bench: Bench, where: str) -> None:
     assert not bench.session.cache._lock.locked(), where
     assert not bench.session._attempts._lock.locked(), where
     for pending in bench.session.pending():  # it lives, so whoever joins it comes to its end
+        assert pending.held, f"{where}: nobody waits for it, and it goes on"
+        assert not pending.waiters, where
         pending.start()
         assert pending._thread.is_alive() or pending.ended.wait(1), where
         within(1, pending.cancel)
@@ -69,6 +72,21 @@ def all_is_well(bench: Bench, where: str) -> None:
 
 def login(bench: Bench) -> None:
     bench.session.login("read", force=True)
+
+
+def login_in_vain(bench: Bench) -> None:
+    bench.engine.will("poll_device", *[PENDING] * 50)
+    with contextlib.suppress(SignInExpired):
+        bench.session.login("read", force=True, timeout=0.02)
+
+
+def token_in_vain(bench: Bench) -> None:
+    bench.engine.will("poll_device", *[PENDING] * 50)
+    sign_in = bench.session.login("write", force=True, background=True)
+    assert isinstance(sign_in, SignIn)
+    with contextlib.suppress(SignInExpired):
+        bench.session.acquire("write", timeout=0.02)
+    sign_in.cancel()
 
 
 def login_by_web_ui(bench: Bench) -> None:
@@ -121,7 +139,21 @@ def use(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "act", [login, login_by_web_ui, join, cancel, switch, stale, forced, held, logout, use]
+    "act",
+    [
+        login,
+        login_in_vain,
+        token_in_vain,
+        login_by_web_ui,
+        join,
+        cancel,
+        switch,
+        stale,
+        forced,
+        held,
+        logout,
+        use,
+    ],
 )
 def test_an_interrupt_at_any_line_leaves_nobody_waiting(
     bench: Bench, act: Callable[[Bench], None]
@@ -277,7 +309,7 @@ def test_one_waiters_interrupt_ends_the_sign_in_only_if_nobody_else_waits(
 
     def wait(sign_in: Any, timeout: float | None = None) -> None:
         if threading.current_thread() is main:
-            until(lambda: sign_in._waiters == 1 + others)
+            until(lambda: sign_in.waiters == 1 + others)
             raise KeyboardInterrupt
         waits(sign_in, timeout)
 
@@ -290,7 +322,7 @@ def test_one_waiters_interrupt_ends_the_sign_in_only_if_nobody_else_waits(
     for thread in beside:
         thread.start()
     if others:
-        until(lambda: bench.session.pending() and bench.session.pending()[0]._waiters)
+        until(lambda: bench.session.pending() and bench.session.pending()[0].waiters)
     with pytest.raises(KeyboardInterrupt) as caught:
         bench.session.login("read")
     (line,) = caught.value._render_traceback_()  # type: ignore[attr-defined]

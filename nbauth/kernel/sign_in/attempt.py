@@ -14,6 +14,7 @@ from nbauth.core.errors import (
     SignInCancelled,
     SignInError,
 )
+from nbauth.core.flow_names import AUTO
 from nbauth.core.interrupts import Flag, true_interrupts
 from nbauth.core.log import place, trail, word
 from nbauth.core.signal import Signal
@@ -28,6 +29,7 @@ from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.protocol import Begins, Destination, Pending, Screen
 from nbauth.kernel.sign_in.request import Request
+from nbauth.kernel.sign_in.seats import Seats
 from nbauth.kernel.sign_in.waited import Waited
 from nbauth.kernel.sign_in.walk import Walk
 from nbauth.oauth.engines.protocol import Engine
@@ -111,8 +113,24 @@ class SignIn(Waited):
 
     def again(self, flow: str | None = None) -> Pending:
         """Begin another attempt at the same, for a panel that shows this one."""
-        request = replace(self.request, flow=flow) if flow else self.request
-        return self._attempts.begin(request, show=False, held=True)
+        request = replace(self.request, makes_current=self.makes_current)
+        if flow:
+            request = replace(request, flow=flow)
+        return self._attempts.begin(request, show=False)
+
+    def joined(self, request: Request) -> bool:
+        """Do for this request too; ``False`` if it has ended, or is about to."""
+        self.makes_current = self.makes_current or request.makes_current
+        if not self.give(request.client.settings.timeout):
+            return False
+        flow = request.first_flow
+        if flow not in {AUTO, self.flow}:
+            self.time.keep_turn()
+            try:
+                self.switch(flow)
+            except ConfigurationError:
+                return False
+        return self.state != "cancelled"
 
     def cancel(self) -> None:
         """End it now. Its thread, port and requests are gone within a second.
@@ -124,6 +142,8 @@ class SignIn(Waited):
         if not arriving:
             self._end(Cancelled(SignInCancelled("The sign-in was cancelled.")))
         self._walk.driver.wake()
+        if self._thread.ident is None:  # it never began
+            self.engine.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(ABORT_AFTER)
             if self._thread.is_alive() and not (arriving or self._withdrawing):
@@ -132,8 +152,7 @@ class SignIn(Waited):
     def forked(self) -> None:
         """In a forked child: it goes on in the parent, whose thread and lock these are."""
         self._lock, self._starting = threading.Lock(), threading.Lock()
-        self.changed = Signal()
-        self.ended = Flag()
+        self.changed, self.ended, self.seats = Signal(), Flag(), Seats()
         self._walk.driver.forked()
         if isinstance(self.step, End):
             self.ended.set()

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nbauth.core.account import Account, ClientKey, is_account
-from nbauth.core.errors import ConfigurationError, InteractionRequired, SignInInterrupted
+from nbauth.core.errors import InteractionRequired
 from nbauth.core.flow_names import AUTO
 from nbauth.core.forks import no_fork
 from nbauth.core.signal import Signal
+from nbauth.kernel.sign_in.seats import Seat, seated, seated_async
 from nbauth.oauth.client import Engines
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MOST_UNTOLD = 20
 """Failures that nobody has been told yet and that are remembered; the oldest go first."""
+AT_ITS_END = 1.0
+"""Seconds to wait for the end of one that can be joined no more."""
 NOBODY_THERE = (
     "Run %login in a notebook that somebody watches. Service identities for unattended runs"
     " (AZURE_CLIENT_ID and its siblings) are not read by this version."
@@ -50,16 +53,45 @@ class Attempts:
         self._known: list[SignIn] = []
         self._lock = threading.Lock()
 
-    def begin(self, request: Request, *, show: bool = True, held: bool = False) -> SignIn:
-        """Begin a sign-in, or join the one under way for the same thing; show it to who waits.
+    def sign_in(self, request: Request) -> Account:
+        """Sign in, or wait for the sign-in under way for the same thing, which is shown here too.
 
-        Args:
-            request: what is asked for. Another flow than that of the one under way changes it.
-            show: whether the caller has no place of its own where it is seen, as a panel has.
-            held: whether it goes on though nobody waits for it.
-
-        Raises ``FlowUnavailable``, ``InteractionRequired``.
+        Another flow than that of the one under way changes it. Raises ``FlowUnavailable``,
+        ``InteractionRequired``, and what the sign-in comes to.
         """
+        return seated(lambda seat: self._begun(request, seat).wait_for(seat, request))
+
+    async def sign_in_async(self, request: Request) -> Account:
+        """The same, awaited."""
+        return await seated_async(
+            lambda seat: self._begun(request, seat).wait_for_async(seat, request)
+        )
+
+    def join(self, sign_in: SignIn, timeout: float | None) -> Account | None:
+        """Wait for one under way, so many seconds; ``None`` if it is at its end already."""
+        return seated(lambda seat: sign_in.join(seat, timeout))
+
+    async def join_async(self, sign_in: SignIn, timeout: float | None) -> Account | None:
+        """The same, awaited."""
+        return await seated_async(lambda seat: sign_in.join_async(seat, timeout))
+
+    def begin(self, request: Request, *, show: bool = True) -> SignIn:
+        """Begin one that goes on though nobody waits, or join it.
+
+        ``show``: whether the caller has no place of its own where it is seen, as a panel has.
+        Raises as :meth:`sign_in` does.
+        """
+
+        def hold(seat: Seat) -> SignIn:
+            sign_in = self._begun(request, seat, show=show, waits=False)
+            sign_in.hold()
+            return sign_in
+
+        return seated(hold)
+
+    def _begun(
+        self, request: Request, seat: Seat, *, show: bool = True, waits: bool = True
+    ) -> SignIn:
         shown = show and request.web_ui is None
         attended = self._screen.attended()
         if shown and not attended and self._under_way(request) is None:
@@ -73,27 +105,20 @@ class Attempts:
 
             flow_named(request.first_flow)
         self._destination.prepare(request)
-        attempt = made = self._made(request)
+        made = self._made(request)
+        attempt = None
         try:
-            begun = False
-            while not begun:
-                attempt = self._join_or_register(made)
-                with attempt.awaited():  # the end of another who joins is not the end of this one
-                    attempt.held = attempt.held or held
-                    begun = attempt is made or _joined(attempt, request)
-                    if begun and shown and attended and (attempt is made or not held):
-                        self._screen.show(attempt)
-                    attempt.start()
+            attempt = self._join_or_register(made, seat)
+            while attempt is not made and not attempt.joined(request):
+                attempt.ended.wait(AT_ITS_END)
+                seat.leave()
+                attempt = self._join_or_register(made, seat)
+            if shown and attended and (attempt is made or waits):
+                self._screen.show(attempt)
+            attempt.start()
+        finally:
             if attempt is not made:
                 made.engine.close()
-        except BaseException as stop:
-            goes_on = attempt is not made or attempt.is_awaited
-            if not goes_on:
-                made.cancel()
-                made.engine.close()
-            if isinstance(stop, KeyboardInterrupt):
-                raise SignInInterrupted(goes_on=goes_on) from None
-            raise
         log.debug("a sign-in is %s", "begun" if attempt is made else "joined")
         if attempt is made:
             self.began.emit()
@@ -109,12 +134,14 @@ class Attempts:
         engine = self._engines.for_sign_in(request.client)
         return SignIn(request, engine, self._screen, self._destination, self)
 
-    def _join_or_register(self, made: SignIn) -> SignIn:
+    def _join_or_register(self, made: SignIn, seat: Seat) -> SignIn:
         with self._lock:
             known = self._under_way(made.request)
-            if known is None:
-                self._register(made)
-            return known or made
+            if known is not None and seat.take(known):
+                return known
+            seat.take(made)
+            self._register(made)
+            return made
 
     def _register(self, made: SignIn) -> None:
         others = [o for o in self._known if not o.request.is_same(made.request)]
@@ -168,16 +195,3 @@ class Attempts:
         with self._lock:
             known = self._known.copy()
         return [each for each in known if client in (None, each.request.client.key)]
-
-
-def _joined(attempt: SignIn, request: Request) -> bool:
-    """Let one that was joined do for this request too; ``False`` if it has ended meanwhile."""
-    attempt.makes_current = attempt.makes_current or request.makes_current
-    attempt.give(request.client.settings.timeout)
-    flow = request.first_flow
-    if flow not in {AUTO, attempt.flow}:
-        try:
-            attempt.switch(flow)
-        except ConfigurationError:
-            return False
-    return attempt.state != "cancelled"

@@ -106,7 +106,7 @@ def test_a_beginner_whose_screen_fails_ends_nobody_elses_wait(
     beginner.start()
     until(bench.session.pending)
     joiner, outcome = in_a_thread(lambda: bench.session.login("read"))
-    until(lambda: bench.session.pending()[0]._waiters == 2)
+    until(lambda: bench.session.pending()[0].waiters == 2)
     joined.set()
     beginner.join(5)
     gate.open()

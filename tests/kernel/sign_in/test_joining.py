@@ -13,6 +13,7 @@ import pytest
 from nbauth.core.account import Account
 from nbauth.core.errors import InteractionRequired, SignInExpired
 from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.kernel.sign_in.seats import Seat
 from nbauth.testing.engine import PENDING
 from tests.kernel.conftest import Bench, in_a_thread, redirect, until
 
@@ -115,7 +116,7 @@ def test_threads_that_sign_in_at_once_share_one_attempt(bench: Bench) -> None:
     ]
     for thread in threads:
         thread.start()
-    until(lambda: bench.session.pending() and bench.session.pending()[0]._waiters == 8)
+    until(lambda: bench.session.pending() and bench.session.pending()[0].waiters == 8)
     gate.open()
     for thread in threads:
         thread.join(5)
@@ -242,7 +243,7 @@ def test_who_needs_a_token_is_not_ended_by_the_time_of_another(bench: Bench, cal
     assert isinstance(first, SignIn)
     until(lambda: first.expires_in)
     thread, outcome = in_a_thread(lambda: call_for_a_token(bench, call, timeout=30))
-    until(lambda: first.is_awaited)
+    until(lambda: first.waiters)
     time.sleep(0.6)
     assert first.state == "waiting"
     first.submit(redirect(str(first.authorize_url)))
@@ -283,7 +284,7 @@ def test_who_joins_has_their_own_time(bench: Bench, timeout: float | None) -> No
     shown: list[float | None] = []
     first.changed.connect(lambda changed: shown.append(changed.expires_in))
     thread, outcome = in_a_thread(lambda: bench.session.login("read", timeout=timeout, force=True))
-    until(lambda: first.is_awaited)
+    until(lambda: first.waiters)
     time.sleep(0.6)
     assert first.state == "waiting"
     assert first.expires_in > 20  # type: ignore[operator]
@@ -308,13 +309,13 @@ def test_a_code_lives_no_longer_for_who_joins(bench: Bench) -> None:
 def test_one_callers_end_is_not_anothers_who_joins_by_another_flow(bench: Bench) -> None:
     """While the flow was being changed the attempt had one caller only, who was cancelled."""
     gate = bench.engine.hold("poll_device")
-    one = bench.session._attempts.begin(bench.session._door.request(("read",), {"flow": "device"}))
+    seat, request = Seat(), bench.session._door.request(("read",), {"flow": "device"})
+    one = bench.session._attempts._begun(request, seat)
     assert gate.reached.wait(5)
     choose = one._walk.choose
 
     def cancelled_meanwhile(*given: Any) -> bool:
-        with pytest.raises(KeyboardInterrupt), one._waiting():
-            raise KeyboardInterrupt
+        seat.leave()
         return choose(*given)
 
     one._walk.choose = cancelled_meanwhile  # type: ignore[method-assign]
