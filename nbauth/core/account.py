@@ -74,6 +74,11 @@ def name_of(asked: Asked) -> str:
     return asked.home_account_id if isinstance(asked, AccountKey) else asked
 
 
+def key_of(account: Account | AccountKey) -> AccountKey:
+    """What tells it apart from every other account."""
+    return account.key if isinstance(account, Account) else account
+
+
 def is_account(known: Account, asked: Asked) -> bool:
     """Whether an account is the one asked for."""
     if isinstance(asked, AccountKey):

@@ -169,6 +169,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
                 variables.put_text(asked.into, quiet())
             else:
                 variables.put(asked.into, token.header if asked.header else token)
+        self._used.forget_the_gone()  # who signed out after the token was read
         if asked.into or asked.env or asked.show:
             return None
         if asked.header:

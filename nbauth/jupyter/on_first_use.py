@@ -35,7 +35,7 @@ class OnFirstUse:
             from nbauth.jupyter.variables import Variables
 
             self._variables = Variables(self._user_ns, self.session.screen)
-            self.session.changed.connect(self._forget_the_gone)
+            self.session.changed.connect(self.forget_the_gone)
         return self._variables
 
     def refresh(self, *_: object) -> None:
@@ -46,11 +46,12 @@ class OnFirstUse:
     def undo(self) -> None:
         """Take the variables back."""
         if self._variables is not None:
-            self.session.changed.disconnect(self._forget_the_gone)
+            self.session.changed.disconnect(self.forget_the_gone)
             self._variables.keep_only()
             self._variables = None
 
-    def _forget_the_gone(self) -> None:
-        """However somebody signed out, by a magic, a function or a panel."""
+    def forget_the_gone(self) -> None:
+        """Take back what was set for who has signed out, by a magic, a function or a panel."""
         # No look into what is kept: the others there don't count.
-        self.variables.keep_only(set(self.session.cache.signed_in))
+        if self._variables is not None:
+            self._variables.keep_only(set(self.session.cache.signed_in))

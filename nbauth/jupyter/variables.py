@@ -13,7 +13,7 @@ from typing import Any
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConfigurationError, NbAuthError
-from nbauth.core.person import Person
+from nbauth.core.person import Person, say_to
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import Token
 
@@ -130,7 +130,7 @@ class Variables:
         except NbAuthError as error:
             if not bound.stale:
                 again = f"Run %login, then %token for {name} again."
-                self._person.say(f"{name} could not be refreshed: {error} {again}")
+                say_to(self._person, f"{name} could not be refreshed: {error} {again}")
             return replace(bound, stale=True)
         return bound if value == bound.last else replace(bound, last=value, stale=False)
 
@@ -139,20 +139,26 @@ class Variables:
         for name, bound in list(self._environment.items()):
             if bound.token.owner not in keys:
                 with self._lock:
-                    self._give_back(name)
+                    self._give_back(name, keys)
         for name, bound in list(self._texts.items()):
             if bound.token.owner not in keys:
                 with self._lock:
-                    self._take_back(name)
+                    self._take_back(name, keys)
 
-    def _take_back(self, name: str) -> None:
-        bound = self._texts.pop(name, None)
-        if bound is not None and self._user_ns.get(name) is bound.last:
+    def _take_back(self, name: str, keys: Collection[AccountKey]) -> None:
+        bound = self._texts.get(name)
+        if bound is None or bound.token.owner in keys:  # set anew meanwhile
+            return
+        del self._texts[name]
+        if self._user_ns.get(name) is bound.last:
             del self._user_ns[name]
 
-    def _give_back(self, name: str) -> None:
-        bound = self._environment.pop(name, None)
-        if bound is None or self._environ.get(name) != str(bound.last):
+    def _give_back(self, name: str, keys: Collection[AccountKey]) -> None:
+        bound = self._environment.get(name)
+        if bound is None or bound.token.owner in keys:
+            return
+        del self._environment[name]
+        if self._environ.get(name) != str(bound.last):
             return
         if bound.before is None:
             del self._environ[name]

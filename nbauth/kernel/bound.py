@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from nbauth.core.account import AccountKey, Asked
 from nbauth.core.scopes import Scopes
@@ -28,21 +27,24 @@ class Bound:
         interactive: whether a person may be asked, where one is there.
     """
 
-    __slots__ = ("_asked", "_lock", "_tokens", "client", "interactive")
+    __slots__ = ("_asked", "_settled", "_tokens", "client", "interactive")
 
     def __init__(
         self, tokens: Tokens, client: Client, asked: Asked | None, interactive: bool = True
     ) -> None:
         self._tokens = tokens
-        self._lock = threading.Lock()
         self.client = client
         self.interactive = interactive
         self._asked: Asked | None = tokens.find(client, asked, interactive=interactive) or asked
+        # setdefault is one step: with a lock a child would wait that was forked within it.
+        self._settled: dict[None, AccountKey] = {}
+        if isinstance(self._asked, AccountKey):
+            self._settled[None] = self._asked
 
     @property
     def key(self) -> AccountKey | None:
         """The account, once it is settled."""
-        return self._asked if isinstance(self._asked, AccountKey) else None
+        return self._settled.get(None)
 
     @property
     def changes(self) -> int:
@@ -74,16 +76,13 @@ class Bound:
         return self._tokens.cache.serve(self.key, scopes.key)
 
     def _need(self, scopes: Scopes, refused: str | None) -> Need:
-        asked, interactive = self._asked, self.interactive
+        asked, interactive = self.key or self._asked, self.interactive
         return Need(self.client, scopes, asked, refused=refused, interactive=interactive)
 
     def _settles(self, result: AuthenticationResult) -> bool:
         """Settle the account by the first token; ``False`` if another thread's was the first."""
         key = result.account.key
-        with self._lock:
-            if not isinstance(self._asked, AccountKey):
-                self._asked = key
-            return self._asked == key
+        return self._settled.setdefault(None, key) == key
 
 
 class LiveToken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import AccountKey, Asked, name_of
+from nbauth.core.account import AccountKey, Asked, key_of, name_of
 from nbauth.core.errors import ConfigurationError, NbAuthError, NotSignedIn
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.registry import Accounts
@@ -78,6 +78,7 @@ class SignOut:
             pending = [one for one in self._attempts.waiting() if about_to(one)]
             if not pending:
                 raise
+            _refuse_several(account, pending)
             self._attempts.cancel(lambda one: one in pending)
             return []
         record = self._cache.signed_in.get(key)
@@ -138,4 +139,18 @@ def _is_for(pending: SignIn, account: Asked) -> bool:
     asked = pending.request.asked
     if asked is None:
         return False
-    return asked == account or name_of(asked).casefold() == name_of(account).casefold()
+    if isinstance(account, str) or isinstance(asked, str):
+        of_client = isinstance(account, str) or pending.request.client.key == key_of(account).client
+        return of_client and name_of(asked).casefold() == name_of(account).casefold()
+    return key_of(asked) == key_of(account)
+
+
+def _refuse_several(account: Asked, pending: list[SignIn]) -> None:
+    """A name is no account's where people sign in with it at several clients."""
+    profiles = sorted({one.request.client.settings.profile for one in pending})
+    if len({one.request.client.key for one in pending}) > 1:
+        raise ConfigurationError(
+            f"{name_of(account)} is about to sign in at several clients: {', '.join(profiles)}.",
+            code="ambiguous_account",
+            hint=f"Name one: %logout --account {name_of(account)} --profile {profiles[0]}.",
+        )

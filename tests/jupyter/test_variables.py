@@ -9,6 +9,7 @@ import pytest
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.tokens import Token
+from nbauth.jupyter.on_first_use import OnFirstUse
 from nbauth.jupyter.variables import Variables
 from tests.kernel.conftest import Bench, bench, clock  # noqa: F401 - fixtures
 from tests.kernel.test_by_key import twins  # noqa: F401
@@ -192,3 +193,49 @@ def test_a_name_that_cannot_be_one_is_refused_before_anybody_is_asked(
 def test_a_name_is_bound_as_python_reads_it(cell: Cell) -> None:
     cell.variables.put("ﬁle", 7)
     assert cell.names == {"file": 7}
+
+
+def test_a_variable_that_is_set_anew_meanwhile_is_not_taken_back(cell: Cell) -> None:
+    """One of another account took the place of one whose account has signed out."""
+    ada = cell.bench.sign_in("read", user="ada")
+    cell.variables.put_text("secret", cell.token())
+    cell.variables.put_environment("TOKEN", cell.token())
+    bob = cell.bench.sign_in("read", user="bob", force=True)
+    lock = cell.variables._lock
+
+    class SetAnewBefore:
+        def __enter__(self) -> None:
+            cell.variables._lock = lock
+            cell.variables.put_text("secret", cell.token(account=bob))
+            cell.variables.put_environment("TOKEN", cell.token(account=bob))
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    cell.variables._lock = SetAnewBefore()  # type: ignore[assignment]
+    cell.variables.keep_only({bob.key})
+    assert str(cell.names["secret"]) == cell.environ["TOKEN"] == str(cell.token(account=bob))
+    cell.variables.keep_only({ada.key})
+    assert "secret" not in cell.names
+    assert "TOKEN" not in cell.environ
+
+
+def test_the_notebooks_variables_are_those_of_who_is_signed_in(
+    bench: Bench,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used = OnFirstUse(lambda: bench.session, names := {})
+    account = bench.sign_in("read")
+    token = bench.session.token("read", interactive=False)
+    text = token.value
+    bench.session.logout(account)
+    monkeypatch.setattr(Token, "value", property(lambda _: text))  # it was read just before
+    used.variables.put_text("secret", token)
+    used.forget_the_gone()
+    assert names == {}
+    used.undo()
+    before = len(bench.session.changed)
+    used.forget_the_gone()  # an announcement that was under way
+    assert len(bench.session.changed) == before
+    assert used._variables is None

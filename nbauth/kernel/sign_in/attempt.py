@@ -118,9 +118,14 @@ class SignIn(Waited):
             request = replace(request, flow=flow)
         return self._attempts.begin(request, show=False)
 
+    def wanted(self) -> None:
+        """Somebody wants it now: a sign-out of before does not refuse what it brings."""
+        self._ticket = self._destination.ticket()
+
     def joined(self, request: Request) -> bool:
         """Do for this request too; ``False`` if it has ended, or is about to."""
         self.makes_current = self.makes_current or request.makes_current
+        self.wanted()
         if not self.give(request.client.settings.timeout):
             return False
         flow = request.first_flow

@@ -83,6 +83,10 @@ class Waited(Seen):
         """End it now, if that is possible still."""
         raise NotImplementedError
 
+    def wanted(self) -> None:
+        """Somebody wants it now."""
+        raise NotImplementedError
+
     def wait(self, timeout: float | None = None) -> Account:
         """Block until it has ended. Raises its error, or ``SignInExpired`` after ``timeout`` s.
 
@@ -141,6 +145,7 @@ class Waited(Seen):
 
     def _let_in(self, seat: Seat, timeout: float | None) -> bool:
         self._refuse_to_wait_for_itself()
+        self.wanted()
         return seat.take(self) and self.give(timeout)
 
     def _block(self, seat: Seat, rounds: Iterable[float | None]) -> Account:

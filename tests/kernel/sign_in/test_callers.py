@@ -374,3 +374,64 @@ def test_whom_a_sign_in_names_is_current_after_it_also_where_nothing_was_to_do(
     bench.sign_in("read", user="ada")
     bench.session.login("read", account="bob@example.com")
     assert bench.session.acquire("read").account.username == "bob@example.com"
+
+
+OTHER = {"client_id": "another"}
+
+
+def about_to_sign_in(bench: Bench, name: str, **options: Any) -> SignIn:
+    bench.screen.known_ways = ("paste",)
+    begun = bench.session.login("read", background=True, account=name, **options)
+    assert isinstance(begun, SignIn)
+    return begun
+
+
+def test_a_sign_out_of_an_account_ends_no_sign_in_at_another_client(bench: Bench) -> None:
+    account = bench.sign_in("read")
+    bench.session.logout(account)
+    other = about_to_sign_in(bench, account.username, **OTHER)
+    for asked in (account, account.key):
+        with pytest.raises(NotSignedIn):
+            bench.session.logout(asked)
+    assert other.state == "waiting"
+    assert bench.session.logout(account.username, **OTHER) == []
+    assert other.state == "cancelled"
+
+
+def test_a_name_that_signs_in_at_two_clients_is_refused(bench: Bench) -> None:
+    both = [about_to_sign_in(bench, "ada@example.com", **options) for options in ({}, OTHER)]
+    with pytest.raises(ConfigurationError, match="several clients") as caught:
+        bench.session.logout("ada@example.com")
+    assert caught.value.code == "ambiguous_account"
+    assert [one.state for one in both] == ["waiting", "waiting"]
+    bench.session.logout(all=True)
+
+
+@pytest.mark.parametrize("call", ["login", "acquire"])
+def test_who_joins_after_a_sign_out_is_signed_in(bench: Bench, call: str) -> None:
+    account = bench.sign_in("read")
+    bench.screen.known_ways = ("paste",)
+    sign_in = bench.session.login("write", background=True, force=True)
+    assert isinstance(sign_in, SignIn)
+    until(lambda: sign_in.authorize_url)
+    bench.session.logout(account)
+    assert sign_in.state == "waiting"
+    calls = {
+        "login": lambda: bench.session.login("write"),
+        "acquire": lambda: bench.session.acquire("write").account,
+    }
+    thread, outcome = in_a_thread(calls[call])
+    until(lambda: sign_in.waiters)
+    sign_in.submit(redirect(str(sign_in.authorize_url)))
+    thread.join(5)
+    assert outcome == [account]
+
+
+def test_what_cannot_be_said_is_no_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = bench.sign_in("read")
+
+    def gone(_: str) -> None:
+        raise OSError("broken pipe")
+
+    monkeypatch.setattr(bench.screen, "say", gone)
+    assert bench.session.login("read") == account
