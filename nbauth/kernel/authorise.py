@@ -110,8 +110,9 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         self._refusals.trying(self._where(request, scopes), str(fresh))
 
     def _tried(self, request: Any, scopes: Scopes, response: Any) -> None:
+        """Judge a repeated request by its own answer; one that was redirected is not the last."""
         where = self._where(request, scopes)
-        if response.status_code != 401:
+        if response.request is not request or response.status_code != 401:
             self._refusals.helped(where)
         else:
             self._refusals.pass_on(where, request.headers["Authorization"].partition(" ")[2])
@@ -148,9 +149,9 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         response.close()
         self._try_with(again, scopes, self._another(again, scopes, text))
         second = response.connection.send(again, **options)
+        second.request = again
         self._tried(again, scopes, second)
         second.history.append(response)
-        second.request = again
         return second
 
     def repeated(self, request: Any) -> bool:
