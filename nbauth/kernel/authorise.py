@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Generator, Mapping
 from importlib.util import find_spec
+from types import NoneType
 from typing import Any
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from requests.auth import AuthBase
 
@@ -31,6 +32,9 @@ if find_spec("httpx") is not None:
 
     _httpx_auth = httpx.Auth
 
+_authorised_by: WeakKeyDictionary[Any, Auth] = WeakKeyDictionary()
+"""What decides on a request of requests; it is looked up alone, since threads add to it."""
+
 
 class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
     """Adds ``Authorization: Bearer`` (RFC 6750 §2.1) to requests for listed hosts only.
@@ -43,7 +47,6 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         self.bound = bound
         self._hosts = dict(hosts)
         self._refusals = refusals
-        self._repeated: WeakSet[Any] = WeakSet()
 
     def __repr__(self) -> str:
         listed = (host for host, scopes in self._hosts.items() if scopes is not None)
@@ -110,8 +113,9 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         self._refusals.trying(self._where(request, scopes), str(fresh))
 
     def _tried(self, request: Any, scopes: Scopes, response: Any) -> None:
+        """Judge a repeated request by its own answer; one that was redirected is not the last."""
         where = self._where(request, scopes)
-        if response.status_code != 401:
+        if response.request is not request or response.status_code != 401:
             self._refusals.helped(where)
         else:
             self._refusals.pass_on(where, request.headers["Authorization"].partition(" ")[2])
@@ -122,18 +126,19 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
     # ── requests ────────────────────────────────────────────────────────────────────────────
 
     def __call__(self, request: Any) -> Any:
+        _authorised_by[request] = self
         scopes = self._decided(request.url)
         if scopes is not None:
             request.headers["Authorization"] = self._header(scopes)
-            body = getattr(request, "body", None)
             # A redirect shares the hooks of the request before it: once is enough.
-            once = self._retry not in request.hooks.get("response", ())
-            if once and (body is None or isinstance(body, (bytes, str))):
+            if self._retry not in request.hooks.get("response", ()):
                 request.register_hook("response", self._retry)
         return request
 
     def _retry(self, response: Any, **options: Any) -> Any:
         """Once after a 401; the hook is gone from the second request."""
+        if not isinstance(response.request.body, (bytes, str, NoneType)):
+            return response  # a stream is used up
         refused = self._refused(response.request, response)
         if refused is None:
             return response
@@ -143,19 +148,15 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
             event: [hook for hook in hooks if hook != self._retry]
             for event, hooks in again.hooks.items()
         }
-        self._repeated.add(again)
+        _authorised_by[again] = self
         _ = response.content  # gives the connection back, even if there is no other token
         response.close()
         self._try_with(again, scopes, self._another(again, scopes, text))
         second = response.connection.send(again, **options)
+        second.request = again
         self._tried(again, scopes, second)
         second.history.append(response)
-        second.request = again
         return second
-
-    def repeated(self, request: Any) -> bool:
-        """Whether it is the repetition of a request that this has authorised."""
-        return request in self._repeated
 
     # ── httpx ───────────────────────────────────────────────────────────────────────────────
 
@@ -209,28 +210,15 @@ class AuthorisedSession(VerifiedSession):
     ) -> None:
         super().__init__(verify, proxies)
         self.auth = auth
-        self._authorised_by: WeakKeyDictionary[Any, Auth] = WeakKeyDictionary()
-
-    def prepare_request(self, request: Any) -> Any:
-        prepared = super().prepare_request(request)
-        auth = request.auth or self.auth
-        if isinstance(auth, Auth):
-            self._authorised_by[prepared] = auth
-        return prepared
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
         """At a redirect: what authorised the request decides anew; any other auth is requests'."""
-        request = response.request
-        auth = self._authorised_by.get(request)
-        if auth is None:  # it may be the repetition of one
-            repeated = (one for one in set(self._authorised_by.values()) if one.repeated(request))
-            auth = next(repeated, None)
+        auth = _authorised_by.get(response.request)
         if auth is None:
             super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
             return
         prepared_request.headers.pop("Authorization", None)
         auth(prepared_request)
-        self._authorised_by[prepared_request] = auth
 
     def __reduce_ex__(self, protocol: object) -> Any:
         refuse_pickling(self, "call nbauth.session() where it is needed.")

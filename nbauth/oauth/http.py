@@ -40,6 +40,8 @@ class VerifiedSession(requests.Session):
     ) -> None:
         super().__init__()
         self._explicit_verify = verify
+        if verify is not None:
+            self.verify = verify  # of a prepared request, which no environment is merged into
         self._process = os.getpid()
         if proxies:
             self.proxies.update(proxies)

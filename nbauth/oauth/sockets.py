@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import socket
 import threading
 import time
@@ -11,128 +13,181 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
 
 IDLE = 2.0
 """Seconds after which a connection is not used again."""
 
 
 class AbortableAdapter(HTTPAdapter):
-    """Remembers its sockets, since a blocked read ends only when its socket is shut down."""
+    """Knows the requests in flight, and ends them at whatever stage they are."""
 
     def __init__(self) -> None:
-        self._sockets: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._last_used = 0.0
-        self._reads: dict[int, Any] = {}  # by thread: the socket that its answer comes by
+        self._requests: set[_Request] = set()
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        self._watch(self.poolmanager)
+        _watch(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         manager = super().proxy_manager_for(*args, **options)
-        self._watch(manager)
+        _watch(manager)
         return manager
-
-    def _watch(self, manager: Any) -> None:
-        adapter = self
-
-        class Plain(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                adapter._opened(self.sock)
-
-            def getresponse(self) -> Any:
-                adapter._reads[threading.get_ident()] = self.sock
-                return super().getresponse()
-
-        class Secure(HTTPSConnection):
-            _twin: socket.socket | None = None
-
-            def _new_conn(self) -> socket.socket:
-                # TLS takes the descriptor over; a twin can end a handshake that hangs.
-                sock = super()._new_conn()
-                self._twin = sock.dup()
-                adapter._opened(self._twin)
-                return sock
-
-            def connect(self) -> None:
-                try:
-                    super().connect()
-                    adapter._opened(self.sock)
-                finally:
-                    if self._twin is not None:
-                        self._twin.close()
-
-            def getresponse(self) -> Any:
-                adapter._reads[threading.get_ident()] = self.sock
-                return super().getresponse()
-
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
-
-        manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
-
-    def send(self, *args: Any, **options: Any) -> requests.Response:
-        # A server may close an idle connection at the very moment at which it is used again.
-        if time.monotonic() - self._last_used > IDLE:
-            self.close()
-        try:
-            return super().send(*args, **options)
-        finally:
-            self._last_used = time.monotonic()
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Break the calling thread's request off when it has taken so long.
+        """Break the calling thread's request off when it has taken so long; redirects are part
+        of it.
 
-        Raises ``requests.exceptions.Timeout``.
+        Raises ``requests.exceptions.Timeout``; after :meth:`abort`, ``ConnectionError``.
         """
-        thread = threading.get_ident()
-        over: list[bool] = []
-
-        def end() -> None:
-            over.append(True)
-            _shut(self._reads.get(thread))
-
-        timer = threading.Timer(seconds, end)
+        request, before = _Request(), _present()
+        late = requests.Timeout(f"no whole answer in {seconds:.0f} s")
+        timer = threading.Timer(seconds, request.end, (late,))
         timer.daemon = True
+        self._requests.add(request)
+        _of_thread.request = request
         try:
             with contextlib.suppress(RuntimeError):  # no thread is left: each read has its time-out
                 timer.start()
             yield
         except Exception as error:
-            if over:
-                raise requests.exceptions.Timeout(f"no whole answer in {seconds:.0f} s") from error
+            if request.over:
+                raise request.over from error
             raise
         finally:
             timer.cancel()
-            self._reads.pop(thread, None)
-        if over:  # what has come may be cut off
-            raise requests.exceptions.Timeout(f"no whole answer in {seconds:.0f} s")
-
-    def _opened(self, sock: Any) -> None:
-        with self._lock:
-            self._remember(sock)
-
-    def _remember(self, sock: Any) -> None:
-        self._sockets = {known for known in self._sockets if known.fileno() != -1}
-        self._sockets.add(sock)
+            _of_thread.request = before
+            self._requests.discard(request)
+            request.let_go()
+        if request.over and request.is_cut:
+            raise request.over
 
     def abort(self) -> None:
         """Break off all requests in flight."""
+        for request in self._requests.copy():
+            request.end(requests.ConnectionError("broken off"))
+
+
+class _Request:
+    """A request in flight, and the connection that it has at present.
+
+    A blocked read ends only when its socket is shut down. TLS takes a socket's descriptor over,
+    once more for each layer, so what is kept is a twin of the descriptor.
+    """
+
+    def __init__(self) -> None:
+        self.over: requests.RequestException | None = None
+        self.is_cut = False
+        """What has come may not be the whole answer."""
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._connection: HTTPConnection | None = None
+        self._twin: socket.socket | None = None
+
+    def end(self, why: requests.RequestException) -> None:
+        if self._process != os.getpid():  # forked: the connection is the parent's
+            return
         with self._lock:
-            sockets, self._sockets = self._sockets, set()
-        for sock in sockets:
-            _shut(sock)
+            self.over = self.over or why
+            self._shut()
+
+    def hold(self, connection: HTTPConnection, sock: Any) -> None:
+        """The request goes on by this connection; one that is over gets no further."""
+        twin = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        self.let_go()
+        with self._lock:
+            self._connection, self._twin = connection, twin
+            if self.over:
+                self._shut()
+
+    def let_go(self, connection: HTTPConnection | None = None) -> None:
+        """Its connection, or this one if it has it, is another request's from now on."""
+        with self._lock:
+            if self._twin is not None and connection in (None, self._connection):
+                self._twin.close()
+                self._connection = self._twin = None
+
+    def _shut(self) -> None:
+        if self._twin is not None:
+            self.is_cut = True
+            with contextlib.suppress(OSError):  # it may have ended by itself
+                self._twin.shutdown(socket.SHUT_RDWR)
 
 
-def _shut(sock: Any) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # it may have ended by itself
-        sock.shutdown(socket.SHUT_RDWR)
+_of_thread = threading.local()
+
+
+def _present() -> _Request | None:
+    """The calling thread's request."""
+    return getattr(_of_thread, "request", None)
+
+
+class _Options(list[Any]):
+    """Socket options. urllib3 reads them before each of a host's addresses that it tries."""
+
+    def __iter__(self) -> Iterator[Any]:
+        request = _present()
+        if request is not None and request.over:
+            raise ConnectionAbortedError("the request is over")
+        return super().__iter__()
+
+
+class _Connection(HTTPConnection):
+    """Tells the thread's request by which socket it goes."""
+
+    given_back = math.inf
+    """When it was put into its pool, by ``time.monotonic``."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.socket_options = _Options(self.socket_options or ())
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._tell(sock)
+        return sock
+
+    def putrequest(self, *args: Any, **options: Any) -> None:
+        if self.sock is not None:  # connected, by an earlier request perhaps
+            self._tell(self.sock)
+        super().putrequest(*args, **options)
+
+    def _tell(self, sock: Any) -> None:
+        request = _present()
+        if request is not None:
+            request.hold(self, sock)
+
+
+class _Pool(HTTPConnectionPool):
+    """Gives no connection to a request that another may still break off."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection: Any = super()._get_conn(timeout)
+        # A server may close an idle connection at the very moment at which it is used again.
+        if time.monotonic() - connection.given_back > IDLE:
+            connection.close()
+        return connection
+
+    def _put_conn(self, connection: Any) -> None:
+        request = _present()
+        if connection is not None:
+            connection.given_back = time.monotonic()
+            if request is not None:
+                request.let_go(connection)
+        super()._put_conn(connection)
+
+
+def _watch(manager: Any) -> None:
+    """Let a manager's pools, also those of a SOCKS proxy, be of our kind."""
+    pools = manager.pool_classes_by_scheme.items()
+    manager.pool_classes_by_scheme = {scheme: _watched(pool) for scheme, pool in pools}
+
+
+def _watched(pool: Any) -> Any:
+    if issubclass(pool, _Pool):
+        return pool
+    connection = type("Connection", (_Connection, pool.ConnectionCls), {})
+    return type("Pool", (_Pool, pool), {"ConnectionCls": connection})

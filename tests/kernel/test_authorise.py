@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import pickle
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import requests
+import urllib3
 
 from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.scopes import Scopes
@@ -505,6 +509,31 @@ def test_a_stream_is_not_sent_twice(web: Web, how: str) -> None:
     assert [request.body for request in web.api.seen] == [b"data"]
 
 
+def test_a_stream_is_not_sent_twice_by_a_request_that_is_sent_again(web: Web) -> None:
+    """The GET that it was redirected to shares its hooks."""
+    web.api.answer = lambda request: (
+        reply(303, "", Location="/done") if request.method == "POST" else reply(200, "")
+    )
+    request = requests.Request("POST", web.api.url, data=iter([b"data"]))
+    prepared = web.session.prepare_request(request)
+    assert web.session.send(prepared).status_code == 200
+    web.api.answer = reply(401, "")
+    prepared.body = iter([b"more"])
+    assert web.session.send(prepared).status_code == 401
+    assert [request.body for request in web.api.seen] == [b"data", b"", b"more"]
+
+
+def test_a_request_that_is_sent_again_is_repeated_again(web: Web) -> None:
+    prepared = web.session.prepare_request(requests.Request("GET", web.api.url))
+    for number in (1, 2):
+        refused = f"Bearer token-{number}"
+        web.api.answer = lambda request, refused=refused: reply(
+            401 if request.headers["authorization"] in {"Bearer token-1", refused} else 200, "{}"
+        )
+        assert web.session.send(prepared).status_code == 200
+    assert sent(web.api) == ["Bearer token-1", "Bearer token-2", "Bearer token-1", "Bearer token-3"]
+
+
 @pytest.mark.parametrize("anew", [True, False], ids=["another token", "no other token"])
 def test_the_refused_answer_is_closed_before_another_token_is_fetched(
     web: Web, monkeypatch: pytest.MonkeyPatch, anew: bool
@@ -626,6 +655,44 @@ def test_a_redirect_after_a_refused_token_keeps_the_requests_auth(web: Web) -> N
     web.session.get(web.api.url, auth=auth_for(web.hosts, Bobs()))
     assert all(str(text).startswith("Bearer bob") for text in sent(web.api) + sent(web.other))
     assert len(sent(web.other)) == 1
+
+
+def test_a_request_that_was_prepared_apart_keeps_its_auth_at_a_redirect(web: Web) -> None:
+    web.api.answer = reply(302, "", Location=web.other.url)
+    request = requests.Request("GET", web.api.url, auth=auth_for(web.hosts, Bobs()))
+    web.session.send(request.prepare())
+    assert [sent(web.api), sent(web.other)] == [["Bearer bob-1"], ["Bearer bob-1"]]
+
+
+class RefusesAndRedirects(requests.adapters.HTTPAdapter):
+    """Each request is refused, its repetition is redirected, and that is answered."""
+
+    def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
+        status = 200 if request.url.endswith("/done") else 401
+        if status == 401 and not request.hooks["response"]:
+            status = 302
+        headers = {"Location": "https://api.contoso.com/done"} if status == 302 else {}
+        raw = urllib3.HTTPResponse(
+            io.BytesIO(b""), status=status, headers=headers, preload_content=False
+        )
+        return self.build_response(request, raw)  # type: ignore[no-untyped-call]
+
+
+def test_threads_share_a_session_whose_requests_are_refused_and_then_redirected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The auth of each was looked for among those of all, which other threads were adding to."""
+    monkeypatch.setattr(Refusals, "pass_on", lambda *_: False)
+    session = AuthorisedSession(auth_for(HOSTS, Tokens()), None, None)
+    session.mount("https://", RefusesAndRedirects())
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(session.get, "https://api.contoso.com/x") for _ in range(800)]
+        assert {one.result().status_code for one in asked} == {200}
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,25 @@ def test_one_hosts_refusal_is_not_anothers(api: Api, certificates: Certificates)
         assert api.bench.refreshes == 2
 
 
+@pytest.mark.parametrize("how", HOW)
+def test_another_hosts_refusal_after_a_redirect_is_not_the_hosts(api: Api, how: str) -> None:
+    """The repeated request was redirected: the fresh token had helped."""
+    refused: set[str] = set()
+
+    def answer(request: Seen) -> bytes:
+        if request.headers["authorization"] in refused:
+            return reply(401, "")
+        return reply(302, "", Location=f"{other.url}/") if request.target == "/r" else reply()
+
+    api.server.answer = answer
+    with Server(answer=reply(401, "")) as other:
+        for path, status in (("/r", 401), ("/", 200)):
+            refused.add(f"Bearer {api.bench.read('read')}")
+            assert api.call(how, path=path).status_code == status
+    assert api.bench.refreshes == 2
+    assert [seen.headers.get("authorization") for seen in other.seen] == [None]
+
+
 # ── the refused request and no other ────────────────────────────────────────────────────────
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from nbauth.core.errors import AuthorityUnreachable
-from nbauth.oauth.http import Http
+from nbauth.oauth.http import Http, VerifiedSession
 from nbauth.testing.canary import make_canary
 from tests.harness.certificates import Certificates
 from tests.oauth.servers import Answer, Seen, Server, reply
@@ -182,6 +183,12 @@ def test_verify_beats_the_environments_bundle(
         assert unreachable(lambda: Http(True).get(server.url)).code == "certificate"
         monkeypatch.setenv(variable, str(tmp_path / "absent.pem"))
         assert Http(str(certificates.ca_file)).get(server.url).ok
+
+
+def test_verify_holds_for_a_request_that_was_prepared_apart(certificates: Certificates) -> None:
+    with Server(certificates) as server:
+        session = VerifiedSession(str(certificates.ca_file))
+        assert session.send(requests.Request("GET", server.url).prepare()).ok
 
 
 def test_a_request_cannot_switch_certificates_off(certificates: Certificates) -> None:

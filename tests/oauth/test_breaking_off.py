@@ -1,0 +1,383 @@
+"""A request ends when its time is up or when it is aborted, wherever it is; and no other does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+import requests
+
+from nbauth.core.errors import AuthorityUnreachable
+from nbauth.oauth import sockets
+from nbauth.oauth.http import Http
+from nbauth.oauth.sockets import AbortableAdapter
+from nbauth.testing.clock import FakeClock
+from tests.harness.certificates import Certificates
+from tests.oauth.servers import Server, reply
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nX-Slow: "
+BODY = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+CONNECT = b"HTTP/1.1 200 OK\r\nX-Slow: "
+HANDSHAKE = b"\x16\x03\x03\x40\x00"
+"""The beginning of a TLS record that is long in coming."""
+GIVES_UP = 4.0
+"""Seconds after which a server of these tests hangs up."""
+
+
+class Web:
+    """Servers on loopback, one thread for each connection."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self.over = threading.Event()
+        self.reached = threading.Event()
+        self.ca = str(certificates.ca_file)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificates.cert_file, certificates.key_file)
+        self._open: list[socket.socket] = []
+
+    def serve(self, each: Callable[[socket.socket], None], secure: bool = False) -> str:
+        """Give the ``localhost:port`` of a server that does so with each connection."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        self._open.append(listening)
+
+        def talk(sock: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                if secure:
+                    sock = self._context.wrap_socket(sock, server_side=True)
+                    self._open.append(sock)
+                each(sock)
+            sock.close()
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    sock, _ = listening.accept()
+                    self._open.append(sock)
+                    threading.Thread(target=talk, args=(sock,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        return f"localhost:{listening.getsockname()[1]}"
+
+    def dripping(self, first: bytes, secure: bool = False) -> str:
+        """It answers the first bytes at once, and then byte by byte."""
+
+        def drip(sock: socket.socket) -> None:
+            sock.recv(4096)
+            sock.sendall(first)
+            self.reached.set()
+            began = time.monotonic()
+            while not self.over.wait(0.01) and time.monotonic() < began + GIVES_UP:
+                sock.sendall(b"1")
+
+        return self.serve(drip, secure)
+
+    def tunnel(self, to: str) -> str:
+        """An https proxy."""
+        port = int(to.rpartition(":")[2])
+
+        def pump(source: socket.socket, sink: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := source.recv(4096):
+                    sink.sendall(data)
+            sink.close()
+
+        def connect(sock: socket.socket) -> None:
+            sock.recv(4096)
+            beyond = socket.create_connection(("127.0.0.1", port))
+            self._open.append(beyond)
+            sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            threading.Thread(target=pump, args=(sock, beyond), daemon=True).start()
+            pump(beyond, sock)
+
+        return self.serve(connect, secure=True)
+
+    def close(self) -> None:
+        self.over.set()
+        for sock in self._open:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+
+@pytest.fixture
+def web(certificates: Certificates) -> Iterator[Web]:
+    made = Web(certificates)
+    yield made
+    made.close()
+
+
+def moved_to(web: Web, place: str, **paths: Callable[[], bytes]) -> str:
+    """A server that keeps connections alive, and redirects what is not one of the paths."""
+
+    def talk(sock: socket.socket) -> None:
+        while request := sock.recv(4096):
+            answer = paths.get(request.split()[1].decode().strip("/"))
+            found = f"HTTP/1.1 302 X\r\nLocation: http://{place}/\r\nContent-Length: 2\r\n\r\n{{}}"
+            sock.sendall(answer() if answer else found.encode())
+
+    return web.serve(talk)
+
+
+Stage = Callable[[Web], tuple[str, dict[str, str] | None]]
+"""Gives an address that is long in answering, and the proxies to reach it by."""
+STAGES: dict[str, Stage] = {
+    "head": lambda web: (f"http://{web.dripping(HEAD)}", None),
+    "body": lambda web: (f"http://{web.dripping(BODY)}", None),
+    "body over TLS": lambda web: (f"https://{web.dripping(BODY, secure=True)}", None),
+    "handshake": lambda web: (f"https://{web.dripping(HANDSHAKE)}", None),
+    "next hop": lambda web: (f"http://{moved_to(web, web.dripping(BODY))}", None),
+    "by a proxy": lambda web: ("http://id.example", {"http": f"http://{web.dripping(HEAD)}"}),
+    "by an https proxy": lambda web: (
+        "http://id.example",
+        {"http": f"https://{web.dripping(HEAD, secure=True)}"},
+    ),
+    "CONNECT": lambda web: ("https://id.example", {"https": f"http://{web.dripping(CONNECT)}"}),
+    "CONNECT to an https proxy": lambda web: (
+        "https://id.example",
+        {"https": f"https://{web.dripping(CONNECT, secure=True)}"},
+    ),
+    "handshake with a proxy": lambda web: (
+        "https://id.example",
+        {"https": f"https://{web.dripping(HANDSHAKE)}"},
+    ),
+    "handshake through a proxy": lambda web: through_tls(web, web.dripping(HANDSHAKE)),
+    "head through a proxy": lambda web: through_tls(web, web.dripping(HEAD, secure=True)),
+    "body through a proxy": lambda web: through_tls(web, web.dripping(BODY, secure=True)),
+}
+
+
+def through_tls(web: Web, place: str) -> tuple[str, dict[str, str]]:
+    """TLS within TLS."""
+    return f"https://{place}", {"https": f"https://{web.tunnel(place)}"}
+
+
+def outcome(call: Callable[[], Any]) -> Any:
+    try:
+        return call().status_code
+    except AuthorityUnreachable as error:
+        return error.code
+
+
+@pytest.mark.timing
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+@pytest.mark.parametrize("how", ["its time is up", "abort"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_request_ends_at_whatever_stage_it_is(
+    web: Web, stage: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.2 if how == "its time is up" else 60.0)
+    url, proxies = STAGES[stage](web)
+    http = Http(web.ca, proxies)
+
+    def abort() -> None:
+        assert web.reached.wait(5)
+        time.sleep(0.05)
+        http.abort()
+
+    if how == "abort":
+        threading.Thread(target=abort).start()
+    began = time.monotonic()
+    assert outcome(lambda: http.get(url)) == (
+        "timeout" if how == "its time is up" else "no_connection"
+    )
+    assert time.monotonic() - began < GIVES_UP / 2
+
+
+class SlowToConnect:
+    """Connecting to one place waits until it is let."""
+
+    def __init__(self, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self.let = threading.Event(), threading.Event()
+        connect = socket.socket.connect
+
+        def slow(sock: socket.socket, address: Any) -> None:
+            if address[1] == int(place.rpartition(":")[2]):
+                self.reached.set()
+                assert self.let.wait(5)
+            connect(sock, address)
+
+        monkeypatch.setattr(socket.socket, "connect", slow)
+
+
+@pytest.mark.timing
+def test_time_is_up_while_the_next_hop_connects(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets no answer; and who uses the connection to the first hop by then gets theirs."""
+    monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.3)
+    second, ended = web.dripping(BODY), threading.Event()
+    slow = SlowToConnect(second, monkeypatch)
+
+    def after_the_other() -> bytes:
+        assert ended.wait(5)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+    first = moved_to(web, second, beside=after_the_other)
+    http, outcomes = Http(), {}
+
+    def ask(path: str) -> None:
+        outcomes[path] = outcome(lambda: http.get(f"http://{first}/{path}"))
+
+    moved = threading.Thread(target=ask, args=("moved",))
+    moved.start()
+    assert slow.reached.wait(5)
+    monkeypatch.setattr("nbauth.oauth.http.LONGEST", 60.0)
+    beside = threading.Thread(target=ask, args=("beside",))
+    beside.start()
+    time.sleep(0.4)
+    ended.set()
+    beside.join(5)
+    slow.let.set()
+    began = time.monotonic()
+    moved.join(GIVES_UP)
+    assert time.monotonic() - began < 1
+    assert outcomes == {"beside": 200, "moved": "timeout"}
+
+
+@pytest.mark.timing
+def test_a_request_that_is_aborted_while_it_connects_is_not_sent(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[bytes] = []
+    place = web.serve(lambda sock: received.append(sock.recv(4096)))
+    slow = SlowToConnect(place, monkeypatch)
+    http, outcomes = Http(), []
+    thread = threading.Thread(
+        target=lambda: outcomes.append(outcome(lambda: http.post(f"http://{place}/")))
+    )
+    thread.start()
+    assert slow.reached.wait(5)
+    http.abort()
+    slow.let.set()
+    thread.join(5)
+    assert outcomes == ["no_connection"]
+    assert received in ([], [b""])
+
+
+@pytest.mark.timing
+def test_no_further_address_is_tried_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider may have sixteen, and a firewall that swallows each for five seconds."""
+    tried: list[Any] = []
+
+    def swallow(_: socket.socket, address: Any) -> None:
+        tried.append(address)
+        time.sleep(0.1)
+        raise TimeoutError("timed out")
+
+    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 9))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 16)
+    monkeypatch.setattr(socket.socket, "connect", swallow)
+    monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.2)
+    assert outcome(lambda: Http().get("http://id.example/")) == "timeout"
+    assert len(tried) < 5
+
+
+@pytest.mark.timing
+def test_what_came_before_an_abort_is_not_taken_for_the_whole_answer(web: Web) -> None:
+    """One without a length ends with its connection: a revocation seemed to have succeeded."""
+
+    def half(sock: socket.socket) -> None:
+        sock.recv(4096)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        web.reached.set()
+        web.over.wait(GIVES_UP)
+
+    place, http, outcomes = web.serve(half), Http(), []
+    thread = threading.Thread(
+        target=lambda: outcomes.append(outcome(lambda: http.post(f"http://{place}/")))
+    )
+    thread.start()
+    assert web.reached.wait(5)
+    time.sleep(0.05)
+    http.abort()
+    thread.join(5)
+    assert outcomes == ["no_connection"]
+
+
+def test_a_whole_answer_is_kept_though_an_abort_follows() -> None:
+    """A code is redeemed once."""
+    adapter, session = AbortableAdapter(), requests.Session()
+    session.mount("http://", adapter)
+    with Server() as server, adapter.within(60):
+        answer = session.get(server.url)
+        adapter.abort()
+    assert answer.ok
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_an_abort_in_a_forked_child_breaks_off_nothing_of_its_parents() -> None:
+    gate = threading.Event()
+
+    def slow(_: object) -> bytes:
+        assert gate.wait(5)
+        return reply(200, "{}")
+
+    http, outcomes = Http(), []
+    with Server(answer=slow) as server:
+        thread = threading.Thread(
+            target=lambda: outcomes.append(outcome(lambda: http.get(server.url)))
+        )
+        thread.start()
+        assert server.asked.wait(5)
+        child = os.fork()
+        if child == 0:
+            http.abort()
+            os._exit(0)
+        os.waitpid(child, 0)
+        gate.set()
+        thread.join(5)
+    assert outcomes == [200]
+
+
+def test_a_connection_that_has_idled_is_not_used_again_though_another_was(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(sockets, "time", clock)
+    connections: list[str] = []
+
+    def keep_alive(name: str) -> str:
+        def talk(sock: socket.socket) -> None:
+            connections.append(name)
+            while sock.recv(4096):
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+        return web.serve(talk)
+
+    places, http = {name: keep_alive(name) for name in "ab"}, Http()
+    for name in "aba":
+        assert http.get(f"http://{places[name]}/").ok
+        clock.advance(sockets.IDLE * 0.6)
+    assert connections == ["a", "b", "a"]
+    assert http.get(f"http://{places['a']}/").ok
+    assert connections == ["a", "b", "a"], "one that has not idled is used again"
+
+
+def test_a_socks_proxy_is_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PySocks stood in for: it connects to the target itself."""
+    socks: Any = ModuleType("socks")
+    socks.PROXY_TYPE_SOCKS4, socks.PROXY_TYPE_SOCKS5, asked = 1, 2, []
+    socks.ProxyError = type("ProxyError", (OSError,), {})
+
+    def connect(target: Any, *, proxy_port: int, **_: Any) -> socket.socket:
+        asked.append(proxy_port)
+        return socket.create_connection(target)
+
+    socks.create_connection = connect
+    monkeypatch.setitem(sys.modules, "socks", socks)
+    monkeypatch.delitem(sys.modules, "urllib3.contrib.socks", raising=False)
+    from urllib3.contrib.socks import SOCKSProxyManager
+
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", SOCKSProxyManager)
+    monkeypatch.delitem(sys.modules, "urllib3.contrib.socks")
+    with Server() as server:
+        assert Http(proxies={"http": "socks5h://127.0.0.1:1080"}).get(server.url).ok
+    assert asked == [1080]
