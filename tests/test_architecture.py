@@ -338,7 +338,7 @@ LONG = {
     "oauth/engines/openid.py": (310, "one protocol of ten methods, around Authlib's faults"),
     "jupyter/panel/panel.py": (320, "one widget: a method a message"),
     "testing/engine.py": (280, "a provider with an answer for each request"),
-    "testing/persistence.py": (330, "a promise a test: a suite that others subclass"),
+    "testing/persistence.py": (355, "a promise a test: a suite that others subclass"),
 }
 
 
