@@ -99,7 +99,8 @@ class SignedIn:
 
     def merge(self, kept: SignedIn) -> None:
         """Take in the grants that are kept of it: the newest of each, but of those made since."""
-        made_here = [grant for grant in self.grants if not grant.kept]
+        older = [grant for grant in self.grants if grant.older and not grant.kept]
+        made_here = [grant for grant in self.grants if not grant.kept and not grant.older]
         covered = [
             old
             for old in kept.grants
@@ -108,7 +109,7 @@ class SignedIn:
         not_kept = [old for old in self.superseded if not old.kept]
         self.beside = self.beside and kept.beside
         self.stamp, self.went_on = kept.stamp, False
-        self.grants = [old for old in kept.grants if old not in covered] + made_here
+        self.grants = [*older, *(old for old in kept.grants if old not in covered), *made_here]
         self.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
 
     def put_below(self, older: list[Grant]) -> None:
@@ -117,7 +118,7 @@ class SignedIn:
         tokens = {record["refresh_token"] for record in there}
         new = [grant for grant in older if grant.record()["refresh_token"] not in tokens]
         for grant in new:
-            grant.kept = True  # otherwise a merge takes it for the newest
+            grant.older = True
         self.grants = [*new, *self.grants]
 
     def is_asked_for(self, asked: Asked) -> bool:
