@@ -330,15 +330,15 @@ LONGEST = 250
 LONG = {
     "api.py": (340, "what users call; half of it are the docstrings that help() shows"),
     "kernel/session.py": (380, "the one list of all that a session does, a few lines each"),
-    "kernel/accounts/cache.py": (340, "one lock, and every line that runs under it"),
-    "kernel/accounts/keeper.py": (310, "what one lock guards between memory and store"),
-    "kernel/accounts/keeping.py": (280, "the same for all stores: opening and asking"),
+    "kernel/accounts/cache.py": (345, "one lock, and every line that runs under it"),
+    "kernel/accounts/keeper.py": (335, "what one lock guards between memory and store"),
+    "kernel/accounts/keeping.py": (285, "the same for all stores: opening and asking"),
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
     "oauth/engines/microsoft.py": (300, "one protocol of ten methods, around MSAL's faults"),
     "oauth/engines/openid.py": (310, "one protocol of ten methods, around Authlib's faults"),
     "jupyter/panel/panel.py": (320, "one widget: a method a message"),
     "testing/engine.py": (280, "a provider with an answer for each request"),
-    "testing/persistence.py": (330, "a promise a test: a suite that others subclass"),
+    "testing/persistence.py": (355, "a promise a test: a suite that others subclass"),
 }
 
 

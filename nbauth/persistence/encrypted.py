@@ -90,10 +90,12 @@ class EncryptedFolder:
     def _there(self, *, waits: bool = True) -> SealedFiles | None:
         """For who looks: ``None`` where nothing is kept, or nothing by a key that there still is.
 
+        What was forgotten together with its key may be kept again by a new one, which is got then.
         Without ``waits`` it raises ``PersistenceError`` if another thread is opening them.
         """
-        if self._files is None and self.exists():
-            self._turn.take(lambda: self._open(None, creates=False), _TO_OPEN if waits else 0)
+        files = self._files
+        if (files is None or not os.path.lexists(files.folder)) and self.exists():
+            self._turn.take(lambda: self._open(files, creates=False), _TO_OPEN if waits else 0)
         return self._files
 
     def _open(self, gone: SealedFiles | None, *, creates: bool) -> None:

@@ -33,7 +33,9 @@ class Persistence(Protocol):
     and ``save`` answer without a key, a question or a new file where nothing is kept. All raise
     ``PersistenceError``, in words for the person. The hooks are public, as those of Microsoft's
     token cache serialization are: they are called around each load, save and clear, from the same
-    thread, while no lock is held; ``after_access`` hears whether the entry has changed.
+    thread, while no lock of the persistence is held; ``after_access`` hears whether the entry has
+    changed. Who saves may hold ``refreshing`` of that entry, and the kernel renews or keeps that
+    account: to ask for a token of it from a hook raises ``PersistenceError`` (``within_itself``).
 
     An interrupt leaves nothing locked. A forked child uses it as any process does, also if another
     thread was opening or refreshing at the fork; it holds no lock that its parent holds.

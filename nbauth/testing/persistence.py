@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -296,6 +297,28 @@ class PersistenceContract(UndisturbedContract):
         second.forget()
         assert self.make(folder).load(ADA) is None
 
+    def test_who_had_it_open_finds_what_is_kept_after_all_was_forgotten(
+        self, tmp_path: Path
+    ) -> None:
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        others = [self.make(tmp_path) for _ in _FINDS]
+        first.save(ADA, b"data")
+        for kernel in (second, *others):
+            assert kernel.load(ADA) == b"data"
+        first.forget()
+        second.save(ADA, b"signed in anew")
+        second.use(ADA)
+        for finds, kernel in zip(_FINDS, others, strict=True):
+            assert finds(kernel)
+        with ExitStack() as held:
+            held.enter_context(second.refreshing(ADA))
+            with in_a_thread(lambda: refresh(others[0], ADA)) as done:
+                kept_out = not done.wait(0.3)
+                held.close()
+        assert kept_out, "one lock for all"
+        others[-1].clear(ADA)
+        assert self.make(tmp_path).load(ADA) is None
+
     # ── other processes ─────────────────────────────────────────────────────────────────────
 
     def _save(self, folder: Path, data: bytes) -> None:
@@ -307,6 +330,14 @@ class PersistenceContract(UndisturbedContract):
             threading.Event().wait()
 
 
+_FINDS: tuple[Callable[[Persistence], object], ...] = (
+    lambda kernel: kernel.load(ADA) == b"signed in anew",
+    lambda kernel: kernel.stamp(ADA) is not None,
+    lambda kernel: kernel.entries() == [ADA],
+    lambda kernel: kernel.current(ADA.issuer, ADA.client_id) == ADA,
+    lambda kernel: kernel.save(ADA, b"refreshed", only_if_there=True),
+    lambda kernel: kernel.exists(),  # and clears it, first of all that it does
+)
 _LOOKS: tuple[Callable[[Persistence], object], ...] = (
     lambda kernel: kernel.load(ADA),
     lambda kernel: kernel.stamp(ADA),

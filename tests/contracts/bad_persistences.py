@@ -13,6 +13,7 @@ from typing import Any
 from nbauth.persistence import Ask, Entry
 from nbauth.persistence.encrypted import EncryptedFolder
 from nbauth.persistence.passphrase import PassphraseKey
+from nbauth.persistence.sealed_files import SealedFiles
 
 
 class Good(EncryptedFolder):
@@ -229,6 +230,11 @@ class LeavesLocks(Good):
         (self._folder / "lock").touch()
 
 
+class StaysWithItsKey(Good):
+    def _there(self, *, waits: bool = True) -> SealedFiles | None:
+        return self._files or super()._there(waits=waits)
+
+
 BROKEN = {
     "test_what_is_saved_is_there_for_the_next_kernel": SavesForItself,
     "test_what_is_saved_is_there_in_another_process": SavesForItsProcess,
@@ -254,4 +260,5 @@ BROKEN = {
     "test_nobody_waits_for_a_person_who_is_asked": AsksUnderALock,
     "test_a_forked_child_uses_it_as_any_process_does": LocksThreadsOfAnyProcess,
     "test_what_is_forgotten_leaves_nothing": LeavesLocks,
+    "test_who_had_it_open_finds_what_is_kept_after_all_was_forgotten": StaysWithItsKey,
 }

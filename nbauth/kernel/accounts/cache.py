@@ -126,6 +126,7 @@ class TokenCache:
         """Take in what another kernel, or yesterday's, has kept of an account.
 
         A token that is here already stays the same object, so that who holds it sees no change.
+        What is not kept yet is newer: then it is a :meth:`merge`.
         Gives ``False``, and takes nothing in, if the account has changed since ``changes``.
         """
         key, names = kept.key, kept.names
@@ -133,6 +134,12 @@ class TokenCache:
             if changes is not None and changes != self.changes(key):
                 return False
             self._changed(key)
+            here = self.signed_in.get(key)
+            if here is not None and here.unsaved:
+                here.merge(kept)
+                self._add_tokens(key, tokens)
+                return True
+            kept.beside = kept.beside and (here is None or here.beside)
             self._replace_tokens(key, tokens)
             self._names.add(key, names)
             self.signed_in[key] = kept
@@ -140,27 +147,30 @@ class TokenCache:
                 self.current.setdefault(key.client, key)
         return True
 
-    def merge(
-        self,
-        kept: SignedIn,
-        tokens: Mapping[frozenset[str], CachedToken],
-        *,
-        changes: int | None = None,
-    ) -> bool:
-        """Take what other kernels have kept of an account into the one that signed in here.
+    def merge(self, kept: SignedIn, tokens: Mapping[frozenset[str], CachedToken]) -> None:
+        """Take what other kernels have kept of an account into the one that signed in here, if any.
 
-        What is kept has the newest of each grant, but of those that were made here since. Gives
-        ``False`` as :meth:`restore` does, and if nobody is signed in here.
+        What is kept has the newest of each grant, but of those that were made here since.
         """
         key = kept.key
         with self._lock:
             here = self.signed_in.get(key)
-            if here is None or (changes is not None and changes != self.changes(key)):
-                return False
-            self._changed(key)
-            here.merge(kept)
-            self._add_tokens(key, tokens)
-        return True
+            if here is not None:
+                self._changed(key)
+                here.merge(kept)
+                self._add_tokens(key, tokens)
+
+    def drop_kept(self, record: SignedIn) -> None:
+        """Of a sign-in anew: let go of what it went on from, which was signed out elsewhere."""
+        with self._lock:
+            if self.signed_in.get(record.key) is record:
+                self._changed(record.key)
+                record.drop_kept()
+                self._replace_tokens(record.key, self._tokens_by(record))
+
+    def _tokens_by(self, record: SignedIn) -> dict[frozenset[str], CachedToken]:
+        mine = [token for token in self.tokens_of(record.key) if token.grant in record.grants]
+        return {token.asked.key: token for token in mine}
 
     def add_older(self, imported: SignedIn) -> bool:
         """Take in the grants of a sign-in that was made elsewhere, below all that is here.
@@ -180,7 +190,9 @@ class TokenCache:
 
     def _add_tokens(self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]) -> None:
         for asked, token in tokens.items():
-            self.tokens.setdefault(TokenKey(key, asked), token)
+            here = self.tokens.get(TokenKey(key, asked))
+            if here is None or here.grant.kept:  # one of a grant that is not is newer
+                self._put(TokenKey(key, asked), token, here)
 
     def _replace_tokens(
         self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]
@@ -189,11 +201,15 @@ class TokenCache:
         for asked in here.keys() - tokens.keys():
             del self.tokens[TokenKey(key, asked)]
         for asked, token in tokens.items():
-            old = here.get(asked)
-            if old is not None and old.response.access_token == token.response.access_token:
-                old.grant = token.grant
-            else:
-                self.tokens[TokenKey(key, asked)] = token
+            self._put(TokenKey(key, asked), token, here.get(asked))
+
+    def _put(self, key: TokenKey, kept: CachedToken, here: CachedToken | None) -> None:
+        if here is not None and here.response.access_token == kept.response.access_token:
+            here.grant = kept.grant
+            return
+        if here is not None:
+            kept.client = here.client  # the way to the provider is this kernel's own
+        self.tokens[key] = kept
 
     def refreshed(
         self, key: AccountKey, response: TokenResponse, asked: Scopes, grant: Grant, client: Client
@@ -226,15 +242,17 @@ class TokenCache:
             raise NotSignedIn("That account has signed out.")
         return record.account
 
-    def remove(self, key: AccountKey, *, elsewhere: bool = False) -> SignedIn | None:
-        """Forget an account and all its tokens.
+    def remove(self, key: AccountKey, *, elsewhere: SignedIn | None = None) -> SignedIn | None:
+        """Forget an account and all its tokens; gives what was known of it.
 
-        ``elsewhere``: another kernel has signed it out, some time ago; a sign-in that is under way
-        here is not refused for that.
+        ``elsewhere``: what another kernel has signed out, some time ago. Who has signed in anew
+        since stays, and a sign-in that is under way here is not refused for that.
         Of its client's others the newest becomes current that signed in as it was asked for.
         """
         with self._lock:
-            if not elsewhere:
+            if elsewhere is not None and self.signed_in.get(key) is not elsewhere:
+                return None
+            if elsewhere is None:
                 self._sign_outs += 1
                 self._signed_out[key] = self._sign_outs
             self._changed(key)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from nbauth.core.errors import PersistenceError
 from nbauth.core.interrupts import Flag
 
 Result = TypeVar("Result")
@@ -14,6 +16,15 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 """Seconds after which those who wait see whether the thread that fetches is alive."""
+
+
+def within_itself() -> PersistenceError:
+    """The error of who would wait for themselves."""
+    return PersistenceError(
+        "A token was asked for while that account is being renewed or kept, from within that.",
+        code="within_itself",
+        hint="A hook of a persistence must not wait for a token of the account that it is told of.",
+    )
 
 
 class _Flight:
@@ -35,7 +46,12 @@ class _Flight:
         self._landed = True
 
     def landed(self) -> bool:
-        """Wait for its end; whether it brought an outcome."""
+        """Wait for its end; whether it brought an outcome.
+
+        Raises ``PersistenceError`` in the thread that fetches.
+        """
+        if self._leader is threading.current_thread() and not self.ended.is_set():
+            raise within_itself()
         while not self.ended.wait(LOOK_EVERY) and self._leader.is_alive():
             pass
         return self._landed
@@ -57,10 +73,36 @@ class Turns:
 
     def __init__(self) -> None:
         self._locks: dict[Hashable, threading.Lock] = {}
+        self._holders: dict[Hashable, int] = {}
 
     def of(self, key: Hashable) -> threading.Lock:
-        """An account's."""
-        return self._locks.setdefault(key, threading.Lock())
+        """An account's; who takes it says so by :meth:`held_by_me`.
+
+        Raises ``PersistenceError`` in the thread that holds it, which would wait for itself.
+        """
+        lock = self._locks.setdefault(key, threading.Lock())
+        if self._holders.get(key) == threading.get_ident() and lock.locked():
+            raise within_itself()
+        return lock
+
+    @contextmanager
+    def held_by_me(self, key: Hashable) -> Iterator[None]:
+        """Inside an account's turn: it is this thread's."""
+        try:
+            self._holders[key] = threading.get_ident()
+            yield
+        finally:
+            self._holders.pop(key, None)
+
+    def unless_taken(self, key: Hashable, act: Callable[[], object]) -> None:
+        """Act in an account's turn, or not at all; in a thread that no interrupt reaches."""
+        lock = self.of(key)
+        if lock.acquire(blocking=False):
+            try:
+                with self.held_by_me(key):
+                    act()
+            finally:
+                lock.release()
 
     def held(self) -> int:
         """How many are held now."""
@@ -68,7 +110,7 @@ class Turns:
 
     def forked(self) -> None:
         """In a forked child: nobody's is held."""
-        self._locks = {}
+        self._locks, self._holders = {}, {}
 
 
 class Flights:

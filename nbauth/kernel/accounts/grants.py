@@ -22,12 +22,14 @@ class Grant(Protocol):
         kept: whether it is kept beyond this kernel as it is here, so that another may have renewed
             it since.
         ours: whether it is this process's, to renew, revoke and keep.
+        older: whether it was made elsewhere, before all that is kept, and is not kept yet.
     """
 
     scopes: frozenset[str]
     expires_on: float | None
     kept: bool
     ours: bool
+    older: bool
 
     @property
     def usable(self) -> bool:
@@ -61,6 +63,7 @@ class RefreshTokenGrant:
     expires_on: float | None = None
     kept: bool = False
     ours: bool = True
+    older: bool = False
 
     @property
     def usable(self) -> bool:
@@ -73,7 +76,7 @@ class RefreshTokenGrant:
     def renewed(self, response: TokenResponse) -> None:
         if response.refresh_token:
             self.refresh_token = response.refresh_token
-            self.kept = False
+            self.kept = self.older = False
             self.expires_on = response.grant_ends_on
 
     def replaced(self, refresh_token: SecretStr) -> None:
@@ -112,6 +115,7 @@ class ParentGrant:
     expires_on: float | None = None
     kept: bool = False
     ours: bool = False
+    older: bool = False
     usable: bool = True
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nbauth.core.account import AccountKey, Asked, ClientKey
 from nbauth.core.errors import PersistenceError
+from nbauth.core.interrupts import apart
 from nbauth.core.person import Notices, Person
+from nbauth.kernel.accounts.asking import Asking
 from nbauth.kernel.accounts.background import Background
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.flights import Turns
@@ -41,15 +43,15 @@ class Keeping:
     def __init__(self, cache: TokenCache, person: Person, clients: Clients, turns: Turns) -> None:
         self._cache = cache
         self._turns = turns
-        self._person = person
         self._notices = Notices(person)
         self._clients = clients
         self._names_known: set[tuple[str, ClientKey]] = set()
         self._stores: dict[str, Persistence] = {}
-        self._asking = threading.local()
+        self._asking = Asking(person)
         self._keepers: dict[str, Keeper | None] = {}
         self._lock = threading.Lock()  # of a keeper's coming; nothing is called while it is held
         self._watch = Background("nbauth-watch", self._look)
+        self._in_a_child = False
 
     def prepare(self, client: Client) -> None:
         """Open what a sign-in will be kept in, while the person can be asked for a passphrase.
@@ -86,22 +88,26 @@ class Keeping:
         Before the first one by name all that are kept of the client are read: two may share it.
         Without ``may_ask`` nobody is asked for a passphrase.
         """
+        self._save_in_a_child()
+        return self._asking.only_if(may_ask, lambda: self._find(client, asked))
+
+    def _find(self, client: Client, asked: Asked | None) -> AccountKey | None:
         if isinstance(asked, str) and client.settings.persist != MEMORY:
-            self._read_names(client, may_ask)
+            self._read_names(client)
         key = self._cache.find(client.key, asked)
         if key is None:
-            keeper = self._of(client.settings.persist, if_it_exists=True, may_ask=may_ask)
+            keeper = self._of(client.settings.persist, if_it_exists=True)
             if keeper is not None and keeper.fetch(client, asked):
                 self._watch.wake()
                 self._found()
                 key = self._cache.find(client.key, asked)
         return key
 
-    def _read_names(self, client: Client, may_ask: bool) -> None:
+    def _read_names(self, client: Client) -> None:
         where = client.settings.persist, client.key
         if where in self._names_known:
             return
-        keeper = self._of(client.settings.persist, if_it_exists=True, may_ask=may_ask)
+        keeper = self._of(client.settings.persist, if_it_exists=True)
         if keeper is not None:
             self._names_known.add(where)
             if keeper.fetch_of(client):
@@ -151,7 +157,7 @@ class Keeping:
         keeper = (record and record.keeper) or self._of(kind)
         if keeper is None:
             return kind == MEMORY
-        with self._turns.of(key):
+        with self._turns.of(key), self._turns.held_by_me(key):
             kept = keeper.keep(key)
         self._watch.wake()  # after it: with nothing to watch its thread ends
         elsewhere = keeper is not self._keepers.get(kind)
@@ -161,6 +167,13 @@ class Keeping:
                 " %logout first to change that."
             )
         return kept
+
+    def keep_anew(self, key: AccountKey) -> None:
+        """Write an account anew, if it is kept anywhere."""
+        record = self._cache.signed_in.get(key)
+        if record is not None and record.keeper is not None:
+            with self._turns.of(key), self._turns.held_by_me(key):
+                record.keeper.keep(key)
 
     def clear(self, key: AccountKey) -> None:
         """Remove what is kept of an account, wherever that is."""
@@ -184,7 +197,7 @@ class Keeping:
         self._keepers, self._stores, self._names_known = {}, {}, set()
         for kind in kinds:
             try:
-                persistence_named(kind, ask=self._ask).forget()
+                persistence_named(kind, ask=self._asking.ask).forget()
             except PersistenceError as error:
                 self._notices.tell(f"{error} {error.hint}")
 
@@ -196,12 +209,13 @@ class Keeping:
         """In a forked child: no lock, key or connection of the parent's is used."""
         self._lock = threading.Lock()
         self._names_known, self._stores = set(), {}
+        self._in_a_child = True
         self._watch = Background("nbauth-watch", lambda: None)
         for kind, keeper in self._keepers.items():
             if keeper is not None:
                 keeper.forked(self._store(kind))
 
-    def _of(self, kind: str, *, if_it_exists: bool = False, may_ask: bool = True) -> Keeper | None:
+    def _of(self, kind: str, *, if_it_exists: bool = False) -> Keeper | None:
         """The keeper for a ``persist`` setting; ``None`` for memory, also where that is all.
 
         ``if_it_exists`` is for who only looks: where nobody is kept, nothing is made to keep them.
@@ -213,7 +227,6 @@ class Keeping:
         store = self._store(kind)
         if if_it_exists and not store.exists():
             return None
-        self._asking.forbidden = not may_ask
         try:
             store.open()  # one thread asks the person; others wait for its end, but not for long
         except PersistenceError as error:
@@ -221,8 +234,6 @@ class Keeping:
             if error.code in PASSING:
                 return None
             return self._keepers.setdefault(kind, None)
-        finally:
-            self._asking.forbidden = False
         keeper = Keeper(store, self._cache, self._notices, self._clients)
         with self._lock:
             known = self._keepers.get(kind)
@@ -235,33 +246,35 @@ class Keeping:
         from nbauth.persistence import persistence_named
 
         store = self._stores.get(kind)
-        return store or self._stores.setdefault(kind, persistence_named(kind, ask=self._ask))
-
-    def _ask(self, prompt: str) -> str:
-        if getattr(self._asking, "forbidden", False):
-            raise PersistenceError(
-                "Kept sign-ins need their passphrase, and this call may ask nobody.",
-                code="not_asked",
-                hint="Set NBAUTH_PASSPHRASE, or run %login first.",
-            )
-        if not self._person.attended():
-            raise PersistenceError(
-                "Kept sign-ins need their passphrase, and nobody can be asked for it here.",
-                code="no_passphrase",
-                hint="Set NBAUTH_PASSPHRASE.",
-            )
-        return self._person.ask(prompt)
+        return store or self._stores.setdefault(kind, persistence_named(kind, ask=self._asking.ask))
 
     def _look(self) -> float | None:
         """Sign out here whom another kernel has signed out; write what could not be written."""
+        return self._asking.only_if(False, self._looked)
+
+    def _looked(self) -> float | None:
         keepers = [keeper for keeper in list(self._keepers.values()) if keeper is not None]
         for keeper in keepers:
-            for key in keeper.gone():
-                keeper.let_go(key)
-                self._cache.remove(key, elsewhere=True)
-                self._cache.changed.emit()
-            keeper.save_again()
+            for record in keeper.gone():
+                if self._cache.remove(record.key, elsewhere=record):
+                    self._cache.changed.emit()
+            self._save_again(keeper)
         return LOOK_EVERY if any(keeper.watches for keeper in keepers) else None
+
+    def _save_again(self, keeper: Keeper) -> None:
+        """Who is being renewed or kept now is left alone: that ends with a save."""
+        for key in keeper.due():
+            with suppress(PersistenceError):  # another kernel is at it
+                self._turns.unless_taken(key, lambda key=key: keeper.keep(key))  # type: ignore[misc]
+            if key not in self._cache.signed_in:
+                self._cache.changed.emit()
+
+    def _save_in_a_child(self) -> None:
+        """A forked child, which has no watch, writes what it could not write when it looks next."""
+        if self._in_a_child:
+            for keeper in list(self._keepers.values()):
+                if keeper is not None and keeper.has_unsaved:
+                    apart(lambda keeper=keeper: self._save_again(keeper))  # type: ignore[misc]
 
     def _found(self) -> None:
         self._cache.changed.emit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from nbauth.core.account import Account, AccountKey, Asked, ClientKey
+from nbauth.core.account import Account, AccountKey, Asked, ClientKey, check_asked, check_client
 from nbauth.core.errors import AuthorityUnreachable, NbAuthError
 from nbauth.core.log import word
 from nbauth.core.person import Person, say_to
@@ -46,8 +46,8 @@ class Accounts:
         record = self._cache.signed_in.get(key)
         beside = record is not None and record.beside
         account = self._cache.use(key)
-        if beside and record is not None and record.keeper is not None:
-            record.keeper.keep(key)  # what is kept of it says so too
+        if beside:
+            self._keeping.keep_anew(key)  # what is kept of it says so too
         self._keep_current(key.client)
         self._cache.changed.emit()
         return account
@@ -57,14 +57,24 @@ class Accounts:
 
         Raises ``NotSignedIn``, ``ConfigurationError`` for a name that several accounts share.
         """
-        if client is not None:
-            self._keeping.look_again()
-            key = self._keeping.find(client, asked)
-            if key is None:
-                raise self._cache.unknown(asked)
-            return key
-        self._keeping.fetch_everybody()
-        return self._cache.named(asked)
+        if not isinstance(asked, str):  # nobody else can be meant: no store is read
+            check_asked(asked)
+            exact = asked.key if isinstance(asked, Account) else asked
+            if client is not None:
+                check_client(asked, client.key)
+            if exact in self._cache.signed_in:
+                return exact
+        if client is None:
+            self._keeping.fetch_everybody()
+            return self._cache.named(asked)
+        self._keeping.look_again()
+        key = self._keeping.find(client, asked)
+        if key is None:
+            self._keeping.fetch_everybody()
+            key = self._cache.find(client.key, asked)
+        if key is None:
+            raise self._cache.unknown(asked)
+        return key
 
     def begin_sign_out(self) -> None:
         """Before anybody is looked for: stores that did not open are tried, and told, anew."""

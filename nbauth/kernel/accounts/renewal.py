@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import (
-    AuthorityUnreachable,
-    ConsentRequired,
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
@@ -19,7 +17,8 @@ from nbauth.core.errors import (
 from nbauth.core.interrupts import Flag, apart
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
-from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse
+from nbauth.core.tokens import AuthenticationResult, Source
+from nbauth.kernel.accounts.answers import as_consent, check_same_person, ends_the_grant
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.flights import Flights, Turns
@@ -32,8 +31,6 @@ HOLD_AFTER_FAILURE = 30.0
 """Seconds for which a token that is still valid is used on after a refresh has failed."""
 
 Renewed = tuple[CachedToken, Source]
-STILL_ALIVE = frozenset({"interaction_required", "AADSTS50076", "AADSTS50079", "AADSTS50158"})
-"""One resource wants more proof than the refresh token can show; for others it is good."""
 
 
 class Renewal:
@@ -90,7 +87,10 @@ class Renewal:
                         lambda: self._renew(client, token_key, wanted, seen, claims, refused)
                     )
                 )
-            except PersistenceError:  # another kernel is at it, and does not come to an end
+            except NotSignedIn:
+                self._cache.changed.emit()  # another kernel's sign-out may be seen only now
+                raise
+            except PersistenceError:  # what other kernels do, or have done, is not known
                 cached = self._cache.tokens.get(token_key)
                 if claims or cached is None or not cached.valid or not _serves(cached, refused):
                     raise
@@ -154,29 +154,25 @@ class Renewal:
                 )
             try:
                 response = grant.renew(self._engines.of(client), wanted, claims)
-                _check_same_person(response, signed_in)
+                check_same_person(response, signed_in, grant)
             except NbAuthError as error:
                 log.debug(
                     "%s: not renewed (%s)%s", wanted, word(error.code),
                     "" if usable is None else ", held on to while it is valid",
                 )  # fmt: skip
-                self._note(error, grant, signed_in)
+                left = self._note(error, grant, key)
+                if left is not None:
+                    raise self._signed_out(client, left) from error
                 if usable is not None:
                     usable.hold(HOLD_AFTER_FAILURE)
                     return usable, "cache"
-                raise _as_consent(error, wanted, grant.scopes) from error
+                raise as_consent(error, wanted, grant.scopes) from error
             fresh = self._cache.refreshed(key, response, wanted, grant, client)
-            present = self._cache.signed_in.get(key)
-            keeper = present.keeper if present is not None else None
-            if fresh is not None and keeper is not None and not keeper.refreshed(key):
-                self._cache.remove(key, elsewhere=True)
+            if fresh is not None and not self._saved(key):
                 fresh = None
         log.debug("%s: %s", wanted, "signed out meanwhile" if fresh is None else "renewed")
         if fresh is None:
-            if response.refresh_token:  # nobody will use it, and a revocation missed it
-                with contextlib.suppress(NbAuthError):
-                    grant.revoke(self._engines.of(client))
-            raise NotSignedIn("That account has signed out.")
+            raise self._signed_out(client, grant if response.refresh_token else None)
         self._cache.renewed.emit()
         return fresh, "refresh"
 
@@ -186,39 +182,49 @@ class Renewal:
 
         Raises ``NotSignedIn`` if it has been signed out meanwhile.
         """
-        with self._turns.of(key):
+        with self._turns.of(key), self._turns.held_by_me(key):
             signed_in = self._cache.signed_in.get(key)
             keeper = signed_in.keeper if signed_in is not None else None
-            shared = contextlib.nullcontext(True) if keeper is None else keeper.refreshing(key)
-            with shared as here:
-                if not here:  # another kernel has signed it out
-                    self._cache.remove(key, elsewhere=True)
+            with contextlib.nullcontext() if keeper is None else keeper.refreshing(key):
                 present = self._cache.signed_in.get(key)
                 if present is None:
                     raise NotSignedIn("That account has signed out.")
                 yield present
 
-    def _note(self, error: NbAuthError, grant: Grant, signed_in: SignedIn) -> None:
+    def _saved(self, key: AccountKey) -> bool:
+        """Keep what a refresh has left; ``False`` if the account has been signed out meanwhile."""
+        present = self._cache.signed_in.get(key)
+        if present is None or present.keeper is None:
+            return present is not None
+        return present.keeper.refreshed(key)
+
+    def _signed_out(self, client: Client, grant: Grant | None) -> NotSignedIn:
+        """The error; a new refresh token, which no revocation has met, is revoked."""
+        if grant is not None:
+            with contextlib.suppress(NbAuthError):
+                grant.revoke(self._engines.of(client))
+        return NotSignedIn("That account has signed out.")
+
+    def _note(self, error: NbAuthError, grant: Grant, key: AccountKey) -> Grant | None:
         """What a failure leaves: a refresh token that has replaced the spent one, or a dead grant.
 
-        A dead one is not used again, by this kernel or another.
+        A dead one is not used again, by this kernel or another. Gives a grant that nobody has any
+        more: with a new refresh token, and of an account that has been signed out meanwhile.
         """
         if error.rotated is not None:
             log.debug("of an answer that is refused the refresh token is taken")
             grant.replaced(error.rotated)
             error.rotated = None
-        elif (
-            isinstance(error, InteractionRequired)
-            and not isinstance(error, ConsentRequired)
-            and error.code not in STILL_ALIVE
-            and grant.usable
-        ):
-            log.debug("a grant is dead and is not used again")
+            present = self._cache.signed_in.get(key)
+            held = present is not None and grant in (*present.grants, *present.superseded)
+            return None if held and self._saved(key) else grant
+        if grant.usable:
+            if not ends_the_grant(error):
+                return None
             grant.end()
-        else:
-            return
-        if signed_in.keeper is not None:
-            signed_in.keeper.refreshed(signed_in.key)
+        log.debug("a grant is dead and is not used again")
+        self._saved(key)
+        return None
 
 
 def _serves(cached: CachedToken, refused: str | None) -> bool:
@@ -230,21 +236,3 @@ def _grant(signed_in: SignedIn, cached: CachedToken | None, wanted: Scopes) -> G
     if cached is not None and cached.grant.usable and cached.grant in signed_in.grants:
         return cached.grant
     return signed_in.grant_for(wanted.key)
-
-
-def _check_same_person(response: TokenResponse, signed_in: SignedIn) -> None:
-    """A refresh may bring an ID token, but not another person's (OpenID Connect Core §12.2)."""
-    before, now = signed_in.id_token_claims.get("sub"), response.id_token_claims.get("sub")
-    if before and now and now != before:
-        from nbauth.oauth.id_token import refused  # brings cryptography, so not at %load_ext
-
-        raise refused("subject", "is another person's than the one who signed in")
-
-
-def _as_consent(error: NbAuthError, wanted: Scopes, granted: frozenset[str]) -> NbAuthError:
-    """Providers say ``invalid_scope`` when a refresh asks for what was never consented to."""
-    if isinstance(error, AuthorityUnreachable | InteractionRequired):
-        return error
-    if error.code == "invalid_scope" and not wanted.key <= granted:
-        return ConsentRequired(f"These permissions have not been agreed to yet: {wanted}.")
-    return error

@@ -27,7 +27,7 @@ class KeptBy(Protocol):
     def keeps(self, key: AccountKey) -> bool: ...
     def keep(self, key: AccountKey) -> bool: ...
     def used(self, key: AccountKey) -> None: ...
-    def refreshing(self, key: AccountKey) -> AbstractContextManager[bool]: ...
+    def refreshing(self, key: AccountKey) -> AbstractContextManager[None]: ...
     def refreshed(self, key: AccountKey) -> bool: ...
     def forget(self, key: AccountKey) -> None: ...
     def leaving(self, key: AccountKey) -> AbstractContextManager[None]: ...
@@ -43,6 +43,9 @@ class SignedIn:
         grants: what its tokens are renewed by, oldest first.
         superseded: grants that a later one covers; they are used no more, but revoked with it.
         keeper: what keeps it beyond this kernel.
+        stamp: of what is kept of it, as far as that was taken in or written here; ``None`` for a
+            sign-in of which nothing is kept yet, which no earlier sign-out elsewhere can mean.
+        went_on: whether it has taken over grants of one that was kept, and nothing was kept since.
         beside: whether it signed in where another account was asked for; it becomes current only
             by ``use``.
     """
@@ -56,12 +59,19 @@ class SignedIn:
     grants: list[Grant] = field(default_factory=list)
     superseded: list[Grant] = field(default_factory=list)
     keeper: KeptBy | None = None
+    stamp: object | None = field(default=None, repr=False)
+    went_on: bool = False
     beside: bool = False
 
     @property
     def kept(self) -> str:
         """Where it is kept: ``"memory"``, or the word of the persistence that has it."""
         return self.keeper.kept if self.keeper and self.keeper.keeps(self.key) else "memory"
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a grant of this process's own is newer than what is kept of the account."""
+        return any(grant.ours and not grant.kept for grant in (*self.grants, *self.superseded))
 
     @property
     def key(self) -> AccountKey:
@@ -79,10 +89,18 @@ class SignedIn:
         self.grants = [old for old in known.grants if old not in covered]
         self.superseded = [*known.superseded, *covered][-SUPERSEDED:]
         self.keeper = known.keeper
+        self.went_on = known.went_on or known.stamp is not None
+
+    def drop_kept(self) -> None:
+        """Let go of all that it went on from, which another kernel has signed out."""
+        self.grants = [grant for grant in self.grants if not grant.kept]
+        self.superseded = [grant for grant in self.superseded if not grant.kept]
+        self.went_on = False
 
     def merge(self, kept: SignedIn) -> None:
         """Take in the grants that are kept of it: the newest of each, but of those made since."""
-        made_here = [grant for grant in self.grants if not grant.kept]
+        older = [grant for grant in self.grants if grant.older and not grant.kept]
+        made_here = [grant for grant in self.grants if not grant.kept and not grant.older]
         covered = [
             old
             for old in kept.grants
@@ -90,7 +108,8 @@ class SignedIn:
         ]
         not_kept = [old for old in self.superseded if not old.kept]
         self.beside = self.beside and kept.beside
-        self.grants = [old for old in kept.grants if old not in covered] + made_here
+        self.stamp, self.went_on = kept.stamp, False
+        self.grants = [*older, *(old for old in kept.grants if old not in covered), *made_here]
         self.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
 
     def put_below(self, older: list[Grant]) -> None:
@@ -99,7 +118,7 @@ class SignedIn:
         tokens = {record["refresh_token"] for record in there}
         new = [grant for grant in older if grant.record()["refresh_token"] not in tokens]
         for grant in new:
-            grant.kept = True  # otherwise a merge takes it for the newest
+            grant.older = True
         self.grants = [*new, *self.grants]
 
     def is_asked_for(self, asked: Asked) -> bool:

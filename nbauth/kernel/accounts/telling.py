@@ -21,17 +21,34 @@ BUSY = "busy"
 def telling(store: Persistence, notices: Notices) -> Iterator[None]:
     """Tell what goes wrong, and go on in memory."""
     try:
-        yield
+        with failing(store, notices):
+            yield
     except PersistenceError as error:
         notices.tell(f"{error} {error.hint}")
+
+
+@contextmanager
+def failing(store: Persistence, notices: Notices) -> Iterator[None]:
+    """Tell what the store has to say; whatever goes wrong is a ``PersistenceError``."""
+    try:
+        yield
     except NbAuthError:
         raise
     except Exception as error:  # a persistence that somebody else wrote
         why = f"{type(error).__name__}: {plain(error)}"
-        notices.tell(f"Sign-ins could not be kept: {why}. {PersistenceError.hint}")
+        raise PersistenceError(f"Sign-ins could not be kept: {why}.") from error
     finally:
         while store.notices:
             notices.tell(store.notices.pop(0))
+
+
+def unreadable(kept: str) -> PersistenceError:
+    """The error that nobody knows here what another kernel has made of an account."""
+    return PersistenceError(
+        f"What another kernel has kept of this account ({kept}) cannot be read here.",
+        code="unreadable",
+        hint="Update nbauth in this environment, or %logout and %login.",
+    )
 
 
 @contextmanager

@@ -181,6 +181,22 @@ def test_an_import_stands_below_what_is_kept(machine: Machine, tmp_path: Path, b
     assert machine.engine.reused == []
 
 
+def test_an_import_that_waits_to_be_kept_is_not_lost_to_a_look(
+    machine: Machine, tmp_path: Path
+) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    one.rest()
+    (key,) = one.cache.signed_in
+    with one._turns.of(key):
+        thread, outcome = in_a_thread(lambda: one.import_cache(msal_cache(tmp_path, "imported")))
+        until(lambda: len(one.cache.signed_in[key].grants) == 2)
+        other.acquire("read", force_refresh=True)
+        one.accounts()
+    thread.join(5)
+    assert not isinstance(outcome[0], BaseException)
+    assert _kept_tokens(machine) == ["imported", *live(machine)], "the import is the older one"
+
+
 def test_an_import_serves_an_account_that_is_not_here(machine: Machine, tmp_path: Path) -> None:
     machine.engine.live["imported"] = "ada"
     machine.kernel().import_cache(msal_cache(tmp_path, "imported"))
@@ -389,6 +405,24 @@ def test_a_call_that_may_ask_nobody_asks_for_no_passphrase(
     assert kernel.acquire("read").source == "cache", "one that may ask, does"
     assert asked(kernel)
     assert call(kernel) is not None
+
+
+def test_nor_does_one_that_finds_all_forgotten_and_kept_anew(
+    in_a_file: Callable[[], Session],
+) -> None:
+    """A kernel that has the store open gets the new key at its next look, which may ask."""
+    kernel = in_a_file()
+    kernel.acquire("read")
+    kernel.rest()
+    in_a_file().logout(forget=True)
+    in_a_file().login("read", web_ui=redirect)
+    said(kernel).clear()
+    kernel._keeping._look()
+    kernel.cache.remove(*kernel.cache.signed_in)
+    kernel.bind(interactive=False)
+    assert not asked(kernel)
+    assert names(kernel) == ["ada@example.com"]
+    assert asked(kernel)
 
 
 def test_an_awaited_call_asks_for_the_passphrase_where_the_person_is(

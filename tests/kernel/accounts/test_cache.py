@@ -37,6 +37,12 @@ def a_token(response: TokenResponse) -> CachedToken:
     return CachedToken(response, RefreshTokenGrant(None, READ.key), READ, client_of(ADA))
 
 
+def kept(cache: TokenCache, key: AccountKey = ADA) -> None:
+    """As if all of an account had been written to where it is kept."""
+    for grant in cache.signed_in[key].grants:
+        grant.kept = True
+
+
 def take_in(
     cache: TokenCache, clock: FakeClock, key: AccountKey = ADA, scopes: Scopes = READ
 ) -> CachedToken:
@@ -191,6 +197,7 @@ def test_removing_an_account_leaves_nothing_of_it(cache: TokenCache, clock: Fake
 
 def test_an_account_is_found_by_the_name_it_has_now(cache: TokenCache, clock: FakeClock) -> None:
     take_in(cache, clock)
+    kept(cache)
     married = replace(cache.signed_in[ADA].account, username="Lovelace@id.example")
     record = replace(cache.signed_in[ADA], account=married)
     cache.restore(record, {})
@@ -283,13 +290,14 @@ def test_what_is_restored_is_the_same_token_with_the_grant_that_was_kept(
 ) -> None:
     """Another kernel has renewed for other scopes: the token is as it was, its grant is not."""
     token = take_in(cache, clock)
-    kept = signed_in(ADA)
-    kept.grants = [RefreshTokenGrant(SecretStr("rotated"), READ.key)]
-    again = CachedToken(token.response, kept.grants[0], READ, token.client)
-    cache.restore(kept, {READ.key: again})
+    kept(cache)
+    anew = signed_in(ADA)
+    anew.grants = [RefreshTokenGrant(SecretStr("rotated"), READ.key)]
+    again = CachedToken(token.response, anew.grants[0], READ, token.client)
+    cache.restore(anew, {READ.key: again})
     assert cache.tokens == {TokenKey(ADA, READ.key): token}
-    assert token.grant is kept.grants[0]
-    assert cache.signed_in[ADA] is kept
+    assert token.grant is anew.grants[0]
+    assert cache.signed_in[ADA] is anew
 
 
 def test_what_is_restored_replaces_an_older_token_and_removes_what_is_not_kept(
@@ -297,6 +305,7 @@ def test_what_is_restored_replaces_an_older_token_and_removes_what_is_not_kept(
 ) -> None:
     take_in(cache, clock)
     take_in(cache, clock, scopes=WRITE)
+    kept(cache)
     newer = a_token(FakeEngine(clock=clock.time).response(READ, access_token=SecretStr("newer")))
     cache.restore(signed_in(ADA), {READ.key: newer})
     assert cache.tokens == {TokenKey(ADA, READ.key): newer}

@@ -1,0 +1,345 @@
+"""A refresh token that is spent is neither sent again nor left for another kernel to send."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import (
+    InteractionRequired,
+    NbAuthError,
+    NotSignedIn,
+    PersistenceError,
+    TokenError,
+)
+from nbauth.core.secret import SecretStr
+from nbauth.kernel.accounts import unsaved
+from nbauth.kernel.session import Session
+from nbauth.testing.clock import FakeClock
+from nbauth.testing.engine import refusal
+from tests.kernel.accounts.machine import Machine, live, names
+from tests.kernel.accounts.shelf import Handle
+from tests.kernel.conftest import Bench, in_a_thread, redirect
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
+    monkeypatch.setattr(unsaved, "time", clock)
+    return clock
+
+
+def kept_tokens(machine: Machine) -> set[str]:
+    records = [json.loads(data) for _, data in machine.shelf.kept_records.values()]
+    return {grant["refresh_token"] for record in records for grant in record["grants"]}
+
+
+def kept_word(kernel: Session) -> str:
+    (record,) = kernel.cache.signed_in.values()
+    return record.kept
+
+
+# ── what could not be written ───────────────────────────────────────────────────────────────
+
+
+def test_what_is_written_again_is_not_what_is_being_spent(
+    machine: Machine, now: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is kept yet, so there is no lock that kernels share."""
+    kernel = machine.kernel()
+    machine.shelf.full = True
+    kernel.login("read", web_ui=redirect)
+    kernel.rest()
+    machine.shelf.full = False
+    monkeypatch.setattr(Handle, "refreshing", lambda *_: nullcontext())
+    save, refreshes = Handle.save, []
+
+    def slow(*given: Any, **options: Any) -> bool:
+        if not refreshes:
+            refreshes.append(in_a_thread(lambda: kernel.acquire("read", force_refresh=True)))
+            refreshes[0][0].join(0.3)
+        return save(*given, **options)
+
+    monkeypatch.setattr(Handle, "save", slow)
+    now.advance(1)
+    kernel._keeping._look()
+    refreshes[0][0].join(5)
+    assert kept_tokens(machine) == live(machine)
+
+
+def test_who_is_being_renewed_is_not_waited_for_to_write_them_again(
+    machine: Machine, now: FakeClock
+) -> None:
+    kernel = machine.kernel()
+    machine.shelf.full = True
+    kernel.login("read", web_ui=redirect)
+    kernel.rest()
+    machine.shelf.full = False
+    gate = machine.engine.hold("refresh")
+    refresh, _ = in_a_thread(lambda: kernel.acquire("read", force_refresh=True))
+    assert gate.reached.wait(5)
+    now.advance(1)
+    kernel._keeping._look()
+    assert machine.shelf.kept_records == {}
+    gate.open()
+    refresh.join(5)
+    assert kept_tokens(machine) == live(machine)
+
+
+def test_a_sign_out_while_a_save_fails_leaves_nothing_to_write(
+    machine: Machine, now: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = machine.signed_in()
+    save = Handle.save
+
+    def failing(*_: Any, **__: Any) -> bool:
+        monkeypatch.setattr(Handle, "save", save)
+        kernel.logout()
+        raise PersistenceError("The disk is full.")
+
+    monkeypatch.setattr(Handle, "save", failing)
+    with suppress(NbAuthError):
+        kernel.acquire("read", force_refresh=True)
+    kernel.rest()
+    now.advance(60)
+    assert kernel._keeping._look() is None, "nobody is left to watch"
+    machine.signed_in()
+    assert names(kernel) == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("what", ["sign-in", "refresh"])
+def test_what_is_not_written_is_not_said_to_be_kept(
+    machine: Machine, now: FakeClock, what: str
+) -> None:
+    kernel = machine.kernel() if what == "sign-in" else machine.signed_in()
+    machine.shelf.full = True
+    if what == "sign-in":
+        kernel.login("read", web_ui=redirect)
+    else:
+        kernel.acquire("read", force_refresh=True)
+    kernel.rest()
+    assert kept_word(kernel) == "memory"
+    machine.shelf.full = False
+    now.advance(1)
+    kernel._keeping._look()
+    assert kept_word(kernel) == "keyring"
+
+
+# ── forks ───────────────────────────────────────────────────────────────────────────────────
+
+
+def in_a_child(call: Callable[[], str]) -> str:
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        try:
+            os.write(writing, call().encode())
+        except BaseException as error:
+            os.write(writing, repr(error).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        said = told.read()
+    os.waitpid(child, 0)
+    return said
+
+
+def test_a_child_leaves_to_its_parent_what_the_parent_could_not_write(machine: Machine) -> None:
+    parent = machine.signed_in()
+    machine.shelf.full = True
+    parent.acquire("read", force_refresh=True)
+    parent.rest()
+    machine.shelf.full = False
+
+    def child() -> str:
+        parent.forked()
+        try:
+            parent.acquire("read", force_refresh=True, interactive=False)
+        except TokenError as error:
+            before = error.code
+        newer = json.dumps({**record, "grants": [{**grant, "refresh_token": "refresh-ada-2"}]})
+        Handle(machine.shelf, "keyring").save(entry, newer.encode())  # as the parent does
+        parent.acquire("read", force_refresh=True, interactive=False)
+        return f"{before} {machine.engine.reused}"
+
+    ((entry, (_, data)),) = machine.shelf.kept_records.items()
+    record = json.loads(data)
+    (grant,) = record["grants"]
+    assert live(machine) == {"refresh-ada-2"}
+    assert in_a_child(child) == "forked_process []"
+
+
+def test_a_child_writes_at_its_next_call_what_it_could_not_write(
+    machine: Machine, now: FakeClock
+) -> None:
+    parent = machine.signed_in()
+    parent.rest()
+
+    def child() -> str:
+        parent.forked()
+        machine.shelf.full = True
+        parent.acquire("read", force_refresh=True, interactive=False)
+        machine.shelf.full = False
+        before = kept_tokens(machine) == live(machine)
+        now.advance(1)
+        parent.token("read", interactive=False)
+        return f"{before} {kept_tokens(machine) == live(machine)}"
+
+    assert in_a_child(child) == "False True"
+
+
+# ── what another kernel has made of it is not known ─────────────────────────────────────────
+
+
+@pytest.mark.parametrize("error", [PersistenceError("Could not look."), OSError("I/O error")])
+def test_what_is_kept_is_not_spent_while_nobody_can_look_at_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    one.rest()
+    other.acquire("read", force_refresh=True)
+    other.rest()
+
+    def fails(*_: Any) -> Any:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Handle, "stamp", fails)
+        machine.clock.advance(3500)
+        assert one.acquire("read", interactive=False).source == "cache", "valid still"
+        machine.clock.advance(200)
+        with pytest.raises(PersistenceError):
+            one.acquire("read", interactive=False)
+    assert one.acquire("read", interactive=False).source == "refresh"
+    assert machine.engine.reused == []
+
+
+@pytest.mark.parametrize("data", [b'{"form": 2}', None], ids=["newer record", "newer format"])
+def test_nor_where_another_kernel_wrote_what_cannot_be_read_here(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, data: bytes | None
+) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    one.rest()
+    other.acquire("read", force_refresh=True)
+    other.rest()
+    monkeypatch.setattr(Handle, "load", lambda *_: data)
+    machine.clock.advance(3700)
+    with pytest.raises(PersistenceError, match="cannot be read here"):
+        one.acquire("read", interactive=False)
+    assert machine.engine.reused == []
+
+
+def test_what_was_made_here_is_renewed_though_nobody_can_look(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = machine.kernel()
+    machine.shelf.full = True
+    kernel.login("read", web_ui=redirect)
+    kernel.rest()
+    monkeypatch.setattr(Handle, "stamp", lambda *_: 1 / 0)
+    assert kernel.acquire("read", force_refresh=True).source == "refresh"
+    kernel.rest()
+
+
+# ── answers that are refused ────────────────────────────────────────────────────────────────
+
+
+def another_persons(bench: Bench) -> Callable[[], Any]:
+    def answer() -> Any:
+        given = bench.engine.calls[-1].arguments
+        response = bench.engine._refreshed(given["refresh_token"], given["scopes"])
+        return replace(response, id_token_claims={**response.id_token_claims, "sub": "eve"})
+
+    return answer
+
+
+def test_a_grant_that_brings_another_persons_tokens_is_not_used_again(bench: Bench) -> None:
+    bench.sign_in("read")
+    bench.engine.will("refresh", another_persons(bench))
+    with pytest.raises(NbAuthError, match="another person's"):
+        bench.session.acquire("read", force_refresh=True, interactive=False)
+    with pytest.raises(InteractionRequired):
+        bench.session.acquire("read", force_refresh=True, interactive=False)
+    assert bench.refreshes == 1
+    assert bench.engine.reused == []
+    assert bench.read("read") == "access-ada-1", "the person's own is theirs as long as it is valid"
+
+
+@pytest.mark.parametrize("revoke", [True, False])
+def test_the_refresh_token_of_a_refused_answer_is_revoked_after_a_sign_out(
+    bench: Bench, revoke: bool
+) -> None:
+    bench.sign_in("read")
+    answered, go_on = threading.Event(), threading.Event()
+
+    def answer() -> Any:
+        given = bench.engine.calls[-1].arguments
+        response = bench.engine._refreshed(given["refresh_token"], given["scopes"])
+        answered.set()
+        go_on.wait(5)
+        error = refusal("id_token_expired")
+        error.rotated = SecretStr(str(response.refresh_token))
+        return error
+
+    bench.engine.will("refresh", answer)
+    thread, outcome = in_a_thread(lambda: bench.session.acquire("read", force_refresh=True))
+    assert answered.wait(5)
+    bench.session.logout(revoke=revoke)
+    go_on.set()
+    thread.join(5)
+    assert isinstance(outcome[0], NotSignedIn)
+    assert bench.engine.live == {}
+
+
+def test_and_after_another_kernels_sign_out(machine: Machine) -> None:
+    one, other = machine.signed_in(), machine.kernel()
+    other.acquire("read")
+    one.rest()
+
+    def answer() -> Any:
+        given = machine.engine.calls[-1].arguments
+        response = machine.engine._refreshed(given["refresh_token"], given["scopes"])
+        other.logout()
+        error = refusal("id_token_expired")
+        error.rotated = SecretStr(str(response.refresh_token))
+        return error
+
+    machine.engine.will("refresh", answer)
+    with pytest.raises(NotSignedIn):
+        one.acquire("read", force_refresh=True, interactive=False)
+    assert live(machine) == set()
+    assert names(one) == []
+
+
+# ── hooks ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("scope", ["read", "write"])
+def test_a_hook_that_asks_for_a_token_of_its_account_is_refused_and_does_not_hang(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    kernel = machine.signed_in()
+    kernel.rest()
+    save, told = Handle.save, []
+
+    def save_with_hook(*given: Any, **options: Any) -> bool:
+        saved = save(*given, **options)
+        if not told:
+            try:
+                kernel.acquire(scope, force_refresh=True, interactive=False)
+            except NbAuthError as error:
+                told.append(error.code)
+        return saved
+
+    monkeypatch.setattr(Handle, "save", save_with_hook)
+    thread, outcome = in_a_thread(lambda: kernel.acquire("read", force_refresh=True))
+    thread.join(5)
+    assert not thread.is_alive()
+    assert outcome[0].source == "refresh"
+    assert told == ["within_itself"]
