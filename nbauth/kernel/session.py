@@ -313,6 +313,10 @@ class Session:
         """
         return self._sign_out.of(account, all=all, revoke=revoke, forget=forget, **call)
 
+    def asking_nobody(self, act: Callable[[], Any]) -> Any:
+        """What an act gives, of a panel say, in which nobody can be asked for a passphrase."""
+        return self._keeping.asking_nobody(act)
+
     # ── between cells ───────────────────────────────────────────────────────────────────────
 
     def new_cell(self) -> None:

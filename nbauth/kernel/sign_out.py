@@ -54,9 +54,10 @@ class SignOut:
         self._accounts.begin_sign_out()
         client = self._door.client_named(**call) if all and not forget else None
         if client is not None:
-            self._attempts.cancel(lambda pending: pending.request.client.key == client.key)
+            self._cancel_all_of(client)
             keys = [key for key in self._accounts.everybody() if key.client == client.key]
         elif all or forget:
+            self._cache.sign_out_arrivals()
             self._attempts.cancel()
             keys = self._accounts.everybody()
         elif account is not None:
@@ -98,22 +99,21 @@ class SignOut:
         else:
             key = self._accounts.current(client)
             record = None if key is None else self._cache.signed_in.get(key)
-            ended = self._attempts.cancel(
-                lambda pending: (
-                    pending.request.client.key == client.key
-                    and (
-                        record is None
-                        or pending.request.asked is None
-                        or _asks_for(record, pending)
-                    )
-                )
-            )
+            if record is None:
+                ended = self._cancel_all_of(client)
+            else:
+                ended = self._attempts.cancel(partial(_may_be, record))
             if key is None and not ended:
                 self._refuse_if_others(client)
         current = list(self._cache.current.values())
         if key is None and named is None and not ended and len(current) == 1:
             key = current[0]
         return [] if key is None else [key]
+
+    def _cancel_all_of(self, client: Client) -> list[SignIn]:
+        """End the sign-ins under way of a client; also one whose tokens are on their way in."""
+        self._cache.sign_out_arrivals(client.key)
+        return self._attempts.cancel(lambda pending: pending.request.client.key == client.key)
 
     def _refuse_if_others(self, client: Client) -> None:
         """Nobody is current, but somebody signed in where another account was asked for."""
@@ -124,6 +124,12 @@ class SignOut:
                 f"Nobody is current here; signed in besides: {names}.",
                 hint=f"%logout --account {others[0].username}, or %logout --all.",
             )
+
+
+def _may_be(record: SignedIn, pending: SignIn) -> bool:
+    """Whether a sign-in under way may be an account's."""
+    of_client = pending.request.client.key == record.key.client
+    return of_client and (pending.request.asked is None or _asks_for(record, pending))
 
 
 def _asks_for(record: SignedIn | None, pending: SignIn) -> bool:

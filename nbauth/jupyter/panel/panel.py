@@ -212,13 +212,15 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _use(self, number: int) -> None:
         with contextlib.suppress(NotSignedIn, IndexError):  # signed out a moment ago
-            self._session.use(self._listed[number])
+            account = self._listed[number]
+            self._session.asking_nobody(lambda: self._session.use(account))
         self._send_state()
 
     def _sign_out(self, number: int) -> None:
         """The account that the person saw, whoever is current by now."""
         with contextlib.suppress(NotSignedIn, IndexError):  # another panel was faster
-            self._session.logout(self._listed[number])
+            account = self._listed[number]
+            self._session.asking_nobody(lambda: self._session.logout(account))
         self._send_state()
 
     # ── what it shows ───────────────────────────────────────────────────────────────────────

@@ -58,7 +58,7 @@ class TokenCache:
         self.renewed = Signal()
         self._lock = threading.Lock()
         self._sign_outs = 0
-        self._signed_out: dict[AccountKey, int] = {}
+        self._signed_out: dict[AccountKey | ClientKey | None, int] = {}
         self._names = Names(self.signed_in)
         self._changes: dict[AccountKey, int] = {}
 
@@ -89,7 +89,7 @@ class TokenCache:
         token = CachedToken(response, grant, asked, client)
         names = signed_in.names
         with self._lock:
-            if ticket is not None and self._signed_out.get(key, 0) > ticket:
+            if ticket is not None and self._last_sign_out(key) > ticket:
                 return False
             known = self.signed_in.get(key)
             if known is not None:
@@ -103,6 +103,15 @@ class TokenCache:
             signed_in.beside = beside and (known is None or known.beside)
             self.tokens[TokenKey(key, asked.key)] = token
         return True
+
+    def sign_out_arrivals(self, client: ClientKey | None = None) -> None:
+        """Refuse whoever is on the way in, to a client or to any."""
+        with self._lock:
+            self._sign_outs += 1
+            self._signed_out[client] = self._sign_outs
+
+    def _last_sign_out(self, key: AccountKey) -> int:
+        return max(self._signed_out.get(who, 0) for who in (key, key.client, None))
 
     def changes(self, key: AccountKey) -> int:
         """How often an account has changed here; see :meth:`restore`."""

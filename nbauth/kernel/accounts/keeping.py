@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from nbauth.core.account import AccountKey, Asked, ClientKey
 from nbauth.core.errors import PersistenceError
 from nbauth.core.interrupts import apart
 from nbauth.core.person import Notices, Person
-from nbauth.kernel.accounts.asking import Asking
+from nbauth.kernel.accounts.asking import Asking, Found
 from nbauth.kernel.accounts.background import Background
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.flights import Turns
@@ -75,6 +75,10 @@ class Keeping:
     def open(self, client: Client) -> None:
         """Open what a client's sign-ins are kept in, if anybody is, where a person can be asked."""
         self._of(client.settings.persist, if_it_exists=True)
+
+    def asking_nobody(self, act: Callable[[], Found]) -> Found:
+        """What an act gives that opens no store for which a passphrase is needed; that is said."""
+        return self._asking.only_if(False, act)
 
     def look_again(self) -> None:
         """Read the names of who is kept anew: a cell begins."""

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,6 +31,7 @@ from tests.jupyter.panel.scripted import (
     tokens,
     ways_from,
 )
+from tests.kernel.accounts.shelf import Handle, Shelf
 from tests.kernel.conftest import Bench
 
 
@@ -401,3 +403,39 @@ def test_the_face_is_one_module_without_anything_from_elsewhere() -> None:
     assert not re.search(r"^\s*import\b|\bimport\(|https?://[\w.]", source, re.MULTILINE)
     assert "innerHTML" not in source
     assert "window.open" not in source
+
+
+def test_a_click_opens_no_store_that_wants_a_passphrase(
+    front: MakeFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account in memory, and kept sign-ins of somebody that were never opened here."""
+
+    class Locked(Handle):
+        def exists(self) -> bool:
+            return True
+
+        def open(self) -> None:
+            asks(f"Passphrase of {self.kept}: ")
+
+    asks: Callable[[str], str] = str
+
+    def named(kind: str, *, ask: Callable[[str], str], **_: Any) -> Locked:
+        nonlocal asks
+        asks = ask
+        return Locked(Shelf(), kind)
+
+    shown = front()
+    shown.engine.answer = tokens()
+    shown.until("done")
+    shown.engine.answer = tokens("Charles", OTHER)
+    shown.start()
+    (other,) = shown.until("done", others=[{"n": 0, "username": USERNAME, "tenant": ""}])["others"]
+    monkeypatch.setattr("nbauth.persistence.persistence_named", named)
+    monkeypatch.setattr("nbauth.persistence.kinds_in_use", lambda: ["file"])
+    asked: list[str] = []
+    monkeypatch.setattr(shown.session.screen, "ask", lambda prompt: asked.append(prompt) or "")
+    shown.say("use", account=other["n"])
+    assert shown.state["account"]["username"] == USERNAME
+    shown.say("sign-out", account=other["n"])
+    assert [account.username for account in shown.session.accounts()] == [OTHER]
+    assert asked == []

@@ -435,3 +435,28 @@ def test_what_cannot_be_said_is_no_failure(bench: Bench, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(bench.screen, "say", gone)
     assert bench.session.login("read") == account
+
+
+@pytest.mark.parametrize("options", [{"all": True}, {"all": True, **OTHER}, {}, OTHER])
+def test_a_sign_out_of_all_refuses_a_first_sign_in_whose_tokens_are_arriving(
+    bench: Bench, options: dict[str, Any]
+) -> None:
+    destination, inside = bench.session._attempts._destination, threading.Event()
+    accept, go_on = destination.accept, threading.Event()
+
+    def slowly(*given: Any) -> Account:
+        inside.set()
+        go_on.wait(5)
+        return accept(*given)
+
+    destination.accept = slowly  # type: ignore[method-assign]
+    client = {name: value for name, value in options.items() if name in OTHER}
+    thread, outcome = in_a_thread(lambda: bench.session.login("read", web_ui=redirect, **client))
+    assert inside.wait(5)
+    bench.session.logout(**options)
+    go_on.set()
+    thread.join(5)
+    assert isinstance(outcome[0], SignInCancelled)
+    assert bench.session.accounts() == []
+    destination.accept = accept  # type: ignore[method-assign]
+    assert bench.session.login("read", web_ui=redirect, **client), "a later one is not refused"
