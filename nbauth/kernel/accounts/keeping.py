@@ -92,7 +92,14 @@ class Keeping:
         Before the first one by name all that are kept of the client are read: two may share it.
         Without ``may_ask`` nobody is asked for a passphrase.
         """
-        self._save_in_a_child()
+        if self._in_a_child:
+            self._save_in_a_child()
+        kind = client.settings.persist
+        by_name = isinstance(asked, str) and kind != MEMORY
+        if not by_name or (kind, client.key) in self._names_known:
+            key = self._cache.find(client.key, asked)  # at once: it is called for every token
+            if key is not None:
+                return key
         return self._asking.only_if(may_ask, lambda: self._find(client, asked))
 
     def _find(self, client: Client, asked: Asked | None) -> AccountKey | None:
@@ -275,10 +282,9 @@ class Keeping:
 
     def _save_in_a_child(self) -> None:
         """A forked child, which has no watch, writes what it could not write when it looks next."""
-        if self._in_a_child:
-            for keeper in list(self._keepers.values()):
-                if keeper is not None and keeper.has_unsaved:
-                    apart(lambda keeper=keeper: self._save_again(keeper))  # type: ignore[misc]
+        for keeper in list(self._keepers.values()):
+            if keeper is not None and keeper.has_unsaved:
+                apart(lambda keeper=keeper: self._save_again(keeper))  # type: ignore[misc]
 
     def _found(self) -> None:
         self._cache.changed.emit()

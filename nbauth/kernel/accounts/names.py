@@ -51,6 +51,9 @@ class Names:
         Raises ``ConfigurationError`` for a name that several of them share.
         """
         if isinstance(asked, str):
+            keys = self.meant_by(asked)
+            if len(keys) == 1:  # nearly always
+                return self._if_asked_for(keys[0], asked, client)
             found = self._called(asked, client)
         else:
             check_asked(asked)
@@ -58,6 +61,14 @@ class Names:
             found = [] if one is None else [one.account]
         the_only_one(asked, found)
         return found[0].key if found else None
+
+    def _if_asked_for(
+        self, key: AccountKey, name: str, client: ClientKey | None
+    ) -> AccountKey | None:
+        one = self._signed_in.get(key)
+        if one is None or (client is not None and key.client != client):
+            return None
+        return key if one.is_asked_for(name) else None
 
     def _called(self, name: str, client: ClientKey | None) -> list[Account]:
         """Who has this user name or home account id; else who has it as another of its names."""
