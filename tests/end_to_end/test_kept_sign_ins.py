@@ -20,7 +20,9 @@ from tests.harness.secret_service import running_secret_service
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(sys.platform != "linux", reason="Linux's keyring alone"),
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="only Linux has a Secret Service"
+    ),
 ]
 
 SHARED = ("HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")

@@ -26,7 +26,7 @@ from tests.harness.kernels import ROOT, isolated_environment
 from tests.harness.secret_service import running_secret_service
 from tests.oauth.test_id_token import GOOD, check, signed
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 KINDS = ["file", "keyring"]
 SOON = PATIENCE * 0.8
 

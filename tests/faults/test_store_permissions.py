@@ -114,7 +114,7 @@ def test_what_was_planted_is_refused(
     plant: Callable[[Path], str], tmp_path: Path, figure: Figure
 ) -> None:
     if plant is give_away and os.geteuid() != 0:
-        pytest.skip("only root can give files away; see the next test")
+        pytest.skip("needs root, to give a file to another user; the next test needs nobody")
     places = [place for place in FILES if plant not in (dangle, pipe) or "folder" not in place]
     for place in places:
         find, acts = FILES[place]

@@ -131,30 +131,29 @@ class TokenCache:
         tokens: Mapping[frozenset[str], CachedToken],
         *,
         changes: int | None = None,
-    ) -> bool:
+    ) -> None:
         """Take in what another kernel, or yesterday's, has kept of an account.
 
         A token that is here already stays the same object, so that who holds it sees no change.
         What is not kept yet is newer: then it is a :meth:`merge`.
-        Gives ``False``, and takes nothing in, if the account has changed since ``changes``.
+        Nothing is taken in if the account has changed since ``changes``.
         """
         key, names = kept.key, kept.names
         with self._lock:
             if changes is not None and changes != self.changes(key):
-                return False
+                return
             self._changed(key)
             here = self.signed_in.get(key)
             if here is not None and here.unsaved:
                 here.merge(kept)
                 self._add_tokens(key, tokens)
-                return True
+                return
             kept.beside = kept.beside and (here is None or here.beside)
             self._replace_tokens(key, tokens)
             self._names.add(key, names)
             self.signed_in[key] = kept
             if not kept.beside:
                 self.current.setdefault(key.client, key)
-        return True
 
     def merge(self, kept: SignedIn, tokens: Mapping[frozenset[str], CachedToken]) -> None:
         """Take what other kernels have kept of an account into the one that signed in here, if any.
@@ -181,10 +180,10 @@ class TokenCache:
         mine = [token for token in self.tokens_of(record.key) if token.grant in record.grants]
         return {token.asked.key: token for token in mine}
 
-    def add_older(self, imported: SignedIn) -> bool:
+    def add_older(self, imported: SignedIn) -> None:
         """Take in the grants of a sign-in that was made elsewhere, below all that is here.
 
-        Gives whether the account was here already; it then stays what it is.
+        An account that was here already stays what it is.
         """
         key, names = imported.key, imported.names
         with self._lock:
@@ -193,9 +192,8 @@ class TokenCache:
             if known is imported:
                 self._names.add(key, names)
                 self.current.setdefault(key.client, key)
-                return False
-            known.put_below(imported.grants)
-        return True
+            else:
+                known.put_below(imported.grants)
 
     def _add_tokens(self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]) -> None:
         for asked, token in tokens.items():

@@ -66,7 +66,7 @@ class SignIn(Waited):
         self._ticket = destination.ticket()
         self._arriving = self._withdrawing = False  # under the lock
         self._starting = threading.Lock()
-        self._walk = Walk(engine, request, screen, self, self.time)
+        self._walk = Walk(engine, screen, self)
         # A context of its own: otherwise what this thread shows lands under a later cell.
         self._thread = threading.Thread(
             target=contextvars.copy_context().run,

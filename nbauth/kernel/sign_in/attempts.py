@@ -67,13 +67,13 @@ class Attempts:
             lambda seat: self._begun(request, seat).wait_for_async(seat, request)
         )
 
-    def join(self, sign_in: SignIn, timeout: float | None) -> Account | None:
-        """Wait for one under way, so many seconds; ``None`` if it is at its end already."""
-        return seated(lambda seat: sign_in.join(seat, timeout))
+    def join(self, sign_in: SignIn, timeout: float | None) -> None:
+        """Wait for one under way, so many seconds, unless it is at its end already."""
+        seated(lambda seat: sign_in.join(seat, timeout))
 
-    async def join_async(self, sign_in: SignIn, timeout: float | None) -> Account | None:
+    async def join_async(self, sign_in: SignIn, timeout: float | None) -> None:
         """The same, awaited."""
-        return await seated_async(lambda seat: sign_in.join_async(seat, timeout))
+        await seated_async(lambda seat: sign_in.join_async(seat, timeout))
 
     def begin(self, request: Request, *, show: bool = True) -> SignIn:
         """Begin one that goes on though nobody waits, or join it.

@@ -28,9 +28,8 @@ from nbauth.core.steps import (
     ShowUserCode,
 )
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.sign_in.persons_time import PersonsTime
 from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
-from nbauth.kernel.sign_in.request import Request, WebUi
+from nbauth.kernel.sign_in.request import WebUi
 from nbauth.oauth.engines.protocol import Engine
 
 log = logging.getLogger(__name__)
@@ -42,27 +41,18 @@ class Driver:
 
     Args:
         engine: whom the flow talks to.
-        request: what was asked for, with the settings that held then.
         screen: gives the place on the person's Jupyter server.
-        sign_in: is told what the person has to know, and says when to stop.
-        time: how long the person has.
+        sign_in: has what was asked for, is told what the person has to know, says when to stop.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        request: Request,
-        screen: Screen,
-        sign_in: Driven,
-        time: PersonsTime,
-    ) -> None:
+    def __init__(self, engine: Engine, screen: Screen, sign_in: Driven) -> None:
         self._engine = engine
-        self._request = request
-        self._settings = request.client.settings
+        self._request = sign_in.request
+        self._settings = sign_in.request.client.settings
         self._screen = screen
         self._sign_in = sign_in
         self._wake = Flag()
-        self._time = time
+        self._time = sign_in.time
         self._state: str | None = None
         self._answer: dict[str, str] | None = None
         self._receiver: Receiver | None = None

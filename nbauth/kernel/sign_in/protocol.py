@@ -12,6 +12,7 @@ from nbauth.core.person import Person
 from nbauth.core.signal import Signal
 from nbauth.core.steps import Shown
 from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.sign_in.persons_time import PersonsTime
 from nbauth.kernel.sign_in.request import Request
 
 
@@ -45,6 +46,8 @@ class Pending(Protocol):
 
 class Driven(Pending, Protocol):
     """What a driver tells its sign-in, and asks it."""
+
+    time: PersonsTime
 
     def show(self, step: Shown) -> None: ...
     def stopped(self) -> NbAuthError | None: ...

@@ -109,22 +109,20 @@ class Waited(Seen):
         """The same, awaited."""
         return await self._await(seat, self._rounds(request))
 
-    def join(self, seat: Seat, timeout: float | None) -> Account | None:
+    def join(self, seat: Seat, timeout: float | None) -> None:
         """Block as one who needs what it brings, and did not ask for it; it is shown here too.
 
-        ``None`` if it is at its end for want of others, or of time.
+        Not if it is at its end for want of others, or of time.
         """
-        if not self._let_in(seat, timeout):
-            return None
-        self._show_here()
-        return self._block(seat, self._rounds_of(timeout, time.monotonic()))
+        if self._let_in(seat, timeout):
+            self._show_here()
+            self._block(seat, self._rounds_of(timeout, time.monotonic()))
 
-    async def join_async(self, seat: Seat, timeout: float | None) -> Account | None:
+    async def join_async(self, seat: Seat, timeout: float | None) -> None:
         """The same, awaited."""
-        if not self._let_in(seat, timeout):
-            return None
-        self._show_here()
-        return await self._await(seat, self._rounds_of(timeout, time.monotonic()))
+        if self._let_in(seat, timeout):
+            self._show_here()
+            await self._await(seat, self._rounds_of(timeout, time.monotonic()))
 
     def give(self, timeout: float | None) -> bool:
         """Give the person so long from now, if that is longer: somebody joins who has the time.

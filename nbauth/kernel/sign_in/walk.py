@@ -12,9 +12,7 @@ from nbauth.core.person import say_to
 from nbauth.core.steps import Asking, ChooseFlow, Failed
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.driver import Driver
-from nbauth.kernel.sign_in.persons_time import PersonsTime
 from nbauth.kernel.sign_in.protocol import Driven, Screen
-from nbauth.kernel.sign_in.request import Request
 from nbauth.oauth.engines.protocol import Engine
 from nbauth.oauth.flows import FLOWS, flow_named
 
@@ -25,9 +23,8 @@ class Walk:
     """Goes by one flow after the other, until one brings tokens or none is left.
 
     Args:
-        engine, request, screen: the sign-in's.
+        engine, screen: the sign-in's.
         sign_in: is told what the person sees.
-        time: how long the person has.
 
     Attributes:
         flow: the name of the flow, ``"auto"`` until one is chosen.
@@ -36,24 +33,16 @@ class Walk:
         driver: drives the present flow.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        request: Request,
-        screen: Screen,
-        sign_in: Driven,
-        time: PersonsTime,
-    ) -> None:
-        self.flow = request.first_flow
+    def __init__(self, engine: Engine, screen: Screen, sign_in: Driven) -> None:
+        self.flow = sign_in.request.first_flow
         self.ways: tuple[str, ...] = ()
         self.chosen: str | None = None
         self._engine = engine
-        self._request = request
+        self._request = sign_in.request
         self._screen = screen
         self._sign_in = sign_in
         self._taken = Flag()
         self._tried: list[str] = []
-        self._time = time
         self._may_choose = self.flow == AUTO
         self._before: str | None = None
         self.driver = self._new_driver()
@@ -151,8 +140,8 @@ class Walk:
 
     def _renew_driver(self, refused: NbAuthError) -> None:
         self.driver.finish(Failed(refused))
-        self._time.stop()
+        self._sign_in.time.stop()
         self.driver = self._new_driver()
 
     def _new_driver(self) -> Driver:
-        return Driver(self._engine, self._request, self._screen, self._sign_in, self._time)
+        return Driver(self._engine, self._screen, self._sign_in)

@@ -46,6 +46,16 @@ def kept_word(kernel: Session) -> str:
     return record.kept
 
 
+def not_written(machine: Machine) -> Session:
+    """A kernel in which Ada signed in while the disk was full; there is room again."""
+    kernel = machine.kernel()
+    machine.shelf.full = True
+    kernel.login("read", web_ui=redirect)
+    kernel.rest()
+    machine.shelf.full = False
+    return kernel
+
+
 # ── what could not be written ───────────────────────────────────────────────────────────────
 
 
@@ -53,11 +63,7 @@ def test_what_is_written_again_is_not_what_is_being_spent(
     machine: Machine, now: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is kept yet, so there is no lock that kernels share."""
-    kernel = machine.kernel()
-    machine.shelf.full = True
-    kernel.login("read", web_ui=redirect)
-    kernel.rest()
-    machine.shelf.full = False
+    kernel = not_written(machine)
     monkeypatch.setattr(Handle, "refreshing", lambda *_: nullcontext())
     save, refreshes = Handle.save, []
 
@@ -77,11 +83,7 @@ def test_what_is_written_again_is_not_what_is_being_spent(
 def test_who_is_being_renewed_is_not_waited_for_to_write_them_again(
     machine: Machine, now: FakeClock
 ) -> None:
-    kernel = machine.kernel()
-    machine.shelf.full = True
-    kernel.login("read", web_ui=redirect)
-    kernel.rest()
-    machine.shelf.full = False
+    kernel = not_written(machine)
     gate = machine.engine.hold("refresh")
     refresh, _ = in_a_thread(lambda: kernel.acquire("read", force_refresh=True))
     assert gate.reached.wait(5)
