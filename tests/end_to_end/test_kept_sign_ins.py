@@ -20,9 +20,7 @@ from tests.harness.secret_service import running_secret_service
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(
-        sys.platform != "linux", reason="only Linux has a Secret Service"
-    ),
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a Secret Service"),
 ]
 
 SHARED = ("HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")

@@ -18,9 +18,7 @@ from tests.harness.secret_service import SecretService, running_secret_service, 
 from tests.kernels.conftest import environment, wait_for
 from tests.kernels.kept import User, answered, ok, value
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux has a Secret Service"
-)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a Secret Service")
 
 LOGIN = "account = %login --persist keyring"
 SOURCE = "nbauth.acquire(interactive=False).source"
