@@ -275,7 +275,7 @@ def during_the_first_use() -> Any:
 
 def while_a_library_loads() -> Any:
     """The first sign-in loads the protocol library in another thread."""
-    folder = tempfile.mkdtemp()
+    folder = tempfile.mkdtemp(dir=os.environ["HOME"])
     with open(os.path.join(folder, "slow_library.py"), "w", encoding="utf-8") as file:
         file.write("import time\ntime.sleep(0.5)\n")
     sys.path.insert(0, folder)
