@@ -23,6 +23,12 @@ _PANEL = """path => {
   return null;
 }"""
 
+#: How often the notebook was saved, in ``panel.saves``; counts from when it is first asked for.
+_COUNT_SAVES = """panel.saves === undefined && (
+  panel.saves = 0,
+  panel.context.saveState.connect((_, state) => { if (state === 'completed') panel.saves += 1; }),
+  null)"""
+
 
 class LabPage:
     """A notebook in a browser's page. Cells are counted from 0; time-outs are in seconds."""
@@ -72,9 +78,20 @@ class LabPage:
         return str(self._js("panel.sessionContext.session?.kernel?.status"))
 
     def save(self) -> None:
-        """Press the save button; wait until the file is written."""
-        self._tool("docmanager:save").click()
-        self._wait_js("!panel.context.model.dirty", self.timeout)
+        """Press the save button; wait until the file is written.
+
+        JupyterLab ignores the button while an earlier save still makes its checkpoint, and says
+        nothing: then it is pressed again, as a person does who sees that nothing was saved.
+        """
+        self._js(_COUNT_SAVES)
+        before = self._js("panel.saves")
+        end = time.monotonic() + self.timeout
+        while self._js("panel.saves") == before:
+            if time.monotonic() > end:
+                self.screenshot("timed-out")
+                raise AssertionError(f"not saved in {self.timeout} s\n{self.console[-10:]}")
+            self._tool("docmanager:save").click()
+            self._wait_js(f"panel.saves > {before}", 2, or_else=True)
 
     def interrupt(self) -> None:
         """Press the stop button."""

@@ -41,6 +41,12 @@ print("blocking")
 time.sleep(60)
 """
 
+SLOW_CHECKPOINTS = """(contents => {
+  const create = contents.createCheckpoint.bind(contents);
+  const wait = () => new Promise(go => setTimeout(go, 1500));
+  contents.createCheckpoint = path => wait().then(() => create(path));
+})(app.serviceManager.contents)"""
+
 
 @pytest.mark.parametrize("version", KERNEL_VERSIONS)
 def test_the_harness(version: str, open_notebook: OpenNotebook, lab_factory: LabFactory) -> None:
@@ -90,3 +96,16 @@ def test_settings_reach_lab_and_kernel(
     assert "clicks" in json.dumps(lab.read_notebook(page.path)["metadata"]["widgets"])
     plugin = "@jupyterlab/apputils-extension:kernels-settings"
     assert '"disabled"' in lab.api(f"lab/api/settings/{plugin}")["raw"]
+
+
+def test_a_save_right_after_another_is_one(
+    open_notebook: OpenNotebook, lab_factory: LabFactory
+) -> None:
+    """JupyterLab ignores its save button until the checkpoint of the last save is made."""
+    lab = lab_factory(kernel="7.4")
+    page = open_notebook(["print('once')", "print('twice')"], lab=lab)
+    page._js(SLOW_CHECKPOINTS)
+    for index in (0, 1):
+        page.run(index)
+        page.save()
+        assert lab.read_notebook(page.path)["cells"][index]["outputs"]
