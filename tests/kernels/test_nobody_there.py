@@ -95,6 +95,7 @@ def test_an_error_with_the_remedy_within_a_second(tool, ask, tmp_path):
     print(f"{tool}, {ask}: {float(took[1]):.2f} s, {float(took[2]):.3f} s of it after %load_ext")
 
 
+@pytest.mark.timing
 def test_a_panel_that_nobody_answers_becomes_text_with_a_deadline(tmp_path, demo):
     """``jupyter run`` says that input is possible, though nobody is there to give it."""
     cell = CELL.format(ask="%login --timeout 1")
