@@ -404,3 +404,74 @@ def test_no_event_of_threading_is_used_where_an_interrupt_may_come(house: Path) 
     ]
     assert found == []
     assert EVENT.search("self._wake = threading.Event()")
+
+
+# ── tests of time ───────────────────────────────────────────────────────────────────────────
+
+TIME = re.compile(r"monotonic\(|perf_counter\(|elapsed|\btook\b|waited|\bseconds\b|_seconds_to_")
+GENEROUS = 15
+"""Seconds that a test beside others on a busy machine may take for what it does at once."""
+
+
+def _bounds_a_time(test: ast.AST) -> bool:
+    """Whether an assertion says that something took less than a few seconds."""
+    if not isinstance(test, ast.Compare) or not TIME.search(ast.unparse(test)):
+        return False
+    for op, most in zip(test.ops, test.comparators, strict=True):
+        if isinstance(op, ast.Lt | ast.LtE) and not TIME.search(ast.unparse(most)):
+            known = most.value if isinstance(most, ast.Constant) else 0
+            if isinstance(known, int | float) and known < GENEROUS:
+                return True
+    return False
+
+
+def untimely_tests(source: str) -> list[str]:
+    """Tests that bound a time from above and run beside others: not marked ``timing``."""
+    tree = ast.parse(source)
+    whole = any(
+        "pytest.mark.timing" in ast.unparse(node)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+    )
+    return [
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        and function.name.startswith("test_")
+        and not whole
+        and not any("timing" in ast.unparse(mark) for mark in function.decorator_list)
+        and any(isinstance(n, ast.Assert) and _bounds_a_time(n.test) for n in ast.walk(function))
+    ]
+
+
+def test_what_bounds_a_time_runs_alone() -> None:
+    """Beside others a second may pass between two lines, and a sound test fails now and then."""
+    tests = Path(__file__).parent
+    found = {
+        f"{path.relative_to(tests)}::{name}"
+        for path in tests.rglob("test_*.py")
+        for name in untimely_tests(path.read_text("utf-8"))
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "assert time.monotonic() - began < 5",
+        "assert 0.1 < time.perf_counter() - began <= 1.5",
+        "assert page.elapsed.total_seconds() < 5",
+        "assert told['waited'] < SOON",
+        "assert SOON < took < 4",
+    ],
+)
+def test_a_planted_bound_is_found(line: str) -> None:
+    planted = f"def test_one():\n    {line}\n"
+    assert untimely_tests(planted) == ["test_one"]
+    assert untimely_tests("@pytest.mark.timing\n" + planted) == []
+    assert untimely_tests("pytestmark = [pytest.mark.timing]\n" + planted) == []
+
+
+def test_a_generous_bound_and_a_lower_one_may_run_beside_others() -> None:
+    lines = "    assert time.monotonic() - began < 20\n    assert 0.1 < time.monotonic() - began\n"
+    assert untimely_tests("def test_one():\n" + lines) == []

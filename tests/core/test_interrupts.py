@@ -40,6 +40,7 @@ def test_who_waits_goes_on_when_it_is_set_and_all_of_them() -> None:
     assert flag.wait(0)
 
 
+@pytest.mark.timing
 def test_a_time_out_is_one() -> None:
     flag = Flag()
     began = time.monotonic()

@@ -25,6 +25,7 @@ def hanging_ones_are_let_go() -> Iterator[None]:
     keyrings.HANGING.set()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     ("backend", "code", "words"),
     [

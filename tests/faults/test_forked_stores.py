@@ -43,6 +43,7 @@ def environments(
 Environments = dict[str, Mapping[str, str]]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", KINDS)
 def test_while_another_thread_refreshes(
     kind: str, environments: Environments, tmp_path: Path, figure: Figure
@@ -53,6 +54,7 @@ def test_while_another_thread_refreshes(
     figure("S10", "fork while refreshing", "child lives on", "kept out, and keeps nobody out")
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", KINDS)
 def test_within_the_refresh_itself(kind: str, environments: Environments, tmp_path: Path) -> None:
     told = forked("the_same_thread_refreshes", kind, tmp_path, environments[kind])
@@ -61,6 +63,7 @@ def test_within_the_refresh_itself(kind: str, environments: Environments, tmp_pa
     assert told["waited"] < SOON
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_child_does_not_hold_for_a_parent_that_is_killed(
     kind: str, environments: Environments, tmp_path: Path
@@ -68,6 +71,7 @@ def test_a_child_does_not_hold_for_a_parent_that_is_killed(
     assert forked("the_holder_is_killed", kind, tmp_path, environments[kind])["waited"] < SOON
 
 
+@pytest.mark.timing
 def test_while_a_person_is_asked(environments: Environments, tmp_path: Path) -> None:
     told = forked("another_thread_is_asked", "file", tmp_path, environments["file"])
     for found, waited in told["answers"]:
@@ -103,6 +107,7 @@ def test_by_multiprocessing(kind: str, environments: Environments, tmp_path: Pat
 # ── what a fork waits for ───────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.timing
 def test_a_fork_waits_for_a_library_that_another_thread_loads() -> None:
     there = threading.Event()
 
@@ -121,6 +126,7 @@ def test_a_fork_waits_for_a_library_that_another_thread_loads() -> None:
     thread.join()
 
 
+@pytest.mark.timing
 def test_a_fork_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forks, "_PATIENCE", 0.1)
     monkeypatch.setitem(forks._uncut, object(), -1)

@@ -111,6 +111,7 @@ BACKENDS = [
 ]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("where", "named", "words"), BACKENDS)
 def test_what_keyring_chooses_is_refused(
     where: str,

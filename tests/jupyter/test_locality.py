@@ -118,6 +118,7 @@ def test_idle_and_half_sent_connections_delay_nobody() -> None:
             sock.close()
 
 
+@pytest.mark.timing
 def test_it_does_not_outlive_its_life() -> None:
     probe = LocalityProbe(life=0.2)
     end = time.monotonic() + 5

@@ -304,6 +304,7 @@ def test_an_identifier_that_is_none_is_not_told(caplog: pytest.LogCaptureFixture
     assert logged(caplog)[0].endswith("correlation id …")
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("where", ["head", "body"])
 def test_an_answer_that_comes_byte_by_byte_has_an_end(
     where: str, monkeypatch: pytest.MonkeyPatch

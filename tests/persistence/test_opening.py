@@ -76,6 +76,7 @@ def asking(tmp_path: Path, person: Person, threads: ThreadPoolExecutor) -> Persi
     return one
 
 
+@pytest.mark.timing
 def test_a_look_does_not_wait_for_the_person(asking: Persistence, person: Person) -> None:
     code, took = code_of(lambda: asking.stamp(ADA))
     assert code == "being_opened"
@@ -94,7 +95,7 @@ def test_others_wait_for_a_bounded_time(method: str, asking: Persistence) -> Non
     arguments = {"load": (ADA,), "save": (ADA, b"new"), "clear": (ADA,)}.get(method, ())
     code, took = code_of(lambda: getattr(asking, method)(*arguments))
     assert code == "being_opened"
-    assert SOON < took < 4
+    assert SOON < took < 20
 
 
 def test_all_that_wait_go_on_when_the_person_has_answered(
@@ -147,6 +148,7 @@ def test_an_interrupt_at_the_prompt_frees_those_that_waited(
     assert one.load(ADA) == b"data"
 
 
+@pytest.mark.timing
 def test_what_asks_may_look_itself(tmp_path: Path) -> None:
     codes = []
 
@@ -161,6 +163,7 @@ def test_what_asks_may_look_itself(tmp_path: Path) -> None:
     assert took < SOON
 
 
+@pytest.mark.timing
 def test_a_look_goes_on_while_what_was_forgotten_is_opened_anew(
     tmp_path: Path, person: Person, threads: ThreadPoolExecutor
 ) -> None:

@@ -93,6 +93,7 @@ def test_used_forged_and_ended_get_one_and_the_same_answer(server, kernels):
     assert said(forged) == said(used) == said(late)
 
 
+@pytest.mark.timing
 def test_a_kernel_that_never_heard_of_nbauth_says_so_at_once(server):
     kernel = server.start_kernel("py-6.29")
     state = f".{kernel.id}.{secrets.token_urlsafe(32)}"
@@ -107,7 +108,7 @@ def test_a_kernel_that_is_stopped_does_not_answer(server):
     os.kill(int(kernel.run("import os; print(os.getpid())").text), signal.SIGSTOP)
     page = server.get({"code": "c", "state": state})
     assert (page.status_code, "did not answer" in page.text) == (504, True)
-    assert 9 < page.elapsed.total_seconds() < 20
+    assert 9 < page.elapsed.total_seconds() < 25
 
 
 def test_the_page_tells_of_a_failure_in_the_kernels_words(server, kernels):

@@ -208,6 +208,7 @@ def test_an_old_failure_is_not_told_after_a_success(bench: Bench) -> None:
 # ── what is called ──────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("what", ["web_ui", "open_browser"])
 def test_what_is_called_and_never_comes_back_ends_with_the_time_out(
     bench: Bench, what: str

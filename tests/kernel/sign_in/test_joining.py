@@ -236,6 +236,7 @@ def test_who_needs_a_token_waits_no_longer_for_it_than_they_would_alone(
     end(first)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("call", CALLS)
 def test_who_needs_a_token_is_not_ended_by_the_time_of_another(bench: Bench, call: str) -> None:
     bench.screen.known_ways = ("paste",)
@@ -251,6 +252,7 @@ def test_who_needs_a_token_is_not_ended_by_the_time_of_another(bench: Bench, cal
     assert outcome == ["ada@example.com"]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("call", ["login", "login_async", "acquire"])
 def test_who_began_waits_no_longer_because_another_has_joined(bench: Bench, call: str) -> None:
     session = bench.session

@@ -222,6 +222,7 @@ def test_the_time_where_nobody_sets_one_is_no_limit_to_who_sets_more(
     thread.join(5)
 
 
+@pytest.mark.timing
 def test_nor_is_that_time_longer_because_others_join(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +238,7 @@ def test_nor_is_that_time_longer_because_others_join(
     joined.join(5)
 
 
+@pytest.mark.timing
 def test_another_flow_that_others_choose_gives_who_began_no_more_time(bench: Bench) -> None:
     bench.engine.will("poll_device", *[PENDING] * 5000)
     began = time.monotonic()
