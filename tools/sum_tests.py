@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 LONGEST = 600
+"""Characters of what a failed test said that are shown, on one line."""
 
 
 def failures(suite: ElementTree.Element) -> list[str]:
@@ -18,7 +19,7 @@ def failures(suite: ElementTree.Element) -> list[str]:
     found = []
     for case in suite.iter("testcase"):
         for outcome in [*case.iter("failure"), *case.iter("error")]:
-            said = (outcome.get("message") or outcome.text or "").strip()
+            said = " ".join((outcome.get("message") or outcome.text or "").split())
             name = f"{case.get('classname')}::{case.get('name')}"
             found.append(f"FAILED {name}: {said[:LONGEST]}")
     return found

@@ -114,7 +114,10 @@ def test_what_was_planted_is_refused(
     plant: Callable[[Path], str], tmp_path: Path, figure: Figure
 ) -> None:
     if plant is give_away and os.geteuid() != 0:
-        pytest.skip("needs root, to give a file to another user; the next test needs nobody")
+        pytest.skip(
+            "only root can give a file to another user;"
+            " test_another_owner_without_being_root checks this owner without that"
+        )
     places = [place for place in FILES if plant not in (dangle, pipe) or "folder" not in place]
     for place in places:
         find, acts = FILES[place]

@@ -13,7 +13,8 @@ SUITE = (
 )
 FELL = (
     '<testcase classname="tests.room.test_one" name="test_that_falls[1]">'
-    '<failure message="assert 1 == 2">a long trace</failure></testcase>'
+    '<failure message="assert 1 == 2&#10;9 passed, 0 failed, 0 skipped">'
+    "a long trace</failure></testcase>"
 )
 STOOD = '<testcase classname="tests.room.test_one" name="test_that_stands" />'
 
@@ -33,7 +34,8 @@ def test_a_failure_is_named_at_the_end(tmp_path: Path) -> None:
         [
             "here: 2 tests in 2 s",
             "there: 1 tests in 2 s",
-            "here: FAILED tests.room.test_one::test_that_falls[1]: assert 1 == 2",
+            "here: FAILED tests.room.test_one::test_that_falls[1]: assert 1 == 2"
+            " 9 passed, 0 failed, 0 skipped",
             "2 passed, 1 failed, 0 skipped",
         ],
     )
