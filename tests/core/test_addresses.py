@@ -1,0 +1,73 @@
+"""Which addresses a secret may go to, and when two are one issuer."""
+
+import pytest
+
+from nbauth.core.addresses import is_loopback, is_secure, same_issuer
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST", "localhost.", "idp.localhost", "127.0.0.1", "127.9.9.9", "::1"],
+)
+def test_this_machine_is_loopback(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        None,
+        "example.com",
+        "localhost.example.com",
+        "127.0.0.1.example.com",
+        "10.0.0.1",
+        "0.0.0.0",
+    ],
+)
+def test_another_machine_is_not(host):
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://id.example",
+        "https://id.example:8443/a?b=c",
+        "http://localhost:1",
+        "http://[::1]:80/a",
+    ],
+)
+def test_a_secret_may_go_over_tls_and_within_this_machine(address):
+    assert is_secure(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        None, 1, [], "", "https://", "https://id.example:port", "http://id.example", "//id.example",
+        "javascript:alert(1)", "file:///etc/passwd", "ftp://localhost", "https://id.example/\n",
+        " https://id.example", "http://localhost.example.com", "http://localhost@id.example",
+    ],
+)  # fmt: skip
+def test_and_nowhere_else(address):
+    assert not is_secure(address)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://id.example", "https://id.example/", True),
+        ("https://id.example/a/", "https://id.example/a", True),
+        ("https://id.example", "https://id.example", True),
+        ("https://id.example//", "https://id.example", False),
+        ("https://id.example/a", "https://id.example/A", False),
+        ("http://id.example", "https://id.example", False),
+        ("", "", False),
+        ("/", "", False),
+        (None, None, False),
+    ],
+)
+def test_a_slash_at_the_end_makes_no_other_issuer(one, other, same):
+    assert same_issuer(one, other) is same
+    assert same_issuer(other, one) is same
