@@ -17,6 +17,7 @@ class CallOptions(TypedDict, total=False):
     tenant: str | None
     authority: str | None
     cloud: str | None
+    exact_scopes: bool | None
     flow: str | None
     persist: str | None
     extra_parameters: Mapping[str, str] | None

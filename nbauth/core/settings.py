@@ -28,6 +28,7 @@ class Settings:
     authority: str | None = None
     cloud: str = "public"
     scopes: tuple[str, ...] = ()
+    exact_scopes: bool = False
     flow: str = AUTO
     persist: str = "memory"
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -148,6 +148,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "authority": _text,
     "cloud": _one_of(CLOUDS),
     "scopes": _words,
+    "exact_scopes": _flag,
     "flow": _one_of(FLOWS),
     "persist": _persistence,
     "hosts": _hosts,

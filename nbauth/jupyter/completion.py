@@ -20,7 +20,7 @@ GRAPH_SCOPES = (
     "User.Read", "User.ReadBasic.All", "User.Read.All", "Mail.Read", "Mail.Send", "Files.Read",
     "Files.ReadWrite", "Sites.Read.All", "Calendars.Read", "Group.Read.All", "Directory.Read.All",
 )  # fmt: skip
-PROMPTS = ("select_account", "consent", "login", "create", "none")
+PROMPTS = ("select_account", "consent", "login", "create", "none", "unset")
 
 
 def completions(session: Session, line: str) -> list[str]:

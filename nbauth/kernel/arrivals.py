@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nbauth.core.account import Account, name_of
 from nbauth.core.errors import SignInCancelled, SignInError
+from nbauth.core.person import Notices, Person
+from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.keeping import Keeping
@@ -16,11 +18,13 @@ class Arrivals:
 
     Args:
         cache, keeping: the session's.
+        person: who is told what was not granted.
     """
 
-    def __init__(self, cache: TokenCache, keeping: Keeping) -> None:
+    def __init__(self, cache: TokenCache, keeping: Keeping, person: Person) -> None:
         self._cache = cache
         self._keeping = keeping
+        self._notices = Notices(person)
 
     def prepare(self, request: Request) -> None:
         self._keeping.prepare(request.client)
@@ -49,6 +53,7 @@ class Arrivals:
         self._cache.changed.emit()
         self._cache.renewed.emit()
         account = signed_in.account
+        self._tell_not_granted(request, response)
         if not as_asked:
             assert asked is not None
             name, other = name_of(asked), account.username
@@ -59,3 +64,13 @@ class Arrivals:
                 f" %accounts use {other}, or %accounts drop {other}.",
             )
         return account
+
+    def _tell_not_granted(self, request: Request, response: TokenResponse) -> None:
+        """Say it once: the token is given out for these scopes all the same, and may be refused."""
+        missing = request.client.not_granted(response.scopes, request.scopes)
+        if missing:
+            granted = " ".join(plain(scope) for scope in response.scopes) or "nothing"
+            self._notices.tell(
+                f"The provider did not grant {' '.join(missing)}; it granted {granted}."
+                " Calls that need more may be refused."
+            )

@@ -25,12 +25,13 @@ from nbauth.core.errors import (
     PersistenceError,
 )
 from nbauth.core.person import say_to
+from nbauth.core.scopes import Scopes
 from nbauth.core.settings import Settings
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.signal import Signal
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.kernel.accounts.background import Background, RefreshAhead
-from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.flights import Turns
 from nbauth.kernel.accounts.keeping import Keeping
 from nbauth.kernel.accounts.registry import Accounts
@@ -85,7 +86,9 @@ class Session:
         self._keeping = Keeping(self.cache, screen, self._door, self._turns)
         self._renewal = Renewal(self.cache, self._engines, self._turns)
         self._accounts = Accounts(self.cache, self._keeping, self._engines, screen)
-        self._attempts = Attempts(self._engines, screen, Arrivals(self.cache, self._keeping))
+        self._attempts = Attempts(
+            self._engines, screen, Arrivals(self.cache, self._keeping, screen)
+        )
         self._tokens = Tokens(self.cache, self._keeping, self._renewal, self._attempts, screen)
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()
@@ -227,14 +230,14 @@ class Session:
 
             check_claims(claims)
         asked = self._tokens.find(client, account, interactive=interactive) or account
-        refused = self._text(asked, wanted.key) if force_refresh else None
+        refused = self._text(asked, wanted) if force_refresh else None
         return self._tokens.get(Need(client, wanted, asked, claims, refused, interactive))
 
-    def _text(self, asked: Asked | None, scopes: frozenset[str]) -> str | None:
+    def _text(self, asked: Asked | None, scopes: Scopes) -> str | None:
         """The text of the token that a forced refresh is to replace."""
         if not isinstance(asked, AccountKey):
             return None
-        cached = self.cache.tokens.get(TokenKey(asked, scopes))
+        cached = self.cache.lend(asked, scopes)
         return None if cached is None else cached.response.access_token
 
     def token(

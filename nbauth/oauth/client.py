@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.forks import no_fork
-from nbauth.core.scopes import RESERVED, Scopes
+from nbauth.core.scopes import Scopes
 from nbauth.core.settings import Settings
 from nbauth.oauth.authorities import Authority, authority_from, parse
 
 if TYPE_CHECKING:
     from nbauth.oauth.engines.protocol import Engine
 
-DEFAULT_SCOPES = {True: ("User.Read",), False: ("openid", "profile", "email", "offline_access")}
-"""At Microsoft's authorities, and elsewhere."""
+DEFAULT_SCOPES = {True: ("User.Read",), False: ("openid",)}
+"""At Microsoft's authorities, and elsewhere; a sign-in adds what its provider offers to name the
+account and to make it last."""
 
 MOST_SPELLINGS = 256
 """Spellings of scopes that a client remembers, before it begins anew."""
@@ -84,20 +85,21 @@ class Client:
         self._parsed[spelling] = scopes
         return scopes
 
-    def sign_in_scopes(self, wanted: Scopes) -> Scopes:
-        """What a sign-in asks for: those, and what makes it last and names the account."""
-        if self.authority.microsoft:
-            return wanted  # MSAL adds openid, profile and offline_access
-        return Scopes.parse([*wanted, *DEFAULT_SCOPES[False]], microsoft=False)
-
     def covers(self, granted: Iterable[str], wanted: Scopes) -> bool:
         """Whether all that is wanted was granted, what makes a sign-in last aside.
 
         What stands for all that is registered (``.default``) is granted under other names.
         """
+        return not self.not_granted(granted, wanted)
+
+    def not_granted(self, granted: Iterable[str], wanted: Scopes) -> tuple[str, ...]:
+        """Of the scopes that are wanted those that were not granted; see :meth:`covers`."""
+        have = self.granted(granted)
         if any(scope.lower().endswith("/.default") for scope in wanted.resource_scopes):
-            return True
-        return wanted.key - RESERVED <= self.granted(granted)
+            return ()
+        if self.authority.microsoft:
+            return tuple(word for word in wanted.resource_scopes if word.lower() not in have)
+        return tuple(word for word in wanted.resource_scopes if word not in have)
 
     def granted(self, scopes: Iterable[str]) -> frozenset[str]:
         """The scopes of a token response, in the form of ``Scopes.key``.

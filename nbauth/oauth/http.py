@@ -96,13 +96,13 @@ class Http(VerifiedSession):
         return answer[0]
 
     @contextlib.contextmanager
-    def hearing(self) -> Iterator[Iterator[Mapping[str, Any]]]:
-        """Gives the JSON objects that come in answers to this thread meanwhile, once they are asked
-        for: a library may refuse one before anybody has seen it."""
+    def hearing(self) -> Iterator[list[requests.Response]]:
+        """Gives the answers that come to this thread meanwhile: a library may refuse one before
+        anybody has seen it."""
         answers: list[requests.Response] = []
         self._hearing.answers = answers
         try:
-            yield (body for one in answers if isinstance(body := one.json(), dict))
+            yield answers
         finally:
             self._hearing.answers = None
 

@@ -52,6 +52,16 @@ class Metadata:
         """Whether authorization responses carry ``iss`` (RFC 9207 §3)."""
         return self._document.get("authorization_response_iss_parameter_supported") is True
 
+    @property
+    def scopes_supported(self) -> frozenset[str]:
+        """The scopes that it says it offers; ``openid`` where it says nothing (Core §3.1.2.1)."""
+        told = self._document.get("scopes_supported")
+        if isinstance(told, str):
+            told = told.split()
+        if not isinstance(told, list):
+            return frozenset({"openid"})
+        return frozenset(word for word in told if isinstance(word, str))
+
     def get(self, name: str) -> str | None:
         """An endpoint's address, or ``None``.
 

@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,7 +149,9 @@ class FakeEngine:
         """How often a method was called."""
         return sum(call.method == method for call in self.calls)
 
-    def response(self, scopes: Scopes, *, user: str | None = None, **changes: Any) -> TokenResponse:
+    def response(
+        self, scopes: Iterable[str], *, user: str | None = None, **changes: Any
+    ) -> TokenResponse:
         """The tokens it would issue now."""
         user = user or self.user
         number = next(self._numbers)
@@ -213,7 +215,12 @@ class FakeEngine:
         return scripted or self.response(device.private.scopes)
 
     def refresh(
-        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+        self,
+        refresh_token: str,
+        scopes: Scopes,
+        claims: str | None = None,
+        *,
+        granted: Iterable[str] = (),
     ) -> TokenResponse:
         with self._lock:
             self.at_once += 1
@@ -222,12 +229,13 @@ class FakeEngine:
             scripted = self._called(
                 "refresh", refresh_token=str(refresh_token), scopes=scopes, claims=claims
             )
-            return scripted or self._refreshed(str(refresh_token), scopes)
+            everywhere = () if self.authority.microsoft else tuple(granted)
+            return scripted or self._refreshed(str(refresh_token), everywhere or tuple(scopes))
         finally:
             with self._lock:
                 self.at_once -= 1
 
-    def _refreshed(self, refresh_token: str, scopes: Scopes) -> TokenResponse:
+    def _refreshed(self, refresh_token: str, scopes: Iterable[str]) -> TokenResponse:
         if self.ungranted & set(scopes):
             raise refusal("invalid_scope")
         with self._lock:

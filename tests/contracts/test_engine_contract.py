@@ -186,10 +186,42 @@ def test_authorize_is_bound_to_this_sign_in(case: Case) -> None:
 
 
 @AUTHLIB_ALONE  # MSAL always asks for offline_access
-def test_authorize_without_offline_access_sends_no_prompt(case: Case) -> None:
-    scopes = Scopes.parse(["openid", "profile"], microsoft=False)
+def test_what_the_provider_offers_is_added_to_the_scopes(case: Case) -> None:
+    """Both offer ``openid`` and ``offline_access``; what makes a sign-in last needs consent."""
+    scopes = Scopes.parse(["some", "profile"], microsoft=False)
     pending = case.engine.authorize(AuthorizationRequest(scopes), Receiving(REDIRECT, "x" * 32))
-    assert "prompt" not in query_of(pending.authorize_url)
+    asked = query_of(pending.authorize_url)
+    assert asked["scope"].split()[:2] == ["some", "profile"]
+    assert {"openid", "offline_access"} <= set(asked["scope"].split())
+    assert asked["prompt"] == "consent"
+
+
+@AUTHLIB_ALONE  # MSAL always asks for offline_access
+def test_exact_scopes_are_sent_as_they_are(case: Case) -> None:
+    scopes = Scopes.parse(["openid", "profile"], microsoft=False)
+    exact = AuthorizationRequest(scopes, exact_scopes=True)
+    pending = case.engine.authorize(exact, Receiving(REDIRECT, "x" * 32))
+    asked = query_of(pending.authorize_url)
+    assert asked["scope"] == "openid profile"
+    assert "prompt" not in asked, "no refresh token is asked for"
+    case.engine.start_device(exact)
+    (request,) = case.requests("device_authorization")
+    assert request["params"]["scope"] == "openid profile"
+
+
+def test_a_prompt_can_be_left_out(case: Case) -> None:
+    assert "prompt" not in query_of(case.authorize(prompt="unset").authorize_url)
+
+
+def test_extra_parameters_are_in_every_request_of_a_flow(case: Case) -> None:
+    extra = {"ui_locales": "de", "grant_type": "none", "timeout": "0", "url": "x"}
+    case.sign_in(extra_parameters=extra)
+    for endpoint in ("device_authorization", "token"):
+        sent = case.requests(endpoint)[-1]["params"]
+        assert sent["ui_locales"] == "de", endpoint
+        assert case.requests(endpoint)[-1]["grant_type"] != "none", endpoint
+    asked = query_of(case.authorize(extra_parameters=extra).authorize_url)
+    assert asked["ui_locales"] == "de"
 
 
 @pytest.mark.parametrize("prompt", ["login", "consent", "select_account", "create", "none"])
@@ -321,7 +353,10 @@ def test_refreshing_rotates(case: Case) -> None:
     third = case.engine.refresh(second.refresh_token, case.first, CLAIMS)
     last = case.requests("token")[-1]
     assert json.loads(last["params"]["claims"]) == json.loads(CLAIMS)
-    assert {*case.first.resource_scopes} <= {*last["scope"].split()}
+    if case.msal:
+        assert {*case.first.resource_scopes} <= {*last["scope"].split()}
+    else:
+        assert last["scope"] is None, "for all that was granted (RFC 6749 §6)"
     assert third.access_token
     with pytest.raises(InteractionRequired) as dead:
         case.engine.refresh(first.refresh_token, case.first)
@@ -353,6 +388,10 @@ def test_a_provider_that_says_no_with_an_empty_page(case: Case) -> None:
 def test_a_refresh_for_more_than_was_agreed_to(case: Case) -> None:
     response = case.sign_in()
     assert response.refresh_token
+    if not case.msal:
+        again = case.engine.refresh(response.refresh_token, case.wider, granted=response.scopes)
+        assert set(again.scopes) == set(response.scopes), "no more than was granted, and no less"
+        return
     with pytest.raises(NbAuthError) as refused:
         case.engine.refresh(response.refresh_token, case.wider)
     assert refused.value.code == "invalid_scope"

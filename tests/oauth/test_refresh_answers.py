@@ -9,13 +9,15 @@ import math
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from nbauth.core.errors import NbAuthError
+from nbauth.core.errors import InteractionRequired, NbAuthError
 from nbauth.core.scopes import Scopes
+from nbauth.kernel.accounts.answers import ends_the_grant
 from nbauth.oauth.authorities import Authority, parse
 from nbauth.oauth.engines.microsoft import MicrosoftEngine
 from nbauth.oauth.engines.openid import OpenIDEngine
@@ -31,15 +33,25 @@ READ = Scopes.parse(["read"], microsoft=False)
 class Canned(BaseAdapter):
     """Answers with these JSON bodies; the sign-in's own address is asked for first."""
 
-    def __init__(self, token: dict[str, Any]) -> None:
+    def __init__(self, token: Any, status: int = 200) -> None:
         super().__init__()
         self.token = token
+        self.status = status
+        self.sent: dict[str, list[str]] = {}
+        self.metadata = True
 
     def send(self, request: Any, **_: Any) -> requests.Response:  # type: ignore[override]
         response = requests.Response()
-        response.status_code = 200
-        body = METADATA if "well-known" in request.url else self.token
-        response.raw = io.BytesIO(json.dumps(body).encode())
+        known = self.metadata and "well-known" in request.url
+        response.status_code = 200 if known else self.status
+        body = (
+            ""
+            if self.token is None and not known
+            else json.dumps(METADATA if known else self.token)
+        )
+        if not known:
+            self.sent = parse_qs(str(request.body))
+        response.raw = io.BytesIO(body.encode())
         response.url, response.request = request.url, request
         return response
 
@@ -78,6 +90,10 @@ def an_id_token(**claims: Any) -> str:
         {"id_token": "no token"},
         {"expires_in": "soon", "id_token": "no token"},
         {"id_token": 5},
+        {"access_token": None},
+        {"access_token": ["a"]},
+        {"access_token": ""},
+        {"error": None, "access_token": {}},
     ],
 )
 def test_a_refused_answer_hands_its_refresh_token_on(
@@ -90,13 +106,112 @@ def test_a_refused_answer_hands_its_refresh_token_on(
 
 
 @pytest.mark.parametrize("make", [openid, microsoft])
-@pytest.mark.parametrize("answer", [{"error": "invalid_grant"}, {"refresh_token": 5}, {}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": "invalid_grant"},
+        {"refresh_token": 5},
+        {"refresh_token": ["successor"]},
+        {"refresh_token": None},
+        {"refresh_token": "spent"},
+    ],
+)
 def test_an_answer_that_is_none_hands_nothing_on(
     make: Callable[[], Engine], answer: dict[str, Any]
 ) -> None:
     with pytest.raises(NbAuthError) as caught:
         refreshed(make(), **{"access_token": None, **answer})
     assert caught.value.rotated is None
+
+
+# ── what is refused ─────────────────────────────────────────────────────────────────────────
+
+NO = [
+    (400, {"error": "invalid_grant"}),
+    (400, {"error": "invalid_request"}),
+    (401, {"error": "unauthorized"}),
+    (400, {"error": "access_denied", "error_description": "revoked"}),
+    (400, {"error": "expired_token"}),
+    (401, {"error": "invalid_token"}),
+    (400, {"error": "Refresh token is not valid"}),
+    (401, {"errorCode": "E0000011", "errorSummary": "Invalid token provided"}),
+    (401, {"message": "Unauthorized"}),
+    (400, {}),
+    (401, []),
+    (401, None),
+    (400, None),
+]
+
+
+def refused(engine: Engine, status: int, answer: Any, claims: str | None = None) -> NbAuthError:
+    engine._http.mount("https://", Canned(answer, status))  # type: ignore[attr-defined]
+    with pytest.raises(NbAuthError) as caught:
+        engine.refresh("spent", READ, claims)
+    return caught.value
+
+
+@pytest.mark.parametrize(("status", "answer"), NO)
+def test_a_refresh_token_that_is_refused_in_any_words_is_dead(status: int, answer: Any) -> None:
+    error = refused(openid(), status, answer)
+    assert isinstance(error, InteractionRequired), error
+    assert "%login" in error.hint
+    assert ends_the_grant(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("make", [openid, microsoft])
+def test_metadata_that_are_refused_say_nothing_of_the_refresh_token(
+    make: Callable[[], Engine], status: int
+) -> None:
+    engine, canned = make(), Canned(None, status)
+    canned.metadata = False
+    engine._http.mount("https://", canned)  # type: ignore[attr-defined]
+    with pytest.raises(NbAuthError) as caught:
+        engine.refresh("spent", READ)
+    assert not isinstance(caught.value, InteractionRequired)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (400, {"error": "invalid_scope"}),
+        (401, {"error": "invalid_client"}),
+        (400, {"error": "unauthorized_client"}),
+        (400, {"error": "unsupported_grant_type"}),
+        (400, {"error": "temporarily_unavailable"}),
+        (403, {"message": "Forbidden"}),
+        (404, {"error": "not_found"}),
+        (429, {"error": "invalid_grant"}),
+        (500, {"error": "invalid_grant"}),
+        (503, None),
+        (200, {"error": "server_error"}),
+    ],
+)
+@pytest.mark.parametrize("make", [openid, microsoft])
+def test_what_says_nothing_of_the_refresh_token_does_not_end_it(
+    make: Callable[[], Engine], status: int, answer: Any
+) -> None:
+    assert not isinstance(refused(make(), status, answer), InteractionRequired)
+
+
+def test_a_claims_challenge_that_is_refused_does_not_end_the_sign_in() -> None:
+    error = refused(openid(), 400, {"error": "invalid_request"}, claims='{"access_token": {}}')
+    assert not isinstance(error, InteractionRequired)
+
+
+def test_at_microsoft_a_bad_request_may_be_about_the_scopes() -> None:
+    assert not isinstance(
+        refused(microsoft(), 400, {"error": "invalid_request"}), InteractionRequired
+    )
+
+
+def test_a_refresh_is_for_all_that_was_granted_but_at_microsoft() -> None:
+    for make, scope in ((openid, False), (microsoft, True)):
+        engine, canned = make(), Canned({"access_token": "a", "expires_in": 60})
+        engine._http.mount("https://", canned)  # type: ignore[attr-defined]
+        response = engine.refresh("spent", READ, granted=("read", "write"))
+        assert ("scope" in canned.sent) is scope
+        assert response.scopes == (("read",) if scope else ("read", "write"))
 
 
 @pytest.mark.parametrize("told", [None, "", "soon", [], math.inf, -math.inf, math.nan])

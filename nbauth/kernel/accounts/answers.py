@@ -44,5 +44,10 @@ def as_consent(error: NbAuthError, wanted: Scopes, granted: frozenset[str]) -> N
     if isinstance(error, AuthorityUnreachable | InteractionRequired):
         return error
     if error.code == "invalid_scope" and not wanted.key <= granted:
-        return ConsentRequired(f"These permissions have not been agreed to yet: {wanted}.")
+        return not_agreed_to(wanted)
     return error
+
+
+def not_agreed_to(wanted: Scopes) -> ConsentRequired:
+    """The error for scopes that no sign-in has brought."""
+    return ConsentRequired(f"These permissions have not been agreed to yet: {wanted}.")

@@ -27,6 +27,7 @@ from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import Grant, ParentGrant, RefreshTokenGrant
 from nbauth.kernel.accounts.names import Names
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.kernel.accounts.wider import best
 from nbauth.oauth.client import Client
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,9 @@ class TokenCache:
         """
         key, client = signed_in.key, signed_in.client
         granted = client.granted(response.scopes)
-        grant = RefreshTokenGrant(response.refresh_token, granted, response.grant_ends_on)
+        grant = RefreshTokenGrant(
+            response.refresh_token, granted, response.grant_ends_on, asked=asked.key
+        )
         token = CachedToken(response, grant, asked, client)
         names = signed_in.names
         with self._lock:
@@ -218,6 +221,22 @@ class TokenCache:
             kept.client = here.client  # the way to the provider is this kernel's own
         self.tokens[key] = kept
 
+    def lend(self, key: AccountKey, wanted: Scopes) -> CachedToken | None:
+        """The token that a request is about: its own, or a wider one that serves it.
+
+        A wider one stands under both names from then on, so that it is found at once.
+        """
+        record, name = self.signed_in.get(key), TokenKey(key, wanted.key)
+        own = self.tokens.get(name)
+        if record is None or (own is not None and own.fresh):
+            return own
+        found = best(own, self.tokens_of(key), record.grants, wanted)
+        if found is not None and found is not own:
+            with self._lock:
+                if found in self.tokens.values() and self.tokens.get(name) is own:
+                    self.tokens[name] = found
+        return found
+
     def refreshed(
         self, key: AccountKey, response: TokenResponse, asked: Scopes, grant: Grant, client: Client
     ) -> CachedToken | None:
@@ -230,13 +249,22 @@ class TokenCache:
         token = CachedToken(response, grant, asked, client)
         with self._lock:
             grant.renewed(response)
+            if not client.authority.microsoft:  # there an answer tells of one resource
+                grant.scopes = client.granted(response.scopes)
             signed_in = self.signed_in.get(key)
             if signed_in is None or grant not in (*signed_in.grants, *signed_in.superseded):
                 return None
             self._changed(key)
             if grant in signed_in.grants:
-                self.tokens[TokenKey(key, asked.key)] = token
+                self._succeed(TokenKey(key, asked.key), token)
         return token
+
+    def _succeed(self, key: TokenKey, token: CachedToken) -> None:
+        """Put a token where the one before it stands, under all names that serves for."""
+        before = self.tokens.get(key)
+        self.tokens[key] = token
+        for name in [name for name, other in self.tokens.items() if other is before]:
+            self.tokens[name] = token
 
     def use(self, key: AccountKey) -> Account:
         """Make an account its client's current one. Raises ``NotSignedIn``."""
@@ -290,7 +318,10 @@ class TokenCache:
         self.changed, self.renewed = Signal(), Signal()
         parents: dict[Grant, Grant] = {}
         for record in self.signed_in.values():
-            parents |= {old: ParentGrant(old.scopes, kept=old.kept) for old in record.grants}
+            parents |= {
+                old: ParentGrant(old.scopes, kept=old.kept, asked=old.asked)
+                for old in record.grants
+            }
             record.grants = [parents[grant] for grant in record.grants]
             record.superseded = []
         for token in self.tokens.values():
@@ -348,4 +379,5 @@ class TokenCache:
 
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:
         """An account's tokens, oldest first."""
-        return [token for known, token in list(self.tokens.items()) if known.account == key]
+        mine = (token for known, token in list(self.tokens.items()) if known.account == key)
+        return list(dict.fromkeys(mine))  # one that serves several requests stands there for each

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nbauth.core.errors import TokenError
-from nbauth.core.scopes import Scopes
+from nbauth.core.scopes import RESERVED, Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines.protocol import Engine
@@ -18,6 +18,8 @@ class Grant(Protocol):
 
     Attributes:
         scopes: what was granted, in the form of ``Scopes.key``.
+        asked: what the sign-in asked for, in the same form; providers may grant less, or under
+            other names.
         expires_on: when the sign-in itself ends (epoch seconds), where the provider says so.
         kept: whether it is kept beyond this kernel as it is here, so that another may have renewed
             it since.
@@ -26,6 +28,7 @@ class Grant(Protocol):
     """
 
     scopes: frozenset[str]
+    asked: frozenset[str]
     expires_on: float | None
     kept: bool
     ours: bool
@@ -64,6 +67,7 @@ class RefreshTokenGrant:
     kept: bool = False
     ours: bool = True
     older: bool = False
+    asked: frozenset[str] = frozenset()
 
     @property
     def usable(self) -> bool:
@@ -71,7 +75,7 @@ class RefreshTokenGrant:
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         assert self.refresh_token is not None
-        return engine.refresh(self.refresh_token, scopes, claims)
+        return engine.refresh(self.refresh_token, scopes, claims, granted=sorted(self.scopes))
 
     def renewed(self, response: TokenResponse) -> None:
         if response.refresh_token:
@@ -93,6 +97,7 @@ class RefreshTokenGrant:
         return {
             "refresh_token": None if self.refresh_token is None else str(self.refresh_token),
             "scopes": sorted(self.scopes),
+            "asked": sorted(self.asked),
             "expires_on": self.expires_on,
         }
 
@@ -101,7 +106,8 @@ class RefreshTokenGrant:
         """The reverse of :meth:`record`. Raises ``KeyError``, ``TypeError``."""
         text = kept["refresh_token"]
         token = None if text is None else SecretStr(text)
-        return cls(token, frozenset(kept["scopes"]), kept["expires_on"], kept=True)
+        scopes, asked = frozenset(kept["scopes"]), frozenset(kept.get("asked", ()))
+        return cls(token, scopes, kept["expires_on"], kept=True, asked=asked)
 
 
 @dataclass(eq=False)
@@ -117,6 +123,7 @@ class ParentGrant:
     ours: bool = False
     older: bool = False
     usable: bool = True
+    asked: frozenset[str] = frozenset()
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         raise TokenError(
@@ -144,3 +151,15 @@ class ParentGrant:
 
     def record(self) -> Mapping[str, Any]:
         return {"refresh_token": None, "scopes": sorted(self.scopes), "expires_on": None}
+
+
+def covering(grants: Sequence[Grant], scopes: frozenset[str]) -> list[Grant]:
+    """The usable grants that cover the scopes, the best first.
+
+    First those of which all was granted, then those that a sign-in for just these scopes has left:
+    who asks again is granted the same again. The newest of each comes first.
+    """
+    usable = [grant for grant in reversed(grants) if grant.usable]
+    granted = [grant for grant in usable if scopes - RESERVED <= grant.scopes]
+    asked = [grant for grant in usable if grant not in granted and scopes == grant.asked]
+    return granted + asked

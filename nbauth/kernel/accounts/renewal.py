@@ -18,11 +18,10 @@ from nbauth.core.interrupts import Flag, apart
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Source
-from nbauth.kernel.accounts.answers import as_consent, check_same_person, ends_the_grant
+from nbauth.kernel.accounts.by_grants import ByGrants, grants_in_turn, nothing_left
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.flights import Flights, Turns
-from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
 
@@ -44,7 +43,7 @@ class Renewal:
 
     def __init__(self, cache: TokenCache, engines: Engines, turns: Turns) -> None:
         self._cache = cache
-        self._engines = engines
+        self._by_grants = ByGrants(cache, engines)
         self._turns = turns
         self._flights = Flights()
         self._at_it: dict[Flag, None] = {}
@@ -67,11 +66,33 @@ class Renewal:
             claims: a claims challenge (JSON), which only the provider can answer.
             refused: the text of a token that somebody has refused, which is not given again.
         """
+        while True:
+            seen = self._cache.lend(key, wanted)
+            wider = seen is not None and seen.asked.key != wanted.key
+            # One that is renewed is renewed for all that it serves.
+            asked = seen.asked if seen and wider and not client.authority.microsoft else wanted
+            try:
+                return self._silent(client, key, asked, seen, claims, refused)
+            except InteractionRequired:
+                record = self._cache.signed_in.get(key)
+                if asked is wanted or seen is None or seen.grant.usable:
+                    raise
+                if record is None or not record.grants_for(wanted.key):
+                    raise  # else another grant than the dead one covers what is wanted
+
+    def _silent(
+        self,
+        client: Client,
+        key: AccountKey,
+        wanted: Scopes,
+        seen: CachedToken | None,
+        claims: str | None,
+        refused: str | None,
+    ) -> AuthenticationResult:
         signed_in = self._cache.signed_in.get(key)
         if signed_in is None:
             raise NotSignedIn("That account has signed out.")
         token_key = TokenKey(key, wanted.key)
-        seen = self._cache.tokens.get(token_key)
         if seen is not None and claims is None and _serves(seen, refused):
             here = seen.serve(signed_in)
             if here is not None:
@@ -143,36 +164,29 @@ class Renewal:
                 usable = cached if cached.valid else None
             else:
                 usable = None
-            grant = _grant(signed_in, cached, wanted)
-            if grant is None:
+            grants = grants_in_turn(signed_in, cached, wanted)
+            if not grants:
                 if usable is not None:
                     log.debug("%s: from the cache, as long as it is valid", wanted)
                     return usable, "cache"
                 log.debug("%s: nothing is left to renew it with", wanted)
-                raise InteractionRequired(
-                    "The sign-in has ended and left nothing to renew it with."
-                )
+                raise nothing_left(signed_in, wanted)
             try:
-                response = grant.renew(self._engines.of(client), wanted, claims)
-                check_same_person(response, signed_in, grant)
+                grant, response = self._by_grants.renew(grants, client, signed_in, wanted, claims)
+            except NotSignedIn:
+                raise
             except NbAuthError as error:
-                log.debug(
-                    "%s: not renewed (%s)%s", wanted, word(error.code),
-                    "" if usable is None else ", held on to while it is valid",
-                )  # fmt: skip
-                left = self._note(error, grant, key)
-                if left is not None:
-                    raise self._signed_out(client, left) from error
-                if usable is not None:
-                    usable.hold(HOLD_AFTER_FAILURE)
-                    return usable, "cache"
-                raise as_consent(error, wanted, grant.scopes) from error
+                if usable is None:
+                    raise
+                log.debug("%s: held on to while it is valid (%s)", wanted, word(error.code))
+                usable.hold(HOLD_AFTER_FAILURE)
+                return usable, "cache"
             fresh = self._cache.refreshed(key, response, wanted, grant, client)
-            if fresh is not None and not self._saved(key):
+            if fresh is not None and not self._by_grants.saved(key):
                 fresh = None
         log.debug("%s: %s", wanted, "signed out meanwhile" if fresh is None else "renewed")
         if fresh is None:
-            raise self._signed_out(client, grant if response.refresh_token else None)
+            raise self._by_grants.signed_out(client, grant if response.refresh_token else None)
         self._cache.renewed.emit()
         return fresh, "refresh"
 
@@ -191,48 +205,6 @@ class Renewal:
                     raise NotSignedIn("That account has signed out.")
                 yield present
 
-    def _saved(self, key: AccountKey) -> bool:
-        """Keep what a refresh has left; ``False`` if the account has been signed out meanwhile."""
-        present = self._cache.signed_in.get(key)
-        if present is None or present.keeper is None:
-            return present is not None
-        return present.keeper.refreshed(key)
-
-    def _signed_out(self, client: Client, grant: Grant | None) -> NotSignedIn:
-        """The error; a new refresh token, which no revocation has met, is revoked."""
-        if grant is not None:
-            with contextlib.suppress(NbAuthError):
-                grant.revoke(self._engines.of(client))
-        return NotSignedIn("That account has signed out.")
-
-    def _note(self, error: NbAuthError, grant: Grant, key: AccountKey) -> Grant | None:
-        """What a failure leaves: a refresh token that has replaced the spent one, or a dead grant.
-
-        A dead one is not used again, by this kernel or another. Gives a grant that nobody has any
-        more: with a new refresh token, and of an account that has been signed out meanwhile.
-        """
-        if error.rotated is not None:
-            log.debug("of an answer that is refused the refresh token is taken")
-            grant.replaced(error.rotated)
-            error.rotated = None
-            present = self._cache.signed_in.get(key)
-            held = present is not None and grant in (*present.grants, *present.superseded)
-            return None if held and self._saved(key) else grant
-        if grant.usable:
-            if not ends_the_grant(error):
-                return None
-            grant.end()
-        log.debug("a grant is dead and is not used again")
-        self._saved(key)
-        return None
-
 
 def _serves(cached: CachedToken, refused: str | None) -> bool:
     return cached.response.access_token != refused
-
-
-def _grant(signed_in: SignedIn, cached: CachedToken | None, wanted: Scopes) -> Grant | None:
-    """The grant that the token came by, while it is good; else the best of the others."""
-    if cached is not None and cached.grant.usable and cached.grant in signed_in.grants:
-        return cached.grant
-    return signed_in.grant_for(wanted.key)

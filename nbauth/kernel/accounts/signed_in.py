@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nbauth.core.account import Account, AccountKey, Asked, is_account
+from nbauth.core.scopes import RESERVED
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.accounts.grants import Grant
+from nbauth.kernel.accounts.grants import Grant, covering
 from nbauth.oauth.client import Client, name_in
 
 SUPERSEDED = 20
@@ -78,14 +79,22 @@ class SignedIn:
         """What it is kept under."""
         return self.account.key
 
-    def grant_for(self, scopes: frozenset[str]) -> Grant | None:
-        """The newest grant that covers the scopes, else the newest."""
-        usable = [grant for grant in reversed(self.grants) if grant.usable]
-        return next((grant for grant in usable if scopes <= grant.scopes), next(iter(usable), None))
+    def grants_for(self, scopes: frozenset[str]) -> list[Grant]:
+        """The grants that may bring a token for the scopes, the best first.
+
+        At Microsoft's authorities any may: a refresh token there is for all that was ever agreed
+        to. Elsewhere it is for what was granted with it (RFC 6749 §6).
+        """
+        best = covering(self.grants, scopes)
+        if not self.client.authority.microsoft:
+            return best
+        return best + [old for old in reversed(self.grants) if old.usable and old not in best]
 
     def go_on_from(self, known: SignedIn, grant: Grant) -> None:
         """Take over what an account had before it signed in anew, with this grant."""
-        covered = [old for old in known.grants if grant.usable and old.scopes <= grant.scopes]
+        covered = [
+            old for old in known.grants if grant.usable and old.scopes - RESERVED <= grant.scopes
+        ]
         self.grants = [old for old in known.grants if old not in covered]
         self.superseded = [*known.superseded, *covered][-SUPERSEDED:]
         self.keeper = known.keeper
@@ -104,7 +113,9 @@ class SignedIn:
         covered = [
             old
             for old in kept.grants
-            if any(new.ours and new.usable and old.scopes <= new.scopes for new in made_here)
+            if any(
+                new.ours and new.usable and old.scopes - RESERVED <= new.scopes for new in made_here
+            )
         ]
         not_kept = [old for old in self.superseded if not old.kept]
         self.beside = self.beside and kept.beside

@@ -112,7 +112,8 @@ def _authorization(
     if claims is not None:
         check_claims(claims)
     return AuthorizationRequest(
-        scopes=client.sign_in_scopes(wanted),
+        scopes=wanted,
+        exact_scopes=client.settings.exact_scopes,
         prompt=prompt,
         login_hint=asked.get("login_hint"),
         domain_hint=asked.get("domain_hint"),

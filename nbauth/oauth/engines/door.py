@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nbauth.core.errors import NbAuthError, SignInError
+from nbauth.core.errors import InteractionRequired, NbAuthError, SignInError
 from nbauth.core.log import trail
 from nbauth.core.secret import SecretStr
 from nbauth.oauth.engines.protocol import AuthorizationPending
@@ -31,19 +31,58 @@ def door() -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def keeping_rotated(http: Http) -> Iterator[None]:
-    """Let a refresh answer that is refused hand its refresh token on with the error.
+NOT_OF_THE_GRANT = frozenset(
+    {
+        "invalid_scope", "invalid_client", "unauthorized_client", "unsupported_grant_type",
+        "invalid_target", "server_error", "temporarily_unavailable", "slow_down",
+    }
+)  # fmt: skip
+"""Errors of a refresh that say nothing of the refresh token (RFC 6749 §5.2, RFC 8707 §2)."""
 
-    A rotating one was spent by the request (RFC 9700 §4.14.2): without its successor the sign-in
-    would end for a fault in another field, be it the library or we that refuse it.
+
+@contextmanager
+def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]:
+    """A token request for a refresh token; an error leaves what has to be known of that.
+
+    An answer that is refused hands its new refresh token on with the error: the one that was sent
+    is spent (RFC 9700 §4.14.2), and without its successor the sign-in would end for a fault in
+    another field, be it the library or we that refuse it.
+
+    Args:
+        sent: the refresh token of the request.
+        any_word: whether a refusal in any other word than ``invalid_grant`` means the refresh
+            token too. Some providers say ``invalid_request`` or ``unauthorized``, or send a
+            status alone.
     """
     with http.hearing() as answers:
         try:
             yield
         except NbAuthError as error:
-            for answer in answers:
-                token = answer.get("refresh_token")
-                if answer.get("access_token") and token and isinstance(token, str):
-                    error.rotated = SecretStr(token)
+            posted = [one for one in answers if one.request.method == "POST"]
+            answer = posted[-1] if posted else None  # the others are metadata and keys
+            if answer is not None and answer.ok:
+                error.rotated = _successor(answer.json(), sent)
+                raise
+            nothing_said = error.code in {"http_400", "http_401"}
+            refused = answer is not None and answer.status_code in {400, 401}
+            if nothing_said or (any_word and refused and _is_of_the_grant(error)):
+                raise InteractionRequired(
+                    f"The sign-in is no longer valid. {error}",
+                    code=error.code,
+                    hint="Sign in again: %login.",
+                    correlation_id=error.correlation_id,
+                ) from error
             raise
+
+
+def _successor(answer: object, sent: str) -> SecretStr | None:
+    if not isinstance(answer, dict) or answer.get("error"):
+        return None
+    token = answer.get("refresh_token")
+    return SecretStr(token) if token and isinstance(token, str) and token != sent else None
+
+
+def _is_of_the_grant(error: NbAuthError) -> bool:
+    if error.code == "invalid_request":
+        return True
+    return isinstance(error, SignInError) and error.code not in NOT_OF_THE_GRANT

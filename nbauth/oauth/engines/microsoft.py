@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msal
@@ -18,7 +18,6 @@ from nbauth.core.errors import (
     AuthorityUnreachable,
     ConfigurationError,
     FlowUnavailable,
-    InteractionRequired,
     NbAuthError,
 )
 from nbauth.core.flow_names import BROWSER
@@ -29,13 +28,15 @@ from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.engines.door import door, keeping_rotated
+from nbauth.oauth.engines.door import door, renewing
 from nbauth.oauth.engines.protocol import (
+    UNSET,
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
     expires_in,
+    extra_parameters,
     granted_scopes,
     refresh_expires_in,
     with_extra_parameters,
@@ -125,14 +126,15 @@ class MicrosoftEngine:
     ) -> PendingAuthorization:
         app, metadata = self._connect()
         metadata.keys()  # fetched before the person is sent away, not after they return
-        self.authority.refuse_prompt(request.prompt)
+        prompt = None if request.prompt == UNSET else request.prompt
+        self.authority.refuse_prompt(prompt)
         with door(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MSAL has an opinion on response_mode
             flow = app.initiate_auth_code_flow(
                 [*request.scopes.resource_scopes, *request.consent_also],
                 redirect_uri=receiving.redirect_uri,
                 state=receiving.state,
-                prompt=request.prompt,
+                prompt=prompt,
                 login_hint=request.login_hint,
                 domain_hint=request.domain_hint,
                 max_age=request.max_age,
@@ -150,7 +152,10 @@ class MicrosoftEngine:
         with door():
             try:
                 result = app.acquire_token_by_auth_code_flow(
-                    flow, dict(answer), scopes=list(request.scopes.resource_scopes)
+                    flow,
+                    dict(answer),
+                    scopes=list(request.scopes.resource_scopes),
+                    data=extra_parameters(request),
                 )
             except RuntimeError as error:  # MSAL's own checks of nonce and max_age
                 if "auth_time" in str(error):
@@ -163,7 +168,9 @@ class MicrosoftEngine:
         with door():
             try:
                 flow = app.initiate_device_flow(
-                    list(request.scopes.resource_scopes), claims_challenge=request.claims
+                    list(request.scopes.resource_scopes),
+                    claims_challenge=request.claims,
+                    params=extra_parameters(request),  # its data are MSAL's own
                 )
             except ValueError:
                 raise FlowUnavailable(
@@ -192,6 +199,7 @@ class MicrosoftEngine:
                 {**flow, "interval": 1, "latest_attempt_at": 0},
                 claims_challenge=request.claims,
                 exit_condition=lambda _: True,
+                data=extra_parameters(request),
             )
         error = result.get("error")
         if error in {"authorization_pending", "slow_down"}:
@@ -199,22 +207,20 @@ class MicrosoftEngine:
         return self._response(result, request.scopes)
 
     def refresh(
-        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+        self,
+        refresh_token: str,
+        scopes: Scopes,
+        claims: str | None = None,
+        *,
+        granted: Iterable[str] = (),
     ) -> TokenResponse:
         app, _ = self._connect()
-        with keeping_rotated(self._http), door():
-            try:
-                result = app.acquire_token_by_refresh_token(
-                    str(refresh_token),
-                    list(scopes.resource_scopes),
-                    data={"claims": claims} if claims else {},
-                )
-            except AuthorityUnreachable as error:
-                if error.code in {"http_400", "http_401"}:
-                    raise InteractionRequired(
-                        "The sign-in is no longer valid.", hint="Sign in again: %login."
-                    ) from error
-                raise
+        with renewing(self._http, str(refresh_token)), door():
+            result = app.acquire_token_by_refresh_token(
+                str(refresh_token),
+                list(scopes.resource_scopes),
+                data={"claims": claims} if claims else {},
+            )
             return self._response(result, scopes)
 
     def revoke(self, refresh_token: str) -> bool:

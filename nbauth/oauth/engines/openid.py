@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client.oauth2_session import OAuth2ClientAuth
 from authlib.oauth2.client import OAuth2Client
 
-from nbauth.core.errors import (
-    AuthorityUnreachable,
-    FlowUnavailable,
-    InteractionRequired,
-    NbAuthError,
-)
+from nbauth.core.errors import FlowUnavailable, NbAuthError
 from nbauth.core.flow_names import BROWSER, DEVICE
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
@@ -28,13 +24,15 @@ from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.engines.door import door, keeping_rotated
+from nbauth.oauth.engines.door import door, renewing
 from nbauth.oauth.engines.protocol import (
+    UNSET,
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
     expires_in,
+    extra_parameters,
     granted_scopes,
     refresh_expires_in,
     with_extra_parameters,
@@ -43,6 +41,8 @@ from nbauth.oauth.error_catalogue import error_from
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
 
+ADDED = ("openid", "profile", "email", "offline_access")
+"""What names the account (OpenID Connect Core §5.4) and makes a sign-in last (§11)."""
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -66,7 +66,11 @@ def _with_a_life(response: requests.Response) -> requests.Response:
     """Authlib reads when a token ends, and fails where that is no number."""
     body = response.json()
     if isinstance(body, dict) and "access_token" in body:
-        told = {name: value for name, value in body.items() if name != "expires_at"}
+        told = {
+            name: value
+            for name, value in body.items()
+            if name != "expires_at" and value is not None  # an error of null is none
+        }
         response._content = json.dumps({**told, "expires_in": expires_in(body)}).encode()
     return response
 
@@ -100,6 +104,17 @@ class OpenIDEngine:
             self._metadata = Metadata.discover(self._http, self.authority.url)
         return self._metadata
 
+    def _asked(
+        self, request: AuthorizationRequest, *, at_authorize: bool = True
+    ) -> tuple[str, ...]:
+        """The scopes that a sign-in sends: the person's, and of those that name the account and
+        make a sign-in last what the provider offers. Some refuse whatever they do not offer."""
+        asked = dict.fromkeys([*request.scopes, *(request.consent_also if at_authorize else ())])
+        if not request.exact_scopes:
+            offered = self._discovered().scopes_supported
+            asked |= dict.fromkeys(word for word in ADDED if word in offered)
+        return tuple(asked)
+
     def _client(self) -> Any:
         # Authlib keeps the last token in its client, so each request has one of its own.
         client = _Client(self._http, client_id=self.client_id, code_challenge_method="S256")
@@ -123,11 +138,12 @@ class OpenIDEngine:
         metadata = self._discovered()
         metadata.keys()  # fetched before the person is sent away, not after they return
         verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
+        asked = self._asked(request)
         prompt = request.prompt
-        if prompt is None and "offline_access" in request.scopes.reserved:
+        if prompt is None and "offline_access" in asked:
             prompt = "consent"  # no refresh token otherwise (OpenID Connect Core §11)
         optional = {
-            "prompt": prompt,
+            "prompt": None if prompt == UNSET else prompt,
             "login_hint": request.login_hint,
             "domain_hint": request.domain_hint,
             "max_age": None if request.max_age is None else str(request.max_age),
@@ -138,8 +154,8 @@ class OpenIDEngine:
             state=receiving.state,
             code_verifier=verifier,
             redirect_uri=receiving.redirect_uri,
-            scope=" ".join([*request.scopes, *request.consent_also]),
             nonce=nonce,
+            **({"scope": " ".join(asked)} if asked else {}),
             **{name: value for name, value in optional.items() if value is not None},
         )
         return PendingAuthorization(
@@ -147,11 +163,11 @@ class OpenIDEngine:
             receiving.state,
             metadata.issuer,
             metadata.requires_iss,
-            (request, verifier, nonce, receiving.redirect_uri),
+            (request, asked, verifier, nonce, receiving.redirect_uri),
         )
 
     def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
-        request, verifier, nonce, redirect_uri = pending.private
+        request, asked, verifier, nonce, redirect_uri = pending.private
         if "code" not in answer:
             raise error_from(answer)
         token = self._token(
@@ -159,10 +175,11 @@ class OpenIDEngine:
             code=answer["code"],
             code_verifier=verifier,
             redirect_uri=redirect_uri,
+            body=urlencode(extra_parameters(request)),
         )
         return self._response(
             token,
-            request.scopes,
+            asked,
             nonce=nonce,
             keys=self._discovered().keys,
             max_age=request.max_age,
@@ -171,12 +188,13 @@ class OpenIDEngine:
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
         endpoint = self._endpoint("device_authorization_endpoint", "device codes", BROWSER)
+        asked = self._asked(request, at_authorize=False)
         answer = self._http.post(
             endpoint,
             data={
-                **request.extra_parameters,
+                **extra_parameters(request),
                 "client_id": self.client_id,
-                "scope": str(request.scopes),
+                **({"scope": " ".join(asked)} if asked else {}),
                 **({"claims": request.claims} if request.claims else {}),
             },
         ).json()
@@ -188,38 +206,38 @@ class OpenIDEngine:
             verification_uri_complete=answer.get("verification_uri_complete"),
             expires_in=float(answer.get("expires_in", 600)),
             interval=float(answer.get("interval", 5)),
-            private=(SecretStr(answer["device_code"]), request),
+            private=(SecretStr(answer["device_code"]), request, asked),
         )
 
     def poll_device(self, device: DeviceCode) -> TokenResponse:
-        device_code, request = device.private
+        device_code, request, asked = device.private
         try:
-            token = self._token(grant_type=DEVICE_GRANT, device_code=str(device_code))
+            token = self._token(
+                grant_type=DEVICE_GRANT,
+                device_code=str(device_code),
+                body=urlencode(extra_parameters(request)),
+            )
         except NbAuthError as error:
             if error.code in {"authorization_pending", "slow_down"}:
                 raise AuthorizationPending(slow_down=error.code == "slow_down") from None
             raise
-        return self._response(token, request.scopes, ask_userinfo=True)
+        return self._response(token, asked, ask_userinfo=True)
 
     def refresh(
-        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+        self,
+        refresh_token: str,
+        scopes: Scopes,
+        claims: str | None = None,
+        *,
+        granted: Iterable[str] = (),
     ) -> TokenResponse:
         options = {"claims": claims} if claims else {}
-        with keeping_rotated(self._http):
-            try:
-                token = self._token(
-                    grant_type="refresh_token",
-                    refresh_token=str(refresh_token),
-                    scope=str(scopes),
-                    **options,
-                )
-            except AuthorityUnreachable as error:
-                if error.code in {"http_400", "http_401"}:  # some say "no" with an empty page
-                    raise InteractionRequired(
-                        "The sign-in is no longer valid.", hint="Sign in again: %login."
-                    ) from error
-                raise
-            return self._response(token, scopes)
+        self._discovered()  # what goes wrong there says nothing of the refresh token
+        with renewing(self._http, str(refresh_token), any_word=claims is None):
+            token = self._token(
+                grant_type="refresh_token", refresh_token=str(refresh_token), **options
+            )
+            return self._response(token, tuple(granted) or tuple(scopes))
 
     def revoke(self, refresh_token: str) -> bool:
         endpoint = self._discovered().get("revocation_endpoint")
@@ -249,7 +267,7 @@ class OpenIDEngine:
     def _response(
         self,
         token: Mapping[str, Any],
-        scopes: Scopes,
+        asked: Iterable[str],
         *,
         nonce: str | None = None,
         keys: Any = None,
@@ -276,7 +294,7 @@ class OpenIDEngine:
             token_type=str(token.get("token_type", "Bearer")),
             expires_in=expires_in(token),
             received_at=time.time(),
-            scopes=granted_scopes(token, scopes),
+            scopes=granted_scopes(token, asked),
             refresh_token=SecretStr(rt) if (rt := token.get("refresh_token")) else None,
             refresh_expires_in=refresh_expires_in(token),
             id_token=SecretStr(encoded) if encoded else None,

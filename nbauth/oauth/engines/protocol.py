@@ -6,7 +6,7 @@ An engine is stateless but for the provider's metadata: it holds no token.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -24,12 +24,15 @@ UNTOLD = 3600.0
 class AuthorizationRequest:
     """What a sign-in asks for; all but the scopes is sent only as given.
 
-    ``prompt``, ``login_hint``, ``max_age`` (seconds) and ``claims`` (JSON): OpenID Connect Core
-    §3.1.2.1. ``domain_hint`` and ``consent_also`` (asked at the authorize step only): Microsoft's
-    "Acquire a token interactively". ``extra_parameters`` go to the authorize step as they are.
+    ``exact_scopes``: the scopes as they are, without those that name the account and make the
+    sign-in last. ``prompt``, ``login_hint``, ``max_age`` (seconds) and ``claims`` (JSON): OpenID
+    Connect Core §3.1.2.1; a prompt of ``UNSET``: none, not even the one that a refresh token needs.
+    ``domain_hint`` and ``consent_also`` (asked at the authorize step only): Microsoft's
+    "Acquire a token interactively". ``extra_parameters`` go into every request of the flow.
     """
 
     scopes: Scopes
+    exact_scopes: bool = False
     prompt: str | None = None
     login_hint: str | None = None
     domain_hint: str | None = None
@@ -39,20 +42,30 @@ class AuthorizationRequest:
     extra_parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-BINDING = {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce"} | {
-    "code_challenge",
-    "code_challenge_method",
-}
-"""Parameters that bind the answer to its request: ``extra_parameters`` leaves them alone."""
+BINDING = frozenset(
+    {
+        "response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge",
+        "code_challenge_method", "grant_type", "code", "code_verifier", "device_code",
+        "refresh_token", "client_secret", "client_assertion", "client_assertion_type",
+    }
+)  # fmt: skip
+"""Parameters that make a request what it is: ``extra_parameters`` leaves them alone."""
+UNSET = "unset"
+"""The word for a ``prompt`` that is not sent."""
 
 
-def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> str:
-    """The address with the extra parameters, each name once; what the call itself says wins."""
-    extra = {
+def extra_parameters(request: AuthorizationRequest) -> dict[str, str]:
+    """The extra parameters, for every request of a flow; what the call itself says wins."""
+    return {
         name: value
         for name, value in request.extra_parameters.items()
         if name not in BINDING and getattr(request, name, None) is None
     }
+
+
+def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> str:
+    """The address with the extra parameters, each name once."""
+    extra = extra_parameters(request)
     if not extra:
         return authorize_url
     parts = urlsplit(authorize_url)
@@ -69,12 +82,12 @@ def expires_in(answer: Mapping[str, Any]) -> float:
     return told if math.isfinite(told) else UNTOLD
 
 
-def granted_scopes(answer: Mapping[str, Any], asked: Scopes) -> tuple[str, ...]:
+def granted_scopes(answer: Mapping[str, Any], asked: Iterable[str]) -> tuple[str, ...]:
     """The scopes of a token response (RFC 6749 §5.1), those asked for where it tells of none."""
     told = answer.get("scope")
     if isinstance(told, list):  # some write a JSON list
         told = " ".join(str(word) for word in told)
-    return tuple(str(told or asked).split())
+    return tuple(str(told or " ".join(asked)).split())
 
 
 def refresh_expires_in(answer: Mapping[str, Any]) -> float | None:
@@ -154,9 +167,19 @@ class Engine(Protocol):
         """Ask once whether the person has finished; raises ``AuthorizationPending`` if not."""
 
     def refresh(
-        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+        self,
+        refresh_token: str,
+        scopes: Scopes,
+        claims: str | None = None,
+        *,
+        granted: Iterable[str] = (),
     ) -> TokenResponse:
-        """New tokens for a refresh token (RFC 6749 §6); ``InteractionRequired`` if it is dead."""
+        """New tokens for a refresh token (RFC 6749 §6); ``InteractionRequired`` if it is dead.
+
+        At Microsoft's authorities for the scopes, whatever the token came with. Elsewhere for all
+        that was granted with it: no scope is sent, since one that is narrower narrows the grant at
+        some providers, and a wider one is refused. ``granted`` is that, for answers that tell none.
+        """
 
     def revoke(self, refresh_token: str) -> bool:
         """Withdraw a refresh token (RFC 7009); ``False`` where that is not offered."""

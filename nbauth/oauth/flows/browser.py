@@ -22,11 +22,16 @@ from nbauth.core.steps import (
     Step,
 )
 from nbauth.core.tokens import TokenResponse
-from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine, PendingAuthorization
+from nbauth.oauth.engines.protocol import (
+    UNSET,
+    AuthorizationRequest,
+    Engine,
+    PendingAuthorization,
+)
 from nbauth.oauth.error_catalogue import error_from
 from nbauth.oauth.flows.record import Flow
 
-PROMPTS = frozenset({"select_account", "consent", "login", "create", "none"})
+PROMPTS = frozenset({"select_account", "consent", "login", "create", "none", UNSET})
 
 
 def run(

@@ -51,8 +51,7 @@ def test_a_view_is_told_the_state_when_it_is_ready(front: MakeFront) -> None:
     assert state["verification_uri"] == PAGE
     assert 890 < state["expires_in"] <= 900
     asked = {"client_id": "notebooks", "authority": ISSUER}
-    scopes = ["openid", "profile", "email", "offline_access"]
-    assert state["asks"] == {**asked, "scopes": scopes}
+    assert state["asks"] == {**asked, "scopes": ["openid", "profile"]}
     assert state["flow"] == "device"
     assert names(state) == ["device", "browser", "paste"]
     assert state["refusal"] is None

@@ -271,9 +271,9 @@ def test_what_goes_from_memory_into_the_store_is_not_what_is_being_spent(
 ) -> None:
     """A refresh was under way: the store got the old refresh token, and the next kernel sent it."""
     kernel = machine.kernel(persist="memory")
-    kernel.login("read", web_ui=redirect)
+    kernel.login("read", "mail", web_ui=redirect)
     gate = machine.engine.hold("refresh")
-    refresh, _ = in_a_thread(lambda: kernel.acquire("write"))
+    refresh, _ = in_a_thread(lambda: kernel.acquire("read", force_refresh=True))
     assert gate.reached.wait(5)
     kept, _ = in_a_thread(lambda: kernel.login("read", persist="keyring"))
     kept.join(0.3)

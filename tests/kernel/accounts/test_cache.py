@@ -229,7 +229,7 @@ def test_signing_in_again_keeps_earlier_tokens_and_their_grants(
     assert cache.tokens[TokenKey(ADA, READ.key)] is first
     record = cache.signed_in[ADA]
     assert [grant.scopes for grant in record.grants] == [READ.key, WRITE.key]
-    assert record.grant_for(READ.key) is first.grant
+    assert record.grants_for(READ.key) == [first.grant]
 
 
 def test_signing_in_for_more_replaces_the_grants_that_it_covers(

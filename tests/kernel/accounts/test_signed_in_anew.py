@@ -195,8 +195,7 @@ def test_a_token_keeps_the_client_that_it_was_asked_for_by(machine: Machine) -> 
     """Its proxies were the sign-in's, once another kernel had renewed it."""
     one = machine.signed_in()
     proxies = {"https": "http://proxy.example:1"}
-    bound = one.bind(proxies=proxies)
-    bound.get(bound.client.scopes(("write",)))
+    one.login("write", proxies=proxies, web_ui=redirect)
     other = machine.kernel()
     other.acquire("write", force_refresh=True)
     one.acquire("read", force_refresh=True)

@@ -579,7 +579,7 @@ def test_options_reach_the_request_as_given(bench: Bench) -> None:
     assert request.max_age == 60
     assert request.claims == options["claims"]
     assert request.consent_also == ("write", "admin")
-    assert set(request.scopes) == {"read", "openid", "profile", "email", "offline_access"}
+    assert set(request.scopes) == {"read"}
 
 
 def test_who_is_signed_in_already_is_not_asked_again(bench: Bench) -> None:

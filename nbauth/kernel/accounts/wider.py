@@ -1,0 +1,58 @@
+"""A token that was issued for more serves a request for less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nbauth.core.scopes import RESERVED, Scopes
+from nbauth.kernel.accounts.cached_token import CachedToken
+from nbauth.kernel.accounts.grants import Grant
+
+
+def serves(token: CachedToken, wanted: Scopes) -> bool:
+    """Whether a token is good for the scopes: they were granted with it.
+
+    At Microsoft's authorities a token is for one resource, though its answer may name the scopes
+    of several.
+    """
+    client = token.client
+    granted = client.granted(token.response.scopes)
+    if not client.authority.microsoft:
+        return wanted.key - RESERVED <= granted
+    one, other = wanted.resource, token.asked.resource
+    if one is None or other is None or one.lower() != other.lower():
+        return False
+    return wanted.key <= granted
+
+
+def best(
+    own: CachedToken | None, others: Iterable[CachedToken], living: list[Grant], wanted: Scopes
+) -> CachedToken | None:
+    """Which of an account's tokens a request for scopes is about.
+
+    Its own while it is fresh, else a wider one that is; where none is, the one to renew: its own,
+    unless that is left over from a grant that another has replaced.
+
+    Args:
+        own: the token that was asked for with just these scopes.
+        others: all tokens of the account.
+        living: its grants in use.
+    """
+    if own is not None and own.fresh:
+        return own
+    wider = [token for token in others if token is not own and serves(token, wanted)]
+    wider.sort(key=lambda token: token.fresh_for, reverse=True)
+    for token in wider:
+        if token.fresh:
+            return token
+    if own is not None and (_renews(own, living) or own.client.authority.microsoft):
+        return own
+    for token in wider:
+        # At Microsoft's authorities each request renews for its own scopes.
+        if _renews(token, living) and not token.client.authority.microsoft:
+            return token
+    return own if own is None or own.asked.key == wanted.key else None
+
+
+def _renews(token: CachedToken, living: list[Grant]) -> bool:
+    return token.grant.usable and token.grant in living

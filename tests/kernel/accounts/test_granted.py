@@ -1,0 +1,220 @@
+"""What a provider grants is what a grant is for: it is renewed whole, and serves what it covers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nbauth.core.account import AccountKey
+from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, SignInError
+from nbauth.kernel.accounts.cache import TokenKey
+from nbauth.testing.engine import refusal
+from tests.kernel.conftest import ISSUER, Bench
+
+ADA = AccountKey(ISSUER, "notebooks", "ada")
+
+
+def granting(bench: Bench, *granted: str, **options: Any) -> None:
+    """The next sign-in is granted these, whatever it asks for."""
+    scopes = bench.session.client().scopes(granted)
+    bench.engine.will("redeem", bench.engine.response(scopes, **options))
+
+
+@pytest.fixture
+def alone(bench: Bench) -> Bench:
+    """Nobody is there who could be asked."""
+    bench.screen.is_attended = False
+    return bench
+
+
+# ── a refresh asks for what was granted ─────────────────────────────────────────────────────
+
+
+def test_two_apis_of_one_sign_in_are_renewed_by_one_refresh(alone: Bench) -> None:
+    alone.sign_in("a", "b")
+    for _ in range(3):
+        alone.clock.advance(4000)
+        assert alone.read("a") == alone.read("b") == alone.read("a", "b")
+    assert alone.refreshes == 3
+    assert alone.engine.reused == []
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_refresh_for_one_of_them_is_told_all_that_was_granted(alone: Bench, first: str) -> None:
+    told: list[tuple[str, ...]] = []
+    refresh = alone.engine.refresh
+
+    def telling(*args: Any, granted: Any = (), **options: Any) -> Any:
+        told.append(tuple(granted))
+        return refresh(*args, granted=granted, **options)
+
+    alone.engine.refresh = telling  # type: ignore[method-assign]
+    alone.sign_in("a", "b")
+    alone.clock.advance(4000)
+    alone.read(first)
+    assert told == [("a", "b")]
+
+
+def test_a_wider_token_serves_a_narrower_request_and_is_found_at_once(alone: Bench) -> None:
+    alone.sign_in("a", "b")
+    held = alone.session.token("a")
+    assert str(held) == alone.read("b") == alone.read("a", "b")
+    assert alone.refreshes == 0
+    key = TokenKey(ADA, alone.session.client().scopes(("b",)).key)
+    assert alone.session.cache.tokens[key].response.scopes == ("a", "b")
+    alone.clock.advance(4000)
+    assert str(held) == alone.read("b")
+    assert alone.refreshes == 1, "the held one is the same"
+
+
+def test_a_narrower_token_does_not_serve_a_wider_request(alone: Bench) -> None:
+    alone.sign_in("a")
+    with pytest.raises(ConsentRequired, match="not been agreed to yet: b"):
+        alone.read("b")
+    with pytest.raises(ConsentRequired, match="a b"):
+        alone.read("a", "b")
+    assert alone.refreshes == 0, "a refresh cannot bring more than was granted (RFC 6749 §6)"
+
+
+def test_a_forced_refresh_of_a_narrower_request_renews_the_wider_token(alone: Bench) -> None:
+    alone.sign_in("a", "b")
+    before = alone.read("b")
+    after = alone.read("b", force_refresh=True)
+    assert after != before
+    assert alone.read("a") == alone.read("a", "b") == after
+
+
+def test_a_claims_challenge_for_one_is_answered_for_all(alone: Bench) -> None:
+    alone.sign_in("a", "b")
+    after = alone.read("a", claims='{"access_token": {}}')
+    assert alone.read("b") == after
+    assert alone.refreshes == 1
+
+
+def test_each_of_two_sign_ins_renews_its_own(alone: Bench) -> None:
+    alone.sign_in("a")
+    alone.sign_in("b")
+    alone.clock.advance(4000)
+    assert alone.read("a") != alone.read("b")
+    assert alone.refreshes == 2
+    assert alone.session.acquire("a").scopes == ("a",)
+    assert alone.session.acquire("b").scopes == ("b",)
+
+
+def test_a_later_wider_sign_in_takes_the_narrower_one_over(alone: Bench) -> None:
+    alone.sign_in("a")
+    alone.sign_in("a", "b")
+    alone.clock.advance(4000)
+    assert alone.read("a") == alone.read("b")
+    assert alone.refreshes == 1
+
+
+# ── granted is not asked ────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_not_granted_is_said_once(bench: Bench) -> None:
+    granting(bench, "a")
+    bench.sign_in("a", "x")
+    said = [line for line in bench.screen.said if "did not grant" in line]
+    assert said == [
+        "The provider did not grant x; it granted a. Calls that need more may be refused."
+    ]
+    bench.session.acquire("a", "x")
+    bench.clock.advance(4000)
+    bench.session.acquire("a", "x")
+    assert [line for line in bench.screen.said if "did not grant" in line] == said
+
+
+@pytest.mark.parametrize(
+    "granted", [("a", "openid"), ("a", "b"), ("a", "openid", "profile", "email", "offline_access")]
+)
+def test_nothing_is_said_where_all_was_granted(bench: Bench, granted: tuple[str, ...]) -> None:
+    granting(bench, *granted)
+    bench.sign_in("a", "openid", "offline_access")
+    assert not [line for line in bench.screen.said if "did not grant" in line]
+
+
+def test_less_than_asked_is_renewed_as_what_was_granted(alone: Bench) -> None:
+    granting(alone, "a")
+    alone.sign_in("a", "x")
+    alone.clock.advance(4000)
+    assert alone.session.acquire("a", "x").scopes == ("a",), "the same request is served again"
+    assert alone.session.acquire("a").scopes == ("a",)
+    with pytest.raises(ConsentRequired):
+        alone.read("x")
+    assert alone.refreshes == 1
+
+
+def test_scopes_under_other_names_serve_the_request_that_they_came_for(alone: Bench) -> None:
+    """Some name what they granted otherwise than it was asked for."""
+    granting(alone, "read:all")
+    alone.sign_in("read")
+    alone.clock.advance(4000)
+    assert alone.session.acquire("read").scopes == ("read:all",)
+    alone.clock.advance(4000)
+    assert alone.session.acquire("read").scopes == ("read:all",)
+
+
+def test_a_refresh_that_tells_of_less_narrows_the_grant(alone: Bench) -> None:
+    alone.sign_in("a", "b")
+    alone.clock.advance(4000)
+    alone.engine.will(
+        "refresh", replace(alone.engine.response(alone.session.client().scopes(("a",))))
+    )
+    assert alone.session.acquire("a").scopes == ("a",)
+    with pytest.raises(ConsentRequired, match="b"):
+        alone.read("b")
+
+
+# ── a dead grant never hides a living one ───────────────────────────────────────────────────
+
+
+def test_a_dead_grant_does_not_hide_a_living_one(alone: Bench) -> None:
+    alone.sign_in("a", "b")
+    alone.sign_in("b", "c")
+    alone.clock.advance(4000)
+    alone.engine.will("refresh", refusal("invalid_grant"))
+    assert alone.read("b"), "the first that is tried is dead, the other serves"
+    assert alone.refreshes == 2
+    alone.clock.advance(4000)
+    assert alone.read("b")
+    assert alone.refreshes == 3, "the dead one is not tried again"
+
+
+def test_when_all_are_dead_the_last_one_is_told(alone: Bench) -> None:
+    alone.sign_in("a", "b")
+    alone.sign_in("b", "c")
+    alone.clock.advance(4000)
+    alone.engine.will("refresh", refusal("invalid_grant"), refusal("invalid_grant"))
+    with pytest.raises(InteractionRequired) as caught:
+        alone.read("b")
+    assert caught.value.code == "invalid_grant"
+
+
+@pytest.mark.parametrize("error", [refusal("server_error"), refusal("invalid_client")])
+def test_what_says_nothing_of_the_grant_ends_none(alone: Bench, error: NbAuthError) -> None:
+    alone.sign_in("a", "b")
+    alone.sign_in("b", "c")
+    alone.clock.advance(4000)
+    alone.engine.will("refresh", error)
+    with pytest.raises(NbAuthError):
+        alone.read("b")
+    assert alone.refreshes == 1
+    assert alone.read("a")
+    assert alone.read("c")
+
+
+def test_an_error_is_never_its_own_cause(alone: Bench) -> None:
+    alone.sign_in("a")
+    alone.clock.advance(4000)
+    alone.engine.will("refresh", SignInError("odd", code="odd"))
+    with pytest.raises(SignInError) as caught:
+        alone.read("a")
+    seen: list[BaseException] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__
