@@ -10,7 +10,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -110,7 +110,9 @@ class Engine(FakeEngine):
         super().__init__(authority, client_id)
         self._provider = provider
 
-    def response(self, scopes: Scopes, *, user: str | None = None, **changes: Any) -> TokenResponse:
+    def response(
+        self, scopes: Iterable[str], *, user: str | None = None, **changes: Any
+    ) -> TokenResponse:
         subject = user or random.choice(subjects_of(self._provider.name))
         words = "+".join(sorted(WORDS & set(scopes))) or "none"
         about = f"{self._provider.name}-{subject}-{words}-{next(self._provider.numbers)}"
@@ -135,11 +137,16 @@ class Engine(FakeEngine):
         return self.response(device.private.scopes)
 
     def refresh(
-        self, refresh_token: str, scopes: Scopes, claims: str | None = None
+        self,
+        refresh_token: str,
+        scopes: Scopes,
+        claims: str | None = None,
+        *,
+        granted: Iterable[str] = (),
     ) -> TokenResponse:
         self._misbehave(0.05, unreachable())
         self._provider.answers()
-        response = self.response(scopes, user=self._provider.spend(str(refresh_token)))
+        response = self.response(granted, user=self._provider.spend(str(refresh_token)))
         self._provider.answers()
         return response
 
