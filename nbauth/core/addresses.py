@@ -28,7 +28,8 @@ def is_secure(address: object) -> bool:
         _ = parts.port  # raises for what is no port
     except ValueError:
         return False
-    if any(ord(character) <= 32 or ord(character) == 127 for character in address):
+    # A backslash is part of the user name to one parser, and ends the host to browsers and urllib3.
+    if any(ord(character) <= 32 or character in "\x7f\\" for character in address):
         return False
     if not parts.hostname:
         return False

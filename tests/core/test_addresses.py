@@ -48,6 +48,7 @@ def test_a_secret_may_go_over_tls_and_within_this_machine(address):
         None, 1, [], "", "https://", "https://id.example:port", "http://id.example", "//id.example",
         "javascript:alert(1)", "file:///etc/passwd", "ftp://localhost", "https://id.example/\n",
         " https://id.example", "http://localhost.example.com", "http://localhost@id.example",
+        "http://id.example\\@localhost/", "https://id.example\\",
     ],
 )  # fmt: skip
 def test_and_nowhere_else(address):
