@@ -142,8 +142,13 @@ class ConsentRequired(InteractionRequired):
 
 
 class AuthorityUnreachable(TokenError):
-    """The provider did not answer, or not in its protocol. What is signed in stays so."""
+    """The provider did not answer, or not in its protocol. What is signed in stays so.
 
+    Attributes:
+        empty: whether an answer came, with a status and nothing else in it: no page of a portal.
+    """
+
+    empty = False
     code = "authority_unreachable"
     hint = "Check the network, the proxy and the authority's address, then try again."
 

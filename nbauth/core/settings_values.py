@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError
@@ -104,6 +105,10 @@ def _verify(value: Any) -> bool | str:
                 "cannot be false: anyone on the network could read tokens; name a CA file instead"
             )
         return True
+    if str(value).strip() == "system":
+        if find_spec("truststore") is None:
+            raise ValueError("needs a package for 'system': pip install 'nbauth[truststore]'")
+        return "system"
     path = os.path.expanduser(_text(value))
     if not os.path.exists(path):
         raise ValueError(f"names a CA file that is not there: {path}")

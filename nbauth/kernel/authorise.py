@@ -23,7 +23,7 @@ from nbauth.core.secret import refuse_pickling
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.hosts import Hosts, scopes_at
 from nbauth.kernel.refusals import Refusals, Where
-from nbauth.oauth.http import VerifiedSession
+from nbauth.oauth.network import VerifiedSession
 
 log = logging.getLogger(__name__)
 _httpx_auth: Any = object

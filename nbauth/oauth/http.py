@@ -1,10 +1,9 @@
-"""The one HTTP door to providers: time-outs, proxies, certificates, what counts as an answer."""
+"""The one HTTP door to providers: where requests may go, for how long, and what is an answer."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -12,64 +11,43 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
+import urllib3.exceptions as urllib3
 
-from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.errors import NbAuthError
 from nbauth.core.log import place, word
+from nbauth.oauth import json_body
+from nbauth.oauth.answered import (
+    host_of,
+    read_into,
+    redirected,
+    require_secure,
+    target_of,
+    too_large,
+    without_authorization,
+)
+from nbauth.oauth.network import VerifiedSession, proxy_to, source_of
 from nbauth.oauth.sockets import AbortableAdapter
+from nbauth.oauth.trust import Trust
+from nbauth.oauth.unreachable import Way, explain
 
 log = logging.getLogger(__name__)
 TIMEOUT = (5.0, 15.0)
 """Seconds to connect, and to wait for an answer."""
-LONGEST = 60.0
-"""Seconds for a whole request: an answer that comes byte by byte never times out by itself."""
+LONGEST = 20.0
+"""Seconds for a whole request, redirects included: an answer that comes byte by byte never times
+out by itself. A refresh may take two requests, and its turn among kernels ends after 60 s."""
+MOST_REDIRECTS = 3
 CORRELATION_IDS = ("client-request-id", "x-ms-request-id", "x-correlation-id", "x-request-id")
-
-
-class VerifiedSession(requests.Session):
-    """A ``requests.Session`` whose ``verify`` and ``proxies`` are what the settings say.
-
-    Args:
-        verify: ``None`` leaves it to requests and the environment's bundle variables; ``True`` or
-            a CA file beats them.
-        proxies: as requests takes them; ``None`` leaves them to the environment.
-    """
-
-    def __init__(
-        self, verify: bool | str | None = None, proxies: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__()
-        self._explicit_verify = verify
-        if verify is not None:
-            self.verify = verify  # of a prepared request, which no environment is merged into
-        self._process = os.getpid()
-        if proxies:
-            self.proxies.update(proxies)
-
-    def get_adapter(self, url: Any) -> Any:
-        if self._process != os.getpid():  # forked: two processes on one TLS connection break it
-            self._process = os.getpid()
-            for adapter in self.adapters.values():
-                if isinstance(adapter, HTTPAdapter):  # as unpickling does: with pools anew
-                    adapter.__setstate__(adapter.__getstate__())  # type: ignore[attr-defined]
-        return super().get_adapter(url)
-
-    def merge_environment_settings(
-        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
-    ) -> Any:
-        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
-        if self._explicit_verify is not None:
-            # requests lets REQUESTS_CA_BUNDLE beat Session.verify; a setting of ours beats both.
-            settings["verify"] = self._explicit_verify
-        return settings
 
 
 class Http(VerifiedSession):
     """Raises ``AuthorityUnreachable`` for all that is no answer.
 
-    No answer is: a broken connection, a time-out, a certificate nobody vouches for, a status of
-    429 or 500 and above, and a body that is not JSON. Everything else, errors in the protocol's
-    own form included, is returned.
+    No answer is: a broken connection, a time-out, a certificate nobody vouches for, a redirect that
+    is not followed, more than a limit, a status of 429 or 500 and above, and a body that is not
+    JSON. Everything else, errors in the protocol's own form included, is returned.
+
+    Raises ``ConfigurationError`` for an address that is not https, loopback apart; nothing is sent.
     """
 
     def __init__(
@@ -77,20 +55,20 @@ class Http(VerifiedSession):
     ) -> None:
         super().__init__(verify, proxies)
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # of nobody else
+        self.headers["Accept-Encoding"] = json_body.ACCEPTED
         self._hearing = threading.local()
-        self._adapter = AbortableAdapter()
+        self._adapter = AbortableAdapter(verify)
         self.mount("https://", self._adapter)
         self.mount("http://", self._adapter)
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         options["timeout"] = options.get("timeout") or TIMEOUT
-        # Without one requests would add what ~/.netrc has for the host, in place of a Bearer too.
+        # Without one requests would add what ~/.netrc has for the host, or the address itself.
         options["auth"] = options.get("auth") or _as_it_is
-        if str(method).upper() != "GET":
-            options["allow_redirects"] = False  # codes and refresh tokens go where they are sent
+        options |= {"stream": True, "allow_redirects": False}
         with _told(method, url, options.get("headers")) as answer:
-            answer.append(self._answer(method, url, *args, **options))
-            _require_answer(answer[0])
+            require_secure(url)
+            self._ask(answer, method, url, *args, **options)
         if (heard := getattr(self._hearing, "answers", None)) is not None:
             heard.append(answer[0])
         return answer[0]
@@ -106,36 +84,61 @@ class Http(VerifiedSession):
         finally:
             self._hearing.answers = None
 
-    def _answer(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        try:
-            with self._adapter.within(LONGEST):
-                return super().request(method, url, *args, **options)
-        except requests.exceptions.SSLError as error:
-            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-                raise AuthorityUnreachable(
-                    f"No secure connection to {_host(url)} came about.", code="tls"
-                ) from error
-            raise AuthorityUnreachable(
-                f"The certificate of {_host(url)} is not trusted here.",
-                code="certificate",
-                hint="If your organisation has its own CA, name its file in the setting verify.",
-            ) from error
-        except requests.exceptions.Timeout as error:
-            raise AuthorityUnreachable(
-                f"{_host(url)} did not answer in time.", code="timeout"
-            ) from error
-        # ValueError: an address that is none, the setting's or one that a redirect names.
-        except (requests.exceptions.RequestException, OSError, ValueError) as error:
-            raise AuthorityUnreachable(
-                f"{_host(url)} cannot be reached.", code="no_connection"
-            ) from error
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send what is prepared: its address is the one that is connected to."""
+        require_secure(request.url)
+        if str(request.url).startswith("http:"):  # loopback: a proxy is somewhere else
+            options["proxies"] = {}
+        options.setdefault("proxies", self._proxies_to(request.url))
+        options["verify"] = self._trusted(None)
+        return super().send(request, **options)
 
-    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
-        """At a redirect an Authorization header stays at its host; ~/.netrc adds none."""
-        headers = prepared_request.headers
-        before, now = response.request.url, prepared_request.url
-        if "Authorization" in headers and self.should_strip_auth(before, now):  # type: ignore[no-untyped-call]
-            del headers["Authorization"]
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None  # requests would read the whole of what it redirects from
+
+    def _ask(
+        self, answer: list[requests.Response], method: Any, url: Any, *args: Any, **options: Any
+    ) -> None:
+        """Put the answer into the list; it is there, too, if it turns out to be none."""
+        try:
+            if str(url).startswith("https:"):
+                self._trust().check()
+            with self._adapter.within(LONGEST):
+                answer.append(self._last_hop(method, url, *args, **options))
+                read_into(answer[0])
+        except json_body.TooLarge:
+            raise too_large(url) from None
+        # ValueError: an address that is none.
+        except (requests.RequestException, urllib3.HTTPError, OSError, ValueError) as error:
+            raise explain(error, self._way(url)) from error
+        finally:
+            for response in answer:
+                response.close()
+
+    def _last_hop(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+        """Follow redirects of a GET within its origin."""
+        response = super().request(method, url, *args, **options)
+        for _ in range(MOST_REDIRECTS):
+            if not response.is_redirect:
+                return response
+            response.close()
+            url = target_of(response)
+            options["headers"] = without_authorization(options.get("headers"))
+            options["params"] = None
+            response = super().request(method, url, *args, **options)
+        if response.is_redirect:
+            response.close()
+            raise redirected(response, f"more than {MOST_REDIRECTS} times")
+        return response
+
+    def _trust(self) -> Trust:
+        return Trust.of(self._setting)
+
+    def _way(self, url: object) -> Way:
+        proxies = self._proxies_to(str(url))
+        proxy = "" if str(url).startswith("http:") else proxy_to(str(url), proxies)
+        source = ("the setting proxies" if self._own_proxies else source_of(proxy)) if proxy else ""
+        return Way(host_of(url), proxy, source, self._trust().source)
 
     def abort(self) -> None:
         """Break off requests in flight in other threads; they raise ``AuthorityUnreachable``."""
@@ -154,7 +157,7 @@ def _told(method: object, url: object, headers: Any) -> Iterator[list[requests.R
     outcome = ""
     try:
         yield answer
-    except AuthorityUnreachable as error:
+    except NbAuthError as error:
         outcome = f" ({word(error.code)})"
         raise
     finally:
@@ -175,32 +178,3 @@ def _correlation_id(*headers: Mapping[str, str] | None) -> str:
             if some and some.get(name):
                 return word(f"id-{some[name]}").removeprefix("id-")
     return "none"
-
-
-def _host(url: object) -> str:
-    return str(url).split("/")[2] if "//" in str(url) else "The provider"
-
-
-def _require_answer(response: requests.Response) -> None:
-    where, status = _host(response.url), response.status_code
-    if status == 429 or status >= 500:
-        raise AuthorityUnreachable(
-            f"{where} is out of order or busy (HTTP {status}).", code=f"http_{status}"
-        )
-    if response.is_redirect:
-        raise AuthorityUnreachable(
-            f"{where} redirected a request that carries secrets; nbauth does not follow such"
-            f" redirects (HTTP {status}).",
-            code=f"http_{status}",
-        )
-    if response.ok and not response.content and response.request.method == "POST":
-        return  # a revocation endpoint has nothing to say (RFC 7009 §2.2)
-    try:
-        response.json()
-    except (ValueError, RecursionError):
-        raise AuthorityUnreachable(
-            f"{where} did not answer in its protocol (HTTP {status}, not JSON).",
-            code=f"http_{status}" if status >= 400 else "not_json",
-            hint="Something between here and the provider answers for it: a proxy, a captive"
-            " portal, or a wrong authority address.",
-        ) from None

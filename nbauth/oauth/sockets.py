@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import io
 import math
 import os
 import socket
@@ -12,20 +14,32 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+from nbauth.oauth.json_body import LIMIT, TooLarge
+from nbauth.oauth.trust import TrustingAdapter
+
 IDLE = 2.0
 """Seconds after which a connection is not used again."""
+MOST_BYTES = LIMIT + 200_000
+"""What a server may send for one answer, with the head and the lengths of chunks."""
 
 
-class AbortableAdapter(HTTPAdapter):
+class BrokenOff(requests.ConnectionError):
+    """Another thread has broken the request off."""
+
+
+class Late(requests.Timeout):
+    """The request has taken too long."""
+
+
+class AbortableAdapter(TrustingAdapter):
     """Knows the requests in flight, and ends them at whatever stage they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, verify: bool | str | None = None) -> None:
         self._requests: set[_Request] = set()
-        super().__init__(max_retries=0)
+        super().__init__(verify, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
@@ -41,10 +55,10 @@ class AbortableAdapter(HTTPAdapter):
         """Break the calling thread's request off when it has taken so long; redirects are part
         of it.
 
-        Raises ``requests.exceptions.Timeout``; after :meth:`abort`, ``ConnectionError``.
+        Raises ``Late``; after :meth:`abort`, ``BrokenOff``.
         """
         request, before = _Request(), _present()
-        late = requests.Timeout(f"no whole answer in {seconds:.0f} s")
+        late = Late(f"no whole answer in {seconds:.0f} s")
         timer = threading.Timer(seconds, request.end, (late,))
         timer.daemon = True
         self._requests.add(request)
@@ -68,7 +82,7 @@ class AbortableAdapter(HTTPAdapter):
     def abort(self) -> None:
         """Break off all requests in flight."""
         for request in self._requests.copy():
-            request.end(requests.ConnectionError("broken off"))
+            request.end(BrokenOff("broken off"))
 
 
 class _Request:
@@ -135,8 +149,39 @@ class _Options(list[Any]):
         return super().__iter__()
 
 
+class _Counted(io.RawIOBase):
+    """A socket's stream, which ends with ``TooLarge`` after so many bytes."""
+
+    def __init__(self, stream: io.RawIOBase) -> None:
+        self._stream, self._left = stream, MOST_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = self._stream.readinto(buffer)
+        self._left -= count or 0
+        if self._left < 0:
+            raise TooLarge
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head has a limit too: it may begin with "100 Continue" for ever."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fp = io.BufferedReader(_Counted(self.fp.detach()))
+
+
 class _Connection(HTTPConnection):
     """Tells the thread's request by which socket it goes."""
+
+    response_class = _Answer
 
     given_back = math.inf
     """When it was put into its pool, by ``time.monotonic``."""

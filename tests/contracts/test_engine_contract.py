@@ -376,13 +376,26 @@ def test_a_revoked_refresh_token_needs_the_person(case: Case) -> None:
     assert str(response.refresh_token) not in repr(dead.value) + " ".join(dead.value.lines())
 
 
-def test_a_provider_that_says_no_with_an_empty_page(case: Case) -> None:
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_provider_that_says_no_without_a_word(case: Case, status: int) -> None:
     response = case.sign_in()
     assert response.refresh_token
-    case.panva.fault("token", "400")
+    case.panva.fault("token", "json", status=status, body="")
     with pytest.raises(InteractionRequired) as dead:
         case.engine.refresh(response.refresh_token, case.first)
     assert_plain(dead.value)
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_portal_that_answers_a_refresh_ends_no_sign_in(case: Case, status: int) -> None:
+    response = case.sign_in()
+    assert response.refresh_token
+    case.panva.fault("token", str(status))
+    with pytest.raises(AuthorityUnreachable) as portal:
+        case.engine.refresh(response.refresh_token, case.first)
+    assert (portal.value.code, portal.value.empty) == (f"http_{status}", False)
+    assert_plain(portal.value)
+    assert case.engine.refresh(response.refresh_token, case.first).access_token
 
 
 def test_a_refresh_for_more_than_was_agreed_to(case: Case) -> None:

@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 import requests
 
-from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.errors import AuthorityUnreachable, NbAuthError
 from nbauth.oauth.http import Http, VerifiedSession
 from nbauth.testing.canary import make_canary
 from tests.harness.certificates import Certificates
 from tests.oauth.servers import Answer, Seen, Server, reply
+
+
+def moved_within(seen: Seen) -> bytes:
+    return reply(302, "", Location="/new") if seen.target == "/" else reply()
 
 
 def unreachable(call: Callable[[], object]) -> AuthorityUnreachable:
@@ -36,12 +40,9 @@ def test_what_speaks_the_protocol_is_an_answer(status: int, body: str) -> None:
 
 @pytest.mark.parametrize("address", ["https://id..example/", "https://[bad/", "https://x:99999/"])
 def test_an_address_that_is_none_is_out_of_reach(address: str) -> None:
-    assert unreachable(lambda: Http().get(address)).code == "no_connection"
-
-
-def test_a_proxy_that_is_none_is_out_of_reach() -> None:
-    http = Http(proxies={"https": "http://a..b:80"})
-    assert unreachable(lambda: http.get("https://id.example/")).code == "no_connection"
+    with pytest.raises(NbAuthError) as caught:
+        Http().get(address)
+    assert caught.value.code == "bad_address"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -63,10 +64,9 @@ def test_netrc_has_nothing_to_say_at_a_redirect_either(
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ada password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    with Server(answer=reply(200, "{}")) as end, Server() as start:
-        start.answer = reply(302, "", Location=end.url)
-        Http().get(start.url, headers={"Authorization": "Bearer token"})
-        assert [seen.headers.get("authorization") for seen in end.seen] == [None]
+    with Server(answer=moved_within) as server:
+        Http().get(server.url, headers={"Authorization": "Bearer token"})
+        assert [seen.headers.get("authorization") for seen in server.seen] == ["Bearer token", None]
 
 
 def test_no_cookie_is_carried_from_one_request_to_the_next() -> None:
@@ -87,13 +87,12 @@ def test_no_cookie_is_carried_from_one_request_to_the_next() -> None:
         (reply(200, ""), "not_json"),
         (reply(403, "<html>proxy</html>"), "http_403"),
         (reply(400, ""), "http_400"),
-        (reply(200, "[" * 200_000), "not_json"),
-        (reply(302, "", Location="https://[bad"), "no_connection"),
-        (reply(302, "", Location="https://id..example/"), "no_connection"),
-        (b"", "no_connection"),
-        (b"garbage\r\n\r\n", "no_connection"),
-        (reply(200, '{"a": 1}')[:-3], "no_connection"),
-        (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nzz", "no_connection"),
+        (reply(302, "", Location="https://[bad"), "redirected"),
+        (reply(302, "", Location="https://id..example/"), "redirected"),
+        (b"", "connection_lost"),
+        (b"garbage\r\n\r\n", "not_http"),
+        (reply(200, '{"a": 1}')[:-3], "connection_lost"),
+        (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nzz", "not_http"),
     ],
 )
 def test_all_else_is_a_provider_out_of_reach(answer: Answer, code: str) -> None:
@@ -109,24 +108,6 @@ def test_a_post_may_be_answered_with_nothing(answer: Answer) -> None:
     """A revocation endpoint has nothing to say (RFC 7009 §2.2)."""
     with Server(answer=answer) as server:
         assert Http().post(server.url, data={}).ok
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_codes_and_refresh_tokens_are_not_redirected(status: int) -> None:
-    with (
-        Server() as elsewhere,
-        Server(answer=reply(status, "{}", Location=elsewhere.url)) as server,
-    ):
-        error = unreachable(lambda: Http().post(server.url, data={"refresh_token": "r"}))
-        assert error.code == f"http_{status}"
-        assert elsewhere.seen == []
-        assert Http().get(server.url).ok  # metadata may have moved
-
-
-def test_a_port_where_nobody_listens() -> None:
-    with Server() as server:
-        pass
-    assert unreachable(lambda: Http().get(server.url)).code == "no_connection"
 
 
 @pytest.mark.timing
@@ -198,13 +179,6 @@ def test_a_request_cannot_switch_certificates_off(certificates: Certificates) ->
         assert unreachable(lambda: http.get(server.url, verify=False)).code == "certificate"
 
 
-def test_proxies_are_used(certificates: Certificates) -> None:
-    with Server(answer=reply(200, '{"from": "proxy"}')) as proxy:
-        response = Http(proxies={"http": proxy.url}).get("http://id.example/x")
-    assert response.json() == {"from": "proxy"}
-    assert proxy.seen[0].target == "http://id.example/x"
-
-
 # ── breaking off ────────────────────────────────────────────────────────────────────────────
 
 
@@ -223,8 +197,8 @@ def test_abort_ends_a_request_that_hangs(what: str, certificates: Certificates) 
 
         server.answer = half
     with server:
-        http = Http(str(certificates.ca_file), {"http": server.url} if what == "proxy" else None)
-        url = "http://id.example/" if what == "proxy" else server.url
+        http = Http(str(certificates.ca_file), {"https": server.url} if what == "proxy" else None)
+        url = "https://id.example/" if what == "proxy" else server.url
         caught: list[BaseException] = []
 
         def run() -> None:
@@ -267,7 +241,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
         (reply(400, '{"error": "invalid_grant"}'), "400"),
         (reply(503, "{}"), r"503 \(http_503\)"),
         (reply(200, "<html>"), r"200 \(not_json\)"),
-        (b"", r"no answer \(no_connection\)"),
+        (b"", r"no answer \(connection_lost\)"),
     ],
 )
 def test_a_request_is_told_by_place_status_and_seconds(

@@ -6,7 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nbauth.core.errors import InteractionRequired, NbAuthError, SignInError
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    InteractionRequired,
+    NbAuthError,
+    SignInError,
+)
 from nbauth.core.log import trail
 from nbauth.core.secret import SecretStr
 from nbauth.oauth.engines.protocol import AuthorizationPending
@@ -63,7 +68,8 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
             if answer is not None and answer.ok:
                 error.rotated = _successor(answer.json(), sent)
                 raise
-            nothing_said = error.code in {"http_400", "http_401"}
+            status_alone = isinstance(error, AuthorityUnreachable) and error.empty
+            nothing_said = status_alone and error.code in {"http_400", "http_401"}
             refused = answer is not None and answer.status_code in {400, 401}
             if nothing_said or (any_word and refused and _is_of_the_grant(error)):
                 raise InteractionRequired(

@@ -1,0 +1,138 @@
+"""What counts as an answer of a provider, and where a request may be sent on to."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from nbauth.core.addresses import is_secure
+from nbauth.core.errors import AuthorityUnreachable, ConfigurationError
+from nbauth.core.log import place
+from nbauth.core.text import plain
+from nbauth.oauth import json_body
+
+SOMETHING_BETWEEN = (
+    "Something between here and the provider answers for it: a proxy, a captive portal (open a page"
+    " in your browser to see), or a wrong authority address."
+)
+_EMPTY = "empty"
+
+
+def host_of(url: object) -> str:
+    """Host and port, without user name and password; for sentences."""
+    try:
+        return plain(urlsplit(str(url)).netloc.rpartition("@")[2]) or "The provider"
+    except ValueError:
+        return plain(str(url).partition("//")[2].partition("/")[0]) or "The provider"
+
+
+def _shown(url: object) -> str:
+    """Scheme, host and path; a query may hold a secret."""
+    scheme, separator, _ = str(url).partition("://")
+    return plain(f"{scheme}://{place(url)}" if separator else place(url))
+
+
+def require_secure(url: object) -> None:
+    """Raise ``ConfigurationError`` for an address that is not https, nor http on loopback."""
+    if is_secure(url):
+        return
+    if str(url).startswith("https:"):
+        raise ConfigurationError(
+            f"{_shown(url)} cannot be read as an address; nothing was sent.",
+            code="bad_address",
+            hint="Check the authority's address.",
+        )
+    raise ConfigurationError(
+        f"{_shown(url)} is not an https address; nothing was sent there.",
+        code="not_https",
+        hint="Check the authority; the provider's administrator has to publish https addresses.",
+    )
+
+
+def target_of(response: requests.Response) -> str:
+    """The address that a GET is redirected to, in its own origin (RFC 6454 §5).
+
+    Raises ``AuthorityUnreachable`` for any other, and for all other methods.
+    """
+    where = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
+    try:
+        target = urljoin(str(response.url), where)
+        same = _origin(target) == _origin(str(response.url)) and is_secure(target)
+    except ValueError:
+        target, same = where, False
+    if response.request.method != "GET" or not same:
+        response.close()
+        raise redirected(response, f"to {_shown(target)}")
+    return target
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def redirected(response: requests.Response, where: str) -> AuthorityUnreachable:
+    """The error for a redirect that is not followed."""
+    body = response.request.body
+    sent = body.decode("latin-1") if isinstance(body, bytes) else str(body or "")
+    what = "the token request" if "grant_type=" in sent else "a request"
+    return AuthorityUnreachable(
+        f"{host_of(response.url)} redirected {what} {where} (HTTP {response.status_code}); nbauth"
+        " does not follow such redirects.",
+        code="redirected",
+        hint="If the provider has moved, set authority to its new address.",
+    )
+
+
+def without_authorization(headers: Any) -> dict[str, str]:
+    """The headers that a redirected request has."""
+    return {name: text for name, text in (headers or {}).items() if name.lower() != "authorization"}
+
+
+def too_large(url: object) -> AuthorityUnreachable:
+    """The error for an answer over a limit."""
+    return AuthorityUnreachable(
+        f"{host_of(url)} sent an answer that is too large: more than {json_body.LIMIT:,} bytes, or"
+        f" {json_body.MOST:,} elements. The rest of it was not read.",
+        code="too_large",
+        hint=SOMETHING_BETWEEN,
+    )
+
+
+def read_into(response: requests.Response) -> None:
+    """Read the body of a streamed response, as JSON written anew.
+
+    Raises ``AuthorityUnreachable`` if it is no answer; its ``empty`` tells an answer without a body
+    from a page.
+    """
+    where, status = host_of(response.url), response.status_code
+    if status == 429 or status >= 500:
+        raise AuthorityUnreachable(
+            f"{where} is out of order or busy (HTTP {status}).", code=f"http_{status}"
+        )
+    why, body = "not JSON", b""
+    try:
+        body = json_body.body_of(response)
+        if body.strip():
+            body = json_body.written(json_body.parse(body))
+        elif not (response.ok and response.request.method == "POST"):
+            raise json_body.NotJson(_EMPTY)
+        # A revocation endpoint has nothing to say (RFC 7009 §2.2).
+    except json_body.NotJson as error:
+        why = str(error)
+    else:
+        response._content = body
+        response._content_consumed = True  # type: ignore[attr-defined]
+        response.encoding = "utf-8"
+        return
+    title = json_body.title_of(body)
+    page = f', but with the page "{title}"' if title else ""
+    failure = AuthorityUnreachable(
+        f"{where} did not answer in its protocol (HTTP {status}, {why}){page}.",
+        code=f"http_{status}" if status >= 400 else "not_json",
+        hint=SOMETHING_BETWEEN,
+    )
+    failure.empty = why == _EMPTY
+    raise failure

@@ -1,0 +1,102 @@
+"""A session of requests that goes the way the settings say: proxies, certificates, no ~/.netrc."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
+
+from nbauth.oauth.trust import SYSTEM, Trust, TrustingAdapter
+
+
+class VerifiedSession(requests.Session):
+    """A ``requests.Session`` whose ``verify`` and ``proxies`` are what the settings say.
+
+    requests lets ``~/.netrc`` replace a request's Authorization, and the environment beat a
+    session's proxies and certificates. Here the environment is asked for proxies and certificates
+    that no setting names, and for nothing else.
+
+    Args:
+        verify: ``None`` leaves it to the environment's variables (``trust.VARIABLES``); ``True``,
+            a CA file or ``"system"`` beats them.
+        proxies: as requests takes them; ``None`` leaves them to the environment, and an empty
+            mapping means none.
+    """
+
+    def __init__(
+        self, verify: bool | str | None = None, proxies: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__()
+        self.trust_env = False
+        self._setting = verify
+        self._own_proxies = proxies is not None
+        self._process = os.getpid()
+        self.proxies.update(proxies or {})
+        if verify == SYSTEM:
+            self.mount("https://", TrustingAdapter(SYSTEM))
+
+    def get_adapter(self, url: Any) -> Any:
+        if self._process != os.getpid():  # forked: two processes on one TLS connection break it
+            self._process = os.getpid()
+            for adapter in self.adapters.values():
+                if isinstance(adapter, HTTPAdapter):  # as unpickling does: with pools anew
+                    adapter.__setstate__(adapter.__getstate__())  # type: ignore[attr-defined]
+        return super().get_adapter(url)
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Also for a request that was prepared apart."""
+        if "proxies" not in options:
+            options["proxies"] = self._proxies_to(request.url)
+        options.setdefault("verify", self._trusted(None))
+        return super().send(request, **options)
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        settings = super().merge_environment_settings(url, {}, stream, verify, cert)
+        settings["proxies"] = {**self._proxies_to(url), **(proxies or {})}
+        settings["verify"] = self._trusted(verify)
+        return settings
+
+    def rebuild_proxies(self, prepared_request: Any, proxies: Any) -> Any:
+        """At a redirect: the environment may name another proxy for another host."""
+        before = {} if self._own_proxies else _environment()
+        kept = {scheme: at for scheme, at in (proxies or {}).items() if before.get(scheme) != at}
+        anew = {**self._proxies_to(prepared_request.url), **kept}
+        return super().rebuild_proxies(prepared_request, anew)  # type: ignore[no-untyped-call]
+
+    def _proxies_to(self, url: str | None) -> dict[str, str]:
+        if self._own_proxies:
+            return dict(self.proxies)
+        return {**get_environ_proxies(url or ""), **self.proxies}
+
+    def _trusted(self, verify: Any) -> Any:
+        """A setting beats what the call says, which beats the session and the environment."""
+        if self._setting is not None:
+            return Trust.of(self._setting).verify
+        if verify not in (None, True):
+            return verify
+        return Trust.of(None).verify if self.verify is True else self.verify
+
+
+def proxy_to(url: str, proxies: Mapping[str, str]) -> str:
+    """The proxy that requests picks for an address, or ``""``."""
+    return select_proxy(url, dict(proxies)) or ""
+
+
+def _environment() -> dict[str, str]:
+    from urllib.request import getproxies
+
+    return getproxies()
+
+
+def source_of(proxy: str) -> str:
+    """What names a proxy: the environment's variable, else the system or the setting."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        if os.environ.get(name) == proxy:
+            return name
+    return "the system's settings" if proxy in _environment().values() else "the setting proxies"

@@ -1,0 +1,132 @@
+"""Whom TLS connections trust: a file of certificates, a folder of them, or the system's store."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+
+from nbauth.core.errors import AuthorityUnreachable
+
+SYSTEM = "system"
+"""The setting ``verify`` for the certificates that the system trusts, by the package truststore."""
+VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Variables that name a file of certificates, in the order in which they are looked at."""
+_PEM = b"-----BEGIN "
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A path, or ``True`` for the certificates of certifi; and what named it."""
+
+    verify: bool | str
+    source: str = ""
+
+    @classmethod
+    def of(cls, setting: bool | str | None) -> Trust:
+        """What the setting ``verify`` says; where it is unset, the environment."""
+        if setting == SYSTEM:
+            return cls(True, "the setting verify")
+        if setting is not None:
+            return cls(setting, "the setting verify")
+        for name in VARIABLES:
+            if path := os.environ.get(name):
+                return cls(path, name)
+        return cls(True)
+
+    def check(self) -> None:
+        """Raise ``AuthorityUnreachable`` where certificates are named that cannot be used."""
+        if not isinstance(self.verify, str):
+            return
+        if fault := _fault(self.verify, _stamp(self.verify)):
+            code, what, hint = fault
+            raise AuthorityUnreachable(
+                f"The CA file {self.verify} ({self.source}) {what}.",
+                code=code,
+                hint=f"{hint} Without {self.source}, nbauth trusts the usual public CAs.",
+            )
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """What changes when a file does."""
+    try:
+        now = os.stat(path)
+    except OSError:
+        return ()
+    return now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_ino
+
+
+@lru_cache(16)
+def _fault(path: str, _: tuple[int, ...]) -> tuple[str, str, str] | None:
+    """Code, fault and remedy; ``None`` if the certificates can be loaded."""
+    name_another = "Name a file of certificates in PEM form."
+    try:
+        if os.path.isdir(path):
+            return None if _hashed(path) else (
+                "ca_folder", "is a folder without hashed certificates",
+                f"Name a file in it, or run: openssl rehash {path}.",
+            )  # fmt: skip
+        ssl.create_default_context(cafile=path)
+        return None
+    except FileNotFoundError:
+        return "ca_missing", "is not there", name_another
+    except ssl.SSLError:
+        return _content_fault(path, name_another)
+    except OSError as error:
+        return "ca_unreadable", f"cannot be read: {error.strerror}", "Change who may read it."
+
+
+def _content_fault(path: str, name_another: str) -> tuple[str, str, str]:
+    content = Path(path).read_bytes()
+    if not content.strip():
+        return "ca_empty", "is empty", name_another
+    if _PEM in content:
+        return "ca_damaged", "is damaged", name_another
+    if content.startswith(b"\x30"):  # an ASN.1 sequence
+        return (
+            "ca_der",
+            "is in DER form, not PEM",
+            f"Convert it: openssl x509 -inform der -in {path} -out ca.pem.",
+        )
+    return "ca_no_certificate", "holds no certificate in PEM form", name_another
+
+
+def _hashed(folder: str) -> bool:
+    """Whether a folder has names as OpenSSL looks for them, ``9d66eef0.0``."""
+    return any(name.rpartition(".")[2].isdigit() for name in os.listdir(folder))
+
+
+@cache
+def system_context() -> ssl.SSLContext:
+    """A context that asks the system, whose settings the package truststore finds."""
+    import truststore
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class TrustingAdapter(HTTPAdapter):
+    """An adapter that trusts what the system does, if it is told to."""
+
+    def __init__(self, setting: bool | str | None = None, **options: Any) -> None:
+        self._context = system_context() if setting == SYSTEM else None
+        super().__init__(**options)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        if self._context is not None:
+            options["ssl_context"] = self._context
+            if not proxy.lower().startswith("socks"):
+                options["proxy_ssl_context"] = self._context
+        return super().proxy_manager_for(proxy, **options)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        if self._context is not None and verify is True:
+            conn.ca_certs = conn.ca_cert_dir = None  # requests' own file would be trusted too

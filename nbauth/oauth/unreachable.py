@@ -1,0 +1,220 @@
+"""Why no answer came, in a sentence with the remedy: the name, the way, the proxy, TLS, the end."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions as urllib3
+
+from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.text import plain
+from nbauth.oauth.sockets import BrokenOff, Late
+from nbauth.oauth.tls_faults import LOST, Told, has, of_certificate, of_tls
+
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+_NOT_HTTP = ("not_http", "did not answer in HTTP", "Check the address, its port, and the proxy.")
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a request went. ``source`` is what named the proxy, ``trust`` the certificates."""
+
+    host: str
+    proxy: str = ""
+    source: str = ""
+    trust: str = ""
+
+    @property
+    def proxy_host(self) -> str:
+        """Without user name and password."""
+        address = self.proxy if "//" in self.proxy else f"//{self.proxy}"
+        try:
+            return plain(urlsplit(address).netloc.rpartition("@")[2])
+        except ValueError:
+            return "an address that cannot be read"
+
+    @property
+    def named_proxy(self) -> str:
+        return f"The proxy {self.proxy_host} ({self.source})"
+
+
+def explain(error: BaseException, way: Way) -> AuthorityUnreachable:
+    """What the exception of a request means."""
+    if isinstance(error, BrokenOff):
+        return _error("broken_off", f"The request to {way.host} was broken off", "Try again.")
+    chain: list[BaseException] = [error] if isinstance(error, Late) else list(_chain(error))
+    at_proxy = bool(way.proxy) and has(chain, urllib3.ProxyError)
+    if way.proxy.startswith(("socks5h:", "socks4a:")):  # these resolve the names of others
+        at_proxy = at_proxy or has(chain, socket.gaierror)
+    for read in (_of_address, _of_proxy, _of_socks):
+        if found := read(chain, way):
+            return found
+    for tell in (_of_name, of_certificate, of_tls, _of_time, _of_connection):
+        if told := tell(chain):
+            code, what, hint = told
+            break
+    else:
+        code, what, hint = "no_connection", "cannot be reached", ""
+    if at_proxy:
+        hint = hint or f"Check {way.source}, or ask who runs the proxy."
+        return _error(f"proxy_{code}", f"{way.named_proxy} {what}", hint)
+    if code == "certificate" and way.trust:
+        hint = f"Certificates come from {way.trust} at present. {hint}"
+    if way.proxy:
+        what += f" (asked by the proxy {way.proxy_host})"
+    return _error(code, f"{way.host} {what}", hint)
+
+
+def _error(code: str, sentence: str, hint: str = "") -> AuthorityUnreachable:
+    return AuthorityUnreachable(f"{sentence}.", code=code, hint=hint or None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and all that it wraps or follows."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inside = [*one.args, one.__cause__, one.__context__]
+        inside += [getattr(one, name, None) for name in ("reason", "original_error", "socket_err")]
+        waiting += [other for other in inside if isinstance(other, BaseException)]
+
+
+def _of_address(chain: list[BaseException], way: Way) -> AuthorityUnreachable | None:
+    for one in chain:
+        if isinstance(one, requests.exceptions.InvalidSchema) and "SOCKS" in str(one):
+            return _error(
+                "socks_missing",
+                f"{way.named_proxy} is a SOCKS proxy, which needs the package PySocks",
+                "Install it, then restart the kernel: pip install pysocks.",
+            )
+        if isinstance(one, (requests.exceptions.InvalidProxyURL, urllib3.ProxySchemeUnknown)):
+            return _bad_proxy(way)
+        if isinstance(one, (requests.exceptions.InvalidURL, urllib3.LocationParseError)):
+            return _bad_proxy(way) if way.proxy else _bad_address(way)
+    # ValueError: urllib3 and the codec for international names raise it for what is no name.
+    if isinstance(chain[0], ValueError) and not isinstance(chain[0], requests.RequestException):
+        return _bad_proxy(way) if way.proxy else _bad_address(way)
+    return None
+
+
+def _bad_proxy(way: Way) -> AuthorityUnreachable:
+    return _error(
+        "bad_proxy",
+        f"{way.named_proxy} cannot be used: its address cannot be read",
+        f"Write {way.source} like http://proxy.example:3128.",
+    )
+
+
+def _bad_address(way: Way) -> AuthorityUnreachable:
+    return _error(
+        "bad_address",
+        f"{way.host} cannot be reached: it is no address",
+        "Check the authority's address.",
+    )
+
+
+def _of_proxy(chain: list[BaseException], way: Way) -> AuthorityUnreachable | None:
+    status = next((found[1] for one in chain if (found := _TUNNEL.search(str(one)))), "")
+    if status == "407":
+        return _error(
+            "proxy_authentication",
+            f"{way.named_proxy} wants to know who you are (HTTP 407)",
+            f"Write a user name and password into {way.source}: http://user:password@host:port."
+            " For NTLM or Kerberos run a local proxy such as px or cntlm, and name that one.",
+        )
+    if status:
+        return _error(
+            "proxy_refused_host",
+            f"{way.named_proxy} did not connect to {way.host} (HTTP {status})",
+            "Ask who runs the proxy whether it lets you reach that host, or set proxies.",
+        )
+    return None
+
+
+def _of_socks(chain: list[BaseException], way: Way) -> AuthorityUnreachable | None:
+    """PySocks raises errors of its own, around that of a socket where there is one."""
+    own = [one for one in chain if type(one).__module__.partition(".")[0] == "socks"]
+    names = {type(one).__name__ for one in own}
+    if names & {"SOCKS5AuthError", "SOCKS4Error"}:
+        return _error(
+            "proxy_authentication",
+            f"{way.named_proxy} did not accept the user name and password",
+            f"Write them into {way.source}: socks5h://user:password@host:port.",
+        )
+    if "ProxyConnectionError" in names:
+        told = _of_name(chain) or _of_time(chain) or _of_connection(chain)
+        code, what, _ = told or ("no_connection", "cannot be reached", "")
+        return _error(
+            f"proxy_{code}",
+            f"{way.named_proxy} {what}",
+            f"Check {way.source}, or ask who runs the proxy.",
+        )
+    if names & {"SOCKS5Error", "GeneralProxyError"}:
+        return _error(
+            "proxy_refused_host",
+            f"{way.named_proxy} did not connect to {way.host}",
+            "Ask who runs the proxy whether it lets you reach that host, or set proxies.",
+        )
+    return None
+
+
+def _of_name(chain: list[BaseException]) -> Told:
+    if has(chain, socket.gaierror, urllib3.NameResolutionError):
+        return (
+            "dns",
+            "cannot be reached: its name cannot be resolved",
+            "Check how it is spelt, the network and the VPN. Behind a proxy, set proxies.",
+        )
+    return None
+
+
+def _of_time(chain: list[BaseException]) -> Told:
+    if has(chain, urllib3.NewConnectionError):
+        return None
+    if has(chain, requests.ConnectTimeout, urllib3.ConnectTimeoutError):
+        return (
+            "connect_timeout",
+            "cannot be reached: it did not take up the connection in time",
+            "A firewall may be on the way. Check the network and the VPN, or set proxies.",
+        )
+    if has(chain, requests.Timeout, urllib3.TimeoutError, TimeoutError):
+        return "timeout", "did not answer in time", "Try again; check the network and the proxy."
+    return None
+
+
+def _of_connection(chain: list[BaseException]) -> Told:
+    if has(chain, ConnectionRefusedError):
+        return (
+            "refused",
+            "cannot be reached: it refused the connection",
+            "Check the address and its port. Behind a firewall, set proxies.",
+        )
+    if any(isinstance(one, OSError) and one.errno in _NO_WAY for one in chain):
+        return (
+            "no_route",
+            "cannot be reached: there is no way to it from this machine",
+            "Check the network and the VPN. Behind a proxy, set proxies.",
+        )
+    if has(chain, urllib3.InvalidChunkLength):
+        return _NOT_HTTP
+    lost = (ConnectionResetError, BrokenPipeError, http.client.IncompleteRead)
+    if has(chain, *lost, http.client.RemoteDisconnected, urllib3.IncompleteRead):
+        return LOST
+    if has(chain, http.client.HTTPException):
+        return _NOT_HTTP
+    text = " ".join(str(one) for one in chain)
+    if "maximum allowed length" in text:
+        return _NOT_HTTP
+    return LOST if "ended prematurely" in text else None
