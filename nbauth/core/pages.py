@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
+
+from nbauth.core.text import plain
 
 PAGE_HEADERS = [
     ("Content-Type", "text/html; charset=utf-8"),
@@ -24,6 +27,27 @@ h1 { font-size: 1.4rem; font-weight: 600; margin: 0 0 .5rem; }
 p { margin: 0; opacity: .75; overflow-wrap: anywhere; }
 """
 _CLEAN_ADDRESS = "history.replaceState(null, '', location.pathname)"
+
+
+def says(answer: Mapping[str, str]) -> str:
+    """A provider's refusal in its own words (RFC 6749 §4.1.2.1), as harmless text."""
+    code, text = plain(answer.get("error", "")), plain(answer.get("error_description", ""))
+    return f"The provider says: {text} [{code}]." if text else f"The provider says: {code}."
+
+
+def is_stray_refusal(answer: Mapping[str, str]) -> bool:
+    """Whether it is a refusal without the ``state`` of its request, as some providers send it.
+
+    RFC 6749 §4.1.2.1 wants the state there. Without it anybody can have sent it to a browser, so
+    it is shown and ends nothing.
+    """
+    return bool(answer.get("error")) and not (answer.get("state") or answer.get("code"))
+
+
+STRAY_REFUSAL = (
+    "That answer does not say to which sign-in it belongs, so it has ended none: your notebook"
+    " goes on waiting. Return to it to try again, to choose another way or to cancel."
+)
 
 
 def policy(nonce: str) -> str:

@@ -71,10 +71,14 @@ class Receiving:
 
 @dataclass(frozen=True)
 class OpenBrowser:
-    """The person has to visit this address; with ``paste`` also to bring the one it ends at."""
+    """The person has to visit this address; with ``paste`` also to bring the one it ends at.
+
+    ``note``: what has come back meanwhile and was not the answer.
+    """
 
     authorize_url: str = field(repr=False)
     paste: bool = False
+    note: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,8 @@ def message_of(step: Shown) -> str:
             return f"To sign in, open {step.verification_uri} and enter the code {step.user_code}"
         case OpenBrowser(paste=True):
             return "Sign in with your browser, then paste the address at which it ends."
-        case OpenBrowser():
-            return "Sign in with your browser; the notebook goes on by itself."
+        case OpenBrowser(note=note):
+            return f"{note} Sign in with your browser; the notebook goes on by itself.".lstrip()
         case ChooseFlow(error) | Failed(error) | Cancelled(error):
             return str(error)
         case Done(account):

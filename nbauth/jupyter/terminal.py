@@ -14,7 +14,7 @@ import webbrowser
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import NbAuthError
 from nbauth.core.steps import Done, OpenBrowser, ReceiverKind, ShowUserCode
 from nbauth.core.text import plain, web_address
 from nbauth.jupyter.display import lines_for
@@ -55,7 +55,8 @@ class TerminalScreen:
             told.add(step)
             self._print(lines_for(sign_in))
             opens = isinstance(step, OpenBrowser) and web_address(step.authorize_url)
-            if opens and self._open_browser and _graphical():
+            if opens and opens not in told and self._open_browser and _graphical():
+                told.add(opens)
                 with contextlib.suppress(webbrowser.Error, OSError):
                     webbrowser.open(opens)
 
@@ -126,7 +127,7 @@ def ask_for_address(sign_in: Pending, show: Callable[[Iterable[str]], None]) -> 
         return True
     try:
         sign_in.submit(text)
-    except ConfigurationError as error:
+    except NbAuthError as error:
         if sign_in.state == "waiting":
             show([plain(error), plain(error.hint)])
         return False

@@ -18,7 +18,14 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 from nbauth.core.callback_state import CallbackState
-from nbauth.core.pages import PAGE_HEADERS, page, policy
+from nbauth.core.pages import (
+    PAGE_HEADERS,
+    STRAY_REFUSAL,
+    is_stray_refusal,
+    page,
+    policy,
+    says,
+)
 from nbauth.server.delivery import Refusal, deliver
 
 PARAMETERS = frozenset(
@@ -96,6 +103,9 @@ class CallbackHandler(JupyterHandler):
                     "A browser that signs in for one of this server's notebooks ends on this page."
                     " There is nothing to do here.",
                 )
+                return
+            if is_stray_refusal(answer):
+                self._show(400, "The provider refused", f"{says(answer)} {STRAY_REFUSAL}")
                 return
             state = CallbackState.parse(answer.get("state", ""))
             if not answer.get("code") and not answer.get("error"):

@@ -171,6 +171,22 @@ def test_a_registered_address_with_a_path(
 
 
 @pytest.mark.browser
+def test_one_sign_in_after_the_other_at_a_fixed_address(
+    session: Session, peer: Peer, page: Page, person: Person
+) -> None:
+    """A browser keeps spare connections to the port; the next sign-in has it all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}/callback"
+    for _ in range(3):
+        sign_in = begin(session, peer.first, redirect_uri=address, force=True)
+        shown = address_shown(sign_in)
+        assert redirect_uri_of(shown) == address
+        person.open_and_sign_in(page, shown)
+        assert sign_in.wait(10).username == peer.account[0]
+        assert nobody_listens_at(address)
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("what", ["response_iss", "response_iss_missing"])
 def test_an_answer_of_another_issuer(
     session: Session, peer: Peer, panva: Panva, page: Page, person: Person, what: str

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from nbauth.core.errors import ConfigurationError, FlowUnavailable
-from nbauth.core.steps import Done, OpenBrowser
+from nbauth.core.steps import Done, OpenBrowser, message_of
 from nbauth.jupyter import terminal as terminal_screen
 from nbauth.jupyter.terminal import TerminalScreen
 from tests.jupyter.test_display import ADA, PAGE, device, sign_in
@@ -138,6 +138,18 @@ def test_the_terminal_opens_the_browser(terminal: Terminal, opened: list[str]) -
     assert terminal.text.count("https://id.example/a") == 2
     TerminalScreen().show(sign_in(OpenBrowser("file:///etc/passwd")))
     assert len(opened) == 1
+
+
+def test_what_has_come_back_meanwhile_is_printed_and_opens_nothing(
+    terminal: Terminal, opened: list[str]
+) -> None:
+    made = sign_in(OpenBrowser("https://id.example/a"))
+    TerminalScreen().show(made)
+    made.step = OpenBrowser("https://id.example/a", note="Refused.")
+    made.message = message_of(made.step)
+    made.changed.emit(made)
+    assert "Refused. Sign in with your browser" in terminal.text
+    assert opened == ["https://id.example/a"]
 
 
 @pytest.mark.timing

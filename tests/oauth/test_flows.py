@@ -273,7 +273,9 @@ def test_browser_refuses_another_state_before_anything_is_sent(changed: Any) -> 
         (False, "https://evil.example", False),
         (True, "https://evil.example", False),
         (False, "", False),
-        (False, f"{ISSUER}/", False),
+        (False, f"{ISSUER}/", True),
+        (True, f"{ISSUER}/", True),
+        (False, f"{ISSUER}//", False),
     ],
 )
 def test_browser_holds_the_answer_to_its_issuer(
@@ -289,6 +291,43 @@ def test_browser_holds_the_answer_to_its_issuer(
         browser.check_answer(pending, answer)
     assert caught.value.code == "issuer_mismatch"
     assert engine.calls == []
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize(
+    ("iss", "code"),
+    [
+        (None, "access_denied"),  # promised or not: several leave it out of a refusal
+        (ISSUER, "access_denied"),
+        (f"{ISSUER}/", "access_denied"),
+        ("https://evil.example", "issuer_mismatch"),
+        ("", "issuer_mismatch"),
+    ],
+)
+def test_browser_shows_a_refusal_with_its_own_word(
+    required: bool, iss: str | None, code: str
+) -> None:
+    pending = PendingAuthorization("https://id.example/a", "s", ISSUER, required, REQUEST)
+    answer = {"error": "access_denied", "state": "s", **({} if iss is None else {"iss": iss})}
+    with pytest.raises(SignInError) as caught:
+        browser.check_answer(pending, answer)
+    assert caught.value.code == code
+    if code == "issuer_mismatch":  # nothing was at stake, so nobody is accused
+        assert f"names another issuer, {iss}" in str(caught.value)
+        assert ISSUER in str(caught.value)
+        assert "tampered" not in caught.value.hint
+        assert "authority" in caught.value.hint
+
+
+@pytest.mark.parametrize("error", [{}, {"error": ""}, {"error": "access_denied"}])
+@pytest.mark.parametrize("iss", [None, "https://evil.example"])
+def test_browser_accuses_where_a_code_is_at_stake(iss: str | None, error: dict[str, str]) -> None:
+    """An error beside the code does not make it harmless."""
+    pending = PendingAuthorization("https://id.example/a", "s", ISSUER, True, REQUEST)
+    answer = {"code": "c", "state": "s", **error, **({} if iss is None else {"iss": iss})}
+    with pytest.raises(SignInError, match="another issuer") as caught:
+        browser.check_answer(pending, answer)
+    assert "tampered" in caught.value.hint
 
 
 def test_browser_passes_the_providers_error_on_without_redeeming() -> None:

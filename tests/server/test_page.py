@@ -42,6 +42,16 @@ def test_what_is_no_answer_is_refused(server, query):
     assert (page.status_code, "no answer to a sign-in" in page.text) == (400, True)
 
 
+@pytest.mark.parametrize("state", ["", "&state="])
+def test_a_refusal_that_names_no_sign_in_is_shown_as_what_it_is(server, state):
+    """Several providers leave the state out there, and then nobody knows whose it is."""
+    words = "error=access_denied&error_description=%3Cb%3ENot+you%3C%2Fb%3E"
+    page = server.get(f"{words}{state}")
+    assert page.status_code == 400
+    assert "The provider says: &lt;b&gt;Not you&lt;/b&gt; [access_denied]." in page.text
+    assert "your notebook goes on waiting" in page.text
+
+
 def test_a_kernel_of_no_one_here_is_gone(server):
     page = server.get({"code": "c", "state": STATE})
     assert (page.status_code, "is gone" in page.text) == (404, True)

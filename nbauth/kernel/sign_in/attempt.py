@@ -240,14 +240,19 @@ class SignIn(Waited):
                 self.engine.revoke(response.refresh_token)
 
     def _end(self, step: End) -> None:
+        """The end. Its port is free before anybody who waits for it goes on."""
+        first = False
         try:
             with self._lock:
-                if isinstance(self.step, End):
-                    return
-                self.step = step
+                first = not isinstance(self.step, End)
+                if first:
+                    self.step = step
+            self._walk.driver.free(self.step)
         finally:  # an interrupt here would leave everybody waiting
             if isinstance(self.step, End):
                 self.ended.set()
+        if not first:
+            return
         if isinstance(step, Done):
             log.debug("%s: done", self.flow)
         else:

@@ -6,13 +6,13 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from time import monotonic
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl, urlsplit
 
 from nbauth.core.errors import ConfigurationError, NbAuthError, SignInError
 from nbauth.core.interrupts import Flag
-from nbauth.core.log import place, trail
+from nbauth.core.log import place, trail, word
 from nbauth.core.steps import (
     Asking,
     AwaitRedirect,
@@ -28,9 +28,11 @@ from nbauth.core.steps import (
     ShowUserCode,
 )
 from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.sign_in.handed_in import handed_in
 from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
 from nbauth.kernel.sign_in.request import WebUi
 from nbauth.oauth.engines.protocol import Engine
+from nbauth.oauth.error_catalogue import error_from
 
 log = logging.getLogger(__name__)
 Steps = Generator[Any, Any, TokenResponse]
@@ -97,43 +99,41 @@ class Driver:
             self._time.check()
 
     def submit(self, text: str) -> None:
-        """Take the address at which the browser ended, its query, or the bare code."""
+        """Take the address at which the browser ended, its query, or the bare code.
+
+        Raises ``ConfigurationError`` for what is none of these or another sign-in's, and the
+        provider's error where it refused and did not say whom.
+        """
         state = self._state
         if state is None:
             raise ConfigurationError(
                 "This sign-in is not waiting for an address.", code="not_waiting"
             )
-        answer = _answer_in(text.strip(), state)
-        if not answer.keys() & {"code", "error"}:
-            raise ConfigurationError(
-                "That address carries no answer of the provider.",
-                code="bad_answer",
-                hint="Copy the whole address at which the browser ended, from http on.",
-            )
-        if answer.get("state") != state:
-            raise ConfigurationError(
-                "That address belongs to another sign-in.",
-                code="state_mismatch",
-                hint="Copy the address of the page that this sign-in opened.",
-            )
+        answer = handed_in(text, state)
         log.debug("an address or a code was handed in")
         self._answer = answer
         self.wake()
 
+    def free(self, end: Shown) -> None:
+        """Give back what another sign-in may need. Any thread may, once the end is known."""
+        if (receiver := self._receiver) is not None:
+            receiver.free(*self._page_of(end))
+
     def finish(self, end: Shown) -> None:
         """Tell the browser that waits how it ended, and close the place it came back to."""
-        receiver, self._receiver = self._receiver, None
-        if receiver is None:
-            return
+        if (receiver := self._receiver) is not None:
+            receiver.finish(*self._page_of(end))
+            self._receiver = None
+
+    def _page_of(self, end: Shown) -> tuple[str, str]:
         match end:
             case Done():
                 text = "You can close this tab and return to your notebook."
-                receiver.finish("You are signed in", self._settings.success_page or text)
+                return "You are signed in", self._settings.success_page or text
             case Failed(error) | Cancelled(error):
                 text = f"{error} You can close this tab."
-                receiver.finish("Not signed in", self._settings.error_page or text)
-            case _:
-                raise TypeError(f"{type(end).__name__} is no end of a sign-in")
+                return "Not signed in", self._settings.error_page or text
+        raise TypeError(f"{type(end).__name__} is no end of a sign-in")
 
     def forked(self) -> None:
         """In a forked child: the browser comes back to the parent alone."""
@@ -174,6 +174,8 @@ class Driver:
         self._state = receiving.state
         if self._receiver is not None:
             self._receiver.answer.add_done_callback(lambda _: self.wake())
+            self._receiver.stray.add_done_callback(lambda _: self.wake())
+        self._check_stopped()  # whoever has stopped it did not see this place
         return receiving
 
     def _receiving(self, step: OpenReceiver) -> Receiving:
@@ -198,9 +200,21 @@ class Driver:
                 self._answer = self._receiver.answer.result()
                 log.debug("the browser has come back")
             elif self._answer is None:
+                self._show_stray_refusal()
                 self._time.check()
         self._sign_in.show(Asking("Asking the provider for tokens…"))
         return self._answer
+
+    def _show_stray_refusal(self) -> None:
+        """Anybody can send one, so it is shown in the catalogue's words, and ends nothing."""
+        receiver, shown = self._receiver, self._sign_in.step
+        if receiver is None or not receiver.stray.done() or not isinstance(shown, OpenBrowser):
+            return
+        if not shown.note:
+            code = word(receiver.stray.result()["error"])
+            refusal = error_from({"error": code})
+            note = f"{refusal} It did not say to which sign-in that answers; this one goes on."
+            self._sign_in.show(replace(shown, note=note))
 
     def _apart(self, call: Callable[[], object]) -> object:
         """The outcome of somebody else's code, which may not come to an end.
@@ -257,19 +271,6 @@ class Driver:
     def _check_stopped(self) -> None:
         if (error := self._sign_in.stopped()) is not None:
             raise error
-
-
-def _answer_in(text: str, state: str) -> dict[str, str]:
-    """The parameters in an address or its query; a bare code gets the state it was asked with."""
-    try:
-        pairs = parse_qsl(urlsplit(text).query if "://" in text else text.lstrip("?"))
-    except ValueError:
-        return {}
-    code = text.rstrip("=")  # some codes are base64
-    if code and "=" not in code and "://" not in code and not any(c.isspace() for c in code):
-        return {"code": text, "state": state}
-    answer = dict(pairs)
-    return answer if len(answer) == len(pairs) else {}
 
 
 def open_browser(choice: bool | str | Callable[[str], object], address: str) -> None:

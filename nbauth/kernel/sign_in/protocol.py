@@ -60,11 +60,16 @@ class Receiver(Protocol):
         redirect_uri: its address.
         state: the ``state`` by which it knows the genuine answer.
         answer: a future of the answer's parameters.
+        stray: a future of the parameters of a refusal that names no sign-in.
     """
 
     redirect_uri: str
     state: str
     answer: Future[dict[str, str]]
+    stray: Future[dict[str, str]]
+
+    def free(self, title: str, text: str) -> None:
+        """Give back at once what another sign-in may need. Any thread may call it, and again."""
 
     def finish(self, title: str, text: str) -> None:
         """Show the browser that waits there how it ended, and close."""

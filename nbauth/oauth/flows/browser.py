@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping
 from functools import partial
 from typing import Any
 
+from nbauth.core.addresses import same_issuer
 from nbauth.core.errors import ConfigurationError, SignInError
 from nbauth.core.flow_names import BROWSER, CALLBACK, PASTE
 from nbauth.core.steps import (
@@ -21,6 +22,7 @@ from nbauth.core.steps import (
     Receiving,
     Step,
 )
+from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines.protocol import (
     UNSET,
@@ -56,7 +58,8 @@ def check_answer(pending: PendingAuthorization, answer: Mapping[str, str]) -> No
     """Hold an authorization response to its request before anything is sent anywhere.
 
     Raises ``SignInError`` for another request's ``state`` (RFC 6749 §10.12) and another issuer's
-    ``iss`` (RFC 9207 §2.4), and the provider's own error if that is what it carries.
+    ``iss`` (RFC 9207 §2.4), and the provider's own error if that is what it carries. An error is
+    shown though its ``iss`` is missing: several providers promise one and leave it out there.
     """
     state = str(answer.get("state", "")).encode(errors="replace")
     if not hmac.compare_digest(state, pending.state.encode()):
@@ -64,15 +67,27 @@ def check_answer(pending: PendingAuthorization, answer: Mapping[str, str]) -> No
             "The answer belongs to another sign-in; it was not used.",
             code="state_mismatch",
         )
+    is_refusal = bool(answer.get("error")) and not answer.get("code")
     issuer = answer.get("iss")
-    if issuer != pending.issuer and (issuer is not None or pending.requires_iss):
+    if issuer is None:
+        wrong = pending.requires_iss and not is_refusal
+    else:
+        wrong = not same_issuer(issuer, pending.issuer)
+    if wrong and is_refusal:
+        raise SignInError(
+            f"A refusal came back that names another issuer, {plain(issuer)}, than the one that"
+            f" was asked, {plain(pending.issuer)}; it was not used.",
+            code="issuer_mismatch",
+            hint="Run %login again; if it repeats, check that authority is the provider's issuer.",
+        )
+    if wrong:
         raise SignInError(
             "The answer comes from another issuer; it was not used.",
             code="issuer_mismatch",
             hint="Run %login again; if it repeats, the answer is tampered with: tell your"
             " administrator.",
         )
-    if "error" in answer:
+    if answer.get("error"):
         raise error_from(answer)
     if not answer.get("code"):
         raise SignInError("The provider sent neither a code nor an error.", code="no_code")

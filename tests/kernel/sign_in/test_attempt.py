@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -125,6 +126,32 @@ def test_a_redirect_uri_is_used_as_registered(bench: Bench) -> None:
     sign_in = begun(bench, flow="browser", redirect_uri=f"http://127.0.0.1:{port}/cb")
     assert f"redirect_uri=http://127.0.0.1:{port}/cb" in (sign_in.authorize_url or "")
     sign_in.cancel()
+
+
+@pytest.mark.parametrize("code", ["access_denied", "odd words <b>", "x" * 500])
+def test_a_refusal_that_names_no_sign_in_is_shown_once_and_it_waits_on(
+    bench: Bench, code: str
+) -> None:
+    """Anybody can send one: what it says beyond a known word stays on the page that it came to."""
+    sign_in = begun(bench, flow="browser")
+    address = sign_in.authorize_url
+    assert address is not None
+    place = redirect(address).partition("?")[0]
+    for words in (code, "server_error"):
+        query = urlencode({"error": words, "error_description": "Call 555-0100 now"})
+        with pytest.raises(HTTPError) as shown:
+            urlopen(f"{place}?{query}", timeout=5)
+        assert b"Call 555-0100 now" in shown.value.read()
+    until(lambda: "this one goes on" in sign_in.message)
+    assert ("access_denied" in sign_in.message) == (code == "access_denied")
+    assert "555" not in sign_in.message
+    assert "odd words" not in sign_in.message
+    assert "server_error" not in sign_in.message
+    assert (sign_in.state, sign_in.authorize_url) == ("waiting", address)
+    assert bench.screen.said == []
+    with urlopen(redirect(address), timeout=5) as page:
+        assert b"You are signed in" in page.read()
+    assert sign_in.wait(5).name == "Ada"
 
 
 # ── joining and replacing ───────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ import pytest
 
 from nbauth.core.errors import ConfigurationError, FlowUnavailable, NbAuthError
 from nbauth.kernel.sign_in.receivers import http_server as loopback
+from nbauth.kernel.sign_in.receivers import sockets
 from nbauth.kernel.sign_in.receivers.http_server import LARGEST
 from nbauth.kernel.sign_in.receivers.loopback import Receiver
 
@@ -191,6 +192,105 @@ def test_all_else_is_refused_and_the_genuine_one_then_accepted(
     assert STATE.encode() not in reply
     assert not receiver.answer.done()
     accepts_the_genuine_one(receiver)
+
+
+# ── a refusal that names no sign-in ─────────────────────────────────────────────────────────
+
+STRAY = "error=access_denied&error_description=Not+you"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get(f"/?{STRAY}"),
+        get(f"/?{STRAY}&state="),
+        get(f"/?{STRAY}&iss=https://id.example"),
+        post(STRAY),
+    ],
+)
+def test_a_refusal_without_state_is_shown_and_ends_nothing(
+    receiver: Receiver, request_: bytes
+) -> None:
+    page = ask(receiver, request_).decode()
+    assert "The provider says: Not you [access_denied]." in page
+    assert "your notebook goes on waiting" in page
+    assert receiver.stray.result(5)["error"] == "access_denied"
+    assert not receiver.answer.done()
+    accepts_the_genuine_one(receiver)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get(f"/?{STRAY}&state={STATE}x"),
+        get(f"/?{STRAY}&code=c"),
+        get("/?error="),
+        get(f"/other?{STRAY}"),
+        get(f"/?{STRAY}", method="HEAD"),
+        get(f"/?{STRAY}", host="evil.example"),
+        get(f"/?{STRAY}&error=again"),
+        post(STRAY, kind="application/json"),
+    ],
+)
+def test_what_is_no_such_refusal_is_told_to_nobody(receiver: Receiver, request_: bytes) -> None:
+    assert b"provider" not in ask(receiver, request_)
+    assert not receiver.stray.done()
+    accepts_the_genuine_one(receiver)
+
+
+def test_a_refusal_without_state_is_text_and_nothing_else(receiver: Receiver) -> None:
+    words = urlencode({"error": HOSTILE.replace("\ud800", ""), "error_description": "x" * 9_000})
+    page = ask(receiver, get(f"/?{words}"))
+    assert b"<script" not in page
+    assert b"<img" not in page
+    assert "\u202e".encode() not in page
+    assert len(page) < 4_000
+
+
+# ── the name that it is asked by ────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "ours"),
+    [
+        ("localhost", 80, True),
+        ("127.0.0.1", 80, True),
+        ("[::1]", 80, True),
+        ("LocalHost", 80, True),
+        ("localhost:80", 80, True),
+        ("localhost", 443, True),
+        ("localhost", 8400, False),
+        ("[::1]", 8400, False),
+        ("localhost:8400", 8400, True),
+        ("[::1]:8400", 8400, True),
+        ("", 80, False),
+        (":80", 80, False),
+        ("evil.example", 80, False),
+        ("localhost.evil.example", 80, False),
+        ("localhost@evil.example", 80, False),
+        ("evil.example:localhost", 80, False),
+        ("127.0.0.2", 80, False),
+        ("[::]", 80, False),
+        ("::1", 80, False),
+        ("localhost\n", 80, False),
+    ],
+)
+def test_a_host_may_leave_out_the_port_that_is_its_schemes_own(
+    host: str, port: int, ours: bool
+) -> None:
+    assert loopback.is_ours(host, port) is ours
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_the_answer_is_taken_without_a_port_in_host_at_the_schemes_own(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    bare = f"GET /?{urlencode(GENUINE)} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    assert b" 404 " in ask(receiver, bare)
+    monkeypatch.setattr(loopback, "DEFAULT_PORTS", {receiver.port})  # 80 takes an administrator
+    with connect(receiver) as sock:
+        sock.sendall(bare)
+        assert receiver.answer.result(5) == GENUINE
 
 
 def fuzzed(dice: random.Random) -> bytes:
@@ -464,7 +564,7 @@ def test_a_process_that_may_not_listen_is_told_of_another_way(
     def refused(*_: object) -> socket.socket:
         raise PermissionError(errno.EACCES, "denied")
 
-    monkeypatch.setattr(loopback, "_bound", refused)
+    monkeypatch.setattr(sockets, "_bound", refused)
     with pytest.raises(FlowUnavailable, match="may not open a port") as caught:
         Receiver(STATE)
     assert "--flow device" in caught.value.hint
@@ -552,10 +652,10 @@ def test_a_machine_without_a_thread_left_keeps_no_port(monkeypatch: pytest.Monke
 def test_why_a_port_cannot_be_opened_is_said(
     number: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def listen(_: int) -> None:
+    def listen(*_: object) -> None:
         raise OSError(number, "no")
 
-    monkeypatch.setattr("nbauth.kernel.sign_in.receivers.http_server._listen", listen)
+    monkeypatch.setattr("nbauth.kernel.sign_in.receivers.http_server.listen", listen)
     with pytest.raises(NbAuthError, match=said) as caught:
         Receiver("state", redirect_uri="http://127.0.0.1:8400/cb")
     assert caught.value.hint

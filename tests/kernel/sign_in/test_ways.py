@@ -12,6 +12,7 @@ from nbauth.core.errors import (
     ConfigurationError,
     FlowUnavailable,
     SignInCancelled,
+    SignInDeclined,
     SignInError,
     SignInExpired,
 )
@@ -42,7 +43,11 @@ class Callback:
     def __init__(self, secret: str) -> None:
         self.state = f".kernel-1.{secret}"
         self.answer: Future[dict[str, str]] = Future()
+        self.stray: Future[dict[str, str]] = Future()
         self.finished: list[tuple[str, str]] = []
+
+    def free(self, title: str, text: str) -> None:
+        pass
 
     def finish(self, title: str, text: str) -> None:
         self.finished.append((title, text))
@@ -102,6 +107,25 @@ def test_paste_opens_no_port_and_takes_the_address(bench: Bench) -> None:
     sign_in.submit(redirect(sign_in.authorize_url, code="c-7"))
     assert sign_in.wait(5).name == "Ada"
     assert bench.engine.calls[-1].arguments["answer"]["code"] == "c-7"
+
+
+@pytest.mark.parametrize("brought", ["http://127.0.0.1/?{}", "?{}", "{}&state="])
+def test_paste_shows_a_refusal_that_names_no_sign_in_and_waits_on(
+    bench: Bench, brought: str
+) -> None:
+    sign_in = begun(bench, flow="paste")
+    with pytest.raises(SignInDeclined, match=r"\[access_denied: Not you\]"):
+        sign_in.submit(brought.format("error=access_denied&error_description=Not%20you"))
+    assert sign_in.state == "waiting"
+    assert sign_in.authorize_url is not None
+    sign_in.submit(redirect(sign_in.authorize_url))
+    assert sign_in.wait(5).name == "Ada"
+
+
+def test_a_web_ui_that_brings_a_refusal_without_state_has_been_refused(bench: Bench) -> None:
+    """Nobody else would come."""
+    with pytest.raises(SignInDeclined, match="access_denied"):
+        bench.session.login("read", web_ui=lambda _: "http://127.0.0.1/?error=access_denied")
 
 
 # ── another way, by the person ──────────────────────────────────────────────────────────────

@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import re
 import socket
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
 import h11
+
+from nbauth.core.interrupts import Flag
+from nbauth.kernel.sign_in.receivers.sockets import listen
 
 LARGEST = 64 * 1024
 """Bytes of one request; a response with a long code and session state is a tenth of it."""
@@ -30,7 +33,11 @@ LAST_MOMENT = 0.1
 """Seconds that who has connected when the server closes still has to deliver a request."""
 LAST_WORDS = 0.5
 """Seconds that a reply has to reach its browser once the server closes."""
-OUR_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+DEFAULT_PORTS = frozenset({80, 443})
+"""Ports that a browser leaves out of ``Host`` (RFC 9110 §4.2)."""
+SERVER = "nbauth"
+"""What each reply gives as its ``Server``, by which another kernel knows who has a port."""
+_OUR_NAMES = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(:.*)?", re.I | re.A)
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,16 @@ class LoopbackServer:
     Args:
         respond: gives the reply to a request; it may take its time. Called in the server's thread.
         port: 0 lets the system choose.
+        host: ``127.0.0.1`` or ``::1`` if there has to be a socket on that one; the other is
+            opened where that can be done. Else both are opened, as far as the machine has them.
         life: seconds after which it closes by itself.
         name: of its thread.
 
-    Raises ``OSError`` where this process may not listen or the port is taken.
+    Attributes:
+        addresses: those on which it listens.
+
+    Raises ``OSError`` where this process may not listen, the port is taken, or the machine has no
+    such address.
     """
 
     def __init__(
@@ -69,13 +82,16 @@ class LoopbackServer:
         respond: Callable[[LoopbackRequest], Awaitable[LoopbackReply]],
         *,
         port: int = 0,
+        host: str = "localhost",
         life: float | None = None,
         name: str,
     ) -> None:
         self._respond = respond
         self._life = life
-        self._listeners = _listen(port)
+        self._listeners = listen(port, host)
         self.port: int = self._listeners[0].getsockname()[1]
+        self.addresses = [listener.getsockname()[0] for listener in self._listeners]
+        self._free = Flag()
         self._conversations: set[asyncio.Task[None]] = set()
         self._reading: dict[asyncio.Task[None], None] = {}
         self._closing = asyncio.Event()
@@ -93,16 +109,23 @@ class LoopbackServer:
         for listener in self._listeners:
             listener.close()
 
-    def close(self) -> None:
-        """Give port and thread back. Who has connected by now is answered, or cut off, first."""
+    def release(self) -> None:
+        """Give the port back, which takes a moment; who has connected is still answered."""
         with contextlib.suppress(RuntimeError):  # its life is over, and so is its loop
             self._loop.call_soon_threadsafe(self._closing.set)
+        self._free.wait(2 * LAST_WORDS)
+
+    def close(self) -> None:
+        """Give port and thread back. Who has connected by now is answered, or cut off, first."""
+        self.release()
         self.thread.join(2 * LAST_WORDS)
 
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
         finally:
+            self.forked()  # they are closed already, unless it failed
+            self._free.set()
             self._loop.close()
 
     async def _serve(self) -> None:
@@ -115,6 +138,7 @@ class LoopbackServer:
             self._loop.remove_reader(listener)
             self._accept(listener)
             listener.close()
+        self._free.set()
         await self._end(self._reading, LAST_MOMENT)
         await self._end(self._conversations, LAST_WORDS)
 
@@ -160,7 +184,7 @@ class LoopbackServer:
             async with asyncio.timeout(PATIENCE):
                 request = await self._read(protocol, connection)
             self._reading.pop(conversation, None)
-            if request.headers.get("host", "").rpartition(":")[0] in OUR_NAMES:
+            if is_ours(request.headers.get("host", ""), self.port):
                 reply = await self._respond(request)
             else:  # a foreign name that resolves to this machine (DNS rebinding)
                 reply = LoopbackReply(404, [])
@@ -189,7 +213,7 @@ class LoopbackServer:
 
 
 def _encoded(protocol: h11.Connection, request: LoopbackRequest, reply: LoopbackReply) -> bytes:
-    headers = [*reply.headers, ("Connection", "close")]
+    headers = [*reply.headers, ("Server", SERVER), ("Connection", "close")]
     if reply.status != 204:
         headers.append(("Content-Length", str(len(reply.body))))
     events: list[h11.Event] = [h11.Response(status_code=reply.status, headers=headers)]
@@ -198,36 +222,8 @@ def _encoded(protocol: h11.Connection, request: LoopbackRequest, reply: Loopback
     return b"".join(protocol.send(event) or b"" for event in (*events, h11.EndOfMessage()))
 
 
-def _listen(port: int) -> list[socket.socket]:
-    """One port on 127.0.0.1 and, where the machine has it, on ::1."""
-    for _ in range(1 if port else 20):  # a port that is free on one address only is not taken
-        opened: list[socket.socket] = []
-        try:
-            opened.append(_bound(socket.AF_INET, "127.0.0.1", port))
-            opened.append(_bound(socket.AF_INET6, "::1", opened[0].getsockname()[1]))
-            return opened
-        except OSError as error:
-            if opened and error.errno != errno.EADDRINUSE:
-                return opened  # no IPv6 here
-            for sock in opened:
-                sock.close()
-            failure = error
-    raise failure
-
-
-def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        if sys.platform == "win32":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:  # the port of the last sign-in lingers for a minute (TIME_WAIT)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        sock.listen(128)
-    except OSError:
-        sock.close()
-        raise
-    return sock
+def is_ours(host: str, port: int) -> bool:
+    """Whether a ``Host`` header names this machine's loopback; any other resolves to it by chance
+    or by design (DNS rebinding). The port may be missing where it is the scheme's own."""
+    named = _OUR_NAMES.fullmatch(host)
+    return named is not None and (named[1] is not None or port in DEFAULT_PORTS)

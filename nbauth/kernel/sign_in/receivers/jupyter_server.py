@@ -40,6 +40,7 @@ class CallbackReceiver:
         redirect_uri: the address to give to the provider.
         state: what the genuine response carries.
         answer: a future of the genuine response's parameters; it is set once.
+        stray: is never set: what names no sign-in names no kernel either, and reaches none.
 
     Raises ``FlowUnavailable`` for a kernel that no server can reach in this way.
     """
@@ -49,6 +50,7 @@ class CallbackReceiver:
     ) -> None:
         self.redirect_uri = redirect_uri
         self.answer: Future[dict[str, str]] = Future()
+        self.stray: Future[dict[str, str]] = Future()
         try:
             self.state = str(CallbackState(server_name, _kernel_id(kernel), secret))
         except ValueError as error:
@@ -57,6 +59,9 @@ class CallbackReceiver:
         self.told = Flag()
         self._desk = _Desk.of(kernel)
         self._desk.enter(self)
+
+    def free(self, title: str, text: str) -> None:
+        """Nothing here is one sign-in's alone. See ``protocol.Receiver``."""
 
     def finish(self, title: str, text: str) -> None:
         """Tell the waiting page how it ended, and leave the kernel as it was."""

@@ -8,26 +8,36 @@ nothing final until the code has been redeemed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hmac
+import http.client
+import logging
 import os
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from urllib.parse import parse_qsl, urlsplit
 
 from nbauth.core.errors import ConfigurationError, FlowUnavailable
 from nbauth.core.flow_names import DEVICE
-from nbauth.core.pages import PAGE_HEADERS, page
+from nbauth.core.log import word
+from nbauth.core.pages import PAGE_HEADERS, STRAY_REFUSAL, is_stray_refusal, page, says
 from nbauth.kernel.sign_in.receivers.http_server import (
+    SERVER,
     LoopbackReply,
     LoopbackRequest,
-    LoopbackServer,
 )
+from nbauth.kernel.sign_in.receivers.shared_port import SharedPort
+from nbauth.kernel.sign_in.receivers.sockets import ABSENT
 
 FORM = "application/x-www-form-urlencoded"
+log = logging.getLogger(__name__)
 
 
 class Receiver:
     """A listener, open from construction until :meth:`finish`.
+
+    A fixed port is shared by the sign-ins of one process that wait there at the same time; each
+    takes the answer that carries its own ``state``.
 
     Args:
         state: what the genuine response carries.
@@ -40,9 +50,10 @@ class Receiver:
         redirect_uri: the address to give to the provider.
         state: as given.
         answer: a future of the genuine response's parameters.
+        stray: a future of the first refusal that names no sign-in, which anybody can have sent.
 
-    Raises ``ConfigurationError`` for an address that is none of loopback's or a port that is
-    taken, ``FlowUnavailable`` where this process may not listen at all.
+    Raises ``ConfigurationError`` for an address that is none of loopback's, or that is taken or
+    not there, ``FlowUnavailable`` where this process may not listen at all.
     """
 
     def __init__(
@@ -51,36 +62,54 @@ class Receiver:
         host, port, self._path = _parts(redirect_uri or f"http://{default_host}")
         self.state = state
         self.answer: Future[dict[str, str]] = Future()
+        self.stray: Future[dict[str, str]] = Future()
         self._outcome: Future[tuple[str, str]] = Future()
         try:
-            self._server = LoopbackServer(self._respond, port=port, name="nbauth-receiver")
+            self._shared = SharedPort.enter(self, host.strip("[]"), port)
         except OSError as error:
-            raise _cannot_listen(port, error) from error
+            raise _cannot_listen(host, port, error) from error
+        self._server = self._shared.server
         self.port = self._server.port
         self.redirect_uri = f"http://{host}:{self.port}{self._path}"
 
+    def free(self, title: str, text: str) -> None:
+        """What another sign-in may need is its port: the same as :meth:`finish`."""
+        self.finish(title, text)
+
     def finish(self, title: str, text: str) -> None:
-        """Show the waiting browser how it ended, and close: port and thread are gone after it."""
-        if not self._outcome.done():
+        """Show the waiting browser how it ended, and close: port and thread are gone after it.
+
+        Any thread may do it, and again.
+        """
+        with contextlib.suppress(InvalidStateError):
             self._outcome.set_result((title, text))
-        self._server.close()
+        self._shared.leave(self)
 
     def forked(self) -> None:
         """In a forked child: close its copies of the listening sockets. They would keep the port
         taken after the parent has given it back, and answer nobody."""
         self._server.forked()
 
-    async def _respond(self, request: LoopbackRequest) -> LoopbackReply:
-        answer = self._genuine(request)
+    async def respond(self, request: LoopbackRequest) -> LoopbackReply | None:
+        """The reply to what belongs to this sign-in, ``None`` to all else."""
+        answer = self._answer(request)
         if answer is None:
-            return LoopbackReply(404, PAGE_HEADERS, page("Not found", "There is nothing here."))
+            return None
+        if is_stray_refusal(answer):
+            log.debug("a refusal without state has come (%s)", word(answer["error"]))
+            with contextlib.suppress(InvalidStateError):
+                self.stray.set_result(answer)
+            text = f"{says(answer)} {STRAY_REFUSAL}"
+            return LoopbackReply(404, PAGE_HEADERS, page("The provider refused", text))
+        if not self._is_genuine(answer):
+            return None
         if not self.answer.done():
             self.answer.set_result(answer)
         title, text = await asyncio.shield(asyncio.wrap_future(self._outcome))
         return LoopbackReply(200, PAGE_HEADERS, page(title, text))
 
-    def _genuine(self, request: LoopbackRequest) -> dict[str, str] | None:
-        """The parameters of the response we wait for, or ``None`` for all else."""
+    def _answer(self, request: LoopbackRequest) -> dict[str, str] | None:
+        """The parameters that a request to our path carries, as query or as form."""
         try:
             target = urlsplit(request.target)
         except ValueError:
@@ -95,11 +124,13 @@ class Receiver:
             return None
         pairs = parse_qsl(encoded, keep_blank_values=True)
         answer = dict(pairs)
-        if len(answer) != len(pairs):
-            return None  # a parameter twice (RFC 6749 §3.1)
-        if not hmac.compare_digest(answer.get("state", "").encode(), self.state.encode()):
-            return None
-        return answer if answer.keys() & {"code", "error"} else None
+        return answer if len(answer) == len(pairs) else None  # a parameter twice (RFC 6749 §3.1)
+
+    def _is_genuine(self, answer: dict[str, str]) -> bool:
+        """Whether it is the response that this sign-in waits for."""
+        state = answer.get("state", "")
+        known = hmac.compare_digest(state.encode(), self.state.encode())
+        return known and bool(answer.keys() & {"code", "error"})
 
 
 def _parts(redirect_uri: str) -> tuple[str, int, str]:
@@ -119,28 +150,64 @@ def _parts(redirect_uri: str) -> tuple[str, int, str]:
     return f"[{host}]" if ":" in host else host, port, parts.path
 
 
-def _cannot_listen(port: int, error: OSError) -> ConfigurationError | FlowUnavailable:
+def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError | FlowUnavailable:
+    """Why nothing can listen there, and what to do, each reason with its own."""
+    otherwise = f"or sign in by device code: %login --flow {DEVICE}."
     if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}:
         return FlowUnavailable(
             f"This kernel cannot listen for the browser: {os.strerror(error.errno)}.",
             code="cannot_listen",
-            hint=f"Close files or restart the kernel, or sign in by device code: --flow {DEVICE}.",
+            hint=f"Close files or restart the kernel, {otherwise}",
             suggested_flow=DEVICE,
         )
-    if port and error.errno == errno.EACCES:
+    if error.errno in ABSENT:
+        return ConfigurationError(
+            f"This machine has no address {host.strip('[]')} on which to listen for the browser.",
+            code="no_such_address",
+            hint=f"Name another loopback address in redirect_uri, as it is registered, {otherwise}",
+            suggested_flow=DEVICE,
+        )
+    if not port:
+        return FlowUnavailable(
+            "This kernel may not open a port on its own machine.",
+            code="cannot_listen",
+            hint=f"Sign in by device code: %login --flow {DEVICE}.",
+        )
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        low = "Ports below 1024 are the administrator's on many machines. " if port < 1024 else ""
         return ConfigurationError(
             f"This kernel may not listen on port {port}.",
             code="cannot_listen",
-            hint="Choose a port above 1023 in redirect_uri, or leave it out.",
+            hint=f"{low}Choose another port in redirect_uri, above 1023, or none, {otherwise}",
+            suggested_flow=DEVICE,
         )
-    if port:
+    if error.errno != errno.EADDRINUSE:
         return ConfigurationError(
-            f"Port {port} on this machine is taken by another program.",
-            code="port_taken",
-            hint="Leave the port out of redirect_uri, or stop the other program.",
+            f"This kernel cannot listen on port {port}: {os.strerror(error.errno or 0)}.",
+            code="cannot_listen",
+            hint=f"Choose another port in redirect_uri, {otherwise}",
+            suggested_flow=DEVICE,
         )
-    return FlowUnavailable(
-        "This kernel may not open a port on its own machine.",
-        code="cannot_listen",
-        hint=f"Sign in by device code: %login --flow {DEVICE}.",
+    ours = _is_another_kernels(port)
+    return ConfigurationError(
+        f"Port {port} on this machine is taken by"
+        + (" a sign-in in another notebook." if ours else " another program."),
+        code="port_taken",
+        hint=("Finish or cancel that one first" if ours else "Stop that program")
+        + f", leave the port out of redirect_uri, {otherwise}",
+        suggested_flow=DEVICE,
     )
+
+
+def _is_another_kernels(port: int) -> bool:
+    """Whether who has a port answers as our own listener does. Takes half a second at most."""
+    try:
+        for host in ("127.0.0.1", "::1"):
+            connection = http.client.HTTPConnection(host, port, timeout=0.25)
+            with contextlib.closing(connection):
+                connection.request("HEAD", "/", headers={"Host": f"localhost:{port}"})
+                if connection.getresponse().getheader("Server") == SERVER:
+                    return True
+    except (OSError, http.client.HTTPException):
+        pass
+    return False
