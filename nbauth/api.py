@@ -251,7 +251,8 @@ def auth(
 
     It keeps the client and the account that it is made with, by default the current one. A host
     gets only a token for scopes that its entry in the setting ``hosts`` covers; ``hosts`` here
-    narrows the listed hosts for this object.
+    narrows the listed hosts for this object. A request that has an ``Authorization`` or a storage
+    signature (SAS) of its own is left as it is.
 
     Raises:
         ConfigurationError: for a host that is not listed, or scopes that no listed host covers.
@@ -265,7 +266,11 @@ def session(
     hosts: Sequence[str] | None = None,
     **options: Unpack[CallOptions],
 ) -> AuthorisedSession:
-    """A ``requests.Session`` that authorises its calls to listed hosts, at every redirect anew."""
+    """A ``requests.Session`` that authorises its calls to listed hosts, at every redirect anew.
+
+    What storage may give to anybody is read without a token where a person would have to be asked
+    for one, and asked for with one if the answer says so.
+    """
     return the_session().authorised_session(*scopes, account=account, hosts=hosts, **options)
 
 

@@ -1,31 +1,26 @@
 """The one object that requests and httpx take as ``auth``, and a session with it.
 
 The decision is made on the prepared URL, at every hop; see :mod:`nbauth.kernel.hosts`. A request to
-any host that is not listed goes out as it came, without a token.
+any host that is not listed goes out as it came, without a token; so does one that has an
+``Authorization`` or a storage signature of its own. See :mod:`nbauth.kernel.storage` for what a
+session may read without any.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Generator, Mapping
 from importlib.util import find_spec
 from types import NoneType
 from typing import Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from requests.auth import AuthBase
 
-from nbauth.core.errors import NbAuthError
-from nbauth.core.log import place
-from nbauth.core.scopes import Scopes
 from nbauth.core.secret import refuse_pickling
-from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import Hosts, scopes_at
-from nbauth.kernel.refusals import Refusals, Where
+from nbauth.kernel.deciding import Deciding
+from nbauth.kernel.storage import may_be_public, wants_token
 from nbauth.oauth.network import VerifiedSession
 
-log = logging.getLogger(__name__)
 _httpx_auth: Any = object
 if find_spec("httpx") is not None:
     import httpx
@@ -33,20 +28,17 @@ if find_spec("httpx") is not None:
     _httpx_auth = httpx.Auth
 
 _authorised_by: WeakKeyDictionary[Any, Auth] = WeakKeyDictionary()
-"""What decides on a request of requests; it is looked up alone, since threads add to it."""
+"""What decides on a request; it is looked up alone, since threads add to it."""
+_brings_its_own: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+"""The requests of requests that have an ``Authorization`` of their own."""
 
 
-class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
+class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
     """Adds ``Authorization: Bearer`` (RFC 6750 §2.1) to requests for listed hosts only.
 
     It keeps the client and the account that it was made with. A 401 is answered once, with a token
     fetched anew, by repeating the request that was refused and no other.
     """
-
-    def __init__(self, bound: Bound, hosts: Hosts, refusals: Refusals) -> None:
-        self.bound = bound
-        self._hosts = dict(hosts)
-        self._refusals = refusals
 
     def __repr__(self) -> str:
         listed = (host for host, scopes in self._hosts.items() if scopes is not None)
@@ -55,84 +47,27 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
     def __reduce_ex__(self, protocol: object) -> Any:
         refuse_pickling(self, "call nbauth.auth() where it is needed.")
 
-    def scopes_for(self, url: str) -> Scopes | None:
-        """The scopes of the token that a prepared URL gets, or ``None`` for none."""
-        return scopes_at(url, self._hosts)
-
-    def _decided(self, url: object) -> Scopes | None:
-        """The scopes of the token that a request gets, told to the log."""
-        scopes = self.scopes_for(str(url or ""))
-        if log.isEnabledFor(logging.DEBUG):
-            host = place(url).partition("/")[0]
-            log.debug("%s gets %s", host, "no token" if scopes is None else f"a token for {scopes}")
-        return scopes
-
-    def _header(self, scopes: Scopes) -> str:
-        return f"Bearer {self.bound.cached(scopes) or self.bound.get(scopes).access_token}"
-
-    def _refused(self, request: Any, response: Any) -> tuple[Scopes, str] | None:
-        """The scopes and the text of the token that a response has refused, if one was sent.
-
-        ``None`` also where another token would not help.
-        """
-        if response.status_code != 401:
-            return None
-        scopes = self.scopes_for(str(request.url or ""))
-        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        if scopes is None or scheme != "Bearer":
-            return None
-        passed_on = self._refusals.pass_on(self._where(request, scopes), text)
-        what = "passed on" if passed_on else "asked for another one"
-        log.debug("%s refused its token; %s", place(request.url).partition("/")[0], what)
-        return None if passed_on else (scopes, text)
-
-    def _another(self, request: Any, scopes: Scopes, refused: str) -> str:
-        """Another token than the one that was refused.
-
-        Raises if there is none; for a while the same again, with nobody asked.
-        """
-        where = self._where(request, scopes)
-        self._refusals.raise_if_no_other(where, refused, self.bound.changes)
-        try:
-            return self.bound.get(scopes, refused).access_token
-        except NbAuthError as error:
-            self._refusals.no_other(where, refused, self.bound.changes, error)
-            raise
-
-    async def _another_async(self, request: Any, scopes: Scopes, refused: str) -> str:
-        where = self._where(request, scopes)
-        self._refusals.raise_if_no_other(where, refused, self.bound.changes)
-        try:
-            return (await self.bound.get_async(scopes, refused)).access_token
-        except NbAuthError as error:
-            self._refusals.no_other(where, refused, self.bound.changes, error)
-            raise
-
-    def _try_with(self, request: Any, scopes: Scopes, fresh: str) -> None:
-        request.headers["Authorization"] = f"Bearer {fresh}"
-        self._refusals.trying(self._where(request, scopes), str(fresh))
-
-    def _tried(self, request: Any, scopes: Scopes, response: Any) -> None:
-        """Judge a repeated request by its own answer; one that was redirected is not the last."""
-        where = self._where(request, scopes)
-        if response.request is not request or response.status_code != 401:
-            self._refusals.helped(where)
-        else:
-            self._refusals.pass_on(where, request.headers["Authorization"].partition(" ")[2])
-
-    def _where(self, request: Any, scopes: Scopes) -> Where:
-        return urlsplit(str(request.url)).netloc, self.bound.key, scopes.key
+    def for_session(self) -> Auth:
+        """The same for what a session sends by itself."""
+        return Auth(self.bound, self._hosts, self._refusals, public_first=True)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────
 
     def __call__(self, request: Any) -> Any:
+        if "Authorization" in request.headers and request not in _authorised_by:
+            _brings_its_own[request] = True
         _authorised_by[request] = self
-        scopes = self._decided(request.url)
-        if scopes is not None:
-            request.headers["Authorization"] = self._header(scopes)
-            # A redirect shares the hooks of the request before it: once is enough.
-            if self._retry not in request.hooks.get("response", ()):
-                request.register_hook("response", self._retry)
+        if request in _brings_its_own or (scopes := self._decided(request)) is None:
+            return request
+        if self._public_first and may_be_public(request):
+            header, hook = self._header_unasked(request, scopes), self._after_all
+        else:
+            header, hook = self._header(scopes), self._retry
+        if header is not None:
+            request.headers["Authorization"], hook = header, self._retry
+        # A redirect shares the hooks of the request before it: once is enough.
+        if hook not in request.hooks.get("response", ()):
+            request.register_hook("response", hook)
         return request
 
     def _retry(self, response: Any, **options: Any) -> Any:
@@ -143,28 +78,47 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
         if refused is None:
             return response
         scopes, text = refused
+        again = self._repeated(response)
+        self._try_with(again, scopes, self._another(again, scopes, text))
+        second = _sent_again(again, response, options)
+        self._tried(again, scopes, second)
+        return second
+
+    def _after_all(self, response: Any, **options: Any) -> Any:
+        """Once with a token, after an answer that asks for one to a request that had none."""
+        request = response.request
+        if "Authorization" in request.headers or not may_be_public(request):
+            return response
+        if not wants_token(response) or (scopes := self._decided(request)) is None:
+            return response
+        again = self._repeated(response)
+        again.headers["Authorization"] = self._header(scopes)
+        return _sent_again(again, response, options)
+
+    def _repeated(self, response: Any) -> Any:
+        """The request of a response once more, which is not repeated in turn."""
         again = response.request.copy()
+        ours = (self._retry, self._after_all)
         again.hooks = {
-            event: [hook for hook in hooks if hook != self._retry]
+            event: [hook for hook in hooks if hook not in ours]
             for event, hooks in again.hooks.items()
         }
         _authorised_by[again] = self
         _ = response.content  # gives the connection back, even if there is no other token
         response.close()
-        self._try_with(again, scopes, self._another(again, scopes, text))
-        second = response.connection.send(again, **options)
-        second.request = again
-        self._tried(again, scopes, second)
-        second.history.append(response)
-        return second
+        return again
 
     # ── httpx ───────────────────────────────────────────────────────────────────────────────
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """The same for ``httpx.Client``."""
-        scopes = self._decided(request.url)
+        if _has_its_own(request):
+            yield request
+            return
+        scopes = self._decided(request)
         if scopes is not None:
             request.headers["Authorization"] = self._header(scopes)
+            _authorised_by[request] = self
         response = yield request
         again = _last_of(response)
         refused = self._refused(again, response)
@@ -175,10 +129,14 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """The same for ``httpx.AsyncClient``: the event loop goes on while a token is fetched."""
-        scopes = self._decided(request.url)
+        if _has_its_own(request):
+            yield request
+            return
+        scopes = self._decided(request)
         if scopes is not None:
             token = (await self.bound.get_async(scopes)).access_token
             request.headers["Authorization"] = f"Bearer {token}"
+            _authorised_by[request] = self
         response = yield request
         again = _last_of(response)
         refused = self._refused(again, response)
@@ -186,6 +144,19 @@ class Auth(AuthBase, _httpx_auth):  # type: ignore[misc]
             scopes, text = refused
             self._try_with(again, scopes, await self._another_async(again, scopes, text))
             self._tried(again, scopes, (yield again))
+
+
+def _sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:
+    """The answer to a request of requests that is repeated."""
+    second = response.connection.send(again, **options)
+    second.request = again
+    second.history.append(response)
+    return second
+
+
+def _has_its_own(request: Any) -> bool:
+    """Whether an httpx request has an ``Authorization`` that is none of ours."""
+    return "Authorization" in request.headers and request not in _authorised_by
 
 
 def _last_of(response: Any) -> Any:
@@ -209,15 +180,20 @@ class AuthorisedSession(VerifiedSession):
         self, auth: Auth, verify: bool | str | None, proxies: Mapping[str, str] | None
     ) -> None:
         super().__init__(verify, proxies)
-        self.auth = auth
+        self.auth = auth.for_session()
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
-        """At a redirect: what authorised the request decides anew; any other auth is requests'."""
+        """At a redirect: what authorised the request decides anew; any other auth is requests'.
+
+        An ``Authorization`` that the caller has set goes no further than its own host.
+        """
         auth = _authorised_by.get(response.request)
         if auth is None:
             super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
             return
-        prepared_request.headers.pop("Authorization", None)
+        moved = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
+        if moved or response.request not in _brings_its_own:
+            prepared_request.headers.pop("Authorization", None)
         auth(prepared_request)
 
     def __reduce_ex__(self, protocol: object) -> Any:

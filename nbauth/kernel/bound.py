@@ -58,6 +58,16 @@ class Bound:
             result = self._tokens.get(self._need(scopes, refused))
         return result
 
+    def silent(self, scopes: Scopes) -> SecretStr:
+        """The text of a token that can be had with nobody asked.
+
+        Raises ``InteractionRequired`` or ``NotSignedIn`` where a person is needed.
+        """
+        result = self._tokens.get(self._need(scopes, None)._replace(interactive=False))
+        while not self._settles(result):
+            result = self._tokens.get(self._need(scopes, None)._replace(interactive=False))
+        return result.access_token
+
     async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
         """The same for a running event loop, which goes on meanwhile."""
         if refused is None and (here := self._here(scopes)) is not None:

@@ -580,12 +580,65 @@ def test_hooks_of_the_caller_still_run(web: Web) -> None:
     assert seen[-1] == 200
 
 
-def test_a_header_of_ones_own_does_not_travel_on(web: Web) -> None:
-    """On a listed host ours replaces it; nowhere else is any sent on."""
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("own", ["Bearer mine", "Basic bTpw", "SharedKey a:b", ""])
+def test_a_header_of_ones_own_is_kept_and_does_not_travel_on(web: Web, how: str, own: str) -> None:
+    """A token of ours is neither asked for nor put in its place, whatever the answer."""
     web.api.answer = reply(302, "", Location=web.evil.url)
-    web.session.get(web.api.url, headers={"Authorization": "Bearer mine"})
-    assert sent(web.api) == ["Bearer token-1"]
+    web.ask(how, "GET", web.api.url, headers={"authorization": own})
+    web.api.answer = reply(401, "")
+    assert web.ask(how, "POST", web.api.url, headers={"Authorization": own}).status_code == 401
+    assert sent(web.api) == [own, own]
     assert sent(web.evil) == [None]
+    assert web.tokens.asked == []
+
+
+def test_a_header_of_ones_own_stays_at_its_host_and_another_listed_one_gets_its_token(
+    web: Web,
+) -> None:
+    def moved(request: Seen) -> bytes:
+        there = web.other.url if request.target == "/moved" else f"{web.api.url}/moved"
+        return reply(302, "", Location=there)
+
+    web.api.answer = moved
+    web.session.get(web.api.url, headers={"Authorization": "Bearer mine"})
+    assert sent(web.api) == ["Bearer mine", "Bearer mine"]
+    assert sent(web.other) == ["Bearer token-1"]
+
+
+def test_a_sessions_own_header_and_a_calls_own_auth_are_kept(web: Web) -> None:
+    web.session.get(web.api.url, auth=("m", "p"))
+    web.session.headers["Authorization"] = "Bearer mine"
+    web.session.get(web.api.url)
+    web.session.get(web.api.url, headers={"Authorization": None})
+    assert sent(web.api) == ["Basic bTpw", "Bearer mine", "Bearer token-1"]
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_request_of_httpx_that_is_sent_twice_gets_the_token_of_its_time(
+    web: Web, how: str
+) -> None:
+    """What it has from the first time is ours, and no header of its own."""
+    import ssl
+
+    context = ssl.create_default_context(cafile=str(web.certificates.ca_file))
+
+    async def twice() -> None:
+        async with httpx.AsyncClient(verify=context, auth=web.auth) as here:
+            request = here.build_request("GET", web.api.url)
+            await here.send(request)
+            web.tokens.number = 7
+            await here.send(request)
+
+    if how == "async":
+        asyncio.run(twice())
+    else:
+        with httpx.Client(verify=context, auth=web.auth) as here:
+            request = here.build_request("GET", web.api.url)
+            here.send(request)
+            web.tokens.number = 7
+            here.send(request)
+    assert sent(web.api) == ["Bearer token-1", "Bearer token-7"]
 
 
 def test_the_environments_netrc_and_bundles_are_not_used(
