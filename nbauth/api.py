@@ -71,7 +71,7 @@ def _new_session(
         screens = Screens()
     if os.getpid() != _loaded_in:
         screens.forked()
-    made = Session(SettingsReader(os.environ, config_files), screens, make_engine)
+    made = Session(SettingsReader(os.environ, config_files, screens), screens, make_engine)
     screens.serve(made)
     atexit.register(made.rest)  # what a refresh under way brings is kept first
     if hasattr(os, "register_at_fork"):
@@ -89,10 +89,9 @@ def _forked(session: Session, screens: Screens) -> None:
 
 def config_files() -> list[Path]:
     """Where settings may be written down; the first file that is there counts."""
-    from platformdirs import site_config_path, user_config_path
+    from nbauth.core import folders
 
-    folders = user_config_path("nbauth", False), site_config_path("nbauth", False)
-    return [folder / "config.toml" for folder in folders]
+    return [Path(path) for path in folders.config_files()]
 
 
 def _debugging() -> bool:

@@ -19,7 +19,7 @@ import nbauth
 ROOT = Path(__file__).parent.parent
 HEAVY = (
     "msal", "authlib", "requests", "keyring", "anywidget", "ipywidgets", "httpx",
-    "joserfc", "cryptography", "h11", "platformdirs", "filelock",
+    "joserfc", "cryptography", "h11", "filelock",
 )  # fmt: skip
 
 WATCH = """

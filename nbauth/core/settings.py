@@ -7,15 +7,14 @@ idp's client, whatever is configured or in the environment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
+from nbauth.core.config_file import ConfigFile
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import AUTO
-from nbauth.core.settings_values import read
-from nbauth.core.text import closest
+from nbauth.core.settings_values import meant, read
 
 
 @dataclass(frozen=True)
@@ -53,41 +52,18 @@ class Settings:
 NAMES = tuple(item.name for item in fields(Settings) if item.name != "sources")
 
 
-def read_files(paths: Iterable[Path]) -> tuple[dict[str, Any], str]:
-    """The first ``config.toml`` that is there, and its path as a text (``""`` for none)."""
-    import tomllib
-
-    for path in paths:
-        try:
-            text = path.read_text("utf-8-sig")
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(
-                f"{path} is not valid TOML: it is not UTF-8.", code="bad_config_file"
-            ) from error
-        except OSError as error:
-            raise ConfigurationError(
-                f"{path} cannot be read: {error.strerror}.", code="bad_config_file"
-            ) from error
-        try:
-            return tomllib.loads(text), str(path)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise ConfigurationError(
-                f"{path} is not valid TOML: {error}.", code="bad_config_file"
-            ) from error
-    return {}, ""
-
-
 def resolve(
     call: Mapping[str, Any],
     configured: Mapping[str, Any],
     environ: Mapping[str, str],
-    file: Mapping[str, Any] | None = None,
-    file_name: str = "config.toml",
+    file: ConfigFile | None = None,
 ) -> Settings:
-    """Lay the layers over each other. A value of ``None`` means "not set here"."""
-    file = file or {}
+    """Lay the layers over each other. A value of ``None`` means "not set here".
+
+    Raises ``ConfigurationError`` for a bad value in any layer, and for a profile that there is not
+    or that has mistakes.
+    """
+    file = file or ConfigFile(found=False)
     layers: list[tuple[str, Mapping[str, Any]]] = [
         ("this call", call),
         ("configured in this kernel", configured),
@@ -97,16 +73,15 @@ def resolve(
         ),
     ]
     source_of = {layer: layer for layer, _ in layers}
-    profiles = _profiles(file, file_name)
-    profile, behind = file.get("profile") or "default", len(layers)
-    for place, (_, settings) in enumerate(layers, 1):
+    profile, behind, named = file.profile, len(layers), ""
+    for number, (_, settings) in enumerate(layers, 1):
         if named := str(settings.get("profile") or "").strip():
-            profile, behind = named, place
+            profile, behind = named, number
             break
-    check_profile(profile, file, file_name)
-    if profile in profiles:
-        layers.insert(behind, ("file", profiles[profile]))
-        source_of["file"] = f"profile {profile!r} in {file_name}"
+    check_profile(profile, file, named=bool(named))
+    if profile in file.profiles:
+        layers.insert(behind, ("file", file.profiles[profile]))
+        source_of["file"] = f"profile {profile!r} in {file.name}"
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for layer, settings in layers:
@@ -114,7 +89,13 @@ def resolve(
             where = f"{variable(name)}" if layer == "environment" else source_of[layer]
             if value is None:
                 continue
-            checked = read(name, value, where)
+            try:
+                checked = read(name, value, where)
+            except ConfigurationError:
+                if layer == "file":
+                    place = file.place("profiles", profile, name)
+                    read(name, value, f"profile {profile!r}, {place}")
+                raise
             if name not in values:
                 values[name], sources[name] = checked, where
     values["profile"] = profile
@@ -125,30 +106,21 @@ def resolve(
     return Settings(**values, sources=sources)
 
 
-def check_profile(profile: str, file: Mapping[str, Any], file_name: str) -> None:
-    """Raise ``ConfigurationError`` for a profile that the file has not."""
-    profiles = _profiles(file, file_name)
-    if profile not in profiles and profile != "default":
-        guess = f" Did you mean {close}?" if (close := closest(profile, profiles)) else ""
+def check_profile(profile: str, file: ConfigFile, *, named: bool = True) -> None:
+    """Raise ``ConfigurationError`` for a profile that the file has not, or that has mistakes.
+
+    ``named``: by somebody who uses the file, and not by the file itself.
+    """
+    file.refuse(profile)
+    if profile not in file.profiles and profile != "default":
+        guess = f" Did you mean {close}?" if (close := meant(profile, file.profiles)) else ""
+        place = file.name if named else file.place("profile")
+        there = f"; there are: {', '.join(sorted(file.profiles)) or 'none'}" if file.found else ""
+        where = f"in {place}" if file.found else f"since there is no {file.name}"
         raise ConfigurationError(
-            f"There is no profile {profile!r} in {file_name}; there are:"
-            f" {', '.join(sorted(profiles)) or 'none'}.{guess}",
+            f"There is no profile {profile!r} {where}{there}.{guess}",
             code="unknown_profile",
         )
-
-
-def _profiles(file: Mapping[str, Any], file_name: str) -> Mapping[str, Mapping[str, Any]]:
-    profiles = file.get("profiles") or {}
-    tables = [profiles, *profiles.values()] if isinstance(profiles, Mapping) else [profiles]
-    if all(isinstance(table, Mapping) for table in tables) and isinstance(
-        file.get("profile", ""), str
-    ):
-        return profiles
-    raise ConfigurationError(
-        f"{file_name} is not written as a file of profiles is.",
-        code="bad_config_file",
-        hint='It looks like: profile = "work", then [profiles.work] and below it the settings.',
-    )
 
 
 def _nearer_wins(values: dict[str, Any], sources: dict[str, str], order: list[str]) -> None:

@@ -8,23 +8,26 @@ the next second, on.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbauth.core.settings import NAMES, Settings, check_profile, read_files, resolve, variable
+from nbauth.core.config_file import ConfigFile
+from nbauth.core.folders import VARIABLES as PLACES
+from nbauth.core.person import Notices, Person
+from nbauth.core.settings import NAMES, Settings, check_profile, resolve, variable
 from nbauth.core.settings_values import read
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the environment and at ``config.toml`` within a cell."""
 
 _VARIABLES = tuple(variable(name) for name in NAMES)
-_PLACES = ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS")
-"""What the places of ``config.toml`` depend on, where they depend on variables."""
+_WATCHED = (*_VARIABLES, *PLACES)
 
-_WATCHED = (*_VARIABLES, *_PLACES)
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 Environment = tuple[str | None, ...]
 
@@ -35,6 +38,7 @@ class SettingsReader:
     Args:
         environ: the environment.
         find_paths: gives where ``config.toml`` may be, the first that is there counting.
+        person: is told what is wrong in the file and stops nobody, once.
         look_every: seconds between two looks; 0 looks on every call.
 
     Attributes:
@@ -45,6 +49,7 @@ class SettingsReader:
         self,
         environ: Mapping[str, str],
         find_paths: Callable[[], Sequence[Path]] = tuple,
+        person: Person | None = None,
         look_every: float = LOOK_EVERY,
     ) -> None:
         self.configured: dict[str, Any] = {}
@@ -52,7 +57,8 @@ class SettingsReader:
         self._find_paths = find_paths
         self._look_every = look_every
         self._paths: tuple[object, Sequence[Path]] = (None, ())
-        self._file: tuple[object, dict[str, Any], str] = (None, {}, "")
+        self._file: tuple[object, ConfigFile] = (None, ConfigFile(found=False))
+        self._notices = None if person is None else Notices(person)
         self._seen: tuple[object, Settings] = (None, Settings())
         self._look = object()
         self._held: tuple[object, float, Settings] = (None, 0.0, Settings())
@@ -87,8 +93,7 @@ class SettingsReader:
         """A setting's value as it is used. Raises ``ConfigurationError``."""
         checked = read(name, value, where)
         if name == "profile":
-            _, file, file_name = self._read_file(self._environment())
-            check_profile(checked, file, file_name)
+            check_profile(checked, self.file())
         return checked
 
     def look_again(self) -> None:
@@ -97,26 +102,37 @@ class SettingsReader:
 
     def profiles(self) -> list[str]:
         """The names of those that ``config.toml`` has. Raises ``ConfigurationError``."""
-        return sorted(self._read_file(self._environment())[1].get("profiles") or {})
+        return sorted(self.file().profiles)
+
+    def file(self) -> ConfigFile:
+        """The ``config.toml`` that is read. Raises ``ConfigurationError``."""
+        return self._read_file(self._environment())[1]
+
+    def places(self) -> Sequence[Path]:
+        """Where ``config.toml`` may be, the first that is there counting."""
+        return self._find_paths()
 
     def _read(self, call: Mapping[str, Any]) -> Settings:
         environment = self._environment()
-        stamps, file, name = self._read_file(environment)
+        stamps, file = self._read_file(environment)
         seen = environment, stamps, self.configured
         known, settings = self._seen
         if not call and known == seen and _still_holds(settings):
             return settings
         environ = {key: value for key, value in zip(_VARIABLES, environment, strict=False) if value}
-        made = resolve(call, self.configured, environ, file, name)
+        made = resolve(call, self.configured, environ, file)
         if not call:
             self._seen = seen, made
+        if self._notices is not None:  # last: a screen asks for settings itself
+            for notice in file.notices(made.profile):
+                self._notices.tell(notice)
         return made
 
     def _environment(self) -> Environment:
         get = self._environ.get
         return tuple([get(name) for name in _WATCHED])
 
-    def _read_file(self, environment: Environment) -> tuple[object, dict[str, Any], str]:
+    def _read_file(self, environment: Environment) -> tuple[object, ConfigFile]:
         places = environment[len(_VARIABLES) :]
         if self._paths[0] != places:
             self._paths = places, self._find_paths()
@@ -124,9 +140,19 @@ class SettingsReader:
         stamps = places, [_stamp(path) for path in paths]
         known = self._file
         if known[0] != stamps:
-            file, name = read_files(paths)
-            known = self._file = stamps, file, name or str(next(iter(paths), "config.toml"))
+            if self._notices is not None:
+                self._notices.begin_anew()
+            known = self._file = stamps, _read_files(paths, stamps[1])
         return known
+
+
+def _read_files(paths: Sequence[Path], stamps: Sequence[object]) -> ConfigFile:
+    """As ``read_files``, which is loaded where there is something to read."""
+    if all(stamp in _ABSENT for stamp in stamps):
+        return ConfigFile(str(next(iter(paths), "config.toml")), found=False)
+    from nbauth.core.config_text import read_files
+
+    return read_files(paths)
 
 
 def _still_holds(settings: Settings) -> bool:

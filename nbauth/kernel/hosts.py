@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes
-from nbauth.core.settings_values import exact_host
+from nbauth.core.value_readers import exact_host
 from nbauth.oauth.client import Client
 
 _ADDRESS = re.compile(

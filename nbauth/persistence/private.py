@@ -16,6 +16,7 @@ _POSIX = os.name == "posix"  # elsewhere the profile folder's access list keeps 
 _OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # for a planted FIFO
 _STAMPS = os.utime in os.supports_fd
+_AS_OWNER = "Run it without sudo, or with sudo -H; or set XDG_DATA_HOME to a folder of root's own."
 _LARGEST = 64 * 1024 * 1024
 
 
@@ -39,6 +40,8 @@ def make_folder(folder: Path, *, denied: int = 0o077) -> None:
 
     Raises ``OSError``, and ``PersistenceError`` for one that is a link or open to others.
     """
+    if not os.path.lexists(folder):
+        _refuse_anothers(folder.parent)
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
@@ -48,6 +51,26 @@ def make_folder(folder: Path, *, denied: int = 0o077) -> None:
         _make_parents(folder.parent)
         os.mkdir(folder, 0o700)
     os.chmod(folder, 0o700)  # the umask may have taken the owner's own bits
+
+
+def _refuse_anothers(folder: Path) -> None:
+    """Raise ``PersistenceError`` where root would make a folder in another user's.
+
+    ``sudo -E`` keeps the person's ``HOME``: the person could then neither read nor replace what is
+    kept there.
+    """
+    if not _POSIX or os.geteuid() != 0:
+        return
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    owner = os.stat(folder).st_uid
+    if owner != 0:
+        raise PersistenceError(
+            f"{folder} belongs to another user (number {owner}), and this process runs as root:"
+            " nothing is kept there.",
+            code="not_private",
+            hint=_AS_OWNER,
+        )
 
 
 def _make_parents(folder: Path) -> None:
@@ -79,7 +102,7 @@ def refuse_unless_private(
             f"{path} belongs to another user (number {status.st_uid}): nothing is read from it"
             " or written to it.",
             code="not_private",
-            hint=remedy,
+            hint=_AS_OWNER if os.geteuid() == 0 else remedy,
         )
     if status.st_mode & denied:
         right = "700" if kind == stat.S_IFDIR else "600"

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from nbauth.core.config_file import ConfigFile
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.settings import NAMES, Settings, read, read_files, resolve
+from nbauth.core.settings import NAMES, Settings, read, resolve
+from nbauth.core.settings_values import SETTINGS, check_form, form_of, is_table, meant
 
 FILE = {"profile": "work", "profiles": {"work": {"client_id": "from-file", "tenant": "t.example"}}}
 
@@ -21,7 +23,8 @@ def settings(
     environ: Mapping[str, str] | None = None,
     file: Mapping[str, Any] | None = None,
 ) -> Settings:
-    return resolve(call or {}, configured or {}, environ or {}, file, "/etc/nbauth/config.toml")
+    written = ConfigFile("/etc/nbauth/config.toml", file or {})
+    return resolve(call or {}, configured or {}, environ or {}, written)
 
 
 def refused(*arguments: Any, **options: Any) -> ConfigurationError:
@@ -85,6 +88,10 @@ def test_every_setting_has_a_reader_and_a_default() -> None:
     [
         ("scopes", "User.Read, Mail.Read", ("User.Read", "Mail.Read")),
         ("scopes", ["User.Read", "Mail.Read"], ("User.Read", "Mail.Read")),
+        ("scopes", ["User.Read Mail.Read"], ("User.Read", "Mail.Read")),
+        ("success_page", "two\nlines", "two\nlines"),
+        ("proxies", {"https://id.example": "http://p:1"}, {"https://id.example": "http://p:1"}),
+        ("proxies", {}, {}),
         ("client_id", "  id ", "id"),
         ("cloud", "USGov", "usgov"),
         ("flow", "Device", "device"),
@@ -144,6 +151,33 @@ BAD = [
     ("hosts", '{"": []}', "no exact host"),
     ("proxies", "proxy:3128", "JSON"),
     ("proxies", '{"https": null}', "no text for https"),
+    ("proxies", '{"htps": "http://proxy:3128"}', "no use for 'htps'"),
+    ("extra_parameters", '{"client_secret": "s"}', "goes through the browser"),
+    ("extra_parameters", '{"consent": true}', "no text for consent"),
+    ("hosts", {"a.example": 5}, "a.example has to be a list"),
+    ("hosts", {"a.example": {"b": ["x"]}}, "a.example has to be a list"),
+    ("scopes", 5, "list of texts"),
+    ("scopes", {"a": 1}, "list of texts"),
+    ("scopes", ["a", ["b"]], "list of texts"),
+    ("scopes", ["a\x00"], "control character"),
+    ("timeout", True, "number of seconds"),
+    ("timeout", [5], "number of seconds"),
+    ("timeout", 10**400, "number of seconds"),
+    ("client_id", 5, "has to be a text"),
+    ("tenant", "a\nb", "control character"),
+    ("cloud", ["public"], "one of public"),
+    ("persist", True, "has to be a text"),
+    ("redact", [True], "true or false"),
+    ("redact", 2, "true or false"),
+    ("redact", 1.0, "true or false"),
+    ("open_browser", 3, "browser's name"),
+    ("open_browser", ["firefox"], "browser's name"),
+    ("verify", "yes", "has to be true, or the path"),
+    ("verify", "off", "cannot be false"),
+    ("verify", 2, "has to be true, or the path"),
+    ("verify", ["a.pem"], "has to be true, or the path"),
+    ("verify", "~nobody-of-that-name/ca.pem", "no home folder is known"),
+    ("success_page", 5, "has to be a text"),
     ("extra_parameters", '{"resource": ["a", "b"]}', "no text for resource"),
 ]
 
@@ -156,8 +190,12 @@ def test_a_bad_value_names_the_setting_and_where_it_was_set(
     for where, error in [
         ("this call", refused({name: value})),
         ("configured in this kernel", refused({}, {name: value})),
-        (f"NBAUTH_{name.upper()}", refused({}, {}, {f"NBAUTH_{name.upper()}": value})),
-        ("profile 'p' in /etc/nbauth/config.toml", refused(file=in_file)),
+        *(
+            [(f"NBAUTH_{name.upper()}", refused({}, {}, {f"NBAUTH_{name.upper()}": value}))]
+            if isinstance(value, str)
+            else []
+        ),
+        ("profile 'p', /etc/nbauth/config.toml", refused(file=in_file)),
     ]:
         assert f"The setting {name} ({where})" in str(error)
         assert why in str(error)
@@ -180,7 +218,15 @@ def test_verify_takes_a_ca_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right"), [("clientid", "client_id"), ("scope", "scopes"), ("autority", "authority")]
+    ("wrong", "right"),
+    [
+        ("clientid", "client_id"),
+        ("scope", "scopes"),
+        ("autority", "authority"),
+        ("Client-ID", "client_id"),
+        ("issuer", "authority"),
+        ("ca_bundle", "verify"),
+    ],
 )
 def test_an_unknown_name_gets_a_guess(wrong: str, right: str) -> None:
     for error in [
@@ -329,55 +375,6 @@ def test_an_unknown_profile_is_an_error_that_names_the_known(layers: dict[str, A
     assert "/etc/nbauth/config.toml" in str(error)
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        {"profiles": "work"},
-        {"profiles": 3, "profile": "work"},
-        {"profiles": {"work": "client"}, "profile": "work"},
-        {"profiles": {"work": {}}, "profile": 3},
-        {"profiles": {"work": {}}, "profile": ["work"]},
-    ],
-)
-def test_a_file_of_the_wrong_shape_is_an_error_that_names_it(file: dict[str, Any]) -> None:
-    assert "/etc/nbauth/config.toml" in str(refused(file=file))
-
-
-def test_read_files_takes_the_first_that_is_there(tmp_path: Path) -> None:
-    (tmp_path / "b.toml").write_text('profile = "b"')
-    (tmp_path / "c.toml").write_text('profile = "c"')
-    paths = [tmp_path / "no-folder" / "a.toml", tmp_path / "b.toml", tmp_path / "c.toml"]
-    assert read_files(paths) == ({"profile": "b"}, str(tmp_path / "b.toml"))
-    assert read_files(paths[:1]) == ({}, "")
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"profile = ", "not valid TOML"),
-        (b"[profiles.a\n", "not valid TOML"),
-        (b'profile = "\xff\xfe"', "not valid TOML"),
-        (b'\xef\xbb\xbfprofile = "a', "not valid TOML"),
-    ],
-)
-def test_a_file_that_is_no_toml_is_an_error_that_names_it(
-    tmp_path: Path, content: bytes, why: str
-) -> None:
-    path = tmp_path / "config.toml"
-    path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=why) as caught:
-        read_files([path])
-    assert str(path) in str(caught.value)
-    assert caught.value.code == "bad_config_file"
-
-
-def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").mkdir()
-    with pytest.raises(ConfigurationError, match="cannot be read") as caught:
-        read_files([tmp_path / "config.toml"])
-    assert str(tmp_path) in str(caught.value)
-
-
 def test_settings_are_frozen_and_equal_by_value() -> None:
     found = settings({"client_id": "a"})
     assert found == settings({}, {"client_id": "a"})
@@ -401,3 +398,33 @@ def test_settings_are_frozen_and_equal_by_value() -> None:
 )
 def test_hosts_are_read_as_a_prepared_address_has_them(written: str, read: str) -> None:
     assert settings({"hosts": {written: ["x"]}}).hosts == {read: ("x",)}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "profile"])
+def test_each_setting_is_found_by_other_spellings_of_its_name(name: str) -> None:
+    for written in (
+        name.upper(),
+        name.replace("_", "-"),
+        name.title().replace("_", ""),
+        f"{name}x",
+    ):
+        assert meant(written, SETTINGS) == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_form_that_is_shown_of_a_setting_is_one_that_is_taken(name: str) -> None:
+    import tomllib
+
+    form = form_of(name).partition(" below ")[0].partition(", or")[0].partition(", false")[0]
+    value = tomllib.loads(form) if is_table(name) else tomllib.loads(form)[name]
+    check_form(name, value)
+
+
+def test_a_home_is_put_in_for_a_tilde_or_it_is_said_that_none_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read("open_browser", "~/bin/firefox", "test") == str(tmp_path / "bin" / "firefox")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # a numeric user, with no HOME
+    for name in ("verify", "open_browser"):
+        assert "no home folder is known" in str(refused({name: "~/x"}))

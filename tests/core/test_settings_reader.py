@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +109,7 @@ def test_within_a_cell_it_looks_once_a_second(
     clock = FakeClock()
     monkeypatch.setattr(settings_reader, "time", clock)
     looks: list[str] = []
-    monkeypatch.setattr(settings_reader, "_stamp", lambda path: looks.append(path.name))
+    monkeypatch.setattr(settings_reader, "_stamp", lambda path: looks.append(path.name) or 2)
     first = process.reader.present()
     process.environ["NBAUTH_TENANT"] = "new"
     for _ in range(9):
@@ -189,3 +191,101 @@ def test_a_ca_file_that_has_gone_is_said(process: Process, tmp_path: Path) -> No
 def _anew(process: Process) -> SettingsReader:
     process.reader.look_again()
     return process.reader
+
+
+TWO = '{top}[profiles.work]\ntenant = "contoso.com"\n[profiles.idp]\n{idp}\n'
+
+
+class Told:
+    """A person who reads."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def attended(self) -> bool:
+        return False
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def ask(self, prompt: str) -> str:
+        raise AssertionError(prompt)
+
+
+def test_a_mistake_in_another_profile_is_told_once_and_stops_nobody(process: Process) -> None:
+    person = Told()
+    process.reader = SettingsReader(process.environ, lambda: process.files, person)
+    process.environ["NBAUTH_PROFILE"] = "work"
+    process.files[0].write_text(TWO.format(top="", idp="scope = 'x'"))
+    for _ in range(3):
+        assert process.tenant() == "contoso.com"
+    (told,) = person.lines
+    assert "'idp'" in told
+    assert f"{process.files[0]}, line 4: there is no setting scope." in told
+    assert "Did you mean scopes?" in told
+    for use in (
+        lambda: process.tenant(profile="idp"),
+        lambda: process.reader.check("profile", "idp", ""),
+    ):
+        with pytest.raises(ConfigurationError, match="no setting scope") as caught:
+            use()
+        assert caught.value.code == "bad_config_file"
+    process.files[0].write_text(TWO.format(top="", idp="flow = 'no such'"))
+    assert process.tenant() == "contoso.com"
+    assert len(person.lines) == 2
+    assert "line 4: flow" in person.lines[1]
+    process.files[0].write_text(TWO.format(top="", idp="flow = 'device'"))
+    assert process.tenant() == "contoso.com"
+    assert len(person.lines) == 2
+
+
+def test_a_mistake_outside_the_profiles_stops_all(process: Process) -> None:
+    process.files[0].write_text(TWO.format(top="client_id = 'x'\n", idp=""))
+    for profile in ("work", "idp", "default"):
+        with pytest.raises(ConfigurationError, match="line 1: client_id stands above"):
+            process.tenant(profile=profile)
+
+
+def test_a_screen_that_asks_for_settings_itself_is_told_too(process: Process) -> None:
+    class Asking(Told):
+        def say(self, text: str) -> None:
+            assert process.reader.settings(profile="work").tenant == "contoso.com"
+            super().say(text)
+
+    person = Asking()
+    process.reader = SettingsReader(process.environ, lambda: process.files, person)
+    process.files[0].write_text(TWO.format(top="profile = 'work'\n", idp="scope = 'x'"))
+    assert process.tenant() == "contoso.com"
+    assert len(person.lines) == 1
+
+
+def test_a_value_that_depends_on_what_is_there_is_refused_with_its_line(process: Process) -> None:
+    process.files[0].write_text("[profiles.work]\n\nverify = '/no/such.pem'\n")
+    with pytest.raises(ConfigurationError, match="not there") as caught:
+        process.tenant(profile="work")
+    assert f"line 3 of {process.files[0]}" in str(caught.value)
+    with pytest.raises(ConfigurationError) as caught:
+        process.files[0].write_text("\nprofile = 'wrok'\n[profiles.work]\n")
+        process.tenant()
+    assert f"line 2 of {process.files[0]}" in str(caught.value)
+    assert "Did you mean work?" in str(caught.value)
+
+
+def test_which_file_is_read_is_known(process: Process) -> None:
+    assert not process.reader.file().found
+    process.files[1].write_text(profile("of the site"))
+    assert process.reader.file().name == str(process.files[1])
+    assert list(process.reader.places()) == process.files
+
+
+def test_nothing_is_loaded_to_read_no_file() -> None:
+    code = (
+        "import sys; from nbauth.core.settings_reader import SettingsReader\n"
+        "from pathlib import Path\n"
+        "assert SettingsReader({}, lambda: [Path('/none/config.toml')]).settings().tenant is None\n"
+        "late = {'tomllib', 'nbauth.core.config_text', 'nbauth.core.config_mistakes',\n"
+        " 'nbauth.core.toml_lines'}\n"
+        "print(sorted(late & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

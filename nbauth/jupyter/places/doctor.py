@@ -77,7 +77,7 @@ def examine(
     trouble: list[str] = []
     try:
         settings = session.settings(**call)
-        lines += ["", *_settings(settings), ""]
+        lines += ["", *_file(session), *_settings(settings), ""]
         if settings.flow != AUTO:
             flow_named(settings.flow)
         lines += _flows(here, settings)
@@ -141,6 +141,14 @@ def _server_extension() -> str:
         if "nbauth.server" in extensions:
             return f"{'enabled' if extensions['nbauth.server'] else 'disabled'} in {folder}"
     return "not enabled in this environment: jupyter server extension enable nbauth.server"
+
+
+def _file(session: Session) -> Iterator[str]:
+    file = session.reader.file()
+    if file.found:
+        yield from _entry("config.toml", plain(file.name))
+    else:
+        yield from _entry("config.toml", "none; looked for:", *map(plain, session.reader.places()))
 
 
 def _settings(settings: Settings) -> Iterator[str]:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from nbauth.core.config_file import ConfigFile
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.jupyter.panel.page import Page
 from nbauth.jupyter.places import doctor
@@ -27,7 +28,7 @@ class Reader(SettingsReader):
     """With :data:`FILE` as its ``config.toml``."""
 
     def _read_file(self, environment):
-        return FILE, FILE, "config.toml"
+        return FILE, ConfigFile("config.toml", FILE)
 
 
 def session(**environ):
@@ -62,6 +63,15 @@ def test_the_flow_that_auto_would_begin_with_and_why_not_the_others(
     assert [way for way, _, _ in ways.get("or by", [])] == others
     assert [way for way, _, _ in ways.get("not by", [])] == refused
     assert all(why.strip() for _, _, why in ways.get("not by", []))
+
+
+def test_the_file_that_is_read_is_named_or_where_one_was_looked_for(tmp_path):
+    paths = [tmp_path / "a.toml", tmp_path / "b.toml"]
+    made = Session(SettingsReader({}, lambda: paths), NoScreen())
+    assert entries(examine(made, {}, evidence=LAB))["config.toml"][1:] == [*map(str, paths)]
+    paths[1].touch()
+    made = Session(SettingsReader({}, lambda: paths), NoScreen())
+    assert entries(examine(made, {}, evidence=LAB))["config.toml"] == [str(paths[1])]
 
 
 def test_a_flow_that_is_set_comes_first_and_says_where_it_is_set():
@@ -172,7 +182,7 @@ def test_no_password_of_a_setting_is_shown():
 
 
 def test_hostile_text_in_a_setting_stays_on_its_line():
-    made = session(NBAUTH_CLIENT_ID="c\n\x1b[31mtrouble \u202e")
+    made = session(NBAUTH_CLIENT_ID="c\u2028\x9b31mtrouble \u202e")
     lines = report(made, {})
     assert not any(line.startswith(("trouble", "\x1b")) for line in lines)
     assert not any("\x1b" in line or "\u202e" in line for line in lines)

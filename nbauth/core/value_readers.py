@@ -1,0 +1,202 @@
+"""Readers of values: each checks one and brings it into its type, or raises ``ValueError``.
+
+The error's text goes on after the setting's name: "has to be a text".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from nbauth.core.text import closest, plain
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"0", "false", "no", "off"})
+_SCHEMES = ("http", "https", "all", "no_proxy")
+_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::([0-9]{{1,5}}))?")
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("has to be a text")
+    if _CONTROL.search(value.strip()):
+        raise ValueError("has a control character in it")
+    if not value.strip():
+        raise ValueError("has to be a text, and is empty")
+    return value.strip()
+
+
+def page(value: Any) -> str:
+    """A text of several lines."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("has to be a text")
+    return value.strip()
+
+
+def flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str | int):
+        word = str(value).strip().lower()
+        if word in _YES:
+            return True
+        if word in _NO:
+            return False
+    raise ValueError("has to be true or false")
+
+
+def seconds(value: Any) -> float:
+    right = "has to be a number of seconds, more than 0 and less than a day"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(right)
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"cannot be {plain(value)!r}: it {right}") from None
+    if not 0 < number < 86_400:
+        raise ValueError(right)
+    return number
+
+
+def words(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(value.replace(",", " ").split())
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise ValueError("has to be a list of texts")
+    try:
+        return tuple(word for each in value for word in text(each).split())
+    except ValueError as error:
+        raise ValueError(f"has to be a list of texts (one item {error})") from None
+
+
+def table(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (json.JSONDecodeError, RecursionError):
+            raise ValueError("has to be a table of names and values, in JSON") from None
+    if not isinstance(value, Mapping):
+        raise ValueError("has to be a table of names and values")
+    return {str(name): item for name, item in value.items()}
+
+
+def hosts(value: Any) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for written, scopes in table(value).items():
+        host = exact_host(written)
+        if host in found:
+            raise ValueError(f"names {host} twice")
+        try:
+            found[host] = words(scopes)
+        except ValueError as error:
+            raise ValueError(f"has a wrong entry: {host} {error}") from None
+        if not found[host]:
+            raise ValueError(f"names no scopes for {host}, so no token could be for it")
+    return found
+
+
+def exact_host(written: object) -> str:
+    """``host`` or ``host:port`` as the prepared URL of a request has it; 443 is https's own."""
+    if not isinstance(written, str):
+        raise ValueError(f"names {written!r}, which is no host")
+    if not written.isascii():
+        raise ValueError(f"names {written!r}: write an international name in its xn-- form")
+    exact = _HOST.fullmatch(written.strip().lower())
+    port = int((exact and exact[2]) or 443)
+    if exact is None or not 0 < port < 65_536:
+        raise ValueError(
+            f"names {written!r}, which is no exact host: write 'api.contoso.com' or"
+            " 'api.contoso.com:8443', without scheme, path, user name or wildcard"
+        )
+    return exact[1] if port == 443 else f"{exact[1]}:{port}"
+
+
+def parameters(value: Any) -> dict[str, str]:
+    written = table(value)
+    for name, item in written.items():
+        if isinstance(item, bool) or not isinstance(item, str | int | float):
+            raise ValueError(f"has no text for {plain(name)}")
+        if name.endswith("secret") or name == "client_assertion":
+            raise ValueError(f"cannot have {plain(name)}: part of it goes through the browser")
+    return {name: str(item) for name, item in written.items()}
+
+
+def proxies(value: Any) -> dict[str, str]:
+    written = parameters(value)
+    for name in written:
+        if name.partition("://")[0] not in _SCHEMES:
+            raise ValueError(
+                f"has no use for {plain(name)!r}: a proxy is for http, https, all or https://<host>"
+            )
+    return written
+
+
+def verify_form(value: Any) -> bool | str:
+    right = "has to be true, or the path of a CA file"
+    if not isinstance(value, bool | str | int | os.PathLike):
+        raise ValueError(right)
+    word = str(value).strip().lower()
+    if word in _NO:
+        raise ValueError(
+            "cannot be false: anyone on the network could read tokens; name a CA file instead"
+        )
+    if word in _YES and not (isinstance(value, str) and word in {"yes", "on"}):
+        return True
+    if word in _YES or isinstance(value, int):
+        raise ValueError(right)
+    return text(os.fspath(value))
+
+
+def verify(value: Any) -> bool | str:
+    written = verify_form(value)
+    if written is True:
+        return True
+    if written == "system":
+        if find_spec("truststore") is None:
+            raise ValueError("needs a package for 'system': pip install 'nbauth[truststore]'")
+        return written
+    path = expanded(str(written))
+    if not os.path.exists(path):
+        raise ValueError(f"names a CA file that is not there: {path}")
+    return path
+
+
+def expanded(path: str) -> str:
+    """A path whose ``~`` or ``~user`` is replaced. ``ValueError`` where there is no such home."""
+    whole = os.path.expanduser(path)
+    if whole.startswith("~"):
+        raise ValueError(f"names {whole}, and no home folder is known for it: write the whole path")
+    return whole
+
+
+def open_browser(value: Any) -> bool | str | Callable[[str], object]:
+    if callable(value):
+        return value  # type: ignore[no-any-return]
+    try:
+        return flag(value)
+    except ValueError:
+        if not isinstance(value, str):
+            raise ValueError("has to be true, false, or a browser's name") from None
+    name = text(value)
+    return expanded(name) if name.startswith("~") else name
+
+
+def one_of(choices: Iterable[str]) -> Callable[[Any], str]:
+    allowed = tuple(choices)
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"has to be a text, one of {', '.join(allowed)}")
+        word = str(value).strip().lower()
+        if word not in allowed:
+            guess = f"did you mean {close}? It" if (close := closest(word, allowed)) else "it"
+            raise ValueError(f"cannot be {word!r}: {guess} has to be one of {', '.join(allowed)}")
+        return word
+
+    return check
