@@ -6,7 +6,7 @@ Every setting is an option of a call too: it then holds for that call only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 
 class CallOptions(TypedDict, total=False):
@@ -16,6 +16,13 @@ class CallOptions(TypedDict, total=False):
     client_id: str | None
     tenant: str | None
     authority: str | None
+    metadata_url: str | None
+    authorization_endpoint: str | None
+    token_endpoint: str | None
+    device_authorization_endpoint: str | None
+    userinfo_endpoint: str | None
+    revocation_endpoint: str | None
+    client_secret_from: Literal["environment", "keyring"] | None
     cloud: str | None
     exact_scopes: bool | None
     flow: str | None

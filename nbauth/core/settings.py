@@ -14,7 +14,7 @@ from typing import Any
 from nbauth.core.config_file import ConfigFile
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import AUTO
-from nbauth.core.settings_values import meant, read
+from nbauth.core.settings_values import ENDPOINTS, meant, read
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,13 @@ class Settings:
     client_id: str | None = None
     tenant: str | None = None
     authority: str | None = None
+    metadata_url: str | None = None
+    authorization_endpoint: str | None = None
+    token_endpoint: str | None = None
+    device_authorization_endpoint: str | None = None
+    userinfo_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    client_secret_from: str | None = None
     cloud: str = "public"
     scopes: tuple[str, ...] = ()
     exact_scopes: bool = False
@@ -44,11 +51,19 @@ class Settings:
     debug: bool = False
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def endpoints(self) -> tuple[tuple[str, str], ...]:
+        """The endpoints that are written by hand, with their names in a provider's metadata."""
+        written = ((name, getattr(self, name)) for name in ENDPOINTS)
+        return tuple((name, address) for name, address in written if address)
+
     def source(self, name: str) -> str:
         """Where a setting came from: ``"default"`` if nobody set it."""
         return self.sources.get(name, "default")
 
 
+OF_ONE_ISSUER = ("hosts", "metadata_url", *ENDPOINTS, "client_secret_from")
+"""Settings that are written for one issuer, and mean nothing at another."""
 NAMES = tuple(item.name for item in fields(Settings) if item.name != "sources")
 
 
@@ -102,7 +117,8 @@ def resolve(
     # Naming a tenant or a cloud nearer to the call than the authority is set means them.
     order = [source_of[layer] for layer, _ in layers]
     _nearer_wins(values, sources, order)
-    _drop_hosts_of_another_issuer(values, sources, layers)
+    for name in OF_ONE_ISSUER:
+        _drop_if_of_another_issuer(name, values, sources, layers)
     return Settings(**values, sources=sources)
 
 
@@ -133,33 +149,40 @@ def _nearer_wins(values: dict[str, Any], sources: dict[str, str], order: list[st
 
     for name in ("tenant", "cloud"):
         if name in values and distance(name) < distance("authority"):
-            values.pop("authority")
-            sources.pop("authority")
+            own = [at for at in OF_ONE_ISSUER if at in values and at != "hosts"]
+            gone = [at for at in own if distance(at) >= distance("authority")]
+            for one in (*gone, "authority"):
+                values.pop(one)
+                sources.pop(one)
             return
 
 
-def _drop_hosts_of_another_issuer(
-    values: dict[str, Any], sources: dict[str, str], layers: list[tuple[str, Mapping[str, Any]]]
+def _drop_if_of_another_issuer(
+    name: str,
+    values: dict[str, Any],
+    sources: dict[str, str],
+    layers: list[tuple[str, Mapping[str, Any]]],
 ) -> None:
     """Hosts are listed for one issuer's scopes: another's may be spelt the same, and isn't.
 
-    They stay where the layer that lists them, or one behind it, leads to the issuer that is used,
-    and where neither they nor a nearer profile lead to any.
+    So are endpoints and the source of a client's secret written for one issuer. Each stays where
+    the layer that has it, or one behind it, leads to the issuer that is used, and where neither
+    they nor a nearer profile lead to any.
     """
-    place = next((n for n, (_, own) in enumerate(layers) if own.get("hosts") is not None), None)
+    place = next((n for n, (_, own) in enumerate(layers) if own.get(name) is not None), None)
     authority = values.get("authority")
-    if place is None or authority is None:
+    if place is None or authority is None or name not in values:
         return
     behind = [settings for _, settings in layers[place:]]
     theirs = next((own["authority"] for own in behind if own.get("authority")), None)
     if theirs is None:
-        named = any(own.get(name) for own in behind for name in ("tenant", "cloud", "client_id"))
+        named = any(own.get(item) for own in behind for item in ("tenant", "cloud", "client_id"))
         stay = not named and "file" not in [layer for layer, _ in layers[:place]]
     else:
         stay = str(theirs).strip().rstrip("/") == authority.rstrip("/")
     if not stay:
-        values.pop("hosts")
-        sources.pop("hosts")
+        values.pop(name)
+        sources.pop(name)
 
 
 def variable(name: str) -> str:

@@ -10,6 +10,7 @@ from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import ALL as FLOWS
 from nbauth.core.text import closest
 from nbauth.core.value_readers import (
+    address,
     flag,
     hosts,
     one_of,
@@ -18,6 +19,7 @@ from nbauth.core.value_readers import (
     parameters,
     proxies,
     seconds,
+    secret_source,
     text,
     verify,
     verify_form,
@@ -27,6 +29,14 @@ from nbauth.core.value_readers import (
 PERSISTENCES = ("memory", "keyring", "file")
 PERSISTENCE_GROUP = "nbauth.persistence"
 """The entry points of others' persistences: ``factory(*, folder, ask) -> Persistence``."""
+ENDPOINTS = (
+    "authorization_endpoint",
+    "token_endpoint",
+    "device_authorization_endpoint",
+    "userinfo_endpoint",
+    "revocation_endpoint",
+)
+"""Endpoints that a profile may name itself, by their names in a provider's metadata."""
 CLOUDS = ("public", "usgov", "dod", "china")
 
 
@@ -44,6 +54,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "client_id": text,
     "tenant": text,
     "authority": text,
+    "metadata_url": address,
+    **dict.fromkeys(ENDPOINTS, address),
+    "client_secret_from": secret_source,
     "cloud": one_of(CLOUDS),
     "scopes": words,
     "exact_scopes": flag,

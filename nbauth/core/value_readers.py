@@ -11,8 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
+from nbauth.core.addresses import is_secure
 from nbauth.core.text import closest, plain
+
+SECRET_SOURCES = ("environment", "keyring")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -200,3 +204,25 @@ def one_of(choices: Iterable[str]) -> Callable[[Any], str]:
         return word
 
     return check
+
+
+def address(value: Any) -> str:
+    """An endpoint that is written by hand: secrets go there, so nobody else may read them."""
+    written = text(value)
+    if not is_secure(written) or "@" in urlsplit(written).netloc or "#" in written:
+        raise ValueError(
+            "has to be an https address without user name and fragment, such as"
+            " https://id.example/oauth/token; http goes to this machine alone (http://localhost)"
+        )
+    return written
+
+
+def secret_source(value: Any) -> str:
+    """Where a client secret is; never the secret, which an error would show."""
+    word = str(value).strip().lower()
+    if word not in SECRET_SOURCES:
+        raise ValueError(
+            f"has to be one of {', '.join(SECRET_SOURCES)}: it says where the client secret is;"
+            " the secret itself is never written into a setting"
+        )
+    return word

@@ -39,6 +39,7 @@ from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.arrivals import Arrivals
 from nbauth.kernel.bound import Bound, LiveToken
+from nbauth.kernel.client_secret import secret_of
 from nbauth.kernel.door import SIGN_IN_OPTIONS, Door
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempts import Attempts
@@ -81,7 +82,7 @@ class Session:
         self.screen = screen
         self.cache = TokenCache()
         self._door = Door(reader)
-        self._engines = Engines(make_engine)
+        self._engines = Engines(make_engine, secret_of)
         self._turns = Turns()
         self._keeping = Keeping(self.cache, screen, self._door, self._turns)
         self._renewal = Renewal(self.cache, self._engines, self._turns)

@@ -11,7 +11,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from nbauth.oauth.authorities import CLOUDS
+from nbauth.oauth.clouds import CLOUDS
 
 RESOURCE = "https://storage.azure.com"
 SUFFIXES = frozenset(

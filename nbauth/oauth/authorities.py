@@ -1,8 +1,4 @@
-"""Whom to ask: authorities, national clouds, and the limits of each.
-
-The hosts and addresses are the ones of Microsoft's "National clouds" and "Application
-configuration options" documents.
-"""
+"""Whom to ask: authorities, and the limits of each."""
 
 from __future__ import annotations
 
@@ -12,102 +8,44 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from nbauth.core.addresses import is_loopback
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.settings import Settings
+from nbauth.oauth.clouds import CLOUDS, LOGIN_HOSTS
 
 Kind = Literal["entra", "b2c", "external-id", "adfs", "oidc"]
 
+WELL_KNOWN = "/.well-known/openid-configuration"
+"""OpenID Connect Discovery §4."""
+OAUTH_WELL_KNOWN = "/.well-known/oauth-authorization-server"
+"""RFC 8414 §3."""
 MULTI_TENANT = frozenset({"common", "organizations", "consumers"})
-_GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_TENANT = re.compile(rf"(?:{_GUID}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)")
-_TENANT_PATH = re.compile(rf"/({_GUID}|common|organizations|consumers)(?:/v2\.0)?/?")
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """One cloud's addresses; ``hosts`` maps its API hosts to the resource they take tokens for.
-
-    A host that begins with a dot stands for exactly one label before it (a storage account).
-    """
-
-    login_host: str
-    graph: str
-    hosts: Mapping[str, str]
-
-
-CLOUDS: dict[str, Cloud] = {
-    "public": Cloud(
-        "login.microsoftonline.com",
-        "https://graph.microsoft.com",
-        {
-            "graph.microsoft.com": "https://graph.microsoft.com",
-            "management.azure.com": "https://management.azure.com/",
-            ".blob.core.windows.net": "https://storage.azure.com",
-            ".dfs.core.windows.net": "https://storage.azure.com",
-            ".queue.core.windows.net": "https://storage.azure.com",
-            ".table.core.windows.net": "https://storage.azure.com",
-            ".file.core.windows.net": "https://storage.azure.com",
-            ".vault.azure.net": "https://vault.azure.net",
-            ".database.windows.net": "https://database.windows.net",
-        },
-    ),
-    "usgov": Cloud(
-        "login.microsoftonline.us",
-        "https://graph.microsoft.us",
-        {
-            "graph.microsoft.us": "https://graph.microsoft.us",
-            "management.usgovcloudapi.net": "https://management.usgovcloudapi.net/",
-            ".blob.core.usgovcloudapi.net": "https://storage.azure.com",
-            ".dfs.core.usgovcloudapi.net": "https://storage.azure.com",
-            ".queue.core.usgovcloudapi.net": "https://storage.azure.com",
-            ".table.core.usgovcloudapi.net": "https://storage.azure.com",
-            ".vault.usgovcloudapi.net": "https://vault.usgovcloudapi.net",
-            ".database.usgovcloudapi.net": "https://database.usgovcloudapi.net",
-        },
-    ),
-    "china": Cloud(
-        "login.chinacloudapi.cn",
-        "https://microsoftgraph.chinacloudapi.cn",
-        {
-            "microsoftgraph.chinacloudapi.cn": "https://microsoftgraph.chinacloudapi.cn",
-            "management.chinacloudapi.cn": "https://management.chinacloudapi.cn/",
-            ".blob.core.chinacloudapi.cn": "https://storage.azure.com",
-            ".dfs.core.chinacloudapi.cn": "https://storage.azure.com",
-            ".queue.core.chinacloudapi.cn": "https://storage.azure.com",
-            ".table.core.chinacloudapi.cn": "https://storage.azure.com",
-            ".vault.azure.cn": "https://vault.azure.cn",
-            ".database.chinacloudapi.cn": "https://database.chinacloudapi.cn",
-        },
-    ),
-}
-CLOUDS["dod"] = Cloud(
-    "login.microsoftonline.us",
-    "https://dod-graph.microsoft.us",
-    {
-        "dod-graph.microsoft.us": "https://dod-graph.microsoft.us",
-        **{host: res for host, res in CLOUDS["usgov"].hosts.items() if "graph" not in host},
-    },
-)
-_LOGIN_HOSTS = {
-    "login.microsoftonline.com": "public",
-    "login.microsoft.com": "public",
-    "login.windows.net": "public",
-    "sts.windows.net": "public",
-    "login.microsoftonline.us": "usgov",
-    "login.usgovcloudapi.net": "usgov",
-    "login.chinacloudapi.cn": "china",
-    "login.partner.microsoftonline.cn": "china",
-}
+GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_TENANT = re.compile(rf"(?:{GUID}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)")
+_TENANT_PATH = re.compile(rf"/({GUID}|common|organizations|consumers)(?:/v2\.0)?/?")
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A checked authority. ``url`` is the form its engine takes, without a trailing slash."""
+    """A checked authority. ``url`` is the form its engine takes, without a trailing slash.
+
+    ``metadata_url`` and ``endpoints`` (pairs of name and address) are what a profile writes of a
+    provider that is not found from its issuer.
+    """
 
     kind: Kind
     url: str
     tenant: str = ""
     cloud: str = "public"
+    metadata_url: str = ""
+    endpoints: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def described(self) -> bool:
+        """Whether a sign-in is possible without any metadata of the provider's."""
+        names = {name for name, _ in self.endpoints}
+        begins = names & {"authorization_endpoint", "device_authorization_endpoint"}
+        return "token_endpoint" in names and bool(begins)
 
     @property
     def microsoft(self) -> bool:
@@ -122,7 +60,7 @@ class Authority:
     @property
     def hosts(self) -> Mapping[str, str]:
         """API hosts built in for it: none outside Entra, nor for another's server of its shape."""
-        known = self.kind == "entra" and urlsplit(self.url).hostname in _LOGIN_HOSTS
+        known = self.kind == "entra" and urlsplit(self.url).hostname in LOGIN_HOSTS
         return CLOUDS[self.cloud].hosts if known else {}
 
     def refuse_prompt(self, prompt: str | None) -> None:
@@ -144,19 +82,59 @@ class Authority:
 def authority_from(settings: Settings) -> Authority:
     """The authority that the settings name; ``authority`` beats ``cloud`` and ``tenant``.
 
-    Raises ``ConfigurationError`` for an address that cannot be one.
+    Raises ``ConfigurationError`` for an address that cannot be one, and for what is written of an
+    authority of Microsoft's that only other providers need.
     """
     if settings.authority:
-        return parse(settings.authority, settings.cloud)
-    tenant = settings.tenant or "common"
+        found = parse(settings.authority, settings.cloud)
+    else:
+        found = _of_tenant(settings.tenant or "common", settings.cloud)
+    written = {name for name, _ in settings.endpoints}
+    written |= {"metadata_url"} if settings.metadata_url else set()
+    if written and not _is_microsofts(found):  # a path of Microsoft's shape says nothing then
+        return Authority(
+            "oidc",
+            _issuer(_split(settings.authority or "")),
+            metadata_url=settings.metadata_url or "",
+            endpoints=settings.endpoints,
+        )
+    if written:
+        raise ConfigurationError(
+            f"{found.url} is Microsoft's and describes itself; {', '.join(sorted(written))}"
+            " cannot be set for it.",
+            code="bad_authority",
+            hint="Set authority to the issuer that these belong to, or leave them out.",
+        )
+    if settings.client_secret_from and found.microsoft:
+        raise ConfigurationError(
+            "nbauth sends no client secret to Microsoft's authorities: people sign in there with a"
+            f" public client ({settings.source('client_secret_from')}).",
+            code="bad_authority",
+            hint="Leave client_secret_from out, and allow public client flows in the app"
+            " registration.",
+        )
+    return found
+
+
+def _of_tenant(tenant: str, cloud: str) -> Authority:
     if not _TENANT.fullmatch(tenant):
         raise ConfigurationError(
             f"{tenant!r} is not a tenant: it is a GUID, a domain such as contoso.com, or common,"
             " organizations, consumers.",
             code="bad_tenant",
         )
-    cloud = CLOUDS[settings.cloud]
-    return Authority("entra", f"https://{cloud.login_host}/{tenant}", tenant, settings.cloud)
+    return Authority("entra", f"https://{CLOUDS[cloud].login_host}/{tenant}", tenant, cloud)
+
+
+def _is_microsofts(authority: Authority) -> bool:
+    host = urlsplit(authority.url).hostname or ""
+    return host in LOGIN_HOSTS or host.endswith((".b2clogin.com", ".ciamlogin.com"))
+
+
+def _issuer(parts: SplitResult) -> str:
+    path = parts.path.removeprefix(OAUTH_WELL_KNOWN)
+    path = path.removesuffix(OAUTH_WELL_KNOWN).removesuffix(WELL_KNOWN).rstrip("/")
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 
 def parse(address: str, cloud: str = "public") -> Authority:
@@ -164,24 +142,27 @@ def parse(address: str, cloud: str = "public") -> Authority:
 
     Microsoft's hosts are known by name. Elsewhere the path ``/<tenant GUID>`` (or ``/common``,
     ``/organizations``, ``/consumers``), with or without ``/v2.0``, has the shape of Microsoft's
-    v2.0 endpoints and is treated as such; any other address is an OpenID Connect issuer.
+    v2.0 endpoints and is treated as such; any other address is an OpenID Connect issuer, and so is
+    any at http, which this machine alone may have.
     """
     parts = _split(address)
+    if parts.scheme == "http":
+        return Authority("oidc", _issuer(parts))
     host, path = (parts.hostname or "").lower(), parts.path
     base = f"https://{parts.netloc.lower()}"
     segments = [segment for segment in path.split("/") if segment]
     if segments[-1:] == ["v2.0"] and (
-        host in _LOGIN_HOSTS or host.endswith(".b2clogin.com") or _TENANT_PATH.fullmatch(path)
+        host in LOGIN_HOSTS or host.endswith(".b2clogin.com") or _TENANT_PATH.fullmatch(path)
     ):
         segments.pop()
-    if host in _LOGIN_HOSTS:
+    if host in LOGIN_HOSTS:
         if len(segments) != 1 or not _TENANT.fullmatch(segments[0]):
             raise ConfigurationError(
                 f"{address} names no tenant.",
                 code="bad_authority",
                 hint=f"Write {base}/<tenant GUID or domain>, or {base}/common.",
             )
-        known = _LOGIN_HOSTS[host]
+        known = LOGIN_HOSTS[host]
         cloud = "dod" if cloud == "dod" and known == "usgov" else known
         return Authority("entra", f"{base}/{segments[0]}", segments[0], cloud)
     if host.endswith(".b2clogin.com"):
@@ -201,9 +182,7 @@ def parse(address: str, cloud: str = "public") -> Authority:
         return Authority("adfs", f"{base}/adfs")
     if len(segments) == 1 and _TENANT_PATH.fullmatch(path):
         return Authority("entra", f"{base}/{segments[0]}", segments[0], cloud)
-    return Authority(
-        "oidc", base + path.removesuffix("/.well-known/openid-configuration").rstrip("/")
-    )
+    return Authority("oidc", _issuer(parts))
 
 
 def _split(address: str) -> SplitResult:
@@ -213,14 +192,15 @@ def _split(address: str) -> SplitResult:
         _ = parts.port  # raises for what is no port
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme == "http":
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigurationError(
             f"{shown} is not https: tokens would cross the network in the clear.",
             code="bad_authority",
-            hint="Give the https:// address; a private CA goes into the setting verify.",
+            hint="Give the https:// address; a private CA goes into the setting verify. http is for"
+            " a server on this machine alone (http://localhost:8080).",
         )
     extra = parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme != "https" or not parts.hostname or extra:
+    if parts.scheme not in {"https", "http"} or not parts.hostname or extra:
         raise ConfigurationError(
             f"{shown} is not the address of an authority.",
             code="bad_authority",

@@ -11,6 +11,7 @@ from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.forks import no_fork
 from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
 from nbauth.core.settings import Settings
 from nbauth.oauth.authorities import Authority, authority_from, parse
 
@@ -59,7 +60,10 @@ class Client:
     def from_key(cls, key: ClientKey, profile: str = "default") -> Client:
         """The client of an account that was kept, where no setting leads to it any more."""
         settings = Settings(profile=profile, authority=key.issuer, client_id=key.client_id)
-        return cls(settings, parse(key.issuer), key.client_id)
+        authority = parse(key.issuer)
+        if authority.url != key.issuer:  # an issuer of Microsoft's shape, with metadata of its own
+            authority = Authority("oidc", key.issuer)
+        return cls(settings, authority, key.client_id)
 
     @cached_property
     def key(self) -> ClientKey:
@@ -118,16 +122,24 @@ class Engines:
 
     Args:
         make: for tests; the default is ``oauth.engines.engine_for``.
+        secret_of: gives what reads the secret of the settings' client, ``None`` if it has none.
     """
 
-    def __init__(self, make: Callable[..., Engine] | None = None) -> None:
+    def __init__(
+        self,
+        make: Callable[..., Engine] | None = None,
+        secret_of: Callable[[Settings], Callable[[], SecretStr] | None] = lambda _: None,
+    ) -> None:
         self._make = make
+        self._secret_of = secret_of
         self._engines: dict[object, Engine] = {}
 
     def of(self, client: Client) -> Engine:
         """Its engine. Importing the protocol library happens here, at the first sign-in."""
         settings = client.settings
-        key = (*client.key, settings.verify, tuple(sorted((settings.proxies or {}).items())))
+        secret = settings.client_secret_from and (settings.client_secret_from, settings.profile)
+        proxies = tuple(sorted((settings.proxies or {}).items()))
+        key = (client.authority, client.client_id, settings.verify, proxies, secret)
         engine = self._engines.get(key)
         if engine is None:  # another thread may make one too: one of them is kept, under no lock
             engine = self._engines.setdefault(key, self.for_sign_in(client))
@@ -141,8 +153,13 @@ class Engines:
                 from nbauth.oauth.engines import engine_for
 
                 self._make = engine_for
+            secret = self._secret_of(settings)
             return self._make(
-                client.authority, client.client_id, verify=settings.verify, proxies=settings.proxies
+                client.authority,
+                client.client_id,
+                verify=settings.verify,
+                proxies=settings.proxies,
+                **({"client_secret": secret} if secret else {}),
             )
 
     def forget(self) -> None:

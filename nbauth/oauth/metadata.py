@@ -2,46 +2,81 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from nbauth.core.errors import AuthorityUnreachable, ConfigurationError
+from nbauth.core.addresses import is_secure, same_issuer
+from nbauth.core.errors import ConfigurationError, NbAuthError
+from nbauth.core.settings_values import ENDPOINTS
+from nbauth.core.text import plain
+from nbauth.oauth.authorities import WELL_KNOWN, Authority
+from nbauth.oauth.discovery import Read, document, is_absent, oauth_places, read
 from nbauth.oauth.http import Http
+from nbauth.oauth.offer import Offer
 
-WELL_KNOWN = "/.well-known/openid-configuration"
+BESIDE = ("device_authorization_endpoint", "revocation_endpoint")
+"""Endpoints that some providers name in their RFC 8414 metadata alone."""
+
+ADDED = ("openid", "profile", "email", "offline_access")
+"""What names the account (OpenID Connect Core §5.4) and makes a sign-in last (§11)."""
+NEEDLESS = frozenset({"not_json", "bad_metadata", "issuer_mismatch"})
+"""What is wrong with metadata that a profile with endpoints of its own can do without."""
 
 
 class Metadata:
-    """One discovery document, with the JWK set it points to, fetched when first needed."""
+    """One provider's document, what the profile writes itself, and the JWK set when first needed.
 
-    def __init__(self, http: Http, document: Mapping[str, Any]) -> None:
+    Args:
+        written: endpoints of the profile, which beat the document's.
+        beside: where the RFC 8414 document of the same issuer may be, asked for what is missing.
+        published: whether the provider has metadata at all; else the profile alone describes it.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        found: Mapping[str, Any] | Read,
+        *,
+        written: Mapping[str, str] | None = None,
+        beside: tuple[str, ...] = (),
+        published: bool = True,
+    ) -> None:
         self._http = http
-        self._document = document
+        self._read = found if isinstance(found, Read) else Read(found)
+        self._document = self._read.document
+        self._written = written or {}
+        self._beside = beside
+        self.published = published
         self._keys: Mapping[str, Any] | None = None
 
     @classmethod
-    def discover(cls, http: Http, issuer: str) -> Metadata:
-        """Fetch an issuer's document and hold it to its own ``issuer`` (§4.3).
+    def of(cls, http: Http, authority: Authority) -> Metadata:
+        """Fetch an authority's document and hold it to its own ``issuer`` (§4.3).
 
-        Raises ``ConfigurationError`` if there is none there, or it speaks for another issuer.
+        Without a ``metadata_url`` it is OpenID's, or else the one of RFC 8414 §3, at the host or
+        below the issuer. A profile that writes enough endpoints needs none.
+
+        Raises ``ConfigurationError`` if there is none, or it speaks for another issuer.
         """
-        try:
-            response = http.get(issuer.rstrip("/") + WELL_KNOWN)
-        except AuthorityUnreachable as error:
-            if error.code == "http_404":
-                raise _no_provider(issuer, 404) from error
-            raise
-        document = response.json()
-        if not response.ok or not isinstance(document, dict) or "issuer" not in document:
-            raise _no_provider(issuer, response.status_code)
-        if str(document["issuer"]).rstrip("/") != issuer.rstrip("/"):
-            raise ConfigurationError(
-                f"The metadata of the provider at {issuer} names another issuer.",
-                code="issuer_mismatch",
-                hint="Set authority to the issuer exactly as the provider writes it.",
-            )
-        return cls(http, document)
+        elsewhere, written = oauth_places(authority.url), dict(authority.endpoints)
+        openid = authority.metadata_url or authority.url + WELL_KNOWN
+        places = (openid,) if authority.metadata_url else (openid, *elsewhere)
+        needless = NEEDLESS if authority.described and not authority.metadata_url else frozenset()
+        first: NbAuthError | None = None
+        for place in places:
+            try:
+                found = read(http, place, authority)
+            except NbAuthError as error:
+                if not is_absent(error) and error.code not in needless:
+                    raise
+                first = first or error
+            else:
+                beside = elsewhere if place == openid else ()
+                return cls(http, found, written=written, beside=beside)
+        if first is not None and not authority.described:
+            raise first
+        return cls(http, {"issuer": authority.url}, written=written, published=False)
 
     @property
     def issuer(self) -> str:
@@ -53,47 +88,105 @@ class Metadata:
         return self._document.get("authorization_response_iss_parameter_supported") is True
 
     @property
-    def scopes_supported(self) -> frozenset[str]:
-        """The scopes that it says it offers; ``openid`` where it says nothing (Core §3.1.2.1)."""
-        told = self._document.get("scopes_supported")
-        if isinstance(told, str):
-            told = told.split()
-        if not isinstance(told, list):
-            return frozenset({"openid"})
-        return frozenset(word for word in told if isinstance(word, str))
+    def added(self) -> tuple[str, ...]:
+        """The scopes that a sign-in adds to those of the person, of :data:`ADDED` what is offered.
+
+        Where the provider says nothing, ``openid`` (OpenID Connect Core §3.1.2.1); where it has no
+        metadata, none.
+        """
+        offered = self.words("scopes_supported")
+        if offered is None:
+            offered = ("openid",) if self.published else ()
+        return tuple(word for word in ADDED if word in offered)
+
+    def words(self, name: str) -> tuple[str, ...] | None:
+        """A list of words, such as ``scopes_supported``; ``None`` where it is not told."""
+        value = self._document.get(name)
+        if isinstance(value, str):
+            value = value.split()
+        if not isinstance(value, list):
+            return None
+        return tuple(word for word in value if isinstance(word, str))
 
     def get(self, name: str) -> str | None:
         """An endpoint's address, or ``None``.
 
-        Raises ``ConfigurationError`` for one that secrets would reach in the clear; only pages
-        that the person's browser visits may be http, on loopback.
+        Raises ``ConfigurationError`` for one that is neither https nor on this machine: others
+        could read what is sent there, and no other scheme is opened in a browser.
         """
-        value = self._document.get(name)
-        if value and name != "authorization_endpoint" and not str(value).startswith("https://"):
+        value = self._written.get(name) or self._document.get(name)
+        if not value and name in BESIDE:
+            value = self._from_beside(name)
+        if value is None or value == "":
+            return None
+        if not is_secure(value):
             raise ConfigurationError(
-                f"The provider's {name} is not https; nothing was sent there.",
+                f"The {name} of {plain(self.issuer)} {_fault(value)}; nothing was sent there.",
                 code="not_https",
-                hint="Its administrator has to publish https addresses.",
+                hint="Its administrator has to publish an https address there."
+                + (f" The setting {name} names another." if name in ENDPOINTS else ""),
             )
-        return str(value) if value else None
+        return str(value)
 
     @property
     def sign_out_url(self) -> str:
         """The page where the browser's own session ends, or ``""``; it gets no secret."""
-        value = str(self._document.get("end_session_endpoint") or "")
-        return value if value.startswith(("https://", "http://")) else ""
+        value = self._document.get("end_session_endpoint")
+        return str(value) if is_secure(value) else ""
 
     def keys(self, anew: bool = False) -> Mapping[str, Any]:
-        """The provider's JWK set (RFC 7517 §5)."""
+        """The provider's JWK set (RFC 7517 §5); one without keys where it publishes none."""
         if self._keys is None or anew:
-            keys = self._http.get(self.get("jwks_uri") or "").json()
-            self._keys = keys if isinstance(keys, dict) else json.loads("{}")
+            address = self.get("jwks_uri")
+            keys = self._http.get(address).json() if address else None
+            self._keys = keys if isinstance(keys, dict) else {}
         return self._keys
 
+    def offer(self) -> Offer:
+        """All that it says; asks for the document beside this one, if endpoints are missing."""
+        endpoints, faults = {}, []
+        for name in (*ENDPOINTS, "jwks_uri", "end_session_endpoint"):
+            try:
+                address = self.get(name)
+            except ConfigurationError as error:
+                faults.append(str(error))
+                continue
+            if address:
+                endpoints[name] = address
+        return Offer(
+            self.issuer,
+            self._read.at,
+            self.words("scopes_supported"),
+            self.words("grant_types_supported"),
+            self.added,
+            endpoints,
+            tuple(faults),
+            self._read.ahead,
+        )
 
-def _no_provider(issuer: str, status: int) -> ConfigurationError:
-    return ConfigurationError(
-        f"There is no OpenID Connect provider at {issuer} (HTTP {status}).",
-        code="no_provider",
-        hint=f"Its address plus {WELL_KNOWN} has to give its metadata.",
-    )
+    def _from_beside(self, name: str) -> object:
+        while self._beside:
+            try:
+                other = document(self._http, self._beside[0]).document
+            except NbAuthError as error:
+                if not is_absent(error) and error.code != "not_json":
+                    return None  # asked again the next time
+                other = {}
+            if same_issuer(other.get("issuer"), self.issuer):
+                found = {one: other[one] for one in BESIDE if other.get(one)}
+                self._document = {**found, **self._document}
+                self._beside = ()
+            self._beside = self._beside[1:]
+        return self._document.get(name)
+
+
+def _fault(value: object) -> str:
+    """What is wrong with an address, by its scheme and host."""
+    if not isinstance(value, str):
+        return f"is no text but {type(value).__name__}"
+    try:
+        parts = urlsplit(value)
+        where = f"{parts.scheme}://{parts.hostname}" if parts.hostname else value[:60]
+    except ValueError:
+        where = value[:60]
+    return f"is not https ({plain(where)})"

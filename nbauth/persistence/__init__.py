@@ -17,7 +17,9 @@ from nbauth.persistence.protocol import Ask, Entry, Persistence
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["Ask", "Entry", "Persistence", "kinds_in_use", "persistence_named"]
+__all__ = [
+    "Ask", "Entry", "Persistence", "entry_of_keyring", "kinds_in_use", "persistence_named",
+]  # fmt: skip
 
 OURS = ("keyring", "file")
 
@@ -50,6 +52,16 @@ def persistence_named(
 
         return EncryptedFolder(folder, PassphraseKey(ask))
     return _plugged_in(kind, folder, ask)
+
+
+def entry_of_keyring(service: str, username: str) -> str | None:
+    """What somebody has put into the system's keyring; ``None`` if it has no such entry.
+
+    Raises ``PersistenceError`` where there is no keyring, or it is locked or does not answer.
+    """
+    from nbauth.persistence.system_keyring import entry
+
+    return entry(service, username)
 
 
 def kinds_in_use(*, folder: Path | None = None) -> list[str]:

@@ -22,6 +22,7 @@ from nbauth.persistence.seal import KEY_SIZE
 SERVICE = "nbauth"
 USERNAME = "sign-ins"
 _PATIENCE = 3.0  # seconds to remove it
+_PATIENCE_TO_READ = 10.0  # seconds, for an entry of somebody's own
 _AFTER_INTERRUPT = 1.0  # seconds
 
 T = TypeVar("T")
@@ -75,6 +76,13 @@ class KeyringKey:
         except PersistenceError as error:
             if error.code not in {"no_keyring", "plain_keyring"}:  # never held one
                 raise
+
+
+def entry(service: str, username: str) -> str | None:
+    """An entry that is not ours, such as a client's secret."""
+    return _in_time(
+        lambda _: backends().get(service, username), time.monotonic() + _PATIENCE_TO_READ
+    )
 
 
 def _in_time(call: Callable[[Flag], T], deadline: float) -> T:

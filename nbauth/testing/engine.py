@@ -23,7 +23,9 @@ from nbauth.oauth.engines.protocol import (
     PendingAuthorization,
 )
 from nbauth.oauth.error_catalogue import error_from
+from nbauth.oauth.offer import Offer
 
+OFFERED = ("authorization", "token", "device_authorization", "userinfo", "revocation")
 ISSUER = "https://id.example"
 PENDING = AuthorizationPending()
 SLOW_DOWN = AuthorizationPending(slow_down=True)
@@ -185,6 +187,10 @@ class FakeEngine:
     @property
     def sign_out_url(self) -> str:
         return f"{self.issuer}/logout"
+
+    def offer(self) -> Offer:
+        endpoints = {f"{name}_endpoint": f"{self.issuer}/{name}" for name in OFFERED}
+        return self._called("offer") or Offer(self.issuer, self.issuer, endpoints=endpoints)
 
     def authorize(
         self, request: AuthorizationRequest, receiving: Receiving

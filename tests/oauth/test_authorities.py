@@ -5,7 +5,8 @@ import pytest
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.settings import resolve
 from nbauth.core.settings_values import CLOUDS as CLOUD_NAMES
-from nbauth.oauth.authorities import CLOUDS, Authority, authority_from, parse
+from nbauth.oauth.authorities import Authority, authority_from, parse
+from nbauth.oauth.clouds import CLOUDS
 
 GUID = "11111111-2222-3333-4444-555555555555"
 LOGIN = "https://login.microsoftonline.com"
@@ -152,7 +153,8 @@ def test_dod_shares_usgovs_login_host_and_is_told_by_the_cloud() -> None:
     [
         "http://login.microsoftonline.com/common",
         "http://id.example",
-        "HTTP://127.0.0.1:8080/realm",
+        "HTTP://127.0.0.1.example:8080/realm",
+        "http://192.168.0.7/realm",
     ],
 )
 def test_http_is_refused_because_tokens_would_cross_in_the_clear(address: str) -> None:
@@ -262,3 +264,102 @@ def test_prompts_that_an_authority_cannot_serve(
     with pytest.raises(ConfigurationError) as caught:
         authority.refuse_prompt(prompt)
     assert caught.value.code == "bad_prompt"
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("HTTP://127.0.0.1:8080/realm/", "http://127.0.0.1:8080/realm"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://keycloak.localhost/realms/dev", "http://keycloak.localhost/realms/dev"),
+        ("http://[::1]:9000", "http://[::1]:9000"),
+        (f"http://localhost/{GUID}/v2.0", f"http://localhost/{GUID}/v2.0"),  # MSAL takes no http
+        ("http://localhost/adfs", "http://localhost/adfs"),
+    ],
+)
+def test_a_server_on_this_machine_may_be_an_issuer_at_http(address: str, url: str) -> None:
+    assert parse(address) == Authority("oidc", url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://id.example/realm/.well-known/openid-configuration",
+        "https://id.example/realm/.well-known/oauth-authorization-server",
+        "https://id.example/.well-known/oauth-authorization-server/realm",
+    ],
+)
+def test_the_address_of_the_metadata_names_the_issuer(address: str) -> None:
+    assert parse(address).url == "https://id.example/realm"
+
+
+WRITTEN = {
+    "metadata_url": "https://id.example/meta",
+    "authorization_endpoint": "https://id.example/authorize",
+    "token_endpoint": "https://id.example/token",
+    "device_authorization_endpoint": "https://id.example/device",
+    "userinfo_endpoint": "https://api.example/user",
+    "revocation_endpoint": "https://id.example/revoke",
+}
+
+
+def test_what_a_profile_writes_of_a_provider_is_of_its_authority() -> None:
+    found = authority_from(resolve({"authority": "https://id.example", **WRITTEN}, {}, {}))
+    endpoints = {name: at for name, at in WRITTEN.items() if name != "metadata_url"}
+    assert found.metadata_url == WRITTEN["metadata_url"]
+    assert dict(found.endpoints) == endpoints
+    assert len({found, authority_from(resolve({"authority": found.url, **WRITTEN}, {}, {}))}) == 1
+    assert found.described
+
+
+@pytest.mark.parametrize(
+    ("names", "described"),
+    [
+        (("token_endpoint", "authorization_endpoint"), True),
+        (("token_endpoint", "device_authorization_endpoint"), True),
+        (("token_endpoint",), False),
+        (("authorization_endpoint", "userinfo_endpoint"), False),
+    ],
+)
+def test_which_endpoints_are_enough(names: tuple[str, ...], described: bool) -> None:
+    settings = {"authority": "https://id.example", **{name: WRITTEN[name] for name in names}}
+    assert authority_from(resolve(settings, {}, {})).described is described
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_with_metadata_of_its_own_an_issuer_of_microsofts_shape_is_an_issuer(name: str) -> None:
+    """Azure AD B2C under an own domain."""
+    issuer = f"https://login.contoso.com/{GUID}/v2.0"
+    found = authority_from(resolve({"authority": f"{issuer}/", name: WRITTEN[name]}, {}, {}))
+    assert (found.kind, found.url, found.microsoft) == ("oidc", issuer, False)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"tenant": "contoso.com"},
+        {"authority": f"{LOGIN}/common"},
+        {"authority": "https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_signin"},
+        {"authority": "https://c.ciamlogin.com"},
+    ],
+    ids=str,
+)
+def test_microsofts_own_authorities_describe_themselves(
+    settings: dict[str, str], name: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        authority_from(resolve({**settings, name: WRITTEN[name]}, {}, {}))
+    assert name in str(refused.value)
+    assert "authority" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"authority": f"https://stack.example/{GUID}"}, {"tenant": "contoso.com"}]
+)
+def test_no_client_secret_goes_to_microsofts_authorities(settings: dict[str, str]) -> None:
+    settings = {**settings, "client_secret_from": "environment"}
+    with pytest.raises(ConfigurationError, match="public client") as refused:
+        authority_from(resolve(settings, {}, {}))
+    assert "client_secret_from" in (refused.value.hint or "")

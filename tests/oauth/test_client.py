@@ -78,3 +78,26 @@ def test_what_stands_for_all_that_is_registered_is_granted_under_other_names() -
     assert entra.covers(["User.Read"], entra.scopes(("User.Read",)))
     assert entra.covers(["User.Read"], entra.scopes(("https://graph.microsoft.com/.default",)))
     assert not entra.covers(["User.Read"], entra.scopes(("Mail.Read",)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"authority": "https://id.example/realm/"}, "oidc"),
+        ({"authority": "http://localhost:8080/realm"}, "oidc"),
+        ({"tenant": "contoso.com"}, "entra"),
+        ({"authority": "https://fs.contoso.com/adfs"}, "adfs"),
+        (
+            {
+                "authority": "https://login.contoso.com/11111111-2222-3333-4444-555555555555/v2.0/",
+                "metadata_url": "https://login.contoso.com/meta",
+            },
+            "oidc",
+        ),
+    ],
+    ids=str,
+)
+def test_a_client_made_from_a_key_has_that_key(settings: dict[str, str], kind: str) -> None:
+    client = Client.from_settings(Settings(client_id="c", **settings))
+    again = Client.from_key(client.key)
+    assert (again.key, again.authority.kind) == (client.key, kind)

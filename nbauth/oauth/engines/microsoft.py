@@ -27,7 +27,8 @@ from nbauth.core.steps import Receiving
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
-from nbauth.oauth.authorities import Authority
+from nbauth.oauth.authorities import WELL_KNOWN, Authority
+from nbauth.oauth.discovery import Read
 from nbauth.oauth.engines.door import door, renewing
 from nbauth.oauth.engines.protocol import (
     UNSET,
@@ -43,7 +44,12 @@ from nbauth.oauth.engines.protocol import (
 )
 from nbauth.oauth.error_catalogue import error_from
 from nbauth.oauth.http import Http
-from nbauth.oauth.metadata import WELL_KNOWN, Metadata
+from nbauth.oauth.issuers import check_issuer
+from nbauth.oauth.metadata import Metadata
+from nbauth.oauth.offer import Offer
+
+USED = ("authorization_endpoint", "token_endpoint", "device_authorization_endpoint", "jwks_uri")
+"""What MSAL and we use of the metadata."""
 
 
 class _ForgetfulTokenCache(msal.TokenCache):  # type: ignore[misc]
@@ -84,14 +90,14 @@ class MicrosoftEngine:
     def sign_out_url(self) -> str:
         return self._ready[1].sign_out_url if self._ready else ""
 
+    def offer(self) -> Offer:
+        return self._connect()[1].offer()
+
     def _connect(self) -> tuple[Any, Metadata]:
         # MSAL asks for the metadata in its constructor, so that waits for the first request.
         if self._ready is None:
             app = self._application()
-            metadata = Metadata(self._http, self._http.document)
-            for name in ("token_endpoint", "device_authorization_endpoint", "jwks_uri"):
-                metadata.get(name)
-            self._ready = app, metadata
+            self._ready = app, self._checked()
         return self._ready
 
     @door()
@@ -106,15 +112,25 @@ class MicrosoftEngine:
                 token_cache=_ForgetfulTokenCache(),
             )
         except (ValueError, KeyError):
+            if self._http.read.document.get("issuer"):
+                self._checked()
             raise self._bad_authority() from None
         except AuthorityUnreachable as error:
             if error.code == "http_404":
                 raise self._bad_authority() from error
             raise
 
+    def _checked(self) -> Metadata:
+        """The metadata that MSAL has read, before it or anybody is sent to what that names."""
+        check_issuer(self.authority, self._http.read.document.get("issuer"))
+        metadata = Metadata(self._http, self._http.read)
+        for name in USED:
+            metadata.get(name)
+        return metadata
+
     def _bad_authority(self) -> NbAuthError:
-        if self._http.document.get("error_description"):  # Entra explains itself
-            return error_from(self._http.document)
+        if self._http.read.document.get("error_description"):  # Entra explains itself
+            return error_from(self._http.read.document)
         return ConfigurationError(
             f"There is no Microsoft authority at {self.authority.url}.",
             code="no_provider",
@@ -276,12 +292,12 @@ class MicrosoftEngine:
 class _DiscoveryKeeper(Http):
     """Keeps the metadata that MSAL fetches, so that it is fetched once."""
 
-    document: Mapping[str, Any] = {}
+    read = Read({})
 
     def get(self, url: Any, **options: Any) -> Any:
         response = super().get(url, **options)
         if str(url).split("?")[0].endswith(WELL_KNOWN):
-            self.document = response.json()
+            self.read = Read.of(response)
         return response
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
 import requests
 from authlib.integrations.base_client import OAuthError
-from authlib.integrations.requests_client.oauth2_session import OAuth2ClientAuth
 from authlib.oauth2.client import OAuth2Client
 
 from nbauth.core.errors import FlowUnavailable, NbAuthError
@@ -24,6 +23,7 @@ from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.authorities import Authority
+from nbauth.oauth.client_authentication import ClientAuthentication, method_of
 from nbauth.oauth.engines.door import door, renewing
 from nbauth.oauth.engines.protocol import (
     UNSET,
@@ -40,9 +40,8 @@ from nbauth.oauth.engines.protocol import (
 from nbauth.oauth.error_catalogue import error_from
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
+from nbauth.oauth.offer import Offer
 
-ADDED = ("openid", "profile", "email", "offline_access")
-"""What names the account (OpenID Connect Core §5.4) and makes a sign-in last (§11)."""
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -58,7 +57,6 @@ def _door() -> Iterator[None]:
 
 
 class _Client(OAuth2Client):  # type: ignore[misc]
-    client_auth_class = OAuth2ClientAuth
     oauth_error_class = OAuthError
 
 
@@ -85,10 +83,13 @@ class OpenIDEngine:
         *,
         verify: bool | str | None = None,
         proxies: Mapping[str, str] | None = None,
+        client_secret: Callable[[], SecretStr] | None = None,
     ) -> None:
         self.authority = authority
         self.client_id = client_id
+        self._client_secret = client_secret
         self._http = Http(verify, proxies)
+        self._http.headers["Accept"] = "application/json"  # some answer in forms otherwise
         self._metadata: Metadata | None = None
 
     @property
@@ -101,8 +102,11 @@ class OpenIDEngine:
 
     def _discovered(self) -> Metadata:
         if self._metadata is None:  # two threads may ask at once; both answers are the same
-            self._metadata = Metadata.discover(self._http, self.authority.url)
+            self._metadata = Metadata.of(self._http, self.authority)
         return self._metadata
+
+    def offer(self) -> Offer:
+        return self._discovered().offer()
 
     def _asked(
         self, request: AuthorizationRequest, *, at_authorize: bool = True
@@ -111,15 +115,30 @@ class OpenIDEngine:
         make a sign-in last what the provider offers. Some refuse whatever they do not offer."""
         asked = dict.fromkeys([*request.scopes, *(request.consent_also if at_authorize else ())])
         if not request.exact_scopes:
-            offered = self._discovered().scopes_supported
-            asked |= dict.fromkeys(word for word in ADDED if word in offered)
+            asked |= dict.fromkeys(self._discovered().added)
         return tuple(asked)
 
     def _client(self) -> Any:
         # Authlib keeps the last token in its client, so each request has one of its own.
         client = _Client(self._http, client_id=self.client_id, code_challenge_method="S256")
+        authentication = self._authentication()
+        client.client_auth = lambda _: authentication
         client.register_compliance_hook("access_token_response", _with_a_life)
         return client
+
+    def _authentication(self) -> ClientAuthentication:
+        """How this client shows that it is itself; the secret is read each time it is used."""
+        if self._client_secret is None:
+            return ClientAuthentication(self.client_id)
+        return ClientAuthentication(
+            self.client_id, self._client_secret(), method_of(self._discovered())
+        )
+
+    def _keys(self) -> Callable[[bool], Mapping[str, Any]] | None:
+        """What signatures are checked with. Of a provider that publishes nothing there are none:
+        its ID tokens come from its token endpoint over TLS (OpenID Connect Core §3.1.3.7)."""
+        metadata = self._discovered()
+        return metadata.keys if metadata.published else None
 
     def _endpoint(self, name: str, what: str, instead: str) -> str:
         address = self._discovered().get(name)
@@ -181,7 +200,7 @@ class OpenIDEngine:
             token,
             asked,
             nonce=nonce,
-            keys=self._discovered().keys,
+            keys=self._keys(),
             max_age=request.max_age,
             ask_userinfo=True,
         )
@@ -197,6 +216,7 @@ class OpenIDEngine:
                 **({"scope": " ".join(asked)} if asked else {}),
                 **({"claims": request.claims} if request.claims else {}),
             },
+            auth=self._authentication(),
         ).json()
         if not isinstance(answer, dict) or "device_code" not in answer:
             raise error_from(answer if isinstance(answer, dict) else {})

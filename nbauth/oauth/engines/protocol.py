@@ -15,6 +15,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
+from nbauth.oauth.offer import Offer
 
 UNTOLD = 3600.0
 """Seconds that an access token lives where its provider does not tell, or not in a number."""
@@ -151,6 +152,9 @@ class Engine(Protocol):
 
         Known once the network has been asked for anything.
         """
+
+    def offer(self) -> Offer:
+        """What the provider says that it offers; asks the network."""
 
     def authorize(
         self, request: AuthorizationRequest, receiving: Receiving

@@ -1,0 +1,65 @@
+"""Where the secret of a client is, for providers that give one even to programs on a desktop.
+
+It is no setting: the profile says where it is, and it is read when the client is used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+from nbauth.core.errors import ConfigurationError, PersistenceError
+from nbauth.core.secret import SecretStr
+from nbauth.core.settings import Settings
+
+VARIABLE = "NBAUTH_CLIENT_SECRET"
+
+
+def secret_of(settings: Settings) -> Callable[[], SecretStr] | None:
+    """Reads the secret of the settings' client; ``None`` where they name no place for one.
+
+    A secret that lies about is not sent: the variable may be another client's.
+    """
+    if settings.client_secret_from == "environment":
+        return _from_environment
+    if settings.client_secret_from == "keyring":
+        return partial(_from_keyring, service_of(settings), settings.client_id or "")
+    return None
+
+
+def service_of(settings: Settings) -> str:
+    """The keyring's service of a profile's secrets."""
+    return f"nbauth:{settings.profile}"
+
+
+def _from_environment() -> SecretStr:
+    secret = os.environ.get(VARIABLE)
+    if not secret:
+        raise ConfigurationError(
+            f"The client secret is to come from the environment, and {VARIABLE} is not set.",
+            code="no_client_secret",
+            hint=f"Set {VARIABLE} where the kernel starts, or client_secret_from to keyring.",
+        )
+    return SecretStr(secret)
+
+
+def _from_keyring(service: str, client_id: str) -> SecretStr:
+    from nbauth.persistence import entry_of_keyring
+
+    try:
+        secret = entry_of_keyring(service, client_id)
+    except PersistenceError as error:
+        raise ConfigurationError(
+            f"The client secret cannot be read from the keyring: {error}",
+            code="no_client_secret",
+            hint=f"Unlock the keyring and run %login again; or set client_secret_from to"
+            f" environment, and {VARIABLE}.",
+        ) from error
+    if not secret:
+        raise ConfigurationError(
+            f"The keyring has no client secret: no entry {service!r} for {client_id}.",
+            code="no_client_secret",
+            hint=f"Put it there in a terminal: keyring set {service} {client_id}",
+        )
+    return SecretStr(secret)

@@ -1,0 +1,90 @@
+"""Microsoft's clouds: where people sign in, where Graph is, and which API hosts take tokens.
+
+The hosts and addresses are the ones of Microsoft's "National clouds" and "Application
+configuration options" documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One cloud's addresses; ``hosts`` maps its API hosts to the resource they take tokens for.
+
+    A host that begins with a dot stands for exactly one label before it (a storage account).
+    """
+
+    login_host: str
+    graph: str
+    hosts: Mapping[str, str]
+
+
+CLOUDS: dict[str, Cloud] = {
+    "public": Cloud(
+        "login.microsoftonline.com",
+        "https://graph.microsoft.com",
+        {
+            "graph.microsoft.com": "https://graph.microsoft.com",
+            "management.azure.com": "https://management.azure.com/",
+            ".blob.core.windows.net": "https://storage.azure.com",
+            ".dfs.core.windows.net": "https://storage.azure.com",
+            ".queue.core.windows.net": "https://storage.azure.com",
+            ".table.core.windows.net": "https://storage.azure.com",
+            ".file.core.windows.net": "https://storage.azure.com",
+            ".vault.azure.net": "https://vault.azure.net",
+            ".database.windows.net": "https://database.windows.net",
+        },
+    ),
+    "usgov": Cloud(
+        "login.microsoftonline.us",
+        "https://graph.microsoft.us",
+        {
+            "graph.microsoft.us": "https://graph.microsoft.us",
+            "management.usgovcloudapi.net": "https://management.usgovcloudapi.net/",
+            ".blob.core.usgovcloudapi.net": "https://storage.azure.com",
+            ".dfs.core.usgovcloudapi.net": "https://storage.azure.com",
+            ".queue.core.usgovcloudapi.net": "https://storage.azure.com",
+            ".table.core.usgovcloudapi.net": "https://storage.azure.com",
+            ".vault.usgovcloudapi.net": "https://vault.usgovcloudapi.net",
+            ".database.usgovcloudapi.net": "https://database.usgovcloudapi.net",
+        },
+    ),
+    "china": Cloud(
+        "login.chinacloudapi.cn",
+        "https://microsoftgraph.chinacloudapi.cn",
+        {
+            "microsoftgraph.chinacloudapi.cn": "https://microsoftgraph.chinacloudapi.cn",
+            "management.chinacloudapi.cn": "https://management.chinacloudapi.cn/",
+            ".blob.core.chinacloudapi.cn": "https://storage.azure.com",
+            ".dfs.core.chinacloudapi.cn": "https://storage.azure.com",
+            ".queue.core.chinacloudapi.cn": "https://storage.azure.com",
+            ".table.core.chinacloudapi.cn": "https://storage.azure.com",
+            ".vault.azure.cn": "https://vault.azure.cn",
+            ".database.chinacloudapi.cn": "https://database.chinacloudapi.cn",
+        },
+    ),
+}
+CLOUDS["dod"] = Cloud(
+    "login.microsoftonline.us",
+    "https://dod-graph.microsoft.us",
+    {
+        "dod-graph.microsoft.us": "https://dod-graph.microsoft.us",
+        **{host: res for host, res in CLOUDS["usgov"].hosts.items() if "graph" not in host},
+    },
+)
+LOGIN_HOSTS = {
+    "login.microsoftonline.com": "public",
+    "login.microsoft.com": "public",
+    "login.windows.net": "public",
+    "sts.windows.net": "public",
+    "login.microsoftonline.us": "usgov",
+    "login.usgovcloudapi.net": "usgov",
+    "login.chinacloudapi.cn": "china",
+    "login.partner.microsoftonline.cn": "china",
+}
+"""Each host of the sign-in service, with its cloud."""
+ISSUER_HOSTS = frozenset({*LOGIN_HOSTS, "sts.chinacloudapi.cn"})
+"""Hosts that an issuer of that service may have; one cloud's host answers for another's tenants."""

@@ -1,0 +1,109 @@
+"""Where a provider's metadata is, and reading it (OpenID Connect Discovery 1.0 §4, RFC 8414 §3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from nbauth.core.addresses import same_issuer
+from nbauth.core.errors import AuthorityUnreachable, ConfigurationError, NbAuthError
+from nbauth.core.text import plain
+from nbauth.oauth.authorities import OAUTH_WELL_KNOWN, WELL_KNOWN, Authority
+from nbauth.oauth.http import Http
+
+
+@dataclass(frozen=True)
+class Read:
+    """A document, the address it came from, and how far our clock is ahead of its sender's."""
+
+    document: Mapping[str, Any]
+    at: str = ""
+    ahead: float | None = None
+
+    @classmethod
+    def of(cls, response: Any) -> Read:
+        """From an answer; what is no JSON object is an empty document."""
+        body = response.json()
+        known = body if isinstance(body, dict) else {}
+        return cls(known, str(response.url), _ahead(response.headers))
+
+
+def oauth_places(issuer: str) -> tuple[str, ...]:
+    """Where RFC 8414 §3 has an issuer's metadata, and where many providers have it."""
+    parts = urlsplit(issuer)
+    inserted = parts._replace(path=OAUTH_WELL_KNOWN + parts.path.rstrip("/")).geturl()
+    return tuple(dict.fromkeys((inserted, issuer.rstrip("/") + OAUTH_WELL_KNOWN)))
+
+
+def read(http: Http, place: str, authority: Authority) -> Read:
+    """Fetch an authority's document from a place, and hold it to its ``issuer`` (Discovery §4.3).
+
+    Raises ``ConfigurationError`` if there is none (see :func:`is_absent`), or another issuer's.
+    """
+    try:
+        found = document(http, place)
+    except AuthorityUnreachable as error:
+        status = error.code.removeprefix("http_")
+        if is_absent(error) and status.isdecimal():
+            raise _no_provider(authority, f"HTTP {status}") from error
+        raise
+    issuer = found.document.get("issuer")
+    if not issuer or not isinstance(issuer, str):
+        raise _no_provider(authority, "the answer names no issuer", code="bad_metadata")
+    if not same_issuer(issuer, authority.url):
+        own = "" if authority.metadata_url else f', and metadata_url = "{place}"'
+        raise ConfigurationError(
+            f"The metadata at {place} is that of the issuer {plain(issuer)},"
+            f" not of {authority.url}.",
+            code="issuer_mismatch",
+            hint=f'If you mean that one, write authority = "{plain(issuer)}"{own}.',
+        )
+    return found
+
+
+def document(http: Http, place: str) -> Read:
+    """Fetch a document, whosever it is. Raises ``AuthorityUnreachable``."""
+    response = http.get(place)
+    if not response.ok:
+        raise AuthorityUnreachable(
+            f"There is no metadata at {place} (HTTP {response.status_code}).",
+            code=f"http_{response.status_code}",
+        )
+    return Read.of(response)
+
+
+def is_absent(error: NbAuthError) -> bool:
+    """Whether there is no metadata; not, that nobody can tell at present, nor that it is broken."""
+    return error.code == "no_provider" or (
+        isinstance(error, AuthorityUnreachable)
+        and error.code.startswith("http_4")
+        and error.code not in {"http_407", "http_429"}
+    )
+
+
+def _ahead(headers: Mapping[str, str]) -> float | None:
+    """Seconds by which our clock is ahead of an answer's (RFC 9110 §6.6.1, RFC 9111 §5.1)."""
+    try:
+        sent = parsedate_to_datetime(headers.get("Date") or "").timestamp()
+        return time.time() - sent - float(headers.get("Age") or 0)  # a cache has kept it so long
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _no_provider(authority: Authority, why: str, code: str = "no_provider") -> ConfigurationError:
+    if authority.metadata_url:
+        return ConfigurationError(
+            f"There is no provider's metadata at {authority.metadata_url} ({why}).",
+            code=code,
+            hint="Correct metadata_url, or leave it out where the issuer has its metadata.",
+        )
+    return ConfigurationError(
+        f"There is no OpenID Connect provider at {authority.url} ({why}).",
+        code=code,
+        hint=f"Its address plus {WELL_KNOWN} has to give its metadata. Else set metadata_url,"
+        " or authorization_endpoint and token_endpoint.",
+    )

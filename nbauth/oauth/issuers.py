@@ -1,0 +1,85 @@
+"""Which issuer the metadata of a Microsoft authority may name (OpenID Connect Discovery §4.3).
+
+Their issuers have other addresses than the authorities, so equality can't be asked for. The forms
+are the ones of Microsoft's "Microsoft identity platform and OpenID Connect protocol", of B2C's
+"Token compatibility settings", and of AD FS's metadata.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.text import plain
+from nbauth.oauth.authorities import GUID, Authority
+from nbauth.oauth.clouds import ISSUER_HOSTS, LOGIN_HOSTS
+
+CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The tenant of personal Microsoft accounts."""
+_ANY = "{tenantid}"
+"""Stands in the issuer of an authority of several tenants for the token's own."""
+
+
+def check_issuer(authority: Authority, issuer: object) -> str:
+    """The issuer, if it is one that this authority's metadata may name.
+
+    Raises ``ConfigurationError``.
+    """
+    if isinstance(issuer, str) and issuer and _is_its_own(authority, issuer):
+        return issuer
+    named = f"names the issuer {plain(issuer)}" if issuer else "names no issuer"
+    raise ConfigurationError(
+        f"The metadata of {authority.url} {named}, which is not that authority's.",
+        code="issuer_mismatch",
+        hint="Check tenant and cloud, and whether something between here and the authority answers"
+        " for it. Another OpenID provider needs its issuer as authority.",
+    )
+
+
+def _is_its_own(authority: Authority, issuer: str) -> bool:
+    try:
+        parts, own = urlsplit(issuer), urlsplit(authority.url)
+        if (parts.port or 443) != (own.port or 443) and authority.kind != "adfs":
+            return False
+    except ValueError:
+        return False
+    host, here = (parts.hostname or "").lower(), (own.hostname or "").lower()
+    segments = [segment for segment in parts.path.split("/") if segment]
+    if authority.kind == "adfs":  # its identifier may be written as http; nothing is sent there
+        return parts.scheme in {"https", "http"} and host == here and segments[:1] == ["adfs"]
+    if parts.scheme != "https" or parts.query or parts.fragment or "@" in parts.netloc:
+        return False
+    match authority.kind:
+        case "b2c":
+            known = host == here or host in ISSUER_HOSTS
+            return known and _is_of_policy(segments, authority)
+        case "external-id":
+            own_tenant = bool(segments) and host == f"{segments[0].lower()}.ciamlogin.com"
+            return (host == here or own_tenant) and _is_of_tenant(segments, authority.tenant)
+    known = host in ISSUER_HOSTS if here in LOGIN_HOSTS else host == here
+    return known and _is_of_tenant(segments, authority.tenant)
+
+
+def _is_of_tenant(segments: list[str], tenant: str) -> bool:
+    """``/<tenant>/v2.0`` or ``/<tenant>``; a domain's GUID is not known here."""
+    if not segments or segments[1:] not in ([], ["v2.0"]):
+        return False
+    named, tenant = segments[0].lower(), tenant.lower()
+    if tenant in {"common", "organizations"}:
+        return named == _ANY
+    if tenant == "consumers":
+        return named in {_ANY, CONSUMERS}
+    if re.fullmatch(GUID, tenant):
+        return named == tenant
+    return named == tenant or bool(re.fullmatch(GUID, named))
+
+
+def _is_of_policy(segments: list[str], authority: Authority) -> bool:
+    """``/<tenant GUID>/v2.0``, or ``/tfp/<tenant GUID>/<policy>/v2.0``."""
+    tenant, policy = (part.lower() for part in urlsplit(authority.url).path.split("/")[1:3])
+    if segments[:1] == ["tfp"]:
+        if [part.lower() for part in segments[2:3]] != [policy]:
+            return False
+        segments = [segments[1], *segments[3:]]
+    return _is_of_tenant(segments, tenant)

@@ -1,0 +1,118 @@
+"""Settings that are written for one provider: its endpoints, and where its client's secret is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.settings import Settings, resolve
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.core.settings_values import ENDPOINTS, read
+
+ADDRESSES = ("metadata_url", *ENDPOINTS)
+SECRET = "wJalrXUtnFEMI-K7MDENG"
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize(
+    "address", ["https://id.example/x?y=z", "http://localhost:8080/x", " https://id.example/x "]
+)
+def test_an_address(name: str, address: str) -> None:
+    assert read(name, address, "here") == address.strip()
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://id.example/token",
+        "id.example/token",
+        "ftp://id.example",
+        "javascript:alert(1)",
+        "https://",
+        "https://user:word@id.example/",
+        "https://id.example/#x",
+        "https://id.example/a b",
+        "",
+        5,
+        ["https://id.example"],
+    ],
+    ids=str,
+)
+def test_what_secrets_may_not_go_to_is_refused_with_what_to_write(name: str, address: Any) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read(name, address, "here")
+    assert name in str(refused.value)
+    if isinstance(address, str) and address:
+        assert "https://id.example/oauth/token" in str(refused.value)
+        assert "word@" not in str(refused.value)
+
+
+def test_endpoints_with_their_names() -> None:
+    given = {name: f"https://id.example/{name}" for name in ENDPOINTS}
+    assert dict(Settings(**given).endpoints) == given
+    assert Settings().endpoints == ()
+
+
+@pytest.mark.parametrize("place", ["environment", " Keyring "])
+def test_where_a_secret_is(place: str) -> None:
+    assert read("client_secret_from", place, "here") == place.strip().lower()
+
+
+def test_a_secret_written_there_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read("client_secret_from", SECRET, "here")
+    assert "environment, keyring" in str(refused.value)
+    assert SECRET.lower() not in f"{refused.value} {refused.value.hint}".lower()
+
+
+def test_there_is_no_setting_for_a_secret() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read("client_secret", SECRET, "here")
+    assert SECRET not in f"{refused.value} {refused.value.hint}"
+    assert resolve({}, {}, {"NBAUTH_CLIENT_SECRET": SECRET}) == Settings()
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> SettingsReader:
+    lines = [
+        "[profiles.own]",
+        'authority = "https://own.example/"',
+        'client_id = "c"',
+        'client_secret_from = "keyring"',
+        *(f'{name} = "https://own.example/{name}"' for name in ADDRESSES),
+    ]
+    file = tmp_path / "config.toml"
+    file.write_text("\n".join(lines))
+    return SettingsReader({}, lambda: [file], look_every=0)
+
+
+OF_ITS_ISSUER = (*ADDRESSES, "client_secret_from")
+
+
+@pytest.mark.parametrize(
+    "call", [{}, {"authority": "https://own.example"}, {"client_id": "another"}], ids=str
+)
+def test_they_stay_with_their_issuer(reader: SettingsReader, call: dict[str, str]) -> None:
+    found = reader.settings(profile="own", **call)
+    assert all(getattr(found, name) for name in OF_ITS_ISSUER)
+    assert found.source("token_endpoint").startswith("profile 'own'")
+
+
+@pytest.mark.parametrize(
+    "call", [{"authority": "https://other.example"}, {"tenant": "contoso.com"}, {"cloud": "china"}]
+)
+def test_they_do_not_go_to_another_issuer(reader: SettingsReader, call: dict[str, str]) -> None:
+    """A code, a refresh token or a secret of one issuer would."""
+    found = reader.settings(profile="own", **call)
+    assert {name: getattr(found, name) for name in OF_ITS_ISSUER} == dict.fromkeys(OF_ITS_ISSUER)
+    assert {found.source(name) for name in OF_ITS_ISSUER} == {"default"}
+
+
+def test_what_a_nearer_layer_writes_for_the_other_issuer_stays(reader: SettingsReader) -> None:
+    call = {"authority": "https://other.example", "token_endpoint": "https://other.example/t"}
+    found = reader.settings(profile="own", **call)
+    assert found.endpoints == (("token_endpoint", "https://other.example/t"),)

@@ -1,0 +1,77 @@
+"""How a client with a secret shows that it is itself."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+import requests
+
+from nbauth.core.secret import SecretStr
+from nbauth.oauth.client_authentication import ClientAuthentication, method_of
+from nbauth.oauth.http import Http
+from nbauth.oauth.metadata import Metadata
+
+CODE = {"grant_type": "authorization_code", "code": "a b&c"}
+
+
+def sent(authentication: ClientAuthentication, data: dict[str, str]) -> Any:
+    request = requests.Request("POST", "https://id.example", data=data, auth=authentication)
+    return request.prepare()
+
+
+def test_a_client_without_secret_is_named() -> None:
+    request = sent(ClientAuthentication("an id"), CODE)
+    assert dict(parse_qsl(request.body)) == {**CODE, "client_id": "an id"}
+    assert "Authorization" not in request.headers
+    assert request.headers["Content-Length"] == str(len(request.body))
+
+
+def test_a_name_that_stands_there_is_not_repeated() -> None:
+    request = sent(ClientAuthentication("c"), {**CODE, "client_id": "c"})
+    assert sorted(parse_qsl(request.body)) == sorted([*CODE.items(), ("client_id", "c")])
+
+
+@pytest.mark.parametrize(
+    ("client_id", "secret", "pair"),
+    [
+        ("notebooks", "s3cret", "notebooks:s3cret"),
+        ("a:b", "p%q r+s/ü&", "a%3Ab:p%25q+r%2Bs%2F%C3%BC%26"),  # RFC 6749 §2.3.1, appendix B
+    ],
+)
+def test_basic_encodes_both(client_id: str, secret: str, pair: str) -> None:
+    how = ClientAuthentication(client_id, SecretStr(secret), "client_secret_basic")
+    request = sent(how, CODE)
+    assert b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() == pair
+    assert dict(parse_qsl(request.body)) == CODE
+
+
+def test_post_puts_both_into_the_body() -> None:
+    how = ClientAuthentication("c", SecretStr("p%q r+s/ü&"), "client_secret_post")
+    request = sent(how, CODE)
+    said = {**CODE, "client_id": "c", "client_secret": "p%q r+s/ü&"}
+    assert dict(parse_qsl(request.body)) == said
+    assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("offered", "method"),
+    [
+        (None, "client_secret_basic"),
+        ([], "client_secret_basic"),
+        (["client_secret_post", "client_secret_basic"], "client_secret_basic"),
+        (["client_secret_post", "none"], "client_secret_post"),
+        (["private_key_jwt"], "client_secret_basic"),
+        ("client_secret_post", "client_secret_post"),
+        (5, "client_secret_basic"),
+    ],
+)
+def test_the_way_that_the_provider_offers(offered: Any, method: str) -> None:
+    document = {"issuer": "x", "token_endpoint_auth_methods_supported": offered}
+    assert method_of(Metadata(Http(), document)) == method
+
+
+def test_without_metadata_it_is_a_parameter() -> None:
+    assert method_of(Metadata(Http(), {"issuer": "x"}, published=False)) == "client_secret_post"
