@@ -67,8 +67,9 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     doctor = commands.add_parser(
         "doctor",
         help="say what is installed and set, which flow that leads to, and what to register",
-        description="Starts nothing, asks nothing over the network, and shows no secret. Ends with"
-        " 1 if something that is set would stop a sign-in. In a notebook: %login --doctor.",
+        description="Starts no sign-in and shows no secret. Asks the provider what it offers, for"
+        " ten seconds at most. Ends with 1 if something would stop a sign-in. In a notebook:"
+        " %login --doctor.",
     )
     for option, metavar, what in (
         ("--profile", "NAME", "the profile of config.toml to use"),
@@ -78,6 +79,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         ("--authority", "URL", "an authority's or issuer's address"),
     ):
         doctor.add_argument(option, metavar=metavar, help=what)
+    doctor.add_argument("--offline", action="store_true", help="ask nothing over the network")
     doctor.set_defaults(run=_doctor)
 
 
@@ -123,11 +125,13 @@ def _import_cache(arguments: argparse.Namespace) -> int:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from nbauth.api import the_session
-    from nbauth.jupyter.places.doctor import examine
+    from nbauth.jupyter.places.doctor import parts
 
-    diagnosis = examine(the_session(), vars(arguments))
-    print("\n".join(diagnosis.lines))
-    return 1 if diagnosis.trouble else 0
+    code = 0
+    for part in parts(the_session(), vars(arguments), ask=not arguments.offline):
+        print("\n".join(part.lines), flush=True)
+        code = 1 if part.trouble else code
+    return code
 
 
 def _demo(arguments: argparse.Namespace) -> int:

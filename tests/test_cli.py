@@ -28,7 +28,7 @@ def nobody_has_set_anything(monkeypatch, tmp_path):
 
 
 def test_doctor_ends_with_0_where_a_sign_in_could_begin(capsys):
-    assert main(["doctor", "--client-id", "c", "--tenant", "contoso.com"]) == 0
+    assert main(["doctor", "--offline", "--client-id", "c", "--tenant", "contoso.com"]) == 0
     said = capsys.readouterr().out
     assert "https://login.microsoftonline.com/contoso.com" in said
     assert "(this call)" in said
@@ -37,7 +37,7 @@ def test_doctor_ends_with_0_where_a_sign_in_could_begin(capsys):
 def test_doctor_reads_the_profile_that_is_named(capsys, tmp_path):
     (tmp_path / "nbauth").mkdir()
     (tmp_path / "nbauth" / "config.toml").write_text('[profiles.work]\nclient_id = "of-work"\n')
-    assert main(["doctor", "--profile", "work"]) == 0
+    assert main(["doctor", "--offline", "--profile", "work"]) == 0
     assert "of-work" in capsys.readouterr().out
 
 
@@ -66,7 +66,8 @@ def test_misuse_ends_with_2(capsys, arguments):
 
 def test_doctor_loads_no_protocol_library_and_no_widgets():
     code = (
-        "import sys; from nbauth.cli import main; main(['doctor'])\n"
+        "import sys; from nbauth.cli import main\n"
+        "main(['doctor', '--offline', '--client-id', 'c'])\n"
         "heavy = {'msal', 'authlib', 'requests', 'keyring', 'anywidget', 'ipywidgets', 'IPython'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

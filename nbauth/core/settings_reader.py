@@ -20,11 +20,15 @@ from nbauth.core.folders import VARIABLES as PLACES
 from nbauth.core.person import Notices, Person
 from nbauth.core.settings import NAMES, Settings, check_profile, resolve, variable
 from nbauth.core.settings_values import read
+from nbauth.core.text import closest
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the environment and at ``config.toml`` within a cell."""
 
 _VARIABLES = tuple(variable(name) for name in NAMES)
+_OURS = "NBAUTH_"
+OTHER_VARIABLES = ("NBAUTH_PASSPHRASE", "NBAUTH_CLIENT_SECRET", "NBAUTH_DEMO_GRAPH_URL")
+"""Variables of ours that are no settings."""
 _WATCHED = (*_VARIABLES, *PLACES)
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
@@ -111,6 +115,14 @@ class SettingsReader:
     def places(self) -> Sequence[Path]:
         """Where ``config.toml`` may be, the first that is there counting."""
         return self._find_paths()
+
+    def strays(self) -> list[tuple[str, str]]:
+        """Variables that begin as ours do and that nothing reads, each with the one it is near."""
+        known = {name.removeprefix(_OURS): name for name in (*_VARIABLES, *OTHER_VARIABLES)}
+        names = [name for name in self._environ if name.upper().startswith(_OURS)]
+        strays = sorted(set(names) - set(known.values()))
+        near = [closest(name.upper().removeprefix(_OURS), known) for name in strays]
+        return [(name, known.get(one, "")) for name, one in zip(strays, near, strict=True)]
 
     def _read(self, call: Mapping[str, Any]) -> Settings:
         environment = self._environment()

@@ -11,7 +11,7 @@ from nbauth.kernel.session import Session
 OPTIONS = {
     "%login": "--profile --account --quiet --flow --tenant --client-id --authority --prompt"
     " --login-hint --domain-hint --max-age --claims --consent-also --persist --timeout --force"
-    " --background --doctor",
+    " --background --doctor --offline",
     "%logout": "--profile --account --quiet --all --revoke --forget",
     "%token": "--profile --account --quiet --into --str --env --header --show --force-refresh",
     "%accounts": "use drop --profile --account --quiet",

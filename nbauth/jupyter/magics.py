@@ -84,8 +84,11 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @argument("--force", action="store_true", help="sign in even if signed in already")
     @argument("--background", action="store_true", help="return at once; cells that need it wait")
     @argument(
-        "--doctor", action="store_true", help="print environment, settings and the chosen flow"
+        "--doctor",
+        action="store_true",
+        help="print what was seen, what holds, what the provider says",
     )
+    @argument("--offline", action="store_true", help="with --doctor: ask nothing over the network")
     @line_magic
     def login(self, line: str) -> Account | SignIn | None:
         """Sign in. Gives the account, or the pending sign-in with --background."""
@@ -197,11 +200,12 @@ class AuthMagics(Magics):  # type: ignore[misc]
         return table_of(self._used.session, asked.profile, asked.account)
 
     def _doctor(self, asked: Any) -> None:
-        from nbauth.jupyter.places.doctor import report
+        from nbauth.jupyter.places.doctor import parts
 
         call = {name: getattr(asked, name) for name in _OF_A_CALL}
         page = getattr(self._used.session.screen, "page", None)
-        print("\n".join(report(self._used.session, call, page=page)))
+        for part in parts(self._used.session, call, page=page, ask=not asked.offline):
+            print("\n".join(part.lines), flush=True)
 
 
 def describe(result: AuthenticationResult) -> list[str]:

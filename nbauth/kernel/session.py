@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn
     from nbauth.kernel.sign_in.protocol import Screen
     from nbauth.kernel.sign_in.request import Request, WebUi
+    from nbauth.oauth.engines.protocol import Engine
 
 
 LAST_REFRESH = 3.0
@@ -116,6 +117,10 @@ class Session:
     def client(self, **call: Any) -> Client:
         """The client that a call's settings lead to. Raises ``ConfigurationError``."""
         return self._door.client(**call)
+
+    def new_engine(self, client: Client) -> Engine:
+        """A client's engine for one question of its own, such as what the provider offers."""
+        return self._engines.for_sign_in(client)
 
     # ── signing in ──────────────────────────────────────────────────────────────────────────
 

@@ -49,9 +49,9 @@ def test_quiet_login_says_nothing(kernel):
 
 def test_doctor_says_where_this_is_and_begins_nothing(kernel, demo):
     before = len(demo.provider.store.devices)
-    result = kernel.run("%login --doctor --tenant contoso.com")
+    result = kernel.run("%login --doctor --offline --tenant contoso.com")
     assert result.status == "ok", result.traceback
-    said = {line[:14].strip(): line[14:].strip() for line in result.text.splitlines()}
+    said = {line[:20].strip(): line[20:].strip() for line in result.text.splitlines()}
     assert said["kernel"] == "not known here; the panel asks the browser"
     assert said["somebody"] == "can answer"
     assert said["tenant"].split() == ["contoso.com", "(this", "call)"]

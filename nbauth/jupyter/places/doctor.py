@@ -1,6 +1,6 @@
-"""What was seen here, what is set, which flow that leads to, and what to register for it.
+"""What was seen here, what holds, which flow that leads to, what to register, what is offered.
 
-Nothing is started and nothing is asked over the network; no secret is read, let alone shown.
+Nothing is started, and no secret is shown. The provider is asked last, and only if that is wanted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.jupyter.ipykernel.wedge import AFFECTED
 from nbauth.jupyter.places.environment import Evidence, Place, kernel, look, place, somebody_watches
+from nbauth.jupyter.places.in_words import INDENT, entry, settings_in_words, shown
+from nbauth.kernel.client_secret import secret_of
 from nbauth.oauth.flows import FLOWS, flow_named
 
 if TYPE_CHECKING:
@@ -29,18 +31,11 @@ if TYPE_CHECKING:
 PACKAGES = (
     "ipykernel", "ipython", "ipywidgets", "anywidget", "jupyter_server", "msal", "authlib",
 )  # fmt: skip
-SHOWN = (
-    "profile", "authority", "tenant", "cloud", "client_id", "scopes", "flow", "redirect_uri",
-    "open_browser", "timeout", "persist", "verify",
-)  # fmt: skip
-NAMES_ONLY = ("hosts", "proxies", "extra_parameters")
-"""Settings whose values may hold a password or be long."""
 IF = {
     ReceiverKind.LOOPBACK: "if the panel finds that the browser shares this machine",
     ReceiverKind.JUPYTER_SERVER: "if the panel finds nbauth's page at your Jupyter server",
 }
 """When a flow works whose answer has to reach such a receiver."""
-INDENT = 14
 
 
 @dataclass(frozen=True)
@@ -51,74 +46,81 @@ class Diagnosis:
     trouble: tuple[str, ...] = ()
 
 
-def report(session: Session, options: Mapping[str, Any], *, page: Page | None = None) -> list[str]:
-    """The lines of :func:`examine`."""
-    return list(examine(session, options, page=page).lines)
-
-
-def examine(
+def parts(
     session: Session,
     options: Mapping[str, Any],
     *,
     page: Page | None = None,
     evidence: Evidence | None = None,
-) -> Diagnosis:
+    ask: bool = False,
+) -> Iterator[Diagnosis]:
     """Look at this process as a sign-in would that is asked for with these options.
+
+    Gives what is known here, then, with ``ask``, what the provider says, after ten seconds at most.
 
     Args:
         options: settings of the call, by name; ``None`` for what it does not say.
         page: what a panel's browser has said of its address, where one has.
         evidence: what to take as seen instead of what is seen here.
+        ask: whether the provider is asked.
     """
     seen = look() if evidence is None else evidence
     here = place(seen)
     call = {name: options[name] for name in NAMES if options.get(name) is not None}
-    lines = [*_place(here, seen), *_installed()]
-    trouble: list[str] = []
+    lines = [*_place(here, seen), *_installed(), *_strays(session)]
+    client: Client | None = None
+    faults: list[NbAuthError] = []
     try:
         settings = session.settings(**call)
-        lines += ["", *_file(session), *_settings(settings), ""]
+        lines += ["", *_file(session), *settings_in_words(settings), ""]
         if settings.flow != AUTO:
             flow_named(settings.flow)
         lines += _flows(here, settings)
         client = session.client(**call)
         lines += _register(here, client, page)
+        if settings.client_secret_from == "environment" and not ask:
+            secret_of(settings)()  # type: ignore[misc]
     except NbAuthError as error:
-        lines += ["", *_entry("trouble", plain(error), f"→ {plain(error.hint)}")]
-        trouble.append(plain(error))
-    return Diagnosis(tuple(line.rstrip() for line in lines), tuple(trouble))
+        faults.append(error)
+    yield _diagnosis(lines, faults)
+    if ask and client is not None:
+        from nbauth.jupyter.places import provider
+
+        answers = provider.ask(session, client)
+        said = provider.in_lines(answers, client)
+        yield _diagnosis(["", *said], [*provider.faults_of(answers, client, here.ways)])
 
 
-def _entry(label: str, *texts: str) -> list[str]:
-    """A label and what belongs to it, each text on a line of its own."""
-    first, *rest = texts
-    return [f"{label:{INDENT}}{first}", *(" " * INDENT + text for text in rest)]
+def _diagnosis(lines: list[str], faults: list[NbAuthError]) -> Diagnosis:
+    for fault in faults:
+        lines += ["", *entry("trouble", plain(fault), f"→ {plain(fault.hint)}")]
+    return Diagnosis(tuple(line.rstrip() for line in lines), tuple(plain(one) for one in faults))
 
 
 def _place(here: Place, evidence: Evidence) -> Iterator[str]:
-    yield from _entry("place", here.name, here.note)
+    yield from entry("place", here.name, here.note)
     where = {
         True: "on another machine than the browser",
         False: "on the browser's machine",
         None: "not known here; the panel asks the browser",
     }
     if here.ways:
-        yield from _entry("kernel", where[here.apart])
+        yield from entry("kernel", where[here.apart])
     named = sorted(signal.replace(":", " ", 1) for signal in evidence.seen)
-    yield from _entry("seen", ", ".join(named) or "nothing")
+    yield from entry("seen", ", ".join(named) or "nothing")
     running = kernel()
     if running is not None:
         watched = somebody_watches(running)
-        yield from _entry("somebody", "can answer" if watched else "can't answer this request")
+        yield from entry("somebody", "can answer" if watched else "can't answer this request")
 
 
 def _installed() -> Iterator[str]:
-    yield from _entry("nbauth", f"{_version('nbauth')} in Python {platform.python_version()}")
+    yield from entry("nbauth", f"{_version('nbauth')} in Python {platform.python_version()}")
     versions = [f"{name} {_version(name)}" for name in PACKAGES]
-    yield from _entry("with", ", ".join(versions[:4]), ", ".join(versions[4:]))
+    yield from entry("with", ", ".join(versions[:4]), ", ".join(versions[4:]))
     if _version("ipykernel").startswith(AFFECTED):
-        yield from _entry("", "ipykernel before 7.4 may stop answering when a page is opened")
-    yield from _entry("nbauth.server", _server_extension())
+        yield from entry("", "ipykernel before 7.4 may stop answering when a page is opened")
+    yield from entry("nbauth.server", _server_extension())
 
 
 def _version(name: str) -> str:
@@ -146,33 +148,21 @@ def _server_extension() -> str:
 def _file(session: Session) -> Iterator[str]:
     file = session.reader.file()
     if file.found:
-        yield from _entry("config.toml", plain(file.name))
+        yield from entry("config.toml", plain(file.name))
     else:
-        yield from _entry("config.toml", "none; looked for:", *map(plain, session.reader.places()))
+        yield from entry("config.toml", "none; looked for:", *map(plain, session.reader.places()))
 
 
-def _settings(settings: Settings) -> Iterator[str]:
-    for name in (*SHOWN, *NAMES_ONLY):
-        value = getattr(settings, name)
-        if name in NAMES_ONLY and not value:
-            continue
-        shown = ", ".join(value) if name in NAMES_ONLY else _shown(value)
-        yield from _entry(name, f"{plain(shown):40} ({settings.source(name)})")
-
-
-def _shown(value: Any) -> str:
-    if value in (None, ()):
-        return "–"
-    if callable(value):
-        return getattr(value, "__name__", "a callable")
-    text = " ".join(value) if isinstance(value, tuple) else str(value)
-    scheme, mark, rest = text.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else text  # no password of a URL
+def _strays(session: Session) -> Iterator[str]:
+    """Variables that look as if they were ours."""
+    for name, guess in session.reader.strays():
+        meant = f"; did you mean {guess}?" if guess else ""
+        yield from entry("not read", f"the variable {plain(name)}{meant}")
 
 
 def _flows(here: Place, settings: Settings) -> Iterator[str]:
     if not here.ways:
-        yield from _entry("sign in by", "none: nobody can answer here, so a sign-in fails at once")
+        yield from entry("sign in by", "none: nobody can answer here, so a sign-in fails at once")
         return
     chosen, label = settings.flow, "sign in by"
     for way in here.ways if chosen == AUTO else dict.fromkeys((chosen, *here.ways)):
@@ -182,11 +172,11 @@ def _flows(here: Place, settings: Settings) -> Iterator[str]:
             why += f"; set ({settings.source('flow')})"
         elif flow.receiver in IF and here.apart is not False:
             why += f", {IF[flow.receiver]}"
-        yield from _entry(label, f"{way}: {why}")
+        yield from entry(label, f"{way}: {why}")
         label = "  or by"
     for way in FLOWS:
         if way not in (chosen, *here.ways):
-            yield from _entry("  not by", f"{way}: {_why_not(way, here)}")
+            yield from entry("  not by", f"{way}: {_why_not(way, here)}")
 
 
 def _why_not(way: str, here: Place) -> str:
@@ -207,13 +197,14 @@ def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
         DEVICE: "public client flows allowed" if microsoft else "the device code grant",
     }
     if settings.redirect_uri:
-        needs["redirect_uri"] = _shown(settings.redirect_uri)
+        needs["redirect_uri"] = shown(settings.redirect_uri)
     if CALLBACK not in here.ways and kernel() is not None:
         del needs[CALLBACK]
-    yield from _entry("asks", f"{client.authority.url} ({client.authority.kind})")
-    yield from _entry(
+    kind = "native (desktop)" if settings.client_secret_from else "public (native)"
+    yield from entry("asks", f"{client.authority.url} ({client.authority.kind})")
+    yield from entry(
         "register",
-        f"client {plain(client.client_id)}, as a public (native) client, with",
+        f"client {plain(client.client_id)}, as a {kind} client, with",
         *(f"{way:{INDENT}}  {need}" for way, need in needs.items()),
     )
 

@@ -12,7 +12,7 @@ from nbauth.core.config_file import ConfigFile
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.jupyter.panel.page import Page
 from nbauth.jupyter.places import doctor
-from nbauth.jupyter.places.doctor import examine, report
+from nbauth.jupyter.places.doctor import Diagnosis, parts
 from nbauth.jupyter.places.environment import Evidence
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.no_screen import NoScreen
@@ -33,6 +33,17 @@ class Reader(SettingsReader):
 
 def session(**environ):
     return Session(Reader(environ), NoScreen())
+
+
+def examine(made, options, **seen):
+    """What is known here, all of it."""
+    (only,) = parts(made, options, **seen)
+    assert isinstance(only, Diagnosis)
+    return only
+
+
+def report(made, options):
+    return examine(made, options).lines
 
 
 def entries(diagnosis):

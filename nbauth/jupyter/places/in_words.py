@@ -1,0 +1,125 @@
+"""The values that hold, each with where it comes from, in words; what nobody has set too.
+
+No secret is read here, and none is in a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nbauth.core.flow_names import AUTO
+from nbauth.core.settings import NAMES, Settings
+from nbauth.core.settings_values import ENDPOINTS
+from nbauth.core.text import plain
+from nbauth.oauth.flows import FLOWS
+
+INDENT = 20
+"""Characters of a label."""
+WIDTH = 40
+"""Characters of a value, before its source."""
+NAMES_ONLY = ("hosts", "proxies", "extra_parameters")
+"""Settings whose values may hold a password or be long."""
+NOBODY_SET = {
+    "profile": "none is named",
+    "client_id": "none: a sign-in needs one",
+    "tenant": "common: any organisation's or personal account",
+    "authority": "follows from cloud and tenant",
+    "metadata_url": "found from the issuer",
+    "client_secret_from": "no client secret is sent",
+    "cloud": "public",
+    "flow": "auto: the first of those below that works here",
+    "hosts": "none besides those built in for the authority",
+    "extra_parameters": "none",
+    "open_browser": "the panel's link, or this machine's browser where there is one",
+    "success_page": "nbauth's own text",
+    "error_page": "nbauth's own text",
+    "timeout": "as long as a device code lives, else 300 seconds",
+    "proxies": "those of the environment (HTTPS_PROXY …), if any",
+    "verify": "what the environment names (REQUESTS_CA_BUNDLE …), else the usual CAs",
+}
+"""What holds where a setting has no value of its own."""
+MEANING: Mapping[str, Mapping[Any, str]] = {
+    "persist": {
+        "memory": "memory: a sign-in ends with this kernel",
+        "keyring": "keyring: encrypted files, their key in the system's keyring",
+        "file": "file: encrypted files, under a passphrase",
+    },
+    "refresh_ahead": {
+        True: "true: tokens in use are refreshed before they are needed",
+        False: "false: a token is refreshed when it is needed",
+    },
+    "exact_scopes": {
+        True: "true: no scope is added to these",
+        False: "false: what names the account and makes a sign-in last is added",
+    },
+    "debug": {True: "true: errors show their traceback", False: "false: errors are two lines"},
+    "verify": {True: "true: the usual CAs, whatever the environment names"},
+    "client_secret_from": {
+        "environment": "environment: NBAUTH_CLIENT_SECRET",
+        "keyring": "keyring: the entry nbauth:<profile> of this client",
+    },
+}
+"""What a value means, where the word alone does not say it."""
+
+
+def entry(label: str, *texts: str) -> list[str]:
+    """A label and what belongs to it, each text on a line of its own."""
+    first, *rest = texts
+    return [f"{label:{INDENT}}{first}", *(" " * INDENT + text for text in rest)]
+
+
+def settings_in_words(settings: Settings) -> Iterator[str]:
+    """A line a setting; the endpoints stand together."""
+    for name in NAMES:
+        if name in ENDPOINTS:
+            continue
+        yield from entry(name, _line(_value(settings, name), settings.source(name)))
+        if name == "metadata_url":
+            yield from entry("endpoints", *_endpoints(settings))
+
+
+def _endpoints(settings: Settings) -> list[str]:
+    written = [
+        _line(f"{name}: {shown(address)}", settings.source(name))
+        for name, address in settings.endpoints
+    ]
+    return written or [_line("as the provider's metadata name them", "default")]
+
+
+def _line(value: str, source: str) -> str:
+    return f"{plain(value):{WIDTH}} ({plain(source)})"
+
+
+def _value(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    own = settings.source(name) != "default"
+    if name == "scopes" and not value:
+        return "those of the call, else the usual ones: see scopes sent, below"
+    if name == "redirect_uri" and not value:
+        return "a loopback address, or your Jupyter server's: see register, below"
+    if name == "tenant" and value is None and settings.authority:
+        return "not asked for: authority is set"
+    if not own and name in NOBODY_SET:
+        return NOBODY_SET[name]
+    if name in NAMES_ONLY:
+        return ", ".join(value) if value else "none"
+    if name == "flow" and value != AUTO:
+        label = next((flow.detail for flow in FLOWS.values() if flow.name == value), "")
+        return f"{value}: {label}" if label else str(value)
+    if isinstance(value, str | bool):
+        return MEANING.get(name, {}).get(value, shown(value))
+    return shown(value)
+
+
+def shown(value: Any) -> str:
+    """A value as a text, without the password of an address."""
+    if value in (None, ()):
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Callable):  # type: ignore[arg-type]
+        return getattr(value, "__name__", "a callable")
+    text = " ".join(value) if isinstance(value, tuple) else str(value)
+    scheme, mark, rest = text.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else text

@@ -1,0 +1,190 @@
+"""What the provider says when it is asked: who it is, what it offers, what time it is there.
+
+Nobody signs in, and nothing is sent but requests for metadata. It ends in time, whatever answers.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    ConfigurationError,
+    FlowUnavailable,
+    NbAuthError,
+)
+from nbauth.core.flow_names import AUTO, BROWSER, CALLBACK, DEVICE, PASTE
+from nbauth.core.settings import Settings
+from nbauth.core.text import plain
+from nbauth.jupyter.places.in_words import entry
+from nbauth.kernel.client_secret import secret_of
+
+if TYPE_CHECKING:
+    from nbauth.kernel.session import Session
+    from nbauth.oauth.client import Client
+    from nbauth.oauth.offer import Offer
+
+SECONDS = 10.0
+"""For all that is asked here."""
+SKEW = 300.0
+"""Seconds by which clocks may differ: ID tokens are held to that."""
+NEEDS = {
+    BROWSER: "authorization_endpoint",
+    CALLBACK: "authorization_endpoint",
+    PASTE: "authorization_endpoint",
+    DEVICE: "device_authorization_endpoint",
+}
+"""The endpoint that a flow begins at."""
+OF_MSAL = ("openid", "profile", "offline_access")
+"""Scopes that MSAL adds to each sign-in."""
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+@dataclass
+class Answers:
+    """What came in time."""
+
+    offer: Offer | None = None
+    seconds: float = 0.0
+    faults: list[NbAuthError] = field(default_factory=list)
+
+
+def ask(session: Session, client: Client) -> Answers:
+    """Ask the provider of a client, and look for the client's secret, for ``SECONDS`` at most."""
+    began = time.monotonic()
+    engine, secret = session.new_engine(client), secret_of(client.settings)
+    answers, asked = Answers(), []
+
+    def work() -> None:
+        try:
+            answers.offer = engine.offer()
+            answers.seconds = time.monotonic() - began
+        except NbAuthError as error:
+            answers.faults.append(error)
+        asked.append("provider")
+        try:
+            if secret is not None:
+                secret()
+        except NbAuthError as error:
+            answers.faults.append(error)
+        asked.append("secret")
+
+    thread = threading.Thread(target=work, name="nbauth-doctor", daemon=True)
+    try:
+        thread.start()
+        thread.join(max(0.0, began + SECONDS - time.monotonic()))
+    finally:
+        if thread.is_alive():
+            engine.abort()
+        engine.close()
+    if "secret" not in asked:
+        who = "The keyring" if "provider" in asked else client.authority.url
+        late = AuthorityUnreachable(
+            f"{who} did not answer within {SECONDS:.0f} seconds.", code="timeout"
+        )
+        return Answers(answers.offer, answers.seconds, [late])
+    return answers
+
+
+def in_lines(answers: Answers, client: Client) -> Iterator[str]:
+    """What came, for people."""
+    settings, offer = client.settings, answers.offer
+    yield from entry("CA", trusted(settings))
+    if offer is None:
+        return
+    where = plain(offer.read_at) or "nowhere: the profile alone describes it"
+    yield from entry(
+        "provider", f"{plain(offer.issuer)}, in {answers.seconds:.1f} s", f"metadata: {where}"
+    )
+    listed = "it does not tell" if offer.scopes is None else plain(" ".join(offer.scopes)) or "none"
+    yield from entry("scopes offered", listed)
+    yield from entry("scopes sent", *_sent(client, offer))
+    grants = "it does not tell" if offer.grants is None else plain(" ".join(offer.grants)) or "none"
+    yield from entry("grants offered", grants)
+    yield from entry("flows offered", ", ".join(_offered(offer)) or "none")
+    yield from entry(
+        "signing out", "it withdraws sign-ins" if "revocation_endpoint" in offer.endpoints
+        else "it withdraws no sign-ins: --revoke changes nothing there"
+    )  # fmt: skip
+    if offer.ahead is not None:
+        yield from entry("clock", _clock(offer.ahead))
+
+
+def faults_of(answers: Answers, client: Client, ways: Iterable[str]) -> Iterator[NbAuthError]:
+    """What would stop a sign-in, each with its remedy."""
+    yield from answers.faults
+    offer = answers.offer
+    if offer is None:
+        return
+    for fault in offer.faults:
+        yield ConfigurationError(
+            fault, code="not_https", hint="Its administrator has to publish https addresses."
+        )
+    offered, settings = _offered(offer), client.settings
+    if settings.flow != AUTO and settings.flow in NEEDS and settings.flow not in offered:
+        yield FlowUnavailable(
+            f"The provider does not offer the flow {settings.flow!r}, which is set"
+            f" ({settings.source('flow')}).",
+            hint=f"Choose another (--flow {', '.join(offered) or 'none is offered'}), or set"
+            f" {NEEDS[settings.flow]}, if it has one that its metadata does not name.",
+        )
+    elif settings.flow == AUTO and ways and not set(ways) & set(offered):
+        yield FlowUnavailable(
+            "The provider offers none of the flows that work here.",
+            hint=f"Here work {', '.join(ways)}; set authorization_endpoint, token_endpoint or"
+            " device_authorization_endpoint, if it has what its metadata does not name.",
+        )
+    if offer.ahead is not None and abs(offer.ahead) > SKEW:
+        yield ConfigurationError(
+            f"This machine's clock is {_clock(offer.ahead)}.",
+            code="clock",
+            hint="Set it right (timedatectl set-ntp true): tokens would seem expired, or not yet"
+            " valid.",
+        )
+
+
+def trusted(settings: Settings) -> str:
+    """Whose certificates are trusted, and what says so."""
+    if isinstance(settings.verify, str):
+        return f"{settings.verify} (verify, {settings.source('verify')})"
+    if settings.verify is None:
+        for name in BUNDLES:
+            if path := os.environ.get(name):
+                return f"{plain(path)} ({name})"
+    from certifi import where
+
+    return f"the usual public CAs ({where()})"
+
+
+def _offered(offer: Offer) -> list[str]:
+    if "token_endpoint" not in offer.endpoints:
+        return []
+    return [flow for flow, endpoint in NEEDS.items() if endpoint in offer.endpoints]
+
+
+def _sent(client: Client, offer: Offer) -> list[str]:
+    """The scopes of a sign-in that names none; and which of them the provider does not list."""
+    asked = client.scopes(())
+    if client.authority.microsoft:
+        return [plain(" ".join(dict.fromkeys([*asked, *OF_MSAL])))]
+    added = () if client.settings.exact_scopes else offer.added
+    sent = dict.fromkeys([*asked, *added])
+    lines = [plain(" ".join(sent)) or "none"]
+    if offer.scopes is not None:
+        unlisted = [scope for scope in sent if scope not in offer.scopes]
+        if unlisted:
+            lines.append(plain(f"not in its list: {' '.join(unlisted)}"))
+    return lines
+
+
+def _clock(ahead: float) -> str:
+    seconds = round(abs(ahead))
+    if seconds < 2:
+        return "as the provider's"
+    apart = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+    return f"{apart} {'ahead of' if ahead > 0 else 'behind'} the provider's"

@@ -1,0 +1,167 @@
+"""What the doctor makes of a provider's answer, and of none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.jupyter.places import provider
+from nbauth.jupyter.places.doctor import parts
+from nbauth.jupyter.places.environment import Evidence
+from nbauth.jupyter.places.in_words import INDENT
+from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in.no_screen import NoScreen
+from nbauth.oauth.offer import Offer
+from nbauth.testing.engine import FakeEngine
+
+LAB = Evidence.of("fact:kernel", "env:JPY_SESSION_NAME")
+ISSUER = "https://id.example"
+ENDPOINTS = {
+    name: f"{ISSUER}/{name}"
+    for name in ("authorization_endpoint", "token_endpoint", "device_authorization_endpoint")
+}
+
+
+def asked(engine: FakeEngine, **settings: Any) -> tuple[dict[str, list[str]], list[str]]:
+    """label -> texts of the provider's part, and its troubles."""
+    session = Session(SettingsReader({}), NoScreen(), lambda *_, **__: engine)
+    call = {"authority": ISSUER, "client_id": "c", **settings}
+    here, there = parts(session, call, evidence=LAB, ask=True)
+    assert not here.trouble
+    said: dict[str, list[str]] = {}
+    label = ""
+    for line in filter(None, there.lines):
+        label = line[:INDENT].strip() or label
+        said.setdefault(label, []).append(line[INDENT:].strip())
+    assert len(said.get("trouble", [])) == 2 * len(there.trouble)
+    assert all(said["trouble"][n].startswith("→ ") for n in range(1, 2 * len(there.trouble), 2))
+    return said, list(there.trouble)
+
+
+def offering(**changes: Any) -> FakeEngine:
+    offer = {"issuer": ISSUER, "read_at": f"{ISSUER}/meta", "endpoints": ENDPOINTS, **changes}
+    return FakeEngine().will("offer", Offer(**offer))
+
+
+def test_what_is_offered() -> None:
+    said, trouble = asked(
+        offering(scopes=("openid", "read"), grants=("authorization_code",), ahead=0.4),
+        scopes=["openid", "write"],
+    )
+    assert trouble == []
+    assert said["provider"][0].startswith(f"{ISSUER}, in 0.")
+    assert said["provider"][1] == f"metadata: {ISSUER}/meta"
+    assert said["scopes offered"] == ["openid read"]
+    assert {"openid", "write"} <= set(said["scopes sent"][0].split())
+    assert "write" in said["scopes sent"][1]
+    assert said["grants offered"] == ["authorization_code"]
+    assert said["flows offered"] == ["browser, callback, paste, device"]
+    assert "--revoke changes nothing" in said["signing out"][0]
+    assert said["clock"] == ["as the provider's"]
+
+
+def test_what_it_does_not_tell_is_said() -> None:
+    said, trouble = asked(offering(read_at=""))
+    assert trouble == []
+    assert said["scopes offered"] == said["grants offered"] == ["it does not tell"]
+    assert said["provider"][1] == "metadata: nowhere: the profile alone describes it"
+    assert "clock" not in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "flow", "settings"),
+    [
+        ("device_authorization_endpoint", "device", "device_authorization_endpoint"),
+        ("authorization_endpoint", "browser", "authorization_endpoint"),
+        ("authorization_endpoint", "paste", "authorization_endpoint"),
+        ("token_endpoint", "device", "device_authorization_endpoint"),
+    ],
+)
+def test_a_flow_that_is_set_and_not_offered(missing: str, flow: str, settings: str) -> None:
+    left = {name: at for name, at in ENDPOINTS.items() if name != missing}
+    said, (trouble,) = asked(offering(endpoints=left), flow=flow)
+    assert trouble.startswith(f"The provider does not offer the flow '{flow}'")
+    assert "(this call)" in trouble
+    assert settings in said["trouble"][1]
+
+
+def test_none_of_the_flows_that_work_here() -> None:
+    _, (trouble,) = asked(offering(endpoints={}))
+    assert trouble == "The provider offers none of the flows that work here."
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words", "fault"),
+    [
+        (30.0, "30 s ahead of the provider's", False),
+        (-299.0, "4 min behind the provider's", False),
+        (301.0, "5 min ahead of the provider's", True),
+        (-7200.0, "120 min behind the provider's", True),
+    ],
+)
+def test_the_clock(ahead: float, words: str, fault: bool) -> None:
+    said, trouble = asked(offering(ahead=ahead))
+    assert said["clock"] == [words]
+    assert [words in one for one in trouble] == [True] * fault
+
+
+def test_an_endpoint_that_cannot_be_used() -> None:
+    fault = "The token_endpoint of https://id.example is not https (http://id.example)."
+    _, trouble = asked(offering(faults=(fault,)))
+    assert trouble == [fault]
+
+
+def test_no_answer_is_told_with_its_remedy() -> None:
+    error = AuthorityUnreachable("id.example cannot be reached.", code="no_connection")
+    said, trouble = asked(FakeEngine().will("offer", error))
+    assert trouble == [str(error)]
+    assert said["trouble"][1] == f"→ {error.hint}"
+
+
+@pytest.mark.timing
+def test_a_provider_that_hangs_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider, "SECONDS", 0.2)
+    engine = FakeEngine()
+    engine.hold("offer")
+    began = time.monotonic()
+    _, (trouble,) = asked(engine)
+    assert "did not answer within" in trouble
+    assert time.monotonic() - began < 5
+    end = time.monotonic() + 5
+    while any(one.name == "nbauth-doctor" for one in threading.enumerate()):
+        assert time.monotonic() < end, "its request was not broken off"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("value", [None, "hunter2"])
+def test_the_secret_is_looked_for_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    monkeypatch.delenv("NBAUTH_CLIENT_SECRET", raising=False)
+    if value:
+        monkeypatch.setenv("NBAUTH_CLIENT_SECRET", value)
+    said, trouble = asked(offering(), client_secret_from="environment")
+    assert ["NBAUTH_CLIENT_SECRET" in one for one in trouble] == [True] * (value is None)
+    assert "hunter2" not in repr(said)
+
+
+def test_hostile_text_stays_on_its_line() -> None:
+    said, _ = asked(offering(issuer="x\ntrouble \x1b[31m", scopes=("a\nb", "\u202ec")))
+    assert not {"\x1b", "\u202e"} & set(repr(said).encode().decode("unicode_escape"))
+
+
+def test_whose_certificates_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("x")
+    said, _ = asked(offering(), verify=str(bundle))
+    assert said["CA"] == [f"{bundle} (verify, this call)"]
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    said, _ = asked(offering())
+    assert said["CA"] == [f"{bundle} (REQUESTS_CA_BUNDLE)"]
+    said, _ = asked(offering(), verify=True)
+    assert said["CA"][0].startswith("the usual public CAs (")
