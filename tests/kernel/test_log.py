@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,6 +115,11 @@ def engine(bench: Bench, clock: FakeClock) -> CanaryEngine:
     return made
 
 
+def asking(url: str) -> SimpleNamespace:
+    """A request, as far as one decides on it."""
+    return SimpleNamespace(url=url)
+
+
 def web_ui(engine: CanaryEngine) -> Any:
     return lambda url: redirect(url, code="c" + engine.canary("code").replace("&", ""))
 
@@ -181,7 +187,7 @@ def test_no_secret_is_in_the_log(bench: Bench, engine: CanaryEngine, log: Log) -
         f"https://evil.example/{engine.canary('path')}?q={engine.canary('query')}",
         f"https://{engine.canary('host')}/",
     ):
-        attempt(lambda url=address: auth._decided(url))
+        attempt(lambda url=address: auth._decided(asking(url)))
     refused = requests.Request("GET", f"https://{HOST}/?q={engine.canary('query')}").prepare()
     refused.headers["Authorization"] = f"Bearer {bench.read('read')}"
     answer = requests.Response()
@@ -289,8 +295,8 @@ def test_each_decision_on_a_token_is_told(bench: Bench, log: Log) -> None:
     with pytest.raises(NbAuthError):
         session.acquire("read", interactive=False)
     auth = session.authorise("read")
-    auth._decided(f"https://{HOST}/v1?q=1")
-    auth._decided("https://elsewhere.example/v1")
+    auth._decided(asking(f"https://{HOST}/v1?q=1"))
+    auth._decided(asking("https://elsewhere.example/v1"))
     session.logout()
     assert in_order(
         log.lines,

@@ -333,7 +333,8 @@ def test_who_is_signed_in_sends_a_token_as_ever(
 
 
 def test_a_token_that_a_refresh_brings_is_sent(bench: Bench, azure: Azure, call: Caller) -> None:
-    bench.sign_in("write")
+    bench.sign_in("read")
+    bench.clock.advance(4000)
     assert call("session", "GET", BLOB).text == "data"
     assert azure.sent == [("GET", "/public/data.csv", True)]
     assert bench.refreshes == 1
@@ -345,7 +346,8 @@ def test_where_a_refresh_needs_a_person_the_request_goes_without(
     """And the provider is not asked for each blob anew."""
     clock = FakeClock()
     monkeypatch.setattr(refusals, "time", clock)
-    bench.sign_in("write")
+    bench.sign_in("read")
+    bench.clock.advance(4000)
     bench.engine.will("refresh", *[refusal("consent_required")] * 9)
     session = bench.session.authorised_session()
     for _ in range(5):

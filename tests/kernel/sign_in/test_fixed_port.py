@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import os
@@ -322,10 +323,14 @@ def python(script: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.timing
+@pytest.mark.parametrize("host", [*HOSTS, "[::1]"])
 def test_a_port_that_another_kernels_sign_in_has_is_said_so(free_port: int, host: str) -> None:
     address = f"http://{host}:{free_port}"
-    with python(OTHER_KERNEL, address) as other:
+    with contextlib.ExitStack() as stack:
+        if host == "[::1]":  # then it has nothing but that
+            stack.enter_context(socket.create_server(("127.0.0.1", free_port)))
+        other = stack.enter_context(python(OTHER_KERNEL, address))
         try:
             assert other.stdout is not None
             assert other.stdout.readline() == "open\n"
@@ -350,7 +355,6 @@ def test_a_forked_child_has_no_port_of_its_parents(free_port: int) -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.timing
 @pytest.mark.parametrize("reply", [None, b"", b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", b"\xff\n"])
 def test_a_port_that_another_program_has_is_said_so(free_port: int, reply: bytes | None) -> None:
     """Also by one that says nothing, hangs up, or speaks another language."""

@@ -27,7 +27,7 @@ from nbauth.kernel.sign_in.receivers.http_server import (
     LoopbackRequest,
 )
 from nbauth.kernel.sign_in.receivers.shared_port import SharedPort
-from nbauth.kernel.sign_in.receivers.sockets import ABSENT
+from nbauth.kernel.sign_in.receivers.sockets import ABSENT, IPV4, IPV6
 
 FORM = "application/x-www-form-urlencoded"
 log = logging.getLogger(__name__)
@@ -200,14 +200,15 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError |
 
 
 def _is_another_kernels(port: int) -> bool:
-    """Whether who has a port answers as our own listener does. Takes half a second at most."""
+    """Whether who has a port answers as our own listener does. Takes a second at most."""
+    return any(_server_at(host, port) == SERVER for host in (IPV4, IPV6))
+
+
+def _server_at(host: str, port: int) -> str | None:
+    connection = http.client.HTTPConnection(host, port, timeout=0.5)
     try:
-        for host in ("127.0.0.1", "::1"):
-            connection = http.client.HTTPConnection(host, port, timeout=0.25)
-            with contextlib.closing(connection):
-                connection.request("HEAD", "/", headers={"Host": f"localhost:{port}"})
-                if connection.getresponse().getheader("Server") == SERVER:
-                    return True
+        with contextlib.closing(connection):
+            connection.request("HEAD", "/", headers={"Host": f"localhost:{port}"})
+            return connection.getresponse().getheader("Server")
     except (OSError, http.client.HTTPException):
-        pass
-    return False
+        return None
