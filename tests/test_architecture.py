@@ -338,7 +338,7 @@ LONG = {
     "oauth/engines/microsoft.py": (315, "one protocol of ten methods, around MSAL's faults"),
     "oauth/engines/openid.py": (340, "one protocol of ten methods, around Authlib's faults"),
     "jupyter/panel/panel.py": (320, "one widget: a method a message"),
-    "testing/engine.py": (280, "a provider with an answer for each request"),
+    "testing/engine.py": (285, "a provider with an answer for each request"),
     "testing/persistence.py": (355, "a promise a test: a suite that others subclass"),
 }
 

@@ -82,6 +82,8 @@ _FORM_ALONE = {"verify": verify_form, "persist": text}
 """Readers that don't look whether a file or a package is there."""
 _FORMS: dict[Callable[[Any], Any], str] = {
     flag: "true",
+    address: '"https://id.example/path"',
+    secret_source: '"keyring"',
     seconds: "300",
     words: '["one", "two"]',
     verify: "true, or '/path/of/ca.pem'",

@@ -26,6 +26,7 @@ def granting(bench: Bench, *granted: str, **options: Any) -> None:
 def alone(bench: Bench) -> Bench:
     """Nobody is there who could be asked."""
     bench.screen.is_attended = False
+    bench.session.configure(refresh_ahead=False)  # no refresh but those that a test asks for
     return bench
 
 
