@@ -33,7 +33,7 @@ help:
 	@echo "make clean   remove what set-up and tests have made"
 	@echo "CONTRIBUTING.md says more, and how long each takes."
 
-setup: .venv/.installed .kernels/.installed $(PROVIDER)/node_modules/.installed \
+setup: .venv/.installed .kernels/.installed .providers/.installed $(PROVIDER)/node_modules/.installed \
 	$(NODE_TOOLS)/node_modules/.installed browser
 
 .venv/bin/python:
@@ -45,6 +45,10 @@ setup: .venv/.installed .kernels/.installed $(PROVIDER)/node_modules/.installed 
 
 .kernels/.installed: tools/setup.sh | .venv/.installed
 	@tools/setup.sh kernels
+	@touch $@
+
+.providers/.installed: tools/setup.sh | .venv/.installed
+	@tools/setup.sh providers
 	@touch $@
 
 %/node_modules/.installed: %/package.json %/package-lock.json | .venv/.installed
@@ -96,5 +100,5 @@ demo: .venv/.installed
 	.venv/bin/nbauth demo
 
 clean:
-	rm -rf .venv .venv-* .kernels test-results $(PROVIDER)/node_modules $(NODE_TOOLS)/node_modules
+	rm -rf .venv .venv-* .kernels .providers test-results $(PROVIDER)/node_modules $(NODE_TOOLS)/node_modules
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

