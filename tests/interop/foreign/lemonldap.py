@@ -70,7 +70,6 @@ def running_lemonldap(certificates: Certificates, directory: Path) -> Iterator[F
                 "device": "has a device grant from 2.22 on; Debian 12 has 2.16",
                 "rotate": "gives the same refresh token until it ends",
                 "revoke": "has no revocation endpoint",
-                "any_port": "compares redirect addresses letter by letter, the port included",
             },
         )
 
