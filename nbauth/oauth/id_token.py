@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import hmac
-import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import import_key
-
-from nbauth.core.errors import SignInError
-from nbauth.core.forks import no_fork
+from nbauth.core.addresses import same_issuer
+from nbauth.oauth.signature import ADMINISTRATOR, check_header, check_signature, read
+from nbauth.oauth.signature import refused as refused
 
 SKEW = 300
 """Seconds by which our clock and the provider's may differ."""
-ALGORITHMS = [
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
-    "EdDSA", "Ed25519",
-]  # fmt: skip
+CLOCK = (
+    "Set this computer's clock; if it is right, the provider's is wrong: tell its administrator."
+)
 TOO_OLD = "auth_time", "comes from a sign-in older than --max-age allows"
-_KEY_MEMBERS = {"kty", "kid", "alg", "n", "e", "crv", "x", "y"}
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_DIGITS = re.compile(r"[0-9]{1,12}")
 
 
 def check(
-    id_token: str,
+    id_token: object,
     *,
     issuer: str,
     client_id: str,
@@ -36,103 +32,82 @@ def check(
     tenant: str = "",
     keys: Callable[[bool], Mapping[str, Any]] | None = None,
     max_age: int | None = None,
+    renewing: bool = False,
     now: Callable[[], float] = time.time,
 ) -> dict[str, Any]:
     """Return the claims of an ID token that is what it should be.
 
     Args:
-        issuer: from the metadata; ``{tenantid}`` in it stands for the token's own ``tid``.
+        issuer: from the metadata; ``{tenantid}`` in it stands for the token's own ``tid``. A slash
+            at its end makes no difference.
         nonce: what the authorization request carried; ``None`` where there was none.
         tenant: a tenant GUID the token has to come from, or anything else to allow any.
         keys: gives the provider's JWK set (``keys(True)`` fetches it anew) to check the signature
             with; needed where the answer came through the browser, ``None`` where the token came
             from the token endpoint itself over TLS (§3.1.3.7 item 6).
         max_age: seconds, as asked for; the sign-in may not be older.
+        renewing: the token came with the answer to a refresh (§12.2), where some providers send
+            the first one again: its times are not looked at. That it is the same person's is for
+            the caller to see.
 
     Raises:
         SignInError: with a code of ``id_token_<what>``.
     """
-    header, payload = _read(id_token)
-    if header.get("alg") not in ALGORITHMS:
-        raise refused("algorithm", "is not signed by a known public-key algorithm")
+    header, claims = read(id_token)
+    check_header(header)
     if keys is not None:
-        _check_signature(id_token, header, keys)
-    claims = payload
+        check_signature(str(id_token), header, keys)
     tid = str(claims.get("tid", ""))
     expected = issuer.replace("{tenantid}", tid) if _GUID.fullmatch(tid) else issuer
-    if claims.get("iss") != expected:
-        raise refused("issuer", "comes from another issuer")
+    if not same_issuer(claims.get("iss"), expected):
+        raise refused("issuer", f"comes from another issuer (iss) than {expected}")
     if _GUID.fullmatch(tenant) and tid and tid.lower() != tenant.lower():
-        raise refused("tenant", "comes from another tenant")
+        raise refused("tenant", "comes from another tenant (tid)")
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
-    if client_id not in audiences or claims.get("azp", client_id) != client_id:
-        raise refused("audience", "is meant for another application")
-    time_now = now()
-    if not _number(claims.get("exp")) or claims["exp"] + SKEW <= time_now:
-        raise refused("expired", "has expired; is this computer's clock right?")
-    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
-        raise refused("subject", "names nobody")
+    if client_id not in audiences:
+        raise refused("audience", "is meant for another application (aud)")
+    if claims.get("azp") not in (None, "", client_id):
+        raise refused("audience", "was issued to another application (azp)")
+    if not isinstance(claims.get("sub"), str) or not claims["sub"].strip():
+        raise refused("subject", "names nobody (sub)")
     if nonce is not None and not hmac.compare_digest(
         str(claims.get("nonce", "")).encode(errors="replace"), nonce.encode()
     ):
-        raise refused("nonce", "belongs to another sign-in")
-    if max_age is not None and not (
-        _number(claims.get("auth_time")) and claims["auth_time"] + max_age + SKEW >= time_now
-    ):
-        raise refused(*TOO_OLD)
+        raise refused("nonce", "belongs to another sign-in (nonce)")
+    if not renewing:
+        _check_times(claims, now(), max_age)
     return claims
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _check_times(claims: Mapping[str, Any], now: float, max_age: int | None) -> None:
+    """NumericDate, also as text of digits; ``iat`` and ``nbf`` may be missing."""
+    ends = _time(claims.get("exp"))
+    if ends is None:
+        raise refused("expired", "does not say in seconds when it expires (exp)", ADMINISTRATOR)
+    if ends + SKEW <= now:
+        raise refused("expired", f"expired {_span(now - ends)} ago by this computer's clock", CLOCK)
+    for name in ("nbf", "iat"):
+        begins = _time(claims.get(name))
+        if begins is None and claims.get(name) is not None:
+            raise refused("not_yet", f"has a {name} that is no time in seconds", ADMINISTRATOR)
+        if begins is not None and begins - SKEW > now:
+            ahead = f"{_span(begins - now)} in the future by this computer's clock"
+            raise refused("not_yet", f"is of a time ({name}) {ahead}", CLOCK)
+    if max_age is not None:
+        signed_in = _time(claims.get("auth_time"))
+        if signed_in is None or signed_in + max_age + SKEW < now:
+            raise refused(*TOO_OLD)
 
 
-def refused(what: str, why: str) -> SignInError:
-    """The error for an ID token that is not what it should be."""
-    return SignInError(
-        f"The provider's ID token {why}; nothing was kept.",
-        code=f"id_token_{what}",
-        hint="Run %login again; if it repeats, the authority or client_id is wrong,"
-        " or the answer is tampered with: tell your administrator.",
-    )
+def _time(value: object) -> float | None:
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if -math.inf < value < math.inf else None
 
 
-def _read(id_token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        token = jws.extract_compact(str(id_token).encode())
-        claims = json.loads(token.payload or b"")
-        if not isinstance(claims, dict):
-            raise ValueError
-        return dict(token.headers()), claims
-    except (JoseError, ValueError, TypeError, UnicodeError):
-        raise refused("malformed", "cannot be read") from None
-
-
-def _check_signature(
-    id_token: str, header: Mapping[str, Any], keys: Callable[[bool], Mapping[str, Any]]
-) -> None:
-    for fetch_anew in (False, True):  # a provider may have changed its keys meanwhile
-        for key in _signing_keys(keys(fetch_anew), header.get("kid")):
-            try:
-                with no_fork():
-                    jws.deserialize_compact(
-                        id_token.encode(), import_key(key), algorithms=ALGORITHMS
-                    )
-                return
-            except (JoseError, ValueError, TypeError, KeyError):
-                continue  # not the one, or of a kind that is not known here
-    raise refused("signature", "is not signed by the provider")
-
-
-def _signing_keys(key_set: object, key_id: object) -> list[dict[str, Any]]:
-    """The keys that may have signed: the one named, or all where none is."""
-    keys = key_set.get("keys") if isinstance(key_set, Mapping) else None
-    return [
-        {name: value for name, value in key.items() if name in _KEY_MEMBERS}
-        for key in (keys if isinstance(keys, list) else [])
-        if isinstance(key, Mapping)
-        and key.get("kty") in {"RSA", "EC", "OKP"}
-        and key.get("use", "sig") == "sig"
-        and (key_id is None or key.get("kid", key_id) == key_id)
-    ]
+def _span(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"

@@ -1,0 +1,184 @@
+"""The signature of ID tokens (RFC 7515), by the keys that their provider publishes (RFC 7517).
+
+The header is read for ``alg``, ``kid`` and ``crit`` alone; other parameters (``x5c``, private ones)
+say nothing that would be believed, and are no reason to refuse (RFC 7515 §4).
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import import_key
+
+from nbauth.core.errors import SignInError
+from nbauth.core.forks import no_fork
+from nbauth.core.text import plain
+
+ALGORITHMS = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K",
+    "EdDSA", "Ed25519", "Ed448",
+)  # fmt: skip
+SMALLEST_RSA = 2048
+"""Bits (RFC 7518 §3.3)."""
+ADMINISTRATOR = "Tell the provider's administrator; nothing on this computer can change it."
+_RESTRICTED = (
+    "The provider's administrator has to set RS256 or ES256 for this client"
+    " (id_token_signed_response_alg)."
+)
+_KEY_MEMBERS = {"kty", "n", "e", "crv", "x", "y"}
+_EDWARDS = {"EdDSA", "Ed25519", "Ed448"}
+"""One thing under two names (RFC 9864)."""
+_KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+
+
+class _Registry(jws.JWSRegistry):
+    """Takes what providers send: long headers, hundreds of groups, keys of 16 kbit, any parameter.
+
+    joserfc's own warns in the person's cell of EdDSA, which RFC 9864 has only renamed.
+    """
+
+    max_header_length = 64 * 1024
+    max_payload_length = 1024 * 1024
+    max_signature_length = 4096
+
+    def check_header(self, header: Mapping[str, Any]) -> None:
+        """Nothing: ``check_header`` has read what is used of it."""
+
+    def get_alg(self, name: str) -> Any:
+        return self.algorithms[name]
+
+
+_REGISTRY = _Registry()
+
+
+def refused(what: str, why: str, hint: str = "") -> SignInError:
+    """The error for an ID token that is not what it should be."""
+    return SignInError(
+        f"The provider's ID token {why}; nothing was kept.",
+        code=f"id_token_{what}",
+        hint=hint
+        or "Run %login again; if it repeats, the authority or client_id is wrong,"
+        " or the answer is tampered with: tell your administrator.",
+    )
+
+
+def read(id_token: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a signed token, of which nothing has been checked."""
+    text = id_token if isinstance(id_token, str) else ""
+    if text.count(".") == 4 and "enc" in _json(text.partition(".")[0]):
+        raise refused(
+            "encrypted",
+            "is encrypted, which nbauth has no key for",
+            "The provider's administrator has to switch encryption off for this client"
+            " (id_token_encrypted_response_alg).",
+        )
+    try:
+        token = jws.extract_compact(text.encode(), None, _REGISTRY)
+        claims = json.loads(token.payload or b"")
+        if not isinstance(claims, dict):
+            raise ValueError
+        return dict(token.headers()), claims
+    except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
+        raise refused("malformed", "cannot be read") from None
+
+
+def _json(segment: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def check_header(header: Mapping[str, Any]) -> None:
+    """Refuse what is not signed by a public-key algorithm, and demands that nobody here meets."""
+    alg = header.get("alg")
+    if isinstance(alg, str) and alg.startswith("HS"):
+        raise refused(
+            "algorithm",
+            f"is signed with the client's secret ({plain(alg)[:20]}) and no public key",
+            _RESTRICTED,
+        )
+    if isinstance(alg, str) and alg.lower() == "none":
+        raise refused("algorithm", "is not signed (alg none)", _RESTRICTED)
+    if alg not in ALGORITHMS or alg not in _REGISTRY.algorithms:
+        raise refused(
+            "algorithm", f"is signed in a way that is not known here (alg {plain(alg)[:40]})"
+        )
+    if "crit" in header or header.get("b64") is False:  # RFC 7515 §4.1.11, RFC 7797 §7
+        critical = plain(header.get("crit", "b64"))[:80]
+        raise refused("critical", f"demands what nbauth does not know (crit {critical})")
+
+
+def check_signature(
+    id_token: str, header: Mapping[str, Any], keys: Callable[[bool], Mapping[str, Any]]
+) -> None:
+    """Hold a token, whose header has been checked, to the keys of a JWK set."""
+    why = ""
+    for fetch_anew in (False, True):  # a provider may have changed its keys meanwhile
+        published = _published(keys(fetch_anew))
+        fitting = [key for key in published if _may_have_signed(key, header)]
+        for key in fitting:
+            if _has_signed(key, id_token):
+                return
+        why = _why(published, fitting, header)
+    raise refused("signature", f"is not signed by the provider: {why}", ADMINISTRATOR)
+
+
+def _published(key_set: object) -> list[Mapping[str, Any]]:
+    keys = key_set.get("keys") if isinstance(key_set, Mapping) else None
+    return [key for key in (keys if isinstance(keys, list) else []) if isinstance(key, Mapping)]
+
+
+def _may_have_signed(key: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
+    """Whether it is for signatures of this kind, and the one named where one is."""
+    alg, uses, name = header["alg"], key.get("key_ops"), header.get("kid")
+    renamed = alg in _EDWARDS and str(key.get("alg")) in _EDWARDS  # its curve is checked
+    return (
+        key.get("kty") == _KEY_TYPES[alg[:2]]
+        and (key.get("alg") in (None, "", alg) or renamed)
+        and (key.get("use") or "sig") == "sig"
+        and (not isinstance(uses, list) or bool({"verify", "sign"} & set(map(str, uses))))
+        and (name is None or key.get("kid") is None or str(key["kid"]) == str(name))
+    )
+
+
+def _has_signed(key: Mapping[str, Any], id_token: str) -> bool:
+    if key["kty"] == "RSA" and _bits(key) < SMALLEST_RSA:
+        return False
+    members = {name: key[name] for name in _KEY_MEMBERS & key.keys() if key[name] is not None}
+    try:
+        with no_fork():
+            jws.deserialize_compact(id_token.encode(), import_key(members), registry=_REGISTRY)
+    except (JoseError, ValueError, TypeError, KeyError):
+        return False  # not the one, or of a kind that is not known here
+    return True
+
+
+def _bits(key: Mapping[str, Any]) -> int:
+    modulus = str(key.get("n", ""))
+    try:
+        number = urlsafe_b64decode(modulus + "=" * (-len(modulus) % 4))
+    except ValueError:
+        return 0
+    return int.from_bytes(number, "big").bit_length()
+
+
+def _why(
+    published: list[Mapping[str, Any]], fitting: list[Mapping[str, Any]], header: Mapping[str, Any]
+) -> str:
+    """What is wrong, for the provider's administrator."""
+    if not published:
+        return "its key set (jwks_uri) has no keys"
+    if not fitting:
+        named = "" if header.get("kid") is None else f' named "{plain(header["kid"])[:60]}"'
+        return f"its key set (jwks_uri) has no {header['alg']} key{named}"
+    small = [_bits(key) for key in fitting if key["kty"] == "RSA" and _bits(key) < SMALLEST_RSA]
+    if len(small) == len(fitting):
+        return f"its RSA key has {small[0]} bits, and {SMALLEST_RSA} are the least"
+    return "the signature does not fit its keys"

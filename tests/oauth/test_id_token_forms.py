@@ -1,0 +1,323 @@
+"""ID tokens in the forms that providers make: headers, algorithms, sizes; at a refresh."""
+
+from __future__ import annotations
+
+import base64
+import json
+import warnings
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from nbauth.core.errors import SignInError
+from nbauth.oauth import id_token, signature
+from tests.interop.peers import assert_plain
+from tests.oauth.test_id_token import (
+    ABSENT,
+    GOOD,
+    KEY,
+    NOW,
+    OTHER_KEY,
+    Keys,
+    altered,
+    check,
+    published,
+)
+
+
+def part(value: Any) -> str:
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def made(header: dict[str, Any], claims: Any = GOOD, key: Any = KEY) -> str:
+    """A signed token with a header that the library itself would not write."""
+    whole = {"alg": "RS256", "kid": "k1", **header}
+    whole = {name: value for name, value in whole.items() if value is not ABSENT}
+    signing_input = f"{part(whole)}.{part(claims)}"
+    alg = signature._REGISTRY.algorithms[whole["alg"]]
+    return f"{signing_input}.{part(alg.sign(signing_input.encode(), key))}"
+
+
+def refusal(token: Any, keys: Any = None, **changes: Any) -> SignInError:
+    with pytest.raises(SignInError, match="nothing was kept") as caught:
+        check(token, keys, **changes)
+    assert_plain(caught.value)
+    return caught.value
+
+
+# ── headers ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x5c": [base64.b64encode(bytes(1500)).decode()] * 3},
+        {"x5t": "abc", "x5t#S256": "abc"},
+        {"x5c": "no list", "x5t": 5, "x5u": "no address", "jku": 7},
+        {"pi.atm": "1", "pi.sri": "x" * 200, "org.example": {"a": [1, 2]}},  # Ping
+        {"typ": "JWT", "cty": None},
+        {"typ": None, "kid": ABSENT},
+        {"typ": "at+jwt"},
+        {"b64": True},
+        {"jwk": {"kty": "oct", "k": "AAAA"}},
+    ],
+    ids=lambda header: "-".join(header),
+)
+def test_header_parameters_that_say_nothing_to_us_are_no_reason_to_refuse(header: Any) -> None:
+    assert check(made(header))["sub"] == "ada"
+
+
+def test_a_key_in_the_header_signs_nothing() -> None:
+    """jwk, jku, x5u, x5c: whoever makes the token writes them."""
+    header = {"jwk": OTHER_KEY.as_dict(private=False), "jku": "https://evil.example", "x5c": ["x"]}
+    assert refusal(made(header, key=OTHER_KEY)).code == "id_token_signature"
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"crit": ["exp"], "exp": NOW},
+        {"crit": ["b64"], "b64": False},
+        {"crit": ["b64"], "b64": True},
+        {"crit": ["x5c"], "x5c": []},
+        {"crit": []},
+        {"crit": "b64"},
+        {"crit": None},
+        {"b64": False},
+    ],
+    ids=repr,
+)
+def test_what_is_critical_is_not_passed_over(header: dict[str, Any], signed: bool) -> None:
+    """RFC 7515 §4.1.11: what one does not know is refused; no JWT has b64 (RFC 7797 §7)."""
+    with pytest.raises(SignInError) as caught:
+        id_token.check(
+            made(header),
+            issuer=GOOD["iss"],
+            client_id="notebooks",
+            keys=Keys(published(KEY)) if signed else None,
+            now=lambda: NOW,
+        )
+    # A payload that is not in base64 cannot even be read.
+    assert caught.value.code in {"id_token_critical", "id_token_malformed"}
+
+
+@pytest.mark.parametrize("kid", [7, "7"])
+def test_the_name_of_a_key_may_be_a_number(kid: Any) -> None:
+    key_set = published(OTHER_KEY, KEY)
+    key_set["keys"][1]["kid"] = 7
+    assert check(made({"kid": kid}), Keys(key_set))["sub"] == "ada"
+
+
+# ── algorithms and sizes ────────────────────────────────────────────────────────────────────
+
+RSA = [(alg, KEY) for alg in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")]
+EC = [
+    (alg, ECKey.generate_key(curve, {"kid": "k1"}))
+    for alg, curve in
+    {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "ES256K": "secp256k1"}.items()
+]  # fmt: skip
+OKP = [
+    (alg, OKPKey.generate_key(curve, {"kid": "k1"}))
+    for alg, curve in (("EdDSA", "Ed25519"), ("EdDSA", "Ed448"), ("Ed25519",) * 2, ("Ed448",) * 2)
+]
+EACH = pytest.mark.parametrize(
+    ("alg", "key"), [*RSA, *EC, *OKP], ids=lambda value: value if isinstance(value, str) else ""
+)
+
+
+@EACH
+def test_every_public_key_algorithm_is_taken_without_a_warning(alg: str, key: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check(made({"alg": alg}, key=key), Keys(published(OTHER_KEY, key)))["sub"] == "ada"
+
+
+@EACH
+def test_of_every_algorithm_a_changed_token_is_refused(alg: str, key: Any) -> None:
+    head, _, seal = made({"alg": alg}, key=key).split(".")
+    token = f"{head}.{part(altered(sub='eve'))}.{seal}"
+    assert refusal(token, Keys(published(key))).code == "id_token_signature"
+
+
+def test_every_algorithm_that_is_said_to_be_taken_is_there() -> None:
+    assert {alg for alg, _ in [*RSA, *EC, *OKP]} == set(signature.ALGORITHMS)
+    assert set(signature.ALGORITHMS) <= signature._REGISTRY.algorithms.keys()
+
+
+@pytest.mark.parametrize("alg", ["EdDSA", "Ed25519"])
+@pytest.mark.parametrize("named", ["EdDSA", "Ed25519", None, ABSENT])
+def test_a_key_of_either_name_serves_for_edwards_curves(alg: str, named: Any) -> None:
+    key = OKPKey.generate_key("Ed25519", {"kid": "k1"})
+    key_set = published(key)
+    key_set["keys"][0]["alg"] = named
+    if named is ABSENT:
+        del key_set["keys"][0]["alg"]
+    assert check(made({"alg": alg}, key=key), Keys(key_set))["sub"] == "ada"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"alg": "RS512"}, {"alg": "RSA-OAEP"}, {"alg": 5}, {"key_ops": ["encrypt"]}, {"use": "enc"}],
+    ids=repr,
+)
+def test_a_key_for_something_else_signs_nothing(members: dict[str, Any]) -> None:
+    key_set = published(KEY)
+    key_set["keys"][0].update(members)
+    error = refusal(made({}), Keys(key_set))
+    assert error.code == "id_token_signature"
+    assert 'no RS256 key named "k1"' in str(error)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"alg": None},
+        {"alg": "RS256"},
+        {"use": None},
+        {"key_ops": ["verify"]},
+        {"kid": None},
+        {"key_ops": ["sign"]},
+        {"x5c": ["x"], "x5t": 5, "org.example": 1},
+        {"key_ops": None},
+    ],
+    ids=repr,
+)
+def test_odd_members_of_a_key_are_no_reason_to_refuse(members: dict[str, Any]) -> None:
+    key_set = published(KEY)
+    key_set["keys"][0].update(members)
+    assert check(made({}), Keys(key_set))["sub"] == "ada"
+
+
+@pytest.mark.parametrize("size", [8, 64, 512])
+def test_hundreds_of_groups(size: int) -> None:
+    groups = [f"{number:08x}-0000-0000-0000-00000000beef" for number in range(size * 25)]
+    claims = altered(groups=groups)
+    assert len(json.dumps(claims)) > size * 1000
+    assert check(made({}, claims))["groups"] == groups
+
+
+@pytest.mark.parametrize("bits", [3072, 8192])
+def test_large_keys(bits: int) -> None:
+    key = RSAKey.generate_key(bits, {"kid": "k1"})
+    assert check(made({}, key=key), Keys(published(key)))["sub"] == "ada"
+
+
+def test_a_small_key_is_named() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        key = RSAKey.generate_key(1024, {"kid": "k1"})
+        token = made({}, key=key)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        error = refusal(token, Keys(published(key)))
+    assert error.code == "id_token_signature"
+    assert "1024 bits" in str(error)
+    assert "administrator" in error.hint
+
+
+# ── what the sentences say ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
+def test_a_shared_secret_is_named_with_the_remedy(alg: str) -> None:
+    error = refusal(f"{part({'alg': alg})}.{part(GOOD)}.AAAA")
+    assert error.code == "id_token_algorithm"
+    assert f"signed with the client's secret ({alg})" in str(error)
+    assert "id_token_signed_response_alg" in error.hint
+
+
+def test_no_signature_is_named_with_the_remedy() -> None:
+    for alg in ("none", "None"):
+        error = refusal(f"{part({'alg': alg})}.{part(GOOD)}.AAAA")
+        assert "not signed" in str(error)
+        assert "id_token_signed_response_alg" in error.hint
+
+
+def test_encryption_is_named_with_the_remedy() -> None:
+    head = part({"alg": "RSA-OAEP", "enc": "A128GCM", "kid": "x"})
+    error = refusal(f"{head}.AAAA.AAAA.AAAA.AAAA")
+    assert error.code == "id_token_encrypted"
+    assert "id_token_encrypted_response_alg" in error.hint
+
+
+@pytest.mark.parametrize("key_set", [{}, {"keys": []}, {"keys": None}, [], None, {"keys": [5]}])
+def test_an_empty_key_set_is_named(key_set: Any) -> None:
+    error = refusal(made({}), Keys(key_set))
+    assert "jwks_uri" in str(error)
+    assert "no keys" in str(error)
+    assert "administrator" in error.hint
+
+
+def test_a_key_that_is_not_published_is_named() -> None:
+    assert 'no RS256 key named "k9"' in str(refusal(made({"kid": "k9"})))
+    hostile = str(refusal(made({"kid": "<b>\u202e\n" + "x" * 5000})))
+    assert hostile.isprintable()
+    ec = ECKey.generate_key("P-256", {"kid": "k1"})
+    assert 'no RS256 key named "k1"' in str(refusal(made({}), Keys(published(ec))))
+
+
+@pytest.mark.parametrize(
+    ("claims", "field", "says"),
+    [
+        ({"iss": "https://evil.example"}, "iss", "https://id.example"),
+        ({"aud": "other"}, "aud", "another application"),
+        ({"azp": "other"}, "azp", "another application"),
+        ({"sub": ""}, "sub", "nobody"),
+        ({"nonce": "x"}, "nonce", "another sign-in"),
+        ({"exp": NOW - 7200}, "", "2 h ago"),
+        ({"exp": None}, "exp", "seconds"),
+        ({"iat": NOW + 900}, "iat", "15 min in the future"),
+        ({"nbf": NOW + 900}, "nbf", "15 min in the future"),
+        ({"nbf": "x"}, "nbf", "no time"),
+    ],
+    ids=repr,
+)
+def test_the_field_is_named(claims: dict[str, Any], field: str, says: str) -> None:
+    error = refusal(made({}, altered(**claims)))
+    assert field in str(error)
+    assert says in str(error)
+
+
+def test_a_wrong_clock_is_spoken_of() -> None:
+    for claims in ({"exp": NOW - 7200}, {"iat": NOW + 900}):
+        assert "clock" in refusal(made({}, altered(**claims))).hint
+
+
+# ── at a refresh (OpenID Connect Core §12.2) ────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": NOW - 86400, "iat": NOW - 90000},
+        {"exp": "yesterday"},
+        {"exp": ABSENT},
+        {"nonce": "of the first request"},
+        {"nonce": ABSENT},
+        {"iat": NOW + 3600, "nbf": NOW + 3600},
+        {"auth_time": NOW - 10**6},
+        {"iss": "https://id.example/"},
+        {"azp": None},
+    ],
+    ids=lambda claims: "-".join(claims),
+)
+def test_at_a_refresh_times_are_no_reason_to_refuse(claims: dict[str, Any]) -> None:
+    token = made({}, altered(**claims))
+    assert check(token, nonce=None, renewing=True)["sub"] == "ada"
+
+
+@pytest.mark.parametrize(
+    ("code", "claims"),
+    [
+        ("issuer", {"iss": "https://evil.example"}),
+        ("audience", {"aud": "other"}),
+        ("audience", {"azp": "other"}),
+        ("subject", {"sub": ""}),
+    ],
+)
+def test_at_a_refresh_it_is_still_one_of_ours(code: str, claims: dict[str, Any]) -> None:
+    token = made({}, altered(**claims))
+    assert refusal(token, nonce=None, renewing=True).code == f"id_token_{code}"
