@@ -12,6 +12,7 @@ from nbauth.core.errors import AuthorityUnreachable, ConfigurationError
 from nbauth.core.log import place
 from nbauth.core.text import plain
 from nbauth.oauth import json_body
+from nbauth.oauth.answers import Told, told_in
 
 SOMETHING_BETWEEN = (
     "Something between here and the provider answers for it: a proxy, a captive portal (open a page"
@@ -101,6 +102,17 @@ def too_large(url: object) -> AuthorityUnreachable:
     )
 
 
+def _said(response: requests.Response) -> str:
+    """What an answer that is none says of itself: its page's title, or the text of its error."""
+    try:
+        body = json_body.body_of(response)
+        told = told_in(json_body.parse(body)) if b"<title" not in body.lower() else Told("", "")
+    except Exception:  # it is no answer anyway, and its status is known
+        return ""
+    text = json_body.title_of(body) or told.text or told.word
+    return f": {text.removeprefix(f'{response.status_code} ')}" if text else ""
+
+
 def read_into(response: requests.Response) -> None:
     """Read the body of a streamed response, as JSON written anew.
 
@@ -110,7 +122,8 @@ def read_into(response: requests.Response) -> None:
     where, status = host_of(response.url), response.status_code
     if status == 429 or status >= 500:
         raise AuthorityUnreachable(
-            f"{where} is out of order or busy (HTTP {status}).", code=f"http_{status}"
+            f"{where} is out of order or busy (HTTP {status}{_said(response)}).",
+            code=f"http_{status}",
         )
     why, body = "not JSON", b""
     try:

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING
 
 from nbauth.core.errors import (
     AuthorityUnreachable,
@@ -20,6 +20,10 @@ from nbauth.core.errors import (
     SignInExpired,
 )
 from nbauth.core.text import plain
+from nbauth.oauth import answers
+
+if TYPE_CHECKING:
+    import requests
 
 _KINDS: dict[str, type[NbAuthError]] = {
     "consent": ConsentRequired,
@@ -42,23 +46,30 @@ def _entries() -> dict[str, dict[str, str]]:
     return tomllib.loads(text)
 
 
-def error_from(answer: Mapping[str, Any]) -> NbAuthError:
+def error_from(answer: object, status: int | None = None) -> NbAuthError:
     """The error for an error response (RFC 6749 §5.2, with Entra's ``error_codes``).
 
-    A code that the catalogue does not know still carries the provider's own text.
+    A code that the catalogue does not know still carries the provider's own text. Other forms than
+    the RFC's are read as :func:`nbauth.oauth.answers.told_in` says.
+
+    Args:
+        answer: its JSON, or the parameters of an authorization response.
+        status: of the HTTP response; told in the sentence if it says more than 400 does. Without
+            any code in the answer, ``http_<status>`` is the error's.
     """
-    word = plain(answer.get("error") or "unknown_error")
-    description = plain(answer.get("error_description") or "")
-    codes = answer.get("error_codes")
-    numbers = [str(number) for number in codes] if isinstance(codes, list) else []
-    numbers += _AADSTS.findall(description)
+    word, description = answers.told_in(answer)
+    word = word or (f"http_{status}" if status and status >= 400 else "unknown_error")
+    members = answer if isinstance(answer, Mapping) else {}
+    numbers = answers.numbers_in(members) + _AADSTS.findall(description)
     number = next((number for number in numbers if number in _entries()), None)
     entry = _entries().get(number or word, {})
     code = f"AADSTS{number}" if number else f"AADSTS{numbers[0]}" if numbers else word
     told = description.partition(" Trace ID:")[0].removeprefix(f"{code}: ")
     what = entry.get("what", "The provider refused.")
     message = f"{what} [{code}: {told}]" if told else f"{what} [{code}]"
-    correlation_id = answer.get("correlation_id")
+    if status not in {None, 200, 400} and code != f"http_{status}":
+        message += f" (HTTP {status})"
+    correlation_id = members.get("correlation_id")
     return _KINDS[entry.get("kind", "sign-in")](
         message,
         code=code,
@@ -66,3 +77,19 @@ def error_from(answer: Mapping[str, Any]) -> NbAuthError:
         correlation_id=plain(correlation_id) if correlation_id else None,
         suggested_flow=entry.get("flow"),
     )
+
+
+def no_access_token() -> SignInError:
+    """The error for a token response without the one thing that it is for."""
+    return SignInError(
+        "The provider's answer was not understood: it has no access_token that is a text.",
+        code="not_understood",
+        hint="Run %login again; if it repeats, check the authority's address.",
+    )
+
+
+def refusal(response: requests.Response) -> NbAuthError | None:
+    """The error in an HTTP response that is JSON, by its status or its words; ``None`` if none."""
+    answer, status = answers.json_in(response), response.status_code
+    refused = status >= 400 or answers.error_in(answer) is not None
+    return error_from(answer, status) if refused else None

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,11 +56,14 @@ class Panva:
         device_interval: int | None = None,
         code_length: int | None = None,
         coop: str | None = None,
+        device_answer: Mapping[str, Any] | None = None,
+        token_answer: Mapping[str, Any] | None = None,
     ) -> None:
         """Set life times (seconds, from 1) and the ``interval`` that device answers carry.
 
         ``code_length`` makes authorization codes at least so long, in the redirect;
-        ``coop`` is sent as Cross-Origin-Opener-Policy with all that the provider answers.
+        ``coop`` is sent as Cross-Origin-Opener-Policy with all that the provider answers;
+        the members of ``device_answer`` and ``token_answer`` replace those of its good answers.
         """
         asked = {
             "access_ttl": access_ttl,
@@ -69,6 +72,8 @@ class Panva:
             "device_interval": device_interval,
             "code_length": code_length,
             "coop": coop,
+            "device_answer": device_answer,
+            "token_answer": token_answer,
         }
         self._order("/control", {name: given for name, given in asked.items() if given is not None})
 
@@ -117,6 +122,17 @@ class Panva:
         alg_none. Authorization responses: response_iss (a wrong one), response_iss_missing.
         """
         self._order("/tamper", {"what": what, "times": times})
+
+    def odd_id_token(
+        self,
+        claims: Mapping[str, Any] | None,
+        header: Mapping[str, Any] | None = None,
+        times: int = 1,
+    ) -> None:
+        """Add claims and header parameters to the next ID tokens, properly signed; with ``None``
+        for the claims leave the ID token out."""
+        order = {"what": "odd", "claims": claims, "header": header or {}, "times": times}
+        self._order("/tamper", order)
 
     def requests(self, endpoint: str | None = None) -> list[dict[str, Any]]:
         """What was asked since the last reset, oldest first; no secret is in it."""

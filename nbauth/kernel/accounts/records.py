@@ -68,15 +68,15 @@ def decode(
 ) -> tuple[SignedIn, dict[frozenset[str], CachedToken]]:
     """The reverse, for the client that asks; for the one that ``clients`` finds if none does.
 
-    Raises ``UnreadableRecord``, also for another account's record.
+    Raises ``UnreadableRecord``, also for another account's record and for nobody's.
     """
     try:
         record = json.loads(data)
         if record["form"] != FORM:
             raise UnreadableRecord("its form is newer")
         account = Account(**{**record["account"], "client_id": key.client_id})
-        if account.key != key:
-            raise UnreadableRecord("it is another account's")
+        if account.key != key or not key.home_account_id:
+            raise UnreadableRecord("it is another account's, or nobody's")
         if client is None or client.key != key.client:
             client = clients.client_of(key.client, account.profile)
         grants: list[Grant] = [RefreshTokenGrant.from_record(kept) for kept in record["grants"]]

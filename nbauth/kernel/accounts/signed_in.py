@@ -13,6 +13,7 @@ from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.grants import Grant, covering
 from nbauth.oauth.client import Client, name_in
+from nbauth.oauth.engines.identity import no_identity
 
 SUPERSEDED = 20
 """Grants of an account that are remembered only to be revoked with it; the oldest go first."""
@@ -146,10 +147,16 @@ class SignedIn:
 
 
 def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = "") -> SignedIn:
-    """Read who signed in from a response: from its checked ID token, never its access token."""
+    """Read who signed in from a response: from its checked ID token, never its access token.
+
+    Raises ``SignInError`` where nothing names the account.
+    """
     claims, info = response.id_token_claims, response.client_info
-    unique = str(claims.get("oid") or claims.get("sub") or "")
+    # Elsewhere oid is nobody's name: at some providers it is the organisation's.
+    unique = name_in(claims, *(("oid", "sub") if client.authority.microsoft else ("sub",)))
     home = ".".join(str(info[part]) for part in ("uid", "utid") if info.get(part))
+    if not (home or unique):  # all whom nothing names would be one account
+        raise no_identity("nothing else names the account")
     account = Account(
         username=name_in(claims, *NAMES) or "unnamed",
         name=name_in(claims, "name"),

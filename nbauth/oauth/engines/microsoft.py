@@ -22,27 +22,24 @@ from nbauth.core.errors import (
 )
 from nbauth.core.flow_names import BROWSER
 from nbauth.core.scopes import Scopes
-from nbauth.core.secret import SecretStr
 from nbauth.core.steps import Receiving
-from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
+from nbauth.oauth.answers import text_in, tokens_in
 from nbauth.oauth.authorities import WELL_KNOWN, Authority
 from nbauth.oauth.discovery import Read
+from nbauth.oauth.engines.device_answer import device_code_in, polling
 from nbauth.oauth.engines.door import door, renewing
+from nbauth.oauth.engines.legible import legible
 from nbauth.oauth.engines.protocol import (
     UNSET,
-    AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
-    expires_in,
     extra_parameters,
-    granted_scopes,
-    refresh_expires_in,
     with_extra_parameters,
 )
-from nbauth.oauth.error_catalogue import error_from
+from nbauth.oauth.error_catalogue import error_from, no_access_token
 from nbauth.oauth.http import Http
 from nbauth.oauth.issuers import check_issuer
 from nbauth.oauth.metadata import Metadata
@@ -79,7 +76,7 @@ class MicrosoftEngine:
     ) -> None:
         self.authority = authority
         self.client_id = client_id
-        self._http = _DiscoveryKeeper(verify, proxies)
+        self._http = _MsalHttp(verify, proxies)
         self._ready: tuple[Any, Metadata] | None = None
 
     @property
@@ -194,22 +191,12 @@ class MicrosoftEngine:
                     hint=f"Sign in in a browser: %login --flow {BROWSER}.",
                     suggested_flow=BROWSER,
                 ) from None
-        if "user_code" not in flow:
-            raise error_from(flow)
-        return DeviceCode(
-            user_code=plain(flow["user_code"]),
-            verification_uri=plain(flow.get("verification_uri") or flow.get("verification_url")),
-            verification_uri_complete=flow.get("verification_uri_complete"),
-            expires_in=float(flow.get("expires_in", 900)),
-            interval=float(flow.get("interval", 5)),
-            message=plain(flow.get("message", "")),
-            private=(flow, request),
-        )
+        return device_code_in(flow, request)
 
     def poll_device(self, device: DeviceCode) -> TokenResponse:
         app, _ = self._connect()
         flow, request = device.private
-        with door(), warnings.catch_warnings():
+        with polling(), door(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns by the wall clock if it is asked "too soon"
             result = app.acquire_token_by_device_flow(
                 {**flow, "interval": 1, "latest_attempt_at": 0},
@@ -217,9 +204,6 @@ class MicrosoftEngine:
                 exit_condition=lambda _: True,
                 data=extra_parameters(request),
             )
-        error = result.get("error")
-        if error in {"authorization_pending", "slow_down"}:
-            raise AuthorizationPending(slow_down=error == "slow_down")
         return self._response(result, request.scopes)
 
     def refresh(
@@ -237,7 +221,7 @@ class MicrosoftEngine:
                 list(scopes.resource_scopes),
                 data={"claims": claims} if claims else {},
             )
-            return self._response(result, scopes)
+            return self._response(result, scopes, renewing=True)
 
     def revoke(self, refresh_token: str) -> bool:
         return False  # Entra has no revocation endpoint (its metadata names none)
@@ -256,11 +240,12 @@ class MicrosoftEngine:
         *,
         keys: Any = None,
         max_age: int | None = None,
+        renewing: bool = False,
     ) -> TokenResponse:
-        if "access_token" not in result:
+        if "error" in result:  # of the authorization response, or of MSAL's own
             raise error_from(result)
-        if not result["access_token"] or not isinstance(result["access_token"], str):
-            raise ValueError("no access token")
+        if not text_in(result, "access_token"):
+            raise no_access_token()
         _, metadata = self._connect()
         token = result.get("id_token")
         claims = (
@@ -271,26 +256,16 @@ class MicrosoftEngine:
                 tenant=self.authority.tenant,
                 keys=keys,
                 max_age=max_age,
+                renewing=renewing,
             )
             if token
             else {}
         )
-        return TokenResponse(
-            access_token=SecretStr(result["access_token"]),
-            token_type=str(result.get("token_type", "Bearer")),
-            expires_in=expires_in(result),
-            scopes=granted_scopes(result, scopes),
-            refresh_token=SecretStr(rt) if (rt := result.get("refresh_token")) else None,
-            refresh_expires_in=refresh_expires_in(result),
-            id_token=SecretStr(token) if token else None,
-            id_token_claims=claims,
-            client_info=_client_info(result.get("client_info")),
-            correlation_id=result.get("correlation_id"),
-        )
+        return tokens_in(result, scopes, claims, _client_info(result.get("client_info")))
 
 
-class _DiscoveryKeeper(Http):
-    """Keeps the metadata that MSAL fetches, so that it is fetched once."""
+class _MsalHttp(Http):
+    """Keeps the metadata that MSAL fetches, and shows MSAL only answers that it can read."""
 
     read = Read({})
 
@@ -300,10 +275,13 @@ class _DiscoveryKeeper(Http):
             self.read = Read.of(response)
         return response
 
+    def post(self, url: Any, *args: Any, **options: Any) -> Any:
+        return legible(super().post(url, *args, **options))
 
-def _client_info(encoded: str | None) -> Mapping[str, Any]:
+
+def _client_info(encoded: object) -> Mapping[str, Any]:
     """``uid`` and ``utid`` of Microsoft's ``client_info`` (base64url JSON)."""
-    if not encoded:
+    if not isinstance(encoded, str):
         return {}
     try:
         info = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))

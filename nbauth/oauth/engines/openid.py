@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
-import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.oauth2.client import OAuth2Client
 
-from nbauth.core.errors import FlowUnavailable, NbAuthError
+from nbauth.core.errors import FlowUnavailable
 from nbauth.core.flow_names import BROWSER, DEVICE
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.steps import Receiving
-from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
+from nbauth.oauth.answers import json_in, text_in, tokens_in
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.client_authentication import ClientAuthentication, method_of
+from nbauth.oauth.engines import identity
+from nbauth.oauth.engines.device_answer import device_code_in, polling
 from nbauth.oauth.engines.door import door, renewing
+from nbauth.oauth.engines.legible import legible
 from nbauth.oauth.engines.protocol import (
     UNSET,
-    AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
-    expires_in,
     extra_parameters,
-    granted_scopes,
-    refresh_expires_in,
     with_extra_parameters,
 )
-from nbauth.oauth.error_catalogue import error_from
+from nbauth.oauth.error_catalogue import error_from, no_access_token, refusal
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
 from nbauth.oauth.offer import Offer
@@ -58,19 +54,6 @@ def _door() -> Iterator[None]:
 
 class _Client(OAuth2Client):  # type: ignore[misc]
     oauth_error_class = OAuthError
-
-
-def _with_a_life(response: requests.Response) -> requests.Response:
-    """Authlib reads when a token ends, and fails where that is no number."""
-    body = response.json()
-    if isinstance(body, dict) and "access_token" in body:
-        told = {
-            name: value
-            for name, value in body.items()
-            if name != "expires_at" and value is not None  # an error of null is none
-        }
-        response._content = json.dumps({**told, "expires_in": expires_in(body)}).encode()
-    return response
 
 
 class OpenIDEngine:
@@ -123,7 +106,7 @@ class OpenIDEngine:
         client = _Client(self._http, client_id=self.client_id, code_challenge_method="S256")
         authentication = self._authentication()
         client.client_auth = lambda _: authentication
-        client.register_compliance_hook("access_token_response", _with_a_life)
+        client.register_compliance_hook("access_token_response", legible)
         return client
 
     def _authentication(self) -> ClientAuthentication:
@@ -202,13 +185,12 @@ class OpenIDEngine:
             nonce=nonce,
             keys=self._keys(),
             max_age=request.max_age,
-            ask_userinfo=True,
         )
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
         endpoint = self._endpoint("device_authorization_endpoint", "device codes", BROWSER)
         asked = self._asked(request, at_authorize=False)
-        answer = self._http.post(
+        response = self._http.post(
             endpoint,
             data={
                 **extra_parameters(request),
@@ -217,31 +199,21 @@ class OpenIDEngine:
                 **({"claims": request.claims} if request.claims else {}),
             },
             auth=self._authentication(),
-        ).json()
-        if not isinstance(answer, dict) or "device_code" not in answer:
-            raise error_from(answer if isinstance(answer, dict) else {})
-        return DeviceCode(
-            user_code=plain(answer["user_code"]),
-            verification_uri=plain(answer["verification_uri"]),
-            verification_uri_complete=answer.get("verification_uri_complete"),
-            expires_in=float(answer.get("expires_in", 600)),
-            interval=float(answer.get("interval", 5)),
-            private=(SecretStr(answer["device_code"]), request, asked),
+            headers={"Accept": "application/json"},  # GitHub writes a form otherwise
         )
+        if refused := refusal(response):
+            raise refused
+        return device_code_in(json_in(response), request, asked)
 
     def poll_device(self, device: DeviceCode) -> TokenResponse:
-        device_code, request, asked = device.private
-        try:
+        answer, request, asked = device.private
+        with polling():
             token = self._token(
                 grant_type=DEVICE_GRANT,
-                device_code=str(device_code),
+                device_code=str(answer["device_code"]),
                 body=urlencode(extra_parameters(request)),
             )
-        except NbAuthError as error:
-            if error.code in {"authorization_pending", "slow_down"}:
-                raise AuthorizationPending(slow_down=error.code == "slow_down") from None
-            raise
-        return self._response(token, asked, ask_userinfo=True)
+        return self._response(token, asked)
 
     def refresh(
         self,
@@ -257,7 +229,7 @@ class OpenIDEngine:
             token = self._token(
                 grant_type="refresh_token", refresh_token=str(refresh_token), **options
             )
-            return self._response(token, tuple(granted) or tuple(scopes))
+            return self._response(token, tuple(granted) or tuple(scopes), renewing=True)
 
     def revoke(self, refresh_token: str) -> bool:
         endpoint = self._discovered().get("revocation_endpoint")
@@ -268,7 +240,7 @@ class OpenIDEngine:
                 endpoint, token=str(refresh_token), token_type_hint="refresh_token"
             )
             if not response.ok:
-                raise error_from(response.json() if response.content else {})
+                raise error_from(json_in(response), response.status_code)
         return True
 
     def abort(self) -> None:
@@ -292,10 +264,10 @@ class OpenIDEngine:
         nonce: str | None = None,
         keys: Any = None,
         max_age: int | None = None,
-        ask_userinfo: bool = False,
+        renewing: bool = False,
     ) -> TokenResponse:
-        if not token.get("access_token") or not isinstance(token["access_token"], str):
-            raise ValueError("no access token")
+        if not text_in(token, "access_token"):
+            raise no_access_token()
         encoded = token.get("id_token")
         claims: dict[str, Any] = {}
         if encoded:
@@ -306,30 +278,19 @@ class OpenIDEngine:
                 nonce=nonce,
                 keys=keys,
                 max_age=max_age,
+                renewing=renewing,
             )
-            if ask_userinfo and not {"preferred_username", "email"} & claims.keys():
-                claims = {**self._userinfo(token["access_token"], claims["sub"]), **claims}
-        return TokenResponse(
-            access_token=SecretStr(token["access_token"]),
-            token_type=str(token.get("token_type", "Bearer")),
-            expires_in=expires_in(token),
-            received_at=time.time(),
-            scopes=granted_scopes(token, asked),
-            refresh_token=SecretStr(rt) if (rt := token.get("refresh_token")) else None,
-            refresh_expires_in=refresh_expires_in(token),
-            id_token=SecretStr(encoded) if encoded else None,
-            id_token_claims=claims,
-        )
+        if not renewing:
+            claims = identity.named(claims, lambda: self._userinfo(token["access_token"]))
+        return tokens_in(token, asked, claims)
 
-    def _userinfo(self, access_token: str, subject: str) -> dict[str, Any]:
-        """A name for the account, from where a provider keeps it (OpenID Connect Core §5.3)."""
-        try:
-            endpoint = self._discovered().get("userinfo_endpoint")
-            if not endpoint:
-                return {}
-            response = self._http.get(endpoint, headers={"Authorization": f"Bearer {access_token}"})
-            claims = response.json()
-        except (NbAuthError, ValueError):
-            return {}  # a sign-in does not fail for want of a display name
-        same = response.ok and isinstance(claims, dict) and claims.get("sub") == subject
-        return claims if same else {}
+    def _userinfo(self, access_token: str) -> Any:
+        """What the userinfo endpoint answers (OpenID Connect Core §5.3); ``None`` without one."""
+        endpoint = self._discovered().get("userinfo_endpoint")
+        if not endpoint:
+            return None
+        headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
+        response = self._http.get(endpoint, headers=headers)
+        if not response.ok:
+            raise error_from(json_in(response), response.status_code)
+        return json_in(response)

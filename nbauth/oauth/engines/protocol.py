@@ -5,7 +5,6 @@ An engine is stateless but for the provider's metadata: it holds no token.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,9 +15,6 @@ from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.offer import Offer
-
-UNTOLD = 3600.0
-"""Seconds that an access token lives where its provider does not tell, or not in a number."""
 
 
 @dataclass(frozen=True)
@@ -74,32 +70,6 @@ def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> 
     return urlunsplit(parts._replace(query=urlencode({**sent, **extra})))
 
 
-def expires_in(answer: Mapping[str, Any]) -> float:
-    """Seconds that the access token of a token response lives; an hour where that is unreadable."""
-    try:
-        told = float(answer.get("expires_in", UNTOLD))
-    except (TypeError, ValueError):
-        return UNTOLD
-    return told if math.isfinite(told) else UNTOLD
-
-
-def granted_scopes(answer: Mapping[str, Any], asked: Iterable[str]) -> tuple[str, ...]:
-    """The scopes of a token response (RFC 6749 §5.1), those asked for where it tells of none."""
-    told = answer.get("scope")
-    if isinstance(told, list):  # some write a JSON list
-        told = " ".join(str(word) for word in told)
-    return tuple(str(told or " ".join(asked)).split())
-
-
-def refresh_expires_in(answer: Mapping[str, Any]) -> float | None:
-    """Seconds that the refresh token of a token response lives, where the provider tells."""
-    told = answer.get("refresh_token_expires_in") or answer.get("refresh_expires_in")
-    try:
-        return float(told) if told else None  # Keycloak's 0: as long as it is used
-    except (TypeError, ValueError):
-        return None
-
-
 @dataclass(frozen=True)
 class PendingAuthorization:
     """An authorization request on its way; ``private`` is the engine's (verifier, nonce)."""
@@ -136,7 +106,8 @@ class Engine(Protocol):
     """The protocol side of one client at one authority.
 
     Every method may raise ``AuthorityUnreachable`` (worth another try) and the errors of
-    ``error_catalogue`` (not). ID tokens in a ``TokenResponse`` have been checked.
+    ``error_catalogue`` (not). ID tokens in a ``TokenResponse`` have been checked. What a sign-in
+    brings names its account; what a refresh brings may name none.
     """
 
     authority: Authority

@@ -22,7 +22,8 @@ const NOT_A_USERS_SECRET = ['response_type', 'response_mode', 'redirect_uri', 'p
 process.stdin.on('end', () => process.exit(0)).on('close', () => process.exit(0)).resume();
 
 // ---------------------------------------------------------------- what the tests can turn
-const DEFAULTS = { access_ttl: 3600, id_token_ttl: 3600, device_ttl: 600, device_interval: 1, code_length: 0, coop: null };
+const DEFAULTS = { access_ttl: 3600, id_token_ttl: 3600, device_ttl: 600, device_interval: 1, code_length: 0, coop: null,
+  device_answer: {}, token_answer: {} };
 let knobs;
 let faults;
 let tampers;
@@ -204,15 +205,19 @@ async function makeProvider(issuer, microsoft) {
     signature: () => ({}),
   };
 
-  async function wrongIdToken(idToken, what) {
-    const claims = { ...decodeJwt(idToken), ...WRONG[what]() };
+  // As other providers make them: claims and header parameters to add, or null to leave it out.
+  const ODD = 'odd';
+
+  async function wrongIdToken(idToken, { what, claims: more, header }) {
+    if (what === ODD && more === null) return undefined;
+    const claims = { ...decodeJwt(idToken), ...(what === ODD ? more : WRONG[what]()) };
     const { kid } = decodeProtectedHeader(idToken);
     if (what === 'alg_none') {
       const parts = [{ alg: 'none' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'));
       return `${parts.join('.')}.`;
     }
     const key = what === 'signature' ? (await generateKeyPair('RS256')).privateKey : signingKey;
-    return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid }).sign(key);
+    return new SignJWT(claims).setProtectedHeader({ ...header, alg: 'RS256', kid }).sign(key);
   }
 
   function wrongResponseIssuer(ctx) {
@@ -250,17 +255,19 @@ async function makeProvider(issuer, microsoft) {
         ctx.body.message = `To sign in, use a web browser to open the page ${ctx.body.verification_uri} `
           + `and enter the code ${ctx.body.user_code} to authenticate.`;
       }
+      Object.assign(ctx.body, knobs.device_answer);
     }
     if (route === 'token' && ctx.body?.access_token) {
       if (ctx.body.id_token) {
-        const order = take(tampers, ({ what }) => what in WRONG);
-        if (order) ctx.body.id_token = await wrongIdToken(ctx.body.id_token, order.what);
+        const order = take(tampers, ({ what }) => what in WRONG || what === ODD);
+        if (order) ctx.body.id_token = await wrongIdToken(ctx.body.id_token, order);
       }
       const account = ctx.oidc.entities.Account?.accountId;
       if (microsoft && account && ctx.oidc.body.client_info) {
         const info = { uid: objectId(account), utid: tenant };
         ctx.body.client_info = Buffer.from(JSON.stringify(info)).toString('base64url');
       }
+      Object.assign(ctx.body, knobs.token_answer);
     }
     if (route === 'authorization' || route === 'resume') {
       wrongResponseIssuer(ctx);

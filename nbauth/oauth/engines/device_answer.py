@@ -1,0 +1,98 @@
+"""The device authorization response and the answers to polling (RFC 8628 §3.2, §3.5), as sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from nbauth.core.addresses import is_secure
+from nbauth.core.errors import NbAuthError, SignInError
+from nbauth.core.flow_names import BROWSER
+from nbauth.core.secret import SecretStr
+from nbauth.core.text import plain, web_address
+from nbauth.oauth.answers import is_nought, seconds, text_in
+from nbauth.oauth.engines.protocol import AuthorizationPending, DeviceCode
+
+SHORTEST_INTERVAL = 1.0
+INTERVAL = 5.0
+"""Seconds between two requests where the provider does not say (RFC 8628 §3.2)."""
+LONGEST_INTERVAL = 60.0
+"""Seconds; a provider that says more is asked as often as this, and may answer slow_down."""
+LIFE = 900.0
+"""Seconds that a code is shown where the provider does not say how long it lives."""
+LONGEST_LIFE = 86400.0
+
+
+def device_code_in(answer: object, *asked: object) -> DeviceCode:
+    """Read the answer to a device authorization request.
+
+    ``private`` is the answer, with which the engine polls, and what was asked for.
+
+    Args:
+        answer: its JSON, no error response.
+        asked: what the engine needs besides when it polls.
+
+    Raises:
+        SignInError: ``device_answer``, with the name of the field that cannot be used.
+    """
+    if not isinstance(answer, Mapping):
+        raise _unusable("it is no JSON object")
+    if not text_in(answer, "device_code"):
+        raise _unusable("device_code is missing" if not answer.get("device_code") else
+                        "device_code is no text")  # fmt: skip
+    user_code = plain(text_in(answer, "user_code"))
+    if not user_code:
+        raise _unusable("user_code is missing, or no text that can be shown")
+    page = answer.get("verification_uri") or answer.get("verification_url")  # Google's name
+    if not page:
+        raise _unusable("verification_uri is missing")
+    if not _may_be_opened(page):
+        raise _unusable(f"verification_uri ({plain(page)[:100]}) is no https address")
+    complete = answer.get("verification_uri_complete") or answer.get("verification_url_complete")
+    return DeviceCode(
+        user_code=user_code,
+        verification_uri=str(page),
+        verification_uri_complete=str(complete)
+        if _may_be_opened(complete) and _origin(complete) == _origin(page)
+        else None,
+        expires_in=min(seconds(answer.get("expires_in")) or LIFE, LONGEST_LIFE),
+        interval=_interval(answer.get("interval")),
+        message=plain(text_in(answer, "message")),
+        private=({**answer, "device_code": SecretStr(answer["device_code"])}, *asked),
+    )
+
+
+def _interval(told: object) -> float:
+    if is_nought(told):
+        return SHORTEST_INTERVAL  # as often as one likes
+    return min(seconds(told) or INTERVAL, LONGEST_INTERVAL)
+
+
+def _may_be_opened(address: object) -> bool:
+    return isinstance(address, str) and is_secure(address) and web_address(address) is not None
+
+
+def _origin(address: object) -> tuple[str, str | None, int]:
+    parts = urlsplit(str(address))
+    return parts.scheme, parts.hostname, parts.port or {"http": 80}.get(parts.scheme, 443)
+
+
+def _unusable(what: str) -> SignInError:
+    return SignInError(
+        f"The provider's answer to the request for a device code cannot be used: {what}.",
+        code="device_answer",
+        hint=f"Sign in in a browser: %login --flow {BROWSER}; tell the provider's administrator.",
+        suggested_flow=BROWSER,
+    )
+
+
+@contextmanager
+def polling() -> Iterator[None]:
+    """Raise ``AuthorizationPending`` in place of the error that says so (RFC 8628 §3.5)."""
+    try:
+        yield
+    except NbAuthError as error:
+        if error.code in {"authorization_pending", "slow_down"}:
+            raise AuthorizationPending(slow_down=error.code == "slow_down") from None
+        raise
