@@ -122,7 +122,8 @@ class MicrosoftEngine:
         check_issuer(self.authority, self._http.read.document.get("issuer"))
         metadata = Metadata(self._http, self._http.read)
         for name in USED:
-            metadata.get(name)
+            if not metadata.get(name) and name in USED[:2]:  # MSAL would lead to an empty address
+                raise self._bad_authority()
         return metadata
 
     def _bad_authority(self) -> NbAuthError:
