@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nbauth.core.output import OutputGone, discard, fit_streams, flush, write
+
 _DEMO_NEEDS = ("tornado", "cryptography", "joserfc")
 _OF_A_CLIENT = ("profile", "tenant", "client_id", "authority", "persist")
 _LAB_NEEDS = ("jupyterlab",)
@@ -15,7 +17,21 @@ _CHECK_NEEDS = ("jupyter_client", "ipykernel", "nbformat", "requests")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand and give its exit code: 0 good, 1 failed, 2 misused."""
+    """Run one subcommand and give its exit code: 0 good, 1 failed, 2 misused, 130 interrupted."""
+    fit_streams()
+    try:
+        try:
+            return _run(argv)
+        finally:
+            flush()
+    except OutputGone:  # on a full disk nobody can be told, and who reads a pipe has read enough
+        discard()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="nbauth", description="Sign in from a Jupyter notebook.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_demo(commands)
@@ -91,7 +107,7 @@ def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentPars
         " them encrypted; the file itself stays as it is. The Azure CLI's is"
         " ~/.azure/msal_token_cache.json.",
     )
-    command.add_argument("file", metavar="FILE", type=Path)
+    command.add_argument("file", metavar="FILE", type=_path)
     for option, metavar, what in (
         ("--profile", "NAME", "the profile of config.toml to use"),
         ("--tenant", "TENANT", "a tenant's GUID or domain"),
@@ -112,14 +128,14 @@ def _import_cache(arguments: argparse.Namespace) -> int:
     try:
         found = the_session().import_cache(arguments.file, **options)
     except NbAuthError as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        write(*error.lines(), stream=sys.stderr)
         return 1
     for signed_in in found.accounts.values():
-        print(f"Took the sign-in of {signed_in.account.username}.")
+        write(f"Took the sign-in of {signed_in.account.username}.")
     for client_id in found.others:
-        print(f"Left the sign-ins of the application {client_id}: the profile's is another.")
+        write(f"Left the sign-ins of the application {client_id}: the profile's is another.")
     if not found.accounts:
-        print("The file has no sign-in of this application at this authority.")
+        write("The file has no sign-in of this application at this authority.")
     return 0 if found.accounts else 1
 
 
@@ -129,7 +145,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     code = 0
     for part in parts(the_session(), vars(arguments), ask=not arguments.offline):
-        print("\n".join(part.lines), flush=True)
+        write(*part.lines)
         code = 1 if part.trouble else code
     return code
 
@@ -148,7 +164,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         needs += _LAB_NEEDS
     missing = [name for name in needs if importlib.util.find_spec(name) is None]
     if missing:
-        print(f"The demo needs {', '.join(missing)}: pip install 'nbauth[demo]'", file=sys.stderr)
+        write(f"The demo needs {', '.join(missing)}: pip install 'nbauth[demo]'", stream=sys.stderr)
         return 1
     if arguments.check:
         from nbauth.demo.tour import check
@@ -168,6 +184,15 @@ def _demo(arguments: argparse.Namespace) -> int:
         access_ttl=arguments.access_ttl,
         pages_url=arguments.pages_url,
     )
+
+
+def _path(text: str) -> Path:
+    from nbauth.core.value_readers import expanded
+
+    try:
+        return Path(expanded(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"it {error}") from None
 
 
 def _pages_url(text: str) -> str:

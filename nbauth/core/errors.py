@@ -24,6 +24,7 @@ import traceback
 from collections.abc import Callable
 
 from nbauth.core.flow_names import BROWSER, DEVICE
+from nbauth.core.output import fitting
 from nbauth.core.secret import SecretStr
 
 
@@ -72,7 +73,7 @@ class NbAuthError(Exception):
         # IPython asks an exception for this before it draws a traceback of its own.
         if self.wants_traceback():
             return "".join(traceback.format_exception(self)).splitlines()
-        return self.lines()
+        return [fitting(line) for line in self.lines()]
 
 
 class ConfigurationError(NbAuthError):

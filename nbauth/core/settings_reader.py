@@ -21,6 +21,7 @@ from nbauth.core.person import Notices, Person
 from nbauth.core.settings import NAMES, Settings, check_profile, resolve, variable
 from nbauth.core.settings_values import read
 from nbauth.core.text import closest
+from nbauth.core.value_readers import SYSTEM
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the environment and at ``config.toml`` within a cell."""
@@ -169,7 +170,8 @@ def _read_files(paths: Sequence[Path], stamps: Sequence[object]) -> ConfigFile:
 
 def _still_holds(settings: Settings) -> bool:
     """Whether the CA file is there still; else it is said that it isn't."""
-    return not isinstance(settings.verify, str) or os.path.exists(settings.verify)
+    verify = settings.verify
+    return not isinstance(verify, str) or verify == SYSTEM or os.path.exists(verify)
 
 
 def _stamp(path: Path) -> object:

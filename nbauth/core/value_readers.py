@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from nbauth.core.addresses import is_secure
 from nbauth.core.text import closest, plain
 
+SYSTEM = "system"
+"""The value of ``verify`` for what the system trusts."""
 SECRET_SOURCES = ("environment", "keyring")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -142,7 +144,7 @@ def proxies(value: Any) -> dict[str, str]:
 
 
 def verify_form(value: Any) -> bool | str:
-    right = "has to be true, or the path of a CA file"
+    right = 'has to be true, the path of a CA file, or "system"'
     if not isinstance(value, bool | str | int | os.PathLike):
         raise ValueError(right)
     word = str(value).strip().lower()
@@ -161,10 +163,10 @@ def verify(value: Any) -> bool | str:
     written = verify_form(value)
     if written is True:
         return True
-    if written == "system":
+    if written == SYSTEM:
         if find_spec("truststore") is None:
             raise ValueError("needs a package for 'system': pip install 'nbauth[truststore]'")
-        return written
+        return SYSTEM
     path = expanded(str(written))
     if not os.path.exists(path):
         raise ValueError(f"names a CA file that is not there: {path}")

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Account, Asked
+from nbauth.core.output import fitting
 from nbauth.core.text import plain
 from nbauth.kernel.session import Session
 
@@ -92,4 +93,4 @@ class Table(list[Account]):
         from nbauth.jupyter.display import accounts_text
 
         lines = [accounts_text(self._rows()), *map(plain, self._endings())]
-        printer.text("\n".join(lines))
+        printer.text(fitting("\n".join(lines)))

@@ -34,6 +34,12 @@ def _common(function: Any) -> Any:
     return function
 
 
+def _print(*lines: str) -> None:
+    from nbauth.core.output import fitting
+
+    print(fitting("\n".join(lines)), flush=True)
+
+
 def read_line(magic: Any, line: str) -> Any:
     """Parse a magic's line; a bad argument is one line to the person (``UsageError``)."""
     try:
@@ -128,10 +134,10 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if asked.quiet:
             return
         if not gone:
-            print("Nobody was signed in.")
+            _print("Nobody was signed in.")
         for record in gone:
             where = f" To end it, open {record.sign_out_url}" if record.sign_out_url else ""
-            print(
+            _print(
                 f"Signed out {record.account.username}. The browser's own session at the provider"
                 f" stays.{where}"
             )
@@ -159,7 +165,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
                 *asked.scopes, account=asked.account, force_refresh=asked.force_refresh, **options
             )
             if asked.show:
-                print("\n".join(describe(result)))
+                _print(*describe(result))
         token = session.token(*asked.scopes, account=asked.account, **options)
         # A variable is read before every cell, where nobody expects to be asked.
         quiet = partial(
@@ -194,7 +200,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if asked.verb == "use":
             account = self._used.session.use(asked.user, profile=asked.profile)
             if not asked.quiet:
-                print(f"Using {account.username}.")
+                _print(f"Using {account.username}.")
         elif asked.verb == "drop":
             self._sign_out(asked, asked.user)
         return table_of(self._used.session, asked.profile, asked.account)
@@ -205,7 +211,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
         call = {name: getattr(asked, name) for name in _OF_A_CALL}
         page = getattr(self._used.session.screen, "page", None)
         for part in parts(self._used.session, call, page=page, ask=not asked.offline):
-            print("\n".join(part.lines), flush=True)
+            _print(*part.lines)
 
 
 def describe(result: AuthenticationResult) -> list[str]:

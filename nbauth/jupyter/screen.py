@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from nbauth.core.output import fitting
 from nbauth.core.steps import OpenBrowser, ReceiverKind
 from nbauth.jupyter.ipykernel import waiting
 from nbauth.jupyter.ipykernel.stop_button import held_back
@@ -117,7 +118,7 @@ class NotebookScreen:
         await waiting.wait_async(self._kernel, sign_in.ended, self._comm_ids)
 
     def say(self, text: str) -> None:
-        print(text)
+        _print([text])
 
     def ask(self, prompt: str) -> str:
         from nbauth.jupyter.terminal import asked_unseen
@@ -210,4 +211,4 @@ class _AskForAddress:
 
 
 def _print(lines: Iterable[str]) -> None:
-    print(*lines, sep="\n")
+    print(fitting("\n".join(lines)))

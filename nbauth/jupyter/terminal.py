@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import NbAuthError
+from nbauth.core.output import fitting
 from nbauth.core.steps import Done, OpenBrowser, ReceiverKind, ShowUserCode
 from nbauth.core.text import plain, web_address
 from nbauth.jupyter.display import lines_for
@@ -99,7 +100,7 @@ class TerminalScreen:
 
     def _print(self, lines: Iterable[str]) -> None:
         with contextlib.suppress(OSError, ValueError):  # the terminal has gone
-            print(*lines, sep="\n", file=sys.stderr, flush=True)
+            print(fitting("\n".join(lines), sys.stderr), file=sys.stderr, flush=True)
 
 
 def asked_unseen(prompt: str) -> str | None:

@@ -11,7 +11,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbauth.core.errors import ConfigurationError, PersistenceError
+from nbauth.core.errors import ConfigurationError
 from nbauth.persistence.protocol import Ask, Entry, Persistence
 
 if TYPE_CHECKING:
@@ -36,11 +36,19 @@ def persistence_named(
         folder: where files go; by default the user's data folder for ``nbauth``.
         ask: gets a prompt, gives a passphrase, where ``NBAUTH_PASSPHRASE`` isn't set.
 
-    Raises ``ConfigurationError`` for a kind that there isn't, and ``PersistenceError`` where no
-    home folder is known.
+    Raises ``ConfigurationError`` for a kind that there isn't. Where no home folder is known,
+    opening it raises ``PersistenceError``.
     """
     if folder is None:
-        folder = _data_folder()
+        from nbauth.core.folders import data_folder
+
+        known = data_folder()
+        if known is None:
+            from nbauth.persistence.no_home import NoHome
+            from nbauth.persistence.passphrase import PassphraseKey
+
+            return NoHome(PassphraseKey(ask))
+        folder = Path(known)
     if kind == "keyring":
         from nbauth.persistence.encrypted import EncryptedFolder
         from nbauth.persistence.system_keyring import KeyringKey
@@ -77,20 +85,6 @@ def kinds_in_use(*, folder: Path | None = None) -> list[str]:
         except Exception as error:
             getLogger("nbauth.persistence").debug("%s is passed over: %r", kind, error)
     return found
-
-
-def _data_folder() -> Path:
-    from nbauth.core.folders import data_folder
-
-    found = data_folder()
-    if found is None:
-        raise PersistenceError(
-            "Sign-ins can't be kept: HOME is not set, and the system knows no home folder of this"
-            " user.",
-            code="no_home",
-            hint="Set HOME or XDG_DATA_HOME to a folder of your own. Tokens stay in memory here.",
-        )
-    return Path(found)
 
 
 def _points() -> dict[str, EntryPoint]:

@@ -124,7 +124,7 @@ IN_A_PROFILE = [
     ("timeout = true", 2, "timeout has to be a number of seconds", "timeout = 300"),
     ("timeout = 1e999", 2, "timeout has to be a number of seconds", "timeout = 300"),
     ("timeout = 07:32:00", 2, "timeout is read as a date", "timeout = 300"),
-    ("verify = 'yes'", 2, "verify has to be true, or the path", "verify = true"),
+    ("verify = 'yes'", 2, "verify has to be true, the path", "verify = true"),
     ("verify = false", 2, "verify cannot be false", "verify = true"),
     ("debug = 'perhaps'", 2, "debug has to be true or false", "debug = true"),
     ("client_id = 5", 2, "client_id has to be a text", 'client_id = "…"'),

@@ -137,11 +137,14 @@ def _server_extension() -> str:
         from jupyter_server.config_manager import BaseJSONConfigManager
     except ImportError:
         return "needs jupyter_server: pip install 'nbauth[server]' where your server runs"
-    for folder in jupyter_config_path():
-        config = BaseJSONConfigManager(config_dir=folder).get("jupyter_server_config")
-        extensions = config.get("ServerApp", {}).get("jpserver_extensions", {})
-        if "nbauth.server" in extensions:
-            return f"{'enabled' if extensions['nbauth.server'] else 'disabled'} in {folder}"
+    try:
+        for folder in jupyter_config_path():
+            config = BaseJSONConfigManager(config_dir=folder).get("jupyter_server_config")
+            extensions = config.get("ServerApp", {}).get("jpserver_extensions", {})
+            if "nbauth.server" in extensions:
+                return f"{'enabled' if extensions['nbauth.server'] else 'disabled'} in {folder}"
+    except Exception as error:  # no home, a folder that is closed, a file of Jupyter's that is bad
+        return f"is not known here: {plain(error)}"
     return "not enabled in this environment: jupyter server extension enable nbauth.server"
 
 

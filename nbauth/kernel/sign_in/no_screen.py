@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from nbauth.core.errors import FlowUnavailable
 from nbauth.core.flow_names import DEVICE, PASTE
+from nbauth.core.output import fitting
 from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 
@@ -48,7 +49,7 @@ class NoScreen:
 
     def say(self, text: str) -> None:
         """To the log of a forked child, say; whoever reads it later."""
-        print(f"nbauth: {text}", file=sys.stderr)
+        print(fitting(f"nbauth: {text}", sys.stderr), file=sys.stderr)
 
     def ask(self, prompt: str) -> str:
         return ""

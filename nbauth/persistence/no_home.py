@@ -1,0 +1,36 @@
+"""Where no folder is known to keep sign-ins in, as of a numeric user of a container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+from nbauth.core.errors import PersistenceError
+from nbauth.persistence.encrypted import EncryptedFolder, KeySource
+
+
+class NoHome(EncryptedFolder):
+    """Keeps nothing and nobody: opening it says why. ``folder`` stands for none, and isn't used."""
+
+    def __init__(self, source: KeySource) -> None:
+        super().__init__(Path(), source)
+
+    def exists(self) -> bool:
+        return False
+
+    def open(self) -> None:
+        _no_home()
+
+    def _open(self, gone: object = None, *, creates: bool) -> None:
+        _no_home()
+
+    def forget(self) -> None:
+        """There is nothing; the key, if there is one, is that of another folder."""
+
+
+def _no_home() -> NoReturn:
+    raise PersistenceError(
+        "Sign-ins can't be kept: HOME is not set, and the system knows no home of this user.",
+        code="no_home",
+        hint="Set HOME or XDG_DATA_HOME to a folder of your own; tokens stay in memory here.",
+    )

@@ -1,0 +1,47 @@
+"""The ``nbauth`` command as another user: ``python -m tests.as_user NUMBER ARGUMENT…``.
+
+It is run once as who started it, to import what the other user may not be able to read; then again
+as that user, whom no password database knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import pkgutil
+import sys
+import tempfile
+
+import nbauth
+from nbauth import api
+from nbauth.cli import main
+
+
+def warm_up(arguments: list[str]) -> None:
+    """Import all, and run it where it leaves nothing."""
+    for module in pkgutil.walk_packages(nbauth.__path__, "nbauth."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    given = dict(os.environ)
+    silent = io.StringIO()
+    with (
+        tempfile.TemporaryDirectory() as elsewhere,
+        contextlib.redirect_stdout(silent),
+        contextlib.redirect_stderr(silent),
+    ):
+        os.environ.update(HOME=elsewhere, XDG_CONFIG_HOME=elsewhere, XDG_DATA_HOME=elsewhere)
+        main(arguments)
+    os.environ.clear()
+    os.environ.update(given)
+    api._session = None
+
+
+if __name__ == "__main__":
+    warm_up(sys.argv[2:])
+    user = int(sys.argv[1])
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+    raise SystemExit(main(sys.argv[2:]))

@@ -1,0 +1,57 @@
+"""What an encoding has no letter for is written in ASCII."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from nbauth.core.output import OutputGone, fitting, write
+
+
+def stream(encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("utf-8", "→ Zoë – … • ’"),
+        ("ascii", "-> Zo\\xeb - ... * '"),
+        ("latin-1", "-> Zoë - ... * '"),
+        ("cp1252", "-> Zoë – … • ’"),
+        ("cp437", "-> Zoë - ... * '"),
+        ("utf-16", "→ Zoë – … • ’"),
+    ],
+)
+def test_text_fits_the_stream(encoding: str, written: str) -> None:
+    out = stream(encoding)
+    write("→ Zoë – … • ’", stream=out)
+    out.flush()
+    assert out.buffer.getvalue().decode(encoding) == f"{written}\n"  # type: ignore[attr-defined]
+
+
+def test_a_stream_without_a_known_encoding_is_taken_for_utf_8_and_a_bad_one_for_ascii() -> None:
+    class Odd:
+        encoding: object = None
+
+    assert fitting("→ Zoë", Odd()) == "→ Zoë"
+    Odd.encoding = "no such encoding"
+    assert fitting("→ Zoë", Odd()) == "\\u2192 Zo\\xeb"
+    Odd.encoding = 5
+    assert fitting("→ Zoë", Odd()) == "\\u2192 Zo\\xeb"
+    assert fitting("\ud800", stream("utf-8")) == "\\ud800"
+
+
+def test_a_stream_that_is_closed_or_full_is_one_error() -> None:
+    closed = stream("utf-8")
+    closed.close()
+    with pytest.raises(OutputGone):
+        write("x", stream=closed)
+
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputGone):
+        write("x", stream=Full())
