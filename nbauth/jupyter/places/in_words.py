@@ -54,7 +54,10 @@ MEANING: Mapping[str, Mapping[Any, str]] = {
         False: "false: what names the account and makes a sign-in last is added",
     },
     "debug": {True: "true: errors show their traceback", False: "false: errors are two lines"},
-    "verify": {True: "true: the usual CAs, whatever the environment names"},
+    "verify": {
+        True: "true: the usual CAs, whatever the environment names",
+        "system": "system: what the system trusts",
+    },
     "client_secret_from": {
         "environment": "environment: NBAUTH_CLIENT_SECRET",
         "keyring": "keyring: the entry nbauth:<profile> of this client",

@@ -5,7 +5,6 @@ Nobody signs in, and nothing is sent but requests for metadata. It ends in time,
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -42,7 +41,6 @@ NEEDS = {
 """The endpoint that a flow begins at."""
 OF_MSAL = ("openid", "profile", "offline_access")
 """Scopes that MSAL adds to each sign-in."""
-BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 @dataclass
@@ -150,12 +148,15 @@ def faults_of(answers: Answers, client: Client, ways: Iterable[str]) -> Iterator
 
 def trusted(settings: Settings) -> str:
     """Whose certificates are trusted, and what says so."""
-    if isinstance(settings.verify, str):
-        return f"{settings.verify} (verify, {settings.source('verify')})"
-    if settings.verify is None:
-        for name in BUNDLES:
-            if path := os.environ.get(name):
-                return f"{plain(path)} ({name})"
+    from nbauth.oauth.trust import SYSTEM, Trust
+
+    if settings.verify == SYSTEM:
+        return f"those that the system trusts (verify, {settings.source('verify')})"
+    trust = Trust.of(settings.verify)
+    if isinstance(trust.verify, str):
+        own = settings.verify is not None
+        source = f"verify, {settings.source('verify')}" if own else trust.source
+        return f"{plain(trust.verify)} ({source})"
     from certifi import where
 
     return f"the usual public CAs ({where()})"

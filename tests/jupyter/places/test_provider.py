@@ -163,5 +163,7 @@ def test_whose_certificates_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     said, _ = asked(offering())
     assert said["CA"] == [f"{bundle} (REQUESTS_CA_BUNDLE)"]
+    said, _ = asked(offering(), verify="system")
+    assert said["CA"] == ["those that the system trusts (verify, this call)"]
     said, _ = asked(offering(), verify=True)
     assert said["CA"][0].startswith("the usual public CAs (")
