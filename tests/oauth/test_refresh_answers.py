@@ -190,6 +190,7 @@ NO = [
     (400, {"error": "Refresh token is not valid"}),
     (401, {"errorCode": "E0000011", "errorSummary": "Invalid token provided"}),
     (401, {"message": "Unauthorized"}),
+    (200, {"error": "bad_refresh_token", "error_description": "incorrect or expired"}),  # GitHub
     (400, {}),
     (401, []),
     (401, None),
@@ -239,6 +240,7 @@ def test_metadata_that_are_refused_say_nothing_of_the_refresh_token(
         (500, {"error": "invalid_grant"}),
         (503, None),
         (200, {"error": "server_error"}),
+        (200, {"error": "incorrect_client_credentials"}),
     ],
 )
 @pytest.mark.parametrize("make", [openid, microsoft])

@@ -40,6 +40,7 @@ NOT_OF_THE_GRANT = frozenset(
     {
         "invalid_scope", "invalid_client", "unauthorized_client", "unsupported_grant_type",
         "invalid_target", "server_error", "temporarily_unavailable", "slow_down",
+        "incorrect_client_credentials",  # GitHub's
     }
 )  # fmt: skip
 """Errors of a refresh that say nothing of the refresh token (RFC 6749 §5.2, RFC 8707 §2)."""
@@ -65,12 +66,14 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
         except NbAuthError as error:
             posted = [one for one in answers if one.request.method == "POST"]
             answer = posted[-1] if posted else None  # the others are metadata and keys
-            if answer is not None and answer.ok:
-                error.rotated = _successor(answer.json(), sent)
+            good = answer.json() if answer is not None and answer.ok else None
+            said_no = _is_error(good)  # GitHub says it with HTTP 200
+            if answer is not None and answer.ok and not said_no:
+                error.rotated = _successor(good, sent)
                 raise
             status_alone = isinstance(error, AuthorityUnreachable) and error.empty
             nothing_said = status_alone and error.code in {"http_400", "http_401"}
-            refused = answer is not None and answer.status_code in {400, 401}
+            refused = said_no or (answer is not None and answer.status_code in {400, 401})
             if nothing_said or (any_word and refused and _is_of_the_grant(error)):
                 raise InteractionRequired(
                     f"The sign-in is no longer valid. {error}",
@@ -81,8 +84,12 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
             raise
 
 
+def _is_error(answer: object) -> bool:
+    return isinstance(answer, dict) and bool(answer.get("error"))
+
+
 def _successor(answer: object, sent: str) -> SecretStr | None:
-    if not isinstance(answer, dict) or answer.get("error"):
+    if not isinstance(answer, dict):
         return None
     token = answer.get("refresh_token")
     return SecretStr(token) if token and isinstance(token, str) and token != sent else None
