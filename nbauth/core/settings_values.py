@@ -84,8 +84,6 @@ _FORMS: dict[Callable[[Any], Any], str] = {
     address: '"https://id.example/…"',
     secret_source: '"keyring"',
     flag: "true",
-    address: '"https://id.example/path"',
-    secret_source: '"keyring"',
     seconds: "300",
     words: '["one", "two"]',
     verify: "true, or '/path/of/ca.pem'",

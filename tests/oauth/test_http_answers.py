@@ -176,7 +176,11 @@ def test_what_was_not_asked_for_is_not_unpacked(encoding: str, status: int) -> N
     assert str(error).isprintable()
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b'{"a": 1}', mtime=0)[:-9], b"\x1f\x8bno", b"{}"])
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(b'{"a": 1}', mtime=0)[:-9], b"\x1f\x8bno", b"{}"],
+    ids=["cut off", "broken", "none"],
+)
 def test_broken_compressed_data_are_no_answer(body: bytes) -> None:
     error = error_of(reply(400, body, Content_Encoding="gzip"), "POST")
     assert (error.code, error.empty) == ("http_400", False)
