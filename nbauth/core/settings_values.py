@@ -81,8 +81,6 @@ SETTINGS = tuple(_READERS)
 _FORM_ALONE = {"verify": verify_form, "persist": text}
 """Readers that don't look whether a file or a package is there."""
 _FORMS: dict[Callable[[Any], Any], str] = {
-    address: '"https://id.example/…"',
-    secret_source: '"keyring"',
     flag: "true",
     seconds: "300",
     words: '["one", "two"]',

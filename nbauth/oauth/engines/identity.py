@@ -74,5 +74,5 @@ def no_identity(why: str) -> SignInError:
         " Nothing was kept.",
         code="no_identity",
         hint="Add openid to the scopes; at a provider without OpenID Connect, write the address"
-        " that names the account into the profile (userinfo).",
+        " that names the account into the profile (userinfo_endpoint).",
     )
