@@ -79,10 +79,10 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
     )
 
 
-def no_access_token() -> SignInError:
-    """The error for a token response without the one thing that it is for."""
+def not_understood(why: str) -> SignInError:
+    """The error for an answer that cannot be used, whose provider has not said that it is one."""
     return SignInError(
-        "The provider's answer was not understood: it has no access_token that is a text.",
+        f"The provider's answer was not understood: {why}.",
         code="not_understood",
         hint="Run %login again; if it repeats, check the authority's address.",
     )

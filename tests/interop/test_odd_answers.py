@@ -126,7 +126,7 @@ def test_an_error_that_is_none_breaks_no_later_request(
     session.login(peer.first, web_ui=scripted)
     screen_of(session).there = False
     for odd in ({"error": None}, {"error": {"code": 5}}, {"error": "\u65e5\u672c\n"}, [5]):
-        panva.fault("token", "json", status=200, body=odd)  # 400 would end the grant
+        panva.fault("token", "json", status=403, body=odd)  # 400 would end the grant
         with pytest.raises(NbAuthError) as refused:
             session.acquire(peer.first, force_refresh=True)
         assert_plain(refused.value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +16,22 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from nbauth.core.errors import InteractionRequired, NbAuthError
+from nbauth.core.errors import InteractionRequired, NbAuthError, SignInError
 from nbauth.core.scopes import Scopes
 from nbauth.kernel.accounts.answers import ends_the_grant
 from nbauth.oauth.authorities import Authority, parse
 from nbauth.oauth.engines.microsoft import MicrosoftEngine
 from nbauth.oauth.engines.openid import OpenIDEngine
-from nbauth.oauth.engines.protocol import Engine
+from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
 
 TENANT = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555"
 ISSUER = f"{TENANT}/v2.0"
-ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+ENDPOINTS = (
+    "authorization_endpoint",
+    "token_endpoint",
+    "jwks_uri",
+    "device_authorization_endpoint",
+)
 METADATA = {"issuer": ISSUER, **{name: f"{ISSUER}/{name}" for name in ENDPOINTS}}
 READ = Scopes.parse(["read"], microsoft=False)
 
@@ -154,6 +161,24 @@ def test_an_odd_answer_with_tokens_is_an_answer(
     assert (response.access_token, response.refresh_token) == ("a", "successor")
     assert (response.expires_in, response.scopes) == (3600, ("read",))
     assert (response.token_type, response.refresh_expires_in) == ("Bearer", None)
+
+
+@pytest.mark.parametrize("make", [openid, microsoft])
+@pytest.mark.parametrize("answer", [None, [], [5], 7, "text", True], ids=repr)
+def test_an_answer_that_is_no_object_is_named(
+    make: Callable[[], Engine], answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MSAL logs an empty one as an error, and Python writes that with its traceback."""
+    engine = make()
+    engine._http.mount("https://", Canned(answer))  # type: ignore[attr-defined]
+    request = AuthorizationRequest(READ)
+    for ask in (lambda: engine.refresh("spent", READ), lambda: engine.start_device(request)):
+        with pytest.raises(SignInError) as caught:
+            ask()
+        assert caught.value.code in {"not_understood", "device_answer"}
+        assert re.search("empty|no JSON object", str(caught.value))
+        assert caught.value.rotated is None
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize("make", [openid, microsoft])

@@ -37,7 +37,7 @@ def device_code_in(answer: object, *asked: object) -> DeviceCode:
         SignInError: ``device_answer``, with the name of the field that cannot be used.
     """
     if not isinstance(answer, Mapping):
-        raise _unusable("it is no JSON object")
+        raise _unusable("it is empty" if answer is None else "it is no JSON object")
     if not text_in(answer, "device_code"):
         raise _unusable("device_code is missing" if not answer.get("device_code") else
                         "device_code is no text")  # fmt: skip

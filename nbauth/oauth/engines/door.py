@@ -14,6 +14,7 @@ from nbauth.core.errors import (
 )
 from nbauth.core.log import trail
 from nbauth.core.secret import SecretStr
+from nbauth.oauth.answers import json_in
 from nbauth.oauth.engines.protocol import AuthorizationPending
 from nbauth.oauth.http import Http
 
@@ -66,7 +67,7 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
         except NbAuthError as error:
             posted = [one for one in answers if one.request.method == "POST"]
             answer = posted[-1] if posted else None  # the others are metadata and keys
-            good = answer.json() if answer is not None and answer.ok else None
+            good = json_in(answer) if answer is not None and answer.ok else None
             said_no = _is_error(good)  # GitHub says it with HTTP 200
             if answer is not None and answer.ok and not said_no:
                 error.rotated = _successor(good, sent)

@@ -39,7 +39,7 @@ from nbauth.oauth.engines.protocol import (
     extra_parameters,
     with_extra_parameters,
 )
-from nbauth.oauth.error_catalogue import error_from, no_access_token
+from nbauth.oauth.error_catalogue import error_from, not_understood
 from nbauth.oauth.http import Http
 from nbauth.oauth.issuers import check_issuer
 from nbauth.oauth.metadata import Metadata
@@ -246,7 +246,7 @@ class MicrosoftEngine:
         if "error" in result:  # of the authorization response, or of MSAL's own
             raise error_from(result)
         if not text_in(result, "access_token"):
-            raise no_access_token()
+            raise not_understood("it has no access_token that is a text")
         _, metadata = self._connect()
         token = result.get("id_token")
         claims = (

@@ -33,7 +33,7 @@ from nbauth.oauth.engines.protocol import (
     extra_parameters,
     with_extra_parameters,
 )
-from nbauth.oauth.error_catalogue import error_from, no_access_token, refusal
+from nbauth.oauth.error_catalogue import error_from, not_understood, refusal
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
 from nbauth.oauth.offer import Offer
@@ -267,7 +267,7 @@ class OpenIDEngine:
         renewing: bool = False,
     ) -> TokenResponse:
         if not text_in(token, "access_token"):
-            raise no_access_token()
+            raise not_understood("it has no access_token that is a text")
         encoded = token.get("id_token")
         claims: dict[str, Any] = {}
         if encoded:
