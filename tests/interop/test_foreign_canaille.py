@@ -76,9 +76,7 @@ def test_one_sign_in_after_another_at_the_registered_address(
     [
         "RS256",
         "ES256",
-        pytest.param(
-            "EdDSA", marks=pytest.mark.xfail(strict=True, reason="joserfc warns of the name EdDSA")
-        ),
+        "EdDSA",
     ],
 )
 @pytest.mark.filterwarnings("error")

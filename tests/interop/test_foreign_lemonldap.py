@@ -30,9 +30,6 @@ class TestLemonldap(EveryProvider):
     pass
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a sign-in without a refresh token is not told what it could ask for"
-)
 def test_a_sign_in_that_does_not_last(
     session: Session, foreign: Foreign, forms: FormBrowser
 ) -> None:
@@ -48,7 +45,6 @@ def test_a_sign_in_that_does_not_last(
     assert "offline_access" in "".join(ended.value.lines() + screen_of(session).said)
 
 
-@pytest.mark.xfail(strict=True, reason="the error does not name the algorithm")
 def test_an_id_token_by_hs256(session: Session, foreign: Foreign, forms: FormBrowser) -> None:
     """A public client has no secret to check it with; the error says what was wrong."""
     session.configure(client_id="notebooks-HS256")

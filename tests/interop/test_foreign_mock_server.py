@@ -71,26 +71,9 @@ ANSWERS: dict[str, Any] = {
     "azp_null": {"claims": {"azp": None}},
     "many_groups": {"claims": {"groups": [f"group-{number:04}-of-many" for number in range(400)]}},
 }
-FAILS_TODAY = {
-    "scope_commas": "commas in scope are read as part of a word",
-    "azp_null": "azp null is taken for another application's",
-}
 
 
-def shapes() -> list[Any]:
-    return [
-        pytest.param(
-            told,
-            id=name,
-            marks=[pytest.mark.xfail(strict=True, reason=FAILS_TODAY[name])]
-            if name in FAILS_TODAY
-            else [],
-        )
-        for name, told in ANSWERS.items()
-    ]
-
-
-@pytest.mark.parametrize("told", shapes())
+@pytest.mark.parametrize("told", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_in_another_shape(
     session: Session, mock: MockServer, forms: FormBrowser, told: dict[str, Any]
 ) -> None:
@@ -111,9 +94,7 @@ def test_an_answer_in_another_shape(
     "algorithm",
     [
         *("RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"),
-        pytest.param(
-            "EdDSA", marks=pytest.mark.xfail(strict=True, reason="joserfc warns of the name EdDSA")
-        ),
+        "EdDSA",
     ],
 )
 @pytest.mark.filterwarnings("error")
@@ -164,7 +145,6 @@ def test_no_new_refresh_token_at_a_refresh(
     assert len({one.form["refresh_token"] for one in mock.foreign.refreshes()}) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="without an ID token the account's key is empty")
 def test_no_id_token(session: Session, mock: MockServer, forms: FormBrowser) -> None:
     """``openid`` was asked for: the account is the one whom the provider's userinfo names."""
     mock.order(leave_out=["id_token", "scope"])

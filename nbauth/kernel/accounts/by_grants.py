@@ -109,4 +109,11 @@ def nothing_left(signed_in: SignedIn, wanted: Scopes) -> InteractionRequired:
     """The error where no grant may bring a token: none is left, or none is for these scopes."""
     if any(grant.usable for grant in signed_in.grants):
         return not_agreed_to(wanted)
-    return InteractionRequired("The sign-in has ended and left nothing to renew it with.")
+    ended = "The sign-in has ended and left nothing to renew it with."
+    known = frozenset[str]().union(*(old.scopes | old.asked for old in signed_in.grants))
+    if signed_in.client.authority.microsoft or "offline_access" in known:
+        return InteractionRequired(ended)
+    # Not all that have it list it (OpenID Connect Discovery §3 lets them), so it was not added.
+    return InteractionRequired(
+        f"{ended} If the provider has the scope offline_access, name it too: sign-ins then last."
+    )
