@@ -178,7 +178,7 @@ class Tokens:
             raise kind(
                 f"{error} Nobody can be asked here.",
                 code=error.code,
-                hint=f"Run %login {need.scopes}, then this cell again."
+                hint=f"Run {f'%login {need.scopes}'.strip()}, then this cell again."
                 if isinstance(whom, Account)
                 else NOBODY_THERE,
                 correlation_id=error.correlation_id,

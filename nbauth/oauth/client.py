@@ -18,10 +18,6 @@ from nbauth.oauth.authorities import Authority, authority_from, parse
 if TYPE_CHECKING:
     from nbauth.oauth.engines.protocol import Engine
 
-DEFAULT_SCOPES = {True: ("User.Read",), False: ("openid",)}
-"""At Microsoft's authorities, and elsewhere; a sign-in adds what its provider offers to name the
-account and to make it last."""
-
 MOST_SPELLINGS = 256
 """Spellings of scopes that a client remembers, before it begins anew."""
 
@@ -79,7 +75,7 @@ class Client:
             pass
         microsoft = self.authority.microsoft
         scopes = Scopes.parse(
-            spelling or self.settings.scopes or DEFAULT_SCOPES[microsoft],
+            spelling or self.settings.scopes or self._default_scopes,
             microsoft=microsoft,
             graph=self.authority.graph,
             client_id=self.client_id,
@@ -88,6 +84,15 @@ class Client:
             self._parsed.clear()
         self._parsed[spelling] = scopes
         return scopes
+
+    @property
+    def _default_scopes(self) -> tuple[str, ...]:
+        """What is asked for where nobody names anything; a sign-in adds what its provider offers to
+        name the account and to make it last. A provider whose endpoints are written in the profile
+        may be no OpenID provider, and refuse ``openid``."""
+        if self.authority.microsoft:
+            return ("User.Read",)
+        return () if self.authority.described else ("openid",)
 
     def covers(self, granted: Iterable[str], wanted: Scopes) -> bool:
         """Whether all that is wanted was granted, what makes a sign-in last aside.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.scopes import GRAPH
 from nbauth.core.settings import Settings
 from nbauth.oauth.client import MOST_SPELLINGS, Client, Engines
 from nbauth.testing.engine import ISSUER, FakeEngine
@@ -44,6 +45,30 @@ def test_spellings_of_scopes_are_remembered_but_not_all_of_them() -> None:
         assert client.scopes((f"scope-{number}",)).key == {f"scope-{number}"}
         assert len(client._parsed) <= MOST_SPELLINGS
     assert client.scopes(("read", "write")) == first
+
+
+@pytest.mark.parametrize(
+    ("settings", "scopes"),
+    [
+        ({"authority": "https://id.example"}, ["openid"]),
+        ({"authority": "https://id.example", "scopes": ("read",)}, ["read"]),
+        ({"authority": "https://login.microsoftonline.com/common"}, [f"{GRAPH}/User.Read"]),
+        (
+            {
+                "authority": "https://github.example",
+                "device_authorization_endpoint": "https://github.example/device",
+                "token_endpoint": "https://github.example/token",
+            },
+            [],
+        ),
+    ],
+    ids=["openid", "named", "microsoft", "no metadata"],
+)
+def test_what_is_asked_for_where_nobody_names_anything(
+    settings: dict[str, Any], scopes: list[str]
+) -> None:
+    client = Client.from_settings(Settings(client_id="notebooks", **settings))
+    assert list(client.scopes(())) == scopes
 
 
 @pytest.mark.parametrize(
