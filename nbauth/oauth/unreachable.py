@@ -103,6 +103,12 @@ def _of_address(chain: list[BaseException], way: Way) -> AuthorityUnreachable | 
             return _bad_proxy(way)
         if isinstance(one, (requests.exceptions.InvalidURL, urllib3.LocationParseError)):
             return _bad_proxy(way) if way.proxy else _bad_address(way)
+    if has(chain, UnicodeEncodeError, requests.exceptions.InvalidHeader):
+        return _error(
+            "unsendable",
+            f"Nothing was sent to {way.host}: a token or name holds what no HTTP header may hold",
+            "Sign in again: %login. If it repeats, tell the provider's administrator.",
+        )
     # ValueError: urllib3 and the codec for international names raise it for what is no name.
     if isinstance(chain[0], ValueError) and not isinstance(chain[0], requests.RequestException):
         return _bad_proxy(way) if way.proxy else _bad_address(way)

@@ -53,26 +53,6 @@ ERRORS: tuple[Any, ...] = (
 STATUSES = (200, 400, 401, 403, 404, 500)
 
 
-NOT_READ = "the answer to a device request is used as it came: its fields are not read with care"
-LATER: dict[tuple[str, str, str], str] = {
-    ("field", "oidc", "device"): NOT_READ,
-    ("field", "microsoft", "device"): NOT_READ,
-    ("error", "microsoft", "poll"): "MSAL's road: a poll's error that is no text is not hashable",
-    **{("page", name, field): NOT_READ for name in ENGINES for field in PAGES},
-}
-"""What has to change before a test can pass, by its kind, engine and answer."""
-
-
-def cases(kind: str, pairs: list[tuple[str, str]]) -> list[Any]:
-    """Pairs of engine and answer, those of ``LATER`` expected to fail."""
-    return [
-        pytest.param(*pair, marks=pytest.mark.xfail(reason=LATER[kind, *pair], strict=True))
-        if (kind, *pair) in LATER
-        else pytest.param(*pair)
-        for pair in pairs
-    ]
-
-
 def outside(seen: list[tuple[Any, ...]], provider: Bent) -> list[tuple[Any, ...]]:
     """Places that were looked up or connected to, and are not the provider."""
     return [place for place in seen if place != ("127.0.0.1", provider.port)]
@@ -111,7 +91,7 @@ def fields_of(where: str, certificates: Certificates) -> list[str]:
 # ── fields and bodies ───────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("name", "where"), cases("field", PAIRS))
+@pytest.mark.parametrize(("name", "where"), PAIRS)
 def test_wrong_types_in_every_field(
     name: str, where: str, certificates: Certificates, figure: Figure
 ) -> None:
@@ -141,7 +121,7 @@ def spoils(field: str, value: Any) -> bool:
     return field == "error" and bool(value)
 
 
-@pytest.mark.parametrize(("name", "where"), cases("body", PAIRS))
+@pytest.mark.parametrize(("name", "where"), PAIRS)
 def test_bodies_of_every_kind(
     name: str, where: str, certificates: Certificates, figure: Figure
 ) -> None:
@@ -155,7 +135,7 @@ def test_bodies_of_every_kind(
     figure("S22", f"other bodies ({name})", given, "a sentence each")
 
 
-@pytest.mark.parametrize(("name", "where"), cases("error", PAIRS))
+@pytest.mark.parametrize(("name", "where"), PAIRS)
 def test_errors_of_every_form(
     name: str, where: str, certificates: Certificates, figure: Figure
 ) -> None:
@@ -175,10 +155,8 @@ def test_errors_of_every_form(
 # ── addresses ───────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    ("name", "endpoint"),
-    cases("scheme", [(name, endpoint) for name in ENGINES for endpoint in ENDPOINTS]),
-)
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_no_endpoint_leads_to_another_scheme(
     name: str, endpoint: str, certificates: Certificates, figure: Figure
 ) -> None:
@@ -201,9 +179,8 @@ def test_no_endpoint_leads_to_another_scheme(
     figure("S22", f"other schemes ({name})", given, "0 requests, 0 addresses opened")
 
 
-@pytest.mark.parametrize(
-    ("name", "field"), cases("page", [(name, field) for name in ENGINES for field in PAGES])
-)
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("field", PAGES)
 def test_no_page_of_a_device_code_has_another_scheme(
     name: str, field: str, certificates: Certificates, figure: Figure
 ) -> None:

@@ -83,7 +83,10 @@ class Server:
                 sock = self._context.wrap_socket(sock, server_side=True)
                 self._open.append(sock)
             with sock.makefile("rb") as stream:
-                method, target, _ = stream.readline().decode().split(" ", 2)
+                line = stream.readline().decode()
+                if not line:
+                    return  # connected, and nothing asked
+                method, target, _ = line.split(" ", 2)
                 headers = {}
                 while line := stream.readline().strip():
                     name, _, value = line.decode("latin-1").partition(":")

@@ -499,6 +499,15 @@ def test_a_socks_proxy_without_its_package() -> None:
     assert "PySocks" in done.stdout and "pip install" in done.stdout
 
 
+@pytest.mark.parametrize("token", ["\U0001f600", "a\r\nX: y", "a\nb"])
+def test_a_token_that_no_header_holds(token: str) -> None:
+    with Server() as server:
+        headers = {"Authorization": f"Bearer {token}"}
+        error = fault(lambda: Http().get(server.url, headers=headers))
+        assert server.seen == []
+    assert error.code == "unsendable" and token not in str(error)
+
+
 # ── something else answers ──────────────────────────────────────────────────────────────────
 
 PORTAL = "<html><head><title>Sign in to\n Caf\u00e9 WLAN \u202e</title></head><body>…</body></html>"
