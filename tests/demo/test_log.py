@@ -20,6 +20,7 @@ from nbauth.core.settings_reader import SettingsReader
 from nbauth.demo.servers import Demo
 from nbauth.demo.tour import approve
 from nbauth.kernel.session import Session
+from nbauth.oauth.http import Http
 from nbauth.testing.canary import find
 from nbauth.testing.screen import RecordingScreen
 
@@ -44,11 +45,21 @@ class Wire:
                 self.see(dict(parse_qsl(request.body)))
             response = send(session, request, **options)
             self.see(dict(parse_qsl(urlsplit(response.headers.get("Location", "")).query)))
-            with contextlib.suppress(ValueError):
-                self.see(response.json())
+            if not options.get("stream"):
+                self.hear(response)
             return response
 
+        def asks(http: Http, *args: Any, **options: Any) -> requests.Response:
+            return self.hear(request(http, *args, **options))  # whose body it has read by then
+
+        request = Http.request
         monkeypatch.setattr(requests.Session, "send", sends)
+        monkeypatch.setattr(Http, "request", asks)
+
+    def hear(self, response: requests.Response) -> requests.Response:
+        with contextlib.suppress(ValueError):
+            self.see(response.json())
+        return response
 
     def see(self, values: Any) -> None:
         if isinstance(values, dict):
