@@ -197,7 +197,7 @@ def test_what_openssl_computes_is_not_cut_by_a_fork(
     monkeypatch.setattr("hmac.digest", watched("digest", hmac.digest))
     monkeypatch.setattr("hashlib.scrypt", watched("scrypt", hashlib.scrypt))
     verify = watched("verify", jws.deserialize_compact)
-    monkeypatch.setattr("nbauth.oauth.id_token.jws.deserialize_compact", verify)
+    monkeypatch.setattr("nbauth.oauth.signature.jws.deserialize_compact", verify)
 
     for _ in range(2):  # the first makes the key, the second opens what is there
         store = persistence_named("file", folder=tmp_path / "kept", ask=lambda prompt: "horse")
