@@ -34,6 +34,7 @@ install_python() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check uv ||
     say "there is no uv for this machine"
   install_into .venv -e '.[test]'
+  .venv/bin/python -m compileall -q nbauth  # not every machine lets each kernel keep what it compiles
 }
 
 # Kernels that behave differently, and libraries whose faults tests show; see tests/harness/kernels.py.
