@@ -87,14 +87,8 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         " ten seconds at most. Ends with 1 if something would stop a sign-in. In a notebook:"
         " %login --doctor.",
     )
-    for option, metavar, what in (
-        ("--profile", "NAME", "the profile of config.toml to use"),
-        ("--flow", "FLOW", "the way to sign in"),
-        ("--tenant", "TENANT", "a tenant's GUID or domain"),
-        ("--client-id", "ID", "the application's id"),
-        ("--authority", "URL", "an authority's or issuer's address"),
-    ):
-        doctor.add_argument(option, metavar=metavar, help=what)
+    _add_options(doctor)
+    doctor.add_argument("--flow", metavar="FLOW", help="the way to sign in")
     doctor.add_argument("--offline", action="store_true", help="ask nothing over the network")
     doctor.set_defaults(run=_doctor)
 
@@ -108,15 +102,20 @@ def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentPars
         " ~/.azure/msal_token_cache.json.",
     )
     command.add_argument("file", metavar="FILE", type=_path)
+    _add_options(command)
+    command.add_argument("--persist", metavar="STORE", help="where they are kept: keyring or file")
+    command.set_defaults(run=_import_cache)
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    """The options that say which application at which authority."""
     for option, metavar, what in (
         ("--profile", "NAME", "the profile of config.toml to use"),
         ("--tenant", "TENANT", "a tenant's GUID or domain"),
         ("--client-id", "ID", "the application's id"),
-        ("--authority", "URL", "an authority's address"),
-        ("--persist", "STORE", "where they are kept: keyring or file"),
+        ("--authority", "URL", "an authority's or issuer's address"),
     ):
         command.add_argument(option, metavar=metavar, help=what)
-    command.set_defaults(run=_import_cache)
 
 
 def _import_cache(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ is told once and stops nobody (:class:`nbauth.core.settings_reader.SettingsReade
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.text import plain
 
+ABSENT = (errno.ENOENT, errno.ENOTDIR)
+"""The system's errors for a path where there is no file."""
 CODE = "bad_config_file"
 """The code of the error for a ``config.toml`` with a mistake in it."""
 

@@ -190,11 +190,11 @@ class _Finder:
             yield self._mistake(path, *wrong, profile)
 
     def _secret(self, path: tuple[str, ...], profile: str | None = None) -> Mistake:
-        other = " (setting client_secret_from)" if "client_secret_from" in SETTINGS else ""
         return self._mistake(
             path,
             f"{quoted(path[-1])} is a secret, and no secret is read from this file",
-            f"Remove the line. Secrets come from the keyring or the environment{other}.",
+            "Remove the line. Secrets come from the keyring or the environment"
+            " (setting client_secret_from).",
             profile,
         )
 

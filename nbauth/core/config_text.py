@@ -10,14 +10,12 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-from nbauth.core.config_file import ConfigFile, Mistake, refuse
+from nbauth.core.config_file import ABSENT, ConfigFile, Mistake, refuse
 from nbauth.core.config_mistakes import find
 from nbauth.core.toml_words import in_words
 
 LARGEST = 1_000_000
 """Bytes; a longer file holds no settings."""
-_ABSENT = (errno.ENOENT, errno.ENOTDIR)
-_HIDDEN = (errno.EACCES, errno.EPERM)
 _UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:[^\x00]\x00){2}|(?:\x00[^\x00]){2}")
 
 
@@ -56,7 +54,7 @@ def _bytes(path: Path) -> bytes | None:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        if error.errno in _ABSENT:
+        if error.errno in ABSENT:
             return None
         raise
     if stat.S_ISDIR(mode):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from nbauth.core.addresses import same_issuer
 from nbauth.core.config_file import ConfigFile
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import AUTO
@@ -101,7 +102,7 @@ def resolve(
     sources: dict[str, str] = {}
     for layer, settings in layers:
         for name, value in settings.items():
-            where = f"{variable(name)}" if layer == "environment" else source_of[layer]
+            where = variable(name) if layer == "environment" else source_of[layer]
             if value is None:
                 continue
             try:
@@ -179,7 +180,7 @@ def _drop_if_of_another_issuer(
         named = any(own.get(item) for own in behind for item in ("tenant", "cloud", "client_id"))
         stay = not named and "file" not in [layer for layer, _ in layers[:place]]
     else:
-        stay = str(theirs).strip().rstrip("/") == authority.rstrip("/")
+        stay = same_issuer(str(theirs).strip(), authority)
     if not stay:
         values.pop(name)
         sources.pop(name)

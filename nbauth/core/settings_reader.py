@@ -8,14 +8,13 @@ the next second, on.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbauth.core.config_file import ConfigFile
+from nbauth.core.config_file import ABSENT, ConfigFile
 from nbauth.core.folders import VARIABLES as PLACES
 from nbauth.core.person import Notices, Person
 from nbauth.core.settings import NAMES, Settings, check_profile, resolve, variable
@@ -31,8 +30,6 @@ _OURS = "NBAUTH_"
 OTHER_VARIABLES = ("NBAUTH_PASSPHRASE", "NBAUTH_CLIENT_SECRET", "NBAUTH_DEMO_GRAPH_URL")
 """Variables of ours that are no settings."""
 _WATCHED = (*_VARIABLES, *PLACES)
-
-_ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 Environment = tuple[str | None, ...]
 
@@ -161,7 +158,7 @@ class SettingsReader:
 
 def _read_files(paths: Sequence[Path], stamps: Sequence[object]) -> ConfigFile:
     """As ``read_files``, which is loaded where there is something to read."""
-    if all(stamp in _ABSENT for stamp in stamps):
+    if all(stamp in ABSENT for stamp in stamps):
         return ConfigFile(str(next(iter(paths), "config.toml")), found=False)
     from nbauth.core.config_text import read_files
 

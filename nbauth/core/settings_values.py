@@ -86,6 +86,8 @@ _FORMS: dict[Callable[[Any], Any], str] = {
     words: '["one", "two"]',
     verify: "true, or '/path/of/ca.pem'",
     open_browser: 'true, false or "firefox"',
+    address: '"https://id.example/…"',
+    secret_source: '"keyring"',
 }
 _NAMED = {"flow": '"device"', "cloud": '"usgov"', "persist": '"keyring"', "profile": '"work"'}
 _TABLES: dict[Callable[[Any], Any], str] = {

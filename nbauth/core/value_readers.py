@@ -17,7 +17,7 @@ from nbauth.core.addresses import is_secure
 from nbauth.core.text import closest, plain
 
 SYSTEM = "system"
-"""The value of ``verify`` for what the system trusts."""
+"""The value of ``verify`` for what the system trusts, by the package truststore."""
 SECRET_SOURCES = ("environment", "keyring")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"

@@ -53,29 +53,23 @@ class Bound:
 
     def get(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
         """A token; another one than ``refused``, the text of one that a host has refused."""
-        result = self._tokens.get(self._need(scopes, refused))
-        while not self._settles(result):
-            result = self._tokens.get(self._need(scopes, refused))
-        return result
+        return self._got(scopes, refused, self.interactive)
 
     def silent(self, scopes: Scopes) -> SecretStr:
         """The text of a token that can be had with nobody asked.
 
         Raises ``InteractionRequired`` or ``NotSignedIn`` where a person is needed.
         """
-        result = self._tokens.get(self._need(scopes, None)._replace(interactive=False))
-        while not self._settles(result):
-            result = self._tokens.get(self._need(scopes, None)._replace(interactive=False))
-        return result.access_token
+        return self._got(scopes, None, False).access_token
 
     async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
         """The same for a running event loop, which goes on meanwhile."""
         if refused is None and (here := self._here(scopes)) is not None:
             return here
-        result = await self._tokens.get_async(self._need(scopes, refused))
-        while not self._settles(result):
-            result = await self._tokens.get_async(self._need(scopes, refused))
-        return result
+        while True:
+            result = await self._tokens.get_async(self._need(scopes, refused, self.interactive))
+            if self._settles(result):
+                return result
 
     def cached(self, scopes: Scopes) -> SecretStr | None:
         """The text of a fresh token, from memory."""
@@ -85,8 +79,14 @@ class Bound:
     def _here(self, scopes: Scopes) -> AuthenticationResult | None:
         return self._tokens.cache.serve(self.key, scopes.key)
 
-    def _need(self, scopes: Scopes, refused: str | None) -> Need:
-        asked, interactive = self.key or self._asked, self.interactive
+    def _got(self, scopes: Scopes, refused: str | None, interactive: bool) -> AuthenticationResult:
+        while True:
+            result = self._tokens.get(self._need(scopes, refused, interactive))
+            if self._settles(result):
+                return result
+
+    def _need(self, scopes: Scopes, refused: str | None, interactive: bool) -> Need:
+        asked = self.key or self._asked
         return Need(self.client, scopes, asked, refused=refused, interactive=interactive)
 
     def _settles(self, result: AuthenticationResult) -> bool:

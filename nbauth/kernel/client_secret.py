@@ -19,7 +19,7 @@ VARIABLE = "NBAUTH_CLIENT_SECRET"
 def secret_of(settings: Settings) -> Callable[[], SecretStr] | None:
     """Reads the secret of the settings' client; ``None`` where they name no place for one.
 
-    A secret that lies about is not sent: the variable may be another client's.
+    The variable alone is not enough: it may hold the secret of another client.
     """
     if settings.client_secret_from == "environment":
         return _from_environment
@@ -36,10 +36,9 @@ def service_of(settings: Settings) -> str:
 def _from_environment() -> SecretStr:
     secret = os.environ.get(VARIABLE)
     if not secret:
-        raise ConfigurationError(
+        raise _none(
             f"The client secret is to come from the environment, and {VARIABLE} is not set.",
-            code="no_client_secret",
-            hint=f"Set {VARIABLE} where the kernel starts, or client_secret_from to keyring.",
+            f"Set {VARIABLE} where the kernel starts, or client_secret_from to keyring.",
         )
     return SecretStr(secret)
 
@@ -50,16 +49,18 @@ def _from_keyring(service: str, client_id: str) -> SecretStr:
     try:
         secret = entry_of_keyring(service, client_id)
     except PersistenceError as error:
-        raise ConfigurationError(
+        raise _none(
             f"The client secret cannot be read from the keyring: {error}",
-            code="no_client_secret",
-            hint=f"Unlock the keyring and run %login again; or set client_secret_from to"
-            f" environment, and {VARIABLE}.",
+            "Unlock the keyring and run %login again; or set client_secret_from to environment,"
+            f" and {VARIABLE}.",
         ) from error
     if not secret:
-        raise ConfigurationError(
+        raise _none(
             f"The keyring has no client secret: no entry {service!r} for {client_id}.",
-            code="no_client_secret",
-            hint=f"Put it there in a terminal: keyring set {service} {client_id}",
+            f"Put it there in a terminal: keyring set {service} {client_id}",
         )
     return SecretStr(secret)
+
+
+def _none(sentence: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(sentence, code="no_client_secret", hint=hint)

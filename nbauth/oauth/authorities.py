@@ -19,7 +19,6 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 """OpenID Connect Discovery §4."""
 OAUTH_WELL_KNOWN = "/.well-known/oauth-authorization-server"
 """RFC 8414 §3."""
-MULTI_TENANT = frozenset({"common", "organizations", "consumers"})
 GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _TENANT = re.compile(rf"(?:{GUID}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)")
 _TENANT_PATH = re.compile(rf"/({GUID}|common|organizations|consumers)(?:/v2\.0)?/?")

@@ -10,7 +10,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
-from nbauth.oauth.trust import SYSTEM, Trust, TrustingAdapter
+from nbauth.core.value_readers import SYSTEM
+from nbauth.oauth.trust import Trust, TrustingAdapter
 
 
 class VerifiedSession(requests.Session):

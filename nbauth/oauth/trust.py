@@ -12,9 +12,8 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 
 from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.value_readers import SYSTEM
 
-SYSTEM = "system"
-"""The setting ``verify`` for the certificates that the system trusts, by the package truststore."""
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name a file of certificates, in the order in which they are looked at."""
 _PEM = b"-----BEGIN "

@@ -45,6 +45,10 @@ class Way:
     def named_proxy(self) -> str:
         return f"The proxy {self.proxy_host} ({self.source})"
 
+    @property
+    def check_proxy(self) -> str:
+        return f"Check {self.source}, or ask who runs the proxy."
+
 
 def explain(error: BaseException, way: Way) -> AuthorityUnreachable:
     """What the exception of a request means."""
@@ -64,7 +68,7 @@ def explain(error: BaseException, way: Way) -> AuthorityUnreachable:
     else:
         code, what, hint = "no_connection", "cannot be reached", ""
     if at_proxy:
-        hint = hint or f"Check {way.source}, or ask who runs the proxy."
+        hint = hint or way.check_proxy
         return _error(f"proxy_{code}", f"{way.named_proxy} {what}", hint)
     if code == "certificate" and way.trust:
         hint = f"Certificates come from {way.trust} at present. {hint}"
@@ -141,12 +145,16 @@ def _of_proxy(chain: list[BaseException], way: Way) -> AuthorityUnreachable | No
             " For NTLM or Kerberos run a local proxy such as px or cntlm, and name that one.",
         )
     if status:
-        return _error(
-            "proxy_refused_host",
-            f"{way.named_proxy} did not connect to {way.host} (HTTP {status})",
-            "Ask who runs the proxy whether it lets you reach that host, or set proxies.",
-        )
+        return _refused_by_proxy(way, f" (HTTP {status})")
     return None
+
+
+def _refused_by_proxy(way: Way, status: str = "") -> AuthorityUnreachable:
+    return _error(
+        "proxy_refused_host",
+        f"{way.named_proxy} did not connect to {way.host}{status}",
+        "Ask who runs the proxy whether it lets you reach that host, or set proxies.",
+    )
 
 
 def _of_socks(chain: list[BaseException], way: Way) -> AuthorityUnreachable | None:
@@ -165,14 +173,10 @@ def _of_socks(chain: list[BaseException], way: Way) -> AuthorityUnreachable | No
         return _error(
             f"proxy_{code}",
             f"{way.named_proxy} {what}",
-            f"Check {way.source}, or ask who runs the proxy.",
+            way.check_proxy,
         )
     if names & {"SOCKS5Error", "GeneralProxyError"}:
-        return _error(
-            "proxy_refused_host",
-            f"{way.named_proxy} did not connect to {way.host}",
-            "Ask who runs the proxy whether it lets you reach that host, or set proxies.",
-        )
+        return _refused_by_proxy(way)
     return None
 
 

@@ -20,6 +20,7 @@ from nbauth.core.errors import (
 from nbauth.core.flow_names import AUTO, BROWSER, CALLBACK, DEVICE, PASTE
 from nbauth.core.settings import Settings
 from nbauth.core.text import plain
+from nbauth.core.value_readers import SYSTEM
 from nbauth.jupyter.places.in_words import entry
 from nbauth.kernel.client_secret import secret_of
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 """For all that is asked here."""
-SKEW = 300.0
-"""Seconds by which clocks may differ: ID tokens are held to that."""
 NEEDS = {
     BROWSER: "authorization_endpoint",
     CALLBACK: "authorization_endpoint",
@@ -115,6 +114,8 @@ def in_lines(answers: Answers, client: Client) -> Iterator[str]:
 
 def faults_of(answers: Answers, client: Client, ways: Iterable[str]) -> Iterator[NbAuthError]:
     """What would stop a sign-in, each with its remedy."""
+    from nbauth.oauth.id_token import SKEW
+
     yield from answers.faults
     offer = answers.offer
     if offer is None:
@@ -148,7 +149,7 @@ def faults_of(answers: Answers, client: Client, ways: Iterable[str]) -> Iterator
 
 def trusted(settings: Settings) -> str:
     """Whose certificates are trusted, and what says so."""
-    from nbauth.oauth.trust import SYSTEM, Trust
+    from nbauth.oauth.trust import Trust
 
     if settings.verify == SYSTEM:
         return f"those that the system trusts (verify, {settings.source('verify')})"
