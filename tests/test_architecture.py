@@ -157,6 +157,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     "msal and authlib only in oauth.engines": [
         ("kernel/session.py", "import msal"),
         ("oauth/flows/browser.py", "import authlib.jose"),
+        ("oauth/answers.py", "import authlib"),
     ],
     "IPython, traitlets and widgets only in jupyter and extension": [
         ("kernel/sign_in/protocol.py", "import IPython"),
