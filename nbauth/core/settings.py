@@ -115,6 +115,8 @@ def resolve(
             if name not in values:
                 values[name], sources[name] = checked, where
     values["profile"] = profile
+    if not named and file.table.get("profile"):
+        sources["profile"] = file.name
     # Naming a tenant or a cloud nearer to the call than the authority is set means them.
     order = [source_of[layer] for layer, _ in layers]
     _nearer_wins(values, sources, order)

@@ -282,6 +282,16 @@ def test_the_profile_that_a_call_names_is_read() -> None:
         assert (found.profile, found.tenant) == ("b", "b.example")
 
 
+def test_the_profile_that_the_file_names_has_the_file_as_its_source() -> None:
+    """The doctor said "none is named" of a profile whose settings it listed below."""
+    file = {"profiles": {"b": {"tenant": "b.example"}}}
+    assert settings(file={"profile": "b", **file}).source("profile") == "/etc/nbauth/config.toml"
+    assert settings({"profile": "b"}, file={"profile": "b", **file}).source("profile") == (
+        "this call"
+    )
+    assert settings(file=file).source("profile") == "default"
+
+
 NEAREST_FIRST = ("call", "configured", "environ")
 
 

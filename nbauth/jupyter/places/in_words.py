@@ -12,6 +12,7 @@ from nbauth.core.flow_names import AUTO
 from nbauth.core.settings import NAMES, Settings
 from nbauth.core.settings_values import ENDPOINTS
 from nbauth.core.text import plain
+from nbauth.kernel.client_secret import service_of
 from nbauth.oauth.flows import FLOWS
 
 INDENT = 20
@@ -60,7 +61,6 @@ MEANING: Mapping[str, Mapping[Any, str]] = {
     },
     "client_secret_from": {
         "environment": "environment: NBAUTH_CLIENT_SECRET",
-        "keyring": "keyring: the entry nbauth:<profile> of this client",
     },
 }
 """What a value means, where the word alone does not say it."""
@@ -105,6 +105,8 @@ def _value(settings: Settings, name: str) -> str:
         return "not asked for: authority is set"
     if not own and name in NOBODY_SET:
         return NOBODY_SET[name]
+    if name == "client_secret_from" and value == "keyring":
+        return f"keyring: the entry {service_of(settings)} of this client"
     if name in NAMES_ONLY:
         return ", ".join(value) if value else "none"
     if name == "flow" and value != AUTO:

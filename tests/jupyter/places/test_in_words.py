@@ -71,6 +71,11 @@ def test_the_words() -> None:
         assert said[name][0].startswith(words), said[name]
 
 
+def test_the_keyrings_entry_is_named_as_the_command_keyring_takes_it() -> None:
+    said = lines_of(client_secret_from="keyring")
+    assert said["client_secret_from"][0].startswith("keyring: the entry nbauth:default of")
+
+
 def test_no_password_is_shown() -> None:
     assert "hunter2" not in repr(lines_of(**SET))
 
