@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(argv)
         finally:
             flush()
-    except OutputGone:  # on a full disk nobody can be told, and who reads a pipe has read enough
+    except OutputGone:  # a full disk, or a closed pipe: no message can be written
         discard()
         return 1
     except KeyboardInterrupt:

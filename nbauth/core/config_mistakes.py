@@ -31,7 +31,7 @@ def find(table: Mapping[str, Any], text: str) -> list[Mistake]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a key that is no setting is called as secrets are."""
+    """Whether a key's name looks like that of a secret."""
     words = re.sub(r"[^a-z]", "", name.lower())
     return any(match.end() == len(words) for match in _SECRET.finditer(words))
 

@@ -64,7 +64,7 @@ def flush() -> None:
 
 
 def discard() -> None:
-    """Send what is buffered nowhere, so that the interpreter's end has nothing to complain of."""
+    """Send what is buffered nowhere, so that flushing it at exit raises nothing."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
     except OSError:

@@ -166,11 +166,11 @@ def _drop_if_of_another_issuer(
     sources: dict[str, str],
     layers: list[tuple[str, Mapping[str, Any]]],
 ) -> None:
-    """Hosts are listed for one issuer's scopes: another's may be spelt the same, and isn't.
+    """Drop a setting that was written for another issuer than the one that is used.
 
-    So are endpoints and the source of a client's secret written for one issuer. Each stays where
-    the layer that has it, or one behind it, leads to the issuer that is used, and where neither
-    they nor a nearer profile lead to any.
+    Hosts, endpoints and the source of a client's secret belong to one issuer: scopes of another may
+    have the same names and mean something else. A setting stays if the layer that has it, or one
+    behind it, leads to the issuer that is used; also if neither they nor a nearer profile name one.
     """
     place = next((n for n, (_, own) in enumerate(layers) if own.get(name) is not None), None)
     authority = values.get("authority")

@@ -20,7 +20,7 @@ _CURLY = re.compile("[\u2018-\u201f]")
 
 
 def in_words(text: str, error: Exception) -> Mistake:
-    """What tomllib has raised for this text."""
+    """The mistake for which ``tomllib`` raised this error."""
     if isinstance(error, RecursionError):
         return _mistake("brackets are nested too deep", "Remove them: a profile is flat.", None)
     message = str(error)
@@ -37,7 +37,7 @@ def in_words(text: str, error: Exception) -> Mistake:
 
 
 def _begun(text: str, lines: list[str], message: str) -> int:
-    """The line of what is open still at the end of the file, where tomllib noticed it."""
+    """The line where something begins that is not closed; ``tomllib`` names the end of the file."""
     keys = keys_of(text)
     if "'='" in message or not keys:  # a key without a value is no key
         return max((n for n, line in enumerate(lines, 1) if line.strip()), default=1)

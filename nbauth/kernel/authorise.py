@@ -28,7 +28,7 @@ if find_spec("httpx") is not None:
     _httpx_auth = httpx.Auth
 
 _authorised_by: WeakKeyDictionary[Any, Auth] = WeakKeyDictionary()
-"""What decides on a request; it is looked up alone, since threads add to it."""
+"""The ``Auth`` of each request. Only looked up, never iterated: other threads add to it."""
 _brings_its_own: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 """The requests of requests that have an ``Authorization`` of their own."""
 
@@ -48,7 +48,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         refuse_pickling(self, "call nbauth.auth() where it is needed.")
 
     def for_session(self) -> Auth:
-        """The same for what a session sends by itself."""
+        """The same for a session, which reads public storage without a token."""
         return Auth(self.bound, self._hosts, self._refusals, public_first=True)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────

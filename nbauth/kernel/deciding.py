@@ -1,4 +1,4 @@
-"""What token a request gets, of whatever library it is, and what a refusal of it leads to."""
+"""Which token a request gets, in any HTTP library, and what follows when the host refuses it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Deciding:
         bound: whose tokens.
         hosts: which host gets which; see :mod:`nbauth.kernel.hosts`.
         refusals: the hosts that have refused tokens.
-        public_first: whether what storage may give to anybody is asked for without a token first,
-            where a person would have to be asked for one.
+        public_first: whether storage is read without a token first, where getting one would mean
+            asking a person.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Deciding:
         return f"Bearer {self.bound.cached(scopes) or self.bound.get(scopes).access_token}"
 
     def _header_unasked(self, request: Any, scopes: Scopes) -> str | None:
-        """The same with nobody asked, ``None`` where somebody would have to be.
+        """As :meth:`_header`, but ``None`` where a person would have to be asked.
 
-        A provider that says so is asked again after a while.
+        That is remembered for a while, so that not every request asks the provider.
         """
         if (here := self.bound.cached(scopes)) is not None:
             return f"Bearer {here}"
@@ -89,7 +89,7 @@ class Deciding:
     def _another(self, request: Any, scopes: Scopes, refused: str) -> str:
         """Another token than the one that was refused.
 
-        Raises if there is none; for a while the same again, with nobody asked.
+        Raises if there is none; for a while it then raises the same error without trying again.
         """
         where = self._where(request, scopes)
         self._refusals.raise_if_no_other(where, refused, self.bound.changes)

@@ -1,6 +1,6 @@
-"""Storage that may be public, or that a request brings its own key to.
+"""Requests to Azure storage that need no token: public data, and signed addresses (SAS).
 
-Of Azure's storage services, whose hosts are built in. What they say to who brings no token is in
+The hosts are built in. How the services answer a request without a token is in
 "Common REST API error codes", "Authorize with Microsoft Entra ID" (bearer challenge) and "Configure
 anonymous read access for containers and blobs" of their documentation.
 """
@@ -27,7 +27,7 @@ _WANTED = {
     404: {"ResourceNotFound"},  # a container that is not public is said not to be there
     409: {"PublicAccessNotPermitted"},
 }
-"""The error codes, by status, by which a token is asked for."""
+"""By status: the error codes that ask for a token; ``None`` for any."""
 
 
 def is_storage(url: str) -> bool:
@@ -44,9 +44,9 @@ def is_signed(url: str) -> bool:
 
 
 def may_be_public(request: Any) -> bool:
-    """Whether a request may be answered without a token: a reading one, with no body.
+    """Whether storage may answer a request without a token: GET and HEAD, with no body.
 
-    Nobody but its owner writes to storage, so that no upload is begun in vain.
+    Writing always needs a token; without one an upload would be sent for nothing.
     """
     reads = request.method in ("GET", "HEAD") and request.body is None
     return reads and is_storage(str(request.url))

@@ -1,4 +1,4 @@
-"""What counts as an answer of a provider, and where a request may be sent on to."""
+"""What counts as an answer of a provider, and which redirects are followed."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def too_large(url: object) -> AuthorityUnreachable:
 
 
 def _said(response: requests.Response) -> str:
-    """What an answer that is none says of itself: its page's title, or the text of its error."""
+    """The title or the error text of a response that is refused, for the error's sentence."""
     try:
         body = json_body.body_of(response)
         told = told_in(json_body.parse(body)) if b"<title" not in body.lower() else Told("", "")

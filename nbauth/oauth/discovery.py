@@ -40,7 +40,7 @@ def oauth_places(issuer: str) -> tuple[str, ...]:
 
 
 def read(http: Http, place: str, authority: Authority) -> Read:
-    """Fetch an authority's document from a place, and hold it to its ``issuer`` (Discovery §4.3).
+    """Fetch an authority's document from a place, and check its ``issuer`` (Discovery §4.3).
 
     Raises ``ConfigurationError`` if there is none (see :func:`is_absent`), or another issuer's.
     """
@@ -66,7 +66,7 @@ def read(http: Http, place: str, authority: Authority) -> Read:
 
 
 def document(http: Http, place: str) -> Read:
-    """Fetch a document, whosever it is. Raises ``AuthorityUnreachable``."""
+    """Fetch a document of any issuer. Raises ``AuthorityUnreachable``."""
     response = http.get(place)
     if not response.ok:
         raise AuthorityUnreachable(
@@ -77,7 +77,10 @@ def document(http: Http, place: str) -> Read:
 
 
 def is_absent(error: NbAuthError) -> bool:
-    """Whether there is no metadata; not, that nobody can tell at present, nor that it is broken."""
+    """Whether an error means that there is no metadata there.
+
+    A document that is broken, or that cannot be had at present, is not absent.
+    """
     return error.code == "no_provider" or (
         isinstance(error, AuthorityUnreachable)
         and error.code.startswith("http_4")
@@ -89,7 +92,7 @@ def _ahead(headers: Mapping[str, str]) -> float | None:
     """Seconds by which our clock is ahead of an answer's (RFC 9110 §6.6.1, RFC 9111 §5.1)."""
     try:
         sent = parsedate_to_datetime(headers.get("Date") or "").timestamp()
-        return time.time() - sent - float(headers.get("Age") or 0)  # a cache has kept it so long
+        return time.time() - sent - float(headers.get("Age") or 0)  # seconds in a cache
     except (ValueError, TypeError, OverflowError):
         return None
 

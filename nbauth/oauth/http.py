@@ -1,4 +1,4 @@
-"""The one HTTP door to providers: where requests may go, for how long, and what is an answer."""
+"""All requests to providers: where they may go, for how long, and what counts as an answer."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ CORRELATION_IDS = ("client-request-id", "x-ms-request-id", "x-correlation-id", "
 
 
 class Http(VerifiedSession):
-    """Raises ``AuthorityUnreachable`` for all that is no answer.
+    """Sends requests and returns the provider's answers, errors in the protocol's form included.
 
-    No answer is: a broken connection, a time-out, a certificate nobody vouches for, a redirect that
-    is not followed, more than a limit, a status of 429 or 500 and above, and a body that is not
-    JSON. Everything else, errors in the protocol's own form included, is returned.
+    Raises ``AuthorityUnreachable`` for a broken connection, a time-out, a certificate that is not
+    trusted, a redirect that is not followed, an answer over a limit, a status of 429 or of 500 and
+    above, and a body that is not JSON.
 
     Raises ``ConfigurationError`` for an address that is not https, loopback apart; nothing is sent.
     """
@@ -54,7 +54,7 @@ class Http(VerifiedSession):
         self, verify: bool | str | None = None, proxies: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(verify, proxies)
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # of nobody else
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # keeps none
         self.headers["Accept-Encoding"] = json_body.ACCEPTED
         self._hearing = threading.local()
         self._adapter = AbortableAdapter(verify)
@@ -75,8 +75,7 @@ class Http(VerifiedSession):
 
     @contextlib.contextmanager
     def hearing(self) -> Iterator[list[requests.Response]]:
-        """Gives the answers that come to this thread meanwhile: a library may refuse one before
-        anybody has seen it."""
+        """Collect the answers to this thread's requests, those included that a library refuses."""
         answers: list[requests.Response] = []
         self._hearing.answers = answers
         try:
@@ -99,7 +98,7 @@ class Http(VerifiedSession):
     def _ask(
         self, answer: list[requests.Response], method: Any, url: Any, *args: Any, **options: Any
     ) -> None:
-        """Put the answer into the list; it is there, too, if it turns out to be none."""
+        """Send, and append the response to the list, also where its body is then refused."""
         try:
             if str(url).startswith("https:"):
                 self._trust().check()

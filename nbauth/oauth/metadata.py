@@ -21,7 +21,7 @@ BESIDE = ("device_authorization_endpoint", "revocation_endpoint")
 ADDED = ("openid", "profile", "email", "offline_access")
 """What names the account (OpenID Connect Core §5.4) and makes a sign-in last (§11)."""
 NEEDLESS = frozenset({"not_json", "bad_metadata", "issuer_mismatch"})
-"""What is wrong with metadata that a profile with endpoints of its own can do without."""
+"""Codes of faults in metadata that do not matter where the profile names its own endpoints."""
 
 
 class Metadata:
@@ -52,7 +52,7 @@ class Metadata:
 
     @classmethod
     def of(cls, http: Http, authority: Authority) -> Metadata:
-        """Fetch an authority's document and hold it to its own ``issuer`` (§4.3).
+        """Fetch an authority's document and check its ``issuer`` (§4.3).
 
         Without a ``metadata_url`` it is OpenID's, or else the one of RFC 8414 §3, at the host or
         below the issuer. A profile that writes enough endpoints needs none.

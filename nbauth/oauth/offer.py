@@ -1,4 +1,4 @@
-"""What a provider offers, for who looks before anybody signs in."""
+"""What a provider offers, as the doctor shows it before anybody signs in."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The signature of ID tokens (RFC 7515), by the keys that their provider publishes (RFC 7517).
 
 The header is read for ``alg``, ``kid`` and ``crit`` alone; other parameters (``x5c``, private ones)
-say nothing that would be believed, and are no reason to refuse (RFC 7515 §4).
+are ignored, as RFC 7515 §4 has it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
 
 class _Registry(jws.JWSRegistry):
-    """Takes what providers send: long headers, hundreds of groups, keys of 16 kbit, any parameter.
+    """Accepts long headers, hundreds of groups, keys of 16 kbit, and any header parameter.
 
-    joserfc's own warns in the person's cell of EdDSA, which RFC 9864 has only renamed.
+    joserfc's own registry prints a warning for EdDSA, which RFC 9864 has only renamed.
     """
 
     max_header_length = 64 * 1024
@@ -47,7 +47,7 @@ class _Registry(jws.JWSRegistry):
     max_signature_length = 4096
 
     def check_header(self, header: Mapping[str, Any]) -> None:
-        """Nothing: ``check_header`` has read what is used of it."""
+        """Accept any: the module's ``check_header`` has checked what is used."""
 
     def get_alg(self, name: str) -> Any:
         return self.algorithms[name]
@@ -96,7 +96,7 @@ def _json(segment: str) -> Mapping[str, Any]:
 
 
 def check_header(header: Mapping[str, Any]) -> None:
-    """Refuse what is not signed by a public-key algorithm, and demands that nobody here meets."""
+    """Refuse algorithms without a public key, and critical parameters that nbauth does not know."""
     alg = header.get("alg")
     if isinstance(alg, str) and alg.startswith("HS"):
         raise refused(

@@ -109,7 +109,7 @@ class _Request:
             self._shut()
 
     def hold(self, connection: HTTPConnection, sock: Any) -> None:
-        """The request goes on by this connection; one that is over gets no further."""
+        """The request now uses this connection; if it has been ended, the connection is shut."""
         twin = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
         self.let_go()
         with self._lock:
@@ -179,7 +179,7 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _Connection(HTTPConnection):
-    """Tells the thread's request by which socket it goes."""
+    """Tells the calling thread's :class:`_Request` which socket it uses."""
 
     response_class = _Answer
 
@@ -207,7 +207,7 @@ class _Connection(HTTPConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    """Gives no connection to a request that another may still break off."""
+    """Takes a connection from its request before another request may get it."""
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection: Any = super()._get_conn(timeout)

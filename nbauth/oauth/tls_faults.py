@@ -1,4 +1,4 @@
-"""What a TLS handshake has failed for: the certificate, the version, no TLS at all."""
+"""Why a TLS handshake failed: the certificate, the version, no TLS at all."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def of_certificate(chain: list[BaseException]) -> Told:
 
 
 def of_tls(chain: list[BaseException]) -> Told:
-    """A handshake that did not get so far."""
+    """A handshake that failed for another reason than the certificate."""
     if not has(chain, ssl.SSLError, urllib3.SSLError):
         return None
     text = " ".join(str(one) for one in chain).upper().replace(" ", "_")
@@ -88,6 +88,6 @@ def of_tls(chain: list[BaseException]) -> Told:
     reason = next((one.reason for one in chain if isinstance(one, ssl.SSLError) and one.reason), "")
     return (
         "tls",
-        f"cannot be reached: no secure connection came about ({plain(reason) or 'TLS'})",
+        f"cannot be reached: the TLS handshake failed ({plain(reason) or 'TLS'})",
         f"{ASK}, or who runs the network.",
     )

@@ -52,7 +52,7 @@ class Trust:
 
 
 def _stamp(path: str) -> tuple[int, ...]:
-    """What changes when a file does."""
+    """Values of which one differs once the file has changed."""
     try:
         now = os.stat(path)
     except OSError:

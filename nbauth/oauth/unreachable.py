@@ -1,4 +1,4 @@
-"""Why no answer came, in a sentence with the remedy: the name, the way, the proxy, TLS, the end."""
+"""Why a request got no answer (DNS, route, proxy, TLS, time, lost connection), with the remedy."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from nbauth.persistence.encrypted import EncryptedFolder, KeySource
 
 
 class NoHome(EncryptedFolder):
-    """Keeps nothing and nobody: opening it says why. ``folder`` stands for none, and isn't used."""
+    """Stores nothing: opening it raises ``PersistenceError``. Its ``folder`` is not used."""
 
     def __init__(self, source: KeySource) -> None:
         super().__init__(Path(), source)
@@ -25,7 +25,7 @@ class NoHome(EncryptedFolder):
         _no_home()
 
     def forget(self) -> None:
-        """There is nothing; the key, if there is one, is that of another folder."""
+        """Does nothing: a key in the keyring would be that of another folder."""
 
 
 def _no_home() -> NoReturn:

@@ -307,7 +307,7 @@ def test_each_decision_on_a_token_is_told(bench: Bench, log: Log) -> None:
         "read: not renewed (no_connection)",
         "read: held on to while it is valid (no_connection)",
         "read: not renewed (invalid_grant)",
-        "a grant is dead and is not used again",
+        "a grant has ended and is not used again",
         "read: a person is needed and none may be asked",
         "api.example gets a token for read",
         "elsewhere.example gets no token",

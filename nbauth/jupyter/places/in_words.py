@@ -1,4 +1,4 @@
-"""The values that hold, each with where it comes from, in words; what nobody has set too.
+"""Each setting's value in words, with its source; defaults included.
 
 No secret is read here, and none is in a setting.
 """

@@ -1,6 +1,6 @@
-"""What the provider says when it is asked: who it is, what it offers, what time it is there.
+"""Asks the provider for the doctor: its issuer, what it offers, its clock.
 
-Nobody signs in, and nothing is sent but requests for metadata. It ends in time, whatever answers.
+Nobody signs in, and only metadata is requested. It ends in time, whatever the provider does.
 """
 
 from __future__ import annotations

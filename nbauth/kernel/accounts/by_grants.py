@@ -1,4 +1,4 @@
-"""An account's grants as what renews its tokens: the first that is not dead, and what is left."""
+"""Renews tokens with an account's grants, and records which grants can no longer be used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 
 class ByGrants:
-    """Asks the provider by an account's grants. Whoever calls holds off all others meanwhile.
+    """Asks the provider with an account's grants.
+
+    The caller makes sure that nobody else renews this account at the same time.
 
     Args:
         cache: this kernel's.
@@ -45,7 +47,11 @@ class ByGrants:
         wanted: Scopes,
         claims: str | None,
     ) -> tuple[Grant, TokenResponse]:
-        """An answer by the first of the grants that is not dead."""
+        """The first grant that the provider accepts, and its answer.
+
+        Raises the error of the last grant that was tried; ``NotSignedIn`` if the account was signed
+        out meanwhile.
+        """
         for grant in grants:
             try:
                 response = grant.renew(self._engines.of(client), wanted, claims)
@@ -62,27 +68,33 @@ class ByGrants:
         raise AssertionError("there is always a grant")
 
     def saved(self, key: AccountKey) -> bool:
-        """Keep what a refresh has left; ``False`` if the account has been signed out meanwhile."""
+        """Save an account's grants; ``False`` if it has been signed out meanwhile."""
         present = self._cache.signed_in.get(key)
         if present is None or present.keeper is None:
             return present is not None
         return present.keeper.refreshed(key)
 
     def signed_out(self, client: Client, grant: Grant | None) -> NotSignedIn:
-        """The error; a new refresh token, which no revocation has met, is revoked."""
+        """The error for an account that was signed out during a refresh.
+
+        Args:
+            grant: one with a refresh token that is newer than the sign-out; it is revoked.
+        """
         if grant is not None:
             with contextlib.suppress(NbAuthError):
                 grant.revoke(self._engines.of(client))
         return NotSignedIn("That account has signed out.")
 
     def _note(self, error: NbAuthError, grant: Grant, key: AccountKey) -> Grant | None:
-        """What a failure leaves: a refresh token that has replaced the spent one, or a dead grant.
+        """Record what a failed refresh means for its grant.
 
-        A dead one is not used again, by this kernel or another. Gives a grant that nobody has any
-        more: with a new refresh token, and of an account that has been signed out meanwhile.
+        A refused answer may still bring a new refresh token, which replaces the spent one. A grant
+        that the provider has ended is marked, so that no kernel uses it again.
+
+        Gives the grant if it has a new refresh token and its account was signed out meanwhile.
         """
         if error.rotated is not None:
-            log.debug("of an answer that is refused the refresh token is taken")
+            log.debug("the refresh token of a refused answer is kept")
             grant.replaced(error.rotated)
             error.rotated = None
             present = self._cache.signed_in.get(key)
@@ -92,13 +104,13 @@ class ByGrants:
             if not ends_the_grant(error):
                 return None
             grant.end()
-        log.debug("a grant is dead and is not used again")
+        log.debug("a grant has ended and is not used again")
         self.saved(key)
         return None
 
 
 def grants_in_turn(signed_in: SignedIn, cached: CachedToken | None, wanted: Scopes) -> list[Grant]:
-    """The grant that the token came by, while it is good, then the others, the best first."""
+    """The grants to try: the one that the cached token came from, then the others, best first."""
     others = signed_in.grants_for(wanted.key)
     if cached is None or not cached.grant.usable or cached.grant not in signed_in.grants:
         return others
@@ -106,14 +118,14 @@ def grants_in_turn(signed_in: SignedIn, cached: CachedToken | None, wanted: Scop
 
 
 def nothing_left(signed_in: SignedIn, wanted: Scopes) -> InteractionRequired:
-    """The error where no grant may bring a token: none is left, or none is for these scopes."""
+    """The error for an account without a usable grant, or without one for these scopes."""
     if any(grant.usable for grant in signed_in.grants):
         return not_agreed_to(wanted)
     ended = "The sign-in has ended and left nothing to renew it with."
     known = frozenset[str]().union(*(old.scopes | old.asked for old in signed_in.grants))
     if signed_in.client.authority.microsoft or "offline_access" in known:
         return InteractionRequired(ended)
-    # Not all that have it list it (OpenID Connect Discovery §3 lets them), so it was not added.
+    # Providers need not list offline_access (OpenID Connect Discovery §3); then it is not added.
     return InteractionRequired(
         f"{ended} If the provider has the scope offline_access, name it too: sign-ins then last."
     )

@@ -224,7 +224,7 @@ class TokenCache:
     def lend(self, key: AccountKey, wanted: Scopes) -> CachedToken | None:
         """The token that a request is about: its own, or a wider one that serves it.
 
-        A wider one stands under both names from then on, so that it is found at once.
+        A wider one is stored under this request's key too, so that the next look-up finds it.
         """
         record, name = self.signed_in.get(key), TokenKey(key, wanted.key)
         own = self.tokens.get(name)
@@ -260,7 +260,7 @@ class TokenCache:
         return token
 
     def _succeed(self, key: TokenKey, token: CachedToken) -> None:
-        """Put a token where the one before it stands, under all names that serves for."""
+        """Replace a token under its key, and under all other keys that had the same one."""
         before = self.tokens.get(key)
         self.tokens[key] = token
         for name in [name for name, other in self.tokens.items() if other is before]:
@@ -380,4 +380,4 @@ class TokenCache:
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:
         """An account's tokens, oldest first."""
         mine = (token for known, token in list(self.tokens.items()) if known.account == key)
-        return list(dict.fromkeys(mine))  # one that serves several requests stands there for each
+        return list(dict.fromkeys(mine))  # a token may be stored under several keys

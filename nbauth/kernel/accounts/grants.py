@@ -156,8 +156,8 @@ class ParentGrant:
 def covering(grants: Sequence[Grant], scopes: frozenset[str]) -> list[Grant]:
     """The usable grants that cover the scopes, the best first.
 
-    First those of which all was granted, then those that a sign-in for just these scopes has left:
-    who asks again is granted the same again. The newest of each comes first.
+    First the grants whose granted scopes include them all; then those whose sign-in asked for
+    exactly these scopes, since the provider would grant the same again. The newest of each first.
     """
     usable = [grant for grant in reversed(grants) if grant.usable]
     granted = [grant for grant in usable if scopes - RESERVED <= grant.scopes]

@@ -102,7 +102,7 @@ class Driver:
         """Take the address at which the browser ended, its query, or the bare code.
 
         Raises ``ConfigurationError`` for what is none of these or another sign-in's, and the
-        provider's error where it refused and did not say whom.
+        provider's error for a refusal that names no sign-in.
         """
         state = self._state
         if state is None:
@@ -115,7 +115,7 @@ class Driver:
         self.wake()
 
     def free(self, end: Shown) -> None:
-        """Give back what another sign-in may need. Any thread may, once the end is known."""
+        """Free what the next sign-in may need. Any thread may call it once the end is known."""
         if (receiver := self._receiver) is not None:
             receiver.free(*self._page_of(end))
 
@@ -175,7 +175,7 @@ class Driver:
         if self._receiver is not None:
             self._receiver.answer.add_done_callback(lambda _: self.wake())
             self._receiver.stray.add_done_callback(lambda _: self.wake())
-        self._check_stopped()  # whoever has stopped it did not see this place
+        self._check_stopped()  # a stop before this line did not reach the receiver
         return receiving
 
     def _receiving(self, step: OpenReceiver) -> Receiving:
@@ -206,14 +206,14 @@ class Driver:
         return self._answer
 
     def _show_stray_refusal(self) -> None:
-        """Anybody can send one, so it is shown in the catalogue's words, and ends nothing."""
+        """Show a refusal without ``state``; anybody can send one, so it ends nothing."""
         receiver, shown = self._receiver, self._sign_in.step
         if receiver is None or not receiver.stray.done() or not isinstance(shown, OpenBrowser):
             return
         if not shown.note:
             code = word(receiver.stray.result()["error"])
             refusal = error_from({"error": code})
-            note = f"{refusal} It did not say to which sign-in that answers; this one goes on."
+            note = f"{refusal} That answer names no sign-in, so this one goes on."
             self._sign_in.show(replace(shown, note=note))
 
     def _apart(self, call: Callable[[], object]) -> object:

@@ -13,8 +13,7 @@ def handed_in(text: str, state: str) -> dict[str, str]:
     """The parameters of the answer to the request with this ``state``.
 
     Raises ``ConfigurationError`` for what is no answer, or another sign-in's, and the provider's
-    own error for a refusal that does not say to which sign-in it belongs: whoever has brought it
-    can bring another.
+    own error for a refusal without ``state``; the person can then hand in another address.
     """
     answer = _parameters(text.strip(), state)
     if is_stray_refusal(answer):

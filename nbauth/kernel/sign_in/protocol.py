@@ -69,7 +69,7 @@ class Receiver(Protocol):
     stray: Future[dict[str, str]]
 
     def free(self, title: str, text: str) -> None:
-        """Give back at once what another sign-in may need. Any thread may call it, and again."""
+        """Free a port for the next sign-in. Any thread may call it, repeatedly."""
 
     def finish(self, title: str, text: str) -> None:
         """Show the browser that waits there how it ended, and close."""

@@ -1,4 +1,4 @@
-"""The one door out of a protocol library: what it raises becomes one of our errors."""
+"""Turns what a protocol library raises into errors of nbauth."""
 
 from __future__ import annotations
 
@@ -49,17 +49,16 @@ NOT_OF_THE_GRANT = frozenset(
 
 @contextmanager
 def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]:
-    """A token request for a refresh token; an error leaves what has to be known of that.
+    """Around the token request of a refresh: its errors say what became of the refresh token.
 
-    An answer that is refused hands its new refresh token on with the error: the one that was sent
-    is spent (RFC 9700 §4.14.2), and without its successor the sign-in would end for a fault in
-    another field, be it the library or we that refuse it.
+    If the library or nbauth refuses the answer, the error's ``rotated`` is the answer's new refresh
+    token: the one that was sent is spent (RFC 9700 §4.14.2), and without its successor a fault in
+    another field would end the sign-in. A dead refresh token raises ``InteractionRequired``.
 
     Args:
         sent: the refresh token of the request.
-        any_word: whether a refusal in any other word than ``invalid_grant`` means the refresh
-            token too. Some providers say ``invalid_request`` or ``unauthorized``, or send a
-            status alone.
+        any_word: whether other error codes than ``invalid_grant`` mean a dead refresh token too.
+            Some providers say ``invalid_request`` or ``unauthorized``, or send a status alone.
     """
     with http.hearing() as answers:
         try:

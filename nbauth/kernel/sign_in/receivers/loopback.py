@@ -73,7 +73,7 @@ class Receiver:
         self.redirect_uri = f"http://{host}:{self.port}{self._path}"
 
     def free(self, title: str, text: str) -> None:
-        """What another sign-in may need is its port: the same as :meth:`finish`."""
+        """Free the port for the next sign-in: the same as :meth:`finish`."""
         self.finish(title, text)
 
     def finish(self, title: str, text: str) -> None:
@@ -151,7 +151,7 @@ def _parts(redirect_uri: str) -> tuple[str, int, str]:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError | FlowUnavailable:
-    """Why nothing can listen there, and what to do, each reason with its own."""
+    """The error for a port that cannot be opened, with a remedy for each reason."""
     otherwise = f"or sign in by device code: %login --flow {DEVICE}."
     if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}:
         return FlowUnavailable(
@@ -200,7 +200,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError |
 
 
 def _is_another_kernels(port: int) -> bool:
-    """Whether who has a port answers as our own listener does. Takes a second at most."""
+    """Whether the listener on a port is nbauth's own, by its ``Server``. Takes at most a second."""
     return any(_server_at(host, port) == SERVER for host in (IPV4, IPV6))
 
 

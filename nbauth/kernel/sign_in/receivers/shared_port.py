@@ -1,8 +1,8 @@
 """One port of this process, and the sign-ins that wait there.
 
-A port that the system chooses is one sign-in's. A fixed one can be had once, and several sign-ins
-may want it: for other scopes, for another account, or the next one while the last is at its end.
-They share one server, and each answer finds its own by ``state``.
+A port that the system chooses belongs to one sign-in. A fixed one can be opened only once, and
+several sign-ins may need it: for other scopes, for another account, or the next one while the last
+is ending. They share one server, and ``state`` says to which of them an answer belongs.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ class SharedPort:
         return there
 
     def leave(self, one: Waiting) -> None:
-        """The last who leaves gives the port back, then the thread; any thread may, and again.
+        """Leave the port. The last sign-in to leave closes it, then ends the thread.
 
-        It is given back under the lock, so that who enters next finds it free. Who has connected
-        by then is answered by the last one still.
+        It is closed under the lock, so that the next sign-in finds it free. Browsers that have
+        connected by then still get their answer. Any thread may call it, repeatedly.
         """
         ports = _of_this_process()
         with ports.lock:
