@@ -50,9 +50,9 @@ def _from_keyring(service: str, client_id: str) -> SecretStr:
         secret = entry_of_keyring(service, client_id)
     except PersistenceError as error:
         raise _none(
-            f"The client secret cannot be read from the keyring: {error}",
-            "Unlock the keyring and run %login again; or set client_secret_from to environment,"
-            f" and {VARIABLE}.",
+            f"The client secret cannot be read. {error}",
+            "Start or unlock the keyring and run %login again; or set client_secret_from to"
+            f" environment, and {VARIABLE}.",
         ) from error
     if not secret:
         raise _none(

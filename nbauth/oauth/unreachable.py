@@ -61,14 +61,11 @@ def explain(error: BaseException, way: Way) -> AuthorityUnreachable:
     for read in (_of_address, _of_proxy, _of_socks):
         if found := read(chain, way):
             return found
-    for tell in (_of_name, of_certificate, of_tls, _of_time, _of_connection):
-        if told := tell(chain):
-            code, what, hint = told
-            break
-    else:
-        code, what, hint = "no_connection", "cannot be reached", ""
+    tls = of_certificate(chain) or of_tls(chain)
+    told = _of_name(chain) or tls or _of_time(chain) or _of_connection(chain)
+    code, what, hint = told or ("no_connection", "cannot be reached", "")
     if at_proxy:
-        hint = hint or way.check_proxy
+        hint = hint if told and told is tls else way.check_proxy
         return _error(f"proxy_{code}", f"{way.named_proxy} {what}", hint)
     if code == "certificate" and way.trust:
         hint = f"Certificates come from {way.trust} at present. {hint}"

@@ -103,7 +103,7 @@ def _refusal(fault: str, code: str) -> PersistenceError:
     named = os.environ.get(OVERRIDE)
     chosen = f" ({OVERRIDE} chooses it)" if named else ""
     return PersistenceError(
-        f"The system's keyring cannot keep sign-ins: {fault}{chosen}.", code=code, hint=_INSTEAD
+        f"The system's keyring cannot be used: {fault}{chosen}.", code=code, hint=_INSTEAD
     )
 
 

@@ -121,8 +121,8 @@ def test_no_byte_of_any_token_is_anywhere(
 BAD_DAYS = {
     "locked": "The system's keyring is locked.",
     "hanging": "The system's keyring does not answer",
-    "dead service": "The system's keyring cannot keep sign-ins: there is none on this system",
-    "no bus": "The system's keyring cannot keep sign-ins: there is none on this system",
+    "dead service": "The system's keyring cannot be used: there is none on this system",
+    "no bus": "The system's keyring cannot be used: there is none on this system",
 }
 
 

@@ -429,6 +429,7 @@ def test_a_proxy_that_is_not_there(what: str, code: str) -> None:
     error = fault(lambda: Http(proxies={"https": address}).get("https://id.example/"))
     assert error.code == code
     assert address.rpartition("//")[2] in str(error) and "the setting proxies" in str(error)
+    assert "the setting proxies" in str(error.hint), "what to correct is the proxy"
 
 
 @pytest.mark.parametrize(
