@@ -20,7 +20,7 @@ ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/server tests/demo
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
-	@echo "make test-fast   unit tests, in about a minute; no browser, no node"
+	@echo "make test-fast   unit tests, in about two minutes; no browser, no node"
 	@echo "make test    everything: lint, all tests here, the tests of the rigs, the other Pythons"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make test-rigs   tests of what the tests stand on: harness, provider, faults of others"
