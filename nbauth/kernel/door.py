@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Asked, ClientKey, check_client
 from nbauth.core.errors import ConfigurationError, NbAuthError
-from nbauth.core.settings import NAMES
+from nbauth.core.settings import NAMES, Settings
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.text import closest
 from nbauth.oauth.client import Client
@@ -35,7 +35,7 @@ class Door:
         for name in call:
             _check_known(name, NAMES)
         if any(value is not None for value in call.values()):
-            return Client.from_settings(self._settings.settings(**call))
+            return self._client_from(self._settings.settings(**call))
         return self.present()
 
     def client_named(self, **call: Any) -> Client | None:
@@ -59,8 +59,24 @@ class Door:
         """The client of a call that sets nothing itself; the same object until settings change."""
         settings, known = self._settings.present(), self._client
         if known is None or known.settings is not settings:
-            known = self._client = Client.from_settings(settings)
+            known = self._client = self._client_from(settings)
         return known
+
+    def _client_from(self, settings: Settings) -> Client:
+        try:
+            return Client.from_settings(settings)
+        except ConfigurationError as error:
+            if error.code == "no_client_id" and (unused := self._profiles_unused(settings)):
+                error.hint = (
+                    f"config.toml has {', '.join(unused)}, and none is chosen: write profile ="
+                    f' "{unused[0]}" above them, or name one: %login --profile {unused[0]}.'
+                )
+            raise
+
+    def _profiles_unused(self, settings: Settings) -> list[str]:
+        """The profiles of ``config.toml``, where nobody has named one."""
+        named = settings.source("profile") != "default"
+        return [] if named else [name for name in self._settings.profiles() if name != "default"]
 
     def request(
         self,
