@@ -20,7 +20,7 @@ from nbauth.core.account import (
     name_of,
 )
 from nbauth.core.errors import NotSignedIn
-from nbauth.core.scopes import Scopes
+from nbauth.core.scopes import RESERVED, Scopes
 from nbauth.core.signal import Signal
 from nbauth.core.tokens import AuthenticationResult, TokenResponse
 from nbauth.kernel.accounts.cached_token import CachedToken
@@ -260,11 +260,14 @@ class TokenCache:
         return token
 
     def _succeed(self, key: TokenKey, token: CachedToken) -> None:
-        """Replace a token under its key, and under all other keys that had the same one."""
+        """Replace a token under its key, and under all other keys that had the same one and that it
+        serves."""
         before = self.tokens.get(key)
         self.tokens[key] = token
+        granted = token.client.granted(token.response.scopes)
         for name in [name for name, other in self.tokens.items() if other is before]:
-            self.tokens[name] = token
+            if name.scopes - RESERVED <= granted:
+                self.tokens[name] = token
 
     def use(self, key: AccountKey) -> Account:
         """Make an account its client's current one. Raises ``NotSignedIn``."""

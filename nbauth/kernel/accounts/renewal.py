@@ -66,19 +66,19 @@ class Renewal:
             claims: a claims challenge (JSON), which only the provider can answer.
             refused: the text of a token that somebody has refused, which is not given again.
         """
-        while True:
-            seen = self._cache.lend(key, wanted)
-            wider = seen is not None and seen.asked.key != wanted.key
-            # One that is renewed is renewed for all that it serves.
-            asked = seen.asked if seen and wider and not client.authority.microsoft else wanted
-            try:
-                return self._silent(client, key, asked, seen, claims, refused)
-            except InteractionRequired:
-                record = self._cache.signed_in.get(key)
-                if asked is wanted or seen is None or seen.grant.usable:
-                    raise
-                if record is None or not record.grants_for(wanted.key):
-                    raise  # else another grant than the dead one covers what is wanted
+        seen = self._cache.lend(key, wanted)
+        wider = seen is not None and seen.asked.key != wanted.key
+        # One that is renewed is renewed for all that it serves.
+        asked = seen.asked if seen and wider and not client.authority.microsoft else wanted
+        try:
+            return self._silent(client, key, asked, seen, claims, refused)
+        except InteractionRequired:
+            record = self._cache.signed_in.get(key)
+            if asked is wanted or seen is None or seen.grant.usable:
+                raise
+            if record is None or not record.grants_for(wanted.key):
+                raise  # else another grant than the dead one covers what is wanted
+        return self._silent(client, key, wanted, None, claims, refused)
 
     def _silent(
         self,

@@ -11,7 +11,7 @@ from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, SignInError
 from nbauth.kernel.accounts.cache import TokenKey
 from nbauth.testing.engine import refusal
-from tests.kernel.conftest import ISSUER, Bench
+from tests.kernel.conftest import ISSUER, Bench, in_a_thread
 
 ADA = AccountKey(ISSUER, "notebooks", "ada")
 
@@ -182,6 +182,35 @@ def test_a_dead_grant_does_not_hide_a_living_one(alone: Bench) -> None:
     alone.clock.advance(4000)
     assert alone.read("b")
     assert alone.refreshes == 3, "the dead one is not tried again"
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("asked", [{"force_refresh": True}, {"claims": "{}"}])
+def test_a_wider_token_that_is_not_wanted_and_whose_grant_is_dead_is_left(
+    alone: Bench, asked: dict[str, Any]
+) -> None:
+    alone.sign_in("openid", "a", "b")
+    wider = alone.read("a")
+    alone.sign_in("openid", "a")
+    alone.engine.will("refresh", refusal("invalid_grant"))
+    thread, outcome = in_a_thread(lambda: alone.read("a", **asked))
+    thread.join(5)
+    assert outcome, "it ends"
+    assert outcome[0] not in (wider, None) and isinstance(outcome[0], str)
+    assert alone.refreshes == 2
+    assert alone.read("a") == outcome[0]
+    assert alone.read("a", "b") == wider, "which is valid, and has what is asked for"
+
+
+def test_a_narrower_answer_takes_no_wider_tokens_place(alone: Bench) -> None:
+    """At Microsoft's authorities a refresh asks for its own scopes, and may bring no more."""
+    tenant = {"authority": "https://login.microsoftonline.com/contoso.com"}
+    both = alone.session.client(**tenant).scopes(("Mail.Read", "User.Read"))
+    alone.sign_in(*both, **tenant)
+    assert alone.read("Mail.Read", **tenant) == alone.read(*both, **tenant)
+    alone.clock.advance(4000)
+    assert len(alone.session.acquire("Mail.Read", **tenant).scopes) == 1
+    assert alone.session.acquire(*both, **tenant).scopes == both.resource_scopes
 
 
 def test_when_all_are_dead_the_last_one_is_told(alone: Bench) -> None:
