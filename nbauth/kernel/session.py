@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey
 from nbauth.core.errors import (
+    ConfigurationError,
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
     PersistenceError,
+    SignInError,
 )
 from nbauth.core.person import say_to
 from nbauth.core.scopes import Scopes
@@ -196,8 +198,8 @@ class Session:
             return None
         try:
             result = self._renewal.silent(client, key, request.scopes)
-        except (InteractionRequired, NotSignedIn):
-            return None
+        except (InteractionRequired, NotSignedIn, SignInError, ConfigurationError):
+            return None  # whatever the provider has against the old sign-in
         if not client.covers(result.scopes, request.scopes):
             return None  # what was not granted may be so this time
         record = self.cache.signed_in.get(key)

@@ -620,6 +620,31 @@ def test_who_is_signed_in_already_is_not_asked_again(bench: Bench) -> None:
     assert len(bench.screen.shown) == 1
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["forbidden", "access_denied", "expired_token", "invalid_client", "invalid_scope",
+     "unsupported_grant_type", "invalid_grant"],
+)  # fmt: skip
+def test_whatever_the_old_sign_in_is_refused_with_login_signs_in(bench: Bench, word: str) -> None:
+    bench.session.configure(refresh_ahead=False)
+    before = bench.sign_in("read")
+    bench.clock.advance(4000)
+    bench.engine.will("refresh", refusal(word))
+    assert bench.session.login("read") == before
+    assert len(bench.screen.shown) == 1
+    assert bench.read("read").startswith("access-ada")
+
+
+def test_where_the_provider_cannot_be_asked_login_begins_nothing(bench: Bench) -> None:
+    bench.session.configure(refresh_ahead=False)
+    bench.sign_in("read")
+    bench.clock.advance(4000)
+    bench.engine.will("refresh", unreachable())
+    with pytest.raises(AuthorityUnreachable):
+        bench.session.login("read")
+    assert bench.screen.shown == []
+
+
 def test_a_provider_out_of_reach_is_said_so(bench: Bench) -> None:
     bench.engine.will("start_device", unreachable())
     with pytest.raises(AuthorityUnreachable):
