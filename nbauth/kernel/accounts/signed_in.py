@@ -12,6 +12,7 @@ from nbauth.core.scopes import RESERVED
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.grants import Grant, covering
+from nbauth.oauth.answers import text_in
 from nbauth.oauth.client import Client, name_in
 from nbauth.oauth.engines.identity import no_identity
 
@@ -153,8 +154,10 @@ def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = 
     """
     claims, info = response.id_token_claims, response.client_info
     # Elsewhere oid is nobody's name: at some providers it is the organisation's.
-    unique = name_in(claims, *(("oid", "sub") if client.authority.microsoft else ("sub",)))
-    home = ".".join(str(info[part]) for part in ("uid", "utid") if info.get(part))
+    names = ("oid", "sub") if client.authority.microsoft else ("sub",)
+    unique = next((text for name in names if (text := text_in(claims, name))), "")
+    uid, utid = text_in(info, "uid"), text_in(info, "utid")
+    home = ".".join(filter(None, (uid, utid))) if uid else ""  # a tenant alone names nobody
     if not (home or unique):  # all whom nothing names would be one account
         raise no_identity("nothing else names the account")
     account = Account(

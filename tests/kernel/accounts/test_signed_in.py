@@ -19,7 +19,7 @@ ELSEWHERE = Client.from_settings(Settings(authority="https://id.example", client
 EACH = pytest.mark.parametrize("client", [MICROSOFT, ELSEWHERE], ids=["microsoft", "elsewhere"])
 
 
-def read(client: Client, claims: dict[str, Any], **client_info: str) -> SignedIn:
+def read(client: Client, claims: dict[str, Any], **client_info: Any) -> SignedIn:
     response = TokenResponse(
         SecretStr("a"), 3600, ("read",), id_token_claims=claims, client_info=client_info
     )
@@ -40,6 +40,21 @@ def test_nobody_is_no_account(client: Client, claims: dict[str, Any]) -> None:
 
 def test_microsofts_client_info_names_an_account() -> None:
     assert read(MICROSOFT, {}, uid="u", utid="t").key.home_account_id == "u.t"
+
+
+@pytest.mark.parametrize(
+    "info", [{"utid": "t"}, {"uid": "", "utid": "t"}, {"uid": True, "utid": "t"}, {"uid": {}}]
+)
+def test_a_tenant_alone_names_nobody(info: dict[str, Any]) -> None:
+    """All its people would be one account."""
+    named = [read(MICROSOFT, {"sub": sub}, **info).key for sub in ("ada", "bob")]
+    assert [key.home_account_id for key in named] == ["ada", "bob"]
+    with pytest.raises(SignInError):
+        read(MICROSOFT, {}, **info)
+
+
+def test_what_is_no_text_names_nobody() -> None:
+    assert read(MICROSOFT, {"sub": "ada", "oid": True}).key.home_account_id == "ada"
 
 
 def test_oid_names_a_person_at_microsoft_only() -> None:
