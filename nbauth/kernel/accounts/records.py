@@ -14,7 +14,7 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import Grant, RefreshTokenGrant
 from nbauth.kernel.accounts.signed_in import SignedIn
-from nbauth.oauth.client import Client
+from nbauth.oauth.client import Client, name_in
 
 FORM = 1
 """Of the record. A kernel leaves newer ones alone."""
@@ -22,6 +22,12 @@ FORM = 1
 
 class UnreadableRecord(ValueError):
     """It is none, or of a newer form than this version knows."""
+
+
+OF_AN_ORGANISATION = (
+    "an earlier version named its account by oid, which may be a whole organisation's; sign in"
+    " again (%logout --forget removes what is kept)"
+)
 
 
 def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
@@ -91,7 +97,14 @@ def decode(
             beside=bool(record.get("beside", False)),
             superseded=[RefreshTokenGrant.from_record(old) for old in record.get("superseded", ())],
         )
+        if not client.authority.microsoft and name_in(signed_in.id_token_claims, "sub") not in (
+            "",
+            key.home_account_id,
+        ):
+            raise UnreadableRecord(OF_AN_ORGANISATION)
         restored = [_token(kept, grants, client) for kept in record["tokens"]]
+    except UnreadableRecord:
+        raise
     except (
         KeyError, TypeError, IndexError, ValueError, AttributeError, NbAuthError,
     ) as error:  # fmt: skip

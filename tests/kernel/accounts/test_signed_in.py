@@ -79,3 +79,27 @@ def test_a_kept_account_of_nobody_is_not_taken_in() -> None:
     nobody = signed_in.key._replace(home_account_id="")
     with pytest.raises(UnreadableRecord):
         decode(data, nobody, ELSEWHERE, NoClients())
+
+
+def test_who_was_kept_under_an_organisations_name_is_not_taken_in() -> None:
+    """Earlier versions named accounts by oid everywhere, and put its members together."""
+    claims = {"sub": "ada", "oid": "the-organisation"}
+    for client, named in ((MICROSOFT, True), (ELSEWHERE, False)):
+        signed_in = read(client, claims)
+        data = encode(signed_in, []).replace(
+            f'"home_account_id": "{signed_in.key.home_account_id}"'.encode(),
+            b'"home_account_id": "the-organisation"',
+        )
+        key = signed_in.key._replace(home_account_id="the-organisation")
+        if named:
+            decode(data, key, client, NoClients())
+        else:
+            with pytest.raises(UnreadableRecord, match="sign in again"):
+                decode(data, key, client, NoClients())
+
+
+def test_why_a_record_is_not_read_is_said() -> None:
+    signed_in = read(ELSEWHERE, {"sub": "ada"})
+    data = encode(signed_in, []).replace(b'"form": 1', b'"form": 2')
+    with pytest.raises(UnreadableRecord, match="its form is newer"):
+        decode(data, signed_in.key, ELSEWHERE, NoClients())
