@@ -19,6 +19,23 @@ _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+def is_covered(wanted: frozenset[str], granted: frozenset[str]) -> bool:
+    """Whether enough was granted, and for the same APIs; both in the form of ``Scopes.key``.
+
+    What only makes a sign-in last or names its account is not asked of an access token.
+    """
+    return wanted - RESERVED <= granted and _targets(wanted) == _targets(granted)
+
+
+def plain_scopes(key: frozenset[str]) -> frozenset[str]:
+    """The scopes of a ``Scopes.key``, without the APIs that ``Client.targets`` adds to it."""
+    return key - _targets(key)
+
+
+def _targets(key: frozenset[str]) -> frozenset[str]:
+    return frozenset(word for word in key if " " in word)  # which no scope has
+
+
 def resource_of(scope: str) -> str:
     """The resource part of a full scope: all before its last slash.
 

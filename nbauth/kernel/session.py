@@ -19,12 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey
 from nbauth.core.errors import (
-    ConfigurationError,
-    InteractionRequired,
     NbAuthError,
     NotSignedIn,
     PersistenceError,
-    SignInError,
 )
 from nbauth.core.person import say_to
 from nbauth.core.scopes import Scopes
@@ -32,6 +29,7 @@ from nbauth.core.settings import Settings
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.signal import Signal
 from nbauth.core.tokens import AuthenticationResult, Token
+from nbauth.kernel.accounts.answers import NEEDS_SIGN_IN
 from nbauth.kernel.accounts.background import Background, RefreshAhead
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.flights import Turns
@@ -198,8 +196,8 @@ class Session:
             return None
         try:
             result = self._renewal.silent(client, key, request.scopes)
-        except (InteractionRequired, NotSignedIn, SignInError, ConfigurationError):
-            return None  # whatever the provider has against the old sign-in
+        except NEEDS_SIGN_IN:
+            return None
         if not client.covers(result.scopes, request.scopes):
             return None  # what was not granted may be so this time
         record = self.cache.signed_in.get(key)

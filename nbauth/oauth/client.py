@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,9 @@ from nbauth.oauth.authorities import Authority, authority_from, parse
 
 if TYPE_CHECKING:
     from nbauth.oauth.engines.protocol import Engine
+
+TARGETS = ("audience", "resource")
+"""Extra parameters that say which API a token is for (Auth0's, RFC 8707 §2)."""
 
 MOST_SPELLINGS = 256
 """Spellings of scopes that a client remembers, before it begins anew."""
@@ -66,6 +69,13 @@ class Client:
         """What its accounts are kept under."""
         return ClientKey(self.authority.url, self.client_id)
 
+    @cached_property
+    def targets(self) -> frozenset[str]:
+        """The APIs that its extra parameters name, as parts of each ``Scopes.key``: a token for one
+        is none for another, though the scopes are the same."""
+        extra = self.settings.extra_parameters
+        return frozenset(f"{name} {extra[name]}" for name in TARGETS if name in extra)
+
     def scopes(self, words: Iterable[str]) -> Scopes:
         """The scopes asked for, else the profile's, else the default; read once a spelling."""
         spelling = words if isinstance(words, tuple) else tuple(words)
@@ -82,6 +92,7 @@ class Client:
         )
         if len(self._parsed) >= MOST_SPELLINGS:
             self._parsed.clear()
+        scopes = replace(scopes, key=scopes.key | self.targets)
         self._parsed[spelling] = scopes
         return scopes
 
@@ -116,10 +127,10 @@ class Client:
         Entra names Graph's in short, and may name several resources at once.
         """
         if not self.authority.microsoft:
-            return frozenset(scopes)
+            return frozenset(scopes) | self.targets
         graph = self.authority.graph
         full = (scope if "/" in scope else f"{graph}/{scope}" for scope in scopes)
-        return frozenset(scope.lower() for scope in full)
+        return frozenset(scope.lower() for scope in full) | self.targets
 
 
 class Engines:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from nbauth.core.errors import (
     AuthorityUnreachable,
+    ConfigurationError,
     ConsentRequired,
     InteractionRequired,
     NbAuthError,
+    NotSignedIn,
+    SignInError,
 )
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import TokenResponse
@@ -15,6 +18,9 @@ from nbauth.kernel.accounts.signed_in import SignedIn
 
 STILL_ALIVE = frozenset({"interaction_required", "AADSTS50076", "AADSTS50079", "AADSTS50158"})
 """One resource wants more proof than the refresh token can show; for others it is good."""
+
+NEEDS_SIGN_IN = (InteractionRequired, NotSignedIn, SignInError, ConfigurationError)
+"""What ``%login`` helps with: all that a provider has against an old sign-in."""
 
 
 def check_same_person(response: TokenResponse, signed_in: SignedIn, grant: Grant) -> None:

@@ -20,7 +20,7 @@ from nbauth.core.account import (
     name_of,
 )
 from nbauth.core.errors import NotSignedIn
-from nbauth.core.scopes import RESERVED, Scopes
+from nbauth.core.scopes import Scopes, is_covered
 from nbauth.core.signal import Signal
 from nbauth.core.tokens import AuthenticationResult, TokenResponse
 from nbauth.kernel.accounts.cached_token import CachedToken
@@ -266,7 +266,7 @@ class TokenCache:
         self.tokens[key] = token
         granted = token.client.granted(token.response.scopes)
         for name in [name for name, other in self.tokens.items() if other is before]:
-            if name.scopes - RESERVED <= granted:
+            if is_covered(name.scopes, granted):
                 self.tokens[name] = token
 
     def use(self, key: AccountKey) -> Account:

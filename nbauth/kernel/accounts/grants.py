@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nbauth.core.errors import TokenError
-from nbauth.core.scopes import RESERVED, Scopes
+from nbauth.core.scopes import Scopes, is_covered, plain_scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines.protocol import Engine
@@ -75,7 +75,8 @@ class RefreshTokenGrant:
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         assert self.refresh_token is not None
-        return engine.refresh(self.refresh_token, scopes, claims, granted=sorted(self.scopes))
+        granted = sorted(plain_scopes(self.scopes))
+        return engine.refresh(self.refresh_token, scopes, claims, granted=granted)
 
     def renewed(self, response: TokenResponse) -> None:
         if response.refresh_token:
@@ -160,6 +161,6 @@ def covering(grants: Sequence[Grant], scopes: frozenset[str]) -> list[Grant]:
     exactly these scopes, since the provider would grant the same again. The newest of each first.
     """
     usable = [grant for grant in reversed(grants) if grant.usable]
-    granted = [grant for grant in usable if scopes - RESERVED <= grant.scopes]
+    granted = [grant for grant in usable if is_covered(scopes, grant.scopes)]
     asked = [grant for grant in usable if grant not in granted and scopes == grant.asked]
     return granted + asked

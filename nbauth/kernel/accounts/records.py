@@ -48,6 +48,7 @@ def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
         "tokens": [
             {
                 "asked": list(token.asked),
+                "targets": sorted(token.client.targets),
                 "access_token": str(token.response.access_token),
                 "token_type": token.response.token_type,
                 "scopes": list(token.response.scopes),
@@ -102,7 +103,11 @@ def decode(
             key.home_account_id,
         ):
             raise UnreadableRecord(OF_AN_ORGANISATION)
-        restored = [_token(kept, grants, client) for kept in record["tokens"]]
+        restored = [
+            _token(kept, grants, client)
+            for kept in record["tokens"]
+            if client.targets == frozenset(kept.get("targets", ()))
+        ]
     except UnreadableRecord:
         raise
     except (

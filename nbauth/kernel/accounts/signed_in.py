@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nbauth.core.account import Account, AccountKey, Asked, is_account
-from nbauth.core.scopes import RESERVED
+from nbauth.core.scopes import is_covered
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.grants import Grant, covering
@@ -95,7 +95,7 @@ class SignedIn:
     def go_on_from(self, known: SignedIn, grant: Grant) -> None:
         """Take over what an account had before it signed in anew, with this grant."""
         covered = [
-            old for old in known.grants if grant.usable and old.scopes - RESERVED <= grant.scopes
+            old for old in known.grants if grant.usable and is_covered(old.scopes, grant.scopes)
         ]
         self.grants = [old for old in known.grants if old not in covered]
         self.superseded = [*known.superseded, *covered][-SUPERSEDED:]
@@ -112,12 +112,9 @@ class SignedIn:
         """Take in the grants that are kept of it: the newest of each, but of those made since."""
         older = [grant for grant in self.grants if grant.older and not grant.kept]
         made_here = [grant for grant in self.grants if not grant.kept and not grant.older]
+        good = [new for new in made_here if new.ours and new.usable]
         covered = [
-            old
-            for old in kept.grants
-            if any(
-                new.ours and new.usable and old.scopes - RESERVED <= new.scopes for new in made_here
-            )
+            old for old in kept.grants if any(is_covered(old.scopes, new.scopes) for new in good)
         ]
         not_kept = [old for old in self.superseded if not old.kept]
         self.beside = self.beside and kept.beside

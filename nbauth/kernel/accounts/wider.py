@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nbauth.core.scopes import RESERVED, Scopes
+from nbauth.core.scopes import Scopes, is_covered
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import Grant
 
@@ -18,11 +18,11 @@ def serves(token: CachedToken, wanted: Scopes) -> bool:
     client = token.client
     granted = client.granted(token.response.scopes)
     if not client.authority.microsoft:
-        return wanted.key - RESERVED <= granted
+        return is_covered(wanted.key, granted)
     one, other = wanted.resource, token.asked.resource
     if one is None or other is None or one.lower() != other.lower():
         return False
-    return wanted.key <= granted
+    return is_covered(wanted.key, granted)
 
 
 def best(

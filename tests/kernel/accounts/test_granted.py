@@ -11,7 +11,8 @@ from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, SignInError
 from nbauth.kernel.accounts.cache import TokenKey
 from nbauth.testing.engine import refusal
-from tests.kernel.conftest import ISSUER, Bench, in_a_thread
+from tests.kernel.accounts.machine import Machine
+from tests.kernel.conftest import ISSUER, Bench, in_a_thread, redirect
 
 ADA = AccountKey(ISSUER, "notebooks", "ada")
 
@@ -167,6 +168,40 @@ def test_a_refresh_that_tells_of_less_narrows_the_grant(alone: Bench) -> None:
     assert alone.session.acquire("a").scopes == ("a",)
     with pytest.raises(ConsentRequired, match="b"):
         alone.read("b")
+
+
+# ── what a token is for, where extra parameters say it ──────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["audience", "resource"])
+def test_a_token_for_one_api_is_none_for_another(alone: Bench, name: str) -> None:
+    one, other, none = ({name: "https://one"}, {name: "https://other"}, {"ui_locales": "de"})
+    alone.sign_in("read", extra_parameters=one)
+    first = alone.read("read", extra_parameters=one)
+    for elsewhere in (other, none):
+        with pytest.raises(ConsentRequired):
+            alone.read("read", extra_parameters=elsewhere)
+    alone.sign_in("read", extra_parameters=other)
+    assert alone.read("read", extra_parameters=one) == first
+    assert alone.read("read", extra_parameters=other) != first
+    alone.clock.advance(4000)
+    told = [alone.session.acquire("read", extra_parameters=extra).scopes for extra in (one, other)]
+    assert told == [("read",)] * 2
+    sent = [
+        call.arguments["refresh_token"] for call in alone.engine.calls if call.method == "refresh"
+    ]
+    assert sent == ["refresh-ada-1", "refresh-ada-2"], "each by its own grant"
+
+
+def test_a_kept_token_for_one_api_is_none_for_another(machine: Machine) -> None:
+    one, other = {"audience": "https://one"}, {"audience": "https://other"}
+    machine.kernel().login("read", web_ui=redirect, extra_parameters=one)
+    with pytest.raises(InteractionRequired):
+        machine.kernel().acquire("read", extra_parameters=other)
+    with pytest.raises(InteractionRequired):
+        machine.kernel().acquire("read")
+    assert machine.kernel().acquire("read", extra_parameters=one).source == "cache"
+    assert machine.refreshes == 0
 
 
 # ── a dead grant never hides a living one ───────────────────────────────────────────────────
