@@ -83,18 +83,21 @@ class Client:
             return self._parsed[spelling]
         except (KeyError, TypeError):  # a word may be anything, a list too: it is refused below
             pass
-        microsoft = self.authority.microsoft
+        scopes = self.just(spelling or self.settings.scopes or self._default_scopes)
+        if len(self._parsed) >= MOST_SPELLINGS:
+            self._parsed.clear()
+        self._parsed[spelling] = scopes
+        return scopes
+
+    def just(self, words: Iterable[str]) -> Scopes:
+        """These scopes, also if there are none. Raises ``ConfigurationError``."""
         scopes = Scopes.parse(
-            spelling or self.settings.scopes or self._default_scopes,
-            microsoft=microsoft,
+            words,
+            microsoft=self.authority.microsoft,
             graph=self.authority.graph,
             client_id=self.client_id,
         )
-        if len(self._parsed) >= MOST_SPELLINGS:
-            self._parsed.clear()
-        scopes = replace(scopes, key=scopes.key | self.targets)
-        self._parsed[spelling] = scopes
-        return scopes
+        return replace(scopes, key=scopes.key | self.targets)
 
     @property
     def _default_scopes(self) -> tuple[str, ...]:

@@ -127,6 +127,6 @@ def _token(kept: Mapping[str, Any], grants: list[Grant], client: Client) -> Cach
     )
     at = kept["grant"]
     grant = RefreshTokenGrant(None, frozenset()) if at is None else grants[at]
-    token = CachedToken(response, grant, client.scopes(kept["asked"]), client)
+    token = CachedToken(response, grant, client.just(kept["asked"]), client)
     token.used = False  # by this kernel, so far
     return token

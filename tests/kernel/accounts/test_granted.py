@@ -204,6 +204,20 @@ def test_a_kept_token_for_one_api_is_none_for_another(machine: Machine) -> None:
     assert machine.refreshes == 0
 
 
+def test_a_token_that_was_asked_for_with_no_scopes_is_kept_as_that(machine: Machine) -> None:
+    """A provider that only the profile describes is asked for none; the profile may name some."""
+    described = {
+        "authorization_endpoint": f"{ISSUER}/authorize",
+        "token_endpoint": f"{ISSUER}/token",
+    }
+    machine.kernel(**described).login(web_ui=redirect)
+    assert machine.kernel(**described).acquire().scopes == ()
+    with pytest.raises(InteractionRequired):
+        machine.kernel(scopes="repo", **described).acquire("repo")
+    with pytest.raises(InteractionRequired):
+        machine.kernel().acquire("openid", "repo")
+
+
 # ── a dead grant never hides a living one ───────────────────────────────────────────────────
 
 
