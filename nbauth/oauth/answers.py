@@ -119,7 +119,7 @@ def tokens_in(
         token_type=plain(text_in(answer, "token_type") or "Bearer"),
         expires_in=expires_in(answer),
         scopes=granted_scopes(answer, asked),
-        refresh_token=SecretStr(refresh_token) if refresh_token else None,
+        refresh_token=SecretStr(refresh_token) if refresh_token.strip() else None,
         refresh_expires_in=refresh_expires_in(answer),
         id_token=SecretStr(id_token) if id_token else None,
         id_token_claims=claims,

@@ -21,7 +21,8 @@ BESIDE = ("device_authorization_endpoint", "revocation_endpoint")
 ADDED = ("openid", "profile", "email", "offline_access")
 """What names the account (OpenID Connect Core §5.4) and makes a sign-in last (§11)."""
 NEEDLESS = frozenset({"not_json", "bad_metadata", "issuer_mismatch"})
-"""Codes of faults in metadata that do not matter where the profile names its own endpoints."""
+"""What is wrong with a page that is there instead of metadata: it may be in another place, and a
+profile with endpoints of its own can do without."""
 
 
 class Metadata:
@@ -62,7 +63,7 @@ class Metadata:
         elsewhere, written = oauth_places(authority.url), dict(authority.endpoints)
         openid = authority.metadata_url or authority.url + WELL_KNOWN
         places = (openid,) if authority.metadata_url else (openid, *elsewhere)
-        needless = NEEDLESS if authority.described and not authority.metadata_url else frozenset()
+        needless = frozenset() if authority.metadata_url else NEEDLESS
         first: NbAuthError | None = None
         for place in places:
             try:
@@ -70,7 +71,8 @@ class Metadata:
             except NbAuthError as error:
                 if not is_absent(error) and error.code not in needless:
                     raise
-                first = first or error
+                if first is None or (is_absent(first) and not is_absent(error)):
+                    first = error  # what is there says more than what is not
             else:
                 beside = elsewhere if place == openid else ()
                 return cls(http, found, written=written, beside=beside)

@@ -172,6 +172,27 @@ def test_what_cannot_be_told_now_is_no_absence(provider: Provider, http: Http, s
         Metadata.of(http, provider.authority())
 
 
+@pytest.mark.parametrize("place", [INSERTED, APPENDED])
+@pytest.mark.parametrize(
+    "page",
+    [reply(200, "<html>the app</html>"), {}, [], {"issuer": "https://other.example"}],
+    ids=["html", "empty", "list", "another issuer's"],
+)
+def test_a_page_for_every_path_hides_no_metadata(
+    provider: Provider, http: Http, place: str, page: Any
+) -> None:
+    """An app in one page answers 200 to paths that it does not know."""
+    provider.at = {OPENID: page, place: provider.document()}
+    assert Metadata.of(http, provider.authority()).issuer == provider.issuer
+
+
+def test_a_page_for_every_path_is_no_metadata(provider: Provider, http: Http) -> None:
+    provider.at = dict.fromkeys((OPENID, INSERTED, APPENDED), reply(200, "<title>App</title>"))
+    with pytest.raises(AuthorityUnreachable, match="App") as page:
+        Metadata.of(http, provider.authority())
+    assert page.value.code == "not_json"
+
+
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_slash_at_the_issuers_end_makes_no_difference(
     provider: Provider, http: Http, slash: str

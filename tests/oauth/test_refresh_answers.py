@@ -117,6 +117,7 @@ def test_a_refused_answer_hands_its_refresh_token_on(
     [
         {"error": "invalid_grant"},
         {"refresh_token": 5},
+        {"refresh_token": " "},
         {"refresh_token": ["successor"]},
         {"refresh_token": None},
         {"refresh_token": "spent"},
@@ -128,6 +129,12 @@ def test_an_answer_that_is_none_hands_nothing_on(
     with pytest.raises(NbAuthError) as caught:
         refreshed(make(), **{"access_token": None, **answer})
     assert caught.value.rotated is None
+
+
+@pytest.mark.parametrize("make", [openid, microsoft])
+@pytest.mark.parametrize("blank", ["", " ", "\n", None, 5])
+def test_a_blank_refresh_token_replaces_none(make: Callable[[], Engine], blank: object) -> None:
+    assert refreshed(make(), refresh_token=blank).refresh_token is None
 
 
 @pytest.mark.parametrize("make", [openid, microsoft])

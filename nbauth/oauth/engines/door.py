@@ -14,7 +14,7 @@ from nbauth.core.errors import (
 )
 from nbauth.core.log import trail
 from nbauth.core.secret import SecretStr
-from nbauth.oauth.answers import json_in
+from nbauth.oauth.answers import json_in, text_in
 from nbauth.oauth.engines.protocol import AuthorizationPending
 from nbauth.oauth.http import Http
 
@@ -91,8 +91,8 @@ def _is_error(answer: object) -> bool:
 def _successor(answer: object, sent: str) -> SecretStr | None:
     if not isinstance(answer, dict):
         return None
-    token = answer.get("refresh_token")
-    return SecretStr(token) if token and isinstance(token, str) and token != sent else None
+    token = text_in(answer, "refresh_token")
+    return SecretStr(token) if token.strip() and token != sent else None
 
 
 def _is_of_the_grant(error: NbAuthError) -> bool:
