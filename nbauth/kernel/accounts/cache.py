@@ -268,6 +268,8 @@ class TokenCache:
         for name in [name for name, other in self.tokens.items() if other is before]:
             if is_covered(name.scopes, granted):
                 self.tokens[name] = token
+            elif before is not None and name.scopes != before.asked.key:
+                del self.tokens[name]  # looked for anew by who asks
 
     def use(self, key: AccountKey) -> Account:
         """Make an account its client's current one. Raises ``NotSignedIn``."""

@@ -9,6 +9,7 @@ import pytest
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, SignInError
+from nbauth.kernel.accounts.background import RefreshAhead
 from nbauth.kernel.accounts.cache import TokenKey
 from nbauth.testing.engine import refusal
 from tests.kernel.accounts.machine import Machine
@@ -260,6 +261,20 @@ def test_a_narrower_answer_takes_no_wider_tokens_place(alone: Bench) -> None:
     alone.clock.advance(4000)
     assert len(alone.session.acquire("Mail.Read", **tenant).scopes) == 1
     assert alone.session.acquire(*both, **tenant).scopes == both.resource_scopes
+
+
+def test_what_a_narrower_answer_does_not_serve_is_not_renewed_for_ever(alone: Bench) -> None:
+    alone.session.configure(refresh_ahead=True)
+    alone.sign_in("a", "b")
+    assert alone.read("a") == alone.read("b")
+    alone.clock.advance(3500)
+    alone.engine.will("refresh", alone.engine.response(alone.session.client().scopes(("a",))))
+    assert alone.session.acquire("a").scopes == ("a",)
+    cache = alone.session.cache
+    assert {tuple(key.scopes) for key in cache.tokens if "b" not in key.scopes} == {("a",)}
+    assert RefreshAhead(cache, alone.session._renewal).tick() != 0.0
+    with pytest.raises(ConsentRequired):
+        alone.read("b")
 
 
 def test_when_all_are_dead_the_last_one_is_told(alone: Bench) -> None:
