@@ -18,6 +18,7 @@ from nbauth.core.value_readers import (
     page,
     parameters,
     proxies,
+    redirect_uri,
     seconds,
     secret_source,
     text,
@@ -64,7 +65,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "persist": _persistence,
     "hosts": hosts,
     "extra_parameters": parameters,
-    "redirect_uri": text,
+    "redirect_uri": redirect_uri,
     "open_browser": open_browser,
     "success_page": page,
     "error_page": page,
@@ -87,6 +88,7 @@ _FORMS: dict[Callable[[Any], Any], str] = {
     verify: "true, or '/path/of/ca.pem'",
     open_browser: 'true, false or "firefox"',
     address: '"https://id.example/…"',
+    redirect_uri: '"http://127.0.0.1:8400/callback"',
     secret_source: '"keyring"',
 }
 _NAMED = {"flow": '"device"', "cloud": '"usgov"', "persist": '"keyring"', "profile": '"work"'}

@@ -21,6 +21,12 @@ def plain(text: object) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
+def without_user(text: str) -> str:
+    """An address, or a part of one, without its user name and password."""
+    scheme, mark, rest = text.rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+
+
 def web_address(address: str | None) -> str | None:
     """The address, if it is one to send a browser to: http or https, a host, nothing hidden."""
     if not address or not address.isprintable() or " " in address:

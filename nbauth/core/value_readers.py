@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nbauth.core.addresses import is_secure
-from nbauth.core.text import closest, plain
+from nbauth.core.text import closest, plain, without_user
 
 SYSTEM = "system"
 """The value of ``verify`` for what the system trusts, by the package truststore."""
@@ -111,13 +111,14 @@ def exact_host(written: object) -> str:
     """``host`` or ``host:port`` as the prepared URL of a request has it; 443 is https's own."""
     if not isinstance(written, str):
         raise ValueError(f"names {written!r}, which is no host")
+    shown = without_user(written)
     if not written.isascii():
-        raise ValueError(f"names {written!r}: write an international name in its xn-- form")
+        raise ValueError(f"names {shown!r}: write an international name in its xn-- form")
     exact = _HOST.fullmatch(written.strip().lower())
     port = int((exact and exact[2]) or 443)
     if exact is None or not 0 < port < 65_536:
         raise ValueError(
-            f"names {written!r}, which is no exact host: write 'api.contoso.com' or"
+            f"names {shown!r}, which is no exact host: write 'api.contoso.com' or"
             " 'api.contoso.com:8443', without scheme, path, user name or wildcard"
         )
     return exact[1] if port == 443 else f"{exact[1]}:{port}"
@@ -136,9 +137,9 @@ def parameters(value: Any) -> dict[str, str]:
 def proxies(value: Any) -> dict[str, str]:
     written = parameters(value)
     for name in written:
-        if name.partition("://")[0] not in _SCHEMES:
+        if name.partition("://")[0] not in _SCHEMES or "@" in name:
             raise ValueError(
-                f"has no use for {plain(name)!r}: a proxy is for http, https, all or https://<host>"
+                f"has no use for {plain(without_user(name))!r}: a proxy is for http, https, all or https://<host>"
             )
     return written
 
@@ -215,6 +216,23 @@ def address(value: Any) -> str:
         raise ValueError(
             "has to be an https address without user name and fragment, such as"
             " https://id.example/oauth/token; http goes to this machine alone (http://localhost)"
+        )
+    return written
+
+
+def redirect_uri(value: Any) -> str:
+    """An address to come back to, of any scheme: some of them are only pasted."""
+    written = text(value)
+    try:
+        parts = urlsplit(written)
+        whole = bool(parts.scheme and parts.hostname) or parts.scheme == "urn"
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        whole = False
+    if not whole or not written.isprintable() or re.search("[ #]", written):
+        raise ValueError(
+            "has to be a whole address as it is registered, without fragment, such as"
+            " http://127.0.0.1:8400/callback or https://lab.example/nbauth/callback"
         )
     return written
 
