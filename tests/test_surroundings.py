@@ -186,6 +186,18 @@ def test_a_full_disk_ends_it_quietly(command: str, streams: str, home: Path) -> 
         assert done.returncode == 1, "what was asked for was not given"
 
 
+@pytest.mark.parametrize("stream", ["open('/dev/full', 'w')", "io.StringIO()"])
+def test_a_magic_ends_quietly_where_the_persons_own_stream_is_gone(stream: str, home: Path) -> None:
+    code = (
+        "import io, sys; from IPython.core.interactiveshell import InteractiveShell as Shell;"
+        f" shell = Shell.instance(); shell.run_line_magic('load_ext', 'nbauth'); out = {stream};"
+        " isinstance(out, io.StringIO) and out.close(); sys.stdout, kept = out, sys.stdout;"
+        " shell.run_line_magic('login', '--doctor --offline'); sys.stdout = kept; print('went on')"
+    )
+    done = run("-c", code, home=home)
+    assert "went on" in text(done)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_streams_may_be_closed(command: str, streams: str, home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,10 @@ def _common(function: Any) -> Any:
 
 
 def _print(*lines: str) -> None:
-    from nbauth.core.output import fitting
+    from nbauth.core.output import OutputGone, write
 
-    print(fitting("\n".join(lines)), flush=True)
+    with suppress(OutputGone):  # a full disk, or a closed stream of the person's own
+        write(*lines)
 
 
 def read_line(magic: Any, line: str) -> Any:
@@ -102,6 +104,8 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if asked.doctor:
             self._doctor(asked)
             return None
+        if asked.offline:
+            raise UsageError("--offline goes with --doctor.")
         options = {
             name: value
             for name in _OF_A_CALL + _OF_A_SIGN_IN

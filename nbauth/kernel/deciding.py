@@ -44,7 +44,7 @@ class Deciding:
         """The scopes of the token that a request gets, told to the log."""
         url = str(request.url or "")
         scopes = self.scopes_for(url)
-        if scopes is not None and "sig=" in url and is_signed(url):
+        if scopes is not None and is_signed(url):
             scopes = None
         if log.isEnabledFor(logging.DEBUG):
             host = place(url).partition("/")[0]

@@ -204,6 +204,15 @@ def test_a_redirect_to_a_signed_address_carries_no_token_there(
     assert [token for _, _, token in azure.sent] == [True, False]
 
 
+@pytest.mark.parametrize("how", WAYS)
+def test_names_of_a_signature_in_capitals_are_a_signature(
+    bench: Bench, azure: Azure, call: Caller, how: str
+) -> None:
+    bench.session.login("read")
+    call(how, "GET", f"{BLOB}?SV=1&SIG=x")
+    assert [token for _, _, token in azure.sent] == [False]
+
+
 @pytest.mark.parametrize(
     ("url", "signed"),
     [

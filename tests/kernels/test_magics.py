@@ -63,6 +63,11 @@ def test_doctor_says_where_this_is_and_begins_nothing(kernel, demo):
     assert result.data == []
 
 
+def test_offline_without_the_doctor_is_refused(kernel):
+    result = kernel.run("%login --offline")
+    assert "--offline goes with --doctor." in str(result.traceback) + result.text
+
+
 def test_token_as_a_value_is_masked(kernel):
     result = kernel.run("%token")
     assert result.result == "<nbauth.Token ••••••••>"
