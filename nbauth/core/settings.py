@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from nbauth.core.addresses import same_issuer
 from nbauth.core.config_file import ConfigFile
@@ -20,7 +21,10 @@ from nbauth.core.settings_values import ENDPOINTS, meant, read
 
 @dataclass(frozen=True)
 class Settings:
-    """What nbauth has been told. ``sources`` maps each name that was set to where it was set."""
+    """What nbauth has been told. ``sources`` maps each name that was set to where it was set.
+
+    ``unused`` names the profiles of ``config.toml`` where none of them is used.
+    """
 
     profile: str = "default"
     client_id: str | None = None
@@ -51,12 +55,19 @@ class Settings:
     proxies: Mapping[str, str] | None = None
     debug: bool = False
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    unused: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def endpoints(self) -> tuple[tuple[str, str], ...]:
         """The endpoints that are written by hand, with their names in a provider's metadata."""
         written = ((name, getattr(self, name)) for name in ENDPOINTS)
         return tuple((name, address) for name, address in written if address)
+
+    @property
+    def loopback_uri(self) -> str | None:
+        """``redirect_uri``, unless it is a Jupyter server's page: no browser flow ends there."""
+        ours = self.redirect_uri and urlsplit(self.redirect_uri).path.endswith("/nbauth/callback")
+        return None if ours else self.redirect_uri
 
     def source(self, name: str) -> str:
         """Where a setting came from: ``"default"`` if nobody set it."""
@@ -65,7 +76,7 @@ class Settings:
 
 OF_ONE_ISSUER = ("hosts", "metadata_url", *ENDPOINTS, "client_secret_from")
 """Settings that are written for one issuer, and mean nothing at another."""
-NAMES = tuple(item.name for item in fields(Settings) if item.name != "sources")
+NAMES = tuple(item.name for item in fields(Settings) if item.name not in {"sources", "unused"})
 
 
 def resolve(
@@ -122,7 +133,8 @@ def resolve(
     _nearer_wins(values, sources, order)
     for name in OF_ONE_ISSUER:
         _drop_if_of_another_issuer(name, values, sources, layers)
-    return Settings(**values, sources=sources)
+    unused = () if profile in file.profiles else tuple(file.profiles)
+    return Settings(**values, sources=sources, unused=unused)
 
 
 def check_profile(profile: str, file: ConfigFile, *, named: bool = True) -> None:

@@ -21,7 +21,9 @@ from nbauth.jupyter.ipykernel.wedge import AFFECTED
 from nbauth.jupyter.places.environment import Evidence, Place, kernel, look, place, somebody_watches
 from nbauth.jupyter.places.in_words import INDENT, entry, settings_in_words, shown
 from nbauth.kernel.client_secret import secret_of
+from nbauth.kernel.sign_in.receivers.loopback import parts_of
 from nbauth.oauth.flows import FLOWS, flow_named
+from nbauth.oauth.trust import Trust
 
 if TYPE_CHECKING:
     from nbauth.jupyter.panel.page import Page
@@ -76,10 +78,16 @@ def parts(
         if settings.flow != AUTO:
             flow_named(settings.flow)
         lines += _flows(here, settings)
-        client = session.client(**call)
-        lines += _register(here, client, page)
-        if settings.client_secret_from == "environment" and not ask:
-            secret_of(settings)()  # type: ignore[misc]
+        made = session.client(**call)
+        lines += _register(here, made, page)
+        made.scopes(())  # raises for what is no scope
+        if settings.flow == BROWSER and (own := settings.loopback_uri):
+            parts_of(own)
+        if not ask:
+            Trust.of(settings.verify).check()
+            if settings.client_secret_from == "environment":
+                secret_of(settings)()  # type: ignore[misc]
+        client = made
     except NbAuthError as error:
         faults.append(error)
     yield _diagnosis(lines, faults)
@@ -194,12 +202,13 @@ def _why_not(way: str, here: Place) -> str:
 def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
     settings, microsoft = client.settings, client.authority.microsoft
     loopback = "http://localhost" if microsoft else "http://127.0.0.1"
+    own = settings.loopback_uri
     needs = {
-        f"{BROWSER}, {PASTE}": f"{loopback}, with any port",
+        f"{BROWSER}, {PASTE}": shown(own) if own else f"{loopback}, with any port",
         CALLBACK: _callback_address(settings, page),
         DEVICE: "public client flows allowed" if microsoft else "the device code grant",
     }
-    if settings.redirect_uri:
+    if settings.redirect_uri != own:
         needs["redirect_uri"] = shown(settings.redirect_uri)
     if CALLBACK not in here.ways and kernel() is not None:
         del needs[CALLBACK]

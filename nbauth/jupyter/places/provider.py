@@ -132,11 +132,12 @@ def faults_of(answers: Answers, client: Client, ways: Iterable[str]) -> Iterator
             hint=f"Choose another (--flow {', '.join(offered) or 'none is offered'}), or set"
             f" {NEEDS[settings.flow]}, if it has one that its metadata does not name.",
         )
-    elif settings.flow == AUTO and ways and not set(ways) & set(offered):
+    elif settings.flow == AUTO and not set(ways or offered) & set(offered):
         yield FlowUnavailable(
             "The provider offers none of the flows that work here.",
-            hint=f"Here work {', '.join(ways)}; set authorization_endpoint, token_endpoint or"
-            " device_authorization_endpoint, if it has what its metadata does not name.",
+            hint=f"Here work {', '.join(ways) or 'no others'}; set authorization_endpoint,"
+            " token_endpoint or device_authorization_endpoint, if it has what its metadata does not"
+            " name.",
         )
     if offer.ahead is not None and abs(offer.ahead) > SKEW:
         yield ConfigurationError(

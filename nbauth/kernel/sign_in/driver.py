@@ -189,7 +189,8 @@ class Driver:
             return Receiving(self._receiver.redirect_uri, self._receiver.state)
         from nbauth.kernel.sign_in.receivers.loopback import Receiver as Listener
 
-        listener = Listener(step.secret, redirect_uri=registered, default_host=host)
+        own = self._settings.loopback_uri
+        listener = Listener(step.secret, redirect_uri=own, default_host=host)
         self._receiver = listener
         return Receiving(listener.redirect_uri, listener.state, forms=True)
 

@@ -135,6 +135,11 @@ def test_settings_say_where_they_come_from():
             None,
             ["http://localhost,", "https://own.example/nbauth/callback"],
         ),
+        (
+            {"redirect_uri": "http://127.0.0.1:8400/cb"},
+            None,
+            ["http://127.0.0.1:8400/cb", "<your Jupyter server's address>/nbauth/callback"],
+        ),
     ],
 )
 def test_what_to_register(options, page, addresses):
@@ -162,6 +167,17 @@ def test_the_hub_is_named_as_far_as_this_kernel_knows_it(monkeypatch):
     ("environ", "options", "what"),
     [
         ({}, {}, "No client_id is set"),
+        ({"NBAUTH_CLIENT_ID": "c"}, {"scopes": ['a"b']}, "'a\"b' is not a scope"),
+        (
+            {"NBAUTH_CLIENT_ID": "c", "NBAUTH_REDIRECT_URI": "https://localhost/cb"},
+            {"flow": "browser"},
+            "https://localhost/cb is not a loopback address",
+        ),
+        (
+            {"NBAUTH_CLIENT_ID": "c", "NBAUTH_REDIRECT_URI": "http://[::1"},
+            {},
+            "The setting redirect_uri (NBAUTH_REDIRECT_URI) has to be",
+        ),
         ({"NBAUTH_VERIFY": "/nowhere.pem"}, {}, "The setting verify (NBAUTH_VERIFY)"),
         ({"NBAUTH_CLIENT_ID": "c"}, {"flow": "iwa"}, "The flow 'iwa' is not available"),
         ({"NBAUTH_CLIENT_ID": "c"}, {"profile": "x"}, "There is no profile 'x'"),
@@ -175,6 +191,33 @@ def test_what_would_stop_a_sign_in_is_said_with_the_remedy(environ, options, wha
     assert said.startswith(what)
     assert remedy.startswith("→ ")
     assert entries(made)["place"], "what was seen is told all the same"
+
+
+@pytest.mark.parametrize("ask", [False, True])
+def test_scopes_that_are_none_are_told_before_the_provider_is_asked(ask):
+    made = session(NBAUTH_CLIENT_ID="c", NBAUTH_AUTHORITY="https://id.invalid")
+    (only,) = parts(made, {"scopes": ['a"b']}, evidence=LAB, ask=ask)
+    assert ["is not a scope" in one for one in only.trouble] == [True]
+
+
+@pytest.mark.parametrize("variable", ["NBAUTH_VERIFY", "REQUESTS_CA_BUNDLE"])
+def test_a_ca_file_that_cannot_be_used_is_told_without_asking_anybody(
+    monkeypatch, tmp_path, variable
+):
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    monkeypatch.setenv(variable, str(bundle))
+    made = examine(session(NBAUTH_CLIENT_ID="c", **{variable: str(bundle)}), {}, evidence=LAB)
+    assert ["is empty" in one for one in made.trouble] == [True]
+
+
+def test_profiles_of_which_none_is_named_are_told():
+    """A file with [profiles.work] alone was passed over, with the advice to register one."""
+    made = examine(session(), {}, evidence=LAB)
+    said = entries(made)["trouble"]
+    assert said[0] == "No client_id is set, and none is built in."
+    assert "config.toml has profiles (work)" in said[1]
+    assert "profile = 'work'" in said[1]
 
 
 def test_no_password_of_a_setting_is_shown():

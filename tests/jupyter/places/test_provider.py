@@ -27,11 +27,13 @@ ENDPOINTS = {
 }
 
 
-def asked(engine: FakeEngine, **settings: Any) -> tuple[dict[str, list[str]], list[str]]:
+def asked(
+    engine: FakeEngine, *, evidence: Evidence = LAB, **settings: Any
+) -> tuple[dict[str, list[str]], list[str]]:
     """label -> texts of the provider's part, and its troubles."""
     session = Session(SettingsReader({}), NoScreen(), lambda *_, **__: engine)
     call = {"authority": ISSUER, "client_id": "c", **settings}
-    here, there = parts(session, call, evidence=LAB, ask=True)
+    here, there = parts(session, call, evidence=evidence, ask=True)
     assert not here.trouble
     said: dict[str, list[str]] = {}
     label = ""
@@ -90,8 +92,9 @@ def test_a_flow_that_is_set_and_not_offered(missing: str, flow: str, settings: s
     assert settings in said["trouble"][1]
 
 
-def test_none_of_the_flows_that_work_here() -> None:
-    _, (trouble,) = asked(offering(endpoints={}))
+@pytest.mark.parametrize("evidence", [LAB, Evidence.of("fact:script")], ids=["lab", "script"])
+def test_none_of_the_flows_that_work_here(evidence: Evidence) -> None:
+    _, (trouble,) = asked(offering(endpoints={}), evidence=evidence)
     assert trouble == "The provider offers none of the flows that work here."
 
 

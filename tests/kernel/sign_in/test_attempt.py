@@ -120,6 +120,14 @@ def test_a_callable_opens_the_browser(bench: Bench) -> None:
     sign_in.cancel()
 
 
+def test_a_jupyter_servers_address_is_not_the_browser_flows(bench: Bench) -> None:
+    """It is set for the callback; the browser comes back to loopback all the same."""
+    hub = "https://hub.example/hub/user-redirect/nbauth/callback"
+    sign_in = begun(bench, flow="browser", redirect_uri=hub)
+    assert "redirect_uri=http://127.0.0.1:" in (sign_in.authorize_url or "")
+    sign_in.cancel()
+
+
 def test_a_redirect_uri_is_used_as_registered(bench: Bench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

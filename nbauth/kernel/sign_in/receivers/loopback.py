@@ -21,6 +21,7 @@ from nbauth.core.errors import ConfigurationError, FlowUnavailable
 from nbauth.core.flow_names import DEVICE
 from nbauth.core.log import word
 from nbauth.core.pages import PAGE_HEADERS, STRAY_REFUSAL, is_stray_refusal, page, says
+from nbauth.core.text import without_user
 from nbauth.kernel.sign_in.receivers.http_server import (
     SERVER,
     LoopbackReply,
@@ -59,7 +60,7 @@ class Receiver:
     def __init__(
         self, state: str, *, redirect_uri: str | None = None, default_host: str = "localhost"
     ) -> None:
-        host, port, self._path = _parts(redirect_uri or f"http://{default_host}")
+        host, port, self._path = parts_of(redirect_uri or f"http://{default_host}")
         self.state = state
         self.answer: Future[dict[str, str]] = Future()
         self.stray: Future[dict[str, str]] = Future()
@@ -133,7 +134,8 @@ class Receiver:
         return known and bool(answer.keys() & {"code", "error"})
 
 
-def _parts(redirect_uri: str) -> tuple[str, int, str]:
+def parts_of(redirect_uri: str) -> tuple[str, int, str]:
+    """Host, port (0 for any) and path of a loopback address. Raises ``ConfigurationError``."""
     try:
         parts = urlsplit(redirect_uri)
         port = parts.port or 0
@@ -143,9 +145,11 @@ def _parts(redirect_uri: str) -> tuple[str, int, str]:
     extra = parts.query or parts.fragment or "@" in parts.netloc
     if parts.scheme != "http" or host not in {"localhost", "127.0.0.1", "::1"} or extra:
         raise ConfigurationError(
-            f"{redirect_uri} is not a loopback address to come back to.",
+            f"{without_user(redirect_uri)} is not a loopback address to come back to.",
             code="bad_redirect_uri",
-            hint="Write http://localhost, or http://127.0.0.1:PORT/path as it is registered.",
+            hint="Write http://localhost, or http://127.0.0.1:PORT/path as it is registered,"
+            " without user name and query.",
+            suggested_flow=DEVICE,
         )
     return f"[{host}]" if ":" in host else host, port, parts.path
 
