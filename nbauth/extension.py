@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from traitlets import TraitError
+
 from nbauth.api import session_if_made, the_session
 from nbauth.jupyter.config import NbAuth
 from nbauth.jupyter.ipykernel.wedge import mend
@@ -65,7 +67,10 @@ def _new_cell(*_: object) -> None:
 def load_ipython_extension(shell: Any) -> None:
     """What ``%load_ext nbauth`` calls. Opens no socket and imports no protocol library."""
     if getattr(shell, "_nbauth", None) is None:
-        shell._nbauth = Loaded(shell)
+        try:
+            shell._nbauth = Loaded(shell)
+        except TraitError as error:  # a value of c.NbAuth, or one that %config has refused before
+            raise error.__cause__ or error from None
 
 
 def unload_ipython_extension(shell: Any) -> None:

@@ -186,6 +186,21 @@ def test_a_full_disk_ends_it_quietly(command: str, streams: str, home: Path) -> 
         assert done.returncode == 1, "what was asked for was not given"
 
 
+def test_a_bad_value_of_ipythons_configuration_is_two_lines_when_the_extension_loads(
+    home: Path,
+) -> None:
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell as Shell;"
+        " shell = Shell.instance(); shell.config.NbAuth.timeout = 'x';"
+        " shell.run_cell('%load_ext nbauth'); shell.config.NbAuth.timeout = 90;"
+        " shell.run_cell('%load_ext nbauth\\n%login --doctor --offline')"
+    )
+    said = text(run("-c", code, home=home))
+    assert "ConfigurationError: The setting timeout (%config NbAuth) cannot be 'x'" in said
+    assert "90.0" in said
+    assert "TraitError" not in said
+
+
 @pytest.mark.parametrize("stream", ["open('/dev/full', 'w')", "io.StringIO()"])
 def test_a_magic_ends_quietly_where_the_persons_own_stream_is_gone(stream: str, home: Path) -> None:
     code = (

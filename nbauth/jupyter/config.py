@@ -57,7 +57,7 @@ class _Settings(Configurable):  # type: ignore[misc]
             try:
                 check(proposal.trait.name, proposal.value, "%config NbAuth")
             except ConfigurationError as error:
-                raise TraitError(" ".join(error.lines())) from None
+                raise TraitError(" ".join(error.lines())) from error
         return proposal.value
 
     @observe(*HELP)
