@@ -34,9 +34,15 @@ def handed_in(text: str, state: str) -> dict[str, str]:
 
 
 def _parameters(text: str, state: str) -> dict[str, str]:
-    """Those in an address or its query; a bare code gets the state that it was asked with."""
+    """Those in an address or its query; a bare code gets the state that it was asked with.
+
+    An address may lack its scheme, which browsers hide, and be in quotes or angle brackets.
+    """
+    if "?" in text:
+        text = text.strip("<>\"'")
     try:
-        pairs = parse_qsl(urlsplit(text).query if "://" in text else text.lstrip("?"))
+        address = text if "://" in text.partition("?")[0] else f"//{text}"
+        pairs = parse_qsl(urlsplit(address).query or text.lstrip("?"))
     except ValueError:
         return {}
     code = text.rstrip("=")  # some codes are base64
