@@ -331,7 +331,7 @@ LONGEST = 250
 LONG = {
     "api.py": (340, "what users call; half of it are the docstrings that help() shows"),
     "kernel/session.py": (385, "the one list of all that a session does, a few lines each"),
-    "kernel/accounts/cache.py": (385, "one lock, and every line that runs under it"),
+    "kernel/accounts/cache.py": (390, "one lock, and every line that runs under it"),
     "kernel/accounts/keeper.py": (335, "what one lock guards between memory and store"),
     "kernel/accounts/keeping.py": (295, "the same for all stores: opening and asking"),
     "kernel/sign_in/attempt.py": (270, "one thread's state, and each way to change or end it"),
