@@ -21,10 +21,7 @@ from nbauth.core.settings_values import ENDPOINTS, meant, read
 
 @dataclass(frozen=True)
 class Settings:
-    """What nbauth has been told. ``sources`` maps each name that was set to where it was set.
-
-    ``unused`` names the profiles of ``config.toml`` where none of them is used.
-    """
+    """What nbauth has been told. ``sources`` maps each name that was set to where it was set."""
 
     profile: str = "default"
     client_id: str | None = None
@@ -55,7 +52,6 @@ class Settings:
     proxies: Mapping[str, str] | None = None
     debug: bool = False
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    unused: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def endpoints(self) -> tuple[tuple[str, str], ...]:
@@ -76,7 +72,7 @@ class Settings:
 
 OF_ONE_ISSUER = ("hosts", "metadata_url", *ENDPOINTS, "client_secret_from")
 """Settings that are written for one issuer, and mean nothing at another."""
-NAMES = tuple(item.name for item in fields(Settings) if item.name not in {"sources", "unused"})
+NAMES = tuple(item.name for item in fields(Settings) if item.name != "sources")
 
 
 def resolve(
@@ -133,8 +129,7 @@ def resolve(
     _nearer_wins(values, sources, order)
     for name in OF_ONE_ISSUER:
         _drop_if_of_another_issuer(name, values, sources, layers)
-    unused = () if profile in file.profiles else tuple(file.profiles)
-    return Settings(**values, sources=sources, unused=unused)
+    return Settings(**values, sources=sources)
 
 
 def check_profile(profile: str, file: ConfigFile, *, named: bool = True) -> None:

@@ -13,7 +13,6 @@ from nbauth.core.forks import no_fork
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import Settings
-from nbauth.core.text import plain
 from nbauth.oauth.authorities import Authority, authority_from, parse
 
 if TYPE_CHECKING:
@@ -49,7 +48,10 @@ class Client:
             raise ConfigurationError(
                 "No client_id is set, and none is built in.",
                 code="no_client_id",
-                hint=_how_to_name_one(settings, authority),
+                hint=NO_CLIENT_ID_HINT
+                if authority.microsoft
+                else "Register a public client at the provider and set NBAUTH_CLIENT_ID,"
+                " or client_id in config.toml.",
             )
         return cls(settings, authority, settings.client_id)
 
@@ -132,21 +134,6 @@ class Client:
         graph = self.authority.graph
         full = (scope if "/" in scope else f"{graph}/{scope}" for scope in scopes)
         return frozenset(scope.lower() for scope in full) | self.targets
-
-
-def _how_to_name_one(settings: Settings, authority: Authority) -> str:
-    if settings.unused:
-        names = [plain(name) for name in settings.unused]
-        return (
-            f"config.toml has profiles ({', '.join(names)}), and none of them is named: write"
-            f" profile = {names[0]!r} above them, set NBAUTH_PROFILE, or use --profile {names[0]}."
-        )
-    if authority.microsoft:
-        return NO_CLIENT_ID_HINT
-    return (
-        "Register a public client at the provider and set NBAUTH_CLIENT_ID, or client_id in"
-        " config.toml."
-    )
 
 
 class Engines:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import requests
@@ -11,7 +13,38 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
 from nbauth.core.value_readers import SYSTEM
-from nbauth.oauth.trust import Trust, TrustingAdapter
+from nbauth.oauth.trust import Trust
+
+
+@cache
+def system_context() -> ssl.SSLContext:
+    """A context that asks the system, whose settings the package truststore finds."""
+    import truststore
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class TrustingAdapter(HTTPAdapter):
+    """An adapter that trusts what the system does, if it is told to."""
+
+    def __init__(self, setting: bool | str | None = None, **options: Any) -> None:
+        self._context = system_context() if setting == SYSTEM else None
+        super().__init__(**options)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        if self._context is not None:
+            options["ssl_context"] = self._context
+            if not proxy.lower().startswith("socks"):
+                options["proxy_ssl_context"] = self._context
+        return super().proxy_manager_for(proxy, **options)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        if self._context is not None and verify is True:
+            conn.ca_certs = conn.ca_cert_dir = None  # requests' own file would be trusted too
 
 
 class VerifiedSession(requests.Session):

@@ -18,7 +18,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from nbauth.oauth.json_body import LIMIT, TooLarge
-from nbauth.oauth.trust import TrustingAdapter
+from nbauth.oauth.network import TrustingAdapter
 
 IDLE = 2.0
 """Seconds after which a connection is not used again."""
