@@ -62,7 +62,7 @@ class ByGrants:
                 left = self._note(error, grant, signed_in.key)
                 if left is not None:
                     raise self.signed_out(client, left) from error
-                if grant is grants[-1] or not ends_the_grant(error):
+                if grant is grants[-1] or grant.usable:  # it says nothing of the others
                     told = as_consent(error, wanted, grant.scopes)
                     raise told from (error if told is not error else error.__cause__)
         raise AssertionError("there is always a grant")

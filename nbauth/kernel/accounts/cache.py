@@ -265,10 +265,10 @@ class TokenCache:
         before = self.tokens.get(key)
         self.tokens[key] = token
         granted = token.client.granted(token.response.scopes)
-        for name in [name for name, other in self.tokens.items() if other is before]:
+        for name, other in [item for item in self.tokens.items() if item[1] is before]:
             if is_covered(name.scopes, granted):
                 self.tokens[name] = token
-            elif before is not None and name.scopes != before.asked.key:
+            elif name.scopes != other.asked.key:
                 del self.tokens[name]  # looked for anew by who asks
 
     def use(self, key: AccountKey) -> Account:
@@ -304,11 +304,8 @@ class TokenCache:
             return signed_in
 
     def _next_current(self, client: ClientKey) -> None:
-        others = [
-            key
-            for key, other in self.signed_in.items()
-            if key.client == client and not other.beside
-        ]
+        here = self.signed_in.items()
+        others = [key for key, one in here if key.client == client and not one.beside]
         if others:
             self.current[client] = others[-1]
         else:

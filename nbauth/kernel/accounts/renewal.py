@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import (
-    InteractionRequired,
     NbAuthError,
     NotSignedIn,
     PersistenceError,
@@ -72,7 +71,7 @@ class Renewal:
         asked = seen.asked if seen and wider and not client.authority.microsoft else wanted
         try:
             return self._silent(client, key, asked, seen, claims, refused)
-        except InteractionRequired:
+        except NbAuthError:
             record = self._cache.signed_in.get(key)
             if asked is wanted or seen is None or seen.grant.usable:
                 raise

@@ -277,6 +277,16 @@ def test_what_a_narrower_answer_does_not_serve_is_not_renewed_for_ever(alone: Be
         alone.read("b")
 
 
+def test_a_grant_that_became_another_persons_does_not_hide_a_living_one(alone: Bench) -> None:
+    alone.sign_in("a", "b")
+    alone.sign_in("b", "c")
+    alone.clock.advance(4000)
+    scopes = alone.session.client().scopes(("b", "c"))
+    alone.engine.will("refresh", alone.engine.response(scopes, user="eve"))
+    assert alone.read("b").startswith("access-ada")
+    assert alone.refreshes == 2
+
+
 def test_when_all_are_dead_the_last_one_is_told(alone: Bench) -> None:
     alone.sign_in("a", "b")
     alone.sign_in("b", "c")
