@@ -128,7 +128,7 @@ class RefreshAhead:
             return LONGEST_NAP
         self._failures.pop(key, None)
         fresh = self._cache.tokens.get(key)
-        if fresh is not None and fresh is not token:
+        if fresh is not None:  # the same one, where another name has its successor
             fresh.used = False
         return 0.0
 

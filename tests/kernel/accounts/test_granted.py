@@ -287,6 +287,18 @@ def test_a_grant_that_became_another_persons_does_not_hide_a_living_one(alone: B
     assert alone.refreshes == 2
 
 
+def test_a_name_left_from_before_a_sign_in_anew_is_not_renewed_for_ever(alone: Bench) -> None:
+    alone.session.configure(refresh_ahead=True)
+    alone.sign_in("a", "b")
+    assert alone.read("a") == alone.read("b")
+    alone.sign_in("a", "b", force=True)
+    alone.clock.advance(3500)
+    ahead = RefreshAhead(alone.session.cache, alone.session._renewal)
+    assert any(ahead.tick() != 0.0 for _ in range(5)), "it naps"
+    assert alone.refreshes == 1
+    assert alone.read("a") == alone.read("a", "b")
+
+
 def test_when_all_are_dead_the_last_one_is_told(alone: Bench) -> None:
     alone.sign_in("a", "b")
     alone.sign_in("b", "c")
