@@ -55,6 +55,17 @@ class Flag:
             self._bell.release()
 
 
+def join(thread: threading.Thread, seconds: float) -> None:
+    """``Thread.join``. Before Python 3.13 an interrupt in it may end as a ``RuntimeError``: its own
+    clean-up then releases a lock that it does not hold."""
+    try:
+        thread.join(seconds)
+    except RuntimeError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+
+
 @contextmanager
 def true_interrupts() -> Iterator[None]:
     """Around ``Thread.start`` in the main thread.

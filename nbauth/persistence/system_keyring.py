@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nbauth.core.errors import PersistenceError
-from nbauth.core.interrupts import Flag
+from nbauth.core.interrupts import Flag, join
 from nbauth.persistence.keyring_after_fork import backends
 from nbauth.persistence.keyring_backend import in_words
 from nbauth.persistence.seal import KEY_SIZE
@@ -104,11 +104,11 @@ def _in_time(call: Callable[[Flag], T], deadline: float) -> T:
     thread = threading.Thread(target=run, name="nbauth-keyring", daemon=True)
     try:
         thread.start()
-        thread.join(max(0.0, deadline - time.monotonic()))
+        join(thread, max(0.0, deadline - time.monotonic()))
     except BaseException:
         left.set()
         if thread.ident is not None:
-            thread.join(_AFTER_INTERRUPT)
+            join(thread, _AFTER_INTERRUPT)
         raise
     left.set()
     if errors:

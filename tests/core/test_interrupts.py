@@ -125,3 +125,44 @@ def test_an_interrupt_at_any_instruction_leaves_it_in_order(method: str) -> None
             assert nth > 3, "the interrupts have to meet something"
             return
     raise AssertionError("it did not come to an end")
+
+
+# ── a thread that is waited for ─────────────────────────────────────────────────────────────
+
+
+def failing_as(error: BaseException, cause: BaseException | None) -> threading.Thread:
+    """A thread whose ``join`` fails as Python 3.11's does at times."""
+
+    class Odd(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            if cause is None:
+                raise error
+            try:
+                raise cause
+            except BaseException:
+                raise error  # noqa: B904 - as the standard library does
+
+    return Odd()
+
+
+def test_an_interrupt_while_a_thread_is_waited_for_is_one() -> None:
+    thread = failing_as(RuntimeError("release unlocked lock"), KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.join(thread, 1)
+
+
+@pytest.mark.parametrize("cause", [None, ValueError()])
+def test_another_fault_of_join_stays_what_it_is(cause: BaseException | None) -> None:
+    with pytest.raises(RuntimeError, match="cannot join"):
+        interrupts.join(failing_as(RuntimeError("cannot join"), cause), 1)
+
+
+def test_a_thread_is_waited_for_no_longer_than_said() -> None:
+    gate = threading.Event()
+    thread = threading.Thread(target=gate.wait, daemon=True)
+    thread.start()
+    interrupts.join(thread, 0.01)
+    assert thread.is_alive()
+    gate.set()
+    interrupts.join(thread, 10)
+    assert not thread.is_alive()

@@ -18,6 +18,7 @@ from nbauth.core.errors import (
     NbAuthError,
 )
 from nbauth.core.flow_names import AUTO, BROWSER, CALLBACK, DEVICE, PASTE
+from nbauth.core.interrupts import join
 from nbauth.core.settings import Settings
 from nbauth.core.text import plain
 from nbauth.core.value_readers import SYSTEM
@@ -74,7 +75,7 @@ def ask(session: Session, client: Client) -> Answers:
     thread = threading.Thread(target=work, name="nbauth-doctor", daemon=True)
     try:
         thread.start()
-        thread.join(max(0.0, began + SECONDS - time.monotonic()))
+        join(thread, max(0.0, began + SECONDS - time.monotonic()))
     finally:
         if thread.is_alive():
             engine.abort()

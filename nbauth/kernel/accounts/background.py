@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from nbauth.core.errors import AuthorityUnreachable
-from nbauth.core.interrupts import Flag, true_interrupts
+from nbauth.core.interrupts import Flag, join, true_interrupts
 from nbauth.core.log import trail
 from nbauth.core.tokens import refresh_margin
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
@@ -58,7 +58,7 @@ class Background:
             thread, self._thread = self._thread, None
             self._wake.set()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(1)
+            join(thread, 1)
 
     def _run(self) -> None:
         mine = threading.current_thread()

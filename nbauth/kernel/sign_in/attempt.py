@@ -15,7 +15,7 @@ from nbauth.core.errors import (
     SignInError,
 )
 from nbauth.core.flow_names import AUTO
-from nbauth.core.interrupts import Flag, true_interrupts
+from nbauth.core.interrupts import Flag, join, true_interrupts
 from nbauth.core.log import place, trail, word
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
@@ -150,7 +150,7 @@ class SignIn(Waited):
         if self._thread.ident is None:  # it never began
             self.engine.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(ABORT_AFTER)
+            join(self._thread, ABORT_AFTER)
             if self._thread.is_alive() and not (arriving or self._withdrawing):
                 self.engine.abort()
 

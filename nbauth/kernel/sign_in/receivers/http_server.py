@@ -20,7 +20,7 @@ from functools import partial
 
 import h11
 
-from nbauth.core.interrupts import Flag
+from nbauth.core.interrupts import Flag, join
 from nbauth.kernel.sign_in.receivers.sockets import listen
 
 LARGEST = 64 * 1024
@@ -118,7 +118,7 @@ class LoopbackServer:
     def close(self) -> None:
         """Give port and thread back. Who has connected by now is answered, or cut off, first."""
         self.release()
-        self.thread.join(2 * LAST_WORDS)
+        join(self.thread, 2 * LAST_WORDS)
 
     def _run(self) -> None:
         try:
