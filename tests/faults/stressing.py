@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import importlib
 import json
+import logging
 import os
+import pkgutil
 import random
 import signal
 import sys
@@ -23,6 +26,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakSet
 
+import nbauth
 from nbauth import api
 from nbauth.kernel.session import Session
 from nbauth.oauth.flows import device_code
@@ -76,6 +80,7 @@ class Stress(Acts):
         self.seed = seed
         self.done: Counter[str] = Counter()
         self.interrupts = 0
+        self.armed = False
         self.under_way: dict[int, tuple[str, float]] = {}
         self.ends_at = 0.0
 
@@ -123,9 +128,16 @@ class Stress(Acts):
             self.interrupts += 1
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
+    def on_interrupt(self, *_: object) -> None:
+        """Raise as Python does, but for the lines of the loop itself, which nobody interrupts."""
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+
     def run(self, seconds: float) -> None:
         """Go on for so long; the main thread is one of them."""
         self.ends_at = time.monotonic() + seconds
+        signal.signal(signal.SIGINT, self.on_interrupt)
         threads = [threading.Thread(target=self.work, args=(n,)) for n in range(1, THREADS)]
         threads.append(threading.Thread(target=self.fork_now_and_then))
         threading.Thread(target=self.watch, daemon=True).start()
@@ -134,10 +146,12 @@ class Stress(Acts):
             thread.start()
         while time.monotonic() < self.ends_at or interrupts.is_alive():
             try:
+                self.armed = True
                 self.work(0)
                 interrupts.join()
             except KeyboardInterrupt:
                 self.seed += 1
+        self.armed = False
         self.under_way[0] = "the end", time.monotonic()
         for thread in threads:
             thread.join()
@@ -182,8 +196,22 @@ def _threads() -> list[str]:
     return [thread.name for thread in running if thread.name.startswith("nbauth-")]
 
 
+def load_all() -> None:
+    """Import what is imported late, and let logging learn each logger's level.
+
+    An interrupt between two bytecodes of logging leaves its one lock locked (Python 3.11: it is
+    taken before the try): both take it, and what is tried here are nbauth's own lines.
+    """
+    for module in pkgutil.walk_packages(nbauth.__path__, "nbauth."):
+        if not module.name.startswith(("nbauth.demo", "nbauth.jupyter", "nbauth.__main__")):
+            importlib.import_module(module.name)
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).isEnabledFor(logging.DEBUG)
+
+
 def main(seconds: str, seed: str = "1") -> None:
     """See the module."""
+    load_all()
     device_code.SHORTEST_INTERVAL = 0.005
     sys.setswitchinterval(SWITCH_EVERY)
     random.seed(int(seed))
@@ -194,7 +222,8 @@ def main(seconds: str, seed: str = "1") -> None:
         (Path(folder) / "nbauth" / "config.toml").write_text(PROFILES)
         api._new_session(screen, world.make)
         session = api.the_session()
-        session.configure(profile="work")
+        # Whoever has begun a sign-in: another call may change its flow, and somebody has to come.
+        session.configure(profile="work", open_browser=world.visit)
         session.login("read", web_ui=world.people["work0"])
         session.logout(all=True)
         before = sockets_and_files()
