@@ -507,9 +507,12 @@ def test_a_code_works_once_and_for_its_own_sign_in(case: Case) -> None:
 def test_what_is_no_answer_can_be_tried_again(case: Case, kind: str) -> None:
     engine = case.engine
     case.panva.fault("discovery", kind)
-    with pytest.raises(AuthorityUnreachable) as down:
-        _ = engine.issuer
-    assert_plain(down.value)
+    if kind == "html" and not case.msal:
+        assert engine.issuer == case.issuer, "its metadata is in another place too (RFC 8414 §3)"
+    else:
+        with pytest.raises(AuthorityUnreachable) as down:
+            _ = engine.issuer
+        assert_plain(down.value)
     case.panva.fault("jwks", kind)
     with pytest.raises(AuthorityUnreachable):
         case.authorize()
@@ -582,9 +585,12 @@ def test_nonsense_is_our_error_never_a_bare_one(case: Case, answer: Any) -> None
 )
 def test_nonsense_metadata(case: Case, document: Any) -> None:
     case.panva.fault("discovery", "json", status=200, body=document)
-    with pytest.raises(NbAuthError) as nonsense:
-        case.engine.start_device(case.ask())
-    assert_plain(nonsense.value)
+    if case.msal:
+        with pytest.raises(NbAuthError) as nonsense:
+            case.engine.start_device(case.ask())
+        assert_plain(nonsense.value)
+    else:  # its metadata is in another place too (RFC 8414 §3)
+        assert case.engine.start_device(case.ask()).user_code
     assert case.engine.issuer == case.issuer  # asked anew
 
 
@@ -600,9 +606,9 @@ def test_metadata_of_another_issuer(case: Case) -> None:
         "jwks_uri": "https://issuer.invalid/jwks",
     }
     case.panva.fault("discovery", "json", status=200, body=wrong)
-    with pytest.raises(ConfigurationError) as mismatch:
-        case.engine.start_device(case.ask())
-    assert_plain(mismatch.value)
+    device = case.engine.start_device(case.ask())  # by what is in another place (RFC 8414 §3)
+    assert "issuer.invalid" not in device.verification_uri
+    assert case.engine.issuer == case.issuer
 
 
 # --------------------------------------------------------------------------- breaking off
