@@ -135,6 +135,10 @@ class InteractionRequired(TokenError):
     code = "interaction_required"
 
 
+REFRESH_REFUSED = "refresh_refused"
+"""Code of the ``InteractionRequired`` for a refresh that was refused with an HTTP status alone."""
+
+
 class ConsentRequired(InteractionRequired):
     """The person, or an administrator, has not yet agreed to these permissions."""
 

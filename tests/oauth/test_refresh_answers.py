@@ -221,12 +221,7 @@ NO = [
     (401, {"error": "invalid_token"}),
     (400, {"error": "Refresh token is not valid"}),
     (401, {"errorCode": "E0000011", "errorSummary": "Invalid token provided"}),
-    (401, {"message": "Unauthorized"}),
     (200, {"error": "bad_refresh_token", "error_description": "incorrect or expired"}),  # GitHub
-    (400, {}),
-    (401, []),
-    (401, None),
-    (400, None),
 ]
 
 
@@ -243,6 +238,18 @@ def test_a_refresh_token_that_is_refused_in_any_words_is_dead(status: int, answe
     assert isinstance(error, InteractionRequired), error
     assert "%login" in error.hint
     assert ends_the_grant(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [(401, {"message": "Unauthorized"}), (400, {}), (401, []), (401, None), (400, None)],
+)
+def test_a_status_alone_asks_for_a_sign_in_and_ends_nothing(status: int, answer: Any) -> None:
+    """It may be a gateway's."""
+    error = refused(openid(), status, answer)
+    assert isinstance(error, InteractionRequired), error
+    assert "%login" in error.hint
+    assert not ends_the_grant(error)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

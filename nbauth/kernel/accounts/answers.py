@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbauth.core.errors import (
+    REFRESH_REFUSED,
     AuthorityUnreachable,
     ConfigurationError,
     ConsentRequired,
@@ -16,8 +17,11 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 
-STILL_ALIVE = frozenset({"interaction_required", "AADSTS50076", "AADSTS50079", "AADSTS50158"})
-"""One resource wants more proof than the refresh token can show; for others it is good."""
+STILL_ALIVE = frozenset(
+    {REFRESH_REFUSED, "interaction_required", "AADSTS50076", "AADSTS50079", "AADSTS50158"}
+)
+"""One resource wants more proof than the refresh token can show, and for others it is good; or
+nobody knows who refused."""
 
 NEEDS_SIGN_IN = (InteractionRequired, NotSignedIn, SignInError, ConfigurationError)
 """What ``%login`` helps with: all that a provider has against an old sign-in."""

@@ -6,7 +6,7 @@ import contextlib
 import logging
 
 from nbauth.core.account import AccountKey
-from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn
+from nbauth.core.errors import REFRESH_REFUSED, InteractionRequired, NbAuthError, NotSignedIn
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import TokenResponse
@@ -62,7 +62,8 @@ class ByGrants:
                 left = self._note(error, grant, signed_in.key)
                 if left is not None:
                     raise self.signed_out(client, left) from error
-                if grant is grants[-1] or grant.usable:  # it says nothing of the others
+                says_nothing_of_others = grant.usable and error.code != REFRESH_REFUSED
+                if grant is grants[-1] or says_nothing_of_others:
                     told = as_consent(error, wanted, grant.scopes)
                     raise told from (error if told is not error else error.__cause__)
         raise AssertionError("there is always a grant")

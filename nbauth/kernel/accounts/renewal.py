@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import (
+    REFRESH_REFUSED,
     NbAuthError,
     NotSignedIn,
     PersistenceError,
@@ -71,9 +72,11 @@ class Renewal:
         asked = seen.asked if seen and wider and not client.authority.microsoft else wanted
         try:
             return self._silent(client, key, asked, seen, claims, refused)
-        except NbAuthError:
+        except NbAuthError as error:
             record = self._cache.signed_in.get(key)
-            if asked is wanted or seen is None or seen.grant.usable:
+            if asked is wanted or seen is None:
+                raise
+            if seen.grant.usable and error.code != REFRESH_REFUSED:
                 raise
             if record is None or not record.grants_for(wanted.key):
                 raise  # else another grant than the dead one covers what is wanted

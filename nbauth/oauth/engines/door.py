@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nbauth.core.errors import (
+    REFRESH_REFUSED,
     AuthorityUnreachable,
     InteractionRequired,
     NbAuthError,
@@ -53,7 +54,9 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
 
     If the library or nbauth refuses the answer, the error's ``rotated`` is the answer's new refresh
     token: the one that was sent is spent (RFC 9700 §4.14.2), and without its successor a fault in
-    another field would end the sign-in. A dead refresh token raises ``InteractionRequired``.
+    another field would end the sign-in. A dead refresh token raises ``InteractionRequired``, with
+    the code ``REFRESH_REFUSED`` where the answer has no error code of its own: it may be that of a
+    gateway, and the refresh token alive.
 
     Args:
         sent: the refresh token of the request.
@@ -75,9 +78,10 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
             nothing_said = status_alone and error.code in {"http_400", "http_401"}
             refused = said_no or (answer is not None and answer.status_code in {400, 401})
             if nothing_said or (any_word and refused and _is_of_the_grant(error)):
+                without_a_word = error.code.startswith("http_")
                 raise InteractionRequired(
                     f"The sign-in is no longer valid. {error}",
-                    code=error.code,
+                    code=REFRESH_REFUSED if without_a_word else error.code,
                     hint="Sign in again: %login.",
                     correlation_id=error.correlation_id,
                 ) from error

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from nbauth.core.account import AccountKey
-from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError, SignInError
+from nbauth.core.errors import (
+    REFRESH_REFUSED,
+    ConsentRequired,
+    InteractionRequired,
+    NbAuthError,
+    SignInError,
+)
 from nbauth.kernel.accounts.background import RefreshAhead
 from nbauth.kernel.accounts.cache import TokenKey
 from nbauth.testing.engine import refusal
@@ -297,6 +303,19 @@ def test_a_name_left_from_before_a_sign_in_anew_is_not_renewed_for_ever(alone: B
     assert any(ahead.tick() != 0.0 for _ in range(5)), "it naps"
     assert alone.refreshes == 1
     assert alone.read("a") == alone.read("a", "b")
+
+
+def test_a_grant_that_somebody_refuses_without_a_word_hides_none_and_may_be_tried_again(
+    alone: Bench,
+) -> None:
+    alone.sign_in("a", "b")
+    alone.sign_in("b", "c")
+    alone.clock.advance(4000)
+    alone.engine.will("refresh", InteractionRequired("HTTP 401.", code=REFRESH_REFUSED))
+    assert alone.read("b"), "by the other one"
+    alone.clock.advance(4000)
+    assert alone.read("a", "b")
+    assert alone.read("b", "c")
 
 
 def test_when_all_are_dead_the_last_one_is_told(alone: Bench) -> None:
