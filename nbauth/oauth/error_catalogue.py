@@ -35,6 +35,8 @@ _KINDS: dict[str, type[NbAuthError]] = {
     "unreachable": AuthorityUnreachable,
     "sign-in": SignInError,
 }
+POLLING = frozenset({"authorization_pending", "slow_down"})
+"""Errors that tell a program what to do (RFC 8628 §3.5): their numbers, AADSTS70016, say less."""
 _AADSTS = re.compile(r"AADSTS(\d{4,8})")
 
 
@@ -61,6 +63,8 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
     word = word or (f"http_{status}" if status and status >= 400 else "unknown_error")
     members = answer if isinstance(answer, Mapping) else {}
     numbers = answers.numbers_in(members) + _AADSTS.findall(description)
+    if word in POLLING:
+        numbers = []
     number = next((number for number in numbers if number in _entries()), None)
     entry = _entries().get(number or word, {})
     code = f"AADSTS{number}" if number else f"AADSTS{numbers[0]}" if numbers else word

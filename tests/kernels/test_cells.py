@@ -88,7 +88,7 @@ def test_stop_ends_the_wait_and_the_background_sign_in_goes_on(kernel, demo):
         kernel.interrupt()
         result = kernel.wait(needs_it, timeout=5)[needs_it]
         assert result.error.startswith(("SignInInterrupted", "CancelledError")), result.error
-        assert kernel.run("print(attempt.state)").text == "waiting\n"
+        assert kernel.run("print(attempt.state, attempt.error)").text == "waiting None\n"
     approve(demo, device)
     assert kernel.run("print(attempt.wait(9).username)").text == "ada.demo@demo.example\n"
 

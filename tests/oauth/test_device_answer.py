@@ -193,6 +193,15 @@ def test_whatever_comes_can_be_shown_or_is_our_error(answer: dict[str, Any]) -> 
         ({"error": "slow_down"}, True),
         ({"error": "Slow_Down"}, True),
         ({"errorCode": "slow_down", "errorSummary": "Too fast."}, True),
+        (
+            {
+                "error": "authorization_pending",
+                "error_description": "AADSTS70016: The user has not finished yet. Trace ID: 1",
+                "error_codes": [70016],
+            },
+            False,
+        ),
+        ({"error": "slow_down", "error_description": "AADSTS90055: Too many."}, True),
     ],
 )
 def test_pending_is_understood_in_other_spellings(answer: Any, slow_down: bool) -> None:

@@ -13,6 +13,7 @@ from nbauth.core.secret import SecretStr
 from nbauth.core.text import plain, web_address
 from nbauth.oauth.answers import is_nought, seconds, text_in
 from nbauth.oauth.engines.protocol import AuthorizationPending, DeviceCode
+from nbauth.oauth.error_catalogue import POLLING
 
 SHORTEST_INTERVAL = 1.0
 INTERVAL = 5.0
@@ -93,6 +94,6 @@ def polling() -> Iterator[None]:
     try:
         yield
     except NbAuthError as error:
-        if error.code in {"authorization_pending", "slow_down"}:
+        if error.code in POLLING:
             raise AuthorizationPending(slow_down=error.code == "slow_down") from None
         raise
