@@ -67,6 +67,8 @@ class Arrivals:
 
     def _tell_not_granted(self, request: Request, response: TokenResponse) -> None:
         """Say it once: the token is given out for these scopes all the same, and may be refused."""
+        if request.client.authority.microsoft:
+            return  # Entra refuses the whole; what it grants may only be spelt otherwise
         missing = request.client.not_granted(response.scopes, request.scopes)
         if missing:
             granted = " ".join(plain(scope) for scope in response.scopes) or "nothing"

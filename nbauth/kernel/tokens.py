@@ -175,10 +175,11 @@ class Tokens:
         if not need.interactive or not self._screen.attended():
             log.debug("%s: a person is needed and none may be asked", need.scopes)
             kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
+            login = f"%login {need.scopes}".strip()
             raise kind(
                 f"{error} Nobody can be asked here.",
                 code=error.code,
-                hint=f"Run {f'%login {need.scopes}'.strip()}, then this cell again."
+                hint=f"Run {login}, then this cell again."
                 if isinstance(whom, Account)
                 else NOBODY_THERE,
                 correlation_id=error.correlation_id,

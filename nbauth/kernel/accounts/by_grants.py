@@ -62,8 +62,8 @@ class ByGrants:
                 left = self._note(error, grant, signed_in.key)
                 if left is not None:
                     raise self.signed_out(client, left) from error
-                says_nothing_of_others = grant.usable and error.code != REFRESH_REFUSED
-                if grant is grants[-1] or says_nothing_of_others:
+                about_this_grant = not grant.usable or error.code == REFRESH_REFUSED
+                if grant is grants[-1] or not about_this_grant:
                     told = as_consent(error, wanted, grant.scopes)
                     raise told from (error if told is not error else error.__cause__)
         raise AssertionError("there is always a grant")

@@ -145,6 +145,18 @@ def test_nothing_is_said_where_all_was_granted(bench: Bench, granted: tuple[str,
     assert not [line for line in bench.screen.said if "did not grant" in line]
 
 
+def test_at_microsoft_another_spelling_is_no_refusal(bench: Bench) -> None:
+    """Entra may name ``<GUID>/read`` by the application's address."""
+    bench.session.configure(authority="https://login.microsoftonline.com/contoso.com")
+    client = bench.session.client()
+    engine = bench._engine_for(client.authority, client.client_id)
+    engine.will("redeem", engine.response(("api://app/read",)))
+    guid = "11111111-2222-3333-4444-555555555555"
+    bench.session.login(f"{guid}/read", web_ui=redirect)
+    assert engine.count("redeem") == 1
+    assert not [line for line in bench.screen.said if "did not grant" in line]
+
+
 def test_less_than_asked_is_renewed_as_what_was_granted(alone: Bench) -> None:
     granting(alone, "a")
     alone.sign_in("a", "x")
