@@ -205,7 +205,9 @@ def test_a_dead_refresh_token_leaves_the_valid_token_in_use(bench: Bench) -> Non
     assert bench.refreshes == 1
 
 
-@pytest.mark.parametrize("code", ["AADSTS50076", "AADSTS50079", "AADSTS50158"])
+@pytest.mark.parametrize(
+    "code", ["AADSTS50072", "AADSTS50074", "AADSTS50076", "AADSTS50079", "AADSTS50158"]
+)
 def test_more_proof_for_one_resource_does_not_end_the_sign_in(bench: Bench, code: str) -> None:
     """The refresh token is good; one resource wants more than it can show."""
     bench.screen.is_attended = False

@@ -18,7 +18,8 @@ from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 
 STILL_ALIVE = frozenset(
-    {REFRESH_REFUSED, "interaction_required", "AADSTS50076", "AADSTS50079", "AADSTS50158"}
+    {REFRESH_REFUSED, "interaction_required"}
+    | {f"AADSTS{number}" for number in (50072, 50074, 50076, 50079, 50158)}
 )
 """One resource wants more proof than the refresh token can show, and for others it is good; or
 nobody knows who refused."""
