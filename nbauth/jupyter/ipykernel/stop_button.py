@@ -24,6 +24,7 @@ class StopButton:
         self._before: Any = None
         self._pressed = 0
         self._enough: int | None = None
+        self._let_through = False
 
     def begin(self) -> None:
         """Take the place of the handler of SIGINT, if that is a function."""
@@ -54,17 +55,24 @@ class StopButton:
     def interrupts(self, presses: int) -> Iterator[None]:
         """Let so many presses interrupt what runs in the ``with`` block, wherever it is.
 
-        Those noted before count, once another comes: the block begins in any case.
+        Those noted before count, once another comes: the block begins in any case. Where the block
+        comes to its end after all, the interrupt was dropped or caught, and is noted as a press.
         """
-        before, self._enough = self._enough, presses
+        before, self._enough, self._let_through = self._enough, presses, False
         try:
             yield
         finally:
             self._enough = before
+        self._pressed += self._let_through
+
+    def interrupt_nothing(self) -> None:
+        """Only note presses from here on: an interrupt between the lines of :meth:`interrupts`."""
+        self._enough = None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._pressed += 1
         if self._enough is not None and self._pressed >= self._enough:
+            self._let_through = True
             self.pass_on()
 
 

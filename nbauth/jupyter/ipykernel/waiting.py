@@ -80,6 +80,8 @@ class _Ends:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._button is not None:
+            self._button.interrupt_nothing()
         try:
             self._pump.end()
         finally:

@@ -7,6 +7,7 @@ a run comes to its end without meeting a new one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import threading
@@ -294,6 +295,54 @@ def test_a_handler_that_hangs_is_interrupted_by_a_second_press(handler):
         assert kernel.is_as_before()
         assert ("idle", kernel.said[0][1]) in kernel.said, "the front end would hold messages back"
         assert kernel.lost() == 0
+
+
+class _PressesInItsDestructor:
+    """Python drops what leaves a destructor, as that of a ZeroMQ frame."""
+
+    def __del__(self) -> None:
+        press_twice()
+
+
+def catch_the_interrupt(data: object) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        press_twice()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "handle", [lambda data: _PressesInItsDestructor() and None, catch_the_interrupt]
+)
+def test_an_interrupt_that_a_handler_drops_or_catches_ends_the_wait_after_it(handle, handler):
+    with FakeKernel() as kernel:
+        kernel.handle = handle
+        kernel.send_ours(n=1)
+        ended = threading.Event()
+        guard = threading.Timer(5, ended.set)
+        guard.start()
+        with pytest.raises(KeyboardInterrupt):
+            waiting.wait(kernel, ended, lambda: {OURS})
+        guard.cancel()
+        assert kernel.is_as_before()
+        assert kernel.lost() == 0
+
+
+def test_presses_while_the_wait_is_taken_down_leave_the_kernel_as_it_was(handler, monkeypatch):
+    """A press at any line, such as one that begins to let presses through, and then more."""
+    end = pump.Pump.end
+
+    def pressed_end(self: pump.Pump) -> None:
+        press()
+        end(self)
+
+    monkeypatch.setattr(pump.Pump, "end", pressed_end)
+    for line in lines(press, ours=False):
+        with FakeKernel(with_subshells=True) as kernel:
+            run = Run(kernel, ends=True)
+            with line:
+                run.sync()
+            assert kernel.is_as_before(), line.met
+            assert signal.getsignal(signal.SIGINT) is handler, line.met
 
 
 def test_waits_that_are_awaited_at_once_end_in_any_order():
