@@ -33,6 +33,7 @@ class NbAuthError(Exception):
 
     Attributes:
         code: a stable word, or the provider's own code (``"AADSTS50076"``, ``"access_denied"``).
+        word: the provider's own ``error`` (RFC 6749 §5.2), where ``code`` is a number.
         hint: one sentence that says what to do next.
         correlation_id: what an administrator needs to find the request in the provider's log.
         suggested_flow: the ``--flow`` to try instead, where one would help.
@@ -41,6 +42,7 @@ class NbAuthError(Exception):
     """
 
     code = "nbauth_error"
+    word = ""
     hint = ""
     wants_traceback: Callable[[], bool] = staticmethod(lambda: False)
     """Whether a notebook draws the whole traceback; the process's session answers for it."""

@@ -74,13 +74,15 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
     if status not in {None, 200, 400} and code != f"http_{status}":
         message += f" (HTTP {status})"
     correlation_id = members.get("correlation_id")
-    return _KINDS[entry.get("kind", "sign-in")](
+    error = _KINDS[entry.get("kind", "sign-in")](
         message,
         code=code,
         hint=entry.get("next") or "Show this line to your administrator, or run %login again.",
         correlation_id=plain(correlation_id) if correlation_id else None,
         suggested_flow=entry.get("flow"),
     )
+    error.word = word
+    return error
 
 
 def not_understood(why: str) -> SignInError:

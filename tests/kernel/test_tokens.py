@@ -206,13 +206,25 @@ def test_a_dead_refresh_token_leaves_the_valid_token_in_use(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize(
-    "code", ["AADSTS50072", "AADSTS50074", "AADSTS50076", "AADSTS50079", "AADSTS50158"]
+    ("word", "told"),
+    [
+        ("interaction_required", "More proof."),
+        ("interaction_required", "AADSTS50076: More proof."),
+        ("interaction_required", "AADSTS16000: A number that nothing here knows."),
+        ("invalid_grant", "AADSTS50072: More proof."),
+        ("invalid_grant", "AADSTS50074: More proof."),
+        ("invalid_grant", "AADSTS50076: More proof."),
+        ("invalid_grant", "AADSTS50079: More proof."),
+        ("invalid_grant", "AADSTS50158: More proof."),
+    ],
 )
-def test_more_proof_for_one_resource_does_not_end_the_sign_in(bench: Bench, code: str) -> None:
+def test_more_proof_for_one_resource_does_not_end_the_sign_in(
+    bench: Bench, word: str, told: str
+) -> None:
     """The refresh token is good; one resource wants more than it can show."""
     bench.screen.is_attended = False
     bench.sign_in("read")
-    bench.engine.will("refresh", refusal("interaction_required", f"{code}: more proof."))
+    bench.engine.will("refresh", refusal(word, told))
     with pytest.raises(InteractionRequired):
         bench.read("read", force_refresh=True)
     bench.clock.advance(4000)

@@ -23,7 +23,7 @@ MEANINGS: list[tuple[type[NbAuthError], str]] = [
     (ConsentRequired, "65001 90094 consent_required"),
     (
         InteractionRequired,
-        "50076 50079 50158 50173 700082 70043 interaction_required login_required"
+        "50072 50074 50076 50079 50158 50173 700082 70043 interaction_required login_required"
         " account_selection_required invalid_grant",
     ),
     (
