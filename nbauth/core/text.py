@@ -6,18 +6,17 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-_UNSAFE = (
-    re.compile(  # what moves the cursor, ends a line, turns the text round or cannot be written
-        r"[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u2028-\u202e"
-        r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
-    )
-)
+_UNPRINTABLE = re.compile("\0+")
 _LONGEST = 300
 
 
 def plain(text: object) -> str:
-    """A provider's text as one harmless line: no control or bidi characters, at most 300 long."""
-    line = _UNSAFE.sub(" ", str(text)).strip()
+    """A provider's text as one harmless line, printable and at most 300 characters long.
+
+    What moves the cursor, ends a line, turns the text round or cannot be written becomes a blank.
+    """
+    marked = "".join(letter if letter.isprintable() else "\0" for letter in str(text))
+    line = _UNPRINTABLE.sub(" ", marked).strip()
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
