@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from nbauth.testing.persistence import ADA
 from tests.faults.conftest import Figure
 from tests.persistence import keyrings
 from tests.persistence.keyrings import Working, in_use
-
-
-@pytest.fixture(autouse=True)
-def hanging_ones_are_let_go() -> Iterator[None]:
-    keyrings.HANGING.clear()
-    yield
-    keyrings.HANGING.set()
 
 
 @pytest.mark.timing

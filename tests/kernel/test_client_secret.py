@@ -16,7 +16,6 @@ from nbauth.kernel.client_secret import secret_of
 from nbauth.oauth.client import Client, Engines
 from tests.kernel.conftest import until
 from tests.persistence.keyrings import (
-    HANGING,
     BusDied,
     Hanging,
     Locked,
@@ -90,13 +89,9 @@ def test_a_keyring_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("nbauth.persistence.system_keyring._PATIENCE_TO_READ", 0.1)
     read = secret_of(settings("keyring"))
     assert read is not None
-    try:
-        with in_use(Hanging()), pytest.raises(ConfigurationError, match="does not answer"):
-            read()
-    finally:
-        HANGING.set()
-        until(lambda: not any(one.name == "nbauth-keyring" for one in threading.enumerate()))
-        HANGING.clear()
+    with in_use(Hanging()), pytest.raises(ConfigurationError, match="does not answer"):
+        read()
+    until(lambda: not any(one.name == "nbauth-keyring" for one in threading.enumerate()))
 
 
 def test_an_engine_is_of_one_secret_and_one_set_of_endpoints() -> None:

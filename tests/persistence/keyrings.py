@@ -15,9 +15,6 @@ from keyring.errors import InitError, KeyringLocked, PasswordDeleteError
 
 WINDOWS_LIMIT = 1280  # characters that a credential holds
 
-HANGING = threading.Event()
-"""Set it to let the hanging ones go."""
-
 
 class Working(KeyringBackend):
     """Keeps its entries in a file, for other processes too, and notes what is asked of it."""
@@ -113,10 +110,14 @@ class BusDied(_Broken):
 
 
 class Hanging(_Broken):
-    """Until it is let go, or for a minute."""
+    """Until it is no longer in use, or for a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
 
     def _fail(self) -> None:
-        HANGING.wait(60)
+        self.let_go.wait(60)
 
 
 class HangsAtSet(Hanging):
@@ -169,3 +170,5 @@ def in_use(backend: KeyringBackend | None) -> Iterator[None]:
         yield
     finally:
         keyring.core._keyring_backend = before
+        if isinstance(backend, Hanging):
+            backend.let_go.set()
