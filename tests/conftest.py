@@ -21,6 +21,7 @@ LONGEST_FIRST = (
     "tests/end_to_end/",
     "tests/jupyter/panel/",
     "tests/kernels/",
+    "tests/test_surroundings.py",
     "tests/server/",
     "tests/interop/",
     "tests/faults/",
