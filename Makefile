@@ -80,7 +80,7 @@ test-rigs: setup
 	@tools/run_tests.sh rigs python '' tests/rigs
 
 test-anywhere: .kernels/.installed $(PROVIDER)/node_modules/.installed
-	@NBAUTH_TEST_KERNELS=7.4 tools/run_tests.sh anywhere python 'not browser' $(ANYWHERE)
+	@NBAUTH_TEST_KERNELS=7.4 tools/run_tests.sh anywhere python 'not browser and not timing' $(ANYWHERE)
 
 test-other-pythons: .kernels/.installed $(PROVIDER)/node_modules/.installed
 	@tools/other_pythons.sh

@@ -20,9 +20,12 @@ from nbauth.cli import main
 
 
 def warm_up(arguments: list[str]) -> None:
-    """Import all, and run it where it leaves nothing."""
+    """Import all that the command may need, and run it where it leaves nothing.
+
+    The demo's and the server's parts take seconds to import.
+    """
     for module in pkgutil.walk_packages(nbauth.__path__, "nbauth."):
-        if not module.name.endswith("__main__"):
+        if not module.name.startswith(("nbauth.demo", "nbauth.server", "nbauth.__main__")):
             importlib.import_module(module.name)
     given = dict(os.environ)
     silent = io.StringIO()
