@@ -12,28 +12,32 @@ from tests.harness.kernels import ROOT
 AXE = ROOT / "tests" / "harness" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 """Tags of the rules that are asked for: WCAG 2.0 to 2.2, levels A and AA, and good practice."""
-_RUN = """async (node, rules) => {
+_RUN = """async ([parts, rules]) => {
   // JupyterLab's body has no height and its overflow is hidden: axe takes all in it for invisible.
   document.body.style.minHeight = "100vh";
   const { violations, incomplete, passes } =
-    await axe.run(node, { runOnly: { type: "tag", values: rules } });
+    await axe.run(parts, { runOnly: { type: "tag", values: rules }, elementRef: true });
   document.body.style.minHeight = "";
   const told = (results) => results.flatMap(({ id, nodes }) => nodes.map(
     (one) => `${id}: ${one.html} ${(one.any[0] ?? one.all[0] ?? one.none[0])?.message ?? ""}`));
   const seen = passes.concat(violations).find(({ id }) => id === "color-contrast")?.nodes ?? [];
-  return [seen.filter(({ any }) => any[0]?.data?.contrastRatio).length, told(violations),
-    told(incomplete)];
+  const texts = seen.filter(({ any }) => any[0]?.data?.contrastRatio).map((one) => one.element);
+  return [parts.map((part) => texts.filter((text) => part.contains(text)).length),
+    told(violations), told(incomplete)];
 }"""
 
 
-def axe_complaints(part: Locator) -> list[str]:
-    """What is wrong with the part of the page, or could not be decided; one line an element."""
+def axe_complaints(*parts: Locator) -> list[str]:
+    """What is wrong with parts of the page, or could not be decided; one line an element.
+
+    Most of its time goes into reading the whole page, so ask for all parts at once.
+    """
     if not AXE.is_file():
         missing("axe-core: run make setup")
-    part.scroll_into_view_if_needed()
-    if not part.page.evaluate("'axe' in window"):
-        part.page.evaluate(AXE.read_text(encoding="utf-8"))
-    answer: list[Any] = part.evaluate(_RUN, RULES)
+    page = parts[0].page
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    answer: list[Any] = page.evaluate(_RUN, [[one.element_handle() for one in parts], RULES])
     seen, violations, undecided = answer
-    assert seen, "axe has seen no text"
+    assert all(seen), f"axe has seen no text in one of the parts: {seen}"
     return [*violations, *(f"undecided: {line}" for line in undecided)]
