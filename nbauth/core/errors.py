@@ -33,7 +33,7 @@ class NbAuthError(Exception):
 
     Attributes:
         code: a stable word, or the provider's own code (``"AADSTS50076"``, ``"access_denied"``).
-        word: the provider's own ``error`` (RFC 6749 §5.2), where ``code`` is a number.
+        word: the ``error`` of a provider's answer (RFC 6749 §5.2), also where ``code`` is a number.
         hint: one sentence that says what to do next.
         correlation_id: what an administrator needs to find the request in the provider's log.
         suggested_flow: the ``--flow`` to try instead, where one would help.

@@ -59,8 +59,8 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
         status: of the HTTP response; told in the sentence if it says more than 400 does. Without
             any code in the answer, ``http_<status>`` is the error's.
     """
-    word, description = answers.told_in(answer)
-    word = word or (f"http_{status}" if status and status >= 400 else "unknown_error")
+    told_word, description = answers.told_in(answer)
+    word = told_word or (f"http_{status}" if status and status >= 400 else "unknown_error")
     members = answer if isinstance(answer, Mapping) else {}
     numbers = answers.numbers_in(members) + _AADSTS.findall(description)
     if word in POLLING:
@@ -81,7 +81,7 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
         correlation_id=plain(correlation_id) if correlation_id else None,
         suggested_flow=entry.get("flow"),
     )
-    error.word = word
+    error.word = told_word
     return error
 
 

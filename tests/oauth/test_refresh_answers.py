@@ -240,6 +240,23 @@ def test_a_refresh_token_that_is_refused_in_any_words_is_dead(status: int, answe
     assert ends_the_grant(error)
 
 
+@pytest.mark.parametrize("number", [None, 16000, 50034, 50076])
+@pytest.mark.parametrize("make", [openid, microsoft])
+def test_more_proof_is_asked_for_by_the_word_whatever_the_number(
+    make: Callable[[], Engine], number: int | None
+) -> None:
+    """One that is unknown (16000), or that says another thing beside another word (50034)."""
+    told = f"AADSTS{number}: More proof." if number else "More proof."
+    answer = {"error": "interaction_required", "error_description": told}
+    assert not ends_the_grant(refused(make(), 400, answer))
+
+
+@pytest.mark.parametrize("word", ["temporarily_unavailable", "invalid_scope", "invalid_client"])
+def test_a_number_does_not_hide_a_word_that_says_nothing_of_the_refresh_token(word: str) -> None:
+    answer = {"error": word, "error_description": "AADSTS50034: Known, and of another kind."}
+    assert not ends_the_grant(refused(openid(), 400, answer))
+
+
 @pytest.mark.parametrize(
     ("status", "answer"),
     [(401, {"message": "Unauthorized"}), (400, {}), (401, []), (401, None), (400, None)],

@@ -24,7 +24,6 @@ class StopButton:
         self._before: Any = None
         self._pressed = 0
         self._enough: int | None = None
-        self._let_through = False
 
     def begin(self) -> None:
         """Take the place of the handler of SIGINT, if that is a function."""
@@ -47,7 +46,6 @@ class StopButton:
         ends the wait, which unlike an interrupt may cross any task and the kernel's event loop.
         """
         if self._pressed:
-            self._pressed = 0
             self._before(signal.SIGINT, None)
             raise asyncio.CancelledError("interrupted")
 
@@ -55,24 +53,22 @@ class StopButton:
     def interrupts(self, presses: int) -> Iterator[None]:
         """Let so many presses interrupt what runs in the ``with`` block, wherever it is.
 
-        Those noted before count, once another comes: the block begins in any case. Where the block
-        comes to its end after all, the interrupt was dropped or caught, and is noted as a press.
+        Those noted before count, once another comes: the block begins in any case. They stay noted,
+        so that :meth:`pass_on` acts where the interrupt was dropped or caught.
         """
-        before, self._enough, self._let_through = self._enough, presses, False
+        before, self._enough = self._enough, presses
         try:
             yield
         finally:
             self._enough = before
-        self._pressed += self._let_through
 
     def interrupt_nothing(self) -> None:
-        """Only note presses from here on: an interrupt between the lines of :meth:`interrupts`."""
+        """Only note presses from here on, also where :meth:`interrupts` was kept from ending."""
         self._enough = None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._pressed += 1
         if self._enough is not None and self._pressed >= self._enough:
-            self._let_through = True
             self.pass_on()
 
 

@@ -18,7 +18,8 @@ from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
 
 STILL_ALIVE = frozenset(
-    {REFRESH_REFUSED} | {f"AADSTS{number}" for number in (50072, 50074, 50076, 50079, 50158)}
+    {REFRESH_REFUSED, "interaction_required"}
+    | {f"AADSTS{number}" for number in (50072, 50074, 50076, 50079, 50158)}
 )
 """One resource wants more proof than the refresh token can show, and for others it is good; or
 nobody knows who refused. Entra says the numbers with ``invalid_grant`` too."""
@@ -45,8 +46,7 @@ def ends_the_grant(error: NbAuthError) -> bool:
     return (
         isinstance(error, InteractionRequired)
         and not isinstance(error, ConsentRequired)
-        and error.word != "interaction_required"
-        and error.code not in STILL_ALIVE
+        and STILL_ALIVE.isdisjoint({error.code, error.word})
     )
 
 

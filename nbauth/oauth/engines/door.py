@@ -79,12 +79,14 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
             refused = said_no or (answer is not None and answer.status_code in {400, 401})
             if nothing_said or (any_word and refused and _is_of_the_grant(error)):
                 without_a_word = error.code.startswith("http_")
-                raise InteractionRequired(
+                ended = InteractionRequired(
                     f"The sign-in is no longer valid. {error}",
                     code=REFRESH_REFUSED if without_a_word else error.code,
                     hint="Sign in again: %login.",
                     correlation_id=error.correlation_id,
-                ) from error
+                )
+                ended.word = error.word
+                raise ended from error
             raise
 
 
@@ -102,4 +104,5 @@ def _successor(answer: object, sent: str) -> SecretStr | None:
 def _is_of_the_grant(error: NbAuthError) -> bool:
     if error.code == "invalid_request":
         return True
-    return isinstance(error, SignInError) and error.code not in NOT_OF_THE_GRANT
+    said = {error.code, error.word}
+    return isinstance(error, SignInError) and NOT_OF_THE_GRANT.isdisjoint(said)

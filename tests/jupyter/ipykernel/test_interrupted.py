@@ -327,6 +327,22 @@ def test_an_interrupt_that_a_handler_drops_or_catches_ends_the_wait_after_it(han
         assert kernel.lost() == 0
 
 
+def test_an_own_handler_may_raise_what_it_likes(handler):
+    """An ``Exception`` of a message's handler is logged and the wait goes on; not so this one."""
+
+    def own(*_: object) -> None:
+        raise ValueError("own")
+
+    signal.signal(signal.SIGINT, own)
+    with FakeKernel() as kernel:
+        kernel.handle = lambda data: press_twice()
+        kernel.send_ours(n=1)
+        with pytest.raises(ValueError, match="own"):
+            waiting.wait(kernel, threading.Event(), lambda: {OURS}, timeout=5)
+        assert signal.getsignal(signal.SIGINT) is own
+        assert kernel.is_as_before()
+
+
 def test_presses_while_the_wait_is_taken_down_leave_the_kernel_as_it_was(handler, monkeypatch):
     """A press at any line, such as one that begins to let presses through, and then more."""
     end = pump.Pump.end

@@ -73,14 +73,14 @@ def test_the_plain_card_too(open_notebook: OpenNotebook) -> None:
 
 
 def test_axe_hears_what_is_wrong(open_notebook: OpenNotebook) -> None:
-    page = open_notebook([SETUP, "show('paste')"], kernel="7.4")
+    page = open_notebook([SETUP, "show('paste')", "show('device')"], kernel="7.4")
     page.run_all()
     use_theme(page, "light")
     panel = panel_under(page, 1)
     field = panel.get_by_label("Address at which the browser ended")
     field.evaluate("node => { node.removeAttribute('aria-label'); node.placeholder = ''; }")
     panel.evaluate("node => { node.style.color = '#bbb'; }")
-    heard = " ".join(axe_complaints(panel))
+    heard = " ".join(axe_complaints(panel_under(page, 2), panel))
     assert "label" in heard
     assert "color-contrast" in heard
 
