@@ -3,21 +3,79 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 _UNPRINTABLE = re.compile("\0+")
 _LONGEST = 300
 
+# ── characters that are seen only in what they do to others ─────────────────────────────────────
+
+_ARABIC = "\u0620-\u063f\u0641-\u064a\u066e-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
+_IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_VIRAMA = (
+    "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
+    "\u0e3a\u0eba\u0f84\u1039\u103a\u1714\u1734\u17d2\u1a60\u1b44\u1baa\u1bab"
+)
+_EMOJI = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u25fe"
+    "\u2600-\u27bf\u2934\u2935\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
+_ONE_EMOJI = f"[{_EMOJI}]\ufe0f?[\U0001f3fb-\U0001f3ff]?"
+_JOINED = re.compile(
+    "("
+    "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f"  # a region's flag
+    f"|{_ONE_EMOJI}(?:\u200d{_ONE_EMOJI})+"
+    f"|[{_EMOJI}]\ufe0f"
+    "|[0-9#*]\ufe0f\u20e3"
+    f"|[{_VIRAMA}][\u200c\u200d]"  # RFC 5892, appendix A: joiners that change what is seen
+    f"|[{_ARABIC}]\u200c(?=[{_ARABIC}])"
+    f"|[{_IDEOGRAPH}][\ufe00-\ufe0e\U000e0100-\U000e01ef]"
+    "|[\u1820-\u18aa][\u180b-\u180d\u180f]"
+    ")"
+)
+"""Emoji and letters with what joins or varies them, each written as Unicode has it."""
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+"""What ``str.isprintable`` takes for printable though nothing is seen of it."""
+
 
 def plain(text: object) -> str:
     """A provider's text as one harmless line, printable and at most 300 characters long.
 
-    What moves the cursor, ends a line, turns the text round or cannot be written becomes a blank.
+    What moves the cursor, ends a line, turns the text round, is not seen or cannot be written
+    becomes a blank. Emoji that are joined to one stay whole, and so do letters of scripts that are
+    written with joiners.
     """
-    marked = "".join(letter if letter.isprintable() else "\0" for letter in str(text))
-    line = _UNPRINTABLE.sub(" ", marked).strip()
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    pieces = _JOINED.split(str(text))
+    pieces[::2] = map(_marked, pieces[::2])
+    line = _UNPRINTABLE.sub(" ", "".join(pieces)).strip()
+    return line if len(line) <= _LONGEST else f"{line[: _end_before(line, _LONGEST)]}…"
+
+
+def _marked(text: str) -> str:
+    """The text with a NUL for each character that nobody would see."""
+    seen = "".join(letter if letter.isprintable() else "\0" for letter in text)
+    return _BLANK.sub("\0", seen)
+
+
+def _end_before(line: str, end: int) -> int:
+    """Where to cut a long line, so that no joined emoji or accented letter is cut in two."""
+    for joined in _JOINED.finditer(line):
+        if joined.start() < end < joined.end():
+            return joined.start()
+    while end > 1 and unicodedata.category(line[end]) in {"Mn", "Mc", "Me"}:
+        end -= 1
+    return end
+
+
+def as_sentences(*texts: str) -> str:
+    """Texts one after the other, each ended by one full stop or by a mark of its own."""
+    stripped = [text.strip() for text in texts]
+    return " ".join(text if text[-1:] in ".!?…:" else f"{text}." for text in stripped if text)
 
 
 def without_user(text: str) -> str:
