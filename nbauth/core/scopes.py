@@ -15,6 +15,14 @@ from nbauth.core.errors import ConfigurationError
 
 RESERVED = frozenset({"openid", "profile", "email", "offline_access"})
 GRAPH = "https://graph.microsoft.com"
+_GRAPH_HOSTS = frozenset(
+    {
+        "graph.microsoft.com",
+        "graph.microsoft.us",
+        "dod-graph.microsoft.us",
+        "microsoftgraph.chinacloudapi.cn",
+    }
+)
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -44,6 +52,29 @@ def resource_of(scope: str) -> str:
     ``https://management.core.windows.net/``.
     """
     return scope.rpartition("/")[0]
+
+
+def application_name(client_id: str) -> str:
+    """What people may know an application by: its id, unless that is a GUID."""
+    return "" if _GUID.fullmatch(client_id) else client_id
+
+
+def short_names(scopes: Iterable[str]) -> list[str]:
+    """Scopes as a person reads them: ``User.Read`` for Graph's, ``read (api.contoso.com)`` else."""
+    return list(_unique(_short_name(scope) for scope in scopes))
+
+
+def _short_name(scope: str) -> str:
+    resource, _, permission = scope.rpartition("/")
+    address = resource.partition("://")[2] or (resource if _GUID.fullmatch(resource) else "")
+    host = address.partition("/")[0]
+    if not host:
+        return scope  # an opaque word
+    if not permission:
+        return host
+    if host in _GRAPH_HOSTS or _GUID.fullmatch(host):
+        return permission
+    return f"{permission} ({host})"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from html import escape
 from urllib.parse import urlsplit
 
 from nbauth.core.errors import NbAuthError
+from nbauth.core.scopes import application_name, short_names
 from nbauth.core.steps import Cancelled, Done, Failed, OpenBrowser, ShowUserCode
-from nbauth.core.text import plain, web_address
+from nbauth.core.text import as_sentences, plain, web_address
 from nbauth.kernel.sign_in.protocol import Pending
 
 NOBODY = "Nobody is signed in. Run %login."
@@ -47,6 +48,7 @@ def error_lines(error: NbAuthError) -> list[str]:
 
 def lines_for(sign_in: Pending) -> list[str]:
     """What a person at a terminal has to know now, a line each."""
+    asks = _asks(sign_in, "This program")
     match sign_in.step:
         case Failed(error) | Cancelled(error):
             return error_lines(error)
@@ -54,12 +56,14 @@ def lines_for(sign_in: Pending) -> list[str]:
             return [plain(sign_in.message)]
         case ShowUserCode() as step if page := web_address(step.verification_uri):
             lines = ["To sign in, open this page in any browser:", f"    {page}"]
-            lines += ["and enter the code:", f"    {plain(step.user_code)}", _asks(sign_in)]
+            lines += ["and enter the code:", f"    {plain(step.user_code)}", *asks]
         case OpenBrowser(paste=True) as step if address := web_address(step.authorize_url):
             lines = ["To sign in, open this page in any browser:", f"    {address}"]
-            lines += [_asks(sign_in), f"{PASTE_STEP} below."]
+            lines += [*asks, f"{PASTE_STEP} below."]
         case OpenBrowser() as step if address := web_address(step.authorize_url):
-            lines = [plain(sign_in.message), f"    {address}", _asks(sign_in)]
+            note = plain(step.note)
+            lines = [as_sentences(note, "To sign in, open this page in a browser here:")]
+            lines += [f"    {address}", *asks, "This program goes on once you have signed in."]
         case _:
             lines = [plain(sign_in.message)]
     return [*lines, *_how_long(sign_in)]
@@ -78,7 +82,7 @@ def html_for(sign_in: Pending) -> str:
             host = urlsplit(sign_in.request.client.authority.url).hostname or ""
             title = f"Sign in at {plain(host)}"
             ends = " ".join([*_how_long(sign_in), "To cancel, stop the cell."])
-            parts = [_faint(_asks(sign_in)), *_steps(sign_in), _faint(ends)]
+            parts = [*map(_faint, _asks(sign_in)), *_steps(sign_in), _faint(ends)]
     lines = "".join(f"<div style='margin:6px 0 0'>{part}</div>" for part in parts)
     return f"<div class='{_AS_IT_IS}' style='{_CARD}'><strong>{escape(title)}</strong>{lines}</div>"
 
@@ -92,10 +96,11 @@ def _steps(sign_in: Pending) -> list[str]:
     match sign_in.step:
         case ShowUserCode() as step if page := web_address(step.verification_uri):
             link = _link(complete_address(step) or page, "Open sign-in page")
+            then = "compare the code" if complete_address(step) else "enter the code"
             shown = f"<code style='{_CODE}'>{escape(plain(step.user_code))}</code>"
             return [
-                f"1. Copy this code: {shown}",
-                f"2. {link} ({escape(page)}) and enter it there.",
+                f"1. Your code: {shown}",
+                f"2. {link} ({escape(page)}) and {then}.",
             ]
         case OpenBrowser(paste=True) as step if address := web_address(step.authorize_url):
             link = _link(address, "Open sign-in page")
@@ -106,10 +111,15 @@ def _steps(sign_in: Pending) -> list[str]:
     return [escape(plain(sign_in.message))]
 
 
-def _asks(sign_in: Pending) -> str:
-    """Who asks for which permissions."""
-    scopes = plain(", ".join(sign_in.request.authorization.scopes))
-    return f"{plain(sign_in.request.client.client_id)} asks for {scopes}."
+def _asks(sign_in: Pending, asking: str = "This notebook") -> list[str]:
+    """Who asks for which permissions; nothing where none are asked for.
+
+    ``asking``: what is said to ask where nobody would know the application by its id.
+    """
+    request = sign_in.request
+    permissions = plain(", ".join(short_names(request.authorization.scopes)))
+    name = plain(application_name(request.client.client_id)) or asking
+    return [f"{name} asks for {permissions}."] if permissions else []
 
 
 def _link(address: str, text: str) -> str:

@@ -11,18 +11,19 @@ from weakref import WeakSet
 
 from nbauth.core.output import fitting
 from nbauth.core.steps import OpenBrowser, ReceiverKind
+from nbauth.jupyter.in_view import InView
 from nbauth.jupyter.ipykernel import waiting
 from nbauth.jupyter.ipykernel.stop_button import held_back
 from nbauth.jupyter.places.environment import somebody_watches
+from nbauth.jupyter.shown import PATIENCE, Shown, show_again
 
 if TYPE_CHECKING:
+    from nbauth.jupyter.ipykernel.requests import CellRequest
     from nbauth.jupyter.panel.page import Page
     from nbauth.jupyter.panel.panel import SignInPanel
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
-PATIENCE = 5.0
-"""Seconds a front end has to bring a panel to life before plain HTML stands in for it."""
 LIVING = 5
 """Panels that stay alive after their sign-in has ended; older ones become a line of text."""
 
@@ -34,7 +35,7 @@ class NotebookScreen:
         self._session = session
         self._kernel = running
         self._panels: WeakSet[SignInPanel] = WeakSet()
-        self._shown: list[_Shown] = []
+        self._shown: list[Shown] = []
         self._lock = threading.Lock()  # of what is shown; nothing is called while it is held
 
     @property
@@ -51,13 +52,29 @@ class NotebookScreen:
         with held_back():  # an interrupt in the middle of a message would be dropped with it
             panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
             try:
-                shown = _Shown(panel, sign_in)
+                shown = Shown(panel, sign_in)
             except BaseException:  # nobody sees it, so nobody would close it
                 panel.close_quietly()
                 raise
             with self._lock:
                 self._shown.append(shown)
             self._retire()
+
+    def show_in_cell(self, sign_in: Pending) -> None:
+        """Show it in the running cell, which waits for it and has not shown it."""
+        if sign_in.request.web_ui is None and self.attended():
+            self.show(sign_in)
+
+    def show_again(self, panel: SignInPanel, place: CellRequest) -> None:
+        """Show another view of a panel of this screen, under the cell of that request."""
+        with self._lock:
+            known = self._shown.copy()
+        ids = [shown.display_id for shown in known if shown.panel is panel]
+        show_again(panel, place, next(iter(ids), "") or f"nbauth-{panel.comm_id}")
+
+    def showing(self, sign_in: Pending) -> list[SignInPanel]:
+        """The panels that show it."""
+        return [panel for panel in list(self._panels) if panel.sign_in is sign_in]
 
     def adopt(self, panel: SignInPanel) -> SignInPanel:
         """Let a panel answer while a cell waits."""
@@ -71,7 +88,7 @@ class NotebookScreen:
         for shown in over:
             shown.retire()
 
-    def _taken_out(self) -> list[_Shown]:
+    def _taken_out(self) -> list[Shown]:
         over = [shown for shown in self._shown if shown.panel.is_idle][:-LIVING]
         self._shown = [shown for shown in self._shown if shown not in over]
         return over
@@ -105,17 +122,34 @@ class NotebookScreen:
         return CallbackReceiver(self._kernel, secret, redirect_uri=address, server_name=server_name)
 
     def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
-        asking = _AskForAddress(self, sign_in)
-        waiting.wait(
+        asking, in_view = _AskForAddress(self, sign_in), InView(self, self._kernel, sign_in)
+
+        def look() -> None:
+            in_view.look()
+            asking.look()
+
+        try:
+            waiting.wait(
+                self._kernel,
+                sign_in.ended,
+                self._comm_ids,
+                timeout=timeout,
+                meanwhile=look,
+                queued=in_view.queued,
+            )
+        except BaseException:
+            in_view.stopped()
+            raise
+
+    async def wait_async(self, sign_in: Pending) -> None:
+        in_view = InView(self, self._kernel, sign_in)
+        await waiting.wait_async(
             self._kernel,
             sign_in.ended,
             self._comm_ids,
-            timeout=timeout,
-            meanwhile=asking.look,
+            meanwhile=in_view.look,
+            queued=in_view.queued,
         )
-
-    async def wait_async(self, sign_in: Pending) -> None:
-        await waiting.wait_async(self._kernel, sign_in.ended, self._comm_ids)
 
     def say(self, text: str) -> None:
         _print([text])
@@ -132,60 +166,13 @@ class NotebookScreen:
         """A panel that shows the sign-in in a browser, now or within ``patience`` seconds."""
         end = time.monotonic() + patience
         while not sign_in.ended.is_set():
-            for panel in list(self._panels):
-                if panel.sign_in is sign_in and panel.ready.is_set():
+            for panel in self.showing(sign_in):
+                if panel.ready.is_set():
                     return panel
             if time.monotonic() >= end:
                 break
             time.sleep(0.01)  # a panel whose button began it is about to take it
         return None
-
-
-class _Shown:
-    """A panel in the output of a cell, which can become a line of text there."""
-
-    def __init__(self, panel: SignInPanel, sign_in: Pending) -> None:
-        from IPython.display import display
-
-        self.panel = panel
-        self._sign_in = sign_in
-        self._stand_in = _StandIn(panel)
-        self._output = display(panel, display_id=True)
-        sign_in.changed.connect(self._stand_in.look)
-
-    def retire(self) -> None:
-        """Close the panel; the cell's output says where the living one is."""
-        self._sign_in.changed.disconnect(self._stand_in.look)
-        line = "This sign-in has ended; a newer panel shows who is signed in."
-        if self._output is not None:
-            data = {"text/plain": line, "text/html": f"<div>{line}</div>"}
-            self._output.update(data, raw=True)
-        self.panel.close_quietly()
-
-
-class _StandIn:
-    """Plain HTML for a panel that no front end has brought to life in time."""
-
-    def __init__(self, panel: SignInPanel) -> None:
-        self._panel = panel
-        self._shown: Any = None
-        self._began = time.monotonic()
-
-    def look(self, sign_in: Pending) -> None:
-        """Show, or bring up to date, what the sign-in has to say; the code goes at its end."""
-        if self._panel.ready.is_set() and self._shown is None:
-            return
-        if self._shown is None and time.monotonic() - self._began < PATIENCE - 0.5:
-            return
-        from IPython.display import display
-
-        from nbauth.jupyter.display import html_for, lines_for
-
-        card = {"text/html": html_for(sign_in), "text/plain": "\n".join(lines_for(sign_in))}
-        if self._shown is None:
-            self._shown = display(card, raw=True, display_id=True)
-        else:
-            self._shown.update(card, raw=True)
 
 
 class _AskForAddress:

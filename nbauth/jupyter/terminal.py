@@ -19,6 +19,7 @@ from nbauth.core.output import fitting
 from nbauth.core.steps import Done, OpenBrowser, ReceiverKind, ShowUserCode
 from nbauth.core.text import plain, web_address
 from nbauth.jupyter.display import lines_for
+from nbauth.kernel.sign_in.handed_in import check_pasted
 from nbauth.kernel.sign_in.no_screen import no_callback
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def ask_for_address(sign_in: Pending, show: Callable[[Iterable[str]], None]) -> 
         sign_in.cancel()
         return True
     try:
+        check_pasted(text)
         sign_in.submit(text)
     except NbAuthError as error:
         if sign_in.state == "waiting":

@@ -118,7 +118,13 @@ def test_card_of_a_browser_sign_in_and_before() -> None:
     card = Markup(html_for(browser))
     assert card.links == [url]
     assert "You have 1 minute." in card.text
-    assert lines_for(browser) == [browser.message, f"    {url}", ASKS, "You have 1 minute."]
+    assert lines_for(browser) == [
+        "To sign in, open this page in a browser here:",
+        f"    {url}",
+        ASKS,
+        "This program goes on once you have signed in.",
+        "You have 1 minute.",
+    ]
     assert "Asking the provider…" in Markup(html_for(sign_in())).text
 
 

@@ -84,7 +84,7 @@ def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = sign_in(OpenBrowser("https://id.example/a", paste=True))
-    typed = iter(["nonsense with spaces", "http://localhost/?code=c&state=s"])
+    typed = iter(["nonsense with spaces", "http://localhost/", "http://localhost/?code=c&state=s"])
     taken: list[str] = []
 
     def submit(text: str) -> None:
@@ -97,7 +97,10 @@ def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
     TerminalScreen().wait(made, 5)
     assert taken == ["http://localhost/?code=c&state=s"]
-    assert terminal.text.splitlines() == ["That address carries no answer.", "Copy it whole."]
+    first, how, *second = terminal.text.splitlines()
+    assert first == "That is not the address."
+    assert how.endswith("it begins with http.")
+    assert second == ["That address carries no answer.", "Copy it whole."]
 
 
 def test_the_end_of_the_input_is_the_end_of_the_question(
@@ -148,7 +151,7 @@ def test_what_has_come_back_meanwhile_is_printed_and_opens_nothing(
     made.step = OpenBrowser("https://id.example/a", note="Refused.")
     made.message = message_of(made.step)
     made.changed.emit(made)
-    assert "Refused. Sign in with your browser" in terminal.text
+    assert "Refused. To sign in, open this page" in terminal.text
     assert opened == ["https://id.example/a"]
 
 

@@ -11,6 +11,8 @@ import hmac
 from dataclasses import dataclass
 from typing import Any
 
+from nbauth.jupyter.ipykernel.requests import CellRequest
+
 COMM_KINDS = frozenset({"comm_open", "comm_msg", "comm_close"})
 SIGNED = 4
 """Header, parent header, metadata and content. Buffers may follow; they are not signed."""
@@ -24,11 +26,13 @@ class Message:
         kind: its ``msg_type``.
         comm_id: of the comm that it is about; ``""`` if it is about none.
         target: what a ``comm_open`` names; ``""`` if nothing.
+        cell: what an ``execute_request`` is to run; ``None`` for every other kind.
     """
 
     kind: str
     comm_id: str
     target: str
+    cell: CellRequest | None
     _idents: list[bytes]
     _parts: list[Any]
     _signature: bytes
@@ -41,14 +45,17 @@ class Message:
             signature, *signed = [bytes(part.bytes) for part in parts[: SIGNED + 1]]
             if len(signed) < SIGNED or not _is_signed(session, signature, signed):
                 return None
-            kind = session.unpack(signed[0])["msg_type"]
+            header = session.unpack(signed[0])
+            kind = header["msg_type"]
+            runs = kind == "execute_request"
+            cell = CellRequest.read(header, session.unpack(signed[2])) if runs else None
             content = session.unpack(signed[3]) if kind in COMM_KINDS else {}
             named = kind, content.get("comm_id", ""), content.get("target_name", "")
             if not all(isinstance(text, str) for text in named):
                 return None
         except Exception:  # also a RecursionError of the JSON decoder
             return None
-        return cls(*named, idents, parts, signature)
+        return cls(*named, cell, idents, parts, signature)
 
     def take(self, session: Any) -> tuple[list[bytes], dict[str, Any]] | None:
         """Who sent it, and all of it, as a handler gets it; the kernel can't take it after that.

@@ -18,6 +18,7 @@ from typing import Any
 
 from nbauth.jupyter.ipykernel.channels import Channels, publish_status
 from nbauth.jupyter.ipykernel.messages import Message
+from nbauth.jupyter.ipykernel.requests import CellRequest
 from nbauth.jupyter.ipykernel.stop_button import StopButton
 from nbauth.jupyter.ipykernel.wedge import Mending
 
@@ -39,6 +40,7 @@ class Pump:
         kernel: the running ipykernel.
         comm_ids: gives the ids of the comms to be handled now.
         button: of a wait that blocks the main thread.
+        queued: is told of each request to run a cell, which goes to the kernel all the same.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class Pump:
         kernel: Any,
         comm_ids: Callable[[], Collection[str]],
         button: StopButton | None = None,
+        queued: Callable[[CellRequest], None] = lambda _: None,
     ) -> None:
         self.comm_ids = comm_ids
         self.button = button
+        self.queued = queued
         self._kernel = kernel
         self._mending = Mending(kernel)
         self._filter: _Filter | None = None
@@ -142,6 +146,9 @@ class _Filter:
         message = Message.read(session, frames) if self._pumps else None
         if message is None:
             return None
+        if message.cell is not None:
+            for pump in list(self._pumps):
+                pump.queued(message.cell)
         handler = self._kernel.shell_handlers.get(message.kind)
         if handler is None or not self._is_ours(message):
             return None

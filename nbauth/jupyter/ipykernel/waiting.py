@@ -15,6 +15,7 @@ from typing import Any
 
 from nbauth.core.interrupts import Flag
 from nbauth.jupyter.ipykernel.pump import TURN, Pump
+from nbauth.jupyter.ipykernel.requests import CellRequest
 from nbauth.jupyter.ipykernel.stop_button import StopButton
 
 
@@ -25,8 +26,11 @@ def wait(
     *,
     timeout: float | None = None,
     meanwhile: Callable[[], None] = lambda: None,
+    queued: Callable[[CellRequest], None] = lambda _: None,
 ) -> None:
     """Block the cell until ``ended`` is set or ``timeout`` seconds have passed.
+
+    ``queued`` is told of each cell that is to run after it.
 
     One press of the stop button ends the wait, also in ``meanwhile``. While the handler of a
     message runs, it takes two.
@@ -36,7 +40,7 @@ def wait(
     """
     end = None if timeout is None else time.monotonic() + timeout
     button = StopButton()
-    pump = Pump(kernel, comm_ids, button)
+    pump = Pump(kernel, comm_ids, button, queued)
     with _Ends(pump, button), _Ends(pump, button):
         button.begin()
         pump.begin()
@@ -54,9 +58,10 @@ async def wait_async(
     comm_ids: Callable[[], Collection[str]],
     *,
     meanwhile: Callable[[], None] = lambda: None,
+    queued: Callable[[CellRequest], None] = lambda _: None,
 ) -> None:
     """The same for a cell that awaits: the event loop turns the pump."""
-    pump = Pump(kernel, comm_ids)
+    pump = Pump(kernel, comm_ids, queued=queued)
     with _Ends(pump), _Ends(pump):
         pump.begin()
         while not ended.is_set():

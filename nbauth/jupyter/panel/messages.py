@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, SignInExpired
 from nbauth.core.flow_names import AUTO
+from nbauth.core.scopes import application_name, short_names
 from nbauth.core.steps import Asking, ChooseFlow, OpenBrowser, Shown, ShowUserCode
 from nbauth.core.text import plain, web_address
 from nbauth.jupyter.display import complete_address
@@ -40,7 +41,7 @@ def signed_out(ways: Sequence[str]) -> Message:
 
 def waiting(sign_in: Pending) -> Message:
     """A sign-in under way. ``expires_in`` is in seconds, ``None`` while unknown."""
-    client = sign_in.request.client
+    client, scopes = sign_in.request.client, tuple(sign_in.request.authorization.scopes)
     return {
         "state": "waiting",
         "flow": sign_in.flow,
@@ -48,9 +49,11 @@ def waiting(sign_in: Pending) -> Message:
         "message": plain(sign_in.message),
         "expires_in": sign_in.expires_in,
         "asks": {
+            "application": plain(application_name(client.client_id)),
+            "permissions": [plain(name) for name in short_names(scopes)],
             "client_id": plain(client.client_id),
             "authority": plain(client.authority.url),
-            "scopes": [plain(scope) for scope in sign_in.request.authorization.scopes],
+            "scopes": [plain(scope) for scope in scopes],
         },
         **_NOTHING_SHOWN,
         **_shown(sign_in.step),
@@ -113,14 +116,20 @@ def done(
     key: AccountKey,
     shown: tuple[int, Account],
     others: Iterable[tuple[int, Account]],
+    *,
+    stopped: bool = False,
 ) -> Message:
-    """Who is signed in, and whom one could change to, each under the number to name them by."""
+    """Who is signed in, and whom one could change to, each under the number to name them by.
+
+    ``stopped``: whether the cell that had asked for it had failed before.
+    """
     number, account = shown
     tokens = cache.tokens_of(key)
     left = max((token.expires_on for token in tokens), default=None)
     granted = dict.fromkeys(scope for token in tokens for scope in token.response.scopes)
     return {
         "state": "done",
+        "stopped": stopped,
         "account": {
             "n": number,
             "name": plain(account.name),

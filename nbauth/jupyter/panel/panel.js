@@ -5,6 +5,7 @@
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const PROBE_PATIENCE = 1500; // ms
 const ASLEEP_AFTER = 1500; // ms without a word from the kernel, as in a notebook just reopened
+const UNSEEN_AFTER = 300; // ms without a view, as after Clear Outputs; a cell that moves is faster
 const VIEW = "application/vnd.jupyter.widget-view+json";
 const STATE = "application/vnd.jupyter.widget-state+json";
 
@@ -76,10 +77,16 @@ function leaveLine(notebook, id) {
   } else if (known) notebook.deleteMetadata("widgets");
 }
 
-/** Where controls and folds are after the panel has been drawn anew: ``data-key`` tells. */
-function keepPlace(body, drawAnew) {
+/**
+ * Draw anew with folds, text and focus as they were: ``data-key`` tells. The focus never moves to
+ * another control, which a key meant for the notebook would then press. Where the focused one has
+ * gone the panel's body has the focus, which does nothing with keys; once all is ``over``, the
+ * notebook has it.
+ */
+function keepPlace(body, over, drawAnew) {
   const all = (selector) => [...body.querySelectorAll(selector)];
-  const active = body.contains(document.activeElement) ? document.activeElement : null;
+  const focused = body.getRootNode().activeElement;
+  const active = body.contains(focused) ? focused : null;
   const open = new Set(all("details[open]").map((one) => one.dataset.key));
   const typed = body.querySelector(".nbauth-field")?.value;
   drawAnew();
@@ -87,14 +94,30 @@ function keepPlace(body, drawAnew) {
   const field = body.querySelector(".nbauth-field");
   if (field && typed) field.value = typed;
   if (!active) return;
-  const same = all("[data-key]").find((one) => one.dataset.key === active.dataset.key);
-  // Never a Cancel or Sign out that a second press would reach.
-  (same ?? body.querySelector(".nbauth-primary") ?? body).focus();
+  const same = active.dataset.key && all("[data-key]").find((one) => one.dataset.key === active.dataset.key);
+  const cell = over && body.closest(".jp-Notebook")?.querySelector(".jp-Cell.jp-mod-active");
+  (same || cell || body).focus({ preventScroll: true });
+}
+
+/** JupyterLab takes Enter and Space for shortcuts of its own: on a control, and alone, they press it. */
+function pressByKey(event) {
+  const alone = !(event.shiftKey || event.ctrlKey || event.altKey || event.metaKey);
+  const presses = alone && ["Enter", " "].includes(event.key) && event.target.closest("button, a, summary");
+  if (presses) event.stopPropagation();
 }
 
 /** What is worth drawing anew; times run by themselves. */
 function gist({ received, expires_in, account, ...rest }) {
   return JSON.stringify([rest, expires_in == null, { ...account, expires_in: account?.expires_in == null }]);
+}
+
+/** Let the kernel show the panel again if a cell still waits for it. */
+function tellUnseen(model) {
+  try {
+    model.send({ kind: "unseen" });
+  } catch {
+    // The notebook was closed, and its connection with it.
+  }
 }
 
 // One call a model, so that all its views share the state.
@@ -117,6 +140,7 @@ export default () => {
       if (!gone) model.send({ kind: "ready", page: thisPage() });
     });
     model.on("msg:custom", async (message) => {
+      if (message.kind === "who-shows") return views.size && model.send({ kind: "ready", page: thisPage() });
       if (message.kind === "probe") return model.send(await probe(message));
       if (message.kind === "state") {
         const pasted = state?.pasted && message.authorize_url === state.authorize_url;
@@ -136,9 +160,9 @@ export default () => {
     const tick = () => ticks.forEach((update) => update());
     const body = h("div", { class: "nbauth-body", tabindex: "-1" });
     const status = h("div", { class: "nbauth-hidden", role: "status", "aria-live": "polite" });
-    // Lab would take Enter and Space for its own shortcuts.
     const panel = { class: "nbauth-panel", role: "group", "aria-label": WORDS.panel };
-    el.append(h("div", { ...panel, "data-lm-suppress-shortcuts": "true" }, body, status));
+    el.classList.add("nbauth-view");
+    el.append(h("div", { ...panel, onkeydown: pressByKey }, body, status));
 
     function starting() {
       const { id, asks, ways } = state;
@@ -171,7 +195,7 @@ export default () => {
         drawn = now;
         ticks = [];
         const parts = () => (gone ? [line(WORDS.gone, "faint")] : draw(state, act, ticks).filter(Boolean));
-        keepPlace(body, () => body.replaceChildren(...parts()));
+        keepPlace(body, gone || isOver(state), () => body.replaceChildren(...parts()));
         body.parentElement.dataset.state = gone ? "gone" : state.state;
         say(gone ? WORDS.gone : announce(state));
       }
@@ -187,6 +211,7 @@ export default () => {
       clearInterval(timer);
       clearTimeout(asleep);
       views.delete(show);
+      setTimeout(() => views.size || tellUnseen(model), UNSEEN_AFTER);
     };
   }
 

@@ -24,9 +24,13 @@ from nbauth.core.flow_names import AUTO, DEVICE, PASTE
 from nbauth.core.interrupts import Flag
 from nbauth.core.log import trail, word
 from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
+from nbauth.jupyter.ipykernel.requests import running_request
 from nbauth.jupyter.panel import messages
 from nbauth.jupyter.panel.page import Page, Question, Seen
 from nbauth.jupyter.panel.same_machine import LocalityProbe
+from nbauth.jupyter.panel.shown_account import ShownAccount
+from nbauth.jupyter.places.environment import kernel
+from nbauth.kernel.sign_in.handed_in import check_pasted
 
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
@@ -57,6 +61,9 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     Attributes:
         ready: a ``Flag``, set once a browser shows the panel.
+        unseen_since: when, by ``time.monotonic``, the browser had no view of it left.
+        shown_under: the ids of the requests, of cells mostly, that have displayed it.
+        waited_for: whether the cell that displayed it waits, or waited, for its sign-in.
         page: where it is shown, as that browser says; ``None`` outside Jupyter's own pages.
         comm_id: of the comm that its messages travel by.
         sign_in: the one it shows, or ``None``.
@@ -75,6 +82,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         client: ClientKey | None = None,
     ) -> None:
         self.ready = Flag()
+        self.unseen_since: float | None = None
+        self.shown_under: set[str] = set()
+        self.waited_for = False
+        self._stopped = False
         self.page: Page | None = None
         self.sign_in: Pending | None = None
         self._session = session
@@ -83,7 +94,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self._followed = False
         self._not_begun: NbAuthError | None = None
         self._ended_at = 0.0
-        self._listed: list[Account] = []
+        self._accounts = ShownAccount(session)
         self._question = Question()
         self._sending = threading.Lock()
         self._taking = threading.Lock()
@@ -95,6 +106,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         session.changed.connect(self._session_changed)
         if sign_in is not None:
             self._take(sign_in)
+        else:
+            self._follow()
 
     def __repr__(self) -> str:
         return STATIC_LINE
@@ -103,6 +116,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         bundle = super()._repr_mimebundle_(**options)
         if bundle is None:
             return None
+        if (request := running_request(kernel())) is not None:
+            self.shown_under.add(request.msg_id)
         data, metadata = bundle
         return {
             **data,
@@ -129,6 +144,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def is_idle(self) -> bool:
         """Whether what it showed has ended."""
         return self.sign_in is None or self.sign_in.ended.is_set()
+
+    def cell_stopped(self) -> None:
+        """Its cell waits no more, though the sign-in goes on."""
+        self._stopped = True
 
     def close(self) -> None:
         """Take the panel off the page, and watch nothing more; the sign-in goes on."""
@@ -164,9 +183,13 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         """In the main thread, a subshell's or another; so nothing in here waits."""
         match content:
             case {"kind": "ready"}:
+                self.unseen_since = None
                 self.page = Page.parse(content.get("page")) or self.page
                 self.ready.set()
                 self._send_state()
+            case {"kind": "unseen"}:
+                self.unseen_since = time.monotonic()
+                self._tell({"kind": "who-shows"})  # another browser may have a view
             case {"kind": "probe"}:
                 self._question.answer(content)
             case {"kind": "sign-in"}:
@@ -184,7 +207,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                 self._sign_out(number)
 
     def _begin(self, flow: str | None) -> None:
-        if self.sign_in is None or self.sign_in.state != "waiting":
+        state = self.sign_in.state if self.sign_in is not None else None
+        if state in {"failed", "cancelled"}:  # so the cell that waited for it has raised that
+            self._stopped = self._stopped or self.waited_for
+        if state != "waiting":
             try:
                 self._take(self._start(flow) if flow else self._start())
             except NbAuthError as error:
@@ -206,20 +232,21 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     def _paste(self, text: str) -> None:
         try:
             if self.sign_in is not None:
+                check_pasted(text)
                 self.sign_in.submit(text)
         except NbAuthError as error:
             self._tell({"kind": "paste-refused", "error": messages.two_lines(error)})
 
     def _use(self, number: int) -> None:
         with contextlib.suppress(NotSignedIn, IndexError):  # signed out a moment ago
-            account = self._listed[number]
+            account = self._accounts.numbered(number)
             self._session.asking_nobody(lambda: self._session.use(account))
         self._send_state()
 
     def _sign_out(self, number: int) -> None:
         """The account that the person saw, whoever is current by now."""
         with contextlib.suppress(NotSignedIn, IndexError):  # another panel was faster
-            account = self._listed[number]
+            account = self._accounts.numbered(number)
             self._session.asking_nobody(lambda: self._session.logout(account))
         self._send_state()
 
@@ -235,48 +262,26 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                 sign_in.changed.connect(self._send_state)
 
     def _session_changed(self) -> None:
+        self._follow()
+        self._send_state()
+
+    def _follow(self) -> None:
+        """Show the newest sign-in under way for this client, if it shows none that is."""
         if self.sign_in is None or self.sign_in.state != "waiting":
             for pending in reversed(self._session.pending()):
                 if self._shows in (None, pending.request.client.key):
                     self._take(pending, followed=True)
                     break
-        self._send_state()
 
     def _account(self) -> tuple[AccountKey, Account] | None:
         """The current account of this panel's client; of any, where it has none."""
-        cache = self._session.cache
-        if self._client is not None or (self.sign_in is not None and self.sign_in.state == "done"):
-            assert self._shows is not None
-            key = cache.find(self._shows)
-        else:
-            key = self._present() or next(iter(list(cache.current.values())), None)
-        account = cache.account(key) if key is not None else None
-        return (key, account) if key is not None and account is not None else None
-
-    def _present(self) -> AccountKey | None:
-        """The current account of the client that the settings lead to."""
-        with contextlib.suppress(NbAuthError):
-            return self._session.cache.find(self._session.client().key)
-        return None
+        signed_in = self.sign_in is not None and self.sign_in.state == "done"
+        return self._accounts.current(self._shows if signed_in else self._client)
 
     @property
     def _shows(self) -> ClientKey | None:
         """The client whose sign-ins and accounts it shows; ``None`` for any."""
         return self._client or (self.sign_in and self.sign_in.request.client.key) or None
-
-    def _number(self, account: Account) -> int:
-        """What the browser names an account by; it stays its own."""
-        if account not in self._listed:
-            self._listed.append(account)
-        return self._listed.index(account)
-
-    def _others(self, shown: AccountKey) -> list[tuple[int, Account]]:
-        """The client's other accounts, each under a number that stays its own."""
-        others = []
-        for key, record in list(self._session.cache.signed_in.items()):
-            if key.client == shown.client and key != shown:
-                others.append((self._number(record.account), record.account))
-        return others
 
     # ── to the browser ──────────────────────────────────────────────────────────────────────
 
@@ -307,8 +312,9 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         if shown is None:
             return messages.signed_out(self._offered())
         key, account = shown
-        named = self._number(account), account
-        return messages.done(self._session.cache, key, named, self._others(key))
+        named = self._accounts.number(account), account
+        others = self._accounts.others(key)
+        return messages.done(self._session.cache, key, named, others, stopped=self._stopped)
 
     def _offered(self) -> list[str]:
         return list((self.sign_in and self.sign_in.ways) or UNSEEN_WAYS)

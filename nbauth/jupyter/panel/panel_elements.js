@@ -17,7 +17,10 @@ function h(tag, attributes = {}, ...children) {
 const row = (...children) => h("div", { class: "nbauth-row" }, ...children);
 const line = (text, kind = "line") => text && h("div", { class: `nbauth-${kind}`, dir: "auto" }, text);
 
-/** ``key`` is what finds a control again when the panel has been drawn anew. */
+/** Somebody's name, which may run from right to left, in its own place in the line. */
+const isolated = (text, tag = "bdi") => h(tag, { dir: "auto" }, text);
+
+/** ``key`` is what finds a control again when the panel has been drawn anew: of another act, another. */
 const button = (text, kind, key, onclick) =>
   h("button", { type: "button", class: `nbauth-button nbauth-${kind}`, "data-key": key, onclick }, text);
 
@@ -25,7 +28,7 @@ const button = (text, kind, key, onclick) =>
 function link(text, href) {
   if (!/^https?:\/\//i.test(href)) return null;
   const hidden = h("span", { class: "nbauth-hidden" }, ` ${WORDS.newTab}`);
-  const attributes = { class: "nbauth-button nbauth-primary nbauth-out", "data-key": "go", href };
+  const attributes = { class: "nbauth-button nbauth-primary nbauth-out", "data-key": "open", href };
   return h("a", { ...attributes, target: "_blank", rel: "noopener noreferrer" }, text, hidden);
 }
 
@@ -34,11 +37,11 @@ const fold = (summary, key, ...children) =>
   h("details", { "data-key": key }, h("summary", { "data-key": `${key}-summary` }, summary),
     h("div", { class: "nbauth-folded" }, ...children));
 
-const facts = (pairs) =>
-  h("dl", {}, pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { dir: "auto" }, value)]));
-
-const list = (items) =>
-  h("ul", { class: "nbauth-list" }, items.map((item) => h("li", { dir: "auto" }, item)));
+/** Pairs of a word and a text or several; a pair without a text is left out. */
+const facts = (pairs) => {
+  const told = pairs.map(([word, value]) => [word, [value].flat().filter(Boolean)]).filter(([, all]) => all.length);
+  return h("dl", {}, told.flatMap(([word, all]) => [h("dt", {}, word), h("dd", {}, all.map((one) => isolated(one, "div")))]));
+};
 
 const spinner = () => h("span", { class: "nbauth-spinner", "aria-hidden": "true" });
 
@@ -75,11 +78,25 @@ function hostOf(address) {
   }
 }
 
+/** What a person takes for one letter: an emoji of several parts is one. */
+function firstLetter(word) {
+  const parts = globalThis.Intl?.Segmenter ? new Intl.Segmenter().segment(word) : word;
+  const [first] = parts;
+  return first?.segment ?? first ?? "";
+}
+
+/** Two letters of a name in a script that has capitals, else one. */
 function initials(name) {
   const words = name.replace(/@.*/, "").split(/[\s._-]+/).filter(Boolean);
   const ends = words.length > 1 ? [words[0], words[words.length - 1]] : words;
-  return ends.map((word) => Array.from(word)[0]).join("").toUpperCase() || "?";
+  const letters = ends.map(firstLetter);
+  const capitals = letters.every((letter) => /^[\p{Lu}\p{Ll}\p{Lt}]/u.test(letter));
+  return letters.slice(0, capitals ? 2 : 1).join("").toUpperCase() || "?";
 }
+
+/** Texts one after the other for a screen reader, each ended by one stop. */
+const sentences = (texts) =>
+  texts.filter(Boolean).map((text) => text.trim().replace(/[^.!?…:]$/, "$&.")).join(" ");
 
 async function copy(text, near) {
   try {

@@ -29,6 +29,7 @@ function pasteBox(state, act) {
   const field = h("input", {
     type: "text", class: "nbauth-field", "data-key": "paste", "aria-label": WORDS.pasteLabel,
     autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder: "https://…",
+    "data-lm-suppress-shortcuts": "true", // the one thing here that keeps Lab's keys
     "aria-invalid": refused ? "true" : null, "aria-describedby": refused ? id : null,
   });
   const send = () => {
@@ -48,16 +49,16 @@ function pasteBox(state, act) {
 }
 
 /** Who asks for which permissions, in one line; the whole of it is folded away. */
-function asksLine({ client_id, scopes }) {
-  const shown = scopes.slice(0, SCOPES_SHOWN).join(", ");
-  const rest = scopes.length > SCOPES_SHOWN ? ` ${WORDS.andMore(scopes.length - SCOPES_SHOWN)}` : "";
-  const [application, verb] = WORDS.asksFor(client_id);
-  return h("div", { class: "nbauth-faint", dir: "auto" }, h("b", {}, application), verb, `${shown}${rest}.`);
+function asksLine({ application, permissions }) {
+  if (!permissions.length) return null;
+  const shown = permissions.slice(0, SCOPES_SHOWN).flatMap((one, n) => [n ? ", " : "", isolated(one)]);
+  const rest = permissions.length - SCOPES_SHOWN;
+  return h("div", { class: "nbauth-faint nbauth-asks" }, isolated(application || WORDS.thisNotebook, "b"), WORDS.asksFor,
+    ...shown, `${rest > 0 ? WORDS.andMore(rest) : ""}.`);
 }
 
 const asksFold = ({ scopes, client_id, authority }) =>
-  fold(WORDS.asks, "asks", facts([[WORDS.scopes, scopes.join(" ")], [WORDS.client, client_id],
-    [WORDS.authority, authority]]));
+  fold(WORDS.asks, "asks", facts([[WORDS.scopes, scopes], [WORDS.client, client_id], [WORDS.authority, authority]]));
 
 /** How long the person has, by the newest word of the kernel's. */
 function timeLeft(act, ticks) {
@@ -87,7 +88,7 @@ function deviceSteps(state) {
   const address = h("span", { class: "nbauth-faint nbauth-address", dir: "ltr" }, state.verification_uri);
   const page = state.verification_uri_complete || state.verification_uri;
   return h("ol", { class: "nbauth-steps" },
-    h("li", {}, line(WORDS.copyStep), codeRow(state.user_code)),
+    h("li", {}, line(WORDS.code), codeRow(state.user_code)),
     h("li", {}, line(enter), row(link(WORDS.openPage, page), address)));
 }
 
@@ -128,7 +129,7 @@ function refused(state, act, ticks) {
     head(WORDS.refused, left),
     h("div", {}, ...state.refusal.map((text) => line(text))),
     next && h("div", { class: "nbauth-way" },
-      button(next.label, "primary", "go", () => act.switch(next.name)),
+      button(next.label, "primary", `next-${next.name}`, () => act.switch(next.name)),
       h("span", { class: "nbauth-faint" }, next.how)),
     foot([waysFold(rest, act.switch)], button(WORDS.cancel, "secondary", "cancel", act.cancel)),
   ];
@@ -148,33 +149,34 @@ function ended(state, act) {
   return [
     head(WORDS[kind]),
     h("div", {}, ...lines.filter(Boolean).map((text) => line(text))),
-    row(button(WORDS.again, "primary", "go", () => act.signIn())),
+    row(button(WORDS.again, "primary", "again", () => act.signIn())),
     (other.length > 1 || pairs.length > 0) && foot([
       other.length > 1 && waysFold(other, act.signIn), pairs.length > 0 && fold(WORDS.details, "details", facts(pairs))]),
   ];
 }
 
-function done({ account, others }, act, ticks) {
-  const name = account.name || account.username;
+function done({ account, others, stopped }, act, ticks) {
+  const who = account.name || account.username;
   const say = (ms) => (ms > 0 ? WORDS.token(time(ms)) : WORDS.tokenEnded);
   const end = () => act.state().received + act.state().account.expires_in * 1000;
   // Renewed in the kernel, perhaps: one look when it runs out.
   const left = account.expires_in != null && countdown(ticks, end, say, act.ready);
   const other = ({ n, username, tenant }) => h("div", { class: "nbauth-way" },
-    button(WORDS.use(username), "secondary", `use-${n}`, () => act.use(n)),
-    h("span", { class: "nbauth-faint", dir: "auto" }, tenant));
+    button([WORDS.use, isolated(username)], "secondary", `use-${n}`, () => act.use(n)),
+    h("span", { class: "nbauth-faint" }, isolated(tenant)));
+  const details = facts([[WORDS.scopes, account.scopes], [WORDS.tenant, account.tenant]]);
   return [
     h("div", { class: "nbauth-chip" },
-      h("span", { class: "nbauth-avatar", "aria-hidden": "true" }, initials(name)),
+      h("span", { class: "nbauth-avatar", "aria-hidden": "true" }, initials(who)),
       h("div", { class: "nbauth-who" },
-        h("strong", { class: "nbauth-title", dir: "auto" }, WORDS.signedIn(name)),
-        line(account.name && account.username, "faint"),
-        line(account.tenant && `${WORDS.tenant} ${account.tenant}`, "faint"),
+        h("strong", { class: "nbauth-title" }, WORDS.signedInAs, isolated(who)),
+        account.name && h("div", { class: "nbauth-faint" }, isolated(account.username)),
         left),
       button(WORDS.signOut, "secondary", "sign-out", () => act.signOut(account.n))),
-    (account.scopes.length > 0 || others.length > 0) && foot([
+    stopped && h("div", { class: "nbauth-note" }, line(WORDS.cellStopped)),
+    (details.childElementCount > 0 || others.length > 0) && foot([
       others.length > 0 && fold(WORDS.others, "others", others.map(other)),
-      account.scopes.length > 0 && fold(WORDS.granted, "granted", list(account.scopes))]),
+      details.childElementCount > 0 && fold(WORDS.account, "account", details)]),
   ];
 }
 
@@ -184,7 +186,7 @@ function signedOut(state, act) {
     h("div", { class: "nbauth-chip" },
       h("div", { class: "nbauth-who" }, h("strong", { class: "nbauth-title" }, WORDS.signedOut),
         line(first.how, "faint")),
-      button(first.label, "primary", "go", () => act.signIn(first.name))),
+      button(first.label, "primary", "sign-in", () => act.signIn(first.name))),
     rest.length > 0 && foot([waysFold(rest, act.signIn)]),
   ];
 }
@@ -196,12 +198,18 @@ function draw(state, act, ticks) {
   return ended(state, act);
 }
 
+/** Whether there is nothing left to do in the panel: the keyboard is the notebook's again. */
+const isOver = (state) => state.state !== "waiting";
+
 /** What a screen reader says when the state has changed. */
 function announce(state) {
-  if (state.state === "done") return WORDS.signedIn(state.account.name || state.account.username);
+  if (state.state === "done") {
+    const who = WORDS.signedInAs + (state.account.name || state.account.username);
+    return sentences([who, state.stopped && WORDS.cellStopped]);
+  }
   if (state.state === "signed-out") return WORDS.signedOut;
-  if (state.refusal) return [WORDS.refused, ...state.refusal].join(". ");
-  if (state.state !== "waiting") return [WORDS[state.state], ...state.error].join(". ");
+  if (state.refusal) return sentences([WORDS.refused, ...state.refusal]);
+  if (state.state !== "waiting") return sentences([WORDS[state.state], ...state.error]);
   if (state.user_code) return WORDS.codeReady;
   if (!state.authorize_url) return state.message || WORDS.starting;
   return state.paste ? WORDS.pasteReady : WORDS.browserReady;

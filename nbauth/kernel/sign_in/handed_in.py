@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.pages import is_stray_refusal
 from nbauth.oauth.error_catalogue import error_from
+
+WHOLE = (
+    "Copy the whole address of the page at which the browser ended, from its address bar; it"
+    " begins with http."
+)
 
 
 def handed_in(text: str, state: str) -> dict[str, str]:
@@ -19,18 +27,46 @@ def handed_in(text: str, state: str) -> dict[str, str]:
     if is_stray_refusal(answer):
         raise error_from(answer)
     if not answer.keys() & {"code", "error"}:
+        _refuse_without_answer(text, answer)
+    if not answer.get("state"):
         raise ConfigurationError(
-            "That address carries no answer of the provider.",
-            code="bad_answer",
-            hint="Copy the whole address at which the browser ended, from http on.",
+            "That address is not complete: its state parameter is missing.",
+            code="state_mismatch",
+            hint=WHOLE,
         )
-    if answer.get("state") != state:
+    if answer["state"] != state:
         raise ConfigurationError(
-            "That address belongs to another sign-in.",
+            "That address is from another sign-in.",
             code="state_mismatch",
             hint="Copy the address of the page that this sign-in opened.",
         )
     return answer
+
+
+def check_pasted(text: str) -> None:
+    """Refuse what a person has pasted for an address and is none, nor the query of one.
+
+    A program may hand in a bare code; a person who pastes one word has copied something else, and
+    the provider, asked about it, would end the sign-in. Raises ``ConfigurationError``.
+    """
+    word = text.strip().strip("<>\"'")
+    begins = re.match(r"https?://[^\s/]", word, re.IGNORECASE) is not None
+    if not begins and not re.search(r"(?:^|[?&])(?:code|error)=", word):
+        raise ConfigurationError("That is not the address.", code="bad_answer", hint=WHOLE)
+
+
+def _refuse_without_answer(text: str, parameters: Mapping[str, str]) -> NoReturn:
+    if parameters.keys() >= {"client_id", "response_type"}:
+        raise ConfigurationError(
+            "That is the address of the sign-in page.",
+            code="bad_answer",
+            hint="Sign in there first, then copy the address at which the browser ends.",
+        )
+    address = re.match(r"https?://", text.strip(" \n<>\"'"), re.IGNORECASE)
+    what = "There is no answer of the provider in that address."
+    raise ConfigurationError(
+        what if address else "That is not the address.", code="bad_answer", hint=WHOLE
+    )
 
 
 def _parameters(text: str, state: str) -> dict[str, str]:

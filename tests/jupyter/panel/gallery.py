@@ -38,7 +38,7 @@ STATES: dict[str, tuple[str, str]] = {
         "engine = ScriptedEngine(); engine.may_start.clear(); show(engine=engine)",
         "Asking the provider…",
     ),
-    "device": ("show(verification_uri_complete=PAGE + '?code=' + CODE)", "Copy this code"),
+    "device": ("show(verification_uri_complete=PAGE + '?code=' + CODE)", "Your code"),
     "browser": ("show('browser')", "Continue in the browser"),
     "browser-unfolded": (
         "show('browser', ways=('browser', 'callback', 'device', 'paste'), scopes=['openid',"
@@ -70,6 +70,31 @@ STATES: dict[str, tuple[str, str]] = {
         "expires_in=5400, scopes=('openid', 'profile', 'https://graph.example/Mail.Read'))\n"
         "panel._start().wait(9)\npanel",
         "Switch account",
+    ),
+    "done-after-the-cell": (
+        "panel = show()\npanel.waited_for = True\npanel.sign_in.cancel()\n"
+        "panel.engine.answer = tokens()\npanel._begin(None)\npanel",
+        "This cell had already stopped",
+    ),
+    "done-long": (
+        "show(answer=tokens('Wolfeschlegelsteinhausenbergerdorff ' * 4,"
+        " 'w' * 90 + '@' + 'example.com'))",
+        "Sign out",
+    ),
+    "done-right-to-left": (
+        "rtl = 'עדה לאבלייס'\npanel = show(answer=tokens('علی' + chr(0x200c) + 'رضا (CEO)',"
+        " 'رضا' + '@' + 'example.com'))\npanel.sign_in.wait(9)\n"
+        "panel.engine.answer = tokens(rtl, rtl)\npanel._start().wait(9)\npanel",
+        "Sign out",
+    ),
+    "done-emoji": (
+        "show(answer=tokens('\\U0001f469\\u200d\\U0001f4bb Ada \\u2764\\ufe0f\\u200d\\U0001f525'))",
+        "Ada",
+    ),
+    "device-graph": (
+        "show(scopes=['https://graph.microsoft.com/User.Read',"
+        " 'https://graph.microsoft.com/Mail.Read', 'https://vault.azure.net/user_impersonation'])",
+        "User.Read",
     ),
     "hostile": (
         "bad = '<img src=x onerror=\"document.title=1\">' + chr(0x202e) + 'x' * 120\n"

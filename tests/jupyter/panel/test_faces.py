@@ -97,7 +97,7 @@ def test_every_state_in_every_light(open_notebook: OpenNotebook) -> None:
     refused.get_by_label("Address at which the browser ended").fill("https://id.example/")
     refused.get_by_role("button", name="Finish").click()
     expect(refused.get_by_role("alert")).to_be_visible()
-    for name in ("browser-unfolded", "failed", "done-unfolded"):
+    for name in ("browser-unfolded", "failed", "done-unfolded", "done-right-to-left"):
         unfold(panels[name])
     page.page.evaluate("document.activeElement.blur()")
     complaints = []

@@ -14,6 +14,7 @@ import pytest
 
 from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError, FlowUnavailable, SignInDeclined
+from nbauth.core.scopes import application_name, short_names
 from nbauth.jupyter.panel import panel as panel_module
 from nbauth.jupyter.panel.panel import SignInPanel
 from nbauth.kernel.sign_in.attempt import SignIn
@@ -50,8 +51,13 @@ def test_a_view_is_told_the_state_when_it_is_ready(front: MakeFront) -> None:
     state = shown.state
     assert state["verification_uri"] == PAGE
     assert 890 < state["expires_in"] <= 900
-    asked = {"client_id": "notebooks", "authority": ISSUER}
-    assert state["asks"] == {**asked, "scopes": ["openid", "profile"]}
+    assert state["asks"] == {
+        "application": "notebooks",
+        "permissions": ["openid", "profile"],
+        "client_id": "notebooks",
+        "authority": ISSUER,
+        "scopes": ["openid", "profile"],
+    }
     assert state["flow"] == "device"
     assert names(state) == ["device", "browser", "paste"]
     assert state["refusal"] is None
@@ -212,13 +218,59 @@ def test_paste(front: MakeFront, caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("flow", ["browser", "paste"])
-def test_paste_takes_a_query_or_the_bare_code(flow: str, front: MakeFront) -> None:
-    for form in ("?code=C-1&state={}", "code=C-1&state={}", "C-1"):
+def test_paste_takes_a_query_too(flow: str, front: MakeFront) -> None:
+    for form in ("?code=C-1&state={}", "code=C-1&state={}"):
         shown = front(flow)
         shown.engine.answer = tokens()
         shown.say("paste", text=form.format(state_of(address_in(shown))))
         shown.until("done")
         assert shown.engine.redeemed == ["C-1"]
+
+
+def test_one_pasted_word_is_refused_and_the_provider_is_not_asked(front: MakeFront) -> None:
+    shown = front("paste")
+    address_in(shown)
+    for word in ("hello", "WDJB-MJHT", "x" * 40, "ada@example.com"):
+        shown.say("paste", text=word)
+        what, then = shown.messages("paste-refused")[-1]["error"]
+        assert what == "That is not the address."
+        assert "begins with http" in then
+    assert shown.sign_in.state == "waiting"
+    assert shown.engine.redeemed == []
+
+
+def test_a_new_panel_shows_the_sign_in_that_is_under_way(front: MakeFront) -> None:
+    first = front()
+    second = front(begun=False, beside=first)
+    assert second.sign_in is first.sign_in
+    second.say("cancel")
+    assert first.until("cancelled")
+
+
+def test_scopes_have_short_names_and_a_guid_is_no_name(front: MakeFront) -> None:
+    asked = application_name("11111111-2222-3333-4444-555555555555"), application_name("notebooks")
+    assert asked == ("", "notebooks")
+    graph = "https://graph.microsoft.com"
+    assert short_names([f"{graph}/User.Read", f"{graph}/Mail.Read", "openid"]) == [
+        "User.Read",
+        "Mail.Read",
+        "openid",
+    ]
+    assert short_names(["api://11111111-2222-3333-4444-555555555555/read"]) == ["read"]
+    assert short_names(["https://graph.microsoft.com.evil.example/User.Read"]) == [
+        "User.Read (graph.microsoft.com.evil.example)"
+    ]
+    assert short_names(["https://vault.azure.net/.default", "repo", "read:user", "a/b"]) == [
+        ".default (vault.azure.net)",
+        "repo",
+        "read:user",
+        "a/b",
+    ]
+    assert short_names(["https://mail.google.com/"]) == ["mail.google.com"]
+    shown = front("device", f"{graph}/Mail.Read")
+    asks = shown.until("waiting", user_code=CODE)["asks"]
+    assert asks["permissions"][0] == "Mail.Read"
+    assert asks["scopes"][0] == f"{graph}/Mail.Read"
 
 
 def test_two_panels_of_one_session_show_the_same(front: MakeFront) -> None:

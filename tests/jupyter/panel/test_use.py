@@ -128,7 +128,7 @@ def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
     keys.press("Control+a")
     keys.type("http://localhost/?code=x&state=y")
     keys.press("Enter")
-    expect(panel.get_by_role("alert")).to_contain_text("That address belongs to another sign-in.")
+    expect(panel.get_by_role("alert")).to_contain_text("That address is from another sign-in.")
     expect(panel.get_by_label(BOX)).to_be_focused()
     expect(panel.get_by_label(BOX)).to_have_value("")
     request = "panel.sessionContext.session.kernel.requestExecute({code: arg})"
@@ -167,7 +167,7 @@ def test_the_paste_box_is_emptied_first_and_kept_nowhere(
     page.run(1)
     panel = panel_under(page, 1)
     if flow == "browser":
-        panel.get_by_text("The page could not be reached?").click()
+        panel.get_by_text("The last page could not be reached?").click()
     box = panel.get_by_label(BOX)
     expect(box).to_be_visible()
     assert box.evaluate("node => getComputedStyle(node).webkitTextSecurity") == "none"
@@ -175,7 +175,7 @@ def test_the_paste_box_is_emptied_first_and_kept_nowhere(
     assert box.evaluate("node => getComputedStyle(node).webkitTextSecurity") == "disc"
     panel.get_by_role("button", name="Finish").click()
     alert = panel.get_by_role("alert")
-    expect(alert).to_contain_text("That address belongs to another sign-in.")
+    expect(alert).to_contain_text("That address is from another sign-in.")
     expect(box).to_have_value("")
     page.save()
     assert "SECRET-ONE" not in json.dumps(lab.read_notebook(page.path))

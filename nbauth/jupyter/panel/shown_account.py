@@ -1,0 +1,58 @@
+"""Whose account a panel shows, and the numbers by which its browser names accounts."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from nbauth.core.account import Account, AccountKey, ClientKey
+from nbauth.core.errors import NbAuthError
+
+if TYPE_CHECKING:
+    from nbauth.kernel.session import Session
+
+
+class ShownAccount:
+    """Of one panel.
+
+    Args:
+        session: knows who is signed in.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._listed: list[Account] = []
+
+    def current(self, client: ClientKey | None) -> tuple[AccountKey, Account] | None:
+        """The current account of a client; for ``None`` of the client that the settings lead to,
+        else of any."""
+        cache = self._session.cache
+        if client is not None:
+            key = cache.find(client)
+        else:
+            key = self._present() or next(iter(list(cache.current.values())), None)
+        account = cache.account(key) if key is not None else None
+        return (key, account) if key is not None and account is not None else None
+
+    def _present(self) -> AccountKey | None:
+        with contextlib.suppress(NbAuthError):
+            return self._session.cache.find(self._session.client().key)
+        return None
+
+    def number(self, account: Account) -> int:
+        """What the browser names an account by; it stays its own."""
+        if account not in self._listed:
+            self._listed.append(account)
+        return self._listed.index(account)
+
+    def numbered(self, number: int) -> Account:
+        """The account of that number. Raises ``IndexError``."""
+        return self._listed[number]
+
+    def others(self, shown: AccountKey) -> list[tuple[int, Account]]:
+        """The client's other accounts, each under its number."""
+        others = []
+        for key, record in list(self._session.cache.signed_in.items()):
+            if key.client == shown.client and key != shown:
+                others.append((self.number(record.account), record.account))
+        return others
