@@ -17,8 +17,11 @@ function h(tag, attributes = {}, ...children) {
 const row = (...children) => h("div", { class: "nbauth-row" }, ...children);
 const line = (text, kind = "line") => text && h("div", { class: `nbauth-${kind}`, dir: "auto" }, text);
 
-/** Somebody's name, which may run from right to left, in its own place in the line. */
-const isolated = (text, tag = "bdi") => h(tag, { dir: "auto" }, text);
+/**
+ * A name, which may run from right to left, in its own place in the line. A mail address runs from
+ * left to right, whatever script its parts are in.
+ */
+const isolated = (text, tag = "bdi") => h(tag, { dir: text.includes("@") ? "ltr" : "auto" }, text);
 
 /** ``key`` is what finds a control again when the panel has been drawn anew: of another act, another. */
 const button = (text, kind, key, onclick) =>

@@ -95,6 +95,9 @@ def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
     panel = panel_under(page, 1)
     panel.get_by_role("button", name="Sign in", exact=True).focus()
     keys.press("Enter")
+    expect(panel.get_by_role("link", name="Continue in the browser")).to_be_visible()
+    assert focused(page) == "elsewhere", "a second Enter would open the page"
+    keys.press("Tab")
     expect(panel.get_by_role("link", name="Continue in the browser")).to_be_focused()
     keys.press("Tab")
     assert focused(page) == "unreachable-summary"
@@ -106,8 +109,7 @@ def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
     assert focused(page) == "way-device"
     keys.press("Space")
     expect(panel.locator("code")).to_have_text(CODE)
-    expect(panel.get_by_role("link", name="Open sign-in page")).to_be_focused()
-    keys.press("Shift+Tab")
+    keys.press("Tab")
     assert focused(page) == "copy"
     keys.press("Enter")
     expect(panel.get_by_role("button", name=re.compile("Copied|Ctrl"))).to_be_focused()
@@ -116,7 +118,10 @@ def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
     assert focused(page) == "way-browser", "the fold has not stayed open"
     keys.press("Tab")
     keys.press("Enter")
-    expect(panel.get_by_role("link", name="Open sign-in page")).to_be_focused()
+    expect(panel.get_by_label(BOX)).to_be_visible()
+    keys.press("Tab")
+    link = panel.get_by_role("link", name="Open sign-in page")
+    expect(link).to_be_focused()
     keys.press("Tab")
     expect(panel.get_by_label(BOX)).to_be_focused()
     keys.type("ddaabb")  # in command mode JupyterLab deletes and adds cells by these
@@ -133,12 +138,11 @@ def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
     expect(panel.get_by_label(BOX)).to_have_value("")
     request = "panel.sessionContext.session.kernel.requestExecute({code: arg})"
     page._js(f"{request}.done.then(() => null)", cells[2])  # no click: the focus stays in the panel
-    keys.type("C-1")
+    keys.type("?code=C-1&" + str(link.get_attribute("href")).partition("?")[2])
     keys.press("Enter")
     expect(panel).to_contain_text(USERNAME)
     assert focused(page) == "elsewhere", "a second Enter would sign out"
-    keys.press("Tab")
-    expect(panel.get_by_role("button", name="Sign out")).to_be_focused()
+    panel.get_by_role("button", name="Sign out").focus()
     keys.press("Space")
     expect(panel).to_contain_text("You are not signed in.")
 
@@ -180,7 +184,9 @@ def test_the_paste_box_is_emptied_first_and_kept_nowhere(
     page.save()
     assert "SECRET-ONE" not in json.dumps(lab.read_notebook(page.path))
     page.run(2)
-    box.fill("SECRET-TWO")
+    link = panel.get_by_role("link", name=re.compile("Open sign-in page|Continue in the browser"))
+    state = str(link.get_attribute("href")).partition("?")[2]
+    box.fill(f"http://localhost/?code=SECRET-TWO&{state}")
     box.press("Enter")
     expect(panel).to_contain_text(USERNAME)
     assert page.page.evaluate("sentWith") == ["", ""]
@@ -207,6 +213,40 @@ def test_what_is_typed_stays_when_the_state_is_told_again(open_notebook: OpenNot
     page.run(3)
     expect(box).to_have_value("half an address")
     expect(panel.locator("dl")).to_be_visible()
+
+
+LAYOUTS = [
+    "HBox([{0}])",
+    "HBox([{0}, {0}])",
+    "HBox([Button(description='one'), {0}, Button(description='two')])",
+    "GridBox([{0}, {0}], layout=Layout(grid_template_columns='auto auto'))",
+    "GridBox([{0}])",
+    "VBox([{0}, {0}])",
+    "Tab([{0}])",
+    "Accordion([{0}], selected_index=0)",
+    "AppLayout(left_sidebar=Button(description='left'), center={0})",
+    "HBox([VBox([HBox([{0}])])])",
+]
+USABLE = 280
+
+
+@pytest.mark.parametrize("window", [1280, 700])
+def test_in_every_layout_it_has_a_usable_width(window: int, open_notebook: OpenNotebook) -> None:
+    cells = [layout.format("show()") for layout in LAYOUTS]
+    page = open_notebook([f"{SETUP}\nfrom ipywidgets import *", *cells], kernel="7.4")
+    page.page.set_viewport_size({"width": window, "height": 900})
+    page.run_all()
+    for number, layout in enumerate(LAYOUTS, 1):
+        room = page.output(number).locator(".jp-OutputArea-output").first.bounding_box()
+        assert room is not None
+        for panel in panel_under(page, number).all():
+            expect(panel.locator("code")).to_have_text(CODE)
+            box = panel.bounding_box()
+            assert box is not None
+            assert box["width"] >= min(USABLE, room["width"] - 40), (layout, box)
+            assert panel.evaluate("node => node.scrollWidth <= node.clientWidth"), layout
+            assert box["width"] <= room["width"], layout
+    page.screenshot(f"panel-layouts-{window}")
 
 
 def test_two_panels_show_one_sign_in(open_notebook: OpenNotebook) -> None:
