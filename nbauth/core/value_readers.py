@@ -229,10 +229,11 @@ def redirect_uri(value: Any) -> str:
         _ = parts.port  # raises for what is no port
     except ValueError:
         whole = False
-    if not whole or not written.isprintable() or re.search("[ #]", written):
+    named = whole and "@" in parts.netloc
+    if not whole or named or not written.isprintable() or re.search("[ #]", written):
         raise ValueError(
-            "has to be a whole address as it is registered, without fragment, such as"
-            " http://127.0.0.1:8400/callback or https://lab.example/nbauth/callback"
+            "has to be a whole address as it is registered, without user name and fragment, such"
+            " as http://127.0.0.1:8400/callback or https://lab.example/nbauth/callback"
         )
     return written
 

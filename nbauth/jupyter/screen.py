@@ -112,10 +112,8 @@ class NotebookScreen:
         return self._panel_of(sign_in, 0) is not None
 
     def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
-        from nbauth.kernel.sign_in.receivers.jupyter_server import (
-            CallbackReceiver,
-            callback_address,
-        )
+        from nbauth.kernel.sign_in.receivers.callback_address import callback_address
+        from nbauth.kernel.sign_in.receivers.jupyter_server import CallbackReceiver
 
         self._panel_of(sign_in, PATIENCE)  # its browser knows the address
         address, server_name = callback_address(self.page, os.environ, redirect_uri)

@@ -5,6 +5,7 @@ Nothing is started, and no secret is shown. The provider is asked last, and only
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.errors import FlowUnavailable, NbAuthError
+from nbauth.core.errors import ConfigurationError, FlowUnavailable, NbAuthError
 from nbauth.core.flow_names import AUTO, BROWSER, CALLBACK, DEVICE, PASTE
 from nbauth.core.settings import NAMES, Settings
 from nbauth.core.steps import ReceiverKind
@@ -21,7 +22,9 @@ from nbauth.jupyter.ipykernel.wedge import AFFECTED
 from nbauth.jupyter.places.environment import Evidence, Place, kernel, look, place, somebody_watches
 from nbauth.jupyter.places.in_words import INDENT, entry, settings_in_words, shown
 from nbauth.kernel.client_secret import secret_of
+from nbauth.kernel.sign_in.receivers.callback_address import callback_address, placeholder
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
+from nbauth.kernel.sign_in.redirect_uri import with_source
 from nbauth.oauth.flows import FLOWS, flow_named
 from nbauth.oauth.trust import Trust
 
@@ -81,8 +84,7 @@ def parts(
         made = session.client(**call)
         lines += _register(here, made, page)
         made.scopes(())  # raises for what is no scope
-        if settings.flow == BROWSER and (own := settings.loopback_uri):
-            parts_of(own)
+        _check_redirect_uri(settings, here, page)
         if not ask:
             Trust.of(settings.verify).check()
             if settings.client_secret_from == "environment":
@@ -205,7 +207,7 @@ def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
     own = settings.loopback_uri
     needs = {
         f"{BROWSER}, {PASTE}": shown(own) if own else f"{loopback}, with any port",
-        CALLBACK: _callback_address(settings, page),
+        CALLBACK: _callback_address(settings.redirect_uri, page),
         DEVICE: "public client flows allowed" if microsoft else "the device code grant",
     }
     if settings.redirect_uri != own:
@@ -221,13 +223,23 @@ def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
     )
 
 
-def _callback_address(settings: Settings, page: Page | None) -> str:
-    from nbauth.kernel.sign_in.receivers.jupyter_server import callback_address
-
+def _callback_address(configured: str | None, page: Page | None) -> str:
     try:
-        return callback_address(page, os.environ, settings.redirect_uri)[0]
+        return callback_address(page, os.environ, configured)[0]
     except FlowUnavailable:
-        if "JUPYTERHUB_SERVICE_PREFIX" in os.environ:
-            prefix = os.environ.get("JUPYTERHUB_BASE_URL", "/")
-            return f"https://<your hub>{prefix}hub/user-redirect/nbauth/callback"
-        return "<your Jupyter server's address>/nbauth/callback"
+        return placeholder(os.environ)
+    except ConfigurationError:
+        return _callback_address(None, page)
+
+
+def _check_redirect_uri(settings: Settings, here: Place, page: Page | None) -> None:
+    """Raise the error with which the flow that would be used refuses ``redirect_uri``."""
+    flow = settings.flow if settings.flow != AUTO else next(iter(here.ways), AUTO)
+    try:
+        if flow == BROWSER and (own := settings.loopback_uri):
+            parts_of(own)
+        if flow == CALLBACK and settings.redirect_uri:
+            with contextlib.suppress(FlowUnavailable):
+                callback_address(page, os.environ, settings.redirect_uri)
+    except ConfigurationError as error:
+        raise with_source(error, settings.source("redirect_uri")) from error

@@ -30,6 +30,7 @@ from nbauth.core.steps import (
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.handed_in import handed_in
 from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
+from nbauth.kernel.sign_in.redirect_uri import with_source
 from nbauth.kernel.sign_in.request import WebUi
 from nbauth.oauth.engines.protocol import Engine
 from nbauth.oauth.error_catalogue import error_from
@@ -169,7 +170,10 @@ class Driver:
         return None
 
     def _open(self, step: OpenReceiver) -> Receiving:
-        receiving = self._receiving(step)
+        try:
+            receiving = self._receiving(step)
+        except ConfigurationError as error:
+            raise with_source(error, self._settings.source("redirect_uri")) from error
         log.debug("the browser is to come back to %s", place(receiving.redirect_uri))
         self._state = receiving.state
         if self._receiver is not None:
@@ -182,14 +186,16 @@ class Driver:
         # Microsoft's registrations know localhost; RFC 8252 §8.3 advises the number elsewhere.
         host = "localhost" if self._engine.authority.microsoft else "127.0.0.1"
         registered = self._settings.redirect_uri
-        if self._request.web_ui is not None or step.receiver is ReceiverKind.NONE:
+        own = self._settings.loopback_uri
+        if self._request.web_ui is not None:
             return Receiving(registered or f"http://{host}", step.secret)
+        if step.receiver is ReceiverKind.NONE:
+            return Receiving(own or f"http://{host}", step.secret)
         if step.receiver is ReceiverKind.JUPYTER_SERVER:
             self._receiver = self._screen.callback(self._sign_in, step.secret, registered)
             return Receiving(self._receiver.redirect_uri, self._receiver.state)
         from nbauth.kernel.sign_in.receivers.loopback import Receiver as Listener
 
-        own = self._settings.loopback_uri
         listener = Listener(step.secret, redirect_uri=own, default_host=host)
         self._receiver = listener
         return Receiving(listener.redirect_uri, listener.state, forms=True)

@@ -21,6 +21,8 @@ HUB = Evidence.of("fact:kernel", "env:JUPYTERHUB_SERVICE_PREFIX")
 LAB = Evidence.of("fact:kernel", "env:JPY_SESSION_NAME")
 DESKTOP = Evidence.of("fact:terminal", "fact:display")
 NOBODY = Evidence.of("fact:kernel", "fact:nobody watches")
+HUB_PAGE = Page("https://hub.example", "/user/ada/", "", "/hub/")
+HUB_PAGE_ADDRESS = "https://hub.example/hub/user-redirect/nbauth/callback"
 FILE = {"profiles": {"work": {"client_id": "from-the-file", "tenant": "contoso.com"}}}
 
 
@@ -171,7 +173,7 @@ def test_the_hub_is_named_as_far_as_this_kernel_knows_it(monkeypatch):
         (
             {"NBAUTH_CLIENT_ID": "c", "NBAUTH_REDIRECT_URI": "https://localhost/cb"},
             {"flow": "browser"},
-            "https://localhost/cb is not a loopback address",
+            "The setting redirect_uri is https://localhost/cb, which is not a loopback address",
         ),
         (
             {"NBAUTH_CLIENT_ID": "c", "NBAUTH_REDIRECT_URI": "http://[::1"},
@@ -226,13 +228,38 @@ def test_no_password_of_a_setting_is_shown():
         NBAUTH_PROXIES='{"https": "http://u:hunter2@proxy"}',
         NBAUTH_EXTRA_PARAMETERS='{"api_key": "hunter2"}',
         NBAUTH_AUTHORITY="https://u:hunter2@id.example",
-        NBAUTH_REDIRECT_URI="http://u:hunter2@localhost",
     )
     for options in ({}, {"authority": "https://id.example"}):
         text = "\n".join(report(made, options))
         assert "hunter2" not in text
         assert "https" in text
         assert "api_key" in text
+    refused = "\n".join(report(session(NBAUTH_REDIRECT_URI="http://u:hunter2@localhost"), {}))
+    assert "hunter2" not in refused
+    assert "NBAUTH_REDIRECT_URI" in refused
+
+
+@pytest.mark.parametrize(
+    ("flow", "address", "page", "fault"),
+    [
+        ("callback", "https://hub.example/hub/", HUB_PAGE, "does not end in /nbauth/callback"),
+        ("auto", "https://nobody.example/nbauth/callback", HUB_PAGE, "at https://hub.example."),
+        ("callback", "https://hub.example/", None, "does not end in /nbauth/callback"),
+        ("browser", "https://hub.example/", HUB_PAGE, "is not a loopback address"),
+        ("callback", "https://hub.example/user/ada/nbauth/callback", HUB_PAGE, None),
+        ("device", "https://hub.example/hub/", HUB_PAGE, None),
+        ("browser", "https://nobody.example/nbauth/callback", HUB_PAGE, None),
+    ],
+)
+def test_a_wrong_redirect_uri_is_trouble_for_the_flow_that_uses_it(flow, address, page, fault):
+    made = session(NBAUTH_CLIENT_ID="c", NBAUTH_REDIRECT_URI=address)
+    said = examine(made, {"flow": flow}, page=page, evidence=HUB)
+    assert len(said.trouble) == (fault is not None)
+    if fault is not None:
+        assert fault in said.trouble[0]
+        assert entries(said)["trouble"][1].endswith("was set here: NBAUTH_REDIRECT_URI.")
+        usual = HUB_PAGE_ADDRESS if page else "<your Jupyter server's address>/nbauth/callback"
+        assert usual in entries(said)["register"][2]
 
 
 def test_hostile_text_in_a_setting_stays_on_its_line():

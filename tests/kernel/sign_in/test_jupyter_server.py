@@ -6,7 +6,6 @@ import json
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 from nbauth.core.callback_state import DELIVER, OUTCOME, CallbackState
 from nbauth.core.errors import FlowUnavailable
-from nbauth.kernel.sign_in.receivers.jupyter_server import CallbackReceiver, callback_address
+from nbauth.kernel.sign_in.receivers.jupyter_server import CallbackReceiver
 
 KERNEL_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 ADDRESS = "https://hub.example/hub/user-redirect/nbauth/callback"
@@ -157,68 +156,3 @@ def test_what_is_no_ipykernel_with_a_control_channel_is_out_of_reach(kernel):
         receiver(kernel)
     with pytest.raises(FlowUnavailable):
         receiver(object())  # type: ignore[arg-type]
-
-
-# ── the address ─────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Page:
-    origin: str = "http://127.0.0.1:8888"
-    base_url: str = "/"
-    hub_host: str = ""
-    hub_prefix: str = ""
-    server_name: str = ""
-
-
-HUB = Page("https://hub.example", "/user/ada/", "", "/hub/")
-NAMED = Page("https://hub.example", "/user/ada/gpu/", "", "/hub/", "gpu")
-SUBDOMAIN = Page("https://ada.hub.example", "/user/ada/", "https://hub.example", "/x/hub/")
-TUNNEL = "http://localhost:8000/hub/user-redirect/nbauth/callback"
-OWN = "https://own.example/back"
-ENV_HUB = {
-    "JUPYTERHUB_PUBLIC_HUB_URL": "https://hub.example/hub/",
-    "JUPYTERHUB_PUBLIC_URL": "https://hub.example/user/ada/gpu/",
-    "JUPYTERHUB_SERVER_NAME": "gpu",
-}
-ENV_SERVER = {"JUPYTERHUB_PUBLIC_URL": "https://hub.example/user/ada/"}
-
-
-@pytest.mark.parametrize(
-    ("page", "environ", "configured", "expected"),
-    [
-        (Page(), {}, None, ("http://127.0.0.1:8888/nbauth/callback", "")),
-        (Page(base_url="/a/b/"), {}, None, ("http://127.0.0.1:8888/a/b/nbauth/callback", "")),
-        (HUB, {}, None, (ADDRESS, "")),
-        (NAMED, {}, None, (ADDRESS, "gpu")),
-        (HUB, ENV_HUB, None, (ADDRESS, "")),  # the page knows better than the environment
-        (SUBDOMAIN, {}, None, (ADDRESS.replace("/hub/", "/x/hub/"), "")),
-        (None, ENV_HUB, None, (ADDRESS, "gpu")),
-        (None, ENV_SERVER, None, ("https://hub.example/user/ada/nbauth/callback", "")),
-        (NAMED, {}, OWN, (OWN, "gpu")),
-        (None, ENV_HUB, OWN, (OWN, "gpu")),
-        (None, {}, OWN, (OWN, "")),
-        (HUB, {}, "http://localhost:8400/x", (ADDRESS, "")),
-        (HUB, {}, "http://127.0.0.1", (ADDRESS, "")),
-        (HUB, {}, TUNNEL, (TUNNEL, "")),
-        (None, {}, TUNNEL, (TUNNEL, "")),
-        (HUB, {}, "http://[::1]/", (ADDRESS, "")),
-    ],
-)
-def test_the_address(page, environ, configured, expected):
-    assert callback_address(page, environ, configured) == expected
-
-
-@pytest.mark.parametrize(
-    ("page", "environ"),
-    [
-        (None, {}),
-        (Page(origin=""), {}),
-        (None, {"JUPYTERHUB_PUBLIC_URL": "", "JUPYTERHUB_PUBLIC_HUB_URL": ""}),
-    ],
-)
-def test_an_address_that_nobody_knows_says_what_to_do(page, environ):
-    with pytest.raises(FlowUnavailable) as caught:
-        callback_address(page, environ, "http://localhost")
-    assert "redirect_uri" in caught.value.hint
-    assert caught.value.suggested_flow == "device"

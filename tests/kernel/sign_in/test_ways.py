@@ -17,6 +17,7 @@ from nbauth.core.errors import (
     SignInExpired,
 )
 from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.kernel.sign_in.receivers.callback_address import callback_address
 from nbauth.oauth.flows import FLOWS
 from nbauth.testing.engine import PENDING, FakeEngine, refusal
 from tests.kernel.conftest import Bench, redirect, until
@@ -74,6 +75,37 @@ def test_the_callback_brings_the_answer_and_is_told_the_end(
     assert sign_in.wait(5).name == "Ada"
     ended_well(sign_in)
     assert [title for title, _ in place.finished] == ["You are signed in"]
+
+
+@pytest.mark.parametrize("flow", ["callback", "browser"])
+def test_a_wrong_redirect_uri_starts_nothing_and_says_where_it_was_set(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, flow: str
+) -> None:
+    def callback(sign_in: SignIn, secret: str, redirect_uri: str | None) -> Callback:
+        callback_address(None, {}, redirect_uri)
+        return Callback(secret)
+
+    monkeypatch.setattr(bench.screen, "callback", callback)
+    opened: list[str] = []
+    with pytest.raises(ConfigurationError) as caught:
+        bench.session.login(
+            "read", flow=flow, redirect_uri="https://hub.example/hub/", open_browser=opened.append
+        )
+    assert str(caught.value).startswith("The setting redirect_uri is https://hub.example/hub/,")
+    assert caught.value.hint.endswith("redirect_uri was set here: this call.")
+    assert opened == []
+    assert bench.engine.count("authorize") == 0
+
+
+def test_paste_does_not_end_on_a_jupyter_servers_page(bench: Bench) -> None:
+    """That page takes the answer out of the address bar, and there would be nothing to paste."""
+    hub = "https://hub.example/user/bob/nbauth/callback"
+    sign_in = begun(bench, flow="paste", redirect_uri=hub)
+    assert "redirect_uri=http://127.0.0.1&" in (sign_in.authorize_url or "")
+    sign_in.cancel()
+    sign_in = begun(bench, flow="paste", redirect_uri="https://id.example/shows-it", force=True)
+    assert "redirect_uri=https://id.example/shows-it&" in (sign_in.authorize_url or "")
+    sign_in.cancel()
 
 
 def test_the_callback_of_another_sign_in_is_refused(

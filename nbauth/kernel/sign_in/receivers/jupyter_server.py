@@ -11,11 +11,9 @@ import hmac
 import json
 import re
 import threading
-from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import PurePath
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any
 
 from nbauth.core.callback_state import DELIVER, OUTCOME, CallbackState
 from nbauth.core.errors import FlowUnavailable
@@ -24,7 +22,6 @@ from nbauth.core.interrupts import Flag
 
 LAST_WORDS = 1.5
 """Seconds that the waiting page has to ask how the sign-in ended."""
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _doors = threading.Lock()
 
 
@@ -34,7 +31,7 @@ class CallbackReceiver:
     Args:
         kernel: the running ipykernel.
         secret: 256 bits as 43 characters of base64url (RFC 6749 §10.12).
-        redirect_uri, server_name: what :func:`callback_address` gave.
+        redirect_uri, server_name: what ``callback_address.callback_address`` gave.
 
     Attributes:
         redirect_uri: the address to give to the provider.
@@ -140,68 +137,6 @@ class _Desk:
         kind = f"{message['header']['msg_type']}_reply"
         content["status"] = "ok"
         self._kernel.session.send(stream, kind, content, parent=message, ident=idents)
-
-
-class _Page(Protocol):
-    """What a front end says of its own address; see ``nbauth.jupyter.panel.page.Page``."""
-
-    @property
-    def origin(self) -> str: ...
-    @property
-    def base_url(self) -> str: ...
-    @property
-    def hub_host(self) -> str: ...
-    @property
-    def hub_prefix(self) -> str: ...
-    @property
-    def server_name(self) -> str: ...
-
-
-def callback_address(
-    page: _Page | None, environ: Mapping[str, str], configured: str | None
-) -> tuple[str, str]:
-    """The redirect address that reaches this kernel, and the name of its server on JupyterHub.
-
-    On a hub it is one address for all users and servers, behind ``/hub/user-redirect/``, so that
-    the registration can name it exactly (RFC 9700 §2.1).
-
-    Args:
-        page: what the front end says of its address, ``None`` if there is none that knows.
-        environ: of this process.
-        configured: the ``redirect_uri`` setting. One of loopback is for the browser flow, unless
-            it ends in ``/nbauth/callback``: a server behind a tunnel has a loopback address too.
-
-    Raises ``FlowUnavailable`` if none of them tells.
-    """
-    server_name = page.server_name if page else environ.get("JUPYTERHUB_SERVER_NAME", "")
-    if configured and _is_callback(configured):
-        return configured, server_name
-    if page is not None and page.origin:
-        if page.hub_prefix:
-            hub = _joined(page.hub_host or page.origin, page.hub_prefix)
-            return _joined(hub, "user-redirect/nbauth/callback"), server_name
-        return _joined(page.origin, page.base_url, "nbauth/callback"), server_name
-    if environ.get("JUPYTERHUB_PUBLIC_HUB_URL"):
-        hub = environ["JUPYTERHUB_PUBLIC_HUB_URL"]
-        return _joined(hub, "user-redirect/nbauth/callback"), server_name
-    if environ.get("JUPYTERHUB_PUBLIC_URL"):
-        return _joined(environ["JUPYTERHUB_PUBLIC_URL"], "nbauth/callback"), server_name
-    raise FlowUnavailable(
-        "The address of this notebook's server is not known here.",
-        hint="Set redirect_uri to its registered …/nbauth/callback, or use"
-        f" %login --flow {DEVICE}.",
-        suggested_flow=DEVICE,
-    )
-
-
-def _is_callback(address: str) -> bool:
-    parts = urlsplit(address)
-    return parts.hostname not in LOOPBACK or parts.path.endswith("/nbauth/callback")
-
-
-def _joined(*parts: str) -> str:
-    stripped = [part.strip("/") for part in parts]
-    return "/".join(part for part in stripped if part)
 
 
 def _kernel_id(kernel: Any) -> str:

@@ -21,7 +21,6 @@ from nbauth.core.errors import ConfigurationError, FlowUnavailable
 from nbauth.core.flow_names import DEVICE
 from nbauth.core.log import word
 from nbauth.core.pages import PAGE_HEADERS, STRAY_REFUSAL, is_stray_refusal, page, says
-from nbauth.core.text import without_user
 from nbauth.kernel.sign_in.receivers.http_server import (
     SERVER,
     LoopbackReply,
@@ -29,6 +28,7 @@ from nbauth.kernel.sign_in.receivers.http_server import (
 )
 from nbauth.kernel.sign_in.receivers.shared_port import SharedPort
 from nbauth.kernel.sign_in.receivers.sockets import ABSENT, IPV4, IPV6
+from nbauth.kernel.sign_in.redirect_uri import bad_redirect_uri
 
 FORM = "application/x-www-form-urlencoded"
 log = logging.getLogger(__name__)
@@ -144,12 +144,11 @@ def parts_of(redirect_uri: str) -> tuple[str, int, str]:
     host = parts.hostname or ""
     extra = parts.query or parts.fragment or "@" in parts.netloc
     if parts.scheme != "http" or host not in {"localhost", "127.0.0.1", "::1"} or extra:
-        raise ConfigurationError(
-            f"{without_user(redirect_uri)} is not a loopback address to come back to.",
-            code="bad_redirect_uri",
-            hint="Write http://localhost, or http://127.0.0.1:PORT/path as it is registered,"
-            " without user name and query.",
-            suggested_flow=DEVICE,
+        raise bad_redirect_uri(
+            redirect_uri,
+            "which is not a loopback address",
+            "Set it to http://localhost, or to http://127.0.0.1:PORT/path as registered, without"
+            " user name, query and fragment.",
         )
     return f"[{host}]" if ":" in host else host, port, parts.path
 
