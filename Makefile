@@ -96,8 +96,12 @@ bench: setup
 	.venv/bin/python -m pip install --quiet -e '.[bench]'
 	python -m benchmarks
 
-demo: .venv/.installed
-	.venv/bin/nbauth demo
+.venv-demo/.installed: pyproject.toml
+	@tools/setup.sh demo
+	@touch $@
+
+demo: .venv-demo/.installed
+	.venv-demo/bin/nbauth demo
 
 clean:
 	rm -rf .venv .venv-* .kernels .providers test-results $(PROVIDER)/node_modules $(NODE_TOOLS)/node_modules

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nbauth import __version__
 from nbauth.core.output import OutputGone, discard, fit_streams, flush, write
 
 _DEMO_NEEDS = ("tornado", "cryptography", "joserfc")
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="nbauth", description="Sign in from a Jupyter notebook.")
+    parser.add_argument("--version", action="version", version=f"nbauth {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_doctor(commands)

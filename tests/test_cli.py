@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -117,3 +118,10 @@ def test_import_cache_ends_with_1_in_words(capsys, kept_in_files, tmp_path, cont
     out, err = capsys.readouterr()
     assert what in out + err
     assert "Traceback" not in err
+
+
+def test_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"nbauth {version('nbauth')}\n"

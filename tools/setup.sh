@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The set-up, one step a call: venv | python | kernels | providers | node FOLDER | browser. Called by
-# make.
+# The set-up, one step a call: venv | python | demo | kernels | providers | node FOLDER | browser.
+# Called by make.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/venv.sh
@@ -19,14 +19,25 @@ python_for_venv() {
   fail "no Python of 3.11 or later found: install one, or name it: make PYTHON=/path/to/python3"
 }
 
-make_venv() {
-  local python
+make_venv() { # FOLDER
+  local folder=$1 python
   python=$(python_for_venv)
   "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     fail "$python cannot make virtual environments: install its venv package (Debian: apt-get install python3-venv)"
-  say "virtual environment .venv with $("$python" --version)"
-  rm -rf .venv
-  "$python" -m venv .venv
+  say "virtual environment $folder with $("$python" --version)"
+  rm -rf "$folder"
+  "$python" -m venv "$folder"
+}
+
+# Only what people install who try nbauth: none of the tests' tools.
+install_demo() {
+  make_venv .venv-demo
+  say "nbauth with what its demo needs"
+  if [[ -x .venv/bin/uv ]]; then
+    install_into .venv-demo -e '.[demo]'
+  else
+    .venv-demo/bin/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+  fi
 }
 
 install_python() {
@@ -132,11 +143,12 @@ install_browser() {
 }
 
 case ${1:-} in
-  venv) make_venv ;;
+  venv) make_venv .venv ;;
   python) install_python ;;
+  demo) install_demo ;;
   kernels) install_kernels ;;
   providers) install_providers ;;
   node) install_node "${2:?which folder?}" ;;
   browser) install_browser ;;
-  *) fail "venv, python, kernels, providers, node or browser?" ;;
+  *) fail "venv, python, demo, kernels, providers, node or browser?" ;;
 esac

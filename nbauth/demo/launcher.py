@@ -17,17 +17,19 @@ from .servers import Demo, bind_loopback, start
 
 __all__ = ["Demo", "bind_loopback", "find_tour", "run_lab", "serve_until_stopped", "start"]
 
-TOUR = "01-sign-in.ipynb"
+TOUR = ("01-sign-in.ipynb", "02-two-accounts.ipynb")
+"""The notebooks of the demo. JupyterLab opens on the first."""
 _LOOPBACK = "127.0.0.1"
 
 
-def find_tour() -> Path:
-    """The tour notebook: package data in an installed wheel, or the checkout's folder."""
+def find_tour() -> list[Path]:
+    """The tour's notebooks: package data in an installed wheel, or the checkout's folder."""
     here = Path(__file__).resolve().parent
-    for place in (here / TOUR, here.parents[1] / "notebooks" / TOUR):
-        if place.is_file():
-            return place
-    raise FileNotFoundError(f"the tour notebook {TOUR} is not where it was installed")
+    for folder in (here, here.parents[1] / "notebooks"):
+        notebooks = [folder / name for name in TOUR]
+        if all(notebook.is_file() for notebook in notebooks):
+            return notebooks
+    raise FileNotFoundError(f"the notebooks {' and '.join(TOUR)} are not where they were installed")
 
 
 def stop_event() -> threading.Event:
@@ -62,12 +64,13 @@ def run_lab(
     with start(access_ttl=access_ttl, pages_url=pages_url) as demo:
         work = demo.folder / "notebooks"
         work.mkdir()
-        shutil.copyfile(find_tour(), work / TOUR)
+        for notebook in find_tour():
+            shutil.copyfile(notebook, work / notebook.name)
         lab_port = port or _free_port(8888)
         token = secrets.token_urlsafe(24)
         lab = _start_lab(demo, work, lab_port, token, browser)
         try:
-            address = f"http://{_LOOPBACK}:{lab_port}/lab/tree/{TOUR}?token={token}"
+            address = f"http://{_LOOPBACK}:{lab_port}/lab/tree/{TOUR[0]}?token={token}"
             print(_block(demo, address), flush=True)
             while not stopped.wait(0.3):
                 if lab.poll() is not None:
@@ -100,7 +103,7 @@ def _start_lab(
         f"--LabApp.app_settings_dir={settings}",
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         *([] if browser else ["--no-browser"]),
-        TOUR,
+        TOUR[0],
     ]
     environment: Mapping[str, str] = {
         **os.environ,
@@ -154,6 +157,7 @@ def _block(demo: Demo, address: str = "") -> str:
         "JupyterLab": address,
         "user": demo.user,
         "password": demo.password,
+        "second user": f"{demo.second_user} (the same password)",
         "provider": demo.authority,
         "pages": "" if demo.provider.is_local else demo.provider.pages_url,
         "Graph": demo.graph_url,

@@ -73,7 +73,7 @@ def sign_in_page(
         _error(error)
         + pick
         + _form(f"{root}interaction", {"interaction": interaction}, fields)
-        + "<p>The terminal that runs <code>nbauth demo</code> shows user and password; "
+        + "<p>The terminal that runs <code>nbauth demo</code> shows users and password; "
         "on a Binder, the file <code>demo-sign-in.txt</code>.</p>",
     )
 

@@ -18,7 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
 from .certificates import make_certificates
-from .contents import ADA
+from .contents import ADA, GRACE
 from .endpoint import Provider
 from .grants import GrantStore
 from .graph import LocalGraph
@@ -33,13 +33,17 @@ Parts = list[tuple[Application, ssl.SSLContext | None]]
 
 @dataclass
 class Demo:
-    """The running provider and Graph; leave the `with` block, or call `stop`, to end them."""
+    """The running provider and Graph; leave the `with` block, or call `stop`, to end them.
+
+    Both users have the one password.
+    """
 
     issuer: str
     authority: str
     graph_url: str
     client_id: str
     user: str
+    second_user: str
     password: str = field(repr=False)
     ca_file: str
     folder: Path
@@ -175,6 +179,7 @@ def start(
         graph_url=f"https://{_LOOPBACK}:{ports[2]}/v1.0",
         client_id=provider.client_id,
         user=ADA.username,
+        second_user=GRACE.username,
         password=provider.password,
         ca_file=str(certificates.ca_file),
         folder=folder,

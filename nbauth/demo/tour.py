@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import re
+import textwrap
 import threading
 import time
 from html import unescape
@@ -26,11 +27,16 @@ _KERNEL_START = 25.0
 
 
 class Approver(threading.Thread):
-    """Plays the person: types each pending user code into the provider's own pages, over HTTP."""
+    """Plays the person: types each pending user code into the provider's own pages, over HTTP.
 
-    def __init__(self, demo: Demo) -> None:
+    The first code is approved by the first of the users, the second by the second, and so on; after
+    the last user comes the first again.
+    """
+
+    def __init__(self, demo: Demo, *users: str) -> None:
         super().__init__(name="nbauth-demo-approver", daemon=True)
         self._demo = demo
+        self._users = users or (demo.user,)
         self._ended = threading.Event()
         self.approved = 0
         self.error = ""
@@ -39,7 +45,7 @@ class Approver(threading.Thread):
         while not self._ended.wait(0.1):
             for device in self._demo.provider.store.pending_devices():
                 try:
-                    approve(self._demo, device)
+                    approve(self._demo, device, self._users[self.approved % len(self._users)])
                     self.approved += 1
                 except Exception as error:  # told in the report; the cell then times out
                     self.error = str(error)
@@ -50,13 +56,13 @@ class Approver(threading.Thread):
         self.join(timeout=5)
 
 
-def approve(demo: Demo, device: DeviceCode) -> None:
+def approve(demo: Demo, device: DeviceCode, user: str) -> None:
     """The three steps of a person with a user code (RFC 8628 section 3.3), by form posts."""
     with requests.Session() as browser:
         browser.trust_env = False  # no proxy stands between this and 127.0.0.1
         origin = demo.provider.page_origin
         page = browser.post(f"{origin}/device", data={"user_code": device.user_code}, timeout=5)
-        person = {"username": demo.user, "password": demo.password}
+        person = {"username": user, "password": demo.password}
         for action, fields in (("sign-in", person), ("accept", {})):
             form = {"interaction": interaction_in(page.text), "action": action, **fields}
             page = browser.post(f"{origin}/interaction", data=form, timeout=5)
@@ -77,8 +83,10 @@ def check(*, access_ttl: int = 3600) -> int:
     """Run every cell, print a line for each, give 0 if all went well and no token was shown."""
     deadline = time.monotonic() + _WHOLE_CHECK
     with start(access_ttl=access_ttl) as demo:
-        notebook = nbformat.read(find_tour(), as_version=4)
-        cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        notebooks = [nbformat.read(path, as_version=4) for path in find_tour()]
+        cells = [
+            cell.source for book in notebooks for cell in book.cells if cell.cell_type == "code"
+        ]
         environment = {
             **os.environ,
             **demo.environment(),
@@ -93,7 +101,7 @@ def check(*, access_ttl: int = 3600) -> int:
             manager.transport = "ipc"  # sockets in the demo's own folder, not ports
         manager.start_kernel(env=environment, cwd=str(demo.folder))
         client = manager.blocking_client()
-        approver = Approver(demo)
+        approver = Approver(demo, demo.user, demo.user, demo.second_user)
         try:
             client.start_channels()
             client.wait_for_ready(timeout=_KERNEL_START)
@@ -145,7 +153,7 @@ class Outputs:
 def _step(demo: Demo, client: BlockingKernelClient, cell: str, deadline: float) -> bool:
     """Run one cell as a front-end would whose user can answer, and print what it gave."""
     began, outputs = time.monotonic(), Outputs()
-    title = cell.splitlines()[0] if cell else ""
+    title = textwrap.shorten(cell.splitlines()[0], 28, placeholder="…") if cell else ""
     try:
         reply = client.execute_interactive(
             cell,

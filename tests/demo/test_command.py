@@ -14,7 +14,10 @@ import pytest
 import requests
 
 from nbauth.cli import main
-from nbauth.demo.launcher import find_tour
+from nbauth.demo.contents import GRACE, SIGN_IN_PEOPLE
+from nbauth.demo.launcher import _block, find_tour
+from nbauth.demo.servers import Demo
+from tests.demo.steps import tokens
 
 FIELDS = ["issuer", "authority", "graph_url", "client_id", "user", "password", "ca_file"]
 
@@ -98,10 +101,22 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.rstrip().endswith("[]")
 
 
-def test_tour_notebook_is_clean() -> None:
-    notebook = nbformat.read(find_tour(), as_version=4)
-    nbformat.validate(notebook)
-    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert cells and all(not cell.outputs and cell.execution_count is None for cell in cells)
-    assert "%login" in [cell.source for cell in cells]
+def test_the_notebooks_of_the_tour_are_clean() -> None:
+    for path in find_tour():
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert cells and all(not cell.outputs and cell.execution_count is None for cell in cells)
+        assert "%login" in [cell.source for cell in cells]
+
+
+def test_the_terminal_shows_both_users_and_the_second_can_sign_in(
+    demo: Demo, http: requests.Session
+) -> None:
+    shown = _block(demo)
+    assert demo.second_user in [user for user in SIGN_IN_PEOPLE if user != demo.user]
+    for word in (demo.user, demo.second_user, demo.password):
+        assert word in shown
+    given = tokens(demo, http, username=demo.second_user)
+    assert demo.provider.store.find_access_token(given["access_token"]).grant.person == GRACE

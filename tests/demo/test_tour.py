@@ -32,7 +32,7 @@ def run(
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     path = tmp_path / "tour.ipynb"
     nbformat.write(notebook, path)
-    monkeypatch.setattr(tour, "find_tour", lambda: path)
+    monkeypatch.setattr(tour, "find_tour", lambda: [path])
     monkeypatch.setattr(tour, "_ONE_CELL", 5.0)
     return tour.check(), capsys.readouterr().out
 
