@@ -10,13 +10,13 @@ PYTEST_ARGS ?=
 
 # What one floor can be tested with in seconds: no browser, no node, no kernel, no server.
 FAST := tests/core tests/oauth tests/kernel tests/persistence tests/contracts tests/jupyter \
-	tests/test_architecture.py tests/test_docs.py
+	tests/test_architecture.py tests/docs
 # What could notice the name or the place of its own folder, beside what the other Pythons run.
 ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/server tests/demo \
 	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py)
 
 .PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-other-pythons \
-	test-anywhere test-rigs test-faults bench demo clean
+	test-anywhere test-rigs test-faults bench demo docs screenshot clean
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
@@ -29,6 +29,8 @@ help:
 	@echo "make test-py311 | test-py312 | test-py313    tests that a Python may matter to, on one Python"
 	@echo "make test-faults    attacks and faults at full size; prints the table of figures"
 	@echo "make bench   nbauth and its peers side by side; prints the table of ratios"
+	@echo "make docs    write the generated pages, build HTML in build/docs, check every link"
+	@echo "make screenshot   photograph the panel for the README"
 	@echo "make setup   only the set-up that the others do by themselves"
 	@echo "make clean   remove what set-up and tests have made"
 	@echo "CONTRIBUTING.md says more, and how long each takes."
@@ -99,6 +101,14 @@ bench: setup
 .venv-demo/.installed: pyproject.toml
 	@tools/setup.sh demo
 	@touch $@
+
+docs: .venv/.installed
+	python tools/reference.py
+	python -m properdocs build --strict --quiet
+	@echo "The documents are in build/docs."
+
+screenshot: setup
+	PYTHONPATH=. python tools/screenshot.py
 
 demo: .venv-demo/.installed
 	.venv-demo/bin/nbauth demo

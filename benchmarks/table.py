@@ -58,7 +58,7 @@ def timed_by_turns(*calls: Callable[[], object]) -> list[float]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The whole table, for benchmarks/README.md."""
+    """The whole table, for docs/figures.md."""
     head = "| # | what | nbauth | peer | peer's | ratio | held to |"
     return "\n".join([head, "|---|---|---|---|---|---|---|", *(row.line() for row in rows)])
 

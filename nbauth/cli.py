@@ -32,14 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def parser() -> argparse.ArgumentParser:
+    """Parses the command's line; each subcommand sets `run`."""
     parser = argparse.ArgumentParser(prog="nbauth", description="Sign in from a Jupyter notebook.")
     parser.add_argument("--version", action="version", version=f"nbauth {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_doctor(commands)
     _add_import_cache(commands)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    arguments = parser().parse_args(argv)
     code: int = arguments.run(arguments)
     return code
 

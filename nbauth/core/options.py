@@ -10,7 +10,7 @@ from typing import Literal, TypedDict
 
 
 class CallOptions(TypedDict, total=False):
-    """Settings that any call takes; see the reference of settings in the README."""
+    """Settings that any call takes; see docs/reference/settings.md."""
 
     profile: str | None
     client_id: str | None

@@ -8,38 +8,42 @@ from traitlets import Any as AnyTrait
 from traitlets import TraitError, observe, validate
 from traitlets.config import Configurable
 
-from nbauth.core.flow_names import ALL as FLOWS
+from nbauth.core.flow_names import AUTO, HERE
 from nbauth.jupyter.on_first_use import OnFirstUse
 
 HELP = {
     "profile": "the profile of config.toml to use",
-    "client_id": "the application's id",
+    "client_id": "the id of the application that is registered at the provider",
     "tenant": "a tenant's GUID or domain, or common, organizations, consumers",
-    "authority": "an authority's or issuer's address; beats cloud and tenant",
-    "metadata_url": "the provider's metadata, where it is not found from its issuer",
-    "authorization_endpoint": "where the browser is sent; beats the provider's metadata",
-    "token_endpoint": "where tokens are fetched; beats the provider's metadata",
-    "device_authorization_endpoint": "where device codes are had; beats the provider's metadata",
-    "userinfo_endpoint": "who has signed in; beats the provider's metadata",
-    "revocation_endpoint": "where sign-ins are withdrawn; beats the provider's metadata",
-    "client_secret_from": "environment or keyring: where the client's secret is, if it has one",
-    "cloud": "public, usgov, dod or china",
-    "scopes": "the scopes to ask for when none are named",
-    "exact_scopes": "whether to ask for these scopes alone, with none added",
-    "flow": f"the way to sign in: {', '.join(FLOWS)}",
+    "authority": "the address of an authority or issuer; wins over cloud and tenant",
+    "metadata_url": "the provider's metadata, if they are not at the usual address of its issuer",
+    "authorization_endpoint": "the page to which the browser is sent, if the metadata lack it",
+    "token_endpoint": "the endpoint that issues tokens, if the metadata lack it",
+    "device_authorization_endpoint": "the endpoint that issues device codes, if the metadata lack it",
+    "userinfo_endpoint": "the endpoint that says who signed in, if the metadata lack it",
+    "revocation_endpoint": "the endpoint that revokes tokens, if the metadata lack it",
+    "client_secret_from": "where the client's secret is, if it has one: environment or keyring",
+    "cloud": "Microsoft's cloud: public, usgov, dod or china",
+    "scopes": "the scopes to ask for if a call names none",
+    "exact_scopes": "true: ask for these scopes only; false: add those that name the account and"
+    " allow a refresh",
+    "flow": f"the way to sign in: {', '.join((AUTO, *HERE))}",
     "persist": "where sign-ins are kept: memory, keyring or file",
-    "hosts": "https host -> scopes: which hosts may get a token",
-    "extra_parameters": "name -> value, added to every request of a sign-in",
-    "redirect_uri": "the registered address to come back to",
-    "open_browser": "true, false, a browser's name or a callable taking the address",
-    "success_page": "text of the page shown after signing in",
-    "error_page": "text of the page shown after a failure",
-    "timeout": "seconds a sign-in may take",
-    "redact": "whether outputs are guarded",
-    "refresh_ahead": "whether tokens in use are refreshed before they are needed",
-    "verify": "true, or a CA file; beats the environment's bundle variables",
-    "proxies": "scheme -> proxy address",
-    "debug": "whether errors show their traceback",
+    "hosts": "a table of exact https hosts, each with the scopes whose tokens it may get",
+    "extra_parameters": "a table of parameters to send with every request of a sign-in",
+    "redirect_uri": "a loopback address for the flows browser and paste, or the registered"
+    " .../nbauth/callback of the Jupyter server for the flow callback; a port in it is open only"
+    " while a sign-in waits, and only one kernel at a time can use it",
+    "open_browser": "true, false, the name of a browser, or a function that takes the address",
+    "success_page": "the text of the page at which the browser ends after a sign-in",
+    "error_page": "the text of the page at which the browser ends after a failure",
+    "timeout": "the seconds that a sign-in waits for the person; without it, as long as the device"
+    " code is valid, else 300",
+    "redact": "no effect yet",
+    "refresh_ahead": "false: refresh a token only when it is needed; true: before that",
+    "verify": "true, a CA file, a folder of CAs, or system; wins over the environment's variables",
+    "proxies": "a table of proxies, by scheme; wins over the environment's variables",
+    "debug": "true: errors show their traceback",
 }
 
 

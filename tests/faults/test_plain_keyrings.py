@@ -139,7 +139,7 @@ def test_what_keyring_chooses_is_refused(
 def test_the_real_service_is_chosen_past_keyrings_alt(
     environments: Mapping[str, dict[str, str]], tmp_path: Path
 ) -> None:
-    """What the README tells those who have both."""
+    """What docs/persistence.md tells those who have both."""
     named = {OVERRIDE: "keyring.backends.SecretService.Keyring"}
     with kernel("keyring", tmp_path / "kept", {**environments["service and alt"], **named}) as one:
         one("save", ADA, "data")
