@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 
 # What one floor can be tested with in seconds: no browser, no node, no kernel, no server.
 FAST := tests/core tests/oauth tests/kernel tests/persistence tests/contracts tests/jupyter \
-	tests/test_architecture.py tests/docs
+	tests/test_architecture.py tests/docs/test_pages.py tests/docs/test_settings.py
 # What could notice the name or the place of its own folder, beside what the other Pythons run.
 ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/server tests/demo \
 	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py)

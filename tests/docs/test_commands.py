@@ -23,12 +23,13 @@ from tests.docs.blocks import ROOT, of_kind
 from tests.kernel.accounts.test_msal_cache import AUTHORITY, OURS, written
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-LINES = [
-    (f"{block.document}:{block.line + number}", line)
+LINES = {
+    line: f"{block.document}:{block.line + number}"
     for block in of_kind("sh")
     for number, line in enumerate(block.text.splitlines())
     if line.strip()
-]
+}
+"""Each command once, with the last place where it stands."""
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +131,8 @@ def rule_for(line: str) -> Callable[[list[str], dict[str, str]], None]:
     return found[0]
 
 
-@pytest.mark.parametrize(("place", "line"), LINES, ids=[place for place, _ in LINES])
-def test_command(place: str, line: str, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("line", LINES, ids=LINES.get)
+def test_command(line: str, environment: dict[str, str]) -> None:
     expanded = line.replace("~", environment["HOME"])  # as a shell does
     rule_for(line)(shlex.split(expanded), environment)
 
