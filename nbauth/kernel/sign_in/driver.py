@@ -28,6 +28,7 @@ from nbauth.core.steps import (
     ShowUserCode,
 )
 from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.sign_in.browsers import open_browser
 from nbauth.kernel.sign_in.handed_in import handed_in
 from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
 from nbauth.kernel.sign_in.redirect_uri import with_source
@@ -278,20 +279,3 @@ class Driver:
     def _check_stopped(self) -> None:
         if (error := self._sign_in.stopped()) is not None:
             raise error
-
-
-def open_browser(choice: bool | str | Callable[[str], object], address: str) -> None:
-    """Open an address as the setting ``open_browser`` says: by itself, by name, by a callable."""
-    if callable(choice):
-        choice(address)
-        return
-    import webbrowser
-
-    try:
-        webbrowser.get(choice if isinstance(choice, str) else None).open(address)
-    except webbrowser.Error as error:
-        raise ConfigurationError(
-            f"The browser {choice!r} cannot be started here.",
-            code="no_browser",
-            hint="Set open_browser to another name, or leave it out and use the panel's link.",
-        ) from error
