@@ -332,7 +332,7 @@ def test_root_keeps_nothing_in_another_users_home(made: str, open_folder: Path) 
     there = sorted(home.rglob("*"))
     done = run(*CLI, *command, home=home, env=PASSPHRASE)
     said = text(done)
-    assert f"belongs to another user (number {NOBODY})" in said
+    assert f"belongs to another user (uid {NOBODY})" in said
     assert "without sudo" in said
     assert "Remove it" not in said
     assert done.returncode == 1

@@ -44,10 +44,10 @@ def _from_environment() -> SecretStr:
 
 
 def _from_keyring(service: str, client_id: str) -> SecretStr:
-    from nbauth.persistence import entry_of_keyring
+    from nbauth.persistence import keyring_entry
 
     try:
-        secret = entry_of_keyring(service, client_id)
+        secret = keyring_entry(service, client_id)
     except PersistenceError as error:
         raise _none(
             f"The client secret cannot be read. {error}",

@@ -1,8 +1,9 @@
-"""Sign-ins that outlive their kernel: one encrypted file each, its key kept elsewhere.
+"""Persistence: stored sign-ins that outlive the kernel.
 
-``persistence_named`` makes one, ``kinds_in_use`` finds those that keep somebody.
-:mod:`nbauth.persistence.protocol` says what each has to do. Nothing here is loaded, opened or made
-before somebody asks for it.
+Each sign-in is one encrypted file; the key is kept elsewhere. ``persistence_named`` returns a
+persistence of one kind, ``kinds_in_use`` lists the kinds that hold a stored sign-in.
+:mod:`nbauth.persistence.protocol` defines what a persistence has to do. Back ends are imported and
+opened on first use only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 __all__ = [
-    "Ask", "Entry", "Persistence", "entry_of_keyring", "kinds_in_use", "persistence_named",
+    "Ask", "Entry", "Persistence", "keyring_entry", "kinds_in_use", "persistence_named",
 ]  # fmt: skip
 
 OURS = ("keyring", "file")
@@ -27,17 +28,17 @@ OURS = ("keyring", "file")
 def persistence_named(
     kind: str, *, folder: Path | None = None, ask: Ask | None = None
 ) -> Persistence:
-    """The persistence of a kind: ``"keyring"``, ``"file"``, or one that a package brings.
+    """Return the persistence of this kind: ``"keyring"``, ``"file"``, or one from a plug-in.
 
-    Opens nothing yet.
+    Does not open it.
 
     Args:
-        kind: the word.
-        folder: where files go; by default the user's data folder for ``nbauth``.
-        ask: gets a prompt, gives a passphrase, where ``NBAUTH_PASSPHRASE`` isn't set.
+        kind: the name of the kind.
+        folder: where the files are; by default the user's data folder for ``nbauth``.
+        ask: called with a prompt, returns the passphrase; used if ``NBAUTH_PASSPHRASE`` is not set.
 
-    Raises ``ConfigurationError`` for a kind that there isn't. Where no home folder is known,
-    opening it raises ``PersistenceError``.
+    Raises ``ConfigurationError`` for an unknown kind. If the user has no home folder, opening the
+    persistence raises ``PersistenceError``.
     """
     if folder is None:
         from nbauth.core.folders import data_folder
@@ -62,10 +63,10 @@ def persistence_named(
     return _plugged_in(kind, folder, ask)
 
 
-def entry_of_keyring(service: str, username: str) -> str | None:
-    """What somebody has put into the system's keyring; ``None`` if it has no such entry.
+def keyring_entry(service: str, username: str) -> str | None:
+    """Read an entry that the user has put into the system keyring; ``None`` if there is none.
 
-    Raises ``PersistenceError`` where there is no keyring, or it is locked or does not answer.
+    Raises ``PersistenceError`` if there is no keyring, or it is locked or does not respond.
     """
     from nbauth.persistence.system_keyring import entry
 
@@ -73,9 +74,9 @@ def entry_of_keyring(service: str, username: str) -> str | None:
 
 
 def kinds_in_use(*, folder: Path | None = None) -> list[str]:
-    """The kinds that keep somebody's sign-in, whatever is set: for who signs out.
+    """Return the kinds that hold a stored sign-in, whatever the settings say; for sign-out.
 
-    Asks nobody and makes nothing. A package's persistence that cannot be used is passed over.
+    Never prompts and creates nothing. A plug-in that fails is skipped.
     """
     found: list[str] = []
     for kind in (*OURS, *sorted(_points())):
@@ -83,7 +84,7 @@ def kinds_in_use(*, folder: Path | None = None) -> list[str]:
             if persistence_named(kind, folder=folder).exists():
                 found.append(kind)
         except Exception as error:
-            getLogger("nbauth.persistence").debug("%s is passed over: %r", kind, error)
+            getLogger("nbauth.persistence").debug("%s is skipped: %r", kind, error)
     return found
 
 
@@ -100,7 +101,7 @@ def _plugged_in(kind: str, folder: Path, ask: Ask | None) -> Persistence:
     if kind not in found:
         known = ", ".join(dict.fromkeys(["memory", *OURS, *sorted(found)]))
         raise ConfigurationError(
-            f"There is no persistence {kind!r} that keeps sign-ins; there are: {known}.",
+            f"Unknown persistence {kind!r}. Available: {known}.",
             code="unknown_persistence",
         )
     try:
@@ -109,6 +110,6 @@ def _plugged_in(kind: str, folder: Path, ask: Ask | None) -> Persistence:
         raise ConfigurationError(
             f"The persistence {kind!r} ({found[kind].value}) cannot be loaded: {error}.",
             code="broken_persistence",
-            hint="Update or remove the package that brings it.",
+            hint="Update or remove the package that provides it.",
         ) from error
     return persistence

@@ -1,8 +1,8 @@
-"""Kept sign-ins as encrypted files, whatever their key comes from.
+"""Stored sign-ins as encrypted files.
 
-``<folder>/<kind>/<key>/<client>/<account>``, all after the kind being keyed hashes, so that they
-tell nothing, and nothing depends on how many there are. A folder of the key's own keeps apart what
-another key sealed: a keyring that lost its key and finds it again finds its sign-ins too.
+The path is ``<folder>/<kind>/<key>/<client>/<account>``. The last three are keyed hashes, so they
+reveal nothing. Files sealed with different keys are in different folders: if the keyring loses the
+key and later has it again, the sign-ins sealed with it are found again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nbauth.persistence.locks import locked, refuse_without_locks
-from nbauth.persistence.private import make_folder, told_in_words
+from nbauth.persistence.private import make_folder, persistence_errors
 from nbauth.persistence.protocol import Entry
 from nbauth.persistence.seal import Seal
 from nbauth.persistence.sealed_files import SealedFiles, any_below
@@ -28,21 +28,22 @@ _TO_REFRESH = 60.0
 
 
 class KeySource(Protocol):
-    """Where a key of 32 bytes comes from; raises ``PersistenceError`` in words."""
+    """Where the 32-byte key comes from. Errors are ``PersistenceError``, with a clear message."""
 
     kept: str
 
     def known(self, folder: Path, deadline: float, typed: str = "") -> bytes | None:
-        """The key that there is, by ``deadline`` (of the monotonic clock) unless a person types.
+        """Return the existing key, or ``None``.
 
-        May ask for the passphrase of a key that there is, unless it was ``typed`` just now.
+        Returns by ``deadline`` (monotonic clock), unless a person has to type a passphrase. Does
+        not ask for the passphrase if it was just ``typed``.
         """
 
     def ask_new(self, folder: Path) -> str:
-        """What ``create`` needs of the person; ``""`` if nothing. Called while no lock is held."""
+        """Ask for what ``create`` needs; ``""`` if nothing. Called while no lock is held."""
 
     def create(self, folder: Path, deadline: float, typed: str) -> bytes:
-        """A new key, kept from now on. Called after ``known`` gave ``None``, by one at a time."""
+        """Create and store a key. Called if ``known`` gave ``None``, by one thread at a time."""
 
     def forget(self) -> None:
         """Remove the key."""
@@ -52,8 +53,8 @@ class EncryptedFolder:
     """See :class:`nbauth.persistence.protocol.Persistence`.
 
     Args:
-        folder: made if need be, with a folder in it for this kind of key.
-        source: of the key.
+        folder: created if missing, with a subfolder for this kind of key.
+        source: where the key comes from.
     """
 
     def __init__(self, folder: Path, source: KeySource) -> None:
@@ -73,25 +74,25 @@ class EncryptedFolder:
         try:
             return any_below(self._home)
         except OSError:
-            return True  # opening says what is wrong there
+            return True  # open() will report the error
 
     def open(self) -> None:
-        self._opened()
+        self._files_to_write()
 
-    def _opened(self, gone: SealedFiles | None = None) -> SealedFiles:
-        """For who keeps: other files than ``gone``, which were forgotten together with their key.
+    def _files_to_write(self, gone: SealedFiles | None = None) -> SealedFiles:
+        """Return the files for writing; not ``gone``, which were deleted together with their key.
 
-        Makes a key where there is none.
+        Creates a key if there is none.
         """
         while (files := self._files) is None or files is gone:
             self._turn.take(lambda: self._open(gone, creates=True), _TO_OPEN)
         return files
 
-    def _there(self, *, waits: bool = True) -> SealedFiles | None:
-        """For who looks: ``None`` where nothing is kept, or nothing by a key that there still is.
+    def _files_to_read(self, *, waits: bool = True) -> SealedFiles | None:
+        """Return the files for reading; ``None`` if nothing is stored or the key no longer exists.
 
-        What was forgotten together with its key may be kept again by a new one, which is got then.
-        Without ``waits`` it raises ``PersistenceError`` if another thread is opening them.
+        If the files were deleted with their key and stored again with a new key, the new key is
+        fetched. With ``waits=False`` it raises ``PersistenceError`` if another thread is opening.
         """
         files = self._files
         if (files is None or not os.path.lexists(files.folder)) and self.exists():
@@ -101,13 +102,13 @@ class EncryptedFolder:
     def _open(self, gone: SealedFiles | None, *, creates: bool) -> None:
         if self._files is not gone:
             return
-        with told_in_words("keep sign-ins in", self._home):
+        with persistence_errors("keep sign-ins in", self._home):
             key = self._key(creates)
             if key is None:
                 return
             files = SealedFiles(self._home, Seal(key), self.notices)
             make_folder(files.folder)
-        self._files = files  # the old ones were in use till now, so nobody who looks had to wait
+        self._files = files  # assigned last: readers use the old files until then
 
     def _key(self, creates: bool) -> bytes | None:
         deadline = time.monotonic() + _TO_OPEN
@@ -117,7 +118,7 @@ class EncryptedFolder:
         typed = "" if key else self._source.ask_new(self._home)
         if typed:
             deadline = time.monotonic() + _TO_OPEN
-        make_folder(self._folder, denied=0o022)  # macOS and Windows have the settings there too
+        make_folder(self._folder, denied=0o022)  # on macOS and Windows it also holds the settings
         make_folder(self._home)
         lock = self._home / "lock"
         if key:
@@ -128,57 +129,57 @@ class EncryptedFolder:
                 self._source.create(self._home, deadline, typed)
             )
 
-    def _opened_anew(self) -> SealedFiles:
-        """Once more with the key, if somebody else has forgotten everything meanwhile."""
-        files = self._opened()
-        return files if files.folder.exists() else self._opened(gone=files)
+    def _files_reopened(self) -> SealedFiles:
+        """Return the files; open them again if another process has deleted everything meanwhile."""
+        files = self._files_to_write()
+        return files if files.folder.exists() else self._files_to_write(gone=files)
 
     # ── one entry ───────────────────────────────────────────────────────────────────────────
 
     def load(self, entry: Entry) -> bytes | None:
-        files = self._there()
+        files = self._files_to_read()
         with self._accessing(entry):
             return None if files is None else files.data(entry)
 
     def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
-        files = self._there() if only_if_there else self._opened_anew()
+        files = self._files_to_read() if only_if_there else self._files_reopened()
         with self._accessing(entry) as changed:
             if files is not None and files.save(entry, data, only_if_there=only_if_there):
                 changed.append(True)
         return any(changed)
 
     def clear(self, entry: Entry) -> None:
-        files = self._there()
+        files = self._files_to_read()
         with self._accessing(entry) as changed:
             if files is not None:
                 changed.append(files.clear(entry))
 
     def stamp(self, entry: Entry) -> object | None:
-        files = self._there(waits=False)
+        files = self._files_to_read(waits=False)
         return None if files is None else files.stamp(entry)
 
     @contextlib.contextmanager
     def refreshing(self, entry: Entry) -> Iterator[None]:
-        files = self._there()
+        files = self._files_to_read()
         path = None if files is None else files.path(entry)
         if path is not None and path.parent.exists():
-            with locked(path.with_suffix(".refreshing"), _TO_REFRESH, told=True):
+            with locked(path.with_suffix(".refreshing"), _TO_REFRESH, explain=True):
                 yield
-        else:  # nothing is kept, or all is forgotten: there is nothing to protect
+        else:  # nothing is stored, so there is nothing to protect
             yield
 
     # ── all entries ─────────────────────────────────────────────────────────────────────────
 
     def entries(self) -> list[Entry]:
-        files = self._there()
+        files = self._files_to_read()
         return [] if files is None else files.entries()
 
     def current(self, issuer: str, client_id: str) -> Entry | None:
-        files = self._there()
+        files = self._files_to_read()
         return None if files is None else files.current(issuer, client_id)
 
     def use(self, entry: Entry) -> None:
-        files = self._there()
+        files = self._files_to_read()
         if files is not None and files.current(entry.issuer, entry.client_id) != entry:
             files.use(entry)
 
@@ -187,14 +188,14 @@ class EncryptedFolder:
             self._source.forget()
         finally:
             self._files = None
-            with told_in_words("remove", self._home):
+            with persistence_errors("remove", self._home):
                 _remove(self._home)
-                with contextlib.suppress(OSError):  # another kind may be kept beside it
+                with contextlib.suppress(OSError):  # another kind may be stored there too
                     os.rmdir(self._folder)
 
     @contextlib.contextmanager
     def _accessing(self, entry: Entry) -> Iterator[list[bool]]:
-        """Calls the hooks; what is yielded takes whether the entry has changed."""
+        """Call the hooks; append ``True`` to the yielded list if the entry has changed."""
         changed: list[bool] = []
         if self.before_access is not None:
             self.before_access(entry)
@@ -206,7 +207,7 @@ class EncryptedFolder:
 
 
 def _remove(folder: Path) -> None:
-    """A folder and all in it, in which others may be making files still."""
+    """Remove a folder and its content; retry while other processes still create files in it."""
     for patience in reversed(range(20)):
         try:
             shutil.rmtree(folder)

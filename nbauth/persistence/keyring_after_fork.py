@@ -1,8 +1,8 @@
-"""The keyring in a forked child, where the libraries of some backends work no more.
+"""The keyring in a forked child, where some backends' libraries no longer work.
 
-GLib and libdbus keep one connection to the session bus for a process, and a thread that serves it.
-A child has the connection, which is the parent's, and not the thread; Apple's libraries end a child
-that uses them. There a new process asks the keyring, with the same checks.
+GLib and libdbus share one connection to the session bus per process, served by a thread. A forked
+child inherits the parent's connection but not the thread. Apple's libraries abort in a forked
+child. In these cases a new process accesses the keyring, with the same checks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from nbauth.core.errors import PersistenceError
-from nbauth.persistence.keyring_backend import Backends, in_words
+from nbauth.persistence.keyring_backend import Backends, as_persistence_error
 
 _LOADED_IN = os.getpid()
 _NOT_AFTER_A_FORK = ("gi", "dbus")
@@ -22,7 +22,7 @@ _PATIENCE = 3.0  # seconds
 
 
 def backends() -> Backends | BackendsElsewhere:
-    """Those of this process, or of a new one where this one may not use them."""
+    """Return this process's backends, or a new process's where this one must not use them."""
     if os.getpid() != _LOADED_IN and (
         sys.platform == "darwin" or any(name in sys.modules for name in _NOT_AFTER_A_FORK)
     ):
@@ -31,10 +31,10 @@ def backends() -> Backends | BackendsElsewhere:
 
 
 class BackendsElsewhere:
-    """See :class:`nbauth.persistence.keyring_backend.Backends`; each call is a process."""
+    """As :class:`nbauth.persistence.keyring_backend.Backends`; each call starts a process."""
 
     def get(self, service: str, username: str) -> str | None:
-        """The password, if there is one."""
+        """Return the password, or ``None``."""
         found: str | None = _ask("get", service, username)
         return found
 
@@ -43,7 +43,7 @@ class BackendsElsewhere:
         _ask("set", service, username, password)
 
     def delete(self, service: str, username: str) -> None:
-        """Remove it, if it is there."""
+        """Remove it if it exists."""
         _ask("delete", service, username)
 
 
@@ -65,12 +65,12 @@ def _ask(*call: str) -> Any:
 
 
 def main() -> None:
-    """The new process: a call comes in, as JSON, and what it gave goes out."""
+    """Run in the new process: read a call as JSON from stdin, print its result as JSON."""
     method, *arguments = json.load(sys.stdin)
     try:
         answer = {"gave": getattr(Backends(), method)(*arguments)}
     except Exception as failed:
-        error = in_words(failed)
+        error = as_persistence_error(failed)
         answer = {"error": str(error), "code": error.code, "hint": error.hint}
     print(json.dumps(answer))
 

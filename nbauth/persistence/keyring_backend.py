@@ -1,4 +1,4 @@
-"""Which of keyring's backends may hold the key: none that keeps it in the open, or not at all."""
+"""The keyring backends that may hold the key; those that store it unprotected are refused."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ _LOCKED = {"KeyringLocked", "LockedException", "PromptDismissedException"}
 
 
 class Backends:
-    """keyring's backend, or those that it chains, in their order.
+    """keyring's backend, or the backends of its chain, in order.
 
-    Raises ``PersistenceError`` for one that would not keep a secret; may ask the system's bus, and
-    so may take long.
+    Raises ``PersistenceError`` for a backend that does not protect secrets. May contact the session
+    bus, which can be slow.
     """
 
     def __init__(self) -> None:
         with no_fork():
             self._backends = [_for_this_machine(backend) for backend in _links(_chosen())]
-            if "secretstorage" in sys.modules:  # it loads this when it first decrypts
+            if "secretstorage" in sys.modules:  # it imports this on its first decryption
                 from cryptography.hazmat.backends import default_backend
 
                 default_backend()
 
     def get(self, service: str, username: str) -> str | None:
-        """The first that has it gives it."""
+        """Return the password from the first backend that has it."""
         found = (backend.get_password(service, username) for backend in self._backends)
         return next((password for password in found if password is not None), None)
 
     def set(self, service: str, username: str, password: str) -> None:
-        """The first that stores anything takes it (a package index's backend does not)."""
+        """Store it in the first backend that can store (a package index's backend cannot)."""
         for backend in self._backends:
             try:
                 backend.set_password(service, username, password)
             except NotImplementedError:
                 continue
             return
-        raise _refusal("no backend of it can store secrets", "no_keyring")
+        raise _refusal("none of its backends can store secrets", "no_keyring")
 
     def delete(self, service: str, username: str) -> None:
-        """All that have it lose it."""
+        """Remove it from every backend."""
         for backend in self._backends:
             if backend.get_password(service, username) is not None:
                 backend.delete_password(service, username)
@@ -80,56 +80,56 @@ def _links(choice: Choice) -> Iterator[Any]:
 
 
 def _fault(choice: Choice) -> tuple[str, str] | None:
-    """Why a secret is not safe with a backend, and the error's code; ``None`` if it is."""
+    """Why this backend must not hold a secret, and the error's code; ``None`` if it may."""
     from keyring.backends import fail, null
 
     backend = choice.backend
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"
     if isinstance(backend, fail.Keyring):
-        return "there is none on this system, or it does not run", "no_keyring"
+        return "no keyring is installed on this system, or it is not running", "no_keyring"
     if isinstance(backend, null.Keyring):
-        return f"{name} accepts everything and keeps nothing", "no_keyring"
+        return f"{name} discards what it is given", "no_keyring"
     if name.startswith("keyrings.alt.") or "plaintext" in name.lower():
-        return f"{name} may keep secrets where others can read them", "plain_keyring"
+        return f"{name} may store secrets unencrypted", "plain_keyring"
     for link in choice.links or ():
         if fault := _fault(link):
-            return f"{name} chains a part that is not safe: {fault[0]}", fault[1]
+            return f"{name} includes an unsafe backend: {fault[0]}", fault[1]
     if choice.priority < 1:
-        return f"{name} is not recommended by its own makers", "plain_keyring"
+        return f"{name} is not recommended by its developers", "plain_keyring"
     return None
 
 
 def _refusal(fault: str, code: str) -> PersistenceError:
     named = os.environ.get(OVERRIDE)
-    chosen = f" ({OVERRIDE} chooses it)" if named else ""
+    chosen = f" (selected by {OVERRIDE})" if named else ""
     return PersistenceError(
-        f"The system's keyring cannot be used: {fault}{chosen}.", code=code, hint=_INSTEAD
+        f"The system keyring cannot be used: {fault}{chosen}.", code=code, hint=_INSTEAD
     )
 
 
 def _for_this_machine(backend: Any) -> Any:
-    """Windows' credentials roam to a user's other machines unless told not to."""
+    """Stop Windows from copying the credential to the user's other machines."""
     if not hasattr(type(backend), "persist"):
         return backend
-    backend = copy.copy(backend)  # others in this process may use the original
+    backend = copy.copy(backend)  # other code may use the original
     backend.persist = "local machine"
     return backend
 
 
-def in_words(error: Exception) -> PersistenceError:
-    """What a person reads of what a backend raised."""
+def as_persistence_error(error: Exception) -> PersistenceError:
+    """Turn a backend's exception into a ``PersistenceError`` with a readable message."""
     if isinstance(error, PersistenceError):
         return error
     name = type(error).__name__
     if name in _LOCKED:
         return PersistenceError(
-            "The system's keyring is locked.",
+            "The system keyring is locked.",
             code="keyring_locked",
-            hint="Unlock the keyring, then run %login again. Till then tokens stay in memory.",
+            hint="Unlock the keyring, then run %login again. Until then, tokens stay in memory.",
         )
-    # A session bus that has gone shows as a bare FileNotFoundError or ConnectionError.
+    # A session bus that has stopped raises a bare FileNotFoundError or ConnectionError.
     return PersistenceError(
-        f"The system's keyring does not work ({name}).",
+        f"The system keyring failed ({name}).",
         code="keyring_dead",
         hint="Tokens stay in this kernel's memory; --persist file keeps them with a passphrase.",
     )

@@ -1,10 +1,10 @@
-"""Which backend keyring chooses, found without loading one that it cannot choose.
+"""Find the backend that keyring would choose, without loading backends it cannot choose.
 
-keyring's own search loads every backend and asks each for its priority again and again. On Linux,
-the one for macOS starts a compiler and a linker to look for Apple's libraries; each priority of the
-Secret Service is a connection to the session bus. Here that one is loaded on macOS alone. keyring
-itself is asked where something is set (``PYTHON_KEYRING_BACKEND``, ``keyringrc.cfg``,
-``set_keyring``) or another package brings backends.
+keyring's own search loads every backend and reads each priority several times. On Linux, its macOS
+backend starts a compiler and a linker to look for Apple's libraries, and each read of the Secret
+Service's priority opens a connection to the session bus. This module loads the macOS backend on
+macOS only. It uses keyring's own search if a backend is configured (``PYTHON_KEYRING_BACKEND``,
+``keyringrc.cfg``, ``set_keyring``) or another package provides backends.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ OVERRIDE = "PYTHON_KEYRING_BACKEND"
 _GROUP = "keyring.backends"
 _OWN = re.compile(r"keyring\.backends\.\w+")
 _MACOS = "keyring.backends.macOS"
-_CHAINS = 10  # a chain's priority, if it has two links
+_CHAIN_PRIORITY = 10  # priority of a chain of two or more backends
 _UNKNOWN = object()
 
 
 class Choice(NamedTuple):
-    """A backend, its priority, and its links if it is a chain of backends."""
+    """A backend, its priority, and its members if it is a chain."""
 
     backend: Any
     priority: float
@@ -37,25 +37,25 @@ class Choice(NamedTuple):
 
 
 def chosen() -> Choice:
-    """What ``keyring.get_keyring()`` gives, and gives from now on. Raises what that raises."""
+    """Return what ``keyring.get_keyring()`` returns, and set it. Raises what that raises."""
     import keyring.core
     from keyring.backends.fail import Keyring as Fail
 
-    # A private name; where there is none, keyring searches by itself.
+    # A private name. If it is missing, keyring's own search is used.
     already = getattr(keyring.core, "_keyring_backend", _UNKNOWN)
     if already is not None or OVERRIDE in os.environ or _is_configured():
-        return _as_it_says(keyring.get_keyring())
-    if not (modules := _only_keyrings_own()):
-        return _as_it_says(keyring.get_keyring())
+        return _choice_from(keyring.get_keyring())
+    if not (modules := _own_backends()):
+        return _choice_from(keyring.get_keyring())
     choice = _found(modules)
-    if not isinstance(choice.backend, Fail):  # a keyring may be started yet
+    if not isinstance(choice.backend, Fail):  # a keyring may be started later
         keyring.set_keyring(choice.backend)
     return choice
 
 
-def _as_it_says(backend: Any) -> Choice:
+def _choice_from(backend: Any) -> Choice:
     links = getattr(backend, "backends", None)
-    inner = None if links is None else tuple(_as_it_says(link) for link in links)
+    inner = None if links is None else tuple(_choice_from(link) for link in links)
     return Choice(backend, backend.priority, inner)
 
 
@@ -66,14 +66,14 @@ def _is_configured() -> bool:
 
 
 def _found(modules: list[str]) -> Choice:
-    """As keyring's ``_detect_backend``, ``get_all_keyring`` and ``ChainerBackend`` do."""
+    """Search as keyring's ``_detect_backend``, ``get_all_keyring`` and ``ChainerBackend`` do."""
     from keyring.backend import KeyringBackend
     from keyring.backends.chainer import ChainerBackend
     from keyring.backends.fail import Keyring as Fail
 
     for module in modules:
         if module == _MACOS and platform.system() != "Darwin":
-            continue  # its priority is an error elsewhere
+            continue  # its priority raises elsewhere
         try:
             import_module(module)
         except Exception as error:
@@ -92,24 +92,24 @@ def _found(modules: list[str]) -> Choice:
     links = sorted(
         (one for one in links if one.priority > 0), key=lambda one: one.priority, reverse=True
     )
-    if chain is not None and len(links) > 1 and best.priority < _CHAINS:
-        return Choice(chain, _CHAINS, tuple(links))
+    if chain is not None and len(links) > 1 and best.priority < _CHAIN_PRIORITY:
+        return Choice(chain, _CHAIN_PRIORITY, tuple(links))
     return best
 
 
-def _only_keyrings_own() -> list[str]:
-    """The backends that keyring itself brings; none if others do, or if this can't tell.
+def _own_backends() -> list[str]:
+    """The backends that keyring itself provides; empty if others exist or this cannot be decided.
 
-    It costs a fifth of what ``entry_points`` costs, which parses the metadata of each package.
+    Takes a fifth of the time of ``entry_points``, which parses every package's metadata.
     """
     found: list[str] = []
     for finder in sys.meta_path:
         if hasattr(finder, "find_distributions") and not _is_usual(finder):
             return []
     for folder in sys.path:
-        if not isinstance(folder, str):  # import passes over it too
+        if not isinstance(folder, str):  # import skips it too
             continue
-        if folder.endswith(".egg") or os.path.isfile(folder):  # an archive may hold metadata too
+        if folder.endswith(".egg") or os.path.isfile(folder):  # an archive may contain metadata
             return []
         for text in _entry_points_below(folder or "."):
             if "keyring.backends" not in text:

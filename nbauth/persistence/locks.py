@@ -1,8 +1,8 @@
-"""Locks between processes that the operating system frees when their holder dies.
+"""Locks between processes, which the operating system frees when the holder dies.
 
-filelock's lock on POSIX is ``flock``, which belongs to an open file. A forked child inherits the
-open file; filelock closes it in the child at the fork, and a lock object releases only in the
-process that made it. So the child neither holds the lock nor keeps it held.
+On POSIX, filelock uses ``flock``, which belongs to an open file. A forked child inherits the open
+file; filelock closes it in the child, and a lock object releases only in the process that created
+it. So the child neither holds the lock nor keeps it held.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from nbauth.core.errors import PersistenceError
 from nbauth.core.forks import no_fork
 from nbauth.core.interrupts import apart
-from nbauth.persistence.private import refuse_unless_private, told_in_words
+from nbauth.persistence.private import persistence_errors, refuse_unless_private
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -28,35 +28,35 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.
 
 
 @contextmanager
-def locked(path: Path, patience: float, *, told: bool = False) -> Iterator[None]:
-    """Hold the lock of a file, which is made with mode 0600 if need be and stays.
+def locked(path: Path, patience: float, *, explain: bool = False) -> Iterator[None]:
+    """Hold the lock of a file. The file is created with mode 0600 if missing, and is not removed.
 
     Args:
         path: the file.
-        patience: seconds to wait for whoever holds it.
-        told: turn each ``OSError`` of the lock, not of the body, into a ``PersistenceError``.
+        patience: seconds to wait for the current holder.
+        explain: turn an ``OSError`` of the lock (not of the body) into a ``PersistenceError``.
 
-    Raises ``PersistenceError`` after that, for a link, and where the file system has no locks;
-    ``OSError`` for what else opening a file may bring.
+    Raises ``PersistenceError`` after ``patience`` seconds, for a symbolic link, and if the file
+    system has no locks; ``OSError`` for other errors of opening the file.
     """
-    hold = _Hold(path, patience)
-    # An interrupt in the inner ``finally`` leaves the outer one to let go.
+    held = _HeldLock(path, patience)
+    # If an interrupt breaks off the inner ``finally``, the outer one releases the lock.
     try:
         try:
-            with told_in_words("lock", path) if told else nullcontext():
-                apart(hold.take)
+            with persistence_errors("lock", path) if explain else nullcontext():
+                apart(held.take)
             yield
         finally:
-            apart(hold.let_go)
+            apart(held.release)
     finally:
-        if not hold.ended:
-            apart(hold.let_go)
+        if not held.ended:
+            apart(held.release)
 
 
 def refuse_without_locks(path: Path) -> None:
-    """Raise ``PersistenceError`` where the file system has no locks; make the file if need be.
+    """Raise ``PersistenceError`` if the file system has no locks. Creates the file if missing.
 
-    It waits for nobody, and loads no library: ``locked`` says it too, but later.
+    Does not wait and loads no library. ``locked`` makes the same check, but later.
     """
     if sys.platform == "win32":
         return
@@ -65,24 +65,24 @@ def refuse_without_locks(path: Path) -> None:
     except ImportError:
         raise _no_locks(path.parent) from None
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    with _in_words(path):
+    with _lock_errors(path):
         descriptor = os.open(path, flags, 0o600)
         try:
             if os.fstat(descriptor).st_mode & 0o777 != 0o600:
-                os.fchmod(descriptor, 0o600)  # the umask may have taken the owner's own bits
+                os.fchmod(descriptor, 0o600)  # the umask may have removed the owner's bits
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked just now has the descriptor
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has the descriptor
         except BlockingIOError:
-            pass  # somebody holds it, so there are locks
+            pass  # it is held, so locks work
         finally:
             os.close(descriptor)
 
 
-class _Hold:
-    """A lock taken once and let go, in threads that no interrupt reaches.
+class _HeldLock:
+    """A lock that is acquired and released once, in a thread that no interrupt reaches.
 
-    filelock keeps account of the whole process: what an interrupt leaves wrong there holds up each
-    lock after it, and ends forked children.
+    filelock keeps state for the whole process. If an interrupt leaves that state inconsistent,
+    later locks block and forked children fail.
     """
 
     def __init__(self, path: Path, patience: float) -> None:
@@ -92,38 +92,38 @@ class _Hold:
         self._over = self.ended = False
 
     def take(self) -> None:
-        """See ``locked``. Whoever waited may have been interrupted and have let go before this."""
+        """See ``locked``. The caller may have been interrupted and have released it before this."""
         with no_fork():
             from filelock import FileLock, Timeout, has_fcntl
 
-        # Where there is no flock, filelock's own lock would outlive a killed holder.
+        # Without flock, filelock's own lock would stay held after its holder is killed.
         if sys.platform != "win32" and not has_fcntl:
             raise _no_locks(self._path.parent)
         lock = FileLock(self._path, mode=0o600, thread_local=False, fallback_to_soft=False)
         try:
-            with _in_words(self._path):
+            with _lock_errors(self._path):
                 lock.acquire(self._patience, _POLL, cancel_check=lambda: self._over)
         except Timeout as error:
             raise PersistenceError(
-                f"Another kernel has held {self._path} for {self._patience:.0f} s.",
+                f"Another process has locked {self._path} for {self._patience:.0f} s.",
                 code="busy",
-                hint="Interrupt or restart the kernel that is stuck, then run the cell again.",
+                hint="Interrupt or restart the kernel that hangs, then run the cell again.",
             ) from error
         self._lock = lock
         if self._over:
-            self.let_go()
+            self.release()
 
-    def let_go(self) -> None:
-        """Release the lock; as often as one likes, also while it is being taken."""
+    def release(self) -> None:
+        """Release the lock. May be called repeatedly, also while the lock is being acquired."""
         self._over = True
-        lock, self._lock = self._lock, None  # it has to die in this thread too
+        lock, self._lock = self._lock, None  # it has to be freed in this thread too
         if lock is not None:
             lock.release()
         self.ended = True
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def _lock_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except NotImplementedError as error:
@@ -138,8 +138,8 @@ def _in_words(path: Path) -> Iterator[None]:
 
 def _no_locks(folder: Path) -> PersistenceError:
     return PersistenceError(
-        f"The file system of {folder} has no file locks, without which kernels would use up each"
-        " other's refresh tokens.",
+        f"The file system of {folder} has no file locks. Without locks, kernels would use the same"
+        " refresh token twice.",
         code="no_locks",
-        hint="Tokens stay in this kernel's memory.",
+        hint="Sign-ins are not stored; tokens stay in this kernel's memory.",
     )

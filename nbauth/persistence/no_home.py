@@ -1,4 +1,4 @@
-"""Where no folder is known to keep sign-ins in, as of a numeric user of a container."""
+"""The persistence for a user without a home folder, such as a numeric user in a container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nbauth.persistence.encrypted import EncryptedFolder, KeySource
 
 
 class NoHome(EncryptedFolder):
-    """Stores nothing: opening it raises ``PersistenceError``. Its ``folder`` is not used."""
+    """Stores nothing: opening it raises ``PersistenceError``. ``folder`` is not used."""
 
     def __init__(self, source: KeySource) -> None:
         super().__init__(Path(), source)
@@ -25,12 +25,12 @@ class NoHome(EncryptedFolder):
         _no_home()
 
     def forget(self) -> None:
-        """Does nothing: a key in the keyring would be that of another folder."""
+        """Does nothing: a key in the keyring belongs to another folder."""
 
 
 def _no_home() -> NoReturn:
     raise PersistenceError(
-        "Sign-ins can't be kept: HOME is not set, and the system knows no home of this user.",
+        "Sign-ins can't be stored: HOME is not set and this user has no home folder.",
         code="no_home",
-        hint="Set HOME or XDG_DATA_HOME to a folder of your own; tokens stay in memory here.",
+        hint="Set HOME or XDG_DATA_HOME to a folder of yours. Until then, tokens stay in memory.",
     )

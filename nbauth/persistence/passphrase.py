@@ -1,7 +1,7 @@
-"""The key made from a passphrase: for containers and hubs, which have no keyring.
+"""The key derived from a passphrase: for containers and hubs, which have no keyring.
 
-The passphrase is ``NBAUTH_PASSPHRASE``, or what the person types. Beside the kept sign-ins lies a
-file with the salt, scrypt's costs (RFC 7914) and a value that tells a wrong passphrase.
+The passphrase is ``NBAUTH_PASSPHRASE``, or what the person types. A file beside the stored sign-ins
+holds the salt, scrypt's cost parameters (RFC 7914) and a value to check the passphrase with.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from nbauth.persistence.seal import FORMAT, KEY_SIZE, derived
 
 VARIABLE = "NBAUTH_PASSPHRASE"
 FILE = "passphrase"
-# 32 MiB of memory and about 0.2 s; one of the costs that OWASP's Password Storage Cheat Sheet
-# holds to be equal, and the one that fits into small containers.
+# 32 MiB of memory and about 0.2 s. OWASP's Password Storage Cheat Sheet lists several equivalent
+# parameter sets; this one fits into small containers.
 COSTS = {"n": 2**15, "r": 8, "p": 3}
 _MOST_MEMORY = 1024**3
 
 
 class PassphraseKey:
-    """See :class:`nbauth.persistence.encrypted.KeySource`. ``ask`` gets a prompt."""
+    """See :class:`nbauth.persistence.encrypted.KeySource`. ``ask`` is called with a prompt."""
 
     kept = "file"
 
@@ -43,7 +43,7 @@ class PassphraseKey:
             kept = _read(path)
         except FileNotFoundError:
             return None
-        passphrase = typed or self._asked(f"Passphrase of the sign-ins in {folder}: ")
+        passphrase = typed or self._asked(f"Passphrase of the stored sign-ins in {folder}: ")
         try:
             key = _key(passphrase, bytes.fromhex(kept["salt"]), kept["costs"])
         except (ValueError, TypeError, OverflowError) as error:
@@ -51,16 +51,16 @@ class PassphraseKey:
         if not hmac.compare_digest(derived(key, "check").hex(), kept["check"]):
             where = f" ({VARIABLE})" if os.environ.get(VARIABLE) else ""
             raise PersistenceError(
-                f"That is not the passphrase of the sign-ins in {folder}{where}; nothing was"
+                f"Wrong passphrase for the sign-ins stored in {folder}{where}. Nothing was"
                 " changed.",
                 code="wrong_passphrase",
-                hint="Try again with the right one. %logout --forget gives up what is kept there.",
+                hint="Try again. To delete the stored sign-ins instead: %logout --forget",
             )
         return key
 
     def ask_new(self, folder: Path) -> str:
-        passphrase = self._asked(f"New passphrase, for the sign-ins in {folder}: ")
-        if not os.environ.get(VARIABLE) and passphrase != self._asked("The same once more: "):
+        passphrase = self._asked(f"New passphrase for the sign-ins stored in {folder}: ")
+        if not os.environ.get(VARIABLE) and passphrase != self._asked("Repeat the passphrase: "):
             raise PersistenceError("The two passphrases differ.", code="wrong_passphrase")
         return passphrase
 
@@ -78,29 +78,29 @@ class PassphraseKey:
         return key
 
     def forget(self) -> None:
-        """Nothing is left to do: the file goes with the folder."""
+        """Nothing to do: the file is removed together with its folder."""
 
     def _asked(self, prompt: str) -> str:
         given = os.environ.get(VARIABLE) or (self._ask(prompt) if self._ask else "")
         if not given:
             raise PersistenceError(
-                "Keeping sign-ins in a file needs a passphrase, and none was given.",
+                "Storing sign-ins in a file needs a passphrase, and none was given.",
                 code="no_passphrase",
-                hint=f"Set {VARIABLE}, or run %login where it can be typed.",
+                hint=f"Set {VARIABLE}, or run %login where it can ask for it.",
             )
-        # Keyboards differ in how they send an accented letter.
+        # Keyboards send accented letters in different Unicode forms.
         return unicodedata.normalize("NFC", given)
 
 
 def _key(passphrase: str, salt: bytes, costs: dict[str, int]) -> bytes:
-    # What the environment has is not UTF-8 everywhere.
+    # An environment variable need not be valid UTF-8.
     data = passphrase.encode(errors="surrogateescape")
     with no_fork():
         return hashlib.scrypt(data, salt=salt, **costs, maxmem=_MOST_MEMORY, dklen=KEY_SIZE)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The file. Raises ``FileNotFoundError``, and ``PersistenceError`` for one that is no such."""
+    """Read the file. Raises ``FileNotFoundError``; ``PersistenceError`` if it is not valid."""
     try:
         kept: dict[str, Any] = json.loads(read_file(path))
         number, costs = kept["format"], kept["costs"]
@@ -112,7 +112,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise _damaged(path) from error
     if newer:
         raise PersistenceError(
-            f"{path} was written by a newer nbauth, and is left as it is.",
+            f"{path} was written by a newer version of nbauth and was not changed.",
             code="newer_format",
             hint="Update nbauth in this environment.",
         )
@@ -123,7 +123,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path) -> PersistenceError:
     return PersistenceError(
-        f"{path} is damaged; the sign-ins stored beside it can no longer be decrypted.",
+        f"{path} is damaged. The sign-ins stored beside it can't be decrypted.",
         code="damaged",
-        hint="Restore it, or give up what is kept there: %logout --forget.",
+        hint="Restore it from a backup, or delete the stored sign-ins: %logout --forget",
     )

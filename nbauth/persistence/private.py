@@ -1,4 +1,4 @@
-"""Files and folders for their owner alone, written so that no crash or full disk costs any."""
+"""Private files and folders, written so that a crash or a full disk loses no data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 
 from nbauth.core.errors import PersistenceError
 
-_POSIX = os.name == "posix"  # elsewhere the profile folder's access list keeps others out
+_POSIX = os.name == "posix"  # on Windows, the access list of the profile folder protects the files
 _OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-_NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # for a planted FIFO
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # do not block on a FIFO
 _STAMPS = os.utime in os.supports_fd
-_AS_OWNER = "Run it without sudo, or with sudo -H; or set XDG_DATA_HOME to a folder of root's own."
+_AS_OWNER = "Run it without sudo, or with sudo -H, or set XDG_DATA_HOME to a folder of root."
 _LARGEST = 64 * 1024 * 1024
 
 
 @contextlib.contextmanager
-def told_in_words(what: str, path: Path) -> Iterator[None]:
-    """Turn an ``OSError`` into the ``PersistenceError`` that says it."""
+def persistence_errors(what: str, path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` into a ``PersistenceError`` with a readable message."""
     try:
         yield
     except OSError as error:
@@ -34,14 +34,14 @@ def told_in_words(what: str, path: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path, *, denied: int = 0o077) -> None:
-    """Make a folder of mode 0700, with the parents it lacks; check one that is there.
+    """Create a folder with mode 0700, and missing parents; if it exists, check its owner and mode.
 
-    ``denied``: the bits of the mode that one which is there may not have.
+    ``denied``: mode bits that an existing folder must not have.
 
-    Raises ``OSError``, and ``PersistenceError`` for one that is a link or open to others.
+    Raises ``OSError``; ``PersistenceError`` for a link and for a folder open to other users.
     """
     if not os.path.lexists(folder):
-        _refuse_anothers(folder.parent)
+        _refuse_folder_of_another_user(folder.parent)
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
@@ -50,14 +50,14 @@ def make_folder(folder: Path, *, denied: int = 0o077) -> None:
     except FileNotFoundError:
         _make_parents(folder.parent)
         os.mkdir(folder, 0o700)
-    os.chmod(folder, 0o700)  # the umask may have taken the owner's own bits
+    os.chmod(folder, 0o700)  # the umask may have removed the owner's bits
 
 
-def _refuse_anothers(folder: Path) -> None:
-    """Raise ``PersistenceError`` where root would make a folder in another user's.
+def _refuse_folder_of_another_user(folder: Path) -> None:
+    """Raise ``PersistenceError`` if root would create a folder inside another user's folder.
 
-    ``sudo -E`` keeps the person's ``HOME``: the person could then neither read nor replace what is
-    kept there.
+    ``sudo -E`` keeps the person's ``HOME``. The person could then neither read nor replace what is
+    stored there.
     """
     if not _POSIX or os.geteuid() != 0:
         return
@@ -66,15 +66,15 @@ def _refuse_anothers(folder: Path) -> None:
     owner = os.stat(folder).st_uid
     if owner != 0:
         raise PersistenceError(
-            f"{folder} belongs to another user (number {owner}), and this process runs as root:"
-            " nothing is kept there.",
+            f"{folder} belongs to another user (uid {owner}) and this process runs as root, so"
+            " nothing is stored there.",
             code="not_private",
             hint=_AS_OWNER,
         )
 
 
 def _make_parents(folder: Path) -> None:
-    """As the XDG Base Directory Specification has it: what is missing is made with mode 0700."""
+    """Create missing parents with mode 0700 (XDG Base Directory Specification)."""
     if not folder.exists():
         _make_parents(folder.parent)
         with contextlib.suppress(FileExistsError):
@@ -84,14 +84,14 @@ def _make_parents(folder: Path) -> None:
 def refuse_unless_private(
     path: Path, status: os.stat_result, kind: int = stat.S_IFREG, denied: int = 0o077
 ) -> None:
-    """Raise ``PersistenceError`` unless it is of the kind, ours, and closed to everybody else."""
-    remedy = "Remove it, or have somebody do so; then run the cell again."
+    """Raise ``PersistenceError`` unless it has this type, is ours, and is closed to other users."""
+    remedy = "Remove it (or ask an administrator to), then run the cell again."
     if stat.S_IFMT(status.st_mode) != kind:
         link = stat.S_ISLNK(status.st_mode)
         plain = "folder" if kind == stat.S_IFDIR else "file"
         raise PersistenceError(
-            f"{path} is {'a link' if link else f'no {plain}'}, where sign-ins are to be kept:"
-            " nothing is read from it or written to it.",
+            f"{path} is {'a link' if link else f'not a {plain}'}. nbauth stores sign-ins there and"
+            " does not use it.",
             code="not_private",
             hint=remedy,
         )
@@ -99,25 +99,24 @@ def refuse_unless_private(
         return
     if status.st_uid != os.geteuid():
         raise PersistenceError(
-            f"{path} belongs to another user (number {status.st_uid}): nothing is read from it"
-            " or written to it.",
+            f"{path} belongs to another user (uid {status.st_uid}). nbauth does not use it.",
             code="not_private",
             hint=_AS_OWNER if os.geteuid() == 0 else remedy,
         )
     if status.st_mode & denied:
         right = "700" if kind == stat.S_IFDIR else "600"
         raise PersistenceError(
-            f"{path} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}):"
-            " nothing is read from it or written to it.",
+            f"{path} is open to other users (mode {stat.S_IMODE(status.st_mode):04o})."
+            " nbauth does not use it.",
             code="not_private",
             hint=f"If it is yours: chmod {right} '{path}'",
         )
 
 
 def read_file(path: Path) -> bytes:
-    """All bytes of a private file.
+    """Return all bytes of a private file.
 
-    Raises ``OSError``, and ``PersistenceError`` for one that is a link or open to others.
+    Raises ``OSError``; ``PersistenceError`` for a link and for a file open to other users.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | _OPEN | _NO_WAITING)
@@ -131,28 +130,28 @@ def read_file(path: Path) -> bytes:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Put these bytes in the place of a private file, or make it, in one step.
+    """Replace or create a private file in one step.
 
-    Whoever reads meanwhile gets all of the old or all of the new; when it returns, the new is on
-    the disk. The caller sees to it that nobody else writes the same file.
+    A reader gets all of the old content or all of the new. On return, the new content is on disk.
+    The caller makes sure that nobody else writes the same file.
 
-    Raises ``OSError``; the old file is as it was then. And ``PersistenceError`` for an old file
-    that is a link or open to others.
+    Raises ``OSError``, and then the old file is unchanged; ``PersistenceError`` if the old file is
+    a link or open to other users.
     """
     with contextlib.suppress(FileNotFoundError):
         refuse_unless_private(path, os.lstat(path))
     temporary = path.with_name(f"{path.name}.new")
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)  # of a writer who was killed
+        os.unlink(temporary)  # left by a writer that was killed
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, 0o600)
     try:
         try:
             if _POSIX:
-                os.fchmod(descriptor, 0o600)  # the umask may have taken the owner's own bits
+                os.fchmod(descriptor, 0o600)  # the umask may have removed the owner's bits
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-            # Clocks of file systems tick in milliseconds; stamps have to tell quicker saves apart.
+            # File system clocks have a resolution of milliseconds; two quick saves must differ.
             if _STAMPS:
                 now = time.time_ns()
                 os.utime(descriptor, ns=(now, now))
@@ -168,10 +167,10 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the new name itself to the disk; the file is in its place already."""
+    """Write the folder's new directory entry to disk."""
     if not _POSIX:
         return
-    with contextlib.suppress(OSError):  # not all file systems let a folder be synced
+    with contextlib.suppress(OSError):  # not every file system can sync a folder
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _OPEN)
         try:
             os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What a persistence is: the protocol that each back end, ours or a package's, fulfils."""
+"""The protocol that every persistence fulfils, nbauth's own and those from plug-ins."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Entry:
-    """What one kept sign-in is bound to.
+    """What one stored sign-in is for.
 
     Attributes:
-        issuer: the authority's whole address.
+        issuer: the full URL of the authority.
         client_id: the application.
         account: the ``home_account_id``.
     """
@@ -26,23 +26,25 @@ class Entry:
 
 
 class Persistence(Protocol):
-    """Keeps what a sign-in needs to go on: some bytes for an :class:`Entry`.
+    """Stores the data that renews a sign-in: some bytes for each :class:`Entry`.
 
-    Every kernel of a user on a machine shares it, so each method may be called by several threads
-    and processes at once. All but ``exists`` and ``forget`` open it by themselves. All but ``open``
-    and ``save`` answer without a key, a question or a new file where nothing is kept. All raise
-    ``PersistenceError``, in words for the person. The hooks are public, as those of Microsoft's
-    token cache serialization are: they are called around each load, save and clear, from the same
-    thread, while no lock of the persistence is held; ``after_access`` hears whether the entry has
-    changed. Who saves may hold ``refreshing`` of that entry, and the kernel renews or keeps that
-    account: to ask for a token of it from a hook raises ``PersistenceError`` (``within_itself``).
+    All kernels of a user on a machine share it, so threads and processes call it concurrently. All
+    methods except ``exists`` and ``forget`` open it first. If nothing is stored, all but ``open``
+    and ``save`` return without a key, a prompt or a new file. All raise ``PersistenceError`` with a
+    readable message.
 
-    An interrupt leaves nothing locked. A forked child uses it as any process does, also if another
-    thread was opening or refreshing at the fork; it holds no lock that its parent holds.
+    The hooks are public, like those of Microsoft's token cache serialization. They are called
+    before and after each load, save and clear, on the same thread, while no lock of the persistence
+    is held. ``after_access`` is told whether the entry has changed. The caller of ``save`` may hold
+    ``refreshing`` for that entry while the kernel renews or stores the account; a hook that then
+    requests a token of the same account gets ``PersistenceError`` (``within_itself``).
+
+    An interrupt leaves nothing locked. A forked child can use it, even if a thread of the parent
+    was opening or refreshing at the fork; the child does not hold the parent's locks.
 
     Attributes:
-        kept: the word for it in ``%accounts``.
-        notices: sentences for the person, each there once; whoever shows one takes it out.
+        kept: the word that ``%accounts`` shows for it.
+        notices: sentences for the person, each once; the caller that shows one removes it.
     """
 
     kept: str
@@ -51,46 +53,49 @@ class Persistence(Protocol):
     notices: list[str]
 
     def exists(self) -> bool:
-        """Whether a sign-in is kept, anybody's: ``False`` after the last one is cleared.
+        """Whether any sign-in is stored; ``False`` after the last one is cleared.
 
-        Needs no key, so that a mere look costs nobody a passphrase.
+        Needs no key, so it never asks for a passphrase.
         """
 
     def open(self) -> None:
-        """Get the key. Takes less than 4 s, however the system's keyring fares; idempotent.
+        """Get the key. Idempotent. Takes less than 4 s, even if the system keyring hangs.
 
-        A person may be asked for a passphrase, by one thread and for as long as they like. No other
-        thread waits for that: ``stamp`` raises at once, the rest within 4 s.
+        One thread may ask the person for a passphrase, without a time limit. Meanwhile, in other
+        threads, ``stamp`` raises at once and the other methods within 4 s.
         """
 
     def load(self, entry: Entry) -> bytes | None:
-        """What was saved last; ``None`` if that is nothing, or not readable any more."""
+        """Return what was saved last; ``None`` if nothing, or if it can't be read any more."""
 
     def save(self, entry: Entry, data: bytes, *, only_if_there: bool = False) -> bool:
-        """Keep this instead, in one step that a crash can't split.
+        """Replace the entry's data atomically: a crash leaves the old data or the new.
 
-        With ``only_if_there`` an entry that somebody has cleared stays so: ``False``.
+        With ``only_if_there``, an entry that was cleared is not stored again; returns ``False``.
         """
 
     def clear(self, entry: Entry) -> None:
-        """Remove it at once, whoever refreshes it."""
+        """Remove it at once, even while another kernel refreshes it."""
 
     def entries(self) -> list[Entry]:
-        """Everybody kept; costs a read each."""
+        """All stored entries; reads one file for each."""
 
     def current(self, issuer: str, client_id: str) -> Entry | None:
-        """The account last used with a client, if still kept; costs the same for any number."""
+        """The account last used with a client, if still stored; reads one file."""
 
     def use(self, entry: Entry) -> None:
-        """Make it the current one of its client, if it is kept."""
+        """Make it the current account of its client, if it is stored."""
 
     def stamp(self, entry: Entry) -> object | None:
-        """Differs after every save by anybody, ``None`` when nothing is there; costs a stat."""
+        """A value that differs after every save, by any process; ``None`` if nothing is stored.
+
+        Costs one ``stat`` call.
+        """
 
     def refreshing(self, entry: Entry) -> AbstractContextManager[None]:
-        """Only one at a time, of all threads and processes, gets in: to load, refresh and save.
+        """Hold the entry's lock to load, refresh and save; exclusive for all threads and processes.
 
-        Waits for 60 s. It is free again at once when its holder dies.
+        Waits up to 60 s. The lock is free at once if its holder dies.
         """
 
     def forget(self) -> None:

@@ -1,10 +1,10 @@
-"""What a kept file looks like from outside: random bytes under a random name.
+"""The format of a stored file: encrypted content under a hashed name.
 
-A file is ``nbauth``, the format's number twice (itself and 255 less it, so that no flipped bit
-makes another number of it), 12 random bytes, and an AES-256-GCM ciphertext with its 16-byte tag
-(NIST SP 800-38D). The associated data are those first eight bytes, the operating system's user
-and the file's own place; the place is a keyed hash of issuer, client and account. So what was
-sealed for another of these opens nowhere else.
+A file has: ``nbauth``; the format number and 255 minus that number, so that one flipped bit can't
+give another valid number; 12 random bytes; and an AES-256-GCM ciphertext with its 16-byte tag
+(NIST SP 800-38D). The associated data are the first eight bytes, the operating system's user and
+the file's place, which is a keyed hash of issuer, client and account. A file that is moved to
+another place or another user can't be decrypted.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _NONCE = 12
 
 
 class Unreadable(ValueError):
-    """Not what was sealed here: damaged, foreign, or moved."""
+    """The file was not sealed here: it is damaged, from another user, or moved."""
 
 
 class Newer(ValueError):
-    """Sealed by a version of nbauth that is not born yet."""
+    """The file was written by a newer version of nbauth."""
 
 
 def header(number: int = FORMAT) -> bytes:
-    """The first eight bytes of a file of a format."""
+    """The first eight bytes of a file in this format."""
     return MAGIC + bytes([number, 255 - number])
 
 
 def refuse_newer(head: bytes) -> None:
-    """Raise ``Newer`` for what begins as a file of a later format does."""
+    """Raise ``Newer`` if these bytes start a file of a later format."""
     number = head[len(MAGIC)] if len(head) >= len(MAGIC) + 2 else FORMAT
     if number > FORMAT and head.startswith(header(number)):
         raise Newer
 
 
 def derived(key: bytes, purpose: str) -> bytes:
-    """Another key for one purpose: HKDF-Expand with SHA-256, one block (RFC 5869 §2.3)."""
+    """Derive a key for one purpose: HKDF-Expand with SHA-256, one block (RFC 5869 §2.3)."""
     return _keyed_hash(key, f"nbauth {purpose}".encode() + b"\x01")
 
 
@@ -52,15 +52,15 @@ def _keyed_hash(key: bytes, text: bytes) -> bytes:
 
 
 def operating_system_user() -> str:
-    """Whose files these are: the number of the user, or the name where there are no numbers."""
+    """The user that the files belong to: the uid, or the name on Windows."""
     return f"uid {os.getuid()}" if hasattr(os, "getuid") else f"user {os.getlogin()}"
 
 
 class Seal:
-    """Seals, opens and names files with one key of 32 bytes.
+    """Encrypts, decrypts and names files with one 32-byte key.
 
     Attributes:
-        id: tells this key from others and says nothing of it.
+        id: identifies the key without revealing it.
     """
 
     def __init__(self, key: bytes, user: str | None = None) -> None:
@@ -74,17 +74,17 @@ class Seal:
             self._box = AESGCM(contents)
 
     def name(self, *parts: str) -> str:
-        """The name for these texts: 32 hexadecimal digits that nobody without the key can make."""
+        """The file name for these texts: 32 hexadecimal digits that depend on the key."""
         return _keyed_hash(self._names, json.dumps(parts).encode()).hex()[:32]
 
     def seal(self, place: str, text: bytes) -> bytes:
-        """The bytes of a file that opens at this place only."""
+        """Encrypt ``text`` for a file at this place."""
         nonce, bound = os.urandom(_NONCE), self._bound_to(place)
         with no_fork():
             return header() + nonce + self._box.encrypt(nonce, text, bound)
 
     def open(self, place: str, sealed: bytes) -> bytes:
-        """What was sealed for this place. Raises ``Unreadable`` or ``Newer``."""
+        """Decrypt what was sealed for this place. Raises ``Unreadable`` or ``Newer``."""
         from cryptography.exceptions import InvalidTag
 
         refuse_newer(sealed)

@@ -1,4 +1,4 @@
-"""The sealed files of one key: a folder for each client, a file for each account in it."""
+"""The encrypted files of one key: a folder for each client, in it a file for each account."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 from nbauth.core.errors import PersistenceError
 from nbauth.persistence.locks import locked
-from nbauth.persistence.private import make_folder, read_file, told_in_words, write_file
+from nbauth.persistence.private import make_folder, persistence_errors, read_file, write_file
 from nbauth.persistence.protocol import Entry
 from nbauth.persistence.seal import FORMAT, Newer, Seal, Unreadable, refuse_newer
 
-_PATIENCE = 30.0  # seconds; a writer holds it for milliseconds, but eighty may come at once
+_PATIENCE = 30.0  # seconds; one write takes milliseconds, but many may come at the same time
 _CURRENT = "current"
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
 def any_below(home: Path) -> bool:
-    """Whether any key has sealed a file for anybody; needs no key. Raises ``OSError``."""
+    """Whether a file of any key exists. Needs no key. Raises ``OSError``."""
     return any(
         _NAME.fullmatch(file)
         for key in _names(home)
@@ -37,21 +37,21 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 class SealedFiles:
-    """All that one key opens.
+    """The files of one key.
 
     Args:
-        home: the folder of all keys.
-        seal: with the key.
-        notices: gets a sentence for each file that is set aside or left alone.
+        home: the folder that holds the folders of all keys.
+        seal: has the key.
+        notices: gets a sentence for each file that can't be read.
     """
 
     def __init__(self, home: Path, seal: Seal, notices: list[str]) -> None:
         self.folder = home / seal.id
         self._seal = seal
         self._notices = notices
-        self._left_alone: set[Path] = set()
+        self._newer_files: set[Path] = set()
 
-    # ── one entry: all raise ``PersistenceError`` ───────────────────────────────────────────
+    # ── one entry: all methods raise ``PersistenceError`` ───────────────────────────────────
 
     def path(self, entry: Entry) -> Path:
         """The file of an entry."""
@@ -59,16 +59,16 @@ class SealedFiles:
         return self._client(entry.issuer, entry.client_id) / name
 
     def data(self, entry: Entry) -> bytes | None:
-        """What was saved."""
+        """Return what was saved."""
         path = self.path(entry)
-        with told_in_words("read", path):
+        with persistence_errors("read", path):
             found = self.read(path)
         return found[1] if found and found[0] == entry else None
 
     def save(self, entry: Entry, data: bytes, *, only_if_there: bool) -> bool:
-        """Keep this instead; whether it was."""
+        """Replace the entry's data; return whether it was written."""
         path = self.path(entry)
-        with told_in_words("write", path):
+        with persistence_errors("write", path):
             if not only_if_there:
                 make_folder(path.parent)
             elif not os.path.lexists(path):
@@ -85,18 +85,18 @@ class SealedFiles:
         return True
 
     def clear(self, entry: Entry) -> bool:
-        """Remove it; whether it was there."""
+        """Remove the entry; return whether it existed."""
         path = self.path(entry)
-        with told_in_words("remove", path):
+        with persistence_errors("remove", path):
             if not path.parent.exists():
                 return False
             with self.writing(path.parent):
                 return self.remove(path)
 
     def stamp(self, entry: Entry) -> object | None:
-        """Differs after every save."""
+        """A value that differs after every save."""
         path = self.path(entry)
-        with told_in_words("look at", path):
+        with persistence_errors("look at", path):
             try:
                 status = os.lstat(path)
             except FileNotFoundError:
@@ -106,15 +106,15 @@ class SealedFiles:
     # ── all entries ─────────────────────────────────────────────────────────────────────────
 
     def entries(self) -> list[Entry]:
-        """Whose they are; a file that can't be read is told by a notice."""
+        """All entries. For a file that can't be read, a notice is added."""
         found: list[Entry] = []
         for path in sorted(self.folder.glob("*/*")):
             if not (_NAME.fullmatch(path.name) and _NAME.fullmatch(path.parent.name)):
                 continue
             try:
-                with told_in_words("read", path):
+                with persistence_errors("read", path):
                     kept = self.read(path)
-            except PersistenceError as error:  # the others can be told still
+            except PersistenceError as error:  # go on with the other files
                 self._notices.append(f"{error} {error.hint}")
                 continue
             if kept:
@@ -122,33 +122,33 @@ class SealedFiles:
         return found
 
     def current(self, issuer: str, client_id: str) -> Entry | None:
-        """Who was made so, if still kept."""
+        """The current account of a client, if still stored."""
         path = self._client(issuer, client_id) / _CURRENT
-        with told_in_words("read", path):
+        with persistence_errors("read", path):
             kept = self.read(path)
         return kept[0] if kept and os.path.lexists(self.path(kept[0])) else None
 
     def use(self, entry: Entry) -> None:
-        """Make it the current one, if it is kept."""
+        """Make it the current account, if it is stored."""
         path = self.path(entry)
         if os.path.lexists(path):
-            with told_in_words("write", path.parent), self.writing(path.parent):
+            with persistence_errors("write", path.parent), self.writing(path.parent):
                 self.put(path.parent / _CURRENT, entry, b"")
 
     # ── one file ────────────────────────────────────────────────────────────────────────────
 
     def writing(self, folder: Path) -> contextlib.AbstractContextManager[None]:
-        """The lock of a client's folder, which ``put`` needs and nobody holds for long."""
+        """Hold the lock of a client's folder, needed for ``put``; it is held only briefly."""
         return locked(folder / "lock", _PATIENCE)
 
     def put(self, path: Path, entry: Entry, data: bytes) -> None:
-        """Write a file, but over none of a newer format. Raises ``OSError``."""
+        """Write a file, unless a newer format is there. Raises ``OSError``."""
         with contextlib.suppress(FileNotFoundError):
             try:
                 refuse_newer(read_file(path))
             except Newer:
                 raise PersistenceError(
-                    f"{path} was written by a newer nbauth, and is left as it is.",
+                    f"{path} was written by a newer version of nbauth and was not changed.",
                     code="newer_format",
                     hint="Update nbauth in this environment. Tokens stay in memory.",
                 ) from None
@@ -156,27 +156,27 @@ class SealedFiles:
         write_file(path, self._seal.seal(_place(path), label + b"\n" + data))
 
     def read(self, path: Path) -> tuple[Entry, bytes] | None:
-        """Whose it is, and what was put; ``None`` for no file, and for one that tells nothing.
+        """Return the entry and its data; ``None`` if there is no file or it can't be read.
 
-        One that can't be opened is set aside under another name. Raises ``OSError``.
+        A file that can't be decrypted is renamed. Raises ``OSError``.
         """
         try:
             return self._unsealed(path)
         except FileNotFoundError:
             return None
         except Newer:
-            if path not in self._left_alone:
-                self._left_alone.add(path)
+            if path not in self._newer_files:
+                self._newer_files.add(path)
                 self._notices.append(
-                    f"A kept sign-in is of a newer nbauth (this one reads format {FORMAT}); it is"
-                    f" left as it is: {path}"
+                    f"A stored sign-in was written by a newer version of nbauth (this one reads"
+                    f" format {FORMAT}) and was not changed: {path}"
                 )
             return None
         except Unreadable:
             return self._set_aside(path)
 
     def remove(self, path: Path) -> bool:
-        """Remove a file and what was left of it; whether there was any. Raises ``OSError``."""
+        """Remove a file and its leftovers; return whether any existed. Raises ``OSError``."""
         found = False
         for old in (path, path.with_suffix(".new"), path.with_suffix(".unreadable")):
             with contextlib.suppress(FileNotFoundError):
@@ -195,15 +195,15 @@ class SealedFiles:
     def _set_aside(self, path: Path) -> tuple[Entry, bytes] | None:
         with self.writing(path.parent):
             try:
-                return self._unsealed(path)  # somebody has saved it anew meanwhile
+                return self._unsealed(path)  # it was saved again meanwhile
             except (FileNotFoundError, Newer):
                 return None
             except Unreadable:
                 aside = path.with_suffix(".unreadable")
                 os.replace(path, aside)
         self._notices.append(
-            "A kept sign-in could not be read (damaged, or not of this user and account): it was"
-            f" set aside as {aside}, and you sign in anew."
+            "A stored sign-in could not be decrypted (it is damaged, or belongs to another user or"
+            f" account). Its file was renamed to {aside}. Sign in again: %login"
         )
         return None
 

@@ -1,6 +1,6 @@
-"""The key in the system's keyring: 44 characters in one entry, whatever is kept.
+"""The key in the system keyring: one entry of 44 characters.
 
-Windows' credentials hold 1,280 characters, so what is kept itself could not lie there.
+Windows limits a credential to 1,280 characters, so the sign-ins themselves can't be stored there.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import TypeVar
 from nbauth.core.errors import PersistenceError
 from nbauth.core.interrupts import Flag, join
 from nbauth.persistence.keyring_after_fork import backends
-from nbauth.persistence.keyring_backend import in_words
+from nbauth.persistence.keyring_backend import as_persistence_error
 from nbauth.persistence.seal import KEY_SIZE
 
 SERVICE = "nbauth"
 USERNAME = "sign-ins"
-_PATIENCE = 3.0  # seconds to remove it
-_PATIENCE_TO_READ = 10.0  # seconds, for an entry of somebody's own
+_PATIENCE = 3.0  # seconds, to remove the key
+_PATIENCE_TO_READ = 10.0  # seconds, for an entry of the user
 _AFTER_INTERRUPT = 1.0  # seconds
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class KeyringKey:
     kept = "keyring"
 
     def known(self, folder: Path, deadline: float, typed: str = "") -> bytes | None:
-        text = _in_time(lambda _: backends().get(SERVICE, USERNAME), deadline)
+        text = _with_deadline(lambda _: backends().get(SERVICE, USERNAME), deadline)
         if text is None:
             return None
         try:
@@ -43,9 +43,9 @@ class KeyringKey:
             key = b""
         if len(key) != KEY_SIZE:
             raise PersistenceError(
-                f"The entry {SERVICE!r} in the system's keyring is no key of kept sign-ins.",
+                f"The entry {SERVICE!r} in the system keyring is not a key of nbauth.",
                 code="strange_key",
-                hint=f"Remove the entry {SERVICE!r} there, if nothing else needs it.",
+                hint="If nothing else uses that entry, remove it, then run %login again.",
             )
         return key
 
@@ -58,38 +58,40 @@ class KeyringKey:
 
         def put(left: Flag) -> str | None:
             keyring = backends()
-            if left.is_set():  # somebody else may be putting theirs
+            if left.is_set():  # too late: another process may be storing its key
                 return None
             keyring.set(SERVICE, USERNAME, text)
             return keyring.get(SERVICE, USERNAME)
 
-        if _in_time(put, deadline) != text:
+        if _with_deadline(put, deadline) != text:
             raise PersistenceError(
-                "The system's keyring took the key of kept sign-ins and did not keep it.",
+                "The system keyring did not store nbauth's key.",
                 code="no_keyring",
             )
         return key
 
     def forget(self) -> None:
         try:
-            _in_time(lambda _: backends().delete(SERVICE, USERNAME), time.monotonic() + _PATIENCE)
+            _with_deadline(
+                lambda _: backends().delete(SERVICE, USERNAME), time.monotonic() + _PATIENCE
+            )
         except PersistenceError as error:
-            if error.code not in {"no_keyring", "plain_keyring"}:  # never held one
+            if error.code not in {"no_keyring", "plain_keyring"}:  # it never had the key
                 raise
 
 
 def entry(service: str, username: str) -> str | None:
-    """An entry that is not ours, such as a client's secret."""
-    return _in_time(
+    """Read an entry that is not nbauth's own, such as a client secret."""
+    return _with_deadline(
         lambda _: backends().get(service, username), time.monotonic() + _PATIENCE_TO_READ
     )
 
 
-def _in_time(call: Callable[[Flag], T], deadline: float) -> T:
-    """Its result, from a thread of its own, which is left behind if it hangs.
+def _with_deadline(call: Callable[[Flag], T], deadline: float) -> T:
+    """Run ``call`` in a new thread and return its result; abandon the thread at ``deadline``.
 
-    ``call`` gets an event that tells it so. An interrupt waits for it a little, so that no key is
-    put into the keyring after the lock that stands for it was released.
+    ``call`` gets a flag that is set when its thread is abandoned. After an interrupt it waits up to
+    1 s for the thread, so that no key is stored after the lock around this call was released.
     """
     results: list[T] = []
     errors: list[Exception] = []
@@ -112,11 +114,11 @@ def _in_time(call: Callable[[Flag], T], deadline: float) -> T:
         raise
     left.set()
     if errors:
-        raise in_words(errors[0]) from errors[0]
+        raise as_persistence_error(errors[0]) from errors[0]
     if not results:
         raise PersistenceError(
-            "The system's keyring does not answer; it may be asking for its password.",
+            "The system keyring does not respond; it may be asking for its password.",
             code="keyring_hangs",
-            hint="Unlock the keyring, then run %login again. Till then tokens stay in memory.",
+            hint="Unlock the keyring, then run %login again. Until then, tokens stay in memory.",
         )
     return results[0]

@@ -1,7 +1,7 @@
-"""One thread at a time, for work that may ask a person.
+"""Run work that may ask a person in one thread at a time.
 
-No lock is held meanwhile. Other threads wait for a bounded time, an interrupt at any line leaves
-nothing taken, and a forked child inherits nobody's turn.
+No lock is held meanwhile. Other threads wait for a limited time, an interrupt at any line releases
+the turn, and a forked child is not affected by its parent's turn.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ class _Run:
 
 
 class Turn:
-    """Which thread of this process is at it."""
+    """Records which thread of this process has the turn."""
 
     def __init__(self) -> None:
         self._runs: dict[int, _Run] = {}  # by process id; setdefault is atomic
 
     def take(self, act: Callable[[], None], patience: float) -> None:
-        """Run it; if another thread is running its own, wait for that one's end instead.
+        """Call ``act``; if another thread has the turn, wait for it instead.
 
-        The other thread's failure is raised here too, so that a person who has refused is not
-        asked again by each thread that waited.
+        If the other thread fails, its error is raised here too: a person who refused is not asked
+        again by every waiting thread.
 
         Args:
             act: may raise ``PersistenceError``.
             patience: seconds to wait for another thread.
 
-        Raises ``PersistenceError`` when they are over, and at once if ``act`` itself leads here.
+        Raises ``PersistenceError`` after that time, and at once if ``act`` calls this again.
         """
         process, mine = os.getpid(), _Run(threading.get_ident())
-        # An interrupt in the inner ``finally`` leaves the outer one to end the turn.
+        # If an interrupt breaks off the inner ``finally``, the outer one ends the turn.
         try:
             try:
                 run = self._runs.setdefault(process, mine)
@@ -72,9 +72,9 @@ def _wait(run: _Run, patience: float) -> None:
     while not run.over:
         if time.monotonic() >= deadline:
             raise PersistenceError(
-                "The kept sign-ins are being opened by another thread, which has not finished.",
+                "Another thread is still opening the stored sign-ins.",
                 code="being_opened",
-                hint="Answer the question for the passphrase, if there is one, then try again.",
+                hint="If a passphrase is asked for, type it, then run the cell again.",
             )
         time.sleep(_POLL)
     if run.error is not None:
@@ -82,7 +82,7 @@ def _wait(run: _Run, patience: float) -> None:
         raise PersistenceError(str(error), code=error.code, hint=error.hint) from error
     if not run.succeeded:
         raise PersistenceError(
-            "The kept sign-ins were being opened by another thread, which was interrupted.",
+            "Another thread was opening the stored sign-ins and was interrupted.",
             code="not_opened",
             hint="Run the cell again.",
         )

@@ -76,7 +76,7 @@ class Resurrects(Good):
 
 class StampsSizes(Good):
     def stamp(self, entry: Entry) -> object | None:
-        return super().stamp(entry) and os.lstat(self._opened().path(entry)).st_size
+        return super().stamp(entry) and os.lstat(self._files_to_write().path(entry)).st_size
 
 
 class WritesInPlace(Good):
@@ -231,8 +231,8 @@ class LeavesLocks(Good):
 
 
 class StaysWithItsKey(Good):
-    def _there(self, *, waits: bool = True) -> SealedFiles | None:
-        return self._files or super()._there(waits=waits)
+    def _files_to_read(self, *, waits: bool = True) -> SealedFiles | None:
+        return self._files or super()._files_to_read(waits=waits)
 
 
 BROKEN = {

@@ -22,11 +22,11 @@ from tests.persistence.keyrings import Working, in_use
     ("backend", "code", "words"),
     [
         (keyrings.Locked, "keyring_locked", "is locked"),
-        (keyrings.ServiceDied, "keyring_dead", "does not work (InitError)"),
-        (keyrings.BusDied, "keyring_dead", "does not work (FileNotFoundError)"),
-        (keyrings.Hanging, "keyring_hangs", "does not answer"),
-        (keyrings.HangsAtSet, "keyring_hangs", "does not answer"),
-        (keyrings.IndexOnly, "no_keyring", "no backend of it can store secrets"),
+        (keyrings.ServiceDied, "keyring_dead", "keyring failed (InitError)"),
+        (keyrings.BusDied, "keyring_dead", "keyring failed (FileNotFoundError)"),
+        (keyrings.Hanging, "keyring_hangs", "does not respond"),
+        (keyrings.HangsAtSet, "keyring_hangs", "does not respond"),
+        (keyrings.IndexOnly, "no_keyring", "none of its backends can store secrets"),
     ],
 )
 def test_each_is_said(
@@ -55,7 +55,7 @@ def test_what_opens_later_is_as_if_it_always_had(tmp_path: Path) -> None:
         kernel.save(ADA, b"data")
     with in_use(keyrings.BusDied()):  # it is not asked again
         assert kernel.load(ADA) == b"data"
-        with pytest.raises(PersistenceError, match="does not work"):
+        with pytest.raises(PersistenceError, match="keyring failed"):
             kernel.forget()
     assert not (tmp_path / "kept").exists(), "all else is forgotten"
 
@@ -65,7 +65,7 @@ def test_an_entry_that_is_no_key_is_left(strange: str, tmp_path: Path) -> None:
     backend = Working(tmp_path / "keyring")
     backend.set_password(SERVICE, USERNAME, strange)
     with in_use(backend):
-        with pytest.raises(PersistenceError, match="is no key of kept sign-ins"):
+        with pytest.raises(PersistenceError, match="is not a key of nbauth"):
             persistence_named("keyring", folder=tmp_path / "kept").open()
         assert backend.get_password(SERVICE, USERNAME) == strange
 

@@ -43,7 +43,7 @@ def set_aside(stored: Stored, broken: bytes) -> None:
     assert stored.load(ADA) is None
     assert stored.load(ADA) is None
     (notice,) = stored.notices
-    assert "could not be read" in notice
+    assert "could not be decrypted" in notice
     assert str(aside) in notice
     assert not path.exists()
     assert aside.read_bytes() == broken
@@ -103,8 +103,8 @@ def test_what_a_newer_version_keeps_is_left_alone(stored: Stored) -> None:
     for _ in range(3):
         assert stored.load(ADA) is None
     (notice,) = stored.notices
-    assert "newer nbauth" in notice
-    with pytest.raises(PersistenceError, match="newer nbauth") as raised:
+    assert "newer version of nbauth" in notice
+    with pytest.raises(PersistenceError, match="newer version of nbauth") as raised:
         stored.save(ADA, b"signed in anew")
     assert raised.value.code == "newer_format"
     assert stored.entries() == [BOB]

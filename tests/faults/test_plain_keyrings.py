@@ -28,15 +28,15 @@ def file(tmp_path: Path) -> Path:
 
 
 FAKES = [
-    ("null", "accepts everything and keeps nothing"),
-    ("own null", "accepts everything and keeps nothing"),
-    ("fail", "there is none on this system"),
-    ("plaintext by name", "where others can read them"),
-    ("priority 0.9", "not recommended by its own makers"),
-    ("chain with plaintext", "chains a part that is not safe"),
-    ("chain with null", "chains a part that is not safe"),
-    ("chain within a chain", "chains a part that is not safe"),
-    ("forgetful", "did not keep it"),
+    ("null", "discards what it is given"),
+    ("own null", "discards what it is given"),
+    ("fail", "no keyring is installed on this system"),
+    ("plaintext by name", "may store secrets unencrypted"),
+    ("priority 0.9", "not recommended by its developers"),
+    ("chain with plaintext", "includes an unsafe backend"),
+    ("chain with null", "includes an unsafe backend"),
+    ("chain within a chain", "includes an unsafe backend"),
+    ("forgetful", "did not store nbauth's key"),
 ]
 
 
@@ -105,9 +105,9 @@ BACKENDS = [
     ("bare", "keyring.backends.SecretService.Keyring", "which cannot be used here (RuntimeError"),
     ("bare", "keyring.backends.chainer.ChainerBackend", "not recommended"),
     ("bare", "", "there is none"),
-    ("service and alt", "", "chains a part that is not safe"),
-    ("service and alt", "keyrings.alt.file.PlaintextKeyring", "where others can read them"),
-    ("bare and alt", "", "where others can read them"),
+    ("service and alt", "", "includes an unsafe backend"),
+    ("service and alt", "keyrings.alt.file.PlaintextKeyring", "may store secrets unencrypted"),
+    ("bare and alt", "", "may store secrets unencrypted"),
 ]
 
 

@@ -76,12 +76,12 @@ def dangle(path: Path) -> str:
 def pipe(path: Path) -> str:
     path.unlink()
     os.mkfifo(path, 0o600)
-    return "is no file"
+    return "is not a file"
 
 
 def give_away(path: Path) -> str:
     os.chown(path, 65534, -1)
-    return "belongs to another user (number 65534)"
+    return "belongs to another user (uid 65534)"
 
 
 ENTRY = ("load", "save", "entries")

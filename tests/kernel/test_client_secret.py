@@ -89,7 +89,7 @@ def test_a_keyring_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("nbauth.persistence.system_keyring._PATIENCE_TO_READ", 0.1)
     read = secret_of(settings("keyring"))
     assert read is not None
-    with in_use(Hanging()), pytest.raises(ConfigurationError, match="does not answer"):
+    with in_use(Hanging()), pytest.raises(ConfigurationError, match="does not respond"):
         read()
     until(lambda: not any(one.name == "nbauth-keyring" for one in threading.enumerate()))
 

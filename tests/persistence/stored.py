@@ -37,4 +37,4 @@ class Stored(EncryptedFolder):
 
     def file(self, entry: Entry) -> Path:
         """Where an entry is kept."""
-        return self._opened().path(entry)
+        return self._files_to_write().path(entry)

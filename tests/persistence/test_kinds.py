@@ -63,7 +63,7 @@ def test_another_packages_persistence(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("kind", ["memory", "plaintext", "", "Keyring"])
 def test_a_word_that_keeps_nothing(kind: str) -> None:
-    with pytest.raises(ConfigurationError, match="There is no persistence"):
+    with pytest.raises(ConfigurationError, match="Unknown persistence"):
         persistence_named(kind)
 
 

@@ -73,7 +73,7 @@ def test_a_wrong_one_is_said_and_overwrites_nothing(kept: Kept, tmp_path: Path) 
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     person = Person("wrong horse", "correct horse")
     second = kept(person)
-    with pytest.raises(PersistenceError, match="not the passphrase") as raised:
+    with pytest.raises(PersistenceError, match="Wrong passphrase") as raised:
         second.save(ADA, b"signed in anew")
     assert raised.value.code == "wrong_passphrase"
     assert "wrong horse" not in "".join(raised.value.lines())
@@ -110,7 +110,7 @@ def test_a_passphrase_file_of_a_newer_version_is_left(kept: Kept, tmp_path: Path
     path = tmp_path / "file" / passphrase.FILE
     newer = json.dumps({**json.loads(path.read_bytes()), "format": 2}).encode()
     path.write_bytes(newer)
-    with pytest.raises(PersistenceError, match="newer nbauth"):
+    with pytest.raises(PersistenceError, match="newer version of nbauth"):
         kept(Person("correct horse")).open()
     assert path.read_bytes() == newer
 

@@ -596,7 +596,7 @@ def test_a_lock_that_another_kernel_does_not_let_go_lets_nobody_renew(
 
     @contextmanager
     def busy(*_: Any) -> Iterator[None]:
-        raise PersistenceError("Another kernel has held it for 60 s.", code="busy")
+        raise PersistenceError("Another process has locked it for 60 s.", code="busy")
         yield
 
     monkeypatch.setattr(Handle, "refreshing", busy)
