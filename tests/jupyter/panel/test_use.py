@@ -227,7 +227,7 @@ LAYOUTS = [
     "AppLayout(left_sidebar=Button(description='left'), center={0})",
     "HBox([VBox([HBox([{0}])])])",
 ]
-USABLE = 280
+USABLE = 230
 
 
 @pytest.mark.parametrize("window", [1280, 700])
