@@ -51,6 +51,8 @@ def test_tour_is_signed_in_by_clicking(
     click_through(page, login, person)
     page.wait_cell_done(login)
     assert panva.token_requests() == before + 1
+    holder = "document.activeElement.closest('.nbauth-panel, .jp-Notebook').className"
+    assert "jp-Notebook" in page.page.evaluate(holder), "the panel keeps the keyboard"
     for number, cell in enumerate(cells):
         if not cell.startswith("# %% md"):
             page.wait_cell_done(number)

@@ -130,7 +130,7 @@ class Driver:
     def _page_of(self, end: Shown) -> tuple[str, str]:
         match end:
             case Done():
-                text = "You can close this tab and return to your notebook."
+                text = "You can close this tab and go back to your notebook or terminal."
                 return "You are signed in", self._settings.success_page or text
             case Failed(error) | Cancelled(error):
                 text = f"{error} You can close this tab."
