@@ -26,7 +26,7 @@ LAYOUTS = {
 BEGIN = """
 import time, nbauth
 import nbauth.jupyter.screen
-nbauth.jupyter.screen.PATIENCE = 0  # no panel will come to this kernel
+nbauth.jupyter.screen.PATIENCE = nbauth.jupyter.shown.PATIENCE = 0  # no panel comes to this kernel
 nbauth.logout(all=True)
 sign_in = nbauth.login(flow="callback", background=True)
 while sign_in.authorize_url is None and not sign_in.ended.is_set():
