@@ -1,6 +1,6 @@
 """Sign in from a notebook.
 
-``%load_ext nbauth`` and ``%login``, or the functions of the same names. Names resolve on first
+``%load_ext nbauth`` and ``%login``, or the functions of the same names. Names are resolved on first
 use, so that importing nbauth loads neither msal, requests nor widgets.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # as type checkers read it; importing typing would cost more than the rest
+TYPE_CHECKING = False  # type checkers treat it as true; importing typing would be slow
 
 __version__ = "0.1.0"
 
@@ -73,13 +73,13 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn as SignIn
 
 
-if not TYPE_CHECKING:  # a type checker knows the names above, and no others
+if not TYPE_CHECKING:  # type checkers use the names above only
 
     def __getattr__(name):
         home = _HOME.get(name)
         if home is None:
             raise AttributeError(f"module 'nbauth' has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(home), name)  # found at once from now on
+        value = globals()[name] = getattr(import_module(home), name)  # next time found directly
         return value
 
 

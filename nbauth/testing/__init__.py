@@ -1,7 +1,7 @@
-"""Beside the floors: fakes for tests of nbauth, and of what plugs into it.
+"""Fakes and contracts for tests of nbauth and of its plug-ins.
 
 A scriptable :class:`~nbauth.testing.engine.FakeEngine`, a
-:class:`~nbauth.testing.screen.RecordingScreen`, a :class:`~nbauth.testing.clock.FakeClock`, and
-:mod:`~nbauth.testing.canary`, which finds a secret in whatever form it has leaked; and
-:mod:`~nbauth.testing.persistence`, the contract of everything that keeps sign-ins.
+:class:`~nbauth.testing.screen.RecordingScreen`, a :class:`~nbauth.testing.clock.FakeClock`,
+:mod:`~nbauth.testing.canary`, which finds a leaked secret in any encoding, and
+:mod:`~nbauth.testing.persistence`, the contract of a persistence.
 """

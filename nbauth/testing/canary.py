@@ -1,4 +1,4 @@
-"""Finds a secret in what was written, whatever form it took on its way there."""
+"""Finds a secret in written data, in any encoding."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _GZIP = b"\x1f\x8b\x08"
 
 
 def make_canary(label: str = "canary") -> str:
-    """A secret that occurs nowhere else, with characters in it that encodings change."""
+    """Make a unique secret, with characters that encodings change."""
     return f"{label}.{secrets.token_hex(16)}/+=\"é'~{secrets.token_hex(8)}"
 
 
 def forms(secret: str) -> dict[str, tuple[bytes, ...]]:
-    """The byte strings to look for, by the name of the form; each is of the whole secret."""
+    """The byte strings to search for, by the name of the encoding; each is the whole secret."""
     raw = secret.encode()
     percent = quote(secret, safe="")
     escaped = json.dumps(secret)[1:-1]
@@ -50,17 +50,17 @@ def forms(secret: str) -> dict[str, tuple[bytes, ...]]:
 
 
 def find(secret: str, data: bytes | str) -> list[str]:
-    """The names of the forms in which the secret is in the data; ``[]`` means it is not.
+    """The names of the encodings in which the data contain the secret; ``[]`` if they do not.
 
     Gzip and zlib streams anywhere in the data are unpacked and searched too (``"gzip:raw"``).
     """
     if len(secret) < 8:
-        raise ValueError("a secret this short is found by chance")
+        raise ValueError("a secret this short may be found by accident")
     return list(dict.fromkeys(_find(forms(secret), _bytes(data), 0)))
 
 
 def scan(secrets_: Iterable[str], paths: Iterable[Path]) -> list[str]:
-    """Search files and folders; one line for each find, which does not repeat the secret."""
+    """Search files and folders; return one line for each find, which does not repeat the secret."""
     wanted = list(secrets_)
     return [
         f"{file}: secret {number} as {form}"
@@ -97,11 +97,11 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
 
 
 def _base64(raw: bytes) -> Iterator[bytes]:
-    """What the secret's own bytes give at each of the three places where a group may begin."""
+    """The base64 texts of the secret at each of the three possible offsets in a group."""
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + raw)
-        start = -(-before * 8 // 6)  # the first characters mix with what stands before
-        end = (before + len(raw)) * 8 // 6  # and the last with what comes after
+        start = -(-before * 8 // 6)  # the first characters also depend on what precedes
+        end = (before + len(raw)) * 8 // 6  # and the last on what follows
         yield encoded[start:end]
         yield encoded[start:end].translate(bytes.maketrans(b"+/", b"-_"))
 

@@ -1,12 +1,12 @@
-"""A clock that stands still until it is told to go on."""
+"""A clock that advances only when told to."""
 
 from __future__ import annotations
 
 
 class FakeClock:
-    """Stands in for ``time`` in one of our modules: ``monkeypatch.setattr(module, "time", clock)``.
+    """Replaces ``time`` in a module of nbauth: ``monkeypatch.setattr(module, "time", clock)``.
 
-    Its wall clock and its monotonic clock go together, until one of them is set.
+    Its wall clock and its monotonic clock advance together, unless one of them is set.
     """
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
@@ -18,18 +18,18 @@ class FakeClock:
         return self._wall
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow."""
+        """Seconds of the monotonic clock."""
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Let time pass on both."""
+        """Advance both clocks."""
         self._wall += seconds
         self._monotonic += seconds
 
     def set_wall(self, seconds: float) -> None:
-        """Put the wall clock forward or, if negative, back, as a time server does."""
+        """Set the wall clock forward or, if negative, back, as a time server does."""
         self._wall += seconds
 
     def sleep_through(self, seconds: float) -> None:
-        """Suspend the machine: the monotonic clock of Linux stands still meanwhile."""
+        """Suspend the machine: on Linux the monotonic clock stops meanwhile."""
         self._wall += seconds

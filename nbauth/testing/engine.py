@@ -1,4 +1,4 @@
-"""An engine that needs no provider: it issues tokens of its own and can be told to misbehave."""
+"""An engine without a provider: it issues its own tokens and can be scripted to fail."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ Outcome = TokenResponse | Exception | Callable[[], Any] | None
 
 
 def unreachable() -> AuthorityUnreachable:
-    """What an engine raises while the network is down."""
+    """The error that an engine raises while the network is down."""
     return AuthorityUnreachable("id.example cannot be reached.", code="no_connection")
 
 
 def refusal(error: str, description: str = "", **more: Any) -> NbAuthError:
-    """What an engine raises for an error response (RFC 6749 §5.2)."""
+    """The error that an engine raises for an error response (RFC 6749 §5.2)."""
     return error_from({"error": error, "error_description": description, **more})
 
 
 class Gate:
-    """Holds a call up: ``reached`` is set when one stands before it, ``open()`` lets it go on."""
+    """Blocks a call: ``reached`` is set when it arrives, ``open()`` lets it continue."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
         self._opened = threading.Event()
 
     def open(self) -> None:
-        """Let the calls go on."""
+        """Let the blocked calls continue."""
         self._opened.set()
 
     def pass_through(self, broken_off: threading.Event, patience: float = 20.0) -> None:
-        """Stand before it; raises ``AuthorityUnreachable`` if the engine is told to abort."""
+        """Wait until opened; raises ``AuthorityUnreachable`` if the engine is told to abort."""
         self.reached.set()
         until = time.monotonic() + patience
         while not self._opened.wait(0.005):
@@ -73,25 +73,25 @@ class Call:
 class FakeEngine:
     """See :class:`nbauth.oauth.engines.protocol.Engine`.
 
-    Left alone, every sign-in succeeds as ``user`` and every refresh rotates: a refresh token works
-    once, and using it again revokes everything (RFC 9700 §4.14.2).
+    Unless scripted, every sign-in succeeds as ``user`` and every refresh rotates: a refresh token
+    works once, and using it again revokes all (RFC 9700 §4.14.2).
 
     Args:
-        authority: what it answers for; default: an OpenID Connect issuer.
-        client_id: the client it answers for.
-        clock: gives ``received_at``.
+        authority: its authority; default: an OpenID Connect issuer.
+        client_id: its client.
+        clock: returns ``received_at``.
 
     Attributes:
         user: who signs in next: a word such as ``"ada"``, also the ``sub``.
         lifetime: of the tokens it issues, in seconds.
-        rotates: whether a refresh brings another refresh token.
-        ungranted: scopes that a refresh refuses with ``invalid_scope``, as if not consented to.
+        rotates: whether a refresh returns a new refresh token.
+        ungranted: scopes that a refresh refuses with ``invalid_scope``, as without consent.
         interval, code_lifetime: of device codes, in seconds.
-        offers_revocation: what ``revoke`` says.
+        offers_revocation: what ``revoke`` returns.
         calls: every call in order.
-        live: the refresh tokens that still work, and whose they are; empty it to revoke them.
-        reused: refresh tokens that were sent though they no longer work.
-        most_at_once: how many refreshes were ever under way together.
+        live: the valid refresh tokens and their users; clear it to revoke them.
+        reused: refresh tokens that were sent after they had become invalid.
+        most_at_once: the largest number of simultaneous refreshes.
     """
 
     def __init__(
@@ -123,20 +123,20 @@ class FakeEngine:
         self._lock = threading.Lock()
         self._broken_off = threading.Event()
 
-    # ── to tell it what to do ───────────────────────────────────────────────────────────────
+    # ── scripting ───────────────────────────────────────────────────────────────────────────
 
     def will(self, method: str, *outcomes: Outcome) -> FakeEngine:
-        """Queue what the next calls of a method do: return or raise it, call it, or ``None``.
+        """Queue the outcomes of the next calls of a method: a value, an exception or a callable.
 
-        ``None`` is the usual answer; a callable's result is the answer, unless that is ``None``.
+        ``None`` means the default. A callable's result is the outcome, unless it is ``None``.
         """
         self._script[method].extend(outcomes)
         return self
 
     def hold(self, method: str, then: Outcome = None) -> Gate:
-        """Hold up the next call of a method until the gate is opened, or ``abort`` ends it.
+        """Block the next call of a method until the gate is opened or ``abort`` ends it.
 
-        ``then`` is what the call does once it is let through.
+        ``then`` is the outcome of the call after that.
         """
         gate = Gate()
 
@@ -148,13 +148,13 @@ class FakeEngine:
         return gate
 
     def count(self, method: str) -> int:
-        """How often a method was called."""
+        """The number of calls of a method."""
         return sum(call.method == method for call in self.calls)
 
     def response(
         self, scopes: Iterable[str], *, user: str | None = None, **changes: Any
     ) -> TokenResponse:
-        """The tokens it would issue now."""
+        """The token response it would return now."""
         user = user or self.user
         number = next(self._numbers)
         refresh_token = f"refresh-{user}-{number}"

@@ -1,6 +1,6 @@
-"""What every persistence has to do, as tests for whoever writes one.
+"""The contract of a persistence, as tests for the authors of plug-ins.
 
-In a test module of yours::
+In a test module::
 
     from nbauth.testing.persistence import PersistenceContract
 
@@ -8,8 +8,7 @@ In a test module of yours::
         def make(self, folder):
             return MyPersistence(folder)
 
-pytest runs it as it is; there is nothing else to set up. It starts a few processes of its own,
-which import your module.
+pytest needs no other set-up. The tests start a few processes, which import your module.
 """
 
 from __future__ import annotations
@@ -38,25 +37,25 @@ __all__ = ["ADA", "OTHERS", "PersistenceContract"]
 
 
 class PersistenceContract(UndisturbedContract):
-    """All promises of :class:`nbauth.persistence.protocol.Persistence`.
+    """Tests of all promises of :class:`nbauth.persistence.protocol.Persistence`.
 
-    Subclasses say how to ``make`` theirs.
+    A subclass defines ``make``.
     """
 
     # ── one entry ───────────────────────────────────────────────────────────────────────────
 
-    def test_what_is_saved_is_there_for_the_next_kernel(self, tmp_path: Path) -> None:
+    def test_saved_data_can_be_loaded_by_the_next_kernel(self, tmp_path: Path) -> None:
         for data in (b"first", b"", bytes(range(256)) * 800, b"last\n"):
             assert self.make(tmp_path).save(ADA, data) is True
             assert self.make(tmp_path).load(ADA) == data
 
-    def test_what_is_saved_is_there_in_another_process(self, tmp_path: Path) -> None:
+    def test_saved_data_can_be_loaded_in_another_process(self, tmp_path: Path) -> None:
         with self._elsewhere("_save", tmp_path, b"from elsewhere") as process:
             process.join(START)
             assert process.exitcode == 0
         assert self.make(tmp_path).load(ADA) == b"from elsewhere"
 
-    def test_nothing_is_there_before(self, tmp_path: Path) -> None:
+    def test_an_empty_store_returns_nothing(self, tmp_path: Path) -> None:
         kernel = self.make(tmp_path)
         assert kernel.load(ADA) is None
         assert kernel.stamp(ADA) is None
@@ -77,7 +76,7 @@ class PersistenceContract(UndisturbedContract):
         another.clear(ADA)
         assert set(kernel.entries()) == set(OTHERS)
 
-    def test_what_is_cleared_is_gone_everywhere(self, tmp_path: Path) -> None:
+    def test_a_cleared_entry_is_gone_for_all_kernels(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
         first.save(ADA, b"data")
         assert second.load(ADA) == b"data"
@@ -88,7 +87,7 @@ class PersistenceContract(UndisturbedContract):
             assert kernel.entries() == []
         first.clear(ADA)
 
-    def test_a_late_save_does_not_bring_back_what_is_cleared(self, tmp_path: Path) -> None:
+    def test_a_late_save_does_not_restore_a_cleared_entry(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
         assert first.save(ADA, b"never there", only_if_there=True) is False
         first.save(ADA, b"data")
@@ -100,7 +99,7 @@ class PersistenceContract(UndisturbedContract):
         assert second.save(ADA, b"signed in anew") is True
         assert first.load(ADA) == b"signed in anew"
 
-    def test_a_stamp_tells_every_save(self, tmp_path: Path) -> None:
+    def test_the_stamp_changes_with_every_save(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
         first.save(ADA, b"same length 0")
         stamps = [second.stamp(ADA)]
@@ -112,7 +111,7 @@ class PersistenceContract(UndisturbedContract):
         assert None not in stamps
         assert len(set(stamps)) == len(stamps)
 
-    def test_who_saves_at_once_never_mixes(self, tmp_path: Path) -> None:
+    def test_simultaneous_saves_do_not_mix_data(self, tmp_path: Path) -> None:
         kernels = [self.make(tmp_path) for _ in range(4)]
         sent = {(bytes([65 + number]) * 20_000) for number in range(8)}
         kernels[0].save(ADA, max(sent))
@@ -126,7 +125,7 @@ class PersistenceContract(UndisturbedContract):
         assert set(seen) <= sent
         assert self.make(tmp_path).load(ADA) in sent
 
-    def test_nothing_can_be_read_in_the_folder(self, tmp_path: Path) -> None:
+    def test_the_folder_reveals_nothing(self, tmp_path: Path) -> None:
         canary = make_canary("refresh")
         entry = Entry("https://issuer.example/tenant", "canary-client", "canary-account")
         kernel = self.make(tmp_path)
@@ -137,7 +136,7 @@ class PersistenceContract(UndisturbedContract):
         names = "\n".join(map(str, tmp_path.rglob("*")))
         assert [part for part in ("issuer.example", "canary-") if part in names] == []
 
-    # ── who is current ──────────────────────────────────────────────────────────────────────
+    # ── the current account ─────────────────────────────────────────────────────────────────
 
     def test_the_account_used_last_is_current(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
@@ -159,7 +158,7 @@ class PersistenceContract(UndisturbedContract):
 
     # ── refreshing ──────────────────────────────────────────────────────────────────────────
 
-    def test_one_refreshes_at_a_time(self, tmp_path: Path) -> None:
+    def test_only_one_kernel_refreshes_at_a_time(self, tmp_path: Path) -> None:
         inside: list[int] = []
         most: list[int] = []
         self.make(tmp_path).save(ADA, b"0")
@@ -186,7 +185,7 @@ class PersistenceContract(UndisturbedContract):
         with first.refreshing(ADA), in_a_thread(lambda: refresh(second, OTHERS[0])) as done:
             assert done.wait(self.patience)
 
-    def test_a_refresh_that_fails_lets_the_next_in(self, tmp_path: Path) -> None:
+    def test_a_failed_refresh_releases_the_lock(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
         first.save(ADA, b"data")
         try:
@@ -197,7 +196,7 @@ class PersistenceContract(UndisturbedContract):
         with in_a_thread(lambda: refresh(second, ADA)) as done:
             assert done.wait(self.patience)
 
-    def test_clearing_waits_for_no_refresh_and_holds_after_it(self, tmp_path: Path) -> None:
+    def test_clear_does_not_wait_for_a_refresh_and_lasts_after_it(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
         first.save(ADA, b"data")
         with first.refreshing(ADA):
@@ -207,7 +206,7 @@ class PersistenceContract(UndisturbedContract):
             assert first.save(ADA, b"refreshed", only_if_there=True) is False
         assert second.load(ADA) is None
 
-    def test_a_process_that_refreshes_keeps_others_out_until_it_dies(self, tmp_path: Path) -> None:
+    def test_a_refreshing_process_holds_the_lock_until_it_dies(self, tmp_path: Path) -> None:
         kernel = self.make(tmp_path)
         kernel.save(ADA, b"data")
         entered = SPAWN.Event()
@@ -221,9 +220,9 @@ class PersistenceContract(UndisturbedContract):
                 assert done.wait(self.patience)
                 assert time.monotonic() - killed < 5
 
-    # ── all of it ───────────────────────────────────────────────────────────────────────────
+    # ── the whole store ─────────────────────────────────────────────────────────────────────
 
-    def test_a_look_makes_nothing(self, tmp_path: Path) -> None:
+    def test_exists_creates_nothing(self, tmp_path: Path) -> None:
         folder = tmp_path / "looked-at"
         first, second = self.make(folder), self.make(folder)
         assert first.exists() is False
@@ -233,7 +232,7 @@ class PersistenceContract(UndisturbedContract):
         second.forget()
         assert [kernel.exists() for kernel in (first, second, self.make(folder))] == [False] * 3
 
-    def test_where_nothing_is_kept_a_look_makes_nothing(self, tmp_path: Path) -> None:
+    def test_reading_an_empty_store_creates_nothing(self, tmp_path: Path) -> None:
         folder = tmp_path / "looked-at"
         for look in _LOOKS:
             look(self.make(folder))
@@ -251,7 +250,7 @@ class PersistenceContract(UndisturbedContract):
         assert kernel.kept.split() == [kernel.kept]
         assert kernel.notices == []
 
-    def test_hooks_are_told_of_each_access(self, tmp_path: Path) -> None:
+    def test_hooks_are_called_for_each_access(self, tmp_path: Path) -> None:
         kernel = self.make(tmp_path)
         told: list[tuple[str, Entry, bool | None, int]] = []
         here = threading.get_ident()
@@ -274,7 +273,7 @@ class PersistenceContract(UndisturbedContract):
             for one in (("before", entry, None, here), ("after", entry, changed, here))
         ]
 
-    def test_what_is_forgotten_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_forget_removes_everything(self, tmp_path: Path) -> None:
         folder = tmp_path / "forgotten"
         first, second = self.make(folder), self.make(folder)
         for entry in (ADA, *OTHERS):
@@ -297,9 +296,7 @@ class PersistenceContract(UndisturbedContract):
         second.forget()
         assert self.make(folder).load(ADA) is None
 
-    def test_who_had_it_open_finds_what_is_kept_after_all_was_forgotten(
-        self, tmp_path: Path
-    ) -> None:
+    def test_an_open_store_finds_entries_saved_after_forget(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path), self.make(tmp_path)
         others = [self.make(tmp_path) for _ in _FINDS]
         first.save(ADA, b"data")
@@ -315,7 +312,7 @@ class PersistenceContract(UndisturbedContract):
             with in_a_thread(lambda: refresh(others[0], ADA)) as done:
                 kept_out = not done.wait(0.3)
                 held.close()
-        assert kept_out, "one lock for all"
+        assert kept_out, "both kernels must use the same lock"
         others[-1].clear(ADA)
         assert self.make(tmp_path).load(ADA) is None
 
@@ -336,7 +333,7 @@ _FINDS: tuple[Callable[[Persistence], object], ...] = (
     lambda kernel: kernel.entries() == [ADA],
     lambda kernel: kernel.current(ADA.issuer, ADA.client_id) == ADA,
     lambda kernel: kernel.save(ADA, b"refreshed", only_if_there=True),
-    lambda kernel: kernel.exists(),  # and clears it, first of all that it does
+    lambda kernel: kernel.exists(),  # the last one also clears it, as its first access
 )
 _LOOKS: tuple[Callable[[Persistence], object], ...] = (
     lambda kernel: kernel.load(ADA),

@@ -1,4 +1,4 @@
-"""A screen that shows nothing and remembers all."""
+"""A screen that shows nothing and records everything."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ class RecordingScreen:
     """See :class:`nbauth.kernel.sign_in.protocol.Screen`.
 
     Args:
-        attended: whether somebody is there.
-        ways: the flows that work there, best first; decides what ``flow="auto"`` becomes.
-        offers: whether the person can choose another way while a sign-in waits.
-        person: called with each sign-in that is shown, in a thread of its own, as the person who
-            sits there would act on it.
+        attended: whether a person is there.
+        ways: the flows that work there, best first; the first is used for ``flow="auto"``.
+        offers: whether the person can choose another flow while a sign-in waits.
+        person: called with each shown sign-in, in a new thread, to act as the person.
 
     Attributes:
         shown: every sign-in, in order.
         said: every line.
-        messages: every message that a shown sign-in had, in order.
+        messages: every message of a shown sign-in, in order.
     """
 
     def __init__(

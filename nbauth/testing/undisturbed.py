@@ -1,4 +1,4 @@
-"""What a persistence has to do while threads, forks, prompts and interrupts disturb it.
+"""The part of the contract about threads, forks, prompts and interrupts.
 
 Part of :class:`nbauth.testing.persistence.PersistenceContract`.
 """
@@ -33,23 +33,23 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 class UndisturbedContract:
-    """These promises, and how a persistence is made for them.
+    """Tests of these promises, and the methods that a subclass defines.
 
     Attributes:
-        patience: seconds for what should take next to none, on a busy machine.
+        patience: seconds allowed for something that takes almost no time, on a busy machine.
     """
 
     patience = 30.0
 
     def make(self, folder: Path) -> Persistence:
-        """Yours, keeping all it has in this folder or below.
+        """Return your persistence; it stores everything below this folder.
 
-        Called for each kernel: two for one folder share what they keep, in other processes too.
+        Called once for each kernel: two for one folder share their entries, also across processes.
         """
         raise NotImplementedError
 
     def make_asking(self, folder: Path, ask: Ask) -> Persistence | None:
-        """The same, where opening asks the person by ``ask``; ``None`` if yours asks nobody."""
+        """The same, with ``ask`` to ask the person; ``None`` if yours never asks."""
         return None
 
     def test_hooks_are_called_while_no_lock_is_held(self, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ class UndisturbedContract:
                 with in_a_thread(lambda: _use(kernel)) as done:
                     assert done.wait(self.patience)
 
-    def test_nobody_waits_for_a_person_who_is_asked(self, tmp_path: Path) -> None:
+    def test_other_threads_do_not_wait_for_a_prompt(self, tmp_path: Path) -> None:
         self.make(tmp_path).save(ADA, b"data")
         asked, answer = threading.Event(), threading.Event()
 
@@ -117,7 +117,7 @@ class UndisturbedContract:
             finally:
                 answer.set()
 
-    def test_a_forked_child_uses_it_as_any_process_does(self, tmp_path: Path) -> None:
+    def test_a_forked_child_can_use_the_store(self, tmp_path: Path) -> None:
         if not hasattr(os, "fork"):
             return
         with self._elsewhere("_fork_while_refreshing", tmp_path, b"") as process:
@@ -196,7 +196,7 @@ def refresh(kernel: Persistence, entry: Entry) -> None:
 
 @contextmanager
 def in_a_thread(act: Callable[[], object]) -> Iterator[threading.Event]:
-    """Do it in a thread; the event tells when it is done, without an error."""
+    """Run ``act`` in a thread; the event is set when it has ended without an error."""
     done = threading.Event()
 
     def run() -> None:
