@@ -333,7 +333,7 @@ LONG = {
     "kernel/session.py": (385, "the one list of all that a session does, a few lines each"),
     "kernel/accounts/cache.py": (390, "one lock, and every line that runs under it"),
     "kernel/accounts/keeper.py": (335, "what one lock guards between memory and store"),
-    "kernel/accounts/keeping.py": (295, "the same for all stores: opening and asking"),
+    "kernel/accounts/keepers.py": (295, "the same for all stores: opening and asking"),
     "kernel/sign_in/attempt.py": (270, "one thread's state, and each way to change or end it"),
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
     "oauth/engines/microsoft.py": (300, "one protocol of ten methods, around MSAL's faults"),

@@ -106,7 +106,7 @@ def test_import_cache_says_what_it_took_and_keeps_it(capsys, kept_in_files, tmp_
     ("content", "options", "what"),
     [
         ("{}", IMPORT, "no sign-in of this application"),
-        ("nonsense", IMPORT, "is no plain MSAL cache"),
+        ("nonsense", IMPORT, "is not a plain MSAL cache"),
         ("{}", ["--persist", "file"], "No client_id is set"),
         ("{}", [*IMPORT[:4], "--persist", "keyrng"], "did you mean keyring"),
     ],

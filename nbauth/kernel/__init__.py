@@ -1,1 +1,1 @@
-"""Floor 3: who is signed in to this kernel. Knows no IPython and no protocol library."""
+"""Floor 3: who is signed in to this kernel. Imports neither IPython nor a protocol library."""

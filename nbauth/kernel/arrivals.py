@@ -1,4 +1,4 @@
-"""Where both rooms meet: what a sign-in brings becomes an account that is signed in."""
+"""Turns the result of a sign-in into a signed-in account."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nbauth.core.person import Notices, Person
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache
-from nbauth.kernel.accounts.keeping import Keeping
+from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.signed_in import signed_in_from
 from nbauth.kernel.sign_in.request import Request
 
@@ -17,17 +17,17 @@ class Arrivals:
     """See :class:`nbauth.kernel.sign_in.protocol.Destination`.
 
     Args:
-        cache, keeping: the session's.
-        person: who is told what was not granted.
+        cache, keepers: the session's.
+        person: is told about scopes that were not granted.
     """
 
-    def __init__(self, cache: TokenCache, keeping: Keeping, person: Person) -> None:
+    def __init__(self, cache: TokenCache, keepers: Keepers, person: Person) -> None:
         self._cache = cache
-        self._keeping = keeping
+        self._keepers = keepers
         self._notices = Notices(person)
 
     def prepare(self, request: Request) -> None:
-        self._keeping.prepare(request.client)
+        self._keepers.prepare(request.client)
 
     def ticket(self) -> int:
         return self._cache.ticket()
@@ -46,10 +46,10 @@ class Arrivals:
             make_current=as_asked and request.makes_current,
             beside=not as_asked,
         ):
-            raise SignInCancelled("That account was signed out while it signed in.")
-        self._keeping.keep(client, signed_in.key)
+            raise SignInCancelled("The account was signed out during this sign-in.")
+        self._keepers.keep(client, signed_in.key)
         if self._cache.account(signed_in.key) is None:
-            raise SignInCancelled("That account was signed out while it signed in.")
+            raise SignInCancelled("The account was signed out during this sign-in.")
         self._cache.changed.emit()
         self._cache.renewed.emit()
         account = signed_in.account
@@ -58,7 +58,7 @@ class Arrivals:
             assert asked is not None
             name, other = name_of(asked), account.username
             raise SignInError(
-                f"{name} was asked for, but {other} signed in; {name} is not signed in.",
+                f"{name} was requested, but {other} signed in; {name} is not signed in.",
                 code="wrong_account",
                 hint=f"Sign in as {name}: %login --account {name}. {other} is also signed in:"
                 f" %accounts use {other}, or %accounts drop {other}.",
@@ -66,9 +66,9 @@ class Arrivals:
         return account
 
     def _tell_not_granted(self, request: Request, response: TokenResponse) -> None:
-        """Say it once: the token is given out for these scopes all the same, and may be refused."""
+        """Tell the person once. The token is still used for these scopes, and may be refused."""
         if request.client.authority.microsoft:
-            return  # Entra refuses the whole; what it grants may only be spelt otherwise
+            return  # Entra grants all or nothing, but may spell scopes differently
         missing = request.client.not_granted(response.scopes, request.scopes)
         if missing:
             granted = " ".join(plain(scope) for scope in response.scopes) or "nothing"

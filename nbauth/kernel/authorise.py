@@ -1,9 +1,9 @@
-"""The one object that requests and httpx take as ``auth``, and a session with it.
+"""``auth`` objects for requests and httpx, and a requests session that uses one.
 
-The decision is made on the prepared URL, at every hop; see :mod:`nbauth.kernel.hosts`. A request to
-any host that is not listed goes out as it came, without a token; so does one that has an
-``Authorization`` or a storage signature of its own. See :mod:`nbauth.kernel.storage` for what a
-session may read without any.
+The token is chosen by the prepared URL, again after each redirect; see :mod:`nbauth.kernel.hosts`.
+A request to an unlisted host is sent unchanged, without a token. So is a request that has its own
+``Authorization`` header or a storage signature. :mod:`nbauth.kernel.storage` says what a session
+reads without a token.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if find_spec("httpx") is not None:
     _httpx_auth = httpx.Auth
 
 _authorised_by: WeakKeyDictionary[Any, Auth] = WeakKeyDictionary()
-"""The ``Auth`` of each request. Only looked up, never iterated: other threads add to it."""
+"""The ``Auth`` of each request. Only looked up, never iterated, since other threads add to it."""
 _brings_its_own: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-"""The requests of requests that have an ``Authorization`` of their own."""
+"""The requests of the library requests that have their own ``Authorization`` header."""
 
 
 class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
     """Adds ``Authorization: Bearer`` (RFC 6750 §2.1) to requests for listed hosts only.
 
-    It keeps the client and the account that it was made with. A 401 is answered once, with a token
-    fetched anew, by repeating the request that was refused and no other.
+    It keeps the client and the account that it was made with. After a 401, the refused request is
+    repeated once, with a new token.
     """
 
     def __repr__(self) -> str:
@@ -48,7 +48,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         refuse_pickling(self, "call nbauth.auth() where it is needed.")
 
     def for_session(self) -> Auth:
-        """The same for a session, which reads public storage without a token."""
+        """A copy for a session, which reads public storage without a token."""
         return Auth(self.bound, self._hosts, self._refusals, public_first=True)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────
@@ -65,15 +65,15 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             header, hook = self._header(scopes), self._retry
         if header is not None:
             request.headers["Authorization"], hook = header, self._retry
-        # A redirect shares the hooks of the request before it: once is enough.
+        # After a redirect the hooks are those of the previous request: do not add one twice.
         if hook not in request.hooks.get("response", ()):
             request.register_hook("response", hook)
         return request
 
     def _retry(self, response: Any, **options: Any) -> Any:
-        """Once after a 401; the hook is gone from the second request."""
+        """Repeat a request once after a 401; the repeated request has no such hook."""
         if not isinstance(response.request.body, (bytes, str, NoneType)):
-            return response  # a stream is used up
+            return response  # a stream can't be sent twice
         refused = self._refused(response.request, response)
         if refused is None:
             return response
@@ -85,7 +85,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         return second
 
     def _after_all(self, response: Any, **options: Any) -> Any:
-        """Once with a token, after an answer that asks for one to a request that had none."""
+        """Repeat a request with a token, if it had none and the response asks for one."""
         request = response.request
         if "Authorization" in request.headers or not may_be_public(request):
             return response
@@ -96,7 +96,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         return _sent_again(again, response, options)
 
     def _repeated(self, response: Any) -> Any:
-        """The request of a response once more, which is not repeated in turn."""
+        """A copy of the request of a response, without the hooks that would repeat it again."""
         again = response.request.copy()
         ours = (self._retry, self._after_all)
         again.hooks = {
@@ -104,14 +104,14 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             for event, hooks in again.hooks.items()
         }
         _authorised_by[again] = self
-        _ = response.content  # gives the connection back, even if there is no other token
+        _ = response.content  # returns the connection to the pool
         response.close()
         return again
 
     # ── httpx ───────────────────────────────────────────────────────────────────────────────
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        """The same for ``httpx.Client``."""
+        """The authentication flow for ``httpx.Client``."""
         if _has_its_own(request):
             yield request
             return
@@ -128,7 +128,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             self._tried(again, scopes, (yield again))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        """The same for ``httpx.AsyncClient``: the event loop goes on while a token is fetched."""
+        """The same for ``httpx.AsyncClient``; the event loop is not blocked."""
         if _has_its_own(request):
             yield request
             return
@@ -147,7 +147,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
 
 
 def _sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:
-    """The answer to a request of requests that is repeated."""
+    """Send the repeated request; return its response."""
     second = response.connection.send(again, **options)
     second.request = again
     second.history.append(response)
@@ -155,25 +155,25 @@ def _sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _has_its_own(request: Any) -> bool:
-    """Whether an httpx request has an ``Authorization`` that is none of ours."""
+    """Whether an httpx request has an ``Authorization`` header that nbauth did not set."""
     return "Authorization" in request.headers and request not in _authorised_by
 
 
 def _last_of(response: Any) -> Any:
-    """The request that a response answers: after redirects it is not the one that was sent first,
-    which may have been a POST that has done its work."""
+    """The request that this response belongs to. After a redirect it differs from the first
+    request, which may have been a POST that was already processed."""
     return response.request
 
 
 def _can_be_repeated(request: Any) -> bool:
-    """Whether an httpx request has its body in memory; a stream is used up by the first sending."""
+    """Whether an httpx request has its body in memory; a stream can't be sent twice."""
     return isinstance(request.stream, httpx.ByteStream)
 
 
 class AuthorisedSession(VerifiedSession):
-    """A ``requests.Session`` whose calls to listed hosts authorise themselves, redirects included.
+    """A ``requests.Session`` that adds tokens to calls to listed hosts, redirects included.
 
-    ``verify`` and ``proxies`` are the settings'; a setting beats the environment's bundles.
+    ``verify`` and ``proxies`` come from the settings, which override the environment's CA bundles.
     """
 
     def __init__(
@@ -183,9 +183,9 @@ class AuthorisedSession(VerifiedSession):
         self.auth = auth.for_session()
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
-        """At a redirect: what authorised the request decides anew; any other auth is requests'.
+        """At a redirect, choose the token again; other kinds of auth are left to requests.
 
-        An ``Authorization`` that the caller has set goes no further than its own host.
+        An ``Authorization`` header that the caller has set is not sent to another host.
         """
         auth = _authorised_by.get(response.request)
         if auth is None:

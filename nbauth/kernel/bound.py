@@ -1,4 +1,4 @@
-"""What a held token, ``auth()`` and ``session()`` keep: their client and their account."""
+"""The client and account that a held token, ``auth()`` and ``session()`` are bound to."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 
 
 class Bound:
-    """A client and an account, settled when it is made and not looked up again.
+    """A client and an account, fixed when it is made.
 
-    Where nobody is signed in yet, the account is settled by the first token.
+    If nobody is signed in yet, the first token fixes the account.
 
     Args:
-        tokens: gives them.
-        client: of which client.
-        asked: whose; ``None`` for the account that is current now.
-        interactive: whether a person may be asked, where one is there.
+        tokens: gets the tokens.
+        client: whose tokens.
+        asked: the account; ``None`` for the one that is current now.
+        interactive: whether the person may be asked.
     """
 
     __slots__ = ("_asked", "_settled", "_tokens", "client", "interactive")
@@ -36,14 +36,14 @@ class Bound:
         self.client = client
         self.interactive = interactive
         self._asked: Asked | None = tokens.find(client, asked, interactive=interactive) or asked
-        # setdefault is one step: with a lock a child would wait that was forked within it.
+        # setdefault is atomic. A lock held at a fork would stay held in the child.
         self._settled: dict[None, AccountKey] = {}
         if isinstance(self._asked, AccountKey):
             self._settled[None] = self._asked
 
     @property
     def key(self) -> AccountKey | None:
-        """The account, once it is settled."""
+        """The account, once it is fixed."""
         return self._settled.get(None)
 
     @property
@@ -52,18 +52,18 @@ class Bound:
         return 0 if self.key is None else self._tokens.cache.changes(self.key)
 
     def get(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
-        """A token; another one than ``refused``, the text of one that a host has refused."""
+        """Return a token that differs from ``refused``, the text of a token a host has refused."""
         return self._got(scopes, refused, self.interactive)
 
     def silent(self, scopes: Scopes) -> SecretStr:
-        """The text of a token that can be had with nobody asked.
+        """Return the text of a token without asking the person.
 
-        Raises ``InteractionRequired`` or ``NotSignedIn`` where a person is needed.
+        Raises ``InteractionRequired`` or ``NotSignedIn`` if a person is needed.
         """
         return self._got(scopes, None, False).access_token
 
     async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
-        """The same for a running event loop, which goes on meanwhile."""
+        """The same as :meth:`get`, without blocking the event loop."""
         if refused is None and (here := self._here(scopes)) is not None:
             return here
         while True:
@@ -72,7 +72,7 @@ class Bound:
                 return result
 
     def cached(self, scopes: Scopes) -> SecretStr | None:
-        """The text of a fresh token, from memory."""
+        """The text of a fresh token in memory, or ``None``."""
         here = self._here(scopes)
         return None if here is None else here.access_token
 
@@ -90,17 +90,17 @@ class Bound:
         return Need(self.client, scopes, asked, refused=refused, interactive=interactive)
 
     def _settles(self, result: AuthenticationResult) -> bool:
-        """Settle the account by the first token; ``False`` if another thread's was the first."""
+        """Fix the account by the first token; ``False`` if another thread has fixed another one."""
         key = result.account.key
         return self._settled.setdefault(None, key) == key
 
 
 class LiveToken:
-    """What a ``Token`` reads; see ``core.tokens.TokenSource``.
+    """What a ``Token`` reads from; see ``core.tokens.TokenSource``.
 
     Args:
-        bound: whose token; settled.
-        scopes: for what.
+        bound: the client and account; the account is fixed.
+        scopes: of the token.
     """
 
     __slots__ = ("_bound", "_scopes", "_tokens", "_where", "owner")

@@ -1,6 +1,6 @@
-"""Where the secret of a client is, for providers that give one even to programs on a desktop.
+"""Reads the secret of a client, for providers that require one even from desktop programs.
 
-It is no setting: the profile says where it is, and it is read when the client is used.
+The secret is not a setting: the profile says where it is, and it is read when it is used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VARIABLE = "NBAUTH_CLIENT_SECRET"
 
 
 def secret_of(settings: Settings) -> Callable[[], SecretStr] | None:
-    """Reads the secret of the settings' client; ``None`` where they name no place for one.
+    """A function that reads the client's secret; ``None`` if the settings name no place for one.
 
     The variable alone is not enough: it may hold the secret of another client.
     """
@@ -29,7 +29,7 @@ def secret_of(settings: Settings) -> Callable[[], SecretStr] | None:
 
 
 def service_of(settings: Settings) -> str:
-    """The keyring's service of a profile's secrets."""
+    """The service name of a profile's secrets in the keyring."""
     return f"nbauth:{settings.profile}"
 
 
@@ -37,8 +37,8 @@ def _from_environment() -> SecretStr:
     secret = os.environ.get(VARIABLE)
     if not secret:
         raise _none(
-            f"The client secret is to come from the environment, and {VARIABLE} is not set.",
-            f"Set {VARIABLE} where the kernel starts, or client_secret_from to keyring.",
+            f"client_secret_from is environment, but the variable {VARIABLE} is not set.",
+            f"Set {VARIABLE} before the kernel starts, or set client_secret_from to keyring.",
         )
     return SecretStr(secret)
 
@@ -51,8 +51,8 @@ def _from_keyring(service: str, client_id: str) -> SecretStr:
     except PersistenceError as error:
         raise _none(
             f"The client secret cannot be read. {error}",
-            "Start or unlock the keyring and run %login again; or set client_secret_from to"
-            f" environment, and {VARIABLE}.",
+            "Start or unlock the keyring and run %login again, or set client_secret_from to"
+            f" environment and the variable {VARIABLE} to the secret.",
         ) from error
     if not secret:
         raise _none(

@@ -1,4 +1,4 @@
-"""Which token a request gets, in any HTTP library, and what follows when the host refuses it."""
+"""Chooses the token of a request, for any HTTP library, and reacts when the host refuses it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class Deciding:
-    """Decides on requests, which have ``method``, ``url`` and ``headers``.
+    """Chooses tokens for requests, which have ``method``, ``url`` and ``headers``.
 
     Args:
-        bound: whose tokens.
-        hosts: which host gets which; see :mod:`nbauth.kernel.hosts`.
+        bound: the client and account.
+        hosts: the scopes of each host's token; see :mod:`nbauth.kernel.hosts`.
         refusals: the hosts that have refused tokens.
-        public_first: whether storage is read without a token first, where getting one would mean
-            asking a person.
+        public_first: whether storage is read without a token if getting one would mean asking the
+            person.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Deciding:
         return scopes_at(url, self._hosts)
 
     def _decided(self, request: Any) -> Scopes | None:
-        """The scopes of the token that a request gets, told to the log."""
+        """The scopes of the token that a request gets; written to the log."""
         url = str(request.url or "")
         scopes = self.scopes_for(url)
         if scopes is not None and is_signed(url):
@@ -55,9 +55,9 @@ class Deciding:
         return f"Bearer {self.bound.cached(scopes) or self.bound.get(scopes).access_token}"
 
     def _header_unasked(self, request: Any, scopes: Scopes) -> str | None:
-        """As :meth:`_header`, but ``None`` where a person would have to be asked.
+        """As :meth:`_header`, but ``None`` if the person would have to be asked.
 
-        That is remembered for a while, so that not every request asks the provider.
+        This is remembered for a while, so that not every request contacts the provider.
         """
         if (here := self.bound.cached(scopes)) is not None:
             return f"Bearer {here}"
@@ -71,9 +71,9 @@ class Deciding:
             return None
 
     def _refused(self, request: Any, response: Any) -> tuple[Scopes, str] | None:
-        """The scopes and the text of the token that a response has refused, if one was sent.
+        """The scopes and the text of the token that a response has refused.
 
-        ``None`` also where another token would not help.
+        ``None`` if no token was sent, or if another token would not help.
         """
         if response.status_code != 401:
             return None
@@ -82,14 +82,14 @@ class Deciding:
         if scopes is None or scheme != "Bearer":
             return None
         passed_on = self._refusals.pass_on(self._where(request, scopes), text)
-        what = "passed on" if passed_on else "asked for another one"
+        what = "passed on" if passed_on else "getting another one"
         log.debug("%s refused its token; %s", place(request.url).partition("/")[0], what)
         return None if passed_on else (scopes, text)
 
     def _another(self, request: Any, scopes: Scopes, refused: str) -> str:
-        """Another token than the one that was refused.
+        """Return another token than the refused one.
 
-        Raises if there is none; for a while it then raises the same error without trying again.
+        Raises if there is none. For a while, later calls raise the same error at once.
         """
         where = self._where(request, scopes)
         self._refusals.raise_if_no_other(where, refused, self.bound.changes)
@@ -113,7 +113,7 @@ class Deciding:
         self._refusals.trying(self._where(request, scopes), str(fresh))
 
     def _tried(self, request: Any, scopes: Scopes, response: Any) -> None:
-        """Judge a repeated request by its own answer; one that was redirected is not the last."""
+        """Record whether the new token helped, by the response to the repeated request itself."""
         where = self._where(request, scopes)
         if response.request is not request or response.status_code != 401:
             self._refusals.helped(where)

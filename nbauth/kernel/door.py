@@ -1,4 +1,4 @@
-"""The door of the kernel: what a call asks for is read here, once, into frozen values."""
+"""Reads what a call asks for, once, into frozen values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Door:
         self._client: Client | None = None
 
     def client(self, **call: Any) -> Client:
-        """The client that a call's settings lead to. Raises ``ConfigurationError``."""
+        """The client for the settings of a call. Raises ``ConfigurationError``."""
         for name in call:
             _check_known(name, NAMES)
         if any(value is not None for value in call.values()):
@@ -39,14 +39,14 @@ class Door:
         return self.present()
 
     def client_named(self, **call: Any) -> Client | None:
-        """The client that a call names, ``None`` if it names none."""
+        """The client that a call names; ``None`` if it names none."""
         given = {name: value for name, value in call.items() if value is not None}
         return self.client(**given) if given else None
 
     def client_of(self, key: ClientKey, profile: str) -> Client:
-        """The client that a profile, or what is set now, leads to if that is this one.
+        """The client of a profile, or else of the current settings, if it has this key.
 
-        Else one made from the key, which knows no proxies and no certificates.
+        Otherwise a client made from the key, without proxies and certificates.
         """
         for call in ({"profile": profile}, {}):
             with contextlib.suppress(NbAuthError):
@@ -56,7 +56,7 @@ class Door:
         return Client.from_key(key, profile)
 
     def present(self) -> Client:
-        """The client of a call that sets nothing itself; the same object until settings change."""
+        """The client of a call without settings; the same object until settings change."""
         settings, known = self._settings.present(), self._client
         if known is None or known.settings is not settings:
             known = self._client = self._client_from(settings)
@@ -68,13 +68,13 @@ class Door:
         except ConfigurationError as error:
             if error.code == "no_client_id" and (unused := self._profiles_unused(settings)):
                 error.hint = (
-                    f"config.toml has {', '.join(unused)}, and none is chosen: write profile ="
-                    f' "{unused[0]}" above them, or name one: %login --profile {unused[0]}.'
+                    f"config.toml defines {', '.join(unused)}, but selects none: write profile ="
+                    f' "{unused[0]}" at its top, or run %login --profile {unused[0]}.'
                 )
             raise
 
     def _profiles_unused(self, settings: Settings) -> list[str]:
-        """The profiles of ``config.toml``, where nobody has named one."""
+        """The profiles in ``config.toml``, if none is selected."""
         named = settings.source("profile") != "default"
         return [] if named else [name for name in self._settings.profiles() if name != "default"]
 
@@ -85,9 +85,9 @@ class Door:
         account: Asked | None = None,
         web_ui: WebUi | None = None,
     ) -> Request:
-        """A sign-in as a call asks for it; see ``sign_in.request.read_request``.
+        """Read a sign-in from a call; see ``sign_in.request.read_request``.
 
-        ``options``: settings of the call, and what the provider is told besides, by name. Raises
+        ``options``: settings of the call and parameters of the authorization request. Raises
         ``ConfigurationError``, also for an account of another client.
         """
         from nbauth.kernel.sign_in.request import read_request

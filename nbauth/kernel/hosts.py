@@ -1,7 +1,7 @@
-"""Which host gets which token.
+"""Decides which host gets which token.
 
-A host gets one at https, by its exact name and its listed port, from an address without a user
-name; all that is decided here, on the address that is dialled.
+A host gets a token over https only, by exact name and listed port, at a URL without a user name.
+The decision uses the URL that is actually requested.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from nbauth.oauth.client import Client
 _ADDRESS = re.compile(
     r"https://([a-z0-9_][a-z0-9._-]*|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?(?:[/?#]|\Z)", re.I | re.A
 )
-"""The addresses of which there is one reading: a host in ASCII, a port, and the end of the two."""
+"""URLs that can be read in one way only: a host in ASCII, a port, and an end of both."""
 
 
 Hosts = dict[str, Scopes | None]
-"""The scopes of each host's token; ``None`` for one that is listed, but not for what is asked."""
+"""The scopes of each host's token; ``None`` if the host is listed, but not for these scopes."""
 
 
 def scopes_at(url: str, hosts: Hosts) -> Scopes | None:
@@ -36,9 +36,8 @@ def scopes_at(url: str, hosts: Hosts) -> Scopes | None:
 def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | None = None) -> Hosts:
     """The hosts that may get a token, each with the scopes of its token.
 
-    They are the setting's ``hosts`` and the cloud's own; with ``scopes``, those of them whose entry
-    covers what is asked for; with ``only``, a subset of these. A host that the setting lists is
-    what that entry says, also where the cloud would list it.
+    They are the hosts of the setting and the cloud's own. With ``scopes``: those whose entry covers
+    them. With ``only``: a subset. For a host in both lists, the setting's entry is used.
 
     Raises ``ConfigurationError`` for a host that is not listed, and for scopes that no entry
     covers.
@@ -64,14 +63,14 @@ def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | No
 
 
 def _covers(listed: Scopes, asked: Scopes, *, microsoft: bool) -> bool:
-    """Whether a host that is listed for some scopes may get a token for these."""
+    """Whether a host that is listed for some scopes may get a token for the requested ones."""
     if not asked.resource_scopes:
         return asked.key <= listed.key
-    if not microsoft:  # a scope is an opaque word there: one token may be for several resources
+    if not microsoft:  # elsewhere a scope names no resource, and one token may be for several
         return asked.key <= listed.key | RESERVED
     same = listed.resource and asked.resource and _same_resource(listed.resource, asked.resource)
     if same and any(scope.lower().endswith("/.default") for scope in listed.resource_scopes):
-        return True  # all that is registered for the resource
+        return True  # /.default covers all scopes of the resource
     return asked.key <= listed.key | RESERVED
 
 
@@ -110,7 +109,7 @@ def _exact(name: object) -> str:
         raise ConfigurationError(
             f"The option hosts {error}.",
             code="unlisted_host",
-            hint="It is a part of the hosts that the setting hosts lists, and of the cloud's own.",
+            hint="It must name hosts that the setting hosts lists, or the cloud's own hosts.",
         ) from None
 
 
@@ -122,7 +121,7 @@ def _default_scopes(client: Client, resource: str) -> Scopes:
 
 
 def _entry(host: str, hosts: Hosts) -> Scopes | None:
-    """The scopes of a host; a cloud's own ``.suffix`` stands for exactly one label before it."""
+    """The scopes of a host; a cloud's ``.suffix`` stands for exactly one label before it."""
     if host in hosts:
         return hosts[host]
     label, dot, suffix = host.partition(".")

@@ -1,14 +1,14 @@
-"""Who is signed in to this kernel: accounts, tokens, pending sign-ins.
+"""The session of this kernel: accounts, tokens, pending sign-ins.
 
-The one place that knows both rooms: ``accounts`` (the cache, renewal, what is kept) and ``sign_in``
-(attempts). Locks are taken in this order, each for its own lines only:
+The only module that uses both ``accounts`` (cache, renewal, stored sign-ins) and ``sign_in``
+(attempts). Locks are taken in this order, each held for a few lines only:
 
-1. an account's turn to be renewed or kept (``Turns``), and inside it the lock that all kernels
-   share (``Keeper.refreshing``): the only ones that are held while a provider is asked;
-2. the list of attempts (``Attempts``), the state of one (``SignIn``), the flights under way;
-3. the cache (``TokenCache``), inside which nothing else is taken.
+1. an account's lock (``AccountLocks``), and inside it the lock that all kernels share
+   (``Keeper.refreshing``): the only locks that are held during a request to the provider;
+2. the list of attempts (``Attempts``), the state of one (``SignIn``), the fetches in progress;
+3. the cache (``TokenCache``), inside which no other lock is taken.
 
-Under 2 and 3 nothing is called back, asked or read.
+Under 2 and 3 there are no callbacks, prompts or file accesses.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from nbauth.core.settings import Settings
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.signal import Signal
 from nbauth.core.tokens import AuthenticationResult, Token
-from nbauth.kernel.accounts.answers import NEEDS_SIGN_IN
 from nbauth.kernel.accounts.background import Background, RefreshAhead
 from nbauth.kernel.accounts.cache import TokenCache
-from nbauth.kernel.accounts.flights import Turns
-from nbauth.kernel.accounts.keeping import Keeping
+from nbauth.kernel.accounts.flights import AccountLocks
+from nbauth.kernel.accounts.keepers import Keepers
+from nbauth.kernel.accounts.refresh_errors import NEEDS_SIGN_IN
 from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.signed_in import SignedIn
@@ -60,15 +60,15 @@ if TYPE_CHECKING:
 
 
 LAST_REFRESH = 3.0
-"""Seconds for a refresh under way at the end of the process; Jupyter kills a kernel after 5."""
+"""Seconds to wait for a refresh when the process ends; Jupyter kills a kernel after 5."""
 
 
 class Session:
-    """The one place that knows who is signed in. Every public function and magic ends here.
+    """Holds who is signed in. Every public function and magic uses it.
 
     Args:
         reader: reads the settings of this process.
-        screen: where sign-ins show themselves.
+        screen: shows sign-ins.
         make_engine: for tests; the default is ``oauth.engines.engine_for``.
 
     Attributes:
@@ -84,14 +84,14 @@ class Session:
         self.cache = TokenCache()
         self._door = Door(reader)
         self._engines = Engines(make_engine, secret_of)
-        self._turns = Turns()
-        self._keeping = Keeping(self.cache, screen, self._door, self._turns)
-        self._renewal = Renewal(self.cache, self._engines, self._turns)
-        self._accounts = Accounts(self.cache, self._keeping, self._engines, screen)
+        self._account_locks = AccountLocks()
+        self._keepers = Keepers(self.cache, screen, self._door, self._account_locks)
+        self._renewal = Renewal(self.cache, self._engines, self._account_locks)
+        self._accounts = Accounts(self.cache, self._keepers, self._engines, screen)
         self._attempts = Attempts(
-            self._engines, screen, Arrivals(self.cache, self._keeping, screen)
+            self._engines, screen, Arrivals(self.cache, self._keepers, screen)
         )
-        self._tokens = Tokens(self.cache, self._keeping, self._renewal, self._attempts, screen)
+        self._tokens = Tokens(self.cache, self._keepers, self._renewal, self._attempts, screen)
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()
         self._refresh_ahead = Background(
@@ -107,19 +107,19 @@ class Session:
     # ── settings ────────────────────────────────────────────────────────────────────────────
 
     def settings(self, **call: Any) -> Settings:
-        """The settings that hold for a call. Raises ``ConfigurationError``."""
+        """The settings of a call. Raises ``ConfigurationError``."""
         return self.reader.settings(**call)
 
     def configure(self, **settings: Any) -> None:
-        """Set them for this kernel; ``None`` takes one back. One bad value and none is set."""
+        """Set them for this kernel; ``None`` resets one. If one value is invalid, none is set."""
         self.reader.configure(**settings)
 
     def client(self, **call: Any) -> Client:
-        """The client that a call's settings lead to. Raises ``ConfigurationError``."""
+        """The client for the settings of a call. Raises ``ConfigurationError``."""
         return self._door.client(**call)
 
     def new_engine(self, client: Client) -> Engine:
-        """A client's engine for one question of its own, such as what the provider offers."""
+        """A new engine of a client for a single query, such as the provider's capabilities."""
         return self._engines.for_sign_in(client)
 
     # ── signing in ──────────────────────────────────────────────────────────────────────────
@@ -134,7 +134,7 @@ class Session:
         quiet: bool = False,
         **options: Any,
     ) -> Account | SignIn:
-        """Sign in, unless signed in already; see ``nbauth.login``."""
+        """Sign in, unless already signed in; see ``nbauth.login``."""
         request = self._door.request(scopes, options, account, web_ui)
         signed_in = None if force else self._already(request, options)
         if signed_in is not None:
@@ -154,44 +154,44 @@ class Session:
         web_ui: WebUi | None = None,
         **options: Any,
     ) -> Account:
-        """The same, awaited; cancelling the task cancels the sign-in."""
+        """The same as :meth:`login`, awaited; cancelling the task cancels the sign-in."""
         import asyncio
 
         request = self._door.request(scopes, options, account, web_ui)
         if not force:
-            self._keeping.open(request.client)
+            self._keepers.open(request.client)
             signed_in = await asyncio.to_thread(self._already, request, options)
             if signed_in is not None:
                 return signed_in
         return self._made_current(await self._attempts.sign_in_async(request))
 
     def _made_current(self, account: Account) -> Account:
-        """Who has signed in is current: also who was about to when the call joined."""
+        """Make the signed-in account current, also if the call joined another's sign-in."""
         if self.cache.current.get(account.key.client) != account.key:
             with suppress(NotSignedIn):  # signed out already
                 self._accounts.use(account.key)
         return account
 
     def start(self, *scopes: str, show: bool = True, **options: Any) -> SignIn:
-        """Begin a sign-in that goes on though nobody waits, or join the one under way."""
+        """Begin a sign-in that continues even if no caller waits, or join one in progress."""
         account, web_ui = options.pop("account", None), options.pop("web_ui", None)
         request = self._door.request(scopes, options, account, web_ui)
         return self._attempts.begin(request, show=show)
 
     def check(self, *scopes: str, account: Asked | None = None, **options: Any) -> ClientKey:
-        """The client that :meth:`start` would sign in to with these. Raises what it would raise."""
+        """The client that :meth:`start` would use. Raises what it would raise."""
         return self._door.request(scopes, options, account).client.key
 
     def pending(self) -> list[SignIn]:
-        """Sign-ins under way."""
+        """The sign-ins in progress."""
         return self._attempts.waiting()
 
     def _already(self, request: Request, options: Mapping[str, Any]) -> Account | None:
-        """The account, if these scopes can be had silently and nothing asks for more."""
+        """The account, if a token for these scopes is available without a sign-in."""
         if request.web_ui or any(options.get(name) is not None for name in SIGN_IN_OPTIONS):
             return None
         client = request.client
-        key = self._keeping.find(client, request.asked)
+        key = self._keepers.find(client, request.asked)
         if key is None:
             return None
         try:
@@ -199,13 +199,13 @@ class Session:
         except NEEDS_SIGN_IN:
             return None
         if not client.covers(result.scopes, request.scopes):
-            return None  # what was not granted may be so this time
+            return None  # a new sign-in may grant the missing scopes
         record = self.cache.signed_in.get(key)
         if record is not None and (record.keeper is None or not record.keeper.keeps(key)):
-            self._keeping.prepare(client)
-            self._keeping.keep(client, key)
+            self._keepers.prepare(client)
+            self._keepers.keep(client, key)
         if request.asked is not None and self.cache.find(client.key) != key:
-            self._accounts.use(key)  # as a first sign-in does
+            self._accounts.use(key)  # as after a first sign-in
         return result.account
 
     # ── tokens ──────────────────────────────────────────────────────────────────────────────
@@ -219,12 +219,12 @@ class Session:
         interactive: bool = True,
         **call: Any,
     ) -> AuthenticationResult:
-        """A token with all that is known of it; see ``nbauth.acquire``."""
+        """A token with all its details; see ``nbauth.acquire``."""
         client = self._door.client(**call) if call else self._door.present()
         wanted = client.scopes(scopes)
         if claims is None and not force_refresh:
             key = (
-                self._keeping.find(client, account, may_ask=interactive)
+                self._keepers.find(client, account, may_ask=interactive)
                 if isinstance(account, str)
                 else self.cache.find(client.key, account)
             )
@@ -240,10 +240,10 @@ class Session:
         return self._tokens.get(Need(client, wanted, asked, claims, refused, interactive))
 
     def _text(self, asked: Asked | None, scopes: Scopes) -> str | None:
-        """The text of the token that a forced refresh is to replace."""
+        """The text of the token that a forced refresh replaces."""
         if not isinstance(asked, AccountKey):
             return None
-        cached = self.cache.lend(asked, scopes)
+        cached = self.cache.token_for(asked, scopes)
         return None if cached is None else cached.response.access_token
 
     def token(
@@ -260,7 +260,7 @@ class Session:
         return Token(LiveToken(self._tokens, bound, wanted))
 
     def bind(self, account: Asked | None = None, *, interactive: bool = True, **call: Any) -> Bound:
-        """A client and an account that stay what they are; see :class:`bound.Bound`."""
+        """A fixed client and account; see :class:`bound.Bound`."""
         return Bound(self._tokens, self._door.client(**call), account, interactive)
 
     def authorise(
@@ -270,7 +270,7 @@ class Session:
         hosts: Iterable[str] | None = None,
         **call: Any,
     ) -> Auth:
-        """What adds a token to requests for listed hosts; see ``nbauth.auth``."""
+        """An object that adds tokens to requests for listed hosts; see ``nbauth.auth``."""
         from nbauth.kernel.authorise import Auth
         from nbauth.kernel.hosts import listed_hosts
 
@@ -279,7 +279,7 @@ class Session:
         return Auth(bound, listed_hosts(bound.client, wanted, hosts), self._refusals)
 
     def authorised_session(self, *scopes: str, **options: Any) -> AuthorisedSession:
-        """A ``requests.Session`` with that; see ``nbauth.session``."""
+        """A ``requests.Session`` that adds tokens; see ``nbauth.session``."""
         from nbauth.kernel.authorise import AuthorisedSession
 
         auth = self.authorise(*scopes, **options)
@@ -289,18 +289,18 @@ class Session:
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 
     def accounts(self, **call: Any) -> list[Account]:
-        """Everybody signed in, the current account of each client first.
+        """All signed-in accounts, the current one of each client first.
 
-        Also who is kept where the settings that hold for a call say.
+        Includes the accounts in the store that the settings name.
         """
         try:
             persist = self.settings(**call).persist
-        except NbAuthError:  # settings that lead nowhere keep nobody
+        except NbAuthError:  # with invalid settings, no store is known
             return self.cache.accounts()
         return self._accounts.all(persist)
 
     def use(self, account: Asked, **call: Any) -> Account:
-        """Make an account the one that is used when none is named.
+        """Make an account the one used when none is named.
 
         Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
         """
@@ -315,51 +315,51 @@ class Session:
         forget: bool = False,
         **call: Any,
     ) -> list[SignedIn]:
-        """Sign out the current account, the named one, or all; returns what was known.
+        """Sign out the current account, the named one, or all; return what was known of them.
 
-        Sign-ins under way for them end, too. Raises ``NotSignedIn`` for an account that isn't,
-        ``ConfigurationError`` for a name that several accounts share.
+        Sign-ins in progress for them end, too. Raises ``NotSignedIn`` for an account that is not
+        signed in, ``ConfigurationError`` for a name that several accounts share.
         """
         return self._sign_out.of(account, all=all, revoke=revoke, forget=forget, **call)
 
     def asking_nobody(self, act: Callable[[], Any]) -> Any:
-        """What an act gives, of a panel say, in which nobody can be asked for a passphrase."""
-        return self._keeping.asking_nobody(act)
+        """Call ``act`` where nobody can be asked for a passphrase, as in a panel's callback."""
+        return self._keepers.asking_nobody(act)
 
     # ── between cells ───────────────────────────────────────────────────────────────────────
 
     def new_cell(self) -> None:
-        """A cell begins: look at the settings anew."""
+        """A cell begins: read the settings again."""
         self.reader.look_again()
-        self._keeping.look_again()
+        self._keepers.look_again()
 
     def rest(self) -> None:
-        """End the threads that work between cells; the next sign-in or token begins them anew.
+        """End the background threads; the next sign-in or token starts them again.
 
-        A refresh under way is waited for a little: it has spent the token that is kept.
+        Waits briefly for a refresh in progress: it has used up the stored refresh token.
         """
         self._refresh_ahead.stop()
         self._renewal.finish(LAST_REFRESH)
-        self._keeping.rest()
+        self._keepers.rest()
 
     def forked(self) -> None:
-        """In a child that was forked from this process: begin clean.
+        """In a forked child: start clean.
 
-        Only the kernel's own process renews what is in its memory alone. The child uses the tokens
-        that are here; what is kept it renews as the kernel next door does, under the shared lock.
+        Only the kernel's own process renews grants that are not stored. The child uses the tokens
+        it inherited. It renews stored grants as another kernel does, under the shared lock.
         """
         self.cache.forked()
         self._engines.forget()
-        self._turns.forked()
+        self._account_locks.forked()
         self._refresh_ahead = Background("nbauth-refresh", lambda: None)
         self._renewal.forked()
-        self._keeping.forked()
+        self._keepers.forked()
         self._attempts.forked()
 
     def import_cache(self, path: Path, **call: Any) -> Found:
-        """Take the accounts of a plain MSAL cache and keep them; see ``accounts.msal_cache``.
+        """Import the accounts of a plain MSAL cache and store them; see ``accounts.msal_cache``.
 
-        Raises ``ConfigurationError``, and ``PersistenceError`` where nothing outlives this process.
+        Raises ``ConfigurationError``; ``PersistenceError`` if no store outlives this process.
         """
         from nbauth.kernel.accounts.msal_cache import read_file
 
@@ -367,17 +367,17 @@ class Session:
         found = read_file(path, client)
         if client.settings.persist == "memory" and found.accounts:
             raise PersistenceError(
-                "Nothing was imported: it would be gone with this command.",
+                "Nothing was imported: nothing is stored while persist is memory.",
                 code="kept_nowhere",
-                hint="Say where to keep it: --persist keyring or --persist file.",
+                hint="Choose a store: --persist keyring or --persist file.",
             )
         taken: list[str] = []
-        self._keeping.fetch_all(client.settings.persist)
+        self._keepers.fetch_all(client.settings.persist)
         for key, signed_in in found.accounts.items():
             self.cache.add_older(signed_in)
-            if not self._keeping.keep(client, key):
+            if not self._keepers.keep(client, key):
                 raise PersistenceError(
-                    f"{signed_in.account.username} could not be kept, so nothing more was imported;"
+                    f"{signed_in.account.username} could not be stored, so the import stopped;"
                     f" imported: {', '.join(taken) or 'nobody'}.",
                     code="kept_nowhere",
                 )

@@ -1,4 +1,4 @@
-"""Whom a call signs out, and which sign-ins under way end with them."""
+"""Selects whom a call signs out, and which sign-ins in progress end with them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SignOut:
     Args:
         door: reads which client a call names.
         cache, accounts: who is signed in.
-        attempts: the sign-ins under way.
+        attempts: the sign-ins in progress.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class SignOut:
         forget: bool = False,
         **call: Any,
     ) -> list[SignedIn]:
-        """Sign out as a call asks for it; see ``Session.logout``."""
+        """Sign out as a call requests it; see ``Session.logout``."""
         if all and account is not None:
             raise ConfigurationError(
-                f"Either {name_of(account)} or everybody is to be signed out.",
+                f"Both an account ({name_of(account)}) and all were given.",
                 code="account_and_all",
-                hint="Leave out the account, or all.",
+                hint="Give only one of them.",
             )
         self._accounts.begin_sign_out()
         client = self._door.client_named(**call) if all and not forget else None
@@ -67,7 +67,7 @@ class SignOut:
         return self._accounts.sign_out(keys, revoke=revoke, forget=forget)
 
     def _named(self, client: Client | None, account: Asked) -> list[AccountKey]:
-        """The account of that name; nobody, if it is only about to sign in, which then ends."""
+        """The account of that name; none if it is only signing in, and then that sign-in ends."""
 
         def about_to(pending: SignIn) -> bool:
             of_client = client is None or pending.request.client.key == client.key
@@ -87,13 +87,13 @@ class SignOut:
         return [key]
 
     def _current(self, named: Client | None) -> list[AccountKey]:
-        """Whom a bare sign-out means: the current account of the named or present client.
+        """The account for a sign-out without a name: the current one of the named or set client.
 
-        Where that has none, the only account that is current at all.
+        If that client has none, the current account of another client, if there is only one.
         """
         try:
             client = named or self._door.client()
-        except NbAuthError:  # settings that lead nowhere
+        except NbAuthError:  # invalid settings
             ended = self._attempts.cancel()
             key = None
         else:
@@ -111,29 +111,29 @@ class SignOut:
         return [] if key is None else [key]
 
     def _cancel_all_of(self, client: Client) -> list[SignIn]:
-        """End the sign-ins under way of a client; also one whose tokens are on their way in."""
+        """End a client's sign-ins in progress, also one whose tokens have just arrived."""
         self._cache.sign_out_arrivals(client.key)
         return self._attempts.cancel(lambda pending: pending.request.client.key == client.key)
 
     def _refuse_if_others(self, client: Client) -> None:
-        """Nobody is current, but somebody signed in where another account was asked for."""
+        """Raise if no account is current, but others of the client are signed in."""
         others = [one for one in self._cache.accounts() if one.key.client == client.key]
         if others:
             names = ", ".join(other.username for other in others)
             raise NotSignedIn(
-                f"Nobody is current here; signed in besides: {names}.",
+                f"There is no current account to sign out. Signed in: {names}.",
                 hint=f"%logout --account {others[0].username}, or %logout --all.",
             )
 
 
 def _may_be(record: SignedIn, pending: SignIn) -> bool:
-    """Whether a sign-in under way may be an account's."""
+    """Whether a sign-in in progress may be for this account."""
     of_client = pending.request.client.key == record.key.client
     return of_client and (pending.request.asked is None or _asks_for(record, pending))
 
 
 def _asks_for(record: SignedIn | None, pending: SignIn) -> bool:
-    """Whether a sign-in under way is for an account by name."""
+    """Whether a sign-in in progress requests this account."""
     asked = pending.request.asked
     if record is None or asked is None or pending.request.client.key != record.key.client:
         return False
@@ -141,7 +141,7 @@ def _asks_for(record: SignedIn | None, pending: SignIn) -> bool:
 
 
 def _is_for(pending: SignIn, account: Asked) -> bool:
-    """Whether a sign-in under way asks for an account as it is named here."""
+    """Whether a sign-in in progress requests the account as it is named here."""
     asked = pending.request.asked
     if asked is None:
         return False
@@ -152,11 +152,11 @@ def _is_for(pending: SignIn, account: Asked) -> bool:
 
 
 def _refuse_several(account: Asked, pending: list[SignIn]) -> None:
-    """A name is no account's where people sign in with it at several clients."""
+    """Raise if people sign in with this name at several clients."""
     profiles = sorted({one.request.client.settings.profile for one in pending})
     if len({one.request.client.key for one in pending}) > 1:
         raise ConfigurationError(
-            f"{name_of(account)} is about to sign in at several clients: {', '.join(profiles)}.",
+            f"{name_of(account)} is signing in at several clients: {', '.join(profiles)}.",
             code="ambiguous_account",
             hint=f"Name one: %logout --account {name_of(account)} --profile {profiles[0]}.",
         )

@@ -1,8 +1,8 @@
-"""Requests to Azure storage that need no token: public data, and signed addresses (SAS).
+"""Requests to Azure storage that need no token: public data, and URLs with a signature (SAS).
 
-The hosts are built in. How the services answer a request without a token is in
+The hosts are built in. The services' responses to requests without a token are documented in
 "Common REST API error codes", "Authorize with Microsoft Entra ID" (bearer challenge) and "Configure
-anonymous read access for containers and blobs" of their documentation.
+anonymous read access for containers and blobs".
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ _SIGNED = re.compile(r"(?:\A|&)(?:sv|se|si|sr)=[^&]", re.I | re.A)
 _WANTED = {
     401: None,  # always
     403: {"AuthenticationFailed", "NoAuthenticationInformation", "InvalidAuthenticationInfo"},
-    404: {"ResourceNotFound"},  # a container that is not public is said not to be there
+    404: {"ResourceNotFound"},  # reported for a container that is not public
     409: {"PublicAccessNotPermitted"},
 }
-"""By status: the error codes that ask for a token; ``None`` for any."""
+"""For each status, the error codes that ask for a token; ``None`` for any code."""
 
 
 def is_storage(url: str) -> bool:
-    """Whether an address is a storage service's. It has to be one that a token may go to."""
+    """Whether a URL is a storage service's. Call it only for URLs that may get a token."""
     label, dot, suffix = (urlsplit(url).hostname or "").partition(".")
     return bool(label) and dot + suffix in SUFFIXES
 
 
 def is_signed(url: str) -> bool:
-    """Whether an address carries a shared access signature, beside which no token belongs."""
+    """Whether a URL has a shared access signature, which excludes a token."""
     query = url.partition("#")[0].partition("?")[2]
     signed = _SIGNATURE.search(query) is not None and _SIGNED.search(query) is not None
     return signed and is_storage(url)
 
 
 def may_be_public(request: Any) -> bool:
-    """Whether storage may answer a request without a token: GET and HEAD, with no body.
+    """Whether storage may serve a request without a token: GET and HEAD without a body.
 
-    Writing always needs a token; without one an upload would be sent for nothing.
+    Writing always needs a token; an upload without one would be sent in vain.
     """
     reads = request.method in ("GET", "HEAD") and request.body is None
     return reads and is_storage(str(request.url))
 
 
 def wants_token(response: Any) -> bool:
-    """Whether the answer to a request that came without a token says that it needs one."""
+    """Whether the response to a request without a token asks for one."""
     status = response.status_code
     if status not in _WANTED:
         return False

@@ -1,8 +1,7 @@
-"""Tokens for callers: from the cache, else renewed, else asked for where somebody is there.
+"""Tokens for callers: from the cache, else renewed, else by a sign-in if a person is there.
 
-What a call means is bound when it is made: the client, the account (the one named, else the current
-one) and the scopes. A held token, ``auth()`` and ``session()`` keep theirs as
-:class:`nbauth.kernel.bound.Bound`.
+A call's client, account (the named one, else the current one) and scopes are fixed when it is made.
+A held token, ``auth()`` and ``session()`` keep theirs in :class:`nbauth.kernel.bound.Bound`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
-from nbauth.kernel.accounts.keeping import Keeping
+from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.sign_in.attempts import NOBODY_THERE, Attempts
 from nbauth.oauth.client import Client
@@ -42,13 +41,13 @@ class Need(NamedTuple):
     """What one call for a token asks for.
 
     Attributes:
-        client: of which client.
-        scopes: for what.
-        asked: whose; ``None`` for the current account. A key is an account that was settled
-            before, and nobody else will do.
+        client: whose token.
+        scopes: of the token.
+        asked: the account; ``None`` for the current one. A key is an account that was fixed before;
+            no other account is used.
         claims: a claims challenge (JSON), which only the provider can answer.
-        refused: the text of a token that somebody has refused, which is not given again.
-        interactive: whether a person may be asked, where one is there.
+        refused: the text of a token that a host has refused; it is not returned again.
+        interactive: whether the person may be asked.
     """
 
     client: Client
@@ -60,7 +59,7 @@ class Need(NamedTuple):
 
 
 class _Missing(NamedTuple):
-    """What cannot be had silently: whose token it is, if they are signed in, and why."""
+    """Why a token is not available silently, and its account if that is signed in."""
 
     key: AccountKey | None
     error: NbAuthError
@@ -70,21 +69,21 @@ class Tokens:
     """Gives tokens.
 
     Args:
-        cache, keeping, renewal: who is signed in.
+        cache, keepers, renewal: who is signed in.
         attempts: begins sign-ins.
-        screen: where they show themselves.
+        screen: shows them.
     """
 
     def __init__(
         self,
         cache: TokenCache,
-        keeping: Keeping,
+        keepers: Keepers,
         renewal: Renewal,
         attempts: Attempts,
         screen: Screen,
     ) -> None:
         self.cache = cache
-        self._keeping = keeping
+        self._keepers = keepers
         self._renewal = renewal
         self._attempts = attempts
         self._screen = screen
@@ -92,11 +91,11 @@ class Tokens:
     def find(
         self, client: Client, asked: Asked | None, *, interactive: bool = True
     ) -> AccountKey | None:
-        """A client's account, the one asked for or the current one, if signed in."""
-        return self._keeping.find(client, asked, may_ask=interactive)
+        """A client's account, the requested or the current one; ``None`` if not signed in."""
+        return self._keepers.find(client, asked, may_ask=interactive)
 
     def get(self, need: Need) -> AuthenticationResult:
-        """A token. Raises as ``nbauth.acquire`` does."""
+        """Return a token. Raises as ``nbauth.acquire`` does."""
         found = self._silently(need)
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
@@ -109,11 +108,11 @@ class Tokens:
         return found
 
     async def get_async(self, need: Need) -> AuthenticationResult:
-        """The same for a running event loop, which goes on meanwhile."""
+        """The same as :meth:`get`, without blocking the event loop."""
         import asyncio
 
-        if need.interactive:  # another thread can ask nobody for a passphrase
-            self._keeping.open(need.client)
+        if need.interactive:  # the worker thread can't ask for a passphrase
+            self._keepers.open(need.client)
         found = await asyncio.to_thread(self._silently, need)
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
@@ -130,7 +129,7 @@ class Tokens:
         key = self.find(need.client, need.asked, interactive=need.interactive)
         if key is None:
             if isinstance(need.asked, AccountKey):
-                raise NotSignedIn("That account has signed out.")
+                raise NotSignedIn("That account has been signed out.")
             if need.asked is None:
                 return _Missing(None, NotSignedIn("Nobody is signed in here yet."))
             return _Missing(None, self.cache.unknown(need.asked))
@@ -142,13 +141,13 @@ class Tokens:
             return _Missing(key, error)
 
     def _pending(self, need: Need, missing: _Missing) -> SignIn | None:
-        """A sign-in under way that will bring what is missing."""
+        """A sign-in in progress that will get what is missing."""
         for sign_in in self._attempts.waiting(need.client.key):
             if self._brings(sign_in, need, missing):
                 if need.interactive:
                     return sign_in
                 if missing.key is None:
-                    raise InteractionRequired("A sign-in is pending; nobody may be asked here.")
+                    raise InteractionRequired("A sign-in is pending; this call may not wait.")
         return None
 
     def _brings(self, sign_in: SignIn, need: Need, missing: _Missing) -> bool:
@@ -167,13 +166,13 @@ class Tokens:
         return known or need.asked
 
     def _request(self, need: Need, missing: _Missing) -> Request:
-        """What the person is asked for, where one is there; else raises, saying what to do."""
+        """The sign-in to show to the person; raises with instructions if nobody is there."""
         for failed in self._attempts.untold(need.client.key):
             if self._brings(failed, need, missing):
-                failed.result()  # raises the error of a sign-in in the background, once
+                failed.result()  # raises the error of a background sign-in, once
         whom, error = self._whom(need, missing), missing.error
         if not need.interactive or not self._screen.attended():
-            log.debug("%s: a person is needed and none may be asked", need.scopes)
+            log.debug("%s: a person is needed and must not be asked", need.scopes)
             kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
             login = f"%login {need.scopes}".strip()
             raise kind(
@@ -188,7 +187,7 @@ class Tokens:
 
         log.debug("%s: a person is asked (%s)", need.scopes, word(error.code))
         request = read_request(need.client, need.scopes, {"claims": need.claims}, whom)
-        # A token for somebody makes nobody current, whether they had to be asked for it or not.
+        # A token for a named account does not change the current account.
         current = self.cache.current.get(need.client.key)
         makes_current = current is None or need.asked is None or current == missing.key
         return replace(request, makes_current=makes_current)
@@ -197,15 +196,15 @@ class Tokens:
         cached = self.cache.tokens.get(TokenKey(account.key, need.scopes.key))
         record = self.cache.signed_in.get(account.key)
         if cached is None or record is None:
-            raise NotSignedIn("That account has signed out.")
+            raise NotSignedIn("That account has been signed out.")
         return cached.result(record, "flow")
 
 
 @contextmanager
 def _of_its_own(pending: SignIn, need: Need) -> Iterator[None]:
-    """While a call waits for another's sign-in: that somebody else signed in than that one asked
-    for is no error of a call that asked for nobody."""
-    log.debug("%s: waits for the sign-in under way", need.scopes)
+    """Wait for another caller's sign-in. If another account signed in than that caller requested,
+    it is no error for a call that requested no account."""
+    log.debug("%s: waits for the sign-in in progress", need.scopes)
     try:
         yield
     except SignInError as error:
@@ -214,7 +213,7 @@ def _of_its_own(pending: SignIn, need: Need) -> Iterator[None]:
 
 
 def _may_be_one(one: Asked | None, other: Asked | None) -> bool:
-    """Whether two ways to ask for an account may mean the same."""
+    """Whether two names or keys may mean the same account."""
     if one is None or other is None:
         return True
     if isinstance(one, Account):

@@ -184,7 +184,7 @@ def left(stress: Stress) -> dict[str, Any]:
         "attempts": len(session._attempts._known),
         "sign_ins": len(list(stress.screen.sign_ins)),  # len() counts what an interrupt left there
         "flights": len(flights._under_way),
-        "turns": session._turns.held(),
+        "turns": session._account_locks.held(),
         "accounts": len(session.cache.signed_in),
         "tokens": len(session.cache.tokens) + len(session.cache.current),
     }

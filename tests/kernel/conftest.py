@@ -19,22 +19,22 @@ from nbauth.testing.screen import RecordingScreen
 
 
 def redirect(authorize_url: str, **changes: str) -> str:
-    """Where a browser ends that visits the address and signs in; a ``web_ui``."""
+    """Act as a browser that signs in; return its final address. A ``web_ui``."""
     query = {name: values[0] for name, values in parse_qs(urlsplit(authorize_url).query).items()}
     answer = {"code": "c-1", "state": query["state"], **changes}
     return query["redirect_uri"] + "?" + "&".join(f"{name}={answer[name]}" for name in answer)
 
 
 def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait for another thread to bring something about."""
+    """Wait until another thread has made the condition true."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.002)
 
 
 def in_a_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    """The thread, and a list that gets the outcome: the result, or the error."""
+    """Start a thread; return it and a list that gets the result or the error."""
     outcome: list[Any] = []
 
     def run() -> None:
@@ -54,7 +54,7 @@ def at_once(
     flights: Flights | None = None,
     let_go: Callable[[], object] = lambda: None,
 ) -> list[Any]:
-    """Results, or the errors, of so many threads that call at the same moment.
+    """Results, or the errors, of threads that call at the same moment.
 
     With ``flights``, ``let_go`` is called when all but one of them wait there.
     """
@@ -77,7 +77,7 @@ def at_once(
 
 
 class Bench:
-    """A session with a fake engine, a recording screen and a clock that stands still."""
+    """A session with a fake engine, a recording screen and a fake clock."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -95,7 +95,7 @@ class Bench:
         return self.engines[key]
 
     def sign_in(self, *scopes: str, user: str = "ada", **options: Any) -> Account:
-        """Somebody signs in, at once."""
+        """Sign in at once."""
         self.engine.user = user
         account = self.session.login(*scopes, web_ui=redirect, **options)
         assert isinstance(account, Account)

@@ -1,7 +1,7 @@
-"""Forks in the middle of things; run as a program of its own: ``forking.py CASE``.
+"""Forks in the middle of operations; run as a program of its own: ``forking.py CASE``.
 
 Each case prints one JSON object: what the child and the parent saw. A child that hangs is killed
-after :data:`PATIENCE` seconds and told as ``"hangs"``.
+after :data:`PATIENCE` seconds and reported as ``"hangs"``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PATIENCE = 10.0
 
 
 class Screens(RecordingScreen):
-    """The process's screen, as ``api`` makes one."""
+    """The screen of the process, as ``api`` makes one."""
 
     def serve(self, session: Session) -> None:
         pass
@@ -47,7 +47,7 @@ screen = Screens()
 
 
 def session() -> Session:
-    """The process's one session, with the fork hook that it has in a kernel."""
+    """The process's session, with the fork hook that it has in a kernel."""
     api._new_session(screen, lambda *_, **__: engine)
     made = api.the_session()
     made.configure(authority=ISSUER, client_id="notebooks", refresh_ahead=False)
@@ -55,7 +55,7 @@ def session() -> Session:
 
 
 def in_child(call: Callable[[], Any]) -> Any:
-    """What a forked child gets from the call."""
+    """Return what a forked child gets from the call."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -100,7 +100,7 @@ def stale() -> Any:
 
 
 def during_refresh() -> Any:
-    """The parent's thread holds the account's turn and is in flight."""
+    """A thread of the parent holds the account's lock and has a request in progress."""
     made = session()
     made.login("read", web_ui=redirect)
     expire(made)
@@ -140,12 +140,12 @@ def during_sign_in() -> Any:
 
 
 def with_locks_held() -> Any:
-    """Another thread of the parent is inside every lock there is."""
+    """Another thread of the parent holds every lock."""
     made = session()
     made.login("read", web_ui=redirect)
     locks = [
         made.cache._lock, made._attempts._lock, made._renewal._flights._lock, api._lock,
-        made._turns.of(made.cache.current[made.client().key]),
+        made._account_locks.of(made.cache.current[made.client().key]),
     ]  # fmt: skip
     inside, leave = threading.Event(), threading.Event()
 
@@ -174,7 +174,7 @@ def with_locks_held() -> Any:
 
 
 def kept() -> Any:
-    """A child renews what is kept, under the lock that all share; the parent takes it over."""
+    """A child renews a stored grant under the shared lock; the parent uses the result."""
     made = session()
     made.configure(persist="file")
     made.login("read", web_ui=redirect)
@@ -206,7 +206,7 @@ def _in_pool(number: int) -> str:
 
 
 def _in_another(number: int) -> str:
-    """Where nothing is inherited, there is nobody, and it is said at once."""
+    """In a process that inherits nothing, nobody is signed in, and the error says so at once."""
     try:
         return str(nbauth.acquire("read", authority=ISSUER, client_id="notebooks").access_token)
     except NbAuthError as error:
@@ -220,7 +220,7 @@ def pool() -> Any:
 
 
 def before_a_session() -> Any:
-    """The extension is loaded, and the child is the first to use it."""
+    """The extension is loaded, and the child is the first to use the session."""
 
     def attended() -> bool:
         return session().screen.attended()
@@ -229,7 +229,7 @@ def before_a_session() -> Any:
 
 
 def listening() -> Any:
-    """A sign-in by browser is under way; the child lives on after it has ended in the parent."""
+    """A browser sign-in is in progress; the child outlives its end in the parent."""
     made = session()
     pending = made.start("read", flow="browser", show=False)
     until(lambda: pending.authorize_url)
@@ -256,7 +256,7 @@ def listening() -> Any:
 
 
 def during_the_first_use() -> Any:
-    """Another thread makes the session, and will not be there in the child."""
+    """Another thread creates the session; it does not exist in the child."""
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -298,7 +298,7 @@ def while_a_library_loads() -> Any:
 
 
 def at_the_childs_end() -> Any:
-    """Another thread wakes what refreshes ahead; the child ends as a program does."""
+    """Another thread wakes the refresh ahead of need; the child ends as a program does."""
     made = session()
     inside, leave = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""An interrupt at each place of a room where Python would raise one."""
+"""An interrupt at each line of a package where Python can raise one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 
 def interrupted(act: Callable[[], object], room: str) -> Iterator[str]:
-    """Do it again and again: interrupted at the first line in a room, then at the second, ….
+    """Repeat ``act``, interrupted at the first line of the package, then at the second, and so on.
 
-    Gives the line each time. Where a ``with`` ends, its line is traced once more; no signal is
-    looked at between there and the lock's release, so that is left out.
+    Yields the line each time. At the end of a ``with`` its line is traced once more; between there
+    and the release of the lock Python checks for no signal, so that line is left out.
     """
     number = 0
     while True:
@@ -44,7 +44,7 @@ class _AtLine:
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
         if not frame.f_code.co_filename.startswith(self._room):
             return None
-        if event == "call":  # another frame may have had its id
+        if event == "call":  # another frame may have had the same id
             self._within = {known for known in self._within if known[0] != id(frame)}
         if event == "line" and not self.where and not self._ends_a_with(frame):
             self._left -= 1

@@ -45,7 +45,7 @@ HOSTS = {
 
 
 class Tokens:
-    """Stands in for ``Bound``: ``token-1``, then ``token-2`` when one is wanted anew."""
+    """Replaces ``Bound``: gives ``token-1``, then ``token-2`` after a refusal."""
 
     changes = 0
     name = "token"
@@ -167,13 +167,13 @@ UNLISTED = [
 
 
 @pytest.mark.parametrize("url", UNLISTED)
-def test_all_else_gets_none(url: str) -> None:
+def test_other_urls_get_no_token(url: str) -> None:
     assert auth_for(HOSTS).scopes_for(url) is None
 
 
 @pytest.mark.parametrize("url", UNLISTED)
-def test_a_prepared_request_to_it_carries_none(url: str) -> None:
-    """What requests makes of the address decides, since that is what is dialled."""
+def test_a_prepared_request_to_such_a_url_carries_no_token(url: str) -> None:
+    """The URL as requests prepares it decides, since that one is requested."""
     try:
         prepared = requests.Request("GET", url, auth=auth_for(HOSTS, Tokens())).prepare()
     except (requests.exceptions.RequestException, ValueError):
@@ -187,28 +187,28 @@ def test_a_prepared_request_to_it_carries_none(url: str) -> None:
     )
 
 
-def test_a_letter_that_only_folds_into_a_listed_hosts_name_is_another_host() -> None:
+def test_a_letter_that_case_folds_to_a_listed_hosts_name_is_another_host() -> None:
     auth = auth_for({"kusto.example": scope("kusto")})
     assert auth.scopes_for("https://KUSTO.example/") == scope("kusto")
     assert auth.scopes_for("https://\N{KELVIN SIGN}usto.example/") is None
     assert auth.scopes_for("https://ku\N{LATIN SMALL LETTER LONG S}to.example/") is None
 
 
-def test_an_ipv6_host_is_listed_as_it_is_written_in_an_address() -> None:
+def test_an_ipv6_host_is_listed_as_written_in_a_url() -> None:
     auth = auth_for({"[::1]:8443": scope("six"), "[fe80::1]": scope("plain")})
     assert auth.scopes_for("https://[::1]:8443/x") == scope("six")
     assert auth.scopes_for("https://[fe80::1]/x") == scope("plain")
     assert auth.scopes_for("https://[::1]/x") is None
 
 
-# ── the list ────────────────────────────────────────────────────────────────────────────────
+# ── the list of hosts ───────────────────────────────────────────────────────────────────────
 
 
 def client(**settings: Any) -> Client:
     return Client.from_settings(resolve({"client_id": "c", **settings}, {}, {}))
 
 
-def test_the_clouds_hosts_are_built_in_each_with_its_own_audience() -> None:
+def test_the_clouds_hosts_are_built_in_with_their_audiences() -> None:
     hosts = {host: tuple(scopes or ()) for host, scopes in listed_hosts(client(), None).items()}
     assert hosts["graph.microsoft.com"] == (f"{GRAPH}/User.Read",)
     assert hosts["management.azure.com"] == ("https://management.azure.com//.default",)
@@ -257,8 +257,8 @@ def given(hosts: dict[str, Scopes | None]) -> set[str]:
         ["https://payroll.example/admin", "https://reports.example/.default"],
     ],
 )
-def test_nothing_is_read_into_the_scopes_of_an_openid_issuer(scopes: list[str]) -> None:
-    """``…/.default`` is a word like any other there, and one token may be for several hosts."""
+def test_scopes_of_an_openid_issuer_are_not_interpreted(scopes: list[str]) -> None:
+    """``…/.default`` has no special meaning there, and one token may be for several hosts."""
     listed = {"reports.example": ["https://reports.example/.default"]}
     here = client(authority="https://id.example", hosts=listed)
     with pytest.raises(ConfigurationError, match="No listed host"):
@@ -278,9 +278,7 @@ def test_nothing_is_read_into_the_scopes_of_an_openid_issuer(scopes: list[str]) 
         ),
     ],
 )
-def test_a_setting_narrows_a_host_that_is_built_in(
-    host: str, narrow: str, asked: str, url: str
-) -> None:
+def test_a_setting_overrides_a_built_in_host(host: str, narrow: str, asked: str, url: str) -> None:
     here = client(hosts={host: [narrow], "else.example": [asked]})
     hosts = listed_hosts(here, here.scopes((asked,)))
     assert scopes_at(url, hosts) is None
@@ -290,7 +288,7 @@ def test_a_setting_narrows_a_host_that_is_built_in(
     assert scopes_at(url, listed_hosts(here, here.scopes((narrow,)))) == here.scopes((narrow,))
 
 
-def test_elsewhere_only_the_settings_list_hosts() -> None:
+def test_other_issuers_have_no_built_in_hosts() -> None:
     here = client(authority="https://id.example", hosts={"API.example:8443": ["read"]})
     assert listed_hosts(here, None) == {"api.example:8443": scope("read")}
     assert listed_hosts(client(authority="https://id.example"), None) == {}
@@ -333,21 +331,21 @@ def test_hosts_of_a_call_do_not_widen_the_list(host: str) -> None:
     ],
 )
 def test_hosts_of_a_call_are_exact_names(hosts: Any) -> None:
-    """A suffix opened every host below it, and another spelling authorised nothing in silence."""
+    """A suffix opened every host below it, and another spelling silently authorised nothing."""
     with pytest.raises(ConfigurationError):
         listed_hosts(client(), None, hosts)
 
 
 @pytest.mark.parametrize("host", ["KV.vault.azure.net", "kv.vault.azure.net:443"])
-def test_a_host_of_a_call_is_read_as_the_setting_reads_it(host: str) -> None:
+def test_a_host_of_a_call_is_read_like_the_setting(host: str) -> None:
     assert list(listed_hosts(client(), None, [host])) == ["kv.vault.azure.net"]
 
 
-# ── over the wire ───────────────────────────────────────────────────────────────────────────
+# ── with real servers ───────────────────────────────────────────────────────────────────────
 
 
 class Web:
-    """Servers that are listed, and one that is not; each remembers what it was sent."""
+    """Listed servers and an unlisted one; each records the requests it gets."""
 
     def __init__(self, stack: ExitStack, certificates: Certificates) -> None:
         self.certificates = certificates
@@ -477,7 +475,7 @@ def test_a_401_after_a_redirect_is_never_answered_twice(web: Web, how: str) -> N
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_a_401_of_another_host_is_left_alone(web: Web, how: str) -> None:
+def test_a_401_of_an_unlisted_host_is_passed_on(web: Web, how: str) -> None:
     web.evil.answer = reply(401, "{}")
     assert web.ask(how, "GET", web.evil.url).status_code == 401
     assert sent(web.evil) == [None]
@@ -509,8 +507,8 @@ def test_a_stream_is_not_sent_twice(web: Web, how: str) -> None:
     assert [request.body for request in web.api.seen] == [b"data"]
 
 
-def test_a_stream_is_not_sent_twice_by_a_request_that_is_sent_again(web: Web) -> None:
-    """The GET that it was redirected to shares its hooks."""
+def test_a_reused_request_does_not_send_a_stream_twice(web: Web) -> None:
+    """The GET after the redirect shares its hooks."""
     web.api.answer = lambda request: (
         reply(303, "", Location="/done") if request.method == "POST" else reply(200, "")
     )
@@ -523,7 +521,7 @@ def test_a_stream_is_not_sent_twice_by_a_request_that_is_sent_again(web: Web) ->
     assert [request.body for request in web.api.seen] == [b"data", b"", b"more"]
 
 
-def test_a_request_that_is_sent_again_is_repeated_again(web: Web) -> None:
+def test_a_reused_request_is_repeated_after_each_401(web: Web) -> None:
     prepared = web.session.prepare_request(requests.Request("GET", web.api.url))
     for number in (1, 2):
         refused = f"Bearer token-{number}"
@@ -535,10 +533,10 @@ def test_a_request_that_is_sent_again_is_repeated_again(web: Web) -> None:
 
 
 @pytest.mark.parametrize("anew", [True, False], ids=["another token", "no other token"])
-def test_the_refused_answer_is_closed_before_another_token_is_fetched(
+def test_the_refused_response_is_closed_before_another_token_is_fetched(
     web: Web, monkeypatch: pytest.MonkeyPatch, anew: bool
 ) -> None:
-    """Its connection goes back to the pool, also of a caller who reads answers as streams."""
+    """Its connection goes back to the pool, also if the caller streams responses."""
     closed: list[int] = []
     close, get = requests.Response.close, web.tokens.get
 
@@ -550,7 +548,7 @@ def test_the_refused_answer_is_closed_before_another_token_is_fetched(
         if refused is not None:
             assert closed == [401]
             if not anew:
-                raise NotSignedIn("That account has signed out.")
+                raise NotSignedIn("That account has been signed out.")
         return get(scopes, refused)
 
     monkeypatch.setattr(requests.Response, "close", closes)
@@ -564,7 +562,7 @@ def test_the_refused_answer_is_closed_before_another_token_is_fetched(
             session.get(web.api.url, stream=True)
 
 
-def test_the_first_answer_is_kept_in_the_history(web: Web) -> None:
+def test_the_first_response_is_kept_in_the_history(web: Web) -> None:
     web.api.answer = only_new_tokens
     response = web.session.get(web.api.url)
     assert [earlier.status_code for earlier in response.history] == [401]
@@ -582,8 +580,10 @@ def test_hooks_of_the_caller_still_run(web: Web) -> None:
 
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("own", ["Bearer mine", "Basic bTpw", "SharedKey a:b", ""])
-def test_a_header_of_ones_own_is_kept_and_does_not_travel_on(web: Web, how: str, own: str) -> None:
-    """A token of ours is neither asked for nor put in its place, whatever the answer."""
+def test_the_callers_own_header_is_kept_and_not_sent_to_another_host(
+    web: Web, how: str, own: str
+) -> None:
+    """No token is fetched, and none replaces the header, whatever the response."""
     web.api.answer = reply(302, "", Location=web.evil.url)
     web.ask(how, "GET", web.api.url, headers={"authorization": own})
     web.api.answer = reply(401, "")
@@ -593,7 +593,7 @@ def test_a_header_of_ones_own_is_kept_and_does_not_travel_on(web: Web, how: str,
     assert web.tokens.asked == []
 
 
-def test_a_header_of_ones_own_stays_at_its_host_and_another_listed_one_gets_its_token(
+def test_after_a_redirect_another_listed_host_gets_its_token_not_the_callers_header(
     web: Web,
 ) -> None:
     def moved(request: Seen) -> bytes:
@@ -615,10 +615,8 @@ def test_a_sessions_own_header_and_a_calls_own_auth_are_kept(web: Web) -> None:
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_a_request_of_httpx_that_is_sent_twice_gets_the_token_of_its_time(
-    web: Web, how: str
-) -> None:
-    """What it has from the first time is ours, and no header of its own."""
+def test_a_reused_httpx_request_gets_the_current_token(web: Web, how: str) -> None:
+    """The header of the first time is nbauth's, not the caller's own."""
     import ssl
 
     context = ssl.create_default_context(cafile=str(web.certificates.ca_file))
@@ -653,14 +651,16 @@ def test_the_environments_netrc_and_bundles_are_not_used(
 
 
 @pytest.mark.parametrize("make", [lambda web: web.auth, lambda web: web.session])
-def test_they_are_not_pickled_and_show_no_token(web: Web, make: Callable[[Web], Any]) -> None:
+def test_auth_objects_cannot_be_pickled_and_show_no_token(
+    web: Web, make: Callable[[Web], Any]
+) -> None:
     value = make(web)
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(value)
     assert "token" not in repr(value)
 
 
-def test_thousands_of_mutated_addresses_find_no_way_round() -> None:
+def test_thousands_of_mutated_urls_get_no_token() -> None:
     auth = auth_for(HOSTS)
     pieces = ["", ".", "@", ":", "/", "\\", "%2e", "%00", "\t", "#", "?", "evil.example", ":443"]
     host = "graph.microsoft.com"
@@ -674,11 +674,11 @@ def test_thousands_of_mutated_addresses_find_no_way_round() -> None:
         assert dialled.auth is None, url
 
 
-# ── a session whose request has an auth of its own ──────────────────────────────────────────
+# ── a session and a request with its own auth ───────────────────────────────────────────────
 
 
 def test_the_requests_own_auth_decides_at_every_hop(web: Web) -> None:
-    """The first hop went as bob, the next ones as the session's ada."""
+    """The first request went out as bob, the next ones as the session's ada."""
     bobs = auth_for(web.hosts, Bobs())
     web.api.answer = reply(302, "", Location=web.other.url)
     web.session.get(web.api.url, auth=bobs)
@@ -687,11 +687,11 @@ def test_the_requests_own_auth_decides_at_every_hop(web: Web) -> None:
     web.session.get(web.api.url, auth=bobs)
     assert all(str(text).startswith("Bearer bob") for text in sent(web.other))
     web.session.get(web.api.url)
-    assert str(sent(web.other)[-1]).startswith("Bearer token"), "the session's own stays"
+    assert str(sent(web.other)[-1]).startswith("Bearer token"), "the session's own token is used"
 
 
 @pytest.mark.parametrize("auth", [("u", "p"), None])
-def test_an_auth_that_is_not_ours_is_requests_own_at_a_redirect(web: Web, auth: Any) -> None:
+def test_another_auth_is_handled_by_requests_at_a_redirect(web: Web, auth: Any) -> None:
     web.evil.answer = lambda request: (
         reply(200, "") if request.target == "/b" else reply(302, "", Location="/b")
     )
@@ -710,7 +710,7 @@ def test_a_redirect_after_a_refused_token_keeps_the_requests_auth(web: Web) -> N
     assert len(sent(web.other)) == 1
 
 
-def test_a_request_that_was_prepared_apart_keeps_its_auth_at_a_redirect(web: Web) -> None:
+def test_a_separately_prepared_request_keeps_its_auth_at_a_redirect(web: Web) -> None:
     web.api.answer = reply(302, "", Location=web.other.url)
     request = requests.Request("GET", web.api.url, auth=auth_for(web.hosts, Bobs()))
     web.session.send(request.prepare())
@@ -718,7 +718,7 @@ def test_a_request_that_was_prepared_apart_keeps_its_auth_at_a_redirect(web: Web
 
 
 class RefusesAndRedirects(requests.adapters.HTTPAdapter):
-    """Each request is refused, its repetition is redirected, and that is answered."""
+    """Refuses each request, redirects its repetition, and accepts that."""
 
     def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
         status = 200 if request.url.endswith("/done") else 401
@@ -734,7 +734,7 @@ class RefusesAndRedirects(requests.adapters.HTTPAdapter):
 def test_threads_share_a_session_whose_requests_are_refused_and_then_redirected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The auth of each was looked for among those of all, which other threads were adding to."""
+    """The auth of a request was searched for in a dictionary that other threads were changing."""
     monkeypatch.setattr(Refusals, "pass_on", lambda *_: False)
     session = AuthorisedSession(auth_for(HOSTS, Tokens()), None, None)
     session.mount("https://", RefusesAndRedirects())
@@ -759,7 +759,7 @@ def test_threads_share_a_session_whose_requests_are_refused_and_then_redirected(
 def test_an_authority_that_only_looks_like_entra_lists_no_host_of_microsofts(
     authority: str,
 ) -> None:
-    """The token of a private server of Microsoft's shape would go to graph.microsoft.com."""
+    """Otherwise a private server's token would be sent to graph.microsoft.com."""
     here = client(authority=authority)
     assert listed_hosts(here, None) == {}
     with pytest.raises(ConfigurationError):

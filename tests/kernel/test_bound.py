@@ -1,4 +1,4 @@
-"""What a call means is bound when it is made: client, account and scopes stay what they were.
+"""What a call means is fixed when it is made: client, account and scopes do not change later.
 
 Each held thing (``Token``, ``auth()``, ``session()``, a sign-in, a refresh ahead of need) is made,
 then everything around it is switched, then it is used.
@@ -92,7 +92,7 @@ HELD = [of_token, of_header, of_auth, of_auth_for_any_scopes, of_session]
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("held", HELD)
 @pytest.mark.parametrize("stale", [False, True])
-def test_what_is_held_stays_ada_at_her_client(
+def test_held_objects_keep_their_account_and_client(
     bench: Bench, held: Callable[..., Any], switch: Callable[..., Any], stale: bool
 ) -> None:
     bench.session.configure(refresh_ahead=False)  # which would refresh the other client's too
@@ -117,7 +117,7 @@ def test_the_account_can_be_named(bench: Bench, make: str) -> None:
     assert sent_by(bench.session.authorise("read")).startswith("access-bob-")
 
 
-def test_where_nobody_is_signed_in_the_first_token_settles_the_account(bench: Bench) -> None:
+def test_the_first_token_fixes_the_account_if_nobody_was_signed_in(bench: Bench) -> None:
     bench.session.configure(hosts=LISTED)
     auth = bench.session.authorise("read")
     assert auth.bound.key is None
@@ -127,7 +127,7 @@ def test_where_nobody_is_signed_in_the_first_token_settles_the_account(bench: Be
     assert sent_by(auth).startswith("access-ada-")
 
 
-def test_who_has_signed_out_is_not_replaced(bench: Bench) -> None:
+def test_a_signed_out_account_is_not_replaced_by_another(bench: Bench) -> None:
     bench.session.configure(hosts=LISTED)
     bench.sign_in("read", user="ada")
     auth = bench.session.authorise("read")
@@ -138,7 +138,7 @@ def test_who_has_signed_out_is_not_replaced(bench: Bench) -> None:
     assert bench.screen.shown == []
 
 
-def test_a_sign_in_keeps_the_client_that_it_was_begun_for(bench: Bench) -> None:
+def test_a_sign_in_keeps_its_client(bench: Bench) -> None:
     gate = bench.engine.hold("poll_device")
     sign_in = bench.session.login("read", background=True)
     assert isinstance(sign_in, SignIn)
@@ -151,7 +151,7 @@ def test_a_sign_in_keeps_the_client_that_it_was_begun_for(bench: Bench) -> None:
     bench.session.logout(all=True)
 
 
-def test_a_panels_second_try_is_for_the_same_client_and_account(bench: Bench) -> None:
+def test_a_panels_second_attempt_has_the_same_client_and_account(bench: Bench) -> None:
     bench.engine.will("start_device", ZeroDivisionError("once"))
     first = bench.session.start("read", account="ada@example.com")
     first.ended.wait(5)
@@ -163,7 +163,7 @@ def test_a_panels_second_try_is_for_the_same_client_and_account(bench: Bench) ->
 
 
 @pytest.mark.parametrize("changed", [{"proxies": {"https": "http://b:1"}}, {"verify": True}])
-def test_a_refresh_ahead_of_need_goes_the_way_that_its_token_came(
+def test_a_refresh_ahead_of_need_uses_the_client_of_its_token(
     bench: Bench, changed: dict[str, Any]
 ) -> None:
     made: list[dict[str, Any]] = []
@@ -187,7 +187,7 @@ def test_a_refresh_ahead_of_need_goes_the_way_that_its_token_came(
     assert made == [{"proxies": {"https": "http://a:1"}, "verify": None}]
 
 
-def test_a_switch_while_the_refresh_is_under_way_changes_nobody(bench: Bench) -> None:
+def test_a_switch_during_a_refresh_does_not_change_the_account(bench: Bench) -> None:
     bench.sign_in("read", user="ada")
     token = bench.session.token("read")
     bench.clock.advance(4000)
@@ -245,7 +245,7 @@ def test_a_token_goes_only_to_hosts_whose_entry_covers_it(
 
 
 @pytest.mark.parametrize("asked", [["unheard"], ["orders.read", "unheard"], ["email"]])
-def test_scopes_that_no_host_is_listed_for_are_said(bench: Bench, asked: list[str]) -> None:
+def test_scopes_without_a_listed_host_are_an_error(bench: Bench, asked: list[str]) -> None:
     bench.session.configure(hosts={"orders.example": ["orders.read"]})
     with pytest.raises(ConfigurationError) as caught:
         bench.session.authorise(*asked)
@@ -255,8 +255,10 @@ def test_scopes_that_no_host_is_listed_for_are_said(bench: Bench, asked: list[st
 
 
 @pytest.mark.parametrize("how", ["held token", "acquire", "auth"])
-def test_a_token_for_somebody_makes_nobody_current(bench: Bench, how: str) -> None:
-    """Whether bob had to be asked for it decided as whom bare calls went out afterwards."""
+def test_a_token_for_a_named_account_does_not_change_the_current_one(
+    bench: Bench, how: str
+) -> None:
+    """It depended on whether bob had to sign in which account later calls used."""
     bob = bench.sign_in("read", user="bob")
     held = bench.session.token("read")
     bench.session.configure(hosts=LISTED)
@@ -277,13 +279,13 @@ def test_a_token_for_somebody_makes_nobody_current(bench: Bench, how: str) -> No
     assert bench.session.acquire("read").account.username == "ada@example.com"
 
 
-def test_where_nobody_is_current_who_is_asked_for_becomes_it(bench: Bench) -> None:
+def test_the_first_requested_account_becomes_current(bench: Bench) -> None:
     bench.engine.user = "bob"
     bench.session.acquire("read", account="bob@example.com")
     assert bench.session.acquire("read").account.username == "bob@example.com"
 
 
-def test_a_login_that_joins_makes_who_signs_in_current(bench: Bench) -> None:
+def test_a_login_that_joins_makes_the_account_current(bench: Bench) -> None:
     bob = bench.sign_in("read", user="bob")
     held = bench.session.token("read")
     bench.sign_in("read", user="ada", force=True)

@@ -1,4 +1,4 @@
-"""Accounts are told apart by key: two profiles, tenants or issuers may share a user name."""
+"""Accounts are identified by key: two profiles, tenants or issuers may share a user name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADA = "ada@example.com"
 
 @pytest.fixture
 def twins(bench: Bench) -> tuple[Account, Account]:
-    """One user name at two clients; idp's is the newer."""
+    """One user name at two clients; the newer one at idp."""
     work = bench.session.login("read", web_ui=redirect, **WORK)
     idp = bench.session.login("read", web_ui=redirect, **IDP)
     assert isinstance(work, Account)
@@ -82,7 +82,7 @@ def test_an_account_of_another_client_is_refused_before_anything_happens(
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("by", ["account", "key", "profile"])
-def test_a_named_sign_out_is_of_one_client(
+def test_a_sign_out_by_name_concerns_one_client(
     bench: Bench, twins: tuple[Account, Account], which: int, by: str
 ) -> None:
     meant, other = twins[which], twins[1 - which]
@@ -127,7 +127,7 @@ def test_a_name_that_two_accounts_of_one_client_share_is_refused(bench: Bench, c
     assert gone.account == one
 
 
-def test_a_subject_is_compared_as_it_is_written(bench: Bench) -> None:
+def test_a_subject_is_case_sensitive(bench: Bench) -> None:
     """``sub`` is case sensitive (OpenID Connect Core §2), a user name is not."""
     bench.sign_in("read", user="ada")
     assert bench.read("read", account="ADA@Example.com")
@@ -135,7 +135,7 @@ def test_a_subject_is_compared_as_it_is_written(bench: Bench) -> None:
         bench.session.logout("ADA")
 
 
-def test_a_bare_sign_out_is_the_present_clients(bench: Bench, twins: Any) -> None:
+def test_a_sign_out_without_a_name_concerns_the_current_client(bench: Bench, twins: Any) -> None:
     work, idp = twins
     bench.session.configure(authority=work.authority)
     (gone,) = bench.session.logout()
@@ -167,7 +167,7 @@ def test_a_sign_out_by_name_ends_the_attempts_for_that_account_only(bench: Bench
 
 
 def test_tokens_that_arrive_after_the_sign_out_are_refused(bench: Bench) -> None:
-    """The attempt names nobody, so it is not ended; what it brings is refused."""
+    """The attempt names no account, so it is not ended; its tokens are refused."""
     bench.sign_in("read", user="ada")
     gate = bench.engine.hold("poll_device")
     sign_in = bench.session.login("read", background=True, force=True)
@@ -176,14 +176,14 @@ def test_tokens_that_arrive_after_the_sign_out_are_refused(bench: Bench) -> None
     bench.session.logout("ada@example.com")
     assert sign_in.state == "waiting"
     gate.open()
-    with pytest.raises(SignInCancelled, match="signed out while it signed in"):
+    with pytest.raises(SignInCancelled, match="signed out during this sign-in"):
         sign_in.wait(5)
     assert sign_in.state == "cancelled"
     assert bench.session.accounts() == []
     assert bench.session.cache.tokens == {}
 
 
-def test_another_persons_arrival_is_not_refused(bench: Bench) -> None:
+def test_another_persons_tokens_are_not_refused(bench: Bench) -> None:
     bench.sign_in("read", user="ada")
     gate = bench.engine.hold("poll_device")
     sign_in = bench.session.login("read", background=True, force=True)
@@ -195,7 +195,7 @@ def test_another_persons_arrival_is_not_refused(bench: Bench) -> None:
     assert sign_in.wait(5).name == "Bob"
 
 
-def test_a_sign_in_after_a_sign_out_is_a_new_one(bench: Bench) -> None:
+def test_a_sign_in_after_a_sign_out_is_not_refused(bench: Bench) -> None:
     for _ in range(3):
         bench.sign_in("read", user="ada")
         bench.session.logout()
@@ -204,7 +204,9 @@ def test_a_sign_in_after_a_sign_out_is_a_new_one(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("everything", [{"all": True}, {"forget": True}, {}])
-def test_attempts_under_way_end_with_a_sign_out(bench: Bench, everything: dict[str, bool]) -> None:
+def test_sign_ins_in_progress_end_with_a_sign_out(
+    bench: Bench, everything: dict[str, bool]
+) -> None:
     gate = bench.engine.hold("poll_device")
     sign_in = bench.session.login("read", background=True)
     assert isinstance(sign_in, SignIn)
@@ -216,26 +218,26 @@ def test_attempts_under_way_end_with_a_sign_out(bench: Bench, everything: dict[s
     assert bench.session.accounts() == []
 
 
-def test_a_bare_sign_out_says_who_is_signed_in_besides(bench: Bench) -> None:
-    """It said that nobody was signed in, while eve's tokens lived on."""
+def test_a_sign_out_without_a_current_account_lists_the_others(bench: Bench) -> None:
+    """It reported that nobody was signed in, while eve's tokens remained."""
     with pytest.raises(SignInError, match="eve"):
         bench.sign_in("read", user="eve", account="ada@example.com")
-    with pytest.raises(NotSignedIn, match=r"besides: eve@example\.com") as caught:
+    with pytest.raises(NotSignedIn, match=r"Signed in: eve@example\.com") as caught:
         bench.session.logout()
     assert "--account eve@example.com" in caught.value.hint
     bench.session.logout("eve@example.com")
     assert bench.session.logout() == []
 
 
-def test_either_one_account_or_all_are_signed_out(bench: Bench) -> None:
+def test_an_account_and_all_exclude_each_other(bench: Bench) -> None:
     bench.sign_in("read", user="ada")
     bench.sign_in("read", user="bob", force=True)
-    with pytest.raises(ConfigurationError, match=r"Either ada@example\.com or everybody"):
+    with pytest.raises(ConfigurationError, match=r"Both an account \(ada@example\.com\) and all"):
         bench.session.logout("ada@example.com", all=True)
     assert len(bench.session.accounts()) == 2
 
 
-def test_a_bare_sign_out_that_ends_a_sign_in_signs_nobody_elsewhere_out(bench: Bench) -> None:
+def test_a_sign_out_that_ends_a_sign_in_does_not_sign_out_another_client(bench: Bench) -> None:
     bench.sign_in("read", client_id="another")
     bench.engine.hold("start_device")
     pending = bench.session.login("read", background=True)
@@ -246,7 +248,9 @@ def test_a_bare_sign_out_that_ends_a_sign_in_signs_nobody_elsewhere_out(bench: B
 
 @pytest.mark.parametrize("asked", [5, ["ada@example.com"], {}, object()])
 @pytest.mark.parametrize("call", ["acquire", "bind", "login", "logout", "use"])
-def test_what_names_no_account_is_refused_in_words(bench: Bench, asked: Any, call: str) -> None:
+def test_a_value_that_names_no_account_is_a_clear_error(
+    bench: Bench, asked: Any, call: str
+) -> None:
     bench.sign_in("read")
     session = bench.session
     with pytest.raises(ConfigurationError, match="names no account"):
@@ -261,8 +265,8 @@ def test_what_names_no_account_is_refused_in_words(bench: Bench, asked: Any, cal
                 getattr(session, call)(asked)
 
 
-def test_a_key_is_proposed_to_no_provider(bench: Bench) -> None:
-    """Its id is ours; the provider would show it as a user name."""
+def test_a_key_is_not_sent_as_a_login_hint(bench: Bench) -> None:
+    """Its id is nbauth's own; the provider would show it as a user name."""
     account = bench.sign_in("read")
     bench.session.login("read", account=account.key, web_ui=redirect, force=True)
     hints = [
@@ -283,7 +287,7 @@ def test_superseded_grants_are_revoked_too(bench: Bench) -> None:
     assert bench.engine.count("revoke") == 3
 
 
-def test_one_revocation_that_is_refused_hinders_no_other(bench: Bench) -> None:
+def test_one_refused_revocation_does_not_stop_the_others(bench: Bench) -> None:
     from nbauth.testing.engine import refusal
 
     bench.sign_in("read", user="ada")
@@ -294,8 +298,8 @@ def test_one_revocation_that_is_refused_hinders_no_other(bench: Bench) -> None:
     assert len([line for line in bench.screen.said if "not revoked" in line]) == 1
 
 
-def test_a_refresh_of_a_grant_that_was_replaced_is_not_mixed_in(bench: Bench) -> None:
-    """Signed out and in again while the refresh is under way: its answer belongs to neither."""
+def test_a_refresh_of_a_replaced_grant_is_dropped(bench: Bench) -> None:
+    """After a sign-out and a new sign-in during the refresh, its result belongs to neither."""
     import threading
 
     bench.sign_in("read", user="ada")

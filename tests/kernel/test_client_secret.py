@@ -1,4 +1,4 @@
-"""Where a client's secret is read, when, and what is said if it is not there."""
+"""Where and when a client's secret is read, and the error if it is missing."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ def settings(source: str | None, profile: str = "work") -> Settings:
     )
 
 
-def test_nothing_is_sent_that_was_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable may be another profile's."""
+def test_the_variable_is_not_used_unless_the_profile_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The variable may hold another profile's secret."""
     monkeypatch.setenv("NBAUTH_CLIENT_SECRET", SECRET)
     assert secret_of(settings(None)) is None
 
@@ -75,7 +77,7 @@ def test_from_the_keyring_by_profile_and_client(tmp_path: Path, profile: str) ->
 
 
 @pytest.mark.parametrize("backend", [Locked, BusDied, PlaintextKeyring])
-def test_a_keyring_that_gives_nothing_is_said(tmp_path: Path, backend: Any) -> None:
+def test_a_keyring_without_the_secret_is_an_error(tmp_path: Path, backend: Any) -> None:
     made = backend(tmp_path / "k.json") if issubclass(backend, Working) else backend()
     read = secret_of(settings("keyring"))
     assert read is not None
@@ -85,7 +87,7 @@ def test_a_keyring_that_gives_nothing_is_said(tmp_path: Path, backend: Any) -> N
     assert "NBAUTH_CLIENT_SECRET" in (fault.value.hint or "")
 
 
-def test_a_keyring_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_keyring_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nbauth.persistence.system_keyring._PATIENCE_TO_READ", 0.1)
     read = secret_of(settings("keyring"))
     assert read is not None
@@ -94,8 +96,8 @@ def test_a_keyring_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) ->
     until(lambda: not any(one.name == "nbauth-keyring" for one in threading.enumerate()))
 
 
-def test_an_engine_is_of_one_secret_and_one_set_of_endpoints() -> None:
-    """Else a change of the profile would hold only in the next kernel."""
+def test_another_secret_or_endpoint_makes_another_engine() -> None:
+    """Otherwise a change of the profile would only take effect in the next kernel."""
     made: list[dict[str, Any]] = []
 
     def make(authority: Any, client_id: str, **way: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a kernel is told is checked whole, then kept as it was told."""
+"""Settings given to a kernel are checked together, then stored as given."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from nbauth.core.errors import ConfigurationError
 from tests.kernel.conftest import Bench
 
 
-def test_one_bad_value_and_none_is_set(bench: Bench) -> None:
+def test_if_one_value_is_invalid_none_is_set(bench: Bench) -> None:
     for bad in ({"flow": "telepathy"}, {"tenants": None}, {"verify": False}):
         with pytest.raises(ConfigurationError):
             bench.session.configure(tenant="contoso", **bad)
         assert bench.session.reader.configured == {}
 
 
-def test_none_takes_back(bench: Bench) -> None:
+def test_none_resets_a_setting(bench: Bench) -> None:
     bench.session.configure(timeout="90")
     assert bench.session.settings().timeout == 90.0
     bench.session.configure(timeout=None)
     assert bench.session.settings().timeout is None
 
 
-def test_what_is_changed_afterwards_was_not_told(bench: Bench) -> None:
+def test_later_changes_of_the_callers_object_have_no_effect(bench: Bench) -> None:
     hosts, scopes = {"api.contoso.com": ["read"]}, ["read"]
     bench.session.configure(hosts=hosts, scopes=scopes)
     hosts["evil.example"] = ["read"]

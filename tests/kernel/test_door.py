@@ -1,4 +1,4 @@
-"""What a call asks for, read at the door: whose client it is, and what is said if there is none."""
+"""How a call's client is read, and the error if there is none."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def door(folder: Path, text: str, **environ: str) -> Door:
     return Door(SettingsReader(environ, lambda: (file,)))
 
 
-def test_profiles_of_which_none_is_chosen_are_named(tmp_path: Path) -> None:
-    """The likeliest mistake in a first file."""
+def test_the_error_lists_profiles_if_none_is_selected(tmp_path: Path) -> None:
+    """The most likely mistake in a first configuration file."""
     for call in ({}, {"tenant": "contoso.com"}):
         with pytest.raises(ConfigurationError) as caught:
             door(tmp_path, WORK + '[profiles.idp]\nclient_id = "y"\n').client(**call)
@@ -39,7 +39,7 @@ def test_profiles_of_which_none_is_chosen_are_named(tmp_path: Path) -> None:
     ],
     ids=["no profile", "chosen in the file", "chosen in the environment", "the default one"],
 )
-def test_else_it_is_said_how_to_get_a_client_id(
+def test_without_profiles_the_error_says_how_to_get_a_client_id(
     tmp_path: Path, text: str, environ: dict[str, str]
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -1,7 +1,7 @@
-"""Every end is an end: whatever stops a call at whatever line, nobody waits for it afterwards.
+"""Whatever stops a call at whatever line, no other caller waits for it afterwards.
 
-An interrupt is raised at each line of the kernel room that a call runs through, one after the
-other; then somebody else, in another thread, signs in and asks for a token within a second.
+An interrupt is raised at each line of ``nbauth.kernel`` that a call runs through, one after the
+other. Then another thread signs in and requests a token within a second.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ def within(seconds: float, call: Callable[[], Any]) -> Any:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    assert not thread.is_alive(), "somebody waits still"
+    assert not thread.is_alive(), "a caller still waits"
     return outcome[0]
 
 
 def all_is_well(bench: Bench, where: str) -> None:
-    """Nothing is held, nobody is waited for, and the next sign-in works."""
+    """No lock is held, nothing is waited for, and the next sign-in works."""
     flights = bench.flights
-    # The refresh ahead of need, in its own thread, may be at it.
+    # The refresh ahead of need, in its own thread, may be running.
     until(lambda: not flights._under_way, 2)
-    until(lambda: not bench.session._turns.held(), 2)
+    until(lambda: not bench.session._account_locks.held(), 2)
     assert not bench.session.cache._lock.locked(), where
     assert not bench.session._attempts._lock.locked(), where
-    for pending in bench.session.pending():  # it lives, so whoever joins it comes to its end
+    for pending in bench.session.pending():  # it runs, so callers get a result
         assert pending.held, f"{where}: nobody waits for it, and it goes on"
         assert not pending.waiters, where
         pending.start()
@@ -167,7 +167,7 @@ def test_an_interrupt_at_any_line_leaves_nobody_waiting(
     assert lines > 5
 
 
-# ── in threads of ours ──────────────────────────────────────────────────────────────────────
+# ── in nbauth's own threads ─────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError])
@@ -195,7 +195,7 @@ def test_a_web_ui_that_exits_ends_the_sign_in(bench: Bench, end: type[BaseExcept
     assert bench.sign_in("read")
 
 
-def test_one_that_was_registered_and_never_begun_is_begun_by_who_comes_next(
+def test_a_registered_attempt_that_never_started_is_started_by_the_next_caller(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = attempt.SignIn.start
@@ -209,7 +209,7 @@ def test_one_that_was_registered_and_never_begun_is_begun_by_who_comes_next(
 
 
 @pytest.mark.parametrize("end", [ZeroDivisionError, SystemExit, KeyError])
-def test_a_look_that_fails_is_not_the_last(
+def test_a_failed_tick_is_followed_by_another(
     monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
 ) -> None:
     looks: list[int] = []
@@ -229,7 +229,7 @@ def test_a_look_that_fails_is_not_the_last(
 
 
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_whatever_ends_who_fetches_lets_the_others_fetch(end: type[BaseException]) -> None:
+def test_whatever_ends_the_fetching_thread_the_others_fetch(end: type[BaseException]) -> None:
     flights, gate, reached = Flights(), threading.Event(), threading.Event()
 
     def ends() -> int:
@@ -256,7 +256,9 @@ def test_whatever_ends_who_fetches_lets_the_others_fetch(end: type[BaseException
 @pytest.mark.parametrize(
     "end", [ZeroDivisionError, SystemExit, GeneratorExit, asyncio.CancelledError, KeyboardInterrupt]
 )
-def test_an_observer_that_fails_hinders_nobody(bench: Bench, end: type[BaseException]) -> None:
+def test_a_failing_observer_does_not_stop_the_others(
+    bench: Bench, end: type[BaseException]
+) -> None:
     seen: list[str] = []
 
     def fails(*_: object) -> None:
@@ -286,10 +288,10 @@ def test_an_interrupt_of_an_observer_is_raised_when_all_have_been_called() -> No
     assert seen == ["changed"]
 
 
-# ── one's end is nobody else's ──────────────────────────────────────────────────────────────
+# ── the end of one caller does not concern the others ───────────────────────────────────────
 
 
-def test_one_waiters_time_out_is_its_own(bench: Bench) -> None:
+def test_one_callers_time_out_is_its_own(bench: Bench) -> None:
     gate = bench.engine.hold("poll_device")
     sign_in = bench.session.login("read", background=True)
     assert isinstance(sign_in, SignIn)
@@ -300,7 +302,7 @@ def test_one_waiters_time_out_is_its_own(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("others", [0, 1])
-def test_one_waiters_interrupt_ends_the_sign_in_only_if_nobody_else_waits(
+def test_an_interrupt_cancels_the_sign_in_only_if_no_other_caller_waits(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, others: int
 ) -> None:
     gate = bench.engine.hold("poll_device")
@@ -335,7 +337,7 @@ def test_one_waiters_interrupt_ends_the_sign_in_only_if_nobody_else_waits(
     assert len(outcomes) == others
 
 
-def test_a_token_that_is_fresh_waits_for_no_sign_in(bench: Bench) -> None:
+def test_a_fresh_token_does_not_wait_for_a_sign_in(bench: Bench) -> None:
     bench.sign_in("read", user="ada")
     bench.engine.hold("start_device")
     pending = bench.session.login("read", background=True, force=True)
@@ -345,7 +347,7 @@ def test_a_token_that_is_fresh_waits_for_no_sign_in(bench: Bench) -> None:
     pending.cancel()
 
 
-def test_a_call_for_one_account_waits_for_no_sign_in_of_another(bench: Bench) -> None:
+def test_a_call_for_one_account_does_not_wait_for_a_sign_in_of_another(bench: Bench) -> None:
     bench.screen.is_attended = False
     bench.sign_in("read", user="ada")
     bench.screen.is_attended = True

@@ -1,7 +1,7 @@
-"""After a fork the child begins clean; only the kernel's own process renews its tokens.
+"""After a fork the child starts clean; only the kernel's own process renews its tokens.
 
-Linux' multiprocessing forks by default up to Python 3.13. Each case runs apart, since a process of
-tests has threads.
+On Linux, multiprocessing forks by default up to Python 3.13. Each case runs in a process of its
+own, since a test process has threads.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def test_a_fresh_token_serves_the_child(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", ["stale", "during_refresh"])
-def test_the_parents_refresh_token_is_not_spent(case: str, tmp_path: Path) -> None:
+def test_the_child_does_not_use_the_parents_refresh_token(case: str, tmp_path: Path) -> None:
     seen = ran(case, tmp_path)
     assert seen["child"]["code"] == "forked_process"
     assert "persist" in seen["child"]["hint"] or "notebook" in seen["child"]["hint"]
@@ -52,7 +52,7 @@ def test_the_parents_refresh_token_is_not_spent(case: str, tmp_path: Path) -> No
     assert seen["reused"] == []
 
 
-def test_a_sign_in_under_way_goes_on_in_the_parent(tmp_path: Path) -> None:
+def test_a_sign_in_in_progress_continues_in_the_parent(tmp_path: Path) -> None:
     seen = ran("during_sign_in", tmp_path)
     assert seen["child"]["state"] == "cancelled"
     assert "forked from" in seen["child"]["said"]
@@ -65,7 +65,7 @@ def test_no_lock_of_the_parents_is_inherited(tmp_path: Path) -> None:
     assert ran("with_locks_held", tmp_path) == {"child": [], "parent": 1}
 
 
-def test_a_child_does_not_keep_the_port_that_the_browser_comes_back_to(tmp_path: Path) -> None:
+def test_a_child_does_not_keep_the_redirect_port_open(tmp_path: Path) -> None:
     assert ran("listening", tmp_path) == {"taken": False}
 
 
@@ -80,18 +80,18 @@ def test_a_child_does_not_keep_the_port_that_the_browser_comes_back_to(tmp_path:
 def test_a_fork_in_the_middle_of_another_threads_first_steps(
     case: str, child: object, tmp_path: Path
 ) -> None:
-    """The child waited for a lock, of a module too, whose thread it does not have."""
+    """The child waited for a lock (also an import lock) of a thread that it does not have."""
     assert ran(case, tmp_path) == {"child": child}
 
 
-def test_what_is_kept_is_renewed_by_whoever_comes_first(tmp_path: Path) -> None:
+def test_a_stored_grant_is_renewed_by_parent_or_child(tmp_path: Path) -> None:
     seen = ran("kept", tmp_path)
     assert seen["child"] == "access-ada-2"
     assert seen["parent"] == "access-ada-2"
-    assert seen["refreshes"] == 0, "the parent found what the child had brought"
+    assert seen["refreshes"] == 0, "the parent used the child's result"
 
 
-def test_no_thread_and_no_observer_goes_along(tmp_path: Path) -> None:
+def test_a_child_has_no_threads_and_no_observers(tmp_path: Path) -> None:
     assert ran("threads_and_observers", tmp_path)["child"] == {"threads": [], "seen": 0}
 
 
@@ -99,7 +99,7 @@ def test_a_pool_of_forked_workers_reads_the_token(tmp_path: Path) -> None:
     assert ran("pool", tmp_path) == {"children": ["access-ada-1"]}
 
 
-def test_a_child_that_makes_the_session_asks_nobody(tmp_path: Path) -> None:
+def test_a_child_that_creates_the_session_asks_nobody(tmp_path: Path) -> None:
     assert ran("before_a_session", tmp_path) == {"child": False, "parent": True}
 
 

@@ -1,4 +1,4 @@
-"""A kernel that runs for weeks: a thousand sign-ins leave no more than one does."""
+"""A kernel that runs for weeks: a thousand sign-ins leave no more behind than one does."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ ENDS = ["web_ui", "device", "failed", "cancelled"]
 
 
 class Place:
-    """A session whose engines are counted, and a screen that remembers nothing.
+    """A session whose engines are counted, and a screen that records nothing.
 
-    What was there before it is not counted: what an earlier test has left may end meanwhile.
+    Objects from before it are not counted, since earlier tests' threads may end meanwhile.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Place:
         return self.engines[-1]
 
     def sign_in(self, end: str) -> None:
-        """One, from its beginning to that end."""
+        """Run one sign-in, from its beginning to that end."""
         if end == "web_ui":
             self.session.login("read", web_ui=redirect, force=True)
             return
@@ -68,11 +68,11 @@ class Place:
         self.screen.messages.clear()
 
     def threads(self) -> set[threading.Thread]:
-        """Those that have come since, and run."""
+        """New threads that are running."""
         return set(threading.enumerate()) - self.threads_before
 
     def left(self) -> dict[str, int]:
-        """What there is, once the threads have come to their ends."""
+        """What is left after the threads have ended."""
         until(lambda: not any(thread.name in OURS for thread in self.threads()))
         gc.collect()
         session, engines = self.session, Counter(engine.closed for engine in self.engines)
@@ -88,7 +88,7 @@ class Place:
             "tokens": len(session.cache.tokens),
             "grants": sum(len(record.grants) for record in records),
             "flights": len(session._renewal._flights._under_way),
-            "turns": len(session._turns._locks),
+            "turns": len(session._account_locks._locks),
         }
 
 
@@ -114,7 +114,7 @@ def test_many_sign_ins_leave_no_more_than_one(end: str) -> None:
         assert len(record.superseded) <= SUPERSEDED
 
 
-def test_failures_that_nobody_was_told_are_remembered_but_not_all_of_them() -> None:
+def test_only_the_latest_unreported_failures_are_remembered() -> None:
     place = Place()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeEngine, "start_device", lambda *_: _raise(refusal("odd")))
@@ -128,7 +128,7 @@ def test_failures_that_nobody_was_told_are_remembered_but_not_all_of_them() -> N
         place.session.acquire(f"scope-{number}")
 
 
-def test_sentences_are_remembered_as_told_but_not_all_of_them() -> None:
+def test_only_the_latest_notices_are_remembered() -> None:
     screen = RecordingScreen()
     notices = Notices(screen)
     for number in range(3 * person.MOST):

@@ -1,7 +1,7 @@
-"""No callback, input or I/O under a lock of ours, but an account's turn.
+"""No callback, input or I/O happens while a lock is held, except an account's lock.
 
-Each lock of the kernel room knows its owner here; whatever is called from outside the room, and
-whatever it calls outside, looks whether the calling thread holds one.
+Here each lock of ``nbauth.kernel`` knows its owner. Whatever is called from outside, or calls
+outside, checks whether the calling thread holds one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class OwnedLock:
 
 
 class Watch:
-    """What was called while a lock was held."""
+    """Records calls that were made while a lock was held."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
@@ -68,7 +68,7 @@ class Watch:
             self.under_a_lock.append(what)
 
     def over(self, thing: Any, names: list[str], prefix: str, *, turn_is_fine: bool) -> None:
-        """Look whenever one of these methods is called."""
+        """Check whenever one of these methods is called."""
         for name in names:
             real = getattr(thing, name)
 
@@ -89,14 +89,14 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
         monkeypatch.setattr(module.threading, "Lock", threading.Lock)
         fake = type("threading", (), {**vars(threading), "Lock": OwnedLock})
         monkeypatch.setattr(module, "threading", fake)
-    real_turn = flights.Turns.of
+    real_turn = flights.AccountLocks.of
 
-    def turn(self: flights.Turns, key: Any) -> Any:
+    def turn(self: flights.AccountLocks, key: Any) -> Any:
         lock = real_turn(self, key)
         lock.is_turn = True  # type: ignore[attr-defined]
         return lock
 
-    monkeypatch.setattr(flights.Turns, "of", turn)
+    monkeypatch.setattr(flights.AccountLocks, "of", turn)
     OwnedLock.held.clear()
     yield Watch()
     OwnedLock.held.clear()
@@ -171,7 +171,7 @@ def test_nothing_is_called_back_asked_or_read_under_a_lock(session: Session, wat
         assert what in watch.seen, what
 
 
-def test_nor_where_the_machine_has_no_thread_left_for_a_sign_in(
+def test_nothing_is_called_under_a_lock_if_no_thread_can_be_started(
     session: Session, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_thread(_: threading.Thread) -> None:
@@ -182,14 +182,14 @@ def test_nor_where_the_machine_has_no_thread_left_for_a_sign_in(
 
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     session.screen.show = partial(show, session.screen)  # type: ignore[method-assign]
-    with pytest.raises(SignInError, match="could not begin"):
+    with pytest.raises(SignInError, match="could not start"):
         session.login("read")
     assert watch.under_a_lock == []
     assert "sign_in.changed" in watch.seen
     assert session.pending() == []
 
 
-def test_the_watch_sees_a_call_under_a_lock(session: Session, watch: Watch) -> None:
+def test_the_watch_detects_a_call_under_a_lock(session: Session, watch: Watch) -> None:
     with session.cache._lock:
         session.screen.say("under the cache's lock")
     assert watch.under_a_lock == ["screen.say"]
@@ -198,7 +198,8 @@ def test_the_watch_sees_a_call_under_a_lock(session: Session, watch: Watch) -> N
 def test_a_finishing_sign_in_and_a_second_login_do_not_wait_for_each_other(
     session: Session,
 ) -> None:
-    """Once built: the first held its own lock and wanted the list's, the second the reverse."""
+    """In an earlier version, the first held its own lock and waited for the list's; the second the
+    reverse."""
     for _ in range(20):
         threads = [
             threading.Thread(target=session.login, args=("read",), kwargs={"force": True})

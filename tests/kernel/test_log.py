@@ -28,7 +28,7 @@ HOST = "api.example"
 
 
 class Log:
-    """All that is logged, as a file of the root logger has it, and the records' own parts."""
+    """Everything that is logged, as text of the root logger and as the records' parts."""
 
     def __init__(self) -> None:
         self.text = io.StringIO()
@@ -43,7 +43,7 @@ class Log:
 
     @property
     def lines(self) -> list[str]:
-        """Ours."""
+        """The lines of nbauth's loggers."""
         return [record.getMessage() for record in self.records if record.name.startswith("nbauth.")]
 
     def everything(self) -> str:
@@ -63,7 +63,7 @@ def log() -> Iterator[Log]:
 
 
 class CanaryEngine(FakeEngine):
-    """A provider of whose answers everything is a secret that can be found again."""
+    """A provider in whose responses every value is a secret that can be searched for."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -116,7 +116,7 @@ def engine(bench: Bench, clock: FakeClock) -> CanaryEngine:
 
 
 def asking(url: str) -> SimpleNamespace:
-    """A request, as far as one decides on it."""
+    """A request, as far as the decision needs it."""
     return SimpleNamespace(url=url)
 
 
@@ -203,7 +203,7 @@ def test_no_secret_is_in_the_log(bench: Bench, engine: CanaryEngine, log: Log) -
     assert [secret for secret in engine.secrets if find(secret, written)] == []
 
 
-def test_what_may_be_said_of_an_error_is_its_kind_and_its_place() -> None:
+def test_an_error_is_logged_by_its_type_and_place_only() -> None:
     try:
         try:
             raise KeyError("a secret")
@@ -228,17 +228,17 @@ def test_what_may_be_said_of_an_error_is_its_kind_and_its_place() -> None:
         ("https://id.example/\x1b[2J", "an address that cannot be read"),
     ],
 )
-def test_an_address_is_its_host_and_path(address: str, shown: str) -> None:
+def test_a_url_is_logged_as_host_and_path(address: str, shown: str) -> None:
     assert place(address) == shown
 
 
 @pytest.mark.parametrize("code", ["invalid_grant", "AADSTS50076", "http_503", "tls"])
-def test_a_code_is_told(code: str) -> None:
+def test_an_error_code_is_logged(code: str) -> None:
     assert word(code) == code
 
 
 @pytest.mark.parametrize("code", ["two words", "a/b", "x" * 41, "", "a\nb", "eyJ.e+J", 7])
-def test_what_is_no_code_is_not_told(code: object) -> None:
+def test_a_value_that_is_no_error_code_is_not_logged(code: object) -> None:
     assert word(code) == "…"
 
 
@@ -246,7 +246,7 @@ def test_what_is_no_code_is_not_told(code: object) -> None:
 
 
 def in_order(lines: list[str], *wanted: str) -> bool:
-    """Whether lines that begin so come in this order."""
+    """Whether lines with these beginnings occur in this order."""
     rest = iter(lines)
     return all(any(line.startswith(start) for line in rest) for start in wanted)
 
@@ -267,20 +267,20 @@ def test_a_sign_in_that_fails_can_be_traced(bench: Bench, log: Log) -> None:
     assert in_order(
         lines,
         "a sign-in begins at id.example",
-        "goes by device; the ways here: device paste",
+        "uses the flow device; available: device paste",
         "device: ShowUserCode",
-        "device is refused (AADSTS53003)",
-        "goes by paste",
-        "the browser is to come back to 127.0.0.1",
+        "the flow device failed (AADSTS53003)",
+        "uses the flow paste",
+        "the redirect URI is 127.0.0.1",
         "paste: OpenBrowser",
         "an address or a code was handed in",
-        "paste is refused (invalid_client)",
+        "the flow paste failed (invalid_client)",
         "paste: failed (invalid_client)",
     ), lines
     assert {record.levelname for record in log.records} == {"DEBUG"}
 
 
-def test_each_decision_on_a_token_is_told(bench: Bench, log: Log) -> None:
+def test_each_decision_on_a_token_is_logged(bench: Bench, log: Log) -> None:
     session = bench.session
     session.configure(hosts={HOST: ["read"]}, refresh_ahead=False)
     bench.sign_in("read")
@@ -300,15 +300,15 @@ def test_each_decision_on_a_token_is_told(bench: Bench, log: Log) -> None:
     session.logout()
     assert in_order(
         log.lines,
-        "browser: tokens have come for read",
+        "browser: tokens have arrived for read",
         "browser: done",
         "read: from the cache",
         "read: renewed",
         "read: not renewed (no_connection)",
-        "read: held on to while it is valid (no_connection)",
+        "read: used while it is valid (no_connection)",
         "read: not renewed (invalid_grant)",
         "a grant has ended and is not used again",
-        "read: a person is needed and none may be asked",
+        "read: a person is needed and must not be asked",
         "api.example gets a token for read",
         "elsewhere.example gets no token",
         "signed out: 1",

@@ -1,4 +1,4 @@
-"""Two things at one moment: what one thread does while another is in the middle of something."""
+"""Races: one thread acts while another is in the middle of something."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def begun(bench: Bench, **options: Any) -> SignIn:
 
 
 def spent(bench: Bench) -> tuple[threading.Event, threading.Event]:
-    """The next refreshes: when the provider has taken the refresh token; its answer may come."""
+    """For the next refreshes: set when the provider has used the refresh token; lets it reply."""
     answered, go_on = threading.Event(), threading.Event()
     refreshed = bench.engine._refreshed
 
@@ -46,7 +46,7 @@ def spent(bench: Bench) -> tuple[threading.Event, threading.Event]:
 
 
 def test_an_interrupt_loses_no_rotating_refresh_token(bench: Bench) -> None:
-    """The provider has it already when the interrupt comes; its answer is taken in all the same."""
+    """The provider has it when the interrupt comes; its response is used all the same."""
     bench.sign_in("read")
     bench.clock.advance(4000)
     answered, go_on = spent(bench)
@@ -66,7 +66,7 @@ def test_an_interrupt_loses_no_rotating_refresh_token(bench: Bench) -> None:
 
 
 def as_runtime_error(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Interrupted inside, as CPython's ``Event.wait`` tells it; once."""
+    """Interrupted inside, in the form in which CPython's ``Event.wait`` reports it; once."""
     calls: list[int] = []
 
     def called(*given: Any, **options: Any) -> Any:
@@ -83,7 +83,7 @@ def as_runtime_error(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("where", ["start", "wait"])
-def test_an_interrupt_of_a_sign_in_is_one_whatever_it_is_told_as(
+def test_an_interrupt_of_a_sign_in_is_recognised_in_any_form(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     bench.engine.hold("poll_device")
@@ -97,7 +97,7 @@ def test_an_interrupt_of_a_sign_in_is_one_whatever_it_is_told_as(
     assert sign_in.state == "cancelled"
 
 
-def test_an_interrupt_of_a_refresh_is_one_whatever_it_is_told_as(
+def test_an_interrupt_of_a_refresh_is_recognised_in_any_form(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.session.configure(refresh_ahead=False)
@@ -112,7 +112,7 @@ def test_an_interrupt_of_a_refresh_is_one_whatever_it_is_told_as(
     assert bench.refreshes == 1
 
 
-def test_what_goes_on_apart_from_an_interrupt_brings_its_outcome(
+def test_work_apart_from_interrupts_returns_its_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert apart(lambda: threading.current_thread().name) == "nbauth-apart"
@@ -134,7 +134,7 @@ def test_what_goes_on_apart_from_an_interrupt_brings_its_outcome(
 # ── a sign-out ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_who_signs_out_while_another_thread_switches_to_them(
+def test_a_sign_out_while_another_thread_switches_to_the_account(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.sign_in("read", user="bob")
@@ -148,12 +148,12 @@ def test_who_signs_out_while_another_thread_switches_to_them(
     with pytest.raises(NotSignedIn):
         bench.session.use("ada@example.com")
     monkeypatch.undo()
-    assert bench.read("read").startswith("access-bob-"), "nobody who is gone is current"
+    assert bench.read("read").startswith("access-bob-"), "a signed-out account is not current"
 
 
-def test_a_refresh_that_comes_too_late_ends_no_later_sign_in(bench: Bench) -> None:
+def test_a_late_refresh_does_not_end_a_later_sign_in(bench: Bench) -> None:
     bench.sign_in("read")
-    turn = bench.session._turns.of(ADA)
+    turn = bench.session._account_locks.of(ADA)
     with turn:
         thread, outcome = in_a_thread(lambda: bench.read("read", force_refresh=True))
         until(lambda: bench.flights._under_way)
@@ -169,7 +169,7 @@ def test_a_refresh_that_comes_too_late_ends_no_later_sign_in(bench: Bench) -> No
 
 
 @pytest.mark.parametrize("trouble", [None, unreachable()])
-def test_what_a_refresh_brings_after_a_revocation_is_revoked_too(
+def test_the_result_of_a_refresh_after_a_revocation_is_revoked_too(
     bench: Bench, trouble: Exception | None
 ) -> None:
     bench.sign_in("read")
@@ -186,8 +186,8 @@ def test_what_a_refresh_brings_after_a_revocation_is_revoked_too(
     assert trouble or bench.engine.live == {}
 
 
-def test_a_revocation_after_the_answer_is_of_the_newest_refresh_token(bench: Bench) -> None:
-    """The answer comes when the account is gone from the cache and its grants are still there."""
+def test_a_revocation_after_the_response_revokes_the_newest_refresh_token(bench: Bench) -> None:
+    """The response comes when the account has left the cache and its grants are still there."""
     bench.sign_in("read")
     record = bench.session.cache.signed_in[ADA]
     bench.session.cache.remove(ADA)
@@ -200,7 +200,7 @@ def test_a_revocation_after_the_answer_is_of_the_newest_refresh_token(bench: Ben
 
 @pytest.mark.parametrize("trouble", [None, unreachable()])
 @pytest.mark.parametrize("end", ["signed out", "cancelled"])
-def test_tokens_that_come_too_late_are_revoked(
+def test_tokens_that_arrive_too_late_are_revoked(
     bench: Bench, end: str, trouble: Exception | None
 ) -> None:
     bench.sign_in("read")
@@ -228,7 +228,7 @@ def test_tokens_that_come_too_late_are_revoked(
 def test_the_only_current_account_may_go_at_any_moment(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bare sign-out of another client's account, while that one signs out."""
+    """Another client's account is signed out during a sign-out without a name."""
 
     class Gone(dict[Any, Any]):
         def __len__(self) -> int:
@@ -238,10 +238,10 @@ def test_the_only_current_account_may_go_at_any_moment(
     assert bench.session.logout() == []
 
 
-# ── a sign-in under way ─────────────────────────────────────────────────────────────────────
+# ── a sign-in in progress ───────────────────────────────────────────────────────────────────
 
 
-def test_one_that_ends_at_the_moment_it_is_joined_is_begun_anew(
+def test_joining_a_sign_in_that_just_ended_begins_another(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.engine.hold("poll_device")
@@ -249,7 +249,7 @@ def test_one_that_ends_at_the_moment_it_is_joined_is_begun_anew(
 
     def switch(flow: str) -> None:
         first.cancel()
-        raise ConfigurationError("This sign-in has ended already.", code="not_waiting")
+        raise ConfigurationError("This sign-in has already ended.", code="not_waiting")
 
     monkeypatch.setattr(first, "switch", switch)
     second = begun(bench, flow="paste")
@@ -278,8 +278,8 @@ def test_the_engine_of_one_that_was_not_needed_is_closed(
     until(lambda: [engine.closed for engine in made] == [1, 1])
 
 
-def test_the_first_token_settles_the_account_once(bench: Bench) -> None:
-    """Two threads ask at once where nobody is signed in, and two people sign in."""
+def test_the_first_token_fixes_the_account_once(bench: Bench) -> None:
+    """Two threads request a token while nobody is signed in, and two people sign in."""
     bound = bench.session.bind()
     scopes = bound.client.scopes(("read",))
     ada = bench.sign_in("read", user="ada")
@@ -291,7 +291,7 @@ def test_the_first_token_settles_the_account_once(bench: Bench) -> None:
         if len(asked) == 1:
             bench.sign_in("read", user="bob", force=True)
             result = get(need)
-            bound._settles(get(need._replace(asked=ada.key)))  # the other thread was the first
+            bound._settles(get(need._replace(asked=ada.key)))  # the other thread comes first
             return result
         return get(need)
 
@@ -303,7 +303,7 @@ def test_the_first_token_settles_the_account_once(bench: Bench) -> None:
 # ── what is remembered ──────────────────────────────────────────────────────────────────────
 
 
-def test_no_token_is_remembered_with_a_refusal_and_not_every_host_is() -> None:
+def test_refusals_remember_no_token_and_a_limited_number_of_hosts() -> None:
     remembered = Refusals()
     for number in range(3 * refusals.MOST):
         where = (f"host-{number}.example", ADA, frozenset({"read"}))

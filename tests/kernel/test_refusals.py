@@ -1,4 +1,4 @@
-"""A token that a host refuses: one refresh, the refused request alone, and then no storm."""
+"""A host refuses a token: one refresh, one repetition of that request, and no further refreshes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def api(bench: Bench, certificates: Certificates) -> Iterator[Api]:
         yield Api(bench, stack.enter_context(Server(certificates)), certificates)
 
 
-# ── nor where there is no other token ───────────────────────────────────────────────────────
+# ── if there is no other token ──────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -73,7 +73,7 @@ def api(bench: Bench, certificates: Certificates) -> Iterator[Api]:
 def test_many_refusals_without_another_token_cost_one_attempt(
     api: Api, how: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of them asked the provider, or the person, anew."""
+    """Each of them contacted the provider, or asked the person, again."""
     bench, clock = api.bench, FakeClock()
     monkeypatch.setattr(refusals, "time", clock)
     bench.screen.is_attended = False
@@ -102,8 +102,8 @@ def test_many_refusals_without_another_token_cost_one_attempt(
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_after_the_next_sign_in_it_is_tried_anew(api: Api, how: str) -> None:
-    """For a minute it was said that the sign-in is no longer valid."""
+def test_after_the_next_sign_in_it_is_tried_again(api: Api, how: str) -> None:
+    """For a minute the error said that the sign-in is no longer valid."""
     bench = api.bench
     bench.screen.is_attended = False
     bench.engine.will("refresh", refusal("invalid_grant"))
@@ -115,7 +115,7 @@ def test_after_the_next_sign_in_it_is_tried_anew(api: Api, how: str) -> None:
     assert bench.engine.count("refresh") == 2
 
 
-# ── no storm ────────────────────────────────────────────────────────────────────────────────
+# ── limited refreshes ───────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -134,7 +134,7 @@ def test_many_refusals_at_once_cost_one_refresh(api: Api) -> None:
     assert api.bench.refreshes == 1
 
 
-def test_after_a_while_it_is_tried_anew(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_minute_it_is_tried_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
     monkeypatch.setattr(refusals, "time", clock)
     api.server.answer = reply(401, "{}")
@@ -147,7 +147,7 @@ def test_after_a_while_it_is_tried_anew(api: Api, monkeypatch: pytest.MonkeyPatc
     assert api.call("requests").status_code == 200
 
 
-def test_a_host_that_took_the_fresh_token_is_believed(api: Api) -> None:
+def test_a_host_that_accepted_the_new_token_may_refuse_again(api: Api) -> None:
     for expected in (1, 2, 3):
         refused = api.bench.read("read")
 
@@ -159,7 +159,7 @@ def test_a_host_that_took_the_fresh_token_is_believed(api: Api) -> None:
         assert api.bench.refreshes == expected
 
 
-def test_one_hosts_refusal_is_not_anothers(api: Api, certificates: Certificates) -> None:
+def test_one_hosts_refusal_does_not_concern_another(api: Api, certificates: Certificates) -> None:
     with Server(certificates) as other:
         hosts = {api.host: ["read"], f"127.0.0.1:{other.port}": ["read"]}
         api.bench.session.configure(hosts=hosts)
@@ -172,8 +172,8 @@ def test_one_hosts_refusal_is_not_anothers(api: Api, certificates: Certificates)
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_another_hosts_refusal_after_a_redirect_is_not_the_hosts(api: Api, how: str) -> None:
-    """The repeated request was redirected: the fresh token had helped."""
+def test_a_refusal_after_a_redirect_does_not_concern_the_first_host(api: Api, how: str) -> None:
+    """The repeated request was redirected, so the new token had helped."""
     refused: set[str] = set()
 
     def answer(request: Seen) -> bytes:
@@ -190,11 +190,11 @@ def test_another_hosts_refusal_after_a_redirect_is_not_the_hosts(api: Api, how: 
     assert [seen.headers.get("authorization") for seen in other.seen] == [None]
 
 
-# ── the refused request and no other ────────────────────────────────────────────────────────
+# ── only the refused request is repeated ────────────────────────────────────────────────────
 
 
 def moved_then(status: int, target: str = "/done") -> Any:
-    """POST / answers with a redirect; what it leads to refuses the first token."""
+    """POST / gets a redirect; the target refuses the first token."""
     refused: list[str] = []
 
     def answer(request: Seen) -> bytes:
@@ -210,7 +210,7 @@ def moved_then(status: int, target: str = "/done") -> Any:
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_post_that_led_elsewhere_is_not_sent_again(api: Api, how: str, status: int) -> None:
+def test_a_redirected_post_is_not_sent_again(api: Api, how: str, status: int) -> None:
     api.server.answer = moved_then(status)
     body = {"data": b"x"} if how == "requests" else {"content": b"x"}
     assert api.call(how, "POST", **body).status_code == 200
@@ -234,8 +234,8 @@ def test_a_post_that_was_moved_is_repeated_where_it_was_refused(
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_post_is_repeated_as_who_sent_it(api: Api, how: str) -> None:
-    """The current account changes while the first answer is on its way."""
+def test_a_post_is_repeated_with_the_same_account(api: Api, how: str) -> None:
+    """The current account changes before the first response arrives."""
     bench = api.bench
 
     def answer(request: Seen) -> bytes:
@@ -282,7 +282,7 @@ def test_the_event_loop_goes_on_while_a_token_is_fetched(api: Api, when: str) ->
                 await asyncio.sleep(0.005)
             before = ticks
             await asyncio.sleep(0.1)
-            assert ticks > before + 3, "the loop stood still"
+            assert ticks > before + 3, "the event loop was blocked"
             gate.open()
             response = await asked
         beside.cancel()
@@ -291,7 +291,7 @@ def test_the_event_loop_goes_on_while_a_token_is_fetched(api: Api, when: str) ->
     assert asyncio.run(ask()) == 200
 
 
-def test_who_has_to_sign_in_is_awaited_too(bench: Bench, certificates: Certificates) -> None:
+def test_a_sign_in_is_awaited_too(bench: Bench, certificates: Certificates) -> None:
     with Server(certificates) as server:
         host = f"127.0.0.1:{server.port}"
         bench.session.configure(hosts={host: ["read"]})

@@ -1,4 +1,4 @@
-"""Storage that may be public, or that a request brings its own key to.
+"""Storage that may be public, or whose URL carries its own signature.
 
 The server behaves as Azure's documentation says: "Common REST API error codes", "Authorize with
 Microsoft Entra ID" and "Configure anonymous read access".
@@ -34,7 +34,7 @@ BLOB = f"https://{ACCOUNT}/public/data.csv"
 PRIVATE = f"https://{ACCOUNT}/private/data.csv"
 API = "api.example"
 SAS = "sv=2024-11-04&se=2030-01-01T00%3A00%3A00Z&sr=b&sp=r&sig=a%2Fb%3D"
-DENIED = {  # what each says to who brings nothing
+DENIED = {  # responses to requests without a token
     "not there": reply(404, "", x_ms_error_code="ResourceNotFound"),
     "account closed": reply(409, "", x_ms_error_code="PublicAccessNotPermitted"),
     "challenge": reply(401, "", WWW_Authenticate="Bearer resource_id=https://storage.azure.com"),
@@ -45,7 +45,7 @@ DENIED = {  # what each says to who brings nothing
 
 
 class Azure:
-    """One storage account, and another listed host; both on one port of this machine."""
+    """One storage account and another listed host, both on one local port."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -112,7 +112,7 @@ def azure(
 
 
 class ToPort(httpcore.AnyIOBackend):
-    """Dials this machine; it keeps the port of an address whatever a look-up says."""
+    """Connects to this machine's port, whatever host and port the URL has."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -122,7 +122,7 @@ class ToPort(httpcore.AnyIOBackend):
 
 
 class Caller:
-    """Calls in each of the ways in which nbauth adds tokens."""
+    """Calls in each way in which nbauth adds tokens."""
 
     def __init__(self, bench: Bench, certificates: Certificates, port: int) -> None:
         self.bench = bench
@@ -162,17 +162,17 @@ WAYS = ["session", "requests", "httpx", "httpx_async"]
 
 
 def asked(bench: Bench) -> int:
-    """How often a person was asked to sign in."""
+    """The number of times a person was asked to sign in."""
     return bench.engine.count("start_device")
 
 
-# ── what brings its own ─────────────────────────────────────────────────────────────────────
+# ── requests with their own authorization ───────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("signed_in", [True, False])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
-def test_a_signed_address_is_left_alone(
+def test_a_signed_url_gets_no_token(
     bench: Bench, azure: Azure, call: Caller, how: str, signed_in: bool, method: str
 ) -> None:
     """Azure refuses a request that has both."""
@@ -185,7 +185,7 @@ def test_a_signed_address_is_left_alone(
 
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_an_authorization_of_its_own_is_left_alone(
+def test_a_requests_own_authorization_is_kept(
     bench: Bench, azure: Azure, call: Caller, how: str, signed_in: bool
 ) -> None:
     if signed_in:
@@ -195,10 +195,10 @@ def test_an_authorization_of_its_own_is_left_alone(
     assert asked(bench) == 0
 
 
-def test_a_redirect_to_a_signed_address_carries_no_token_there(
+def test_a_redirect_to_a_signed_url_carries_no_token(
     bench: Bench, azure: Azure, call: Caller
 ) -> None:
-    """As the download of a file from Graph or a data set goes."""
+    """As in downloads of files from Graph or of data sets."""
     bench.sign_in("read")
     assert call("session", "GET", f"https://{API}/signed").text == "data"
     assert [token for _, _, token in azure.sent] == [True, False]
@@ -235,18 +235,18 @@ def test_names_of_a_signature_in_capitals_are_a_signature(
     ],
 )
 def test_only_a_signature_of_storage_counts(url: str, signed: bool) -> None:
-    """Elsewhere ``sig`` is a word like any other, and the token stays."""
+    """Elsewhere ``sig`` has no meaning, and the token is sent."""
     assert is_signed(url) is signed
 
 
-def test_storage_is_what_is_built_in() -> None:
+def test_storage_hosts_are_the_built_in_ones() -> None:
     for kind in ("blob", "dfs", "queue", "table", "file"):
         assert is_storage(f"https://acct.{kind}.core.windows.net/x")
     for other in ("core.windows.net", "a.b.blob.core.windows.net", "blob.core.windows.net", "x"):
         assert not is_storage(f"https://{other}/x")
 
 
-# ── what anybody may read ───────────────────────────────────────────────────────────────────
+# ── public data ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -261,7 +261,7 @@ def test_a_public_blob_is_read_with_nobody_signed_in(
 
 
 @pytest.mark.parametrize("why", DENIED)
-def test_an_answer_that_asks_for_a_token_leads_to_one_sign_in_and_one_repeat(
+def test_a_response_that_asks_for_a_token_leads_to_one_sign_in_and_one_repetition(
     bench: Bench, azure: Azure, call: Caller, why: str
 ) -> None:
     azure.denied = DENIED[why]
@@ -287,7 +287,7 @@ def test_an_answer_that_asks_for_a_token_leads_to_one_sign_in_and_one_repeat(
         reply(200, "data"),
     ],
 )
-def test_any_other_answer_is_the_answer(
+def test_any_other_response_is_passed_on(
     bench: Bench, azure: Azure, call: Caller, answer: bytes
 ) -> None:
     azure.server.answer = answer
@@ -296,7 +296,7 @@ def test_any_other_answer_is_the_answer(
     assert asked(bench) == 0
 
 
-def test_what_is_asked_for_again_and_again_is_passed_on(
+def test_a_repeated_demand_for_a_token_is_passed_on(
     bench: Bench, azure: Azure, call: Caller
 ) -> None:
     azure.server.answer = DENIED["401"]
@@ -304,16 +304,14 @@ def test_what_is_asked_for_again_and_again_is_passed_on(
     assert [token for _, _, token in azure.sent] == [False, True]
 
 
-def test_with_nobody_there_the_answer_leads_to_the_error_that_says_so(
-    bench: Bench, azure: Azure, call: Caller
-) -> None:
+def test_if_nobody_can_be_asked_the_error_says_so(bench: Bench, azure: Azure, call: Caller) -> None:
     bench.screen.is_attended = False
     with pytest.raises(InteractionRequired, match="Nobody can be asked here"):
         call("session", "GET", PRIVATE)
     assert [token for _, _, token in azure.sent] == [False]
 
 
-def test_a_cancelled_sign_in_is_told(bench: Bench, azure: Azure, call: Caller) -> None:
+def test_a_cancelled_sign_in_is_raised(bench: Bench, azure: Azure, call: Caller) -> None:
     bench.engine.will("poll_device", refusal("access_denied"))
     with pytest.raises(Exception, match="access_denied") as caught:
         call("session", "GET", PRIVATE)
@@ -329,11 +327,11 @@ def test_a_large_private_blob_is_streamed_after_the_sign_in(
         assert b"".join(answer.iter_content(2)) == b"data"
 
 
-# ── who is signed in ────────────────────────────────────────────────────────────────────────
+# ── somebody is signed in ───────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_who_is_signed_in_sends_a_token_as_ever(
+def test_a_signed_in_account_sends_its_token(
     bench: Bench, azure: Azure, call: Caller, how: str
 ) -> None:
     bench.sign_in("read")
@@ -341,7 +339,7 @@ def test_who_is_signed_in_sends_a_token_as_ever(
     assert azure.sent == [("GET", "/public/data.csv", True)]
 
 
-def test_a_token_that_a_refresh_brings_is_sent(bench: Bench, azure: Azure, call: Caller) -> None:
+def test_a_refreshed_token_is_sent(bench: Bench, azure: Azure, call: Caller) -> None:
     bench.sign_in("read")
     bench.clock.advance(4000)
     assert call("session", "GET", BLOB).text == "data"
@@ -349,10 +347,10 @@ def test_a_token_that_a_refresh_brings_is_sent(bench: Bench, azure: Azure, call:
     assert bench.refreshes == 1
 
 
-def test_where_a_refresh_needs_a_person_the_request_goes_without(
+def test_if_a_refresh_needs_a_person_the_request_has_no_token(
     bench: Bench, azure: Azure, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the provider is not asked for each blob anew."""
+    """And the provider is not contacted again for each blob."""
     clock = FakeClock()
     monkeypatch.setattr(refusals, "time", clock)
     bench.sign_in("read")
@@ -369,9 +367,7 @@ def test_where_a_refresh_needs_a_person_the_request_goes_without(
     assert asked(bench) == 0
 
 
-def test_a_session_of_before_sends_the_token_of_who_has_signed_in_since(
-    bench: Bench, azure: Azure
-) -> None:
+def test_a_session_from_before_the_sign_in_sends_its_token(bench: Bench, azure: Azure) -> None:
     session = bench.session.authorised_session()
     assert session.get(BLOB).text == "data"
     bench.sign_in("read")
@@ -379,7 +375,7 @@ def test_a_session_of_before_sends_the_token_of_who_has_signed_in_since(
     assert [token for _, _, token in azure.sent] == [False, True]
 
 
-def test_a_sign_in_under_way_is_not_waited_for(bench: Bench, azure: Azure) -> None:
+def test_a_sign_in_in_progress_is_not_waited_for(bench: Bench, azure: Azure) -> None:
     gate = bench.engine.hold("poll_device")
     pending = bench.session.login("read", background=True)
     until(lambda: pending.user_code)
@@ -389,7 +385,7 @@ def test_a_sign_in_under_way_is_not_waited_for(bench: Bench, azure: Azure) -> No
     pending.wait(5)
 
 
-# ── what is never tried without ─────────────────────────────────────────────────────────────
+# ── requests that always need a token ───────────────────────────────────────────────────────
 
 
 def parts() -> Iterator[bytes]:
@@ -399,10 +395,10 @@ def parts() -> Iterator[bytes]:
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
 @pytest.mark.parametrize("body", [None, b"data", "stream"])
-def test_an_upload_has_its_token_before_its_first_byte(
+def test_an_upload_gets_its_token_first(
     bench: Bench, azure: Azure, call: Caller, method: str, body: Any
 ) -> None:
-    """Nobody but its owner writes to storage, and a stream is sent once."""
+    """Nobody may write to storage anonymously, and a stream can be sent only once."""
     data = parts() if body == "stream" else body
     assert call("session", method, PRIVATE, data=data).status_code == 200
     assert azure.sent == [(method, "/private/data.csv", True)]
@@ -411,7 +407,7 @@ def test_an_upload_has_its_token_before_its_first_byte(
 
 
 @pytest.mark.parametrize("attended", [True, False])
-def test_an_upload_that_no_token_can_be_had_for_is_not_begun(
+def test_an_upload_without_a_token_is_not_started(
     bench: Bench, azure: Azure, call: Caller, attended: bool
 ) -> None:
     bench.screen.is_attended = attended
@@ -429,7 +425,7 @@ def test_a_reading_request_with_a_body_has_its_token_first(
 
 
 @pytest.mark.parametrize("how", ["requests", "httpx", "httpx_async"])
-def test_an_auth_that_is_named_is_a_wish_for_a_token(
+def test_an_explicit_auth_always_sends_a_token(
     bench: Bench, azure: Azure, call: Caller, how: str
 ) -> None:
     assert call(how, "GET", BLOB).text == "data"
@@ -437,7 +433,9 @@ def test_an_auth_that_is_named_is_a_wish_for_a_token(
     assert asked(bench) == 1
 
 
-def test_an_auth_that_is_named_in_a_sessions_call_is_one_too(bench: Bench, azure: Azure) -> None:
+def test_an_explicit_auth_in_a_sessions_call_always_sends_a_token(
+    bench: Bench, azure: Azure
+) -> None:
     session = bench.session.authorised_session()
     assert session.get(BLOB, auth=bench.session.authorise()).text == "data"
     assert [token for _, _, token in azure.sent] == [True]
@@ -446,7 +444,7 @@ def test_an_auth_that_is_named_in_a_sessions_call_is_one_too(bench: Bench, azure
 def test_any_other_listed_host_has_its_token_first(
     bench: Bench, azure: Azure, call: Caller
 ) -> None:
-    """And storage that it leads to, the one that is there by then."""
+    """So does storage after a redirect from there, since the token then exists."""
     assert call("session", "GET", f"https://{API}/to").text == "data"
     assert [token for _, _, token in azure.sent] == [True, True]
     assert asked(bench) == 1

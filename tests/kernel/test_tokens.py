@@ -15,7 +15,7 @@ from nbauth.core.errors import (
     NbAuthError,
     NotSignedIn,
 )
-from nbauth.kernel.accounts.renewal import HOLD_AFTER_FAILURE
+from nbauth.kernel.accounts.renewal import FRESH_AFTER_FAILURE
 from nbauth.testing.engine import refusal, unreachable
 from tests.kernel.conftest import Bench, at_once, redirect, until
 
@@ -59,7 +59,7 @@ def test_a_held_token_never_goes_stale(bench: Bench) -> None:
     assert bench.refreshes == 9
 
 
-def test_threads_that_ask_for_one_expired_token_make_one_request(bench: Bench) -> None:
+def test_threads_that_need_one_expired_token_make_one_request(bench: Bench) -> None:
     bench.sign_in("read")
     token = bench.session.token("read")
     bench.clock.advance(4000)
@@ -69,7 +69,7 @@ def test_threads_that_ask_for_one_expired_token_make_one_request(bench: Bench) -
     assert bench.refreshes == 1
 
 
-def test_threads_that_ask_in_vain_make_one_request_and_get_one_error(bench: Bench) -> None:
+def test_threads_share_the_error_of_one_failed_refresh(bench: Bench) -> None:
     bench.screen.is_attended = False
     bench.sign_in("read")
     token = bench.session.token("read")
@@ -95,11 +95,11 @@ def test_threads_with_two_scope_sets_never_send_one_refresh_token_twice(bench: B
         outcomes = at_once(24, ask)
         assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert bench.engine.reused == []
-    assert bench.refreshes == 5, "one brings all that the grant is for"
+    assert bench.refreshes == 5, "one response covers the whole grant"
     assert bench.engine.most_at_once == 1
 
 
-def test_two_accounts_renew_beside_each_other(bench: Bench) -> None:
+def test_two_accounts_renew_at_the_same_time(bench: Bench) -> None:
     bench.engine.rotates = False
     bench.sign_in("read", user="ada")
     bench.sign_in("read", user="bob")
@@ -124,7 +124,7 @@ def test_two_accounts_renew_beside_each_other(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("failure", [unreachable(), refusal("server_error"), refusal("odd")])
-def test_a_failed_refresh_keeps_a_valid_token_and_holds_off(
+def test_after_a_failed_refresh_a_valid_token_is_used_and_not_refreshed_again_at_once(
     bench: Bench, failure: NbAuthError
 ) -> None:
     bench.sign_in("read")
@@ -134,7 +134,7 @@ def test_a_failed_refresh_keeps_a_valid_token_and_holds_off(
         result = bench.session.acquire("read")
         assert (str(result.access_token), result.source) == ("access-ada-1", "cache")
     assert bench.refreshes == 1
-    bench.clock.advance(HOLD_AFTER_FAILURE + 1)
+    bench.clock.advance(FRESH_AFTER_FAILURE + 1)
     assert bench.read("read") == "access-ada-2"
 
 
@@ -150,7 +150,7 @@ def test_a_failed_refresh_of_an_expired_token_is_an_error_and_the_next_goes_thro
     assert bench.read("read") == "access-ada-2"
 
 
-def test_a_dead_refresh_token_asks_for_a_person_and_is_never_sent_again(bench: Bench) -> None:
+def test_an_invalid_refresh_token_needs_a_person_and_is_never_sent_again(bench: Bench) -> None:
     bench.screen.is_attended = False
     bench.sign_in("read")
     bench.clock.advance(4000)
@@ -161,8 +161,8 @@ def test_a_dead_refresh_token_asks_for_a_person_and_is_never_sent_again(bench: B
     assert bench.engine.reused == ["refresh-ada-1"]
 
 
-def test_another_persons_tokens_are_not_taken_in(bench: Bench) -> None:
-    """A refresh may bring an ID token, but of the same person (OpenID Connect Core §12.2)."""
+def test_another_persons_tokens_are_refused(bench: Bench) -> None:
+    """A refresh may return an ID token, but of the same person (OpenID Connect Core §12.2)."""
     bench.sign_in("read", user="ada")
     scopes = bench.session.client().scopes(("read",))
     bench.engine.will("refresh", bench.engine.response(scopes, user="mallory"))
@@ -195,7 +195,7 @@ def test_a_refresh_is_announced_and_a_token_from_the_cache_is_not(bench: Bench) 
     assert renewed == [1]
 
 
-def test_a_dead_refresh_token_leaves_the_valid_token_in_use(bench: Bench) -> None:
+def test_an_invalid_refresh_token_leaves_the_valid_token_in_use(bench: Bench) -> None:
     bench.sign_in("read")
     bench.clock.advance(3400)
     bench.engine.live.clear()
@@ -218,10 +218,10 @@ def test_a_dead_refresh_token_leaves_the_valid_token_in_use(bench: Bench) -> Non
         ("invalid_grant", "AADSTS50158: More proof."),
     ],
 )
-def test_more_proof_for_one_resource_does_not_end_the_sign_in(
+def test_a_stronger_requirement_of_one_resource_does_not_end_the_sign_in(
     bench: Bench, word: str, told: str
 ) -> None:
-    """The refresh token is good; one resource wants more than it can show."""
+    """The refresh token is valid; one resource requires stronger authentication."""
     bench.screen.is_attended = False
     bench.sign_in("read")
     bench.engine.will("refresh", refusal(word, told))
@@ -231,18 +231,20 @@ def test_more_proof_for_one_resource_does_not_end_the_sign_in(
     assert bench.read("read") == "access-ada-2"
 
 
-def test_scopes_not_agreed_to_ask_for_consent_and_leave_earlier_tokens_alone(bench: Bench) -> None:
+def test_scopes_without_consent_raise_and_leave_earlier_tokens_usable(bench: Bench) -> None:
     bench.screen.is_attended = False
     bench.sign_in("read")
     bench.engine.ungranted = {"write"}
-    with pytest.raises(InteractionRequired, match="not been agreed to yet: write") as caught:
+    with pytest.raises(
+        InteractionRequired, match="Consent has not been given yet for: write"
+    ) as caught:
         bench.read("write")
     assert isinstance(caught.value.__cause__, ConsentRequired)
     assert caught.value.code == "consent_required"
     assert bench.read("read") == "access-ada-1"
 
 
-def test_new_scopes_bring_a_sign_in_where_somebody_is_there(bench: Bench) -> None:
+def test_new_scopes_start_a_sign_in_if_a_person_is_there(bench: Bench) -> None:
     bench.sign_in("read")
     bench.engine.ungranted = {"write"}
     result = bench.session.acquire("write")
@@ -255,7 +257,7 @@ def test_new_scopes_bring_a_sign_in_where_somebody_is_there(bench: Bench) -> Non
     assert bench.session.acquire("read").source == "refresh"
 
 
-def test_force_refresh_asks_anew_once_however_many_want_it(bench: Bench) -> None:
+def test_simultaneous_forced_refreshes_make_one_request(bench: Bench) -> None:
     bench.sign_in("read")
     assert bench.session.acquire("read", force_refresh=True).source == "refresh"
     gate = bench.engine.hold("refresh")
@@ -263,7 +265,7 @@ def test_force_refresh_asks_anew_once_however_many_want_it(bench: Bench) -> None
     assert bench.refreshes == 2
 
 
-def test_claims_are_passed_on_and_never_answered_from_the_cache(bench: Bench) -> None:
+def test_claims_are_sent_and_never_served_from_the_cache(bench: Bench) -> None:
     bench.sign_in("read")
     claims = '{"access_token": {"acrs": {"essential": true, "value": "c1"}}}'
     for _ in range(2):
@@ -283,7 +285,7 @@ def test_claims_that_are_no_object_are_refused_before_any_request(
     assert len(bench.engine.calls) == before
 
 
-def test_a_result_says_all_that_is_known(bench: Bench) -> None:
+def test_a_result_has_all_details(bench: Bench) -> None:
     account = bench.sign_in("read")
     result = bench.session.acquire("read")
     assert result.account == account
@@ -338,13 +340,13 @@ def test_logout_of_one_leaves_the_others(bench: Bench) -> None:
     assert bench.session.logout() == []
 
 
-def test_logout_of_somebody_unknown_names_the_known(bench: Bench) -> None:
+def test_logout_of_an_unknown_account_lists_the_known_ones(bench: Bench) -> None:
     bench.sign_in("read")
     with pytest.raises(NotSignedIn, match=r"bob@x is not signed in here; signed in: ada@example"):
         bench.session.logout("bob@x")
 
 
-def test_revoking_tells_the_provider_each_refresh_token(bench: Bench) -> None:
+def test_revoking_sends_each_refresh_token_to_the_provider(bench: Bench) -> None:
     bench.sign_in("read")
     bench.sign_in("write")
     bench.session.logout(revoke=True)
@@ -361,7 +363,7 @@ def test_revoking_uses_the_client_that_signed_in(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("failure", ["unreachable", "not offered"])
-def test_where_revoking_fails_the_account_is_gone_all_the_same(bench: Bench, failure: str) -> None:
+def test_if_revoking_fails_the_account_is_still_removed(bench: Bench, failure: str) -> None:
     bench.sign_in("read")
     if failure == "unreachable":
         bench.engine.will("revoke", unreachable())
@@ -394,7 +396,7 @@ def test_asking_for_another_account_says_who_is_signed_in(bench: Bench) -> None:
     assert caught.value.code == "not_signed_in"
 
 
-def test_asking_for_another_account_hints_at_it_and_takes_no_other(bench: Bench) -> None:
+def test_requesting_another_account_sends_a_login_hint_and_accepts_no_other(bench: Bench) -> None:
     bench.sign_in("read")
     bench.engine.user = "eve"
     with pytest.raises(NbAuthError, match=r"bob@example.com.*eve@example.com") as caught:
@@ -405,7 +407,7 @@ def test_asking_for_another_account_hints_at_it_and_takes_no_other(bench: Bench)
     assert "access-bob" in bench.read("read", account="bob@example.com")
 
 
-def test_a_held_token_does_not_become_somebody_elses(bench: Bench) -> None:
+def test_a_held_token_does_not_change_its_account(bench: Bench) -> None:
     bench.sign_in("read")
     token = bench.session.token("read")
     bench.clock.advance(4000)
@@ -415,7 +417,7 @@ def test_a_held_token_does_not_become_somebody_elses(bench: Bench) -> None:
         str(token)
 
 
-# ── nobody there ────────────────────────────────────────────────────────────────────────────
+# ── nobody can be asked ─────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("interactive", [True, False])

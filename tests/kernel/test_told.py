@@ -1,4 +1,4 @@
-"""What is told is what is so: outcome, cache, store and provider agree, or the sentence says so."""
+"""Messages are true: result, cache, store and provider agree, or the message says otherwise."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def breaks(error: Exception) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("error", [KeyError("x"), OSError(5, "I/O error"), ValueError("odd")])
 @pytest.mark.parametrize("method", ["save", "use", "stamp", "refreshing"])
-def test_a_sign_in_that_could_not_be_kept_is_done_and_the_person_is_told(
+def test_a_sign_in_that_could_not_be_stored_succeeds_and_the_person_is_told(
     bench: Bench,
     shelf: Shelf,
     monkeypatch: pytest.MonkeyPatch,
     method: str,
     error: Exception,
 ) -> None:
-    """Whatever a persistence raises, one that somebody else wrote too."""
+    """Whatever a persistence raises, also one from a plug-in."""
     monkeypatch.setattr(Handle, method, breaks(error))
     bench.session.configure(persist="keyring")
     account = bench.session.login("read", web_ui=redirect)
@@ -50,7 +50,7 @@ def test_a_sign_in_that_could_not_be_kept_is_done_and_the_person_is_told(
     assert len(bench.screen.said) == len(set(bench.screen.said)), "each thing is said once"
 
 
-def test_one_that_ended_with_somebody_else_says_who_is_signed_in_and_who_is_not(
+def test_a_sign_in_as_another_account_says_who_is_signed_in(
     bench: Bench,
 ) -> None:
     bench.engine.user = "eve"
@@ -62,7 +62,7 @@ def test_one_that_ended_with_somebody_else_says_who_is_signed_in_and_who_is_not(
     assert [account.name for account in bench.session.accounts()] == ["Eve"]
 
 
-def test_scopes_that_were_asked_for_are_not_granted_by_that(bench: Bench) -> None:
+def test_requested_scopes_do_not_count_as_granted(bench: Bench) -> None:
     """The provider grants ``read`` of ``read write``: a call for ``write`` asks for consent."""
     bench.screen.is_attended = False
     wanted = bench.session.client().scopes(("read", "write"))
@@ -70,14 +70,14 @@ def test_scopes_that_were_asked_for_are_not_granted_by_that(bench: Bench) -> Non
     bench.session.login("read", "write", web_ui=redirect)
     (record,) = bench.session.cache.signed_in.values()
     assert [grant.scopes for grant in record.grants] == [{"read"}]
-    assert bench.session.acquire("read", "write").scopes == ("read",), "what it says is so"
+    assert bench.session.acquire("read", "write").scopes == ("read",), "it lists the granted scopes"
     bench.engine.will("refresh", refusal("invalid_scope"))
     with pytest.raises(InteractionRequired) as caught:
         bench.read("write")
     assert isinstance(caught.value.__cause__, ConsentRequired)
 
 
-def test_microsofts_short_names_are_the_scopes_that_were_granted(bench: Bench) -> None:
+def test_microsofts_short_names_count_as_granted_scopes(bench: Bench) -> None:
     tenant = "11111111-2222-3333-4444-555555555555"
     bench.session.configure(authority=f"https://login.microsoftonline.com/{tenant}")
     client = bench.session.client()
@@ -91,7 +91,7 @@ def test_microsofts_short_names_are_the_scopes_that_were_granted(bench: Bench) -
     assert wanted.key <= record.grants[0].scopes
 
 
-def test_a_keeper_tells_whether_it_kept(bench: Bench, shelf: Shelf) -> None:
+def test_a_keeper_returns_whether_it_stored(bench: Bench, shelf: Shelf) -> None:
     bench.session.configure(persist="keyring")
     bench.sign_in("read")
     (record,) = bench.session.cache.signed_in.values()

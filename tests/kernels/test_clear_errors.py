@@ -39,7 +39,7 @@ CELLS = {
         "ConfigurationError: There is no OpenID Connect provider",
     ),
     "bad scope": ("%token '\"quoted\"'", "ConfigurationError: "),
-    "bad prompt": ("%login --prompt sometimes", "ConfigurationError: There is no prompt"),
+    "bad prompt": ("%login --prompt sometimes", "ConfigurationError: Unknown prompt"),
     "unknown account": ("%logout --account x@y.example", "NotSignedIn: x@y.example"),
     "unknown profile": ("%login --profile nowhere", "ConfigurationError: There is no profile"),
     "unknown persistence": ("%login --persist cloud", "ConfigurationError: The setting persist"),
@@ -78,7 +78,7 @@ def test_debug_shows_the_traceback(kernel):
     shown = kernel.run("%login --prompt sometimes").traceback
     kernel.run("%config NbAuth.debug = None")
     assert "Traceback (most recent call last)" in shown
-    assert "There is no prompt" in shown
+    assert "Unknown prompt" in shown
 
 
 @pytest.mark.timing

@@ -364,6 +364,6 @@ def test_a_provider_without_revocation_is_said(user: User, willing_person: None)
     with user.kernel() as kernel:
         ok(kernel, LOGIN)
         said = ok(kernel, "%logout --revoke").text
-        assert "offers no revocation" in said
+        assert "does not support revocation" in said
         assert "Signed out ada.demo@demo.example." in said
     assert len(user.files()) == 1

@@ -101,7 +101,7 @@ def test_a_panel_that_nobody_answers_becomes_text_with_a_deadline(tmp_path, demo
     cell = CELL.format(ask="%login --timeout 1")
     code, said = run(tmp_path, ["jupyter-run", "cell.ipy"], cell, environment(demo))
     assert code != 0
-    assert "SignInExpired: Nobody finished the sign-in in time." in said
+    assert "SignInExpired: The sign-in was not finished in time." in said
     assert "→ Run %login again" in said
     assert PACKAGE not in said, "a traceback of ours was shown"
     took = re.search(r"took ([\d.]+)", said)

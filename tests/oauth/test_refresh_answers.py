@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter
 
 from nbauth.core.errors import InteractionRequired, NbAuthError, SignInError
 from nbauth.core.scopes import Scopes
-from nbauth.kernel.accounts.answers import ends_the_grant
+from nbauth.kernel.accounts.refresh_errors import ends_the_grant
 from nbauth.oauth.authorities import Authority, parse
 from nbauth.oauth.engines.microsoft import MicrosoftEngine
 from nbauth.oauth.engines.openid import OpenIDEngine

@@ -1,1 +1,1 @@
-"""Who is signed in: the one cache, grants and their renewal, kept sign-ins."""
+"""The signed-in accounts: token cache, grants and their renewal, stored sign-ins."""

@@ -1,4 +1,4 @@
-"""What goes on between cells: a thread that looks now and then, and refreshes ahead of need."""
+"""Work between cells: a thread that checks at intervals and refreshes tokens ahead of need."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from nbauth.kernel.accounts.renewal import Renewal
 
 log = logging.getLogger(__name__)
 LONGEST_NAP = 30.0
-"""Seconds after which a sleeper looks at the clock, which a suspended machine has put forward."""
+"""Seconds between checks of the clock, which jumps forward when a machine wakes from sleep."""
 FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
 
 
 class Background:
-    """Calls ``tick`` in a daemon thread, again after the seconds it gives, until that is ``None``.
+    """Calls ``tick`` in a daemon thread, again after the seconds it returns, until it is ``None``.
 
-    A tick that fails is logged, and tried again after :data:`LONGEST_NAP`.
+    A tick that fails is logged and tried again after :data:`LONGEST_NAP`.
 
     Args:
         name: of the thread.
@@ -40,10 +40,10 @@ class Background:
         self._lock = threading.Lock()
 
     def wake(self) -> None:
-        """Look now; begin, if nothing was to be done before."""
+        """Call ``tick`` now; start the thread if it is not running."""
         with self._lock:
             self._wake.set()
-            # One that an interrupt has kept from starting does not count.
+            # An interrupt may have prevented the known thread from starting.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 try:
@@ -53,7 +53,7 @@ class Background:
                     self._thread = None
 
     def stop(self) -> None:
-        """End the thread; it begins anew with the next :meth:`wake`."""
+        """End the thread; the next :meth:`wake` starts a new one."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._wake.set()
@@ -66,8 +66,8 @@ class Background:
             self._wake.clear()
             try:
                 pause = self._tick()
-            except BaseException as error:  # whatever it was, the next look is due all the same
-                log.debug("%s: a look failed: %s", self._name, trail(error))
+            except BaseException as error:  # the next tick is due in any case
+                log.debug("%s: a tick failed: %s", self._name, trail(error))
                 pause = LONGEST_NAP
             if pause is None:
                 with self._lock:
@@ -79,27 +79,27 @@ class Background:
 
 
 class RefreshAhead:
-    """Refreshes a token in use before anybody has to wait for it.
+    """Refreshes a token in use before a caller has to wait for it.
 
-    It is due when less than twice the margin is left, at a moment that differs from kernel to
-    kernel: the first to come refreshes, and the others find what it brought. A token that nobody
-    has read since the last refresh is left alone.
+    A refresh is due when less than twice the margin is left, at a moment that differs between
+    kernels: the first kernel refreshes, the others find its result. A token that was not read since
+    the last refresh is not refreshed.
 
-    A refresh is made by the client by which the token came, whatever is configured now.
+    The refresh uses the client that got the token, whatever is configured now.
 
     Args:
-        cache: this kernel's.
+        cache: of this kernel.
         renewal: refreshes.
     """
 
     def __init__(self, cache: TokenCache, renewal: Renewal) -> None:
         self._cache = cache
         self._renewal = renewal
-        self._share = random.uniform(0.1, 1.0)  # noqa: S311 - spreads kernels, hides nothing
+        self._share = random.uniform(0.1, 1.0)  # noqa: S311 - spreads kernels in time; not for security
         self._failures: dict[TokenKey, tuple[int, float]] = {}
 
     def tick(self) -> float | None:
-        """Refresh what is due; gives the seconds until something will be, ``None`` for never."""
+        """Refresh what is due; return the seconds until the next refresh, ``None`` for never."""
         naps = [self._look(key) for key in list(self._cache.tokens)]
         self._failures = {k: v for k, v in self._failures.items() if k in self._cache.tokens}
         return min((nap for nap in naps if nap is not None), default=None)
@@ -120,15 +120,15 @@ class RefreshAhead:
         except AuthorityUnreachable:
             pause = min(FIRST_RETRY * 2.0**failures, LONGEST_RETRY)
             self._failures[key] = failures + 1, time.monotonic() + pause
-            log.debug("a refresh ahead of need reached nobody; again in %.0f s", pause)
+            log.debug("a refresh ahead of need failed; next attempt in %.0f s", pause)
             return pause
         except Exception as error:
             log.debug("a refresh ahead of need failed: %s", trail(error))
-            token.used = False  # whoever needs it next is told why, or asked to sign in
+            token.used = False  # the next caller gets the error, or is asked to sign in
             return LONGEST_NAP
         self._failures.pop(key, None)
         fresh = self._cache.tokens.get(key)
-        if fresh is not None:  # the same one, where another name has its successor
+        if fresh is not None:  # the old token, if the new one has another key
             fresh.used = False
         return 0.0
 

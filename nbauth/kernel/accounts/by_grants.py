@@ -10,15 +10,15 @@ from nbauth.core.errors import REFRESH_REFUSED, InteractionRequired, NbAuthError
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.accounts.answers import (
-    as_consent,
-    check_same_person,
-    ends_the_grant,
-    not_agreed_to,
-)
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import Grant
+from nbauth.kernel.accounts.refresh_errors import (
+    as_consent,
+    check_same_person,
+    ends_the_grant,
+    no_consent,
+)
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
 
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 
 
 class ByGrants:
-    """Asks the provider with an account's grants.
+    """Renews at the provider with an account's grants.
 
     The caller makes sure that nobody else renews this account at the same time.
 
     Args:
-        cache: this kernel's.
+        cache: of this kernel.
         engines: the engines in use.
     """
 
@@ -47,7 +47,7 @@ class ByGrants:
         wanted: Scopes,
         claims: str | None,
     ) -> tuple[Grant, TokenResponse]:
-        """The first grant that the provider accepts, and its answer.
+        """Return the first grant that the provider accepts, and its response.
 
         Raises the error of the last grant that was tried; ``NotSignedIn`` if the account was signed
         out meanwhile.
@@ -66,7 +66,7 @@ class ByGrants:
                 if grant is grants[-1] or not about_this_grant:
                     told = as_consent(error, wanted, grant.scopes)
                     raise told from (error if told is not error else error.__cause__)
-        raise AssertionError("there is always a grant")
+        raise AssertionError("grants is never empty")
 
     def saved(self, key: AccountKey) -> bool:
         """Save an account's grants; ``False`` if it has been signed out meanwhile."""
@@ -84,18 +84,18 @@ class ByGrants:
         if grant is not None:
             with contextlib.suppress(NbAuthError):
                 grant.revoke(self._engines.of(client))
-        return NotSignedIn("That account has signed out.")
+        return NotSignedIn("That account has been signed out.")
 
     def _note(self, error: NbAuthError, grant: Grant, key: AccountKey) -> Grant | None:
         """Record what a failed refresh means for its grant.
 
-        A refused answer may still bring a new refresh token, which replaces the spent one. A grant
-        that the provider has ended is marked, so that no kernel uses it again.
+        An error response may still contain a new refresh token, which replaces the used one. A
+        grant that the provider has ended is marked, so that no kernel uses it again.
 
-        Gives the grant if it has a new refresh token and its account was signed out meanwhile.
+        Returns the grant if it has a new refresh token and its account was signed out meanwhile.
         """
         if error.rotated is not None:
-            log.debug("the refresh token of a refused answer is kept")
+            log.debug("the refresh token of an error response is kept")
             grant.replaced(error.rotated)
             error.rotated = None
             present = self._cache.signed_in.get(key)
@@ -110,7 +110,7 @@ class ByGrants:
         return None
 
 
-def grants_in_turn(signed_in: SignedIn, cached: CachedToken | None, wanted: Scopes) -> list[Grant]:
+def grants_to_try(signed_in: SignedIn, cached: CachedToken | None, wanted: Scopes) -> list[Grant]:
     """The grants to try: the one that the cached token came from, then the others, best first."""
     others = signed_in.grants_for(wanted.key)
     if cached is None or not cached.grant.usable or cached.grant not in signed_in.grants:
@@ -118,15 +118,16 @@ def grants_in_turn(signed_in: SignedIn, cached: CachedToken | None, wanted: Scop
     return [cached.grant, *(grant for grant in others if grant is not cached.grant)]
 
 
-def nothing_left(signed_in: SignedIn, wanted: Scopes) -> InteractionRequired:
+def no_usable_grant(signed_in: SignedIn, wanted: Scopes) -> InteractionRequired:
     """The error for an account without a usable grant, or without one for these scopes."""
     if any(grant.usable for grant in signed_in.grants):
-        return not_agreed_to(wanted)
-    ended = "The sign-in has ended and left nothing to renew it with."
+        return no_consent(wanted)
+    ended = "The sign-in has expired and there is no refresh token."
     known = frozenset[str]().union(*(old.scopes | old.asked for old in signed_in.grants))
     if signed_in.client.authority.microsoft or "offline_access" in known:
         return InteractionRequired(ended)
-    # Providers need not list offline_access (OpenID Connect Discovery §3); then it is not added.
+    # Providers need not list offline_access (OpenID Connect Discovery §3); then nbauth adds it not.
     return InteractionRequired(
-        f"{ended} If the provider has the scope offline_access, name it too: sign-ins then last."
+        f"{ended} If the provider supports the scope offline_access, request it: the provider then"
+        " issues a refresh token."
     )

@@ -1,7 +1,7 @@
-"""The one token cache: a dictionary from (authority, client, account, scopes) to a token.
+"""The token cache: a dictionary from (authority, client, account, scopes) to a token.
 
-The authority's whole address is part of every key, port and path included, so two issuers on one
-host never meet. A look-up costs the same with one account and with ten thousand.
+The full URL of the authority is part of every key, port and path included, so two issuers on one
+host are kept apart. A look-up takes the same time with one account and with ten thousand.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class TokenKey(NamedTuple):
 class TokenCache:
     """Accounts and their tokens, in this kernel's memory.
 
-    Its lock is the innermost: nothing is called back, asked or read while it is held. Under it, as
-    under every lock here, stands no loop: on Python 3.13.0 an interrupt in one leaves it locked.
+    Its lock is the innermost: while it is held, no callback, prompt or file access happens. No loop
+    stands directly under any lock: on Python 3.13.0 an interrupt in one leaves the lock held.
 
     Attributes:
-        changed: emitted by who changes who is signed in, when the change is complete.
-        renewed: emitted by who takes in tokens.
+        changed: emitted by the code that changes who is signed in, when the change is complete.
+        renewed: emitted by the code that adds tokens.
     """
 
     def __init__(self) -> None:
@@ -63,10 +63,10 @@ class TokenCache:
         self._names = Names(self.signed_in)
         self._changes: dict[AccountKey, int] = {}
 
-    # ── what comes in ───────────────────────────────────────────────────────────────────────
+    # ── adding accounts and tokens ──────────────────────────────────────────────────────────
 
     def ticket(self) -> int:
-        """What a sign-in takes when it begins: a later sign-out of its account refuses it."""
+        """A number taken when a sign-in begins; a later sign-out of its account then refuses it."""
         return self._sign_outs
 
     def sign_in(
@@ -79,10 +79,10 @@ class TokenCache:
         make_current: bool = True,
         beside: bool = False,
     ) -> bool:
-        """Take in what a finished sign-in brought; earlier tokens of the account stay.
+        """Add the result of a finished sign-in; earlier tokens of the account stay.
 
-        ``beside``: another account was asked for. Gives ``False``, and takes nothing in, if the
-        account has been signed out since ``ticket``.
+        ``beside``: another account was requested. Returns ``False`` and adds nothing if the account
+        has been signed out since ``ticket``.
         """
         key, client = signed_in.key, signed_in.client
         granted = client.granted(response.scopes)
@@ -96,7 +96,7 @@ class TokenCache:
                 return False
             known = self.signed_in.get(key)
             if known is not None:
-                signed_in.go_on_from(known, grant)
+                signed_in.take_over_from(known, grant)
             signed_in.grants.append(grant)
             self._names.add(key, names)
             self._changed(key)
@@ -108,7 +108,7 @@ class TokenCache:
         return True
 
     def sign_out_arrivals(self, client: ClientKey | None = None) -> None:
-        """Refuse whoever is on the way in, to a client or to any."""
+        """Refuse sign-ins that are not finished yet, of one client or of all."""
         with self._lock:
             self._sign_outs += 1
             self._signed_out[client] = self._sign_outs
@@ -121,7 +121,7 @@ class TokenCache:
         return self._changes.get(key, 0)
 
     def touch(self, key: AccountKey) -> None:
-        """An account has changed where it is kept: what was read of it before is old."""
+        """Note that an account has changed in its store: data read before is outdated."""
         with self._lock:
             self._changed(key)
 
@@ -135,11 +135,11 @@ class TokenCache:
         *,
         changes: int | None = None,
     ) -> None:
-        """Take in what another kernel, or yesterday's, has kept of an account.
+        """Add an account as another kernel, or an earlier one, has stored it.
 
-        A token that is here already stays the same object, so that who holds it sees no change.
-        What is not kept yet is newer: then it is a :meth:`merge`.
-        Nothing is taken in if the account has changed since ``changes``.
+        A token that is here already stays the same object, so its users see no change. If this
+        kernel has grants that are not stored yet, they are newer; the two are merged. Nothing is
+        added if the account has changed since ``changes``.
         """
         key, names = kept.key, kept.names
         with self._lock:
@@ -159,9 +159,9 @@ class TokenCache:
                 self.current.setdefault(key.client, key)
 
     def merge(self, kept: SignedIn, tokens: Mapping[frozenset[str], CachedToken]) -> None:
-        """Take what other kernels have kept of an account into the one that signed in here, if any.
+        """Merge an account as stored by other kernels into the one signed in here, if any.
 
-        What is kept has the newest of each grant, but of those that were made here since.
+        The stored grants are the newest, except for those that were added here since.
         """
         key = kept.key
         with self._lock:
@@ -172,7 +172,7 @@ class TokenCache:
                 self._add_tokens(key, tokens)
 
     def drop_kept(self, record: SignedIn) -> None:
-        """Of a sign-in anew: let go of what it went on from, which was signed out elsewhere."""
+        """Drop the stored grants that a new sign-in took over: another kernel signed them out."""
         with self._lock:
             if self.signed_in.get(record.key) is record:
                 self._changed(record.key)
@@ -184,9 +184,9 @@ class TokenCache:
         return {token.asked.key: token for token in mine}
 
     def add_older(self, imported: SignedIn) -> None:
-        """Take in the grants of a sign-in that was made elsewhere, below all that is here.
+        """Add imported grants, as older than all that are here.
 
-        An account that was here already stays what it is.
+        If the account is here already, everything else of it stays.
         """
         key, names = imported.key, imported.names
         with self._lock:
@@ -196,12 +196,12 @@ class TokenCache:
                 self._names.add(key, names)
                 self.current.setdefault(key.client, key)
             else:
-                known.put_below(imported.grants)
+                known.add_older(imported.grants)
 
     def _add_tokens(self, key: AccountKey, tokens: Mapping[frozenset[str], CachedToken]) -> None:
         for asked, token in tokens.items():
             here = self.tokens.get(TokenKey(key, asked))
-            if here is None or here.grant.kept:  # one of a grant that is not is newer
+            if here is None or here.grant.kept:  # a token of a grant that is not stored is newer
                 self._put(TokenKey(key, asked), token, here)
 
     def _replace_tokens(
@@ -218,13 +218,13 @@ class TokenCache:
             here.grant = kept.grant
             return
         if here is not None:
-            kept.client = here.client  # the way to the provider is this kernel's own
+            kept.client = here.client  # its proxies and certificates are this kernel's
         self.tokens[key] = kept
 
-    def lend(self, key: AccountKey, wanted: Scopes) -> CachedToken | None:
-        """The token that a request is about: its own, or a wider one that serves it.
+    def token_for(self, key: AccountKey, wanted: Scopes) -> CachedToken | None:
+        """Return the token for a request: the one for these scopes, or a wider one.
 
-        A wider one is stored under this request's key too, so that the next look-up finds it.
+        The wider one is stored under this request's key too, so the next look-up finds it.
         """
         record, name = self.signed_in.get(key), TokenKey(key, wanted.key)
         own = self.tokens.get(name)
@@ -240,16 +240,16 @@ class TokenCache:
     def refreshed(
         self, key: AccountKey, response: TokenResponse, asked: Scopes, grant: Grant, client: Client
     ) -> CachedToken | None:
-        """Take in a refresh, unless the account has been signed out meanwhile (then ``None``).
+        """Add the result of a refresh; ``None`` if the account has been signed out meanwhile.
 
-        A sign-in anew is another grant: what the old one still brings is the caller's, but does not
-        take the place of what the new one has brought. The grant itself takes its new refresh token
-        in all the same: who revokes it revokes that one.
+        If the account has signed in again meanwhile, the caller gets the token of the old grant,
+        but it does not replace the new one. The old grant takes the new refresh token in any case,
+        so that a revocation revokes that one.
         """
         token = CachedToken(response, grant, asked, client)
         with self._lock:
             grant.renewed(response)
-            if not client.authority.microsoft:  # there an answer tells of one resource
+            if not client.authority.microsoft:  # a response there is about one resource only
                 grant.scopes = client.granted(response.scopes)
             signed_in = self.signed_in.get(key)
             if signed_in is None or grant not in (*signed_in.grants, *signed_in.superseded):
@@ -260,8 +260,8 @@ class TokenCache:
         return token
 
     def _succeed(self, key: TokenKey, token: CachedToken) -> None:
-        """Replace a token under its key, and under all other keys that had the same one and that it
-        serves."""
+        """Replace a token under its key, and under every other key of the same token whose scopes
+        the new one covers."""
         before = self.tokens.get(key)
         self.tokens[key] = token
         granted = token.client.granted(token.response.scopes)
@@ -269,7 +269,7 @@ class TokenCache:
             if is_covered(name.scopes, granted):
                 self.tokens[name] = token
             elif name.scopes != other.asked.key:
-                del self.tokens[name]  # looked for anew by who asks
+                del self.tokens[name]  # the next request looks for another token
 
     def use(self, key: AccountKey) -> Account:
         """Make an account its client's current one. Raises ``NotSignedIn``."""
@@ -279,15 +279,16 @@ class TokenCache:
                 record.beside = False
                 self.current[key.client] = key
         if record is None:
-            raise NotSignedIn("That account has signed out.")
+            raise NotSignedIn("That account has been signed out.")
         return record.account
 
     def remove(self, key: AccountKey, *, elsewhere: SignedIn | None = None) -> SignedIn | None:
-        """Forget an account and all its tokens; gives what was known of it.
+        """Remove an account and all its tokens; return what was known of it.
 
-        ``elsewhere``: what another kernel has signed out, some time ago. Who has signed in anew
-        since stays, and a sign-in that is under way here is not refused for that.
-        Of its client's others the newest becomes current that signed in as it was asked for.
+        ``elsewhere``: the record that another kernel has signed out. An account that signed in
+        again since then stays, and a sign-in in progress is not refused.
+        The newest other account of the client becomes current, unless its sign-in was meant for
+        another account.
         """
         with self._lock:
             if elsewhere is not None and self.signed_in.get(key) is not elsewhere:
@@ -312,9 +313,9 @@ class TokenCache:
             del self.current[client]
 
     def forked(self) -> None:
-        """In a forked child: tokens stay, nobody watches, and what renews them is the parent's.
+        """In a forked child: keep the tokens, drop the listeners; the grants belong to the parent.
 
-        What is kept is read anew before it is renewed.
+        What is stored is read again before it is renewed.
         """
         self._lock = threading.Lock()
         self.changed, self.renewed = Signal(), Signal()
@@ -329,17 +330,17 @@ class TokenCache:
         for token in self.tokens.values():
             token.grant = parents.get(token.grant, token.grant)
 
-    # ── what is here ────────────────────────────────────────────────────────────────────────
+    # ── look-ups ────────────────────────────────────────────────────────────────────────────
 
     def accounts(self) -> list[Account]:
-        """Everybody signed in, the current account of each client first."""
+        """All signed-in accounts, the current one of each client first."""
         current = set(self.current.values())
         records = list(self.signed_in.items())
         records.sort(key=lambda item: item[0] not in current)
         return [record.account for _, record in records]
 
     def serve(self, key: AccountKey | None, scopes: frozenset[str]) -> AuthenticationResult | None:
-        """A fresh token of an account; costs two dictionary look-ups."""
+        """Return a fresh token of an account; takes two dictionary look-ups."""
         token = self.tokens.get((key, scopes))  # type: ignore[call-overload]
         record = self.signed_in.get(key)  # type: ignore[arg-type]
         here = None if token is None or record is None else token.serve(record)
@@ -348,12 +349,12 @@ class TokenCache:
         return here
 
     def account(self, key: AccountKey) -> Account | None:
-        """Whose key it is, while signed in."""
+        """The account of a key, while it is signed in."""
         record = self.signed_in.get(key)
         return record.account if record else None
 
     def find(self, client: ClientKey, asked: Asked | None = None) -> AccountKey | None:
-        """A client's account, the one asked for or the current one; ``None`` if not signed in.
+        """Return the requested or current account of a client; ``None`` if it is not signed in.
 
         Raises ``ConfigurationError`` for a name that several of its accounts share, and for an
         account of another client.
@@ -362,7 +363,7 @@ class TokenCache:
         return self.current.get(client) if asked is None else self._names.only(asked, client)
 
     def named(self, asked: Asked) -> AccountKey:
-        """An account of whatever client.
+        """Return an account of any client.
 
         Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
         """
@@ -372,7 +373,7 @@ class TokenCache:
         return key
 
     def unknown(self, asked: Asked) -> NotSignedIn:
-        """The error for an account that is not signed in, saying who is."""
+        """The error for an account that is not signed in; it lists the accounts that are."""
         known = ", ".join(item.username for item in self.accounts()) or "nobody"
         return NotSignedIn(
             f"{name_of(asked)} is not signed in here; signed in: {known}.",

@@ -11,18 +11,18 @@ from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client
 
 CLOCK_SKEW = 300.0
-"""Seconds by which a token may have come later than now, where clocks have been put right."""
+"""Seconds by which a token's time of receipt may be in the future, after a clock correction."""
 
 
 class CachedToken:
-    """An access token with its times. ``fresh`` is asked on every use, so it is cheap.
+    """An access token with its times. ``fresh`` is read on every use, so it is cheap.
 
     Attributes:
-        response: what the provider answered.
-        grant: what it is renewed by.
-        asked: the scopes that it was asked for, as they were written.
-        client: the client by which it came, whose proxies and certificates renew it.
-        used: whether somebody has read it since it came.
+        response: the token response.
+        grant: renews it.
+        asked: the requested scopes, as they were written.
+        client: the client that got it; its proxies and certificates are used to renew it.
+        used: whether a caller has read it since it came.
     """
 
     __slots__ = (
@@ -43,36 +43,36 @@ class CachedToken:
         self._from_cache: AuthenticationResult | None = None
         good_for = response.expires_in - refresh_margin(response.expires_in)
         age = max(0.0, time.time() - response.received_at)
-        # Both clocks: the wall clock may be set back, the monotonic one stands still in sleep.
+        # Both clocks: the wall clock may be set back, the monotonic clock stops during sleep.
         self._until = time.monotonic() + good_for - age
         self._until_wall = response.received_at + good_for
         self._ends = time.monotonic() + response.expires_in - age
-        if response.received_at > time.time() + CLOCK_SKEW:  # nobody knows how old it is
+        if response.received_at > time.time() + CLOCK_SKEW:  # its age is unknown
             self._until = self._ends = time.monotonic()
 
     @property
     def fresh(self) -> bool:
-        """Whether more than the margin is left."""
+        """Whether more time than the refresh margin is left."""
         return time.monotonic() < self._until and time.time() < self._until_wall
 
     @property
     def fresh_for(self) -> float:
-        """Seconds until it has to be replaced; less than 0 when that is past."""
+        """Seconds until it has to be renewed; negative if that time is past."""
         return min(self._until - time.monotonic(), self._until_wall - time.time())
 
     @property
     def valid(self) -> bool:
-        """Whether a resource would still take it."""
+        """Whether a resource would still accept it."""
         return time.time() < self.expires_on and time.monotonic() < self._ends
 
-    def hold(self, seconds: float) -> None:
-        """Be content with it for so long, after a refresh has failed."""
+    def treat_as_fresh(self, seconds: float) -> None:
+        """Treat it as fresh for this long, after a failed refresh."""
         left = min(seconds, (self.expires_on - time.time()) / 2)
         self._until = time.monotonic() + left
         self._until_wall = time.time() + left
 
     def serve(self, signed_in: SignedIn) -> AuthenticationResult | None:
-        """What a caller gets who finds it here, put together once; ``None`` if it is not fresh."""
+        """Return the result for callers, built once; ``None`` if the token is not fresh."""
         if time.monotonic() >= self._until or time.time() >= self._until_wall:
             return None
         self.used = True
@@ -81,7 +81,7 @@ class CachedToken:
         return self._from_cache
 
     def result(self, signed_in: SignedIn, source: Source) -> AuthenticationResult:
-        """All that is known of it, as callers get it."""
+        """The result for callers."""
         return AuthenticationResult(
             access_token=self.response.access_token,
             token_type=self.response.token_type,

@@ -1,4 +1,4 @@
-"""One flight a key: however many threads ask for the same thing, one of them fetches it."""
+"""Single flight: if several threads request the same thing, one of them fetches it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
-"""Seconds after which those who wait see whether the thread that fetches is alive."""
+"""Seconds between checks by waiting threads whether the fetching thread is alive."""
 
 
 def within_itself() -> PersistenceError:
-    """The error of who would wait for themselves."""
+    """The error for a thread that would wait for itself."""
     return PersistenceError(
-        "A token was asked for while that account is being renewed or kept, from within that.",
+        "A token was requested from code that runs while the same account is renewed or stored.",
         code="within_itself",
-        hint="A hook of a persistence must not wait for a token of the account that it is told of.",
+        hint="A hook of a persistence must not request a token of the account it is called for.",
     )
 
 
 class _Flight:
-    """One fetch under way. It has landed once it has a result or an error to share."""
+    """One fetch in progress. It has landed once it has a result or an error to share."""
 
     def __init__(self) -> None:
         self.ended = Flag()
@@ -38,7 +38,7 @@ class _Flight:
         self._error: Exception | None = None
 
     def take(self, fetch: Callable[[], Any]) -> None:
-        """Fetch. An interrupt is nobody else's: it is no outcome."""
+        """Fetch. An interrupt concerns this thread only, so it is not shared."""
         try:
             self._result = fetch()
         except Exception as error:
@@ -46,7 +46,7 @@ class _Flight:
         self._landed = True
 
     def landed(self) -> bool:
-        """Wait for its end; whether it brought an outcome.
+        """Wait for the end; return whether there is an outcome.
 
         Raises ``PersistenceError`` in the thread that fetches.
         """
@@ -57,18 +57,18 @@ class _Flight:
         return self._landed
 
     def outcome(self) -> Any:
-        """The result; raises the error, if that is what it brought."""
+        """Return the result or raise the error."""
         if self._error is not None:
             raise self._error
         return self._result
 
 
-class Turns:
-    """One at a time: who renews an account's tokens, and who keeps them.
+class AccountLocks:
+    """One lock for each account: it is held to renew the account's tokens and to store them.
 
-    A turn is the outermost lock, and the only one that is held while a provider is asked: a
-    rotating refresh token works once, so its uses have to wait for one another, and what is kept
-    must not be what is being spent.
+    It is the outermost lock, and the only one that is held during a request to the provider. A
+    rotating refresh token works once, so renewals have to wait for each other, and a token that is
+    being used up must not be stored.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Turns:
         self._holders: dict[Hashable, int] = {}
 
     def of(self, key: Hashable) -> threading.Lock:
-        """An account's; who takes it says so by :meth:`held_by_me`.
+        """Return the lock of an account; the holder announces itself with :meth:`held_by_me`.
 
         Raises ``PersistenceError`` in the thread that holds it, which would wait for itself.
         """
@@ -87,15 +87,15 @@ class Turns:
 
     @contextmanager
     def held_by_me(self, key: Hashable) -> Iterator[None]:
-        """Inside an account's turn: it is this thread's."""
+        """Mark the lock of an account as held by this thread."""
         try:
             self._holders[key] = threading.get_ident()
             yield
         finally:
             self._holders.pop(key, None)
 
-    def unless_taken(self, key: Hashable, act: Callable[[], object]) -> None:
-        """Act in an account's turn, or not at all; in a thread that no interrupt reaches."""
+    def if_free(self, key: Hashable, act: Callable[[], object]) -> None:
+        """Call ``act`` with the lock, or not at all if it is held; run where no interrupt comes."""
         lock = self.of(key)
         if lock.acquire(blocking=False):
             try:
@@ -105,18 +105,18 @@ class Turns:
                 lock.release()
 
     def held(self) -> int:
-        """How many are held now."""
+        """The number of locks held now."""
         return sum(lock.locked() for lock in list(self._locks.values()))
 
     def forked(self) -> None:
-        """In a forked child: nobody's is held."""
+        """In a forked child: no lock is held."""
         self._locks, self._holders = {}, {}
 
 
 class Flights:
-    """Shares the outcome, good or bad, of a call among all that ask while it is under way.
+    """Shares the outcome of a call, result or error, with all that request it meanwhile.
 
-    Whatever ends the thread that fetches, at whatever line, ends its flight: those who wait then
+    Whatever ends the fetching thread, at any line, also ends its flight: the waiting threads then
     fetch for themselves.
     """
 
@@ -125,7 +125,7 @@ class Flights:
         self._lock = threading.Lock()
 
     def run(self, key: Hashable, fetch: Callable[[], Result]) -> Result:
-        """``fetch()``, or the outcome of the one that is already under way for ``key``."""
+        """Return ``fetch()``, or the outcome of the call in progress for ``key``."""
         mine = _Flight()
         try:
             try:
@@ -140,7 +140,7 @@ class Flights:
                 return fetched
             finally:
                 self._end(key, mine)
-        finally:  # once more, for an interrupt in the line above
+        finally:  # again, in case of an interrupt in the line above
             self._end(key, mine)
 
     def _end(self, key: Hashable, flight: _Flight) -> None:

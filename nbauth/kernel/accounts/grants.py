@@ -1,4 +1,4 @@
-"""What an account's tokens are renewed by: one class a kind, and nobody else knows the kind."""
+"""Grants: what an account's tokens are renewed with. One class for each kind."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from nbauth.oauth.engines.protocol import Engine
 
 
 class Grant(Protocol):
-    """What a sign-in has left to get tokens with; several access tokens may come from it.
+    """What a sign-in left to get tokens with; several access tokens may come from it.
 
     Attributes:
-        scopes: what was granted, in the form of ``Scopes.key``.
-        asked: what the sign-in asked for, in the same form; providers may grant less, or under
-            other names.
-        expires_on: when the sign-in itself ends (epoch seconds), where the provider says so.
-        kept: whether it is kept beyond this kernel as it is here, so that another may have renewed
-            it since.
-        ours: whether it is this process's, to renew, revoke and keep.
-        older: whether it was made elsewhere, before all that is kept, and is not kept yet.
+        scopes: the granted scopes, in the form of ``Scopes.key``.
+        asked: the scopes that the sign-in requested, in the same form; a provider may grant fewer,
+            or under other names.
+        expires_on: when the sign-in itself expires (epoch seconds), if the provider says so.
+        kept: whether this state is stored, so that another kernel may have renewed it since.
+        ours: whether this process may renew, revoke and store it.
+        older: whether it was imported, is older than all that is stored, and is not stored yet.
     """
 
     scopes: frozenset[str]
@@ -36,25 +35,25 @@ class Grant(Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether it may still bring a token."""
+        """Whether it may still get a token."""
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
-        """New tokens, without anybody being asked. Raises as ``Engine.refresh`` does."""
+        """Get new tokens without asking the person. Raises as ``Engine.refresh`` does."""
 
     def renewed(self, response: TokenResponse) -> None:
-        """Take in what came with the answer, which may replace it."""
+        """Take the new refresh token from a response, if it has one."""
 
     def replaced(self, refresh_token: SecretStr) -> None:
-        """Take in the one that came with an answer of which nothing else can be used."""
+        """Take a new refresh token from a response that is otherwise not usable."""
 
     def end(self) -> None:
-        """The provider has called it dead: it is not used again."""
+        """The provider has ended it: do not use it again."""
 
     def revoke(self, engine: Engine) -> bool:
-        """Withdraw it at the provider; ``False`` where that is not offered."""
+        """Revoke it at the provider; ``False`` if the provider does not support that."""
 
     def record(self) -> Mapping[str, Any]:
-        """What is kept of it beyond this kernel, for JSON."""
+        """What is stored of it, for JSON."""
 
 
 @dataclass(eq=False)
@@ -115,7 +114,7 @@ class RefreshTokenGrant:
 class ParentGrant:
     """A grant of the process that this one was forked from. See :class:`Grant`.
 
-    A rotating refresh token works once: used here, it would end the sign-in there.
+    A rotating refresh token works once: used here, it would end the parent's sign-in.
     """
 
     scopes: frozenset[str]
@@ -128,10 +127,10 @@ class ParentGrant:
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         raise TokenError(
-            "This process was forked from the kernel, and only the kernel renews its tokens.",
+            "Only the notebook's kernel renews its tokens, and this process was forked from it.",
             code="forked_process",
-            hint="Renew it in the notebook before the fork, keep the sign-in (persist), or use"
-            " threads.",
+            hint="Renew the token in the notebook before the fork, store the sign-in (persist), or"
+            " use threads.",
         )
 
     def renewed(self, response: TokenResponse) -> None:
@@ -145,7 +144,7 @@ class ParentGrant:
 
     def revoke(self, engine: Engine) -> bool:
         raise TokenError(
-            "This process was forked from the kernel, and only the kernel revokes its tokens.",
+            "Only the notebook's kernel revokes its tokens, and this process was forked from it.",
             code="forked_process",
             hint="Sign out in the notebook.",
         )
@@ -157,8 +156,8 @@ class ParentGrant:
 def covering(grants: Sequence[Grant], scopes: frozenset[str]) -> list[Grant]:
     """The usable grants that cover the scopes, the best first.
 
-    First the grants whose granted scopes include them all; then those whose sign-in asked for
-    exactly these scopes, since the provider would grant the same again. The newest of each first.
+    First the grants whose granted scopes include them all; then those whose sign-in requested
+    exactly these scopes, since the provider would grant the same again. Newest first in each group.
     """
     usable = [grant for grant in reversed(grants) if grant.usable]
     granted = [grant for grant in usable if is_covered(scopes, grant.scopes)]

@@ -1,6 +1,6 @@
-"""Between this kernel's cache and what outlives it: one kept record an account.
+"""Connects this kernel's cache with one persistence: one stored record for each account.
 
-Nothing is kept, and nothing of this is touched, while ``persist`` is ``memory``.
+Not used while ``persist`` is ``memory``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nbauth.core.account import AccountKey, Asked
 from nbauth.core.person import Notices
 from nbauth.kernel.accounts.cache import TokenCache
-from nbauth.kernel.accounts.telling import failing, lock_of, telling, unreadable
+from nbauth.kernel.accounts.store_errors import raised, reported, shared_lock, unreadable
 from nbauth.kernel.accounts.unsaved import Unsaved
 from nbauth.oauth.client import Client
 
@@ -25,19 +25,21 @@ if TYPE_CHECKING:
     from nbauth.persistence.protocol import Entry, Persistence
 
 log = logging.getLogger(__name__)
-UNREAD = object()
-"""The stamp of what is to be read anew, whatever is there."""
-PARENTS = "The sign-in of {} is not kept: only the kernel that this process was forked from can."
+READ_AGAIN = object()
+"""A stamp that differs from every stored one, so that the record is read again."""
+ONLY_THE_PARENT = (
+    "The sign-in of {} is not stored: only the process that this one was forked from can."
+)
 
 
 class Keeper:
-    """One persistence, and which accounts of the cache are kept in it.
+    """One persistence, and which accounts of the cache are stored in it.
 
     Args:
-        store: where they are kept; open already.
-        cache: this kernel's.
-        notices: what the person is told of it.
-        clients: finds the client of an account that nobody has asked for.
+        store: the persistence, already open.
+        cache: of this kernel.
+        notices: tells the person about problems.
+        clients: finds the client of an account that was not requested by a call.
     """
 
     def __init__(
@@ -50,16 +52,16 @@ class Keeper:
         self._clients = clients
         self._unsaved = Unsaved()
         self._refreshing: set[AccountKey] = set()
-        self._leaving: set[AccountKey] = set()
-        self._lock = threading.Lock()  # of these; only the cache is called while it is held
+        self._signing_out: set[AccountKey] = set()
+        self._lock = threading.Lock()  # for the sets; only the cache is called inside
 
     def fetch(self, client: Client, asked: Asked | None = None) -> bool:
-        """Bring an account of a client into the cache: the one asked for, else the last one used.
+        """Read an account of a client into the cache: the requested one, else the last used one.
 
         Raises ``ConfigurationError`` for a name that several of them share.
         """
-        with telling(self.store, self._notices):
-            used_last = self.store.current(*client.key)  # also if another is asked for
+        with reported(self.store, self._notices):
+            used_last = self.store.current(*client.key)  # read also if another is requested
             found = used_last is not None and self._restore(_key(used_last), client)
             if asked is None:
                 return found
@@ -67,9 +69,9 @@ class Keeper:
         return self._cache.find(client.key, asked) is not None
 
     def fetch_of(self, client: Client) -> bool:
-        """Bring all of a client's accounts into the cache; whether there is any."""
+        """Read all accounts of a client into the cache; return whether there are any."""
         keys: list[AccountKey] = []
-        with telling(self.store, self._notices):
+        with reported(self.store, self._notices):
             used_last = self.store.current(*client.key)
             keys = [key for key in self._keys() if key.client == client.key]
             for key in sorted(keys, key=lambda key: _entry(key) != used_last):
@@ -77,8 +79,8 @@ class Keeper:
         return bool(keys)
 
     def fetch_all(self) -> None:
-        """Bring every account that is kept into the cache."""
-        with telling(self.store, self._notices):
+        """Read all stored accounts into the cache."""
+        with reported(self.store, self._notices):
             keys = self._keys()
             clients = dict.fromkeys(key.client for key in keys)
             used_last = {self.store.current(*client) for client in clients}
@@ -86,10 +88,10 @@ class Keeper:
                 self._restore(key)
 
     def keep(self, key: AccountKey) -> bool:
-        """Write what the cache has of an account; its client's current one is the one used last.
+        """Store an account as the cache has it; record the client's current one as last used.
 
-        One that was kept already is no sign-in: what another kernel has cleared stays so. Gives
-        whether it was done; if not, the person has been told why, and it is tried again.
+        An account that was stored before and was cleared by another kernel is not stored again.
+        Returns whether it was stored; if not, the person was told why, and it is tried again.
         """
         record = self._cache.signed_in.get(key)
         if record is None:
@@ -100,31 +102,35 @@ class Keeper:
         kept = False
         if any(grant.ours for grant in record.grants):
             self._unsaved.note(key)
-        # Under the lock: another kernel's refresh would overwrite it with what it had.
-        with telling(self.store, self._notices), lock_of(self.store, _entry(key), self._notices):
+        # Under the lock, since another kernel's refresh would overwrite it with older grants.
+        with (
+            reported(self.store, self._notices),
+            shared_lock(self.store, _entry(key), self._notices),
+        ):
             self._merge(key, record)
             if any(grant.ours for grant in record.grants):
                 kept = self._save(key, only_if_there=only_if_there) is True
             else:
-                self._notices.tell(PARENTS.format(record.account.username))
+                self._notices.tell(ONLY_THE_PARENT.format(record.account.username))
         if self._cache.current.get(key.client) == key:
             self.used(key)
-        log.debug("kept in %s: %s", self.kept, kept)
+        log.debug("stored in %s: %s", self.kept, kept)
         return kept
 
     def used(self, key: AccountKey) -> None:
-        """Remember it as the one used last."""
-        with telling(self.store, self._notices):
+        """Record it as the account that was used last."""
+        with reported(self.store, self._notices):
             self.store.use(_entry(key))
 
     @contextmanager
     def refreshing(self, key: AccountKey) -> Iterator[None]:
-        """Hold other kernels off while this one refreshes, and take in what they did before.
+        """Lock out other kernels during a refresh, and first read what they have stored.
 
-        Who has been signed out meanwhile is so here too. Raises ``PersistenceError`` where what is
-        kept cannot be looked at: another kernel may have spent the refresh token that is here.
+        An account that another kernel has signed out is signed out here. Raises
+        ``PersistenceError`` if the store can't be read: another kernel may have used the refresh
+        token that is here.
         """
-        with lock_of(self.store, _entry(key), self._notices):
+        with shared_lock(self.store, _entry(key), self._notices):
             with self._lock:
                 self._refreshing.add(key)
             try:
@@ -135,26 +141,27 @@ class Keeper:
                     self._refreshing.discard(key)
 
     def refreshed(self, key: AccountKey) -> bool:
-        """Write what a refresh brought; ``False`` if the account has been signed out meanwhile."""
+        """Store the result of a refresh; ``False`` if the account was signed out meanwhile."""
         return self._save(key, only_if_there=True) is not False
 
     def due(self) -> list[AccountKey]:
-        """Who could not be written and is to be kept again: until then others have a spent token.
+        """Accounts that could not be stored and are to be tried now.
 
-        Each is in turn for that less and less often.
+        Until they are stored, other kernels have a refresh token that was already used. The
+        interval between attempts grows.
         """
         return self._unsaved.due()
 
     @property
     def has_unsaved(self) -> bool:
-        """Whether anybody is to be kept again, now or later."""
+        """Whether an account still has to be stored."""
         return bool(self._unsaved)
 
     def grants_of(self, key: AccountKey) -> list[Grant]:
-        """All grants that are kept of an account, as they stand there now."""
+        """All stored grants of an account, read now."""
         from nbauth.kernel.accounts.records import UnreadableRecord, decode
 
-        with telling(self.store, self._notices), suppress(UnreadableRecord):
+        with reported(self.store, self._notices), suppress(UnreadableRecord):
             data = self.store.load(_entry(key))
             if data is not None:
                 kept, _ = decode(data, key, None, self._clients)
@@ -162,45 +169,45 @@ class Keeper:
         return []
 
     def forget(self, key: AccountKey) -> None:
-        """Take an account out. Waits for nobody; a refresh in flight can't bring it back."""
+        """Remove an account. Does not wait; a refresh in progress can't store it again."""
         self._unsaved.done(key)
-        with telling(self.store, self._notices):
+        with reported(self.store, self._notices):
             self.store.clear(_entry(key))
 
     @contextmanager
-    def leaving(self, key: AccountKey) -> Iterator[None]:
-        """While an account is signed out here, nobody reads it from here again."""
+    def signing_out(self, key: AccountKey) -> Iterator[None]:
+        """While an account is being signed out here, do not read it from the store again."""
         with self._lock:
-            self._leaving.add(key)
+            self._signing_out.add(key)
         try:
             yield
         finally:
             with self._lock:
-                self._leaving.discard(key)
+                self._signing_out.discard(key)
                 self._cache.touch(key)
 
     def gone(self) -> list[SignedIn]:
-        """What another kernel has signed out of the cache."""
-        with telling(self.store, self._notices):
+        """The accounts of the cache that another kernel has signed out."""
+        with reported(self.store, self._notices):
             kept = [record for record in self._mine() if record.stamp is not None]
             return [record for record in kept if self.store.stamp(_entry(record.key)) is None]
         return []
 
     def forked(self, store: Persistence) -> None:
-        """In a forked child: go on with a persistence of its own, and read everything anew.
+        """In a forked child: use a new persistence object, and read all records again.
 
-        But where the parent had something newer than what is kept: that is spent, until the parent
-        has written its successor.
+        Except where the parent had newer grants than the stored ones: the stored ones are used up
+        until the parent has written the newer ones.
         """
         self.store = store
         for record in self._mine():
             if record.stamp is not None and all(grant.kept for grant in record.grants):
-                record.stamp = UNREAD
-        self._refreshing, self._leaving, self._unsaved = set(), set(), Unsaved()
+                record.stamp = READ_AGAIN
+        self._refreshing, self._signing_out, self._unsaved = set(), set(), Unsaved()
         self._lock = threading.Lock()
 
     def keeps(self, key: AccountKey) -> bool:
-        """Whether an account is kept here as the cache has it, as far as this kernel has seen."""
+        """Whether the account is stored here as the cache has it, as far as this kernel knows."""
         record = self._cache.signed_in.get(key)
         if record is None or record.keeper is not self:
             return False
@@ -208,7 +215,7 @@ class Keeper:
 
     @property
     def watches(self) -> bool:
-        """Whether an account of the cache is kept here, or is to be."""
+        """Whether an account of the cache is stored here, or is to be."""
         return bool(self._mine())
 
     def _mine(self) -> list[SignedIn]:
@@ -219,12 +226,12 @@ class Keeper:
         if record is None or record.keeper is not self:
             return
         if any(grant.kept for grant in record.grants):
-            look = failing(self.store, self._notices)
-        else:  # what was made here nobody else can have spent
-            look = telling(self.store, self._notices)
+            look = raised(self.store, self._notices)
+        else:  # no other kernel can have used grants that were made here
+            look = reported(self.store, self._notices)
         with look:
             stamp = self.store.stamp(_entry(key))
-            if stamp is None and record.went_on:
+            if stamp is None and record.took_over_kept:
                 self._cache.drop_kept(record)
             if stamp == record.stamp:
                 return
@@ -232,7 +239,7 @@ class Keeper:
                 self._cache.remove(key, elsewhere=record)
             else:
                 self._restore(key, in_turn=True)
-        if self._cache.signed_in.get(key) is not record:  # read anew, or signed in anew meanwhile
+        if self._cache.signed_in.get(key) is not record:  # it was read or signed in again
             self._bring_up_to_date(key)
 
     def _restore(
@@ -244,12 +251,12 @@ class Keeper:
         stamp = self.store.stamp(_entry(key))
         here = self._cache.signed_in.get(key)
         if here is not None and (here.keeper is not self or stamp == here.stamp):
-            return True  # a sign-in of this kernel's own is not older than what was kept once
+            return True  # this kernel's own sign-in is the newer one
         data = self.store.load(_entry(key))
         if data is None:
             if in_turn and self.store.stamp(_entry(key)) is not None:
                 raise unreadable(self.kept)
-            if in_turn and here is not None:  # signed out by another kernel just now
+            if in_turn and here is not None:  # another kernel has just signed it out
                 self._cache.remove(key, elsewhere=here)
             return False
         try:
@@ -259,43 +266,43 @@ class Keeper:
         except UnreadableRecord as error:
             if in_turn:
                 raise unreadable(self.kept) from error
-            self._notices.tell(f"A kept sign-in was left alone: {error}.")
+            self._notices.tell(f"A stored sign-in can't be read: {error}.")
             return False
         record.keeper, record.stamp = self, stamp
-        log.debug("an account is read from %s, with %d tokens", self.kept, len(tokens))
+        log.debug("an account was read from %s, with %d tokens", self.kept, len(tokens))
         with self._lock:
-            # A refresh under way has the grants that are here in its hand, and a rotated refresh
-            # token must not be followed by the one before.
-            if key in self._leaving:
+            # A refresh in progress uses the grants that are here, and a rotated refresh token
+            # must not be replaced by an older one.
+            if key in self._signing_out:
                 return False
             if not in_turn and key in self._refreshing:
                 return key in self._cache.signed_in
             if in_turn:
-                if self._cache.signed_in.get(key) is not here:  # signed out, or in anew, meanwhile
+                if self._cache.signed_in.get(key) is not here:  # signed out or in again meanwhile
                     return key in self._cache.signed_in
                 changes = self._cache.changes(key)
             self._cache.restore(record, tokens, changes=changes)
             return key in self._cache.signed_in
 
     def _merge(self, key: AccountKey, record: SignedIn) -> None:
-        """Before a sign-in is kept: take in what other kernels have kept of the account."""
+        """Before a sign-in is stored: merge what other kernels have stored of the account."""
         from nbauth.kernel.accounts.records import UnreadableRecord, decode
 
-        with telling(self.store, self._notices):
+        with reported(self.store, self._notices):
             stamp = self.store.stamp(_entry(key))
-            if stamp is None and record.went_on:
+            if stamp is None and record.took_over_kept:
                 self._cache.drop_kept(record)
             if stamp is None or stamp == record.stamp:
                 return
             data = self.store.load(_entry(key))
             if data is not None:
-                with suppress(UnreadableRecord):  # it is replaced by what can be read
+                with suppress(UnreadableRecord):  # an unreadable record is replaced
                     kept, tokens = decode(data, key, record.client, self._clients)
                     kept.stamp = stamp
                     self._cache.merge(kept, tokens)
 
     def _save(self, key: AccountKey, *, only_if_there: bool) -> bool | None:
-        """``False`` if the account has been signed out; ``None`` if it failed, which is told."""
+        """``False`` if the account has been signed out; ``None`` if storing failed (reported)."""
         from nbauth.kernel.accounts.records import encode
 
         record = self._cache.signed_in.get(key)
@@ -305,7 +312,7 @@ class Keeper:
         grants = (*record.grants, *record.superseded)
         data = encode(record, self._cache.tokens_of(key))
         saved = None
-        with telling(self.store, self._notices):
+        with reported(self.store, self._notices):
             saved = self.store.save(_entry(key), data, only_if_there=only_if_there)
             self._unsaved.done(key)
             if not saved:
@@ -313,7 +320,7 @@ class Keeper:
                 return key in self._cache.signed_in
             for grant in grants:
                 grant.kept = True
-            record.stamp, record.went_on = self.store.stamp(_entry(key)), False
+            record.stamp, record.took_over_kept = self.store.stamp(_entry(key)), False
             if key not in self._cache.signed_in:  # signed out between the encoding and the save
                 self.forget(key)
                 return False

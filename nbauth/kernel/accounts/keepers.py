@@ -1,4 +1,4 @@
-"""The persistences in use: opened when first needed, watched while they keep somebody."""
+"""The stores in use: opened when first needed, watched while they hold an account."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nbauth.core.account import AccountKey, Asked, ClientKey
 from nbauth.core.errors import PersistenceError
 from nbauth.core.interrupts import apart
 from nbauth.core.person import Notices, Person
-from nbauth.kernel.accounts.asking import Asking, Found
 from nbauth.kernel.accounts.background import Background
 from nbauth.kernel.accounts.cache import TokenCache
-from nbauth.kernel.accounts.flights import Turns
+from nbauth.kernel.accounts.flights import AccountLocks
 from nbauth.kernel.accounts.keeper import Keeper
+from nbauth.kernel.accounts.passphrase_prompt import Found, PassphrasePrompt
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
@@ -24,83 +24,86 @@ if TYPE_CHECKING:
     from nbauth.persistence.protocol import Persistence
 
 MEMORY = "memory"
-PASSING = frozenset({"being_opened", "not_asked"})
-"""The codes of errors that say nothing of the store: another thread asks, or this call may not."""
+NOT_OF_THE_STORE = frozenset({"being_opened", "not_asked"})
+"""The codes of errors that do not concern the store: another thread is asking, or this call may
+not ask."""
 LOOK_EVERY = 0.5
-"""Seconds after which another kernel's sign-out is seen."""
+"""Seconds until another kernel's sign-out is noticed."""
 
 
-class Keeping:
-    """Keeps what is signed in, as the ``persist`` setting says; in this kernel alone by default.
+class Keepers:
+    """Stores sign-ins as the ``persist`` setting says; by default in this kernel's memory only.
 
     Args:
-        cache: this kernel's.
-        person: who is told what goes wrong, and asked for a passphrase.
-        clients: finds the client of an account that nobody has asked for.
-        turns: the accounts'.
+        cache: of this kernel.
+        person: is told about problems, and asked for a passphrase.
+        clients: finds the client of an account that was not requested by a call.
+        locks: the locks of the accounts.
     """
 
-    def __init__(self, cache: TokenCache, person: Person, clients: Clients, turns: Turns) -> None:
+    def __init__(
+        self, cache: TokenCache, person: Person, clients: Clients, locks: AccountLocks
+    ) -> None:
         self._cache = cache
-        self._turns = turns
+        self._account_locks = locks
         self._notices = Notices(person)
         self._clients = clients
         self._names_known: set[tuple[str, ClientKey]] = set()
         self._stores: dict[str, Persistence] = {}
-        self._asking = Asking(person)
+        self._passphrase_prompt = PassphrasePrompt(person)
         self._keepers: dict[str, Keeper | None] = {}
-        self._lock = threading.Lock()  # of a keeper's coming; nothing is called while it is held
+        self._lock = threading.Lock()  # for adding a keeper; nothing is called while it is held
         self._watch = Background("nbauth-watch", self._look)
         self._in_a_child = False
 
     def prepare(self, client: Client) -> None:
-        """Open what a sign-in will be kept in, while the person can be asked for a passphrase.
+        """Open the store for a sign-in while the person can still be asked for a passphrase.
 
-        One that could not be opened before is tried anew.
+        Stores that failed to open before are tried again.
         """
-        self.try_anew()
+        self.retry_failed()
         self._of(client.settings.persist)
 
-    def try_anew(self) -> None:
-        """What could not be opened before is tried anew."""
+    def retry_failed(self) -> None:
+        """Try again the stores that failed to open before."""
         for kind, keeper in list(self._keepers.items()):
-            if keeper is None:  # in place: another thread may open one meanwhile
+            if keeper is None:  # changed in place: another thread may open one meanwhile
                 self._keepers.pop(kind, None)
 
     def begin_sign_out(self) -> None:
-        """The same; and what goes wrong now is told, whatever was told before."""
+        """Try them again, and report problems even if they were reported before."""
         self._notices.begin_anew()
-        self.try_anew()
+        self.retry_failed()
 
     def open(self, client: Client) -> None:
-        """Open what a client's sign-ins are kept in, if anybody is, where a person can be asked."""
+        """Open the store of a client's sign-ins, if it holds any, while a person can be asked."""
         self._of(client.settings.persist, if_it_exists=True)
 
     def asking_nobody(self, act: Callable[[], Found]) -> Found:
-        """What an act gives that opens no store for which a passphrase is needed; that is said."""
-        return self._asking.only_if(False, act)
+        """Call ``act`` without asking for a passphrase; a store that needs one is reported."""
+        return self._passphrase_prompt.only_if(False, act)
 
     def look_again(self) -> None:
-        """Read the names of who is kept anew: a cell begins."""
+        """A cell begins: read the names of stored accounts again when needed."""
         self._names_known = set()
 
     def find(
         self, client: Client, asked: Asked | None = None, *, may_ask: bool = True
     ) -> AccountKey | None:
-        """A client's account, also one that another kernel has signed in, or yesterday's.
+        """Return a client's account, also one that another kernel or an earlier one has stored.
 
-        Before the first one by name all that are kept of the client are read: two may share it.
-        Without ``may_ask`` nobody is asked for a passphrase.
+        Before the first look-up by name, all stored accounts of the client are read: two may share
+        the name. With ``may_ask=False``, nobody is asked for a passphrase.
         """
         if self._in_a_child:
             self._save_in_a_child()
         kind = client.settings.persist
         by_name = isinstance(asked, str) and kind != MEMORY
         if not by_name or (kind, client.key) in self._names_known:
-            key = self._cache.find(client.key, asked)  # at once: it is called for every token
+            key = self._cache.find(client.key, asked)  # fast path: this runs for every token
             if key is not None:
                 return key
-        return self._asking.only_if(may_ask, lambda: self._find(client, asked))
+        return self._passphrase_prompt.only_if(may_ask, lambda: self._find(client, asked))
 
     def _find(self, client: Client, asked: Asked | None) -> AccountKey | None:
         if isinstance(asked, str) and client.settings.persist != MEMORY:
@@ -126,7 +129,7 @@ class Keeping:
                 self._found()
 
     def fetch_all(self, *kinds: str) -> None:
-        """Bring everybody into the cache who is kept in these kinds of persistence."""
+        """Read all accounts in these kinds of persistence into the cache."""
         for kind in dict.fromkeys(kinds):
             keeper = self._of(kind, if_it_exists=True)
             if keeper is not None:
@@ -134,15 +137,15 @@ class Keeping:
                 self._watch.wake()
 
     def fetch_everybody(self) -> None:
-        """The same, wherever they are kept and whatever the setting says now.
+        """Read all accounts from every store, whatever the settings say.
 
-        One that could not be opened before is tried anew, and said anew.
+        Stores that failed to open before are tried again, and a failure is reported again.
         """
-        self.try_anew()
+        self.retry_failed()
         self.fetch_all(*self._everywhere())
 
     def grants_of(self, key: AccountKey) -> list[Grant]:
-        """All grants that are kept of an account, wherever that is, as they stand there now."""
+        """All stored grants of an account, from every store, read now."""
         grants: list[Grant] = []
         for kind in self._everywhere():
             keeper = self._of(kind, if_it_exists=True)
@@ -151,56 +154,56 @@ class Keeping:
         return grants
 
     @contextmanager
-    def leaving(self, key: AccountKey) -> Iterator[None]:
-        """While an account is signed out here, nobody reads it from any keeper again."""
+    def signing_out(self, key: AccountKey) -> Iterator[None]:
+        """While an account is being signed out here, do not read it from any store again."""
         with ExitStack() as stack:
             for keeper in list(self._keepers.values()):
                 if keeper is not None:
-                    stack.enter_context(keeper.leaving(key))
+                    stack.enter_context(keeper.signing_out(key))
             yield
 
     def keep(self, client: Client, key: AccountKey) -> bool:
-        """Keep who has signed in: where that is done already, else as the setting says.
+        """Store a sign-in: in the store that has the account, else as the setting says.
 
-        Gives whether what the setting wants was done; if not, the person has been told why.
+        Returns whether the setting was followed; if not, the person has been told why.
         """
         record, kind = self._cache.signed_in.get(key), client.settings.persist
         keeper = (record and record.keeper) or self._of(kind)
         if keeper is None:
             return kind == MEMORY
-        with self._turns.of(key), self._turns.held_by_me(key):
+        with self._account_locks.of(key), self._account_locks.held_by_me(key):
             kept = keeper.keep(key)
-        self._watch.wake()  # after it: with nothing to watch its thread ends
+        self._watch.wake()  # afterwards: the thread ends if there is nothing to watch
         elsewhere = keeper is not self._keepers.get(kind)
         if record is not None and elsewhere and "persist" in client.settings.sources:
             self._notices.tell(
-                f"{record.account.username} is kept in {keeper.kept} already, and goes on to be:"
-                " %logout first to change that."
+                f"{record.account.username} is already stored in {keeper.kept} and stays there."
+                " To change that, run %logout first."
             )
         return kept
 
-    def keep_anew(self, key: AccountKey) -> None:
-        """Write an account anew, if it is kept anywhere."""
+    def store_again(self, key: AccountKey) -> None:
+        """Store an account again, if it is stored anywhere."""
         record = self._cache.signed_in.get(key)
         if record is not None and record.keeper is not None:
-            with self._turns.of(key), self._turns.held_by_me(key):
+            with self._account_locks.of(key), self._account_locks.held_by_me(key):
                 record.keeper.keep(key)
 
     def clear(self, key: AccountKey) -> None:
-        """Remove what is kept of an account, wherever that is."""
+        """Remove an account from every store."""
         for kind in self._everywhere():
             keeper = self._of(kind, if_it_exists=True)
             if keeper is not None:
                 keeper.forget(key)
 
     def _everywhere(self) -> list[str]:
-        """Where a sign-out looks, whether this kernel has used it or not."""
+        """The stores that a sign-out searches, whether this kernel has used them or not."""
         from nbauth.persistence import kinds_in_use
 
         return list(dict.fromkeys((*kinds_in_use(), *self._keepers)))
 
     def forget(self) -> None:
-        """Remove all that is kept by any persistence of ours, and what it is kept with."""
+        """Remove everything that nbauth's own stores hold, and their keys."""
         from nbauth.persistence import OURS, persistence_named
 
         self.rest()
@@ -208,16 +211,16 @@ class Keeping:
         self._keepers, self._stores, self._names_known = {}, {}, set()
         for kind in kinds:
             try:
-                persistence_named(kind, ask=self._asking.ask).forget()
+                persistence_named(kind, ask=self._passphrase_prompt.ask).forget()
             except PersistenceError as error:
                 self._notices.tell(f"{error} {error.hint}")
 
     def rest(self) -> None:
-        """Watch no more, until somebody is kept again."""
+        """Stop watching until an account is stored again."""
         self._watch.stop()
 
     def forked(self) -> None:
-        """In a forked child: no lock, key or connection of the parent's is used."""
+        """In a forked child: use no lock, key or connection of the parent."""
         self._lock = threading.Lock()
         self._names_known, self._stores = set(), {}
         self._in_a_child = True
@@ -227,9 +230,9 @@ class Keeping:
                 keeper.forked(self._store(kind))
 
     def _of(self, kind: str, *, if_it_exists: bool = False) -> Keeper | None:
-        """The keeper for a ``persist`` setting; ``None`` for memory, also where that is all.
+        """The keeper for a ``persist`` setting; ``None`` for memory and for a store that fails.
 
-        ``if_it_exists`` is for who only looks: where nobody is kept, nothing is made to keep them.
+        With ``if_it_exists``, a store without accounts is not opened or created.
         """
         if kind == MEMORY:
             return None
@@ -239,10 +242,10 @@ class Keeping:
         if if_it_exists and not store.exists():
             return None
         try:
-            store.open()  # one thread asks the person; others wait for its end, but not for long
+            store.open()  # one thread asks the person; others wait briefly
         except PersistenceError as error:
             self._notices.tell(f"{error} {error.hint}")
-            if error.code in PASSING:
+            if error.code in NOT_OF_THE_STORE:
                 return None
             return self._keepers.setdefault(kind, None)
         keeper = Keeper(store, self._cache, self._notices, self._clients)
@@ -253,17 +256,19 @@ class Keeping:
         return known
 
     def _store(self, kind: str) -> Persistence:
-        """The same for every thread, so that one of them asks for the passphrase."""
+        """One object for all threads, so that only one of them asks for the passphrase."""
         from nbauth.persistence import persistence_named
 
         store = self._stores.get(kind)
-        return store or self._stores.setdefault(kind, persistence_named(kind, ask=self._asking.ask))
+        return store or self._stores.setdefault(
+            kind, persistence_named(kind, ask=self._passphrase_prompt.ask)
+        )
 
     def _look(self) -> float | None:
-        """Sign out here whom another kernel has signed out; write what could not be written."""
-        return self._asking.only_if(False, self._looked)
+        """Remove accounts that other kernels have signed out; retry failed writes."""
+        return self._passphrase_prompt.only_if(False, self._check_stores)
 
-    def _looked(self) -> float | None:
+    def _check_stores(self) -> float | None:
         keepers = [keeper for keeper in list(self._keepers.values()) if keeper is not None]
         for keeper in keepers:
             for record in keeper.gone():
@@ -273,15 +278,15 @@ class Keeping:
         return LOOK_EVERY if any(keeper.watches for keeper in keepers) else None
 
     def _save_again(self, keeper: Keeper) -> None:
-        """Who is being renewed or kept now is left alone: that ends with a save."""
+        """Retry failed writes, except for accounts being renewed or stored, which write anyway."""
         for key in keeper.due():
-            with suppress(PersistenceError):  # another kernel is at it
-                self._turns.unless_taken(key, lambda key=key: keeper.keep(key))  # type: ignore[misc]
+            with suppress(PersistenceError):  # another kernel has the lock
+                self._account_locks.if_free(key, lambda key=key: keeper.keep(key))  # type: ignore[misc]
             if key not in self._cache.signed_in:
                 self._cache.changed.emit()
 
     def _save_in_a_child(self) -> None:
-        """A forked child, which has no watch, writes what it could not write when it looks next."""
+        """In a forked child, which has no watch thread: retry failed writes at the next look-up."""
         for keeper in list(self._keepers.values()):
             if keeper is not None and keeper.has_unsaved:
                 apart(lambda keeper=keeper: self._save_again(keeper))  # type: ignore[misc]

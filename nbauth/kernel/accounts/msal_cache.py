@@ -1,8 +1,8 @@
-"""Reads a plain MSAL cache: what ``SerializableTokenCache`` writes, the Azure CLI's file too.
+"""Reads a plain MSAL cache: a file of ``SerializableTokenCache``, such as the Azure CLI's.
 
-Its form is MSAL's "unified cache schema": sections of records, each with ``home_account_id``,
-``environment`` (the authority's host) and ``client_id``. Of an account the refresh token is taken;
-its first use brings access tokens of our own.
+Its format is MSAL's "unified cache schema": sections of records, each with ``home_account_id``,
+``environment`` (the authority's host) and ``client_id``. Only the refresh token of an account is
+imported; its first use gets new access tokens.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from nbauth.oauth.client import Client
 
 @dataclass(frozen=True)
 class Found:
-    """What a file holds for a client, and what it holds besides.
+    """What a file contains for a client.
 
     Attributes:
-        accounts: by their keys in our cache.
-        others: client ids that the file has accounts of, but that are not this client's.
+        accounts: by their keys in nbauth's cache.
+        others: the client ids of accounts in the file that belong to other clients.
     """
 
     accounts: dict[AccountKey, SignedIn]
@@ -37,9 +37,9 @@ class Found:
 
 
 def read_file(path: Path, client: Client) -> Found:
-    """The accounts of a client in a plain MSAL cache.
+    """Read the accounts of a client from a plain MSAL cache.
 
-    Raises ``ConfigurationError`` for a file that is not there, or is none.
+    Raises ``ConfigurationError`` if the file does not exist or is not such a cache.
     """
     try:
         cache = json.loads(path.read_text("utf-8-sig"))
@@ -51,9 +51,9 @@ def read_file(path: Path, client: Client) -> Found:
         ) from None
     except (ValueError, RecursionError):
         raise ConfigurationError(
-            f"{path} is no plain MSAL cache.",
+            f"{path} is not a plain MSAL cache.",
             code="bad_cache_file",
-            hint="An encrypted one (msal-extensions, the Azure CLI on Windows) can't be read: sign"
+            hint="An encrypted cache (msal-extensions, Azure CLI on Windows) can't be read. Sign"
             " in instead.",
         ) from None
     host = urlsplit(client.authority.url).netloc
@@ -115,7 +115,7 @@ def _of(
 
 
 def _claims(id_token: Any) -> dict[str, Any]:
-    """Names to show; they are not checked, and decide nothing."""
+    """Names for display. They are not verified and nothing depends on them."""
     try:
         body = str(id_token).split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))

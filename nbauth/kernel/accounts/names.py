@@ -1,4 +1,4 @@
-"""Which account is meant, found without going through all of them."""
+"""Finds the account that a name or key means, without searching all accounts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from nbauth.kernel.accounts.signed_in import SignedIn
 
 
 class Names:
-    """The keys of accounts by their home account ids and by every name that they have.
+    """Keys of accounts by home account id and by every name.
 
-    Changes are made under the lock of the cache; looking needs none.
+    Changed under the lock of the cache; look-ups need no lock.
 
     Args:
-        signed_in: who is, as it stands at each look.
+        signed_in: the signed-in accounts, read at each look-up.
     """
 
     def __init__(self, signed_in: Mapping[AccountKey, SignedIn]) -> None:
@@ -30,14 +30,14 @@ class Names:
         self._keys: dict[str, tuple[AccountKey, ...]] = {}
 
     def add(self, key: AccountKey, names: Iterable[str]) -> None:
-        """These may mean it. A name that it had before still does; who looks compares."""
+        """Add names of an account. Earlier names stay; a look-up compares with the account."""
         for name in (key.home_account_id.casefold(), *names):
             keys = self.meant_by(name)
             if key not in keys:
                 self._keys[name] = (*keys, key)
 
     def remove(self, key: AccountKey) -> None:
-        """No name means it any more."""
+        """Remove all names of an account."""
         for name in [name for name, keys in self._keys.items() if key in keys]:
             others = tuple(other for other in self._keys[name] if other != key)
             if others:
@@ -46,7 +46,7 @@ class Names:
                 del self._keys[name]
 
     def only(self, asked: Asked, client: ClientKey | None = None) -> AccountKey | None:
-        """The one account that is asked for, of one client or of whichever has it.
+        """Return the one account that is meant, of one client or of any.
 
         Raises ``ConfigurationError`` for a name that several of them share.
         """
@@ -71,12 +71,12 @@ class Names:
         return key if one.is_asked_for(name) else None
 
     def _called(self, name: str, client: ClientKey | None) -> list[Account]:
-        """Who has this user name or home account id; else who has it as another of its names."""
+        """Accounts with this user name or home account id; else those with it as another name."""
         known = [self._signed_in.get(key) for key in self.meant_by(name)]
         of_client = [one for one in known if one is not None and client in (None, one.key.client)]
         exactly = [one.account for one in of_client if is_account(one.account, name)]
         return exactly or [one.account for one in of_client if one.is_asked_for(name)]
 
     def meant_by(self, text: str) -> tuple[AccountKey, ...]:
-        """Whom a text may mean; the case of a home account id, which matters, is not looked at."""
+        """The accounts that a text may mean. Ignores case, though home account ids depend on it."""
         return self._keys.get(text.casefold(), ())

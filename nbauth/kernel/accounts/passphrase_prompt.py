@@ -1,4 +1,4 @@
-"""Whether, and whom, an opening store may ask for its passphrase."""
+"""Decides whether opening a store may ask the person for its passphrase."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nbauth.core.person import Person
 Found = TypeVar("Found")
 
 
-class Asking:
-    """Asks the person, where one is there and the thread may.
+class PassphrasePrompt:
+    """Asks the person, if somebody is there and the current thread may ask.
 
     Args:
-        person: who is asked.
+        person: asks.
     """
 
     def __init__(self, person: Person) -> None:
@@ -24,7 +24,7 @@ class Asking:
         self._of_thread = threading.local()
 
     def only_if(self, allowed: bool, act: Callable[[], Found]) -> Found:
-        """What this thread does meanwhile asks for no passphrase, unless that is allowed."""
+        """Call ``act``; unless ``allowed``, a passphrase needed in it raises instead of asking."""
         before = getattr(self._of_thread, "forbidden", False)
         try:
             self._of_thread.forbidden = before or not allowed
@@ -33,16 +33,16 @@ class Asking:
             self._of_thread.forbidden = before
 
     def ask(self, prompt: str) -> str:
-        """What the person types. Raises ``PersistenceError`` where nobody may be asked."""
+        """Return what the person types. Raises ``PersistenceError`` if asking is not possible."""
         if getattr(self._of_thread, "forbidden", False):
             raise PersistenceError(
-                "Kept sign-ins need their passphrase, and this call may ask nobody.",
+                "The stored sign-ins need a passphrase, and this call must not ask for it.",
                 code="not_asked",
                 hint="Set NBAUTH_PASSPHRASE, or run %login first.",
             )
         if not self._person.attended():
             raise PersistenceError(
-                "Kept sign-ins need their passphrase, and nobody can be asked for it here.",
+                "The stored sign-ins need a passphrase, and nobody can be asked for it here.",
                 code="no_passphrase",
                 hint="Set NBAUTH_PASSPHRASE.",
             )

@@ -1,4 +1,4 @@
-"""What is kept of one account beyond this kernel, as JSON: the only place that knows its form."""
+"""The format of a stored account, as JSON. No other module knows this format."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, name_in
 
 FORM = 1
-"""Of the record. A kernel leaves newer ones alone."""
+"""The version of the record's format. A newer record is not changed."""
 
 
 class UnreadableRecord(ValueError):
-    """It is none, or of a newer form than this version knows."""
+    """Not a valid record, or in a newer format than this version knows."""
 
 
 OF_AN_ORGANISATION = (
-    "an earlier version named its account by oid, which may be a whole organisation's; sign in"
-    " again (%logout --forget removes what is kept)"
+    "an earlier version of nbauth identified the account by oid, which can be the same for a whole"
+    " organisation; sign in again (%logout --forget deletes the stored sign-ins)"
 )
 
 
 def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
-    """An account with its grants and its access tokens, by the scopes that each was asked for."""
+    """An account with its grants, and its access tokens with the scopes requested for each."""
     grants = [grant for grant in signed_in.grants if grant.ours]
     account = asdict(signed_in.account)
-    del account["client_id"]  # a part of the entry's own name
+    del account["client_id"]  # part of the entry's name
     record = {
         "form": FORM,
         "account": account,
@@ -64,26 +64,26 @@ def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
 
 
 class Clients(Protocol):
-    """Finds the client of an account by what is set now; the kernel's ``Door``."""
+    """Finds the client of an account by the current settings; the kernel's ``Door``."""
 
     def client_of(self, key: ClientKey, profile: str) -> Client:
-        """The client that the profile leads to, if that is the one; else one made from the key."""
+        """The client of the profile, if it has this key; else one made from the key."""
 
 
 def decode(
     data: bytes, key: AccountKey, client: Client | None, clients: Clients
 ) -> tuple[SignedIn, dict[frozenset[str], CachedToken]]:
-    """The reverse, for the client that asks; for the one that ``clients`` finds if none does.
+    """Decode a record for a client; if ``client`` is another, for the one that ``clients`` finds.
 
-    Raises ``UnreadableRecord``, also for another account's record and for nobody's.
+    Raises ``UnreadableRecord``, also for a record of another account or without an account.
     """
     try:
         record = json.loads(data)
         if record["form"] != FORM:
-            raise UnreadableRecord("its form is newer")
+            raise UnreadableRecord("it was written by a newer version of nbauth")
         account = Account(**{**record["account"], "client_id": key.client_id})
         if account.key != key or not key.home_account_id:
-            raise UnreadableRecord("it is another account's, or nobody's")
+            raise UnreadableRecord("it does not belong to this account")
         if client is None or client.key != key.client:
             client = clients.client_of(key.client, account.profile)
         grants: list[Grant] = [RefreshTokenGrant.from_record(kept) for kept in record["grants"]]
@@ -113,7 +113,7 @@ def decode(
     except (
         KeyError, TypeError, IndexError, ValueError, AttributeError, NbAuthError,
     ) as error:  # fmt: skip
-        raise UnreadableRecord(f"a kept sign-in cannot be read: {type(error).__name__}") from None
+        raise UnreadableRecord(f"it is damaged ({type(error).__name__})") from None
     return signed_in, {token.asked.key: token for token in restored}
 
 
@@ -128,5 +128,5 @@ def _token(kept: Mapping[str, Any], grants: list[Grant], client: Client) -> Cach
     at = kept["grant"]
     grant = RefreshTokenGrant(None, frozenset()) if at is None else grants[at]
     token = CachedToken(response, grant, client.just(kept["asked"]), client)
-    token.used = False  # by this kernel, so far
+    token.used = False  # not used by this kernel yet
     return token

@@ -1,4 +1,4 @@
-"""Who is signed in: listing, switching, signing out."""
+"""The signed-in accounts: list, switch, sign out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nbauth.core.log import word
 from nbauth.core.person import Person, say_to
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.grants import Grant
-from nbauth.kernel.accounts.keeping import Keeping
+from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
 
@@ -18,46 +18,46 @@ log = logging.getLogger(__name__)
 
 
 class Accounts:
-    """The accounts of this kernel and of what is kept beyond it.
+    """The accounts of this kernel and of its stores.
 
     Args:
-        cache, keeping, engines: the session's.
-        person: who is told what a provider does not do.
+        cache, keepers, engines: the session's.
+        person: is told what a provider does not support.
     """
 
     def __init__(
-        self, cache: TokenCache, keeping: Keeping, engines: Engines, person: Person
+        self, cache: TokenCache, keepers: Keepers, engines: Engines, person: Person
     ) -> None:
         self._cache = cache
-        self._keeping = keeping
+        self._keepers = keepers
         self._engines = engines
         self._person = person
 
     def all(self, persist: str) -> list[Account]:
-        """Everybody signed in, the current account of each client first; also who is kept.
+        """All signed-in and stored accounts, the current one of each client first.
 
-        ``persist`` says where besides this kernel.
+        ``persist`` names the store to read.
         """
-        self._keeping.fetch_all(persist)
+        self._keepers.fetch_all(persist)
         return self._cache.accounts()
 
     def use(self, key: AccountKey) -> Account:
-        """Make an account the one that is used when none is named. Raises ``NotSignedIn``."""
+        """Make an account the one used when none is named. Raises ``NotSignedIn``."""
         record = self._cache.signed_in.get(key)
         beside = record is not None and record.beside
         account = self._cache.use(key)
         if beside:
-            self._keeping.keep_anew(key)  # what is kept of it says so too
+            self._keepers.store_again(key)  # its stored record has to say so too
         self._keep_current(key.client)
         self._cache.changed.emit()
         return account
 
     def the_one(self, client: Client | None, asked: Asked) -> AccountKey:
-        """An account by any of its names, of one client or of whichever has it.
+        """Return an account by any of its names, of one client or of any.
 
-        Raises ``NotSignedIn``, ``ConfigurationError`` for a name that several accounts share.
+        Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
         """
-        if not isinstance(asked, str):  # nobody else can be meant: no store is read
+        if not isinstance(asked, str):  # a key is unambiguous: no store has to be read
             check_asked(asked)
             exact = asked.key if isinstance(asked, Account) else asked
             if client is not None:
@@ -65,41 +65,41 @@ class Accounts:
             if exact in self._cache.signed_in:
                 return exact
         if client is None:
-            self._keeping.fetch_everybody()
+            self._keepers.fetch_everybody()
             return self._cache.named(asked)
-        self._keeping.look_again()
-        key = self._keeping.find(client, asked)
+        self._keepers.look_again()
+        key = self._keepers.find(client, asked)
         if key is None:
-            self._keeping.fetch_everybody()
+            self._keepers.fetch_everybody()
             key = self._cache.find(client.key, asked)
         if key is None:
             raise self._cache.unknown(asked)
         return key
 
     def begin_sign_out(self) -> None:
-        """Before anybody is looked for: stores that did not open are tried, and told, anew."""
-        self._keeping.begin_sign_out()
+        """Before a sign-out: try failed stores again, and report their errors again."""
+        self._keepers.begin_sign_out()
 
     def everybody(self) -> list[AccountKey]:
-        """All accounts, wherever they are kept and whatever the settings say now."""
-        self._keeping.fetch_everybody()
+        """All accounts from every store, whatever the settings say."""
+        self._keepers.fetch_everybody()
         return list(self._cache.signed_in)
 
     def current(self, client: Client) -> AccountKey | None:
-        """The account of a client that is used when none is named, wherever it is kept."""
-        key = self._keeping.find(client)
+        """The account of a client that is used when none is named, from any store."""
+        key = self._keepers.find(client)
         if key is None:
-            self._keeping.fetch_everybody()
+            self._keepers.fetch_everybody()
             key = self._cache.find(client.key)
         return key
 
     def sign_out(self, keys: list[AccountKey], *, revoke: bool, forget: bool) -> list[SignedIn]:
-        """Forget accounts with every token, here and wherever they are kept.
+        """Remove accounts with all their tokens, here and from every store.
 
         Args:
-            keys: whose.
-            revoke: also withdraw each sign-in at the provider (RFC 7009), where it offers that.
-            forget: also everything else that is kept beyond this kernel, and its key.
+            keys: of the accounts.
+            revoke: also revoke each grant at the provider (RFC 7009), if it supports that.
+            forget: also delete everything else that is stored, and its key.
         """
         gone = []
         for key in keys:
@@ -112,37 +112,37 @@ class Accounts:
         for client in {key.client for key in keys}:
             self._keep_current(client)
         if forget:
-            self._keeping.forget()
+            self._keepers.forget()
         log.debug("signed out: %d%s", len(gone), ", revoked" if revoke else "")
         self._cache.changed.emit()
         return gone
 
     def _forget(self, key: AccountKey, *, read: bool) -> tuple[SignedIn | None, list[Grant]]:
-        """Forget an account here and wherever it is kept; gives what was known of it.
+        """Remove an account here and from every store; return what was known of it.
 
-        With ``read`` also the grants that are kept, as other kernels have left them.
+        With ``read``, also return the stored grants, as other kernels have left them.
         """
         kept: list[Grant] = []
-        with self._keeping.leaving(key):
+        with self._keepers.signing_out(key):
             record = self._cache.remove(key)
             if record is not None:
                 if read:
-                    kept = self._keeping.grants_of(key)
+                    kept = self._keepers.grants_of(key)
                 if record.keeper is not None:
                     record.keeper.forget(key)
-                self._keeping.clear(key)
+                self._keepers.clear(key)
         return record, kept
 
     def _keep_current(self, client: ClientKey) -> None:
-        """Let the next kernel begin with the account that is current here, if it is kept."""
+        """Record the current account in its store, so that the next kernel starts with it."""
         key = self._cache.current.get(client)
         record = self._cache.signed_in.get(key) if key else None
         if key and record and record.keeper is not None:
             record.keeper.used(key)
 
     def _revoke(self, record: SignedIn, kept: list[Grant]) -> None:
-        """Withdraw every grant: those that later ones have superseded too, and what was kept, which
-        another kernel may have renewed."""
+        """Revoke every grant: also superseded ones, and stored ones that another kernel may have
+        renewed."""
         engine = self._engines.of(record.client)
         grants = [grant for grant in (*kept, *record.superseded, *record.grants) if grant.usable]
         for grant in {grant.record()["refresh_token"]: grant for grant in grants}.values():
@@ -156,6 +156,6 @@ class Accounts:
                     return
                 continue
             if not offered:
-                text = "This provider offers no revocation; the tokens here are gone."
+                text = "The provider does not support revocation. The tokens were removed here."
                 say_to(self._person, text)
                 return

@@ -1,4 +1,4 @@
-"""A token without asking anybody: from the cache, else by the grant that the sign-in left."""
+"""Gets a token without asking the person: from the cache, else with a grant of the sign-in."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from nbauth.core.interrupts import Flag, apart
 from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Source
-from nbauth.kernel.accounts.by_grants import ByGrants, grants_in_turn, nothing_left
+from nbauth.kernel.accounts.by_grants import ByGrants, grants_to_try, no_usable_grant
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.cached_token import CachedToken
-from nbauth.kernel.accounts.flights import Flights, Turns
+from nbauth.kernel.accounts.flights import AccountLocks, Flights
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client, Engines
 
 log = logging.getLogger(__name__)
-HOLD_AFTER_FAILURE = 30.0
-"""Seconds for which a token that is still valid is used on after a refresh has failed."""
+FRESH_AFTER_FAILURE = 30.0
+"""Seconds for which a token that is still valid is used after a failed refresh."""
 
 Renewed = tuple[CachedToken, Source]
 
 
 class Renewal:
-    """Serves tokens from a cache and renews them, one request a token however many ask.
+    """Gives tokens from a cache and renews them, with one request for all simultaneous callers.
 
     Args:
-        cache: this kernel's.
+        cache: of this kernel.
         engines: the engines in use.
-        turns: the accounts'.
+        locks: the locks of the accounts.
     """
 
-    def __init__(self, cache: TokenCache, engines: Engines, turns: Turns) -> None:
+    def __init__(self, cache: TokenCache, engines: Engines, locks: AccountLocks) -> None:
         self._cache = cache
         self._by_grants = ByGrants(cache, engines)
-        self._turns = turns
+        self._account_locks = locks
         self._flights = Flights()
-        self._at_it: dict[Flag, None] = {}
+        self._in_progress: dict[Flag, None] = {}
 
     def silent(
         self,
@@ -57,18 +57,18 @@ class Renewal:
         claims: str | None = None,
         refused: str | None = None,
     ) -> AuthenticationResult:
-        """From the cache, or renewed. Raises ``InteractionRequired`` if neither works.
+        """Return a token, cached or renewed. Raises ``InteractionRequired`` if neither is possible.
 
         Args:
-            client: by which the provider is asked.
-            key: whose token.
-            wanted: for which scopes.
+            client: the client that makes the request.
+            key: the account.
+            wanted: the scopes.
             claims: a claims challenge (JSON), which only the provider can answer.
-            refused: the text of a token that somebody has refused, which is not given again.
+            refused: the text of a token that a host has refused; it is not returned again.
         """
-        seen = self._cache.lend(key, wanted)
+        seen = self._cache.token_for(key, wanted)
         wider = seen is not None and seen.asked.key != wanted.key
-        # One that is renewed is renewed for all that it serves.
+        # A wider token is renewed with its own scopes, for all the requests that it serves.
         asked = seen.asked if seen and wider and not client.authority.microsoft else wanted
         try:
             return self._silent(client, key, asked, seen, claims, refused)
@@ -79,7 +79,7 @@ class Renewal:
             if seen.grant.usable and error.code != REFRESH_REFUSED:
                 raise
             if record is None or not record.grants_for(wanted.key):
-                raise  # else another grant than the dead one covers what is wanted
+                raise  # otherwise another, usable grant covers the scopes
         return self._silent(client, key, wanted, None, claims, refused)
 
     def _silent(
@@ -93,7 +93,7 @@ class Renewal:
     ) -> AuthenticationResult:
         signed_in = self._cache.signed_in.get(key)
         if signed_in is None:
-            raise NotSignedIn("That account has signed out.")
+            raise NotSignedIn("That account has been signed out.")
         token_key = TokenKey(key, wanted.key)
         if seen is not None and claims is None and _serves(seen, refused):
             here = seen.serve(signed_in)
@@ -101,23 +101,23 @@ class Renewal:
                 log.debug("%s: from the cache", wanted)
                 return here
 
-        # A rotating refresh token is spent once the provider has it: an interrupt that broke the
-        # call off would lose the token that replaces it, and with it the sign-in.
+        # A rotating refresh token is used up once the provider has it. If an interrupt aborted the
+        # request, its replacement and with it the sign-in would be lost.
         def renew() -> Renewed:
             try:
                 return apart(
-                    lambda: self._counted(
+                    lambda: self._tracked(
                         lambda: self._renew(client, token_key, wanted, seen, claims, refused)
                     )
                 )
             except NotSignedIn:
-                self._cache.changed.emit()  # another kernel's sign-out may be seen only now
+                self._cache.changed.emit()  # another kernel may have signed it out
                 raise
-            except PersistenceError:  # what other kernels do, or have done, is not known
+            except PersistenceError:  # other kernels' changes can't be read
                 cached = self._cache.tokens.get(token_key)
                 if claims or cached is None or not cached.valid or not _serves(cached, refused):
                     raise
-                cached.hold(HOLD_AFTER_FAILURE)
+                cached.treat_as_fresh(FRESH_AFTER_FAILURE)
                 return cached, "cache"
 
         cached, source = self._flights.run((token_key, claims, refused), renew)
@@ -126,26 +126,26 @@ class Renewal:
         return cached.result(present, source)
 
     def finish(self, seconds: float) -> None:
-        """Wait for refreshes under way: the tokens that they bring replace those that are kept.
+        """Wait for refreshes in progress: their results replace the stored refresh tokens.
 
-        One whose caller was interrupted goes on, and counts.
+        A refresh whose caller was interrupted still counts.
         """
         end = time.monotonic() + seconds
-        for ended in list(self._at_it):
+        for ended in list(self._in_progress):
             ended.wait(max(0.0, end - time.monotonic()))
 
-    def _counted(self, renew: Callable[[], Renewed]) -> Renewed:
+    def _tracked(self, renew: Callable[[], Renewed]) -> Renewed:
         ended = Flag()
-        self._at_it[ended] = None
+        self._in_progress[ended] = None
         try:
             return renew()
         finally:
-            self._at_it.pop(ended, None)
+            self._in_progress.pop(ended, None)
             ended.set()
 
     def forked(self) -> None:
-        """In a forked child: nothing is under way."""
-        self._flights, self._at_it = Flights(), {}
+        """In a forked child: nothing is in progress."""
+        self._flights, self._in_progress = Flights(), {}
 
     def _renew(
         self,
@@ -157,22 +157,22 @@ class Renewal:
         refused: str | None,
     ) -> Renewed:
         key = token_key.account
-        with self._alone(key) as signed_in:
+        with self._exclusive(key) as signed_in:
             cached = self._cache.tokens.get(token_key)
             if claims is None and cached is not None and _serves(cached, refused):
                 if cached is not seen and cached.fresh:
-                    log.debug("%s: renewed by another meanwhile", wanted)
+                    log.debug("%s: renewed by another thread or kernel meanwhile", wanted)
                     return cached, "refresh"  # another refresh ended while this one waited
                 usable = cached if cached.valid else None
             else:
                 usable = None
-            grants = grants_in_turn(signed_in, cached, wanted)
+            grants = grants_to_try(signed_in, cached, wanted)
             if not grants:
                 if usable is not None:
-                    log.debug("%s: from the cache, as long as it is valid", wanted)
+                    log.debug("%s: from the cache, while it is valid", wanted)
                     return usable, "cache"
-                log.debug("%s: nothing is left to renew it with", wanted)
-                raise nothing_left(signed_in, wanted)
+                log.debug("%s: there is no grant to renew it with", wanted)
+                raise no_usable_grant(signed_in, wanted)
             try:
                 grant, response = self._by_grants.renew(grants, client, signed_in, wanted, claims)
             except NotSignedIn:
@@ -180,8 +180,8 @@ class Renewal:
             except NbAuthError as error:
                 if usable is None:
                     raise
-                log.debug("%s: held on to while it is valid (%s)", wanted, word(error.code))
-                usable.hold(HOLD_AFTER_FAILURE)
+                log.debug("%s: used while it is valid (%s)", wanted, word(error.code))
+                usable.treat_as_fresh(FRESH_AFTER_FAILURE)
                 return usable, "cache"
             fresh = self._cache.refreshed(key, response, wanted, grant, client)
             if fresh is not None and not self._by_grants.saved(key):
@@ -193,18 +193,18 @@ class Renewal:
         return fresh, "refresh"
 
     @contextlib.contextmanager
-    def _alone(self, key: AccountKey) -> Iterator[SignedIn]:
-        """Hold off other threads and the kernels that share the account; gives it as they left it.
+    def _exclusive(self, key: AccountKey) -> Iterator[SignedIn]:
+        """Lock out other threads and kernels; yield the account as they left it.
 
         Raises ``NotSignedIn`` if it has been signed out meanwhile.
         """
-        with self._turns.of(key), self._turns.held_by_me(key):
+        with self._account_locks.of(key), self._account_locks.held_by_me(key):
             signed_in = self._cache.signed_in.get(key)
             keeper = signed_in.keeper if signed_in is not None else None
             with contextlib.nullcontext() if keeper is None else keeper.refreshing(key):
                 present = self._cache.signed_in.get(key)
                 if present is None:
-                    raise NotSignedIn("That account has signed out.")
+                    raise NotSignedIn("That account has been signed out.")
                 yield present
 
 

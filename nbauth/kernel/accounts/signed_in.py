@@ -1,4 +1,4 @@
-"""One account with all that it holds."""
+"""One signed-in account with its grants."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from nbauth.oauth.client import Client, name_in
 from nbauth.oauth.engines.identity import no_identity
 
 SUPERSEDED = 20
-"""Grants of an account that are remembered only to be revoked with it; the oldest go first."""
+"""Grants of an account that are remembered only to revoke them; the oldest are dropped first."""
 NAMES = ("preferred_username", "upn", "email", "sub")
-"""The claims by which a person may be called, the first that is there being the user name."""
+"""The claims that may name a person; the first one present is the user name."""
 
 
 class KeptBy(Protocol):
-    """What keeps an account beyond this kernel: ``keeper.Keeper``."""
+    """Stores an account beyond this kernel: ``keeper.Keeper``."""
 
     kept: str
 
@@ -33,23 +33,24 @@ class KeptBy(Protocol):
     def refreshing(self, key: AccountKey) -> AbstractContextManager[None]: ...
     def refreshed(self, key: AccountKey) -> bool: ...
     def forget(self, key: AccountKey) -> None: ...
-    def leaving(self, key: AccountKey) -> AbstractContextManager[None]: ...
+    def signing_out(self, key: AccountKey) -> AbstractContextManager[None]: ...
 
 
 @dataclass
 class SignedIn:
-    """One account with all that it holds.
+    """One signed-in account with its grants.
 
     Attributes:
-        client: the client by which it signed in.
-        sign_out_url: where the browser's own session at the provider ends.
-        grants: what its tokens are renewed by, oldest first.
-        superseded: grants that a later one covers; they are used no more, but revoked with it.
-        keeper: what keeps it beyond this kernel.
-        stamp: of what is kept of it, as far as that was taken in or written here; ``None`` for a
-            sign-in of which nothing is kept yet, which no earlier sign-out elsewhere can mean.
-        went_on: whether it has taken over grants of one that was kept, and nothing was kept since.
-        beside: whether it signed in where another account was asked for; it becomes current only
+        client: the client it signed in with.
+        sign_out_url: where the browser signs out at the provider.
+        grants: renew its tokens, oldest first.
+        superseded: grants that a later one covers; not used any more, but revoked with it.
+        keeper: stores it beyond this kernel.
+        stamp: the stamp of the stored record that was last read or written here; ``None`` if
+            nothing of this sign-in is stored yet, so an earlier sign-out elsewhere does not
+            concern it.
+        took_over_kept: whether it took over grants of a stored sign-in and was not stored since.
+        beside: whether another account was requested at its sign-in; then it becomes current only
             by ``use``.
     """
 
@@ -63,53 +64,53 @@ class SignedIn:
     superseded: list[Grant] = field(default_factory=list)
     keeper: KeptBy | None = None
     stamp: object | None = field(default=None, repr=False)
-    went_on: bool = False
+    took_over_kept: bool = False
     beside: bool = False
 
     @property
     def kept(self) -> str:
-        """Where it is kept: ``"memory"``, or the word of the persistence that has it."""
+        """Where it is stored: ``"memory"``, or the name of the persistence."""
         return self.keeper.kept if self.keeper and self.keeper.keeps(self.key) else "memory"
 
     @property
     def unsaved(self) -> bool:
-        """Whether a grant of this process's own is newer than what is kept of the account."""
+        """Whether a grant of this process is newer than the stored record."""
         return any(grant.ours and not grant.kept for grant in (*self.grants, *self.superseded))
 
     @property
     def key(self) -> AccountKey:
-        """What it is kept under."""
+        """The key of the account."""
         return self.account.key
 
     def grants_for(self, scopes: frozenset[str]) -> list[Grant]:
-        """The grants that may bring a token for the scopes, the best first.
+        """The grants that may get a token for the scopes, the best first.
 
-        At Microsoft's authorities any may: a refresh token there is for all that was ever agreed
-        to. Elsewhere it is for what was granted with it (RFC 6749 §6).
+        At Microsoft's authorities that is any grant: a refresh token covers every consented scope.
+        Elsewhere it covers what was granted with it (RFC 6749 §6).
         """
         best = covering(self.grants, scopes)
         if not self.client.authority.microsoft:
             return best
         return best + [old for old in reversed(self.grants) if old.usable and old not in best]
 
-    def go_on_from(self, known: SignedIn, grant: Grant) -> None:
-        """Take over what an account had before it signed in anew, with this grant."""
+    def take_over_from(self, known: SignedIn, grant: Grant) -> None:
+        """Take over the grants from before this account signed in again with ``grant``."""
         covered = [
             old for old in known.grants if grant.usable and is_covered(old.scopes, grant.scopes)
         ]
         self.grants = [old for old in known.grants if old not in covered]
         self.superseded = [*known.superseded, *covered][-SUPERSEDED:]
         self.keeper = known.keeper
-        self.went_on = known.went_on or known.stamp is not None
+        self.took_over_kept = known.took_over_kept or known.stamp is not None
 
     def drop_kept(self) -> None:
-        """Let go of all that it went on from, which another kernel has signed out."""
+        """Drop the grants it took over from a stored sign-in that another kernel has signed out."""
         self.grants = [grant for grant in self.grants if not grant.kept]
         self.superseded = [grant for grant in self.superseded if not grant.kept]
-        self.went_on = False
+        self.took_over_kept = False
 
     def merge(self, kept: SignedIn) -> None:
-        """Take in the grants that are kept of it: the newest of each, but of those made since."""
+        """Merge the stored grants: they are the newest, except for those added here since."""
         older = [grant for grant in self.grants if grant.older and not grant.kept]
         made_here = [grant for grant in self.grants if not grant.kept and not grant.older]
         good = [new for new in made_here if new.ours and new.usable]
@@ -118,12 +119,12 @@ class SignedIn:
         ]
         not_kept = [old for old in self.superseded if not old.kept]
         self.beside = self.beside and kept.beside
-        self.stamp, self.went_on = kept.stamp, False
+        self.stamp, self.took_over_kept = kept.stamp, False
         self.grants = [*older, *(old for old in kept.grants if old not in covered), *made_here]
         self.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
 
-    def put_below(self, older: list[Grant]) -> None:
-        """Take in grants that were made elsewhere, as the oldest."""
+    def add_older(self, older: list[Grant]) -> None:
+        """Add imported grants as the oldest."""
         there = [grant.record() for grant in (*self.grants, *self.superseded)]
         tokens = {record["refresh_token"] for record in there}
         new = [grant for grant in older if grant.record()["refresh_token"] not in tokens]
@@ -132,31 +133,31 @@ class SignedIn:
         self.grants = [*new, *self.grants]
 
     def is_asked_for(self, asked: Asked) -> bool:
-        """Whether it is the account that was asked for, by any name that its ID token has."""
+        """Whether it is the requested account, by any name in its ID token."""
         if is_account(self.account, asked):
             return True
         return isinstance(asked, str) and asked.casefold() in self.names
 
     @property
     def names(self) -> frozenset[str]:
-        """The user name and its other names, in one case."""
+        """The user name and its other names, case-folded."""
         named = (str(self.id_token_claims.get(name) or "") for name in NAMES[:-1])
         return frozenset(name.casefold() for name in (self.account.username, *named) if name)
 
 
 def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = "") -> SignedIn:
-    """Read who signed in from a response: from its checked ID token, never its access token.
+    """Read who signed in from the verified ID token of a response, never from the access token.
 
-    Raises ``SignInError`` where nothing names the account.
+    Raises ``SignInError`` if nothing identifies the account.
     """
     claims, info = response.id_token_claims, response.client_info
-    # Elsewhere oid is nobody's name: at some providers it is the organisation's.
+    # Elsewhere oid may identify the organisation instead of the person.
     names = ("oid", "sub") if client.authority.microsoft else ("sub",)
     unique = next((text for name in names if (text := text_in(claims, name))), "")
     uid, utid = text_in(info, "uid"), text_in(info, "utid")
-    home = ".".join(filter(None, (uid, utid))) if uid else ""  # a tenant alone names nobody
-    if not (home or unique):  # all whom nothing names would be one account
-        raise no_identity("nothing else names the account")
+    home = ".".join(filter(None, (uid, utid))) if uid else ""  # a tenant alone is no account
+    if not (home or unique):  # without an identifier, all people would be one account
+        raise no_identity("nothing else identifies the account")
     account = Account(
         username=name_in(claims, *NAMES) or "unnamed",
         name=name_in(claims, "name"),

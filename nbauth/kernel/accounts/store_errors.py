@@ -1,4 +1,4 @@
-"""A persistence that fails: it is said, and work goes on in memory."""
+"""Handles a persistence that fails: the person is told, and work goes on in memory."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ BUSY = "busy"
 
 
 @contextmanager
-def telling(store: Persistence, notices: Notices) -> Iterator[None]:
-    """Tell what goes wrong, and go on in memory."""
+def reported(store: Persistence, notices: Notices) -> Iterator[None]:
+    """Report an error of the store as a notice, and go on in memory."""
     try:
-        with failing(store, notices):
+        with raised(store, notices):
             yield
     except PersistenceError as error:
         notices.tell(f"{error} {error.hint}")
 
 
 @contextmanager
-def failing(store: Persistence, notices: Notices) -> Iterator[None]:
-    """Tell what the store has to say; whatever goes wrong is a ``PersistenceError``."""
+def raised(store: Persistence, notices: Notices) -> Iterator[None]:
+    """Report the store's notices; turn any error into a ``PersistenceError``."""
     try:
         yield
     except NbAuthError:
         raise
-    except Exception as error:  # a persistence that somebody else wrote
+    except Exception as error:  # the store may be a plug-in
         why = f"{type(error).__name__}: {plain(error)}"
-        raise PersistenceError(f"Sign-ins could not be kept: {why}.") from error
+        raise PersistenceError(f"The sign-in could not be stored: {why}.") from error
     finally:
         while store.notices:
             notices.tell(store.notices.pop(0))
 
 
 def unreadable(kept: str) -> PersistenceError:
-    """The error that nobody knows here what another kernel has made of an account."""
+    """The error for a record that another kernel wrote and that can't be read here."""
     return PersistenceError(
-        f"What another kernel has kept of this account ({kept}) cannot be read here.",
+        f"Another kernel has stored this account ({kept}) in a form that can't be read here.",
         code="unreadable",
         hint="Update nbauth in this environment, or %logout and %login.",
     )
 
 
 @contextmanager
-def lock_of(store: Persistence, entry: Entry, notices: Notices) -> Iterator[None]:
-    """The lock that all kernels share; without it, where there is none, after saying why.
+def shared_lock(store: Persistence, entry: Entry, notices: Notices) -> Iterator[None]:
+    """Hold the lock that all kernels share; if there is none, report why and go on without.
 
-    Raises ``PersistenceError`` (``busy``) where another kernel holds it: what that one does now
-    must not be done a second time.
+    Raises ``PersistenceError`` (``busy``) if another kernel holds it too long: its work must not be
+    done twice.
     """
     busy = None
     with ExitStack() as stack:
-        with telling(store, notices):
+        with reported(store, notices):
             try:
                 stack.enter_context(store.refreshing(entry))
             except PersistenceError as error:

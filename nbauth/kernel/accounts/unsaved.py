@@ -1,4 +1,4 @@
-"""When what could not be written to where it is kept is tried again."""
+"""Schedules new attempts to store accounts that could not be stored."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from nbauth.core.account import AccountKey
 
 FIRST_SAVE_AGAIN, LAST_SAVE_AGAIN = 0.5, 30.0
-"""Seconds after which what could not be written is tried once more: doubled each time."""
+"""Seconds until the next attempt: doubled each time, from the first value to the last."""
 
 
 class Unsaved:
-    """The accounts that are to be written, and when each is tried again."""
+    """The accounts still to be stored, and when each is tried again."""
 
     def __init__(self) -> None:
         self._waits: dict[AccountKey, _Wait] = {}
@@ -20,15 +20,15 @@ class Unsaved:
         return bool(self._waits)
 
     def note(self, key: AccountKey) -> None:
-        """It is still to be written."""
+        """The account still has to be stored."""
         self._waits.setdefault(key, _Wait())
 
     def done(self, key: AccountKey) -> None:
-        """It is written, or nobody wants it to be."""
+        """The account is stored, or does not have to be any more."""
         self._waits.pop(key, None)
 
     def due(self) -> list[AccountKey]:
-        """Those that are tried now; their next time is later."""
+        """Accounts to try now; the time of their next attempt is moved on."""
         return [key for key, wait in list(self._waits.items()) if wait.over()]
 
 

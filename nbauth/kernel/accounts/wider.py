@@ -1,4 +1,4 @@
-"""A token that was issued for more serves a request for less."""
+"""Serves a request with a token that was issued for more scopes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from nbauth.kernel.accounts.grants import Grant
 
 
 def serves(token: CachedToken, wanted: Scopes) -> bool:
-    """Whether a token is good for the scopes: they were granted with it.
+    """Whether a token covers the scopes.
 
-    At Microsoft's authorities a token is for one resource, though its answer may name the scopes
+    At Microsoft's authorities a token is for one resource, though its response may list the scopes
     of several.
     """
     client = token.client
@@ -28,15 +28,15 @@ def serves(token: CachedToken, wanted: Scopes) -> bool:
 def best(
     own: CachedToken | None, others: Iterable[CachedToken], living: list[Grant], wanted: Scopes
 ) -> CachedToken | None:
-    """Which of an account's tokens a request for scopes is about.
+    """Select the token of an account for a request.
 
-    Its own while it is fresh, else a wider one that is; where none is, the one to renew: its own,
-    unless that is left over from a grant that another has replaced.
+    Its own token while fresh, else a fresh wider one. If none is fresh, the one to renew: its own,
+    unless its grant was replaced by another.
 
     Args:
-        own: the token that was asked for with just these scopes.
+        own: the token that was requested with exactly these scopes.
         others: all tokens of the account.
-        living: its grants in use.
+        living: the account's grants in use.
     """
     if own is not None and own.fresh:
         return own
@@ -48,7 +48,7 @@ def best(
     if own is not None and (_renews(own, living) or own.client.authority.microsoft):
         return own
     for token in wider:
-        # At Microsoft's authorities each request renews for its own scopes.
+        # At Microsoft's authorities each request renews with its own scopes.
         if _renews(token, living) and not token.client.authority.microsoft:
             return token
     return own if own is None or own.asked.key == wanted.key else None

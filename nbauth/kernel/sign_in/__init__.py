@@ -1,1 +1,1 @@
-"""One attempt to sign in: asked for, joined, driven, ended."""
+"""One attempt to sign in: its request, its callers, its flow, its end."""

@@ -1,4 +1,4 @@
-"""One attempt to sign in. One thread drives it; callers block on it, await it, or look in later."""
+"""One attempt to sign in. One thread runs it; callers block on it, await it, or check it later."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from nbauth.kernel.sign_in.walk import Walk
 from nbauth.oauth.engines.protocol import Engine
 
 ABORT_AFTER = 0.2
-"""Seconds that what was stopped has to end by itself before its requests are broken off."""
+"""Seconds that a cancelled flow has to end by itself before its requests are aborted."""
 log = logging.getLogger(__name__)
 
 
 class SignIn(Waited):
     """One attempt to sign in, shared by every panel and caller that joined it.
 
-    What is known of it stands in :class:`~nbauth.kernel.sign_in.seen.Seen`, who waits for it in
+    Its visible state is in :class:`~nbauth.kernel.sign_in.seen.Seen`; its waiting callers are in
     :class:`~nbauth.kernel.sign_in.waited.Waited`.
 
     Attributes:
-        engine: whom it asks.
-        makes_current: whether who signs in becomes current, as one of those who joined wants.
+        engine: talks to the provider.
+        makes_current: whether the account becomes current, because one of the callers wants that.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SignIn(Waited):
         self._arriving = self._withdrawing = False  # under the lock
         self._starting = threading.Lock()
         self._walk = Walk(engine, screen, self)
-        # A context of its own: otherwise what this thread shows lands under a later cell.
+        # With its own context; otherwise this thread's output appears under a later cell.
         self._thread = threading.Thread(
             target=contextvars.copy_context().run,
             args=(self._run,),
@@ -78,7 +78,7 @@ class SignIn(Waited):
     def __repr__(self) -> str:
         return f"<SignIn {self.flow}: {self.state}>"
 
-    # ── what is known of it ─────────────────────────────────────────────────────────────────
+    # ── its state ───────────────────────────────────────────────────────────────────────────
 
     @property
     def flow(self) -> str:
@@ -87,16 +87,16 @@ class SignIn(Waited):
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """The flows that the person can choose from here, best first; ``()`` until known."""
+        """The flows that the person can choose from, best first; ``()`` until known."""
         return self._walk.ways
 
-    # ── what can be done with it ────────────────────────────────────────────────────────────
+    # ── actions ─────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> SignIn:
-        """Begin, in a thread; nothing happens if that was done.
+        """Start the thread, unless it was started.
 
-        Whoever comes to an attempt calls this, so one whose beginner was interrupted before this
-        line holds nobody up.
+        Every caller that joins calls this, so the sign-in runs even if its first caller was
+        interrupted before this line.
         """
         failure = None
         with self._starting:
@@ -105,25 +105,25 @@ class SignIn(Waited):
                     with true_interrupts():
                         self._thread.start()
                 except RuntimeError as error:
-                    failure = SignInError(f"The sign-in could not begin: {error}.")
+                    failure = SignInError(f"The sign-in could not start: {error}.")
         if failure is not None:
             self._end(Failed(failure))
             self.engine.close()
         return self
 
     def again(self, flow: str | None = None) -> Pending:
-        """Begin another attempt at the same, for a panel that shows this one."""
+        """Begin a new attempt with the same request, for a panel that shows this one."""
         request = replace(self.request, makes_current=self.makes_current)
         if flow:
             request = replace(request, flow=flow)
         return self._attempts.begin(request, show=False)
 
     def wanted(self) -> None:
-        """Somebody wants it now: a sign-out of before does not refuse what it brings."""
+        """Note that a caller wants it now: an earlier sign-out does not refuse its tokens."""
         self._ticket = self._destination.ticket()
 
     def joined(self, request: Request) -> bool:
-        """Do for this request too; ``False`` if it has ended, or is about to."""
+        """Serve this request too; ``False`` if the sign-in has ended, or is about to."""
         self.makes_current = self.makes_current or request.makes_current
         self.wanted()
         if not self.give(request.client.settings.timeout):
@@ -140,7 +140,7 @@ class SignIn(Waited):
     def cancel(self) -> None:
         """End it now. Its thread, port and requests are gone within a second.
 
-        Once the provider's tokens have arrived it can no longer be cancelled: it ends as done.
+        After the provider's tokens have arrived, it can't be cancelled and ends as done.
         """
         with self._lock:
             arriving = self._arriving
@@ -155,31 +155,31 @@ class SignIn(Waited):
                 self.engine.abort()
 
     def forked(self) -> None:
-        """In a forked child: it goes on in the parent, whose thread and lock these are."""
+        """In a forked child: it continues in the parent, which owns its thread and lock."""
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self.changed, self.ended, self.seats = Signal(), Flag(), Seats()
         self._walk.driver.forked()
         if isinstance(self.step, End):
             self.ended.set()
         else:
-            text = "This sign-in goes on in the process that this one was forked from."
+            text = "This sign-in continues in the process that this one was forked from."
             self._end(Cancelled(SignInCancelled(text)))
 
     def switch(self, flow: str) -> None:
-        """Give the present flow up and go on with another one; who waits for it waits on.
+        """Stop the current flow and continue with another; waiting callers go on waiting.
 
-        Raises ``FlowUnavailable`` for a flow that is not here, ``ConfigurationError`` once it has
-        ended.
+        Raises ``FlowUnavailable`` for a flow that does not work here, ``ConfigurationError`` if the
+        sign-in has ended.
         """
         if self.ended.is_set():
-            raise ConfigurationError("This sign-in has ended already.", code="not_waiting")
+            raise ConfigurationError("This sign-in has already ended.", code="not_waiting")
         if not self._walk.choose(flow, ABORT_AFTER) and not self._walk.driver.has_answer:
-            self.engine.abort()  # but a code that is being redeemed works once
+            self.engine.abort()  # not while a code is being redeemed: it works only once
 
     def submit(self, address_or_code: str) -> None:
-        """Hand in the address at which the browser ended, its query, or the bare code.
+        """Take the address at which the browser ended, its query, or the bare code.
 
-        Raises ``ConfigurationError`` for what is none of these, or another sign-in's.
+        Raises ``ConfigurationError`` for anything else, and for the address of another sign-in.
         """
         self._walk.driver.submit(address_or_code)
 
@@ -190,7 +190,7 @@ class SignIn(Waited):
         try:
             log.debug("a sign-in begins at %s", place(self.request.client.authority.url))
             self._arrive(self._walk.obtain())
-        except BaseException as error:  # a SystemExit of a web_ui too: every end is an end
+        except BaseException as error:  # also a SystemExit of a web_ui
             log.debug("%s: ended by %s", self.flow, trail(error))
             self._end(Failed(_as_sign_in_error(error)))
         finally:
@@ -198,13 +198,13 @@ class SignIn(Waited):
             self.engine.close()
 
     def stopped(self) -> NbAuthError | None:
-        """For the driver: why it has to stop; the sign-in has ended, or goes on by another way."""
+        """For the driver: why to stop, because the sign-in has ended or another flow was chosen."""
         if self._walk.chosen is not None:
-            return SignInCancelled("Another way was chosen.")
+            return SignInCancelled("Another flow was chosen.")
         return self.error
 
     def show(self, step: Shown) -> None:
-        """For the driver: what the person sees from now on, unless it has ended."""
+        """For the driver: show this step to the person, unless the sign-in has ended."""
         with self._lock:
             if isinstance(self.step, End):
                 return
@@ -213,14 +213,14 @@ class SignIn(Waited):
         self.changed.emit(self)
 
     def _arrive(self, response: TokenResponse) -> None:
-        """Hand the tokens over, under no lock; from here on it cannot be cancelled."""
+        """Hand the tokens over, without a lock; from here on it can't be cancelled."""
         with self._lock:
             self._arriving = not isinstance(self.step, End)
             self._withdrawing = not self._arriving
         if self._withdrawing:
             self._withdraw(response)
             return
-        log.debug("%s: tokens have come for %s", self.flow, " ".join(self.request.scopes))
+        log.debug("%s: tokens have arrived for %s", self.flow, " ".join(self.request.scopes))
         sign_out_url = self.engine.sign_out_url
         try:
             request = replace(self.request, makes_current=self.makes_current)
@@ -234,13 +234,13 @@ class SignIn(Waited):
             self._end(Done(account))
 
     def _withdraw(self, response: TokenResponse) -> None:
-        """Revoke what nobody will use, where the provider offers that."""
+        """Revoke tokens that nobody will use, if the provider supports that."""
         if response.refresh_token is not None:
             with contextlib.suppress(NbAuthError):
                 self.engine.revoke(response.refresh_token)
 
     def _end(self, step: End) -> None:
-        """The end. Its port is free before anybody who waits for it goes on."""
+        """Set the final step. The port is free before the waiting callers go on."""
         first = False
         try:
             with self._lock:
@@ -248,7 +248,7 @@ class SignIn(Waited):
                 if first:
                     self.step = step
             self._walk.driver.free(self.step)
-        finally:  # an interrupt here would leave everybody waiting
+        finally:  # otherwise an interrupt here leaves the callers waiting
             if isinstance(self.step, End):
                 self.ended.set()
         if not first:

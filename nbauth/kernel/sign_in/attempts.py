@@ -1,4 +1,4 @@
-"""Begins sign-ins, and knows those under way: a second one for the same thing joins."""
+"""Begins sign-ins and joins requests for the same sign-in."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MOST_UNTOLD = 20
-"""Failures that nobody has been told yet and that are remembered; the oldest go first."""
+"""Failures not reported to a caller yet that are remembered; the oldest are dropped first."""
 AT_ITS_END = 1.0
-"""Seconds to wait for the end of one that can be joined no more."""
+"""Seconds to wait for the end of a sign-in that can't be joined any more."""
 NOBODY_THERE = (
     "Run %login in a notebook that somebody watches. Service identities for unattended runs"
     " (AZURE_CLIENT_ID and its siblings) are not read by this version."
@@ -34,12 +34,12 @@ NOBODY_THERE = (
 
 
 class Attempts:
-    """The attempts under way, and those that failed in the background with nobody told yet.
+    """The sign-ins in progress, and background failures that no caller has seen yet.
 
     Args:
         engines: makes the engine of each.
-        screen: where they show themselves.
-        destination: where their tokens go.
+        screen: shows them.
+        destination: takes their tokens.
 
     Attributes:
         began: a ``Signal``, emitted when one has begun.
@@ -54,10 +54,10 @@ class Attempts:
         self._lock = threading.Lock()
 
     def sign_in(self, request: Request) -> Account:
-        """Sign in, or wait for the sign-in under way for the same thing, which is shown here too.
+        """Sign in, or wait for the sign-in in progress for the same request, which is shown here.
 
-        Another flow than that of the one under way changes it. Raises ``FlowUnavailable``,
-        ``InteractionRequired``, and what the sign-in comes to.
+        If the request names another flow, the sign-in in progress switches to it. Raises
+        ``FlowUnavailable``, ``InteractionRequired``, and the error of the sign-in.
         """
         return seated(lambda seat: self._begun(request, seat).wait_for(seat, request))
 
@@ -68,7 +68,7 @@ class Attempts:
         )
 
     def join(self, sign_in: SignIn, timeout: float | None) -> None:
-        """Wait for one under way, so many seconds, unless it is at its end already."""
+        """Wait up to ``timeout`` seconds for a sign-in in progress, unless it is about to end."""
         seated(lambda seat: sign_in.join(seat, timeout))
 
     async def join_async(self, sign_in: SignIn, timeout: float | None) -> None:
@@ -76,9 +76,9 @@ class Attempts:
         await seated_async(lambda seat: sign_in.join_async(seat, timeout))
 
     def begin(self, request: Request, *, show: bool = True) -> SignIn:
-        """Begin one that goes on though nobody waits, or join it.
+        """Begin a sign-in that continues even if no caller waits, or join one in progress.
 
-        ``show``: whether the caller has no place of its own where it is seen, as a panel has.
+        ``show``: whether to show it; a caller that shows it itself, such as a panel, says no.
         Raises as :meth:`sign_in` does.
         """
 
@@ -125,8 +125,8 @@ class Attempts:
         return attempt
 
     def _made(self, request: Request) -> SignIn:
-        # What drives a sign-in is loaded by the first one, not by %load_ext.
-        # A fork waits for that, the first time; then there is nothing to wait for.
+        # The modules of a sign-in are loaded by the first one, not by %load_ext.
+        # A fork waits for this import, the first time only.
         first = "nbauth.kernel.sign_in.attempt" not in sys.modules
         with no_fork() if first else contextlib.nullcontext():
             from nbauth.kernel.sign_in.attempt import SignIn
@@ -156,22 +156,22 @@ class Attempts:
         return None
 
     def waiting(self, client: ClientKey | None = None) -> list[SignIn]:
-        """The attempts under way, of one client or all."""
+        """The sign-ins in progress, of one client or all."""
         return [known for known in self._of(client) if known.state == "waiting"]
 
     def untold(self, client: ClientKey) -> list[SignIn]:
-        """A client's attempts that failed with nobody told yet."""
+        """A client's failed sign-ins whose error no caller has seen yet."""
         return [known for known in self._of(client) if known.untold]
 
     def arrived(self, sign_in: SignIn, account: Account) -> None:
-        """One has brought tokens: earlier failures of what may be the same are settled by it."""
+        """A sign-in has got tokens: mark earlier failures of the same account as reported."""
         for failed in self.untold(sign_in.request.client.key):
             asked = failed.request.asked
             if failed is not sign_in and (asked is None or is_account(account, asked)):
                 failed.settle()
 
     def cancel(self, which: Callable[[SignIn], bool] = lambda _: True) -> list[SignIn]:
-        """End those that are meant, and forget them; gives those that were under way."""
+        """End and forget the selected sign-ins; return those that were in progress."""
         meant = [known for known in self._of(None) if which(known)]
         waited = [known for known in meant if known.state == "waiting"]
         for known in meant:
@@ -184,7 +184,7 @@ class Attempts:
         self._known = [known for known in self._known if known not in ended]
 
     def forked(self) -> None:
-        """In a forked child: what is under way goes on in the parent, and nobody waits here."""
+        """In a forked child: sign-ins continue in the parent, and nobody waits for them here."""
         self._lock = threading.Lock()
         self.began = Signal()
         known, self._known = self._known, []

@@ -1,4 +1,4 @@
-"""Walks the steps of one flow: shows, opens, waits, and hands the answers back."""
+"""Runs one flow: performs each step that it yields, and sends it the result."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ Steps = Generator[Any, Any, TokenResponse]
 
 
 class Driver:
-    """Drives one flow once.
+    """Runs one flow once.
 
     Args:
-        engine: whom the flow talks to.
-        screen: gives the place on the person's Jupyter server.
-        sign_in: has what was asked for, is told what the person has to know, says when to stop.
+        engine: passed to the flow.
+        screen: gives the callback on the person's Jupyter server.
+        sign_in: has the request, shows steps, says when to stop.
     """
 
     def __init__(self, engine: Engine, screen: Screen, sign_in: Driven) -> None:
@@ -62,7 +62,7 @@ class Driver:
         self._receiver: Receiver | None = None
 
     def walk(self, steps: Steps) -> TokenResponse:
-        """Take the flow to its end. Raises its errors, ``SignInExpired``, or what stops it."""
+        """Run the flow to its end. Raises its errors, ``SignInExpired``, or the reason to stop."""
         answer: Any = None
         try:
             while True:
@@ -78,7 +78,7 @@ class Driver:
             steps.close()
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not past the end, a stop, or an answer."""
+        """Wait; return early at the end of the time, at a stop, or when a response has arrived."""
         left = self._time.left
         self._wake.wait(seconds if left is None else min(seconds, left))
         self._wake.clear()
@@ -86,15 +86,15 @@ class Driver:
 
     @property
     def has_answer(self) -> bool:
-        """Whether the browser's answer is here, which the provider is asked about next."""
+        """Whether the authorization response is here, which is redeemed next."""
         return self._answer is not None
 
     def wake(self) -> None:
-        """Look up from a pause: something has come, or it has to stop."""
+        """End a pause: a response has arrived, or the flow has to stop."""
         self._wake.set()
 
     def await_person(self) -> NoReturn:
-        """Wait for the person to choose another way, which is a stop to this one."""
+        """Wait for the person to choose another flow, which stops this one."""
         self._time.begin()
         while True:
             self.pause(1.0)
@@ -103,8 +103,8 @@ class Driver:
     def submit(self, text: str) -> None:
         """Take the address at which the browser ended, its query, or the bare code.
 
-        Raises ``ConfigurationError`` for what is none of these or another sign-in's, and the
-        provider's error for a refusal that names no sign-in.
+        Raises ``ConfigurationError`` for anything else and for another sign-in's address, and the
+        provider's error for an error response without ``state``.
         """
         state = self._state
         if state is None:
@@ -122,7 +122,7 @@ class Driver:
             receiver.free(*self._page_of(end))
 
     def finish(self, end: Shown) -> None:
-        """Tell the browser that waits how it ended, and close the place it came back to."""
+        """Show the waiting browser how the sign-in ended, and close the receiver."""
         if (receiver := self._receiver) is not None:
             receiver.finish(*self._page_of(end))
             self._receiver = None
@@ -135,10 +135,10 @@ class Driver:
             case Failed(error) | Cancelled(error):
                 text = f"{error} You can close this tab."
                 return "Not signed in", self._settings.error_page or text
-        raise TypeError(f"{type(end).__name__} is no end of a sign-in")
+        raise TypeError(f"{type(end).__name__} does not end a sign-in")
 
     def forked(self) -> None:
-        """In a forked child: the browser comes back to the parent alone."""
+        """In a forked child: the browser returns to the parent only."""
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.forked()
@@ -167,7 +167,7 @@ class Driver:
                 self._time.check()
                 return monotonic()
             case _:
-                raise TypeError(f"no driver knows {type(step).__name__}")
+                raise TypeError(f"unknown step {type(step).__name__}")
         return None
 
     def _open(self, step: OpenReceiver) -> Receiving:
@@ -175,16 +175,16 @@ class Driver:
             receiving = self._receiving(step)
         except ConfigurationError as error:
             raise with_source(error, self._settings.source("redirect_uri")) from error
-        log.debug("the browser is to come back to %s", place(receiving.redirect_uri))
+        log.debug("the redirect URI is %s", place(receiving.redirect_uri))
         self._state = receiving.state
         if self._receiver is not None:
             self._receiver.answer.add_done_callback(lambda _: self.wake())
             self._receiver.stray.add_done_callback(lambda _: self.wake())
-        self._check_stopped()  # a stop before this line did not reach the receiver
+        self._check_stopped()  # a stop before this line did not wake the receiver
         return receiving
 
     def _receiving(self, step: OpenReceiver) -> Receiving:
-        # Microsoft's registrations know localhost; RFC 8252 §8.3 advises the number elsewhere.
+        # Microsoft registers localhost; elsewhere RFC 8252 §8.3 recommends the numeric address.
         host = "localhost" if self._engine.authority.microsoft else "127.0.0.1"
         registered = self._settings.redirect_uri
         own = self._settings.loopback_uri
@@ -206,7 +206,7 @@ class Driver:
             self.pause(1.0)
             if self._receiver is not None and self._receiver.answer.done():
                 self._answer = self._receiver.answer.result()
-                log.debug("the browser has come back")
+                log.debug("the authorization response has arrived")
             elif self._answer is None:
                 self._show_stray_refusal()
                 self._time.check()
@@ -214,21 +214,21 @@ class Driver:
         return self._answer
 
     def _show_stray_refusal(self) -> None:
-        """Show a refusal without ``state``; anybody can send one, so it ends nothing."""
+        """Show an error response without ``state``. Anyone can send one, so it ends nothing."""
         receiver, shown = self._receiver, self._sign_in.step
         if receiver is None or not receiver.stray.done() or not isinstance(shown, OpenBrowser):
             return
         if not shown.note:
             code = word(receiver.stray.result()["error"])
             refusal = error_from({"error": code})
-            note = f"{refusal} That answer names no sign-in, so this one goes on."
+            note = f"{refusal} That response has no state, so this sign-in continues."
             self._sign_in.show(replace(shown, note=note))
 
     def _apart(self, call: Callable[[], object]) -> object:
-        """The outcome of somebody else's code, which may not come to an end.
+        """Run code that is not nbauth's and may never return; return its result.
 
-        It has a thread of its own, which is left behind when the sign-in ends, or when the browser
-        has come back before it.
+        It runs in a thread of its own, which is abandoned when the sign-in ends or when the
+        authorization response arrives first.
         """
         outcome: list[object] = []
         failed: list[BaseException] = []
@@ -254,14 +254,14 @@ class Driver:
 
     @property
     def _has_come_back(self) -> bool:
-        """Whether the browser's answer is here, or was handed in."""
+        """Whether the authorization response has arrived or was handed in."""
         receiver = self._receiver
         return self._answer is not None or (receiver is not None and receiver.answer.done())
 
     def _ask_web_ui(self, web_ui: WebUi, authorize_url: str) -> None:
         try:
             ended_at = self._apart(lambda: web_ui(authorize_url))
-            if self._has_come_back:  # handed in by the person meanwhile
+            if self._has_come_back:  # the person has handed it in meanwhile
                 return
             if not isinstance(ended_at, str):
                 raise TypeError(f"it returned {type(ended_at).__name__}")
@@ -273,7 +273,7 @@ class Driver:
             raise SignInError(
                 f"The web_ui callable failed: {type(error).__name__}.",
                 code="web_ui_failed",
-                hint="It takes the authorize URL and returns the address the browser ended at.",
+                hint="It must take the authorize URL and return the browser's final address.",
             ) from error
 
     def _check_stopped(self) -> None:

@@ -1,4 +1,4 @@
-"""What a person brings back from the browser: an address, its query, or the bare code."""
+"""Reads what a person copied from the browser: an address, its query, or the bare code."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ WHOLE = (
 
 
 def handed_in(text: str, state: str) -> dict[str, str]:
-    """The parameters of the answer to the request with this ``state``.
+    """The parameters of the response to the request with this ``state``.
 
-    Raises ``ConfigurationError`` for what is no answer, or another sign-in's, and the provider's
-    own error for a refusal without ``state``; the person can then hand in another address.
+    Raises ``ConfigurationError`` for anything else and for another sign-in's response, and the
+    provider's error for an error response without ``state``. The person can then try again.
     """
     answer = _parameters(text.strip(), state)
     if is_stray_refusal(answer):
@@ -70,7 +70,7 @@ def _refuse_without_answer(text: str, parameters: Mapping[str, str]) -> NoReturn
 
 
 def _parameters(text: str, state: str) -> dict[str, str]:
-    """Those in an address or its query; a bare code gets the state that it was asked with.
+    """The parameters of an address or a query; a bare code gets the state of the request.
 
     An address may lack its scheme, which browsers hide, and be in quotes or angle brackets.
     """

@@ -1,4 +1,4 @@
-"""A screen where nobody is."""
+"""The screen of a process without a front end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 
 def no_callback() -> NoReturn:
-    """Raise what a screen without a Jupyter server has to say of the flow that needs one."""
+    """Raise the error of a screen without a Jupyter server for the flow that needs one."""
     raise FlowUnavailable(
-        "There is no Jupyter server here that a browser could come back to.",
+        "There is no Jupyter server here that a browser could return to.",
         hint=f"Choose another way: %login --flow {DEVICE} or %login --flow {PASTE}.",
         suggested_flow=DEVICE,
     )
 
 
 class NoScreen:
-    """Nobody is there. See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
+    """Nobody can answer here. See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
 
     def attended(self) -> bool:
         return False
@@ -48,7 +48,7 @@ class NoScreen:
             await asyncio.sleep(0.05)
 
     def say(self, text: str) -> None:
-        """To the log of a forked child, say; whoever reads it later."""
+        """Write to stderr, such as the log of a forked child."""
         print(fitting(f"nbauth: {text}", sys.stderr), file=sys.stderr)
 
     def ask(self, prompt: str) -> str:

@@ -10,13 +10,13 @@ from nbauth.kernel.sign_in.request import DEFAULT_TIMEOUT
 
 
 class PersonsTime:
-    """The seconds that are left: as many as the most patient of those have who wait.
+    """The time left to finish a sign-in: the longest that any of its callers allows.
 
-    A time-out is in seconds. ``None`` is the time that there is where nobody sets one: as long as
-    a code lives that is shown, else ``DEFAULT_TIMEOUT``.
+    A time-out is in seconds. ``None`` means the default: the lifetime of the device code that is
+    shown, else ``DEFAULT_TIMEOUT``.
 
     Args:
-        timeout: of who began it.
+        timeout: of the first caller.
     """
 
     def __init__(self, timeout: float | None) -> None:
@@ -29,13 +29,13 @@ class PersonsTime:
 
     @property
     def left(self) -> float | None:
-        """Seconds left, ``None`` while that is unknown."""
+        """Seconds left; ``None`` while unknown."""
         return None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
 
     def is_over_for(self, timeout: float | None, since: float | None) -> bool:
-        """Whether a caller's time is over, and goes on for others only.
+        """Whether a caller's own time is over, while other callers still wait.
 
-        It counts from ``since`` (of the monotonic clock), for who began it from the person's turn.
+        It counts from ``since`` (monotonic clock); for the first caller, from the person's turn.
         """
         began_at = self._turn_at if since is None else since
         if began_at is None or self.left == 0:
@@ -43,7 +43,7 @@ class PersonsTime:
         return time.monotonic() >= began_at + self._resolved(timeout)
 
     def begin(self, code_lives: float = math.inf) -> None:
-        """It is the person's turn from now on; a code that is shown lives so many seconds."""
+        """The person's turn begins; a device code that is shown lives ``code_lives`` seconds."""
         now = time.monotonic()
         if self._turn_at is None or not self._keeps_turn:
             self._turn_at = now
@@ -52,17 +52,17 @@ class PersonsTime:
         self._ends_at = max(self._end(now, timeout) for timeout in self._given)
 
     def keep_turn(self) -> None:
-        """Another caller changes the way: for who began it the turn is the same."""
+        """Another caller changes the flow: the time of the first caller is not restarted."""
         self._keeps_turn = True
 
     def stop(self) -> None:
-        """It is not the person's turn until the next beginning."""
+        """The person's turn ends until the next :meth:`begin`."""
         self._ends_at = None
 
     def give(self, timeout: float | None) -> bool:
-        """Give so long from now, if that is longer, but no longer than the code lives.
+        """Extend the time to ``timeout`` seconds from now, but not beyond the code's lifetime.
 
-        ``False`` if that comes too late.
+        ``False`` if the time was already over.
         """
         if timeout not in self._given:
             self._given = (*self._given, timeout)
@@ -71,11 +71,11 @@ class PersonsTime:
         return not self._over
 
     def check(self) -> None:
-        """Raise ``SignInExpired`` once it is over."""
+        """Raise ``SignInExpired`` if the time is over."""
         if self.left == 0:
             self._over = True
-            if self.left == 0:  # somebody may have given more before that was to be seen
-                raise SignInExpired("Nobody finished the sign-in in time.", code="timeout")
+            if self.left == 0:  # a caller may have extended it just before the line above
+                raise SignInExpired("The sign-in was not finished in time.", code="timeout")
             self._over = False
 
     def _end(self, now: float, timeout: float | None) -> float:

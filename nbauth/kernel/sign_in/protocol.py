@@ -1,4 +1,4 @@
-"""Whom a sign-in meets: the screen that shows it, the place its tokens go to, its receivers."""
+"""The interfaces of a sign-in: screen, destination of its tokens, receivers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nbauth.kernel.sign_in.request import Request
 
 
 class Pending(Protocol):
-    """A sign-in as screens and drivers see it: ``attempt.SignIn``, where its parts are told."""
+    """A sign-in as screens and drivers see it; implemented by ``attempt.SignIn``."""
 
     ended: Flag
     changed: Signal
@@ -45,7 +45,7 @@ class Pending(Protocol):
 
 
 class Driven(Pending, Protocol):
-    """What a driver tells its sign-in, and asks it."""
+    """A sign-in as its driver sees it."""
 
     time: PersonsTime
 
@@ -54,13 +54,13 @@ class Driven(Pending, Protocol):
 
 
 class Receiver(Protocol):
-    """A place that the browser comes back to, open until :meth:`finish`.
+    """Receives the authorization response at the redirect URI, until :meth:`finish`.
 
     Attributes:
         redirect_uri: its address.
-        state: the ``state`` by which it knows the genuine answer.
-        answer: a future of the answer's parameters.
-        stray: a future of the parameters of a refusal that names no sign-in.
+        state: the ``state`` of the genuine response.
+        answer: a future of the response's parameters.
+        stray: a future of the parameters of an error response without ``state``.
     """
 
     redirect_uri: str
@@ -72,28 +72,28 @@ class Receiver(Protocol):
         """Free a port for the next sign-in. Any thread may call it, repeatedly."""
 
     def finish(self, title: str, text: str) -> None:
-        """Show the browser that waits there how it ended, and close."""
+        """Show the waiting browser how the sign-in ended, and close."""
 
     def forked(self) -> None:
-        """In a forked child: let go what the parent listens with, and nothing else."""
+        """In a forked child: close the child's copies of the parent's listening sockets."""
 
 
 class Screen(Person, Protocol):
-    """What a session needs of the place it runs in."""
+    """What a session needs from the place it runs in."""
 
     def show(self, sign_in: Pending) -> None:
-        """Show a sign-in and keep showing what becomes of it."""
+        """Show a sign-in and keep the display up to date."""
 
     def ways(self, sign_in: Pending) -> tuple[str, ...]:
-        """The flows that work for the person there, best first. May wait a few seconds."""
+        """The flows that work for the person, best first. May wait a few seconds."""
 
     def offers(self, sign_in: Pending) -> bool:
-        """Whether the person can choose another of them while the sign-in waits."""
+        """Whether the person can choose another flow while the sign-in waits."""
 
     def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
-        """Open the person's own Jupyter server to an answer whose ``state`` carries ``secret``.
+        """Open a receiver on the person's Jupyter server; its ``state`` carries ``secret``.
 
-        ``redirect_uri`` is the setting. Raises ``FlowUnavailable`` where there is no such place.
+        ``redirect_uri`` is the setting. Raises ``FlowUnavailable`` if there is no such server.
         """
 
     def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
@@ -104,23 +104,23 @@ class Screen(Person, Protocol):
 
 
 class Destination(Protocol):
-    """Where the tokens of a sign-in go: the kernel, which knows who is signed in."""
+    """Takes the tokens of a sign-in: the kernel's session."""
 
     def prepare(self, request: Request) -> None:
-        """Before one begins, where the person may still be asked something."""
+        """Called before a sign-in begins, while the person can still be asked."""
 
     def ticket(self) -> int:
-        """Taken when one begins: a sign-out after it refuses what arrives."""
+        """A number taken when a sign-in begins; a later sign-out refuses its tokens."""
 
     def accept(
         self, request: Request, response: TokenResponse, sign_out_url: str, ticket: int
     ) -> Account:
-        """Take the tokens in. Raises ``SignInCancelled`` after a sign-out of that account,
-        ``SignInError`` for another account than the one asked for."""
+        """Take the tokens. Raises ``SignInCancelled`` after a sign-out of that account,
+        ``SignInError`` for another account than the requested one."""
 
 
 class Begins(Protocol):
-    """What begins another attempt, and is told of one's success: ``attempts.Attempts``."""
+    """Begins further attempts, and is told of a success: ``attempts.Attempts``."""
 
     def arrived(self, sign_in: Any, account: Account) -> None: ...
     def begin(self, request: Request, *, show: bool) -> Pending: ...

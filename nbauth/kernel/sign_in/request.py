@@ -1,4 +1,4 @@
-"""What one sign-in asks for: read once, at the door, and not looked up again."""
+"""What one sign-in requests, read once from the call and its settings."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from nbauth.oauth.engines.protocol import AuthorizationRequest
 from nbauth.oauth.flows.browser import PROMPTS
 
 DEFAULT_TIMEOUT = 300.0
-"""Seconds for the person, where the provider sets no limit of its own."""
+"""Seconds for the person, if the provider sets no limit."""
 
 WebUi = Callable[[str], str]
-"""Takes the authorize URL and gives the address at which the browser ended."""
+"""Takes the authorize URL and returns the address at which the browser ended."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A sign-in as it was asked for.
+    """A sign-in as it was requested.
 
     Attributes:
-        client: for which client, with the settings that held when it was asked for.
-        scopes: what the first token is for.
-        authorization: what the provider is asked, those scopes and what makes a sign-in last.
-        asked: whom it is to sign in; ``None`` for whoever does.
-        web_ui: a program that takes the browser's part.
+        client: the client, with the settings at the time of the call.
+        scopes: of the first token.
+        authorization: the parameters of the authorization request.
+        asked: the account to sign in; ``None`` for any.
+        web_ui: a program that acts as the browser.
         flow: the name of the flow, or ``"auto"``.
-        makes_current: whether who signs in becomes the client's current account.
+        makes_current: whether the account becomes the client's current one.
     """
 
     client: Client
@@ -47,11 +47,11 @@ class Request:
 
     @property
     def first_flow(self) -> str:
-        """The flow to begin with, ``"auto"`` where the place decides."""
+        """The flow to begin with; ``"auto"`` if it depends on the front end."""
         return BROWSER if self.web_ui is not None and self.flow == AUTO else self.flow
 
     def is_same(self, other: Request) -> bool:
-        """Whether one sign-in is the answer to both; by which flow it comes makes no difference."""
+        """Whether one sign-in can serve both requests; the flow makes no difference."""
         return self._subject == other._subject
 
     @property
@@ -81,14 +81,14 @@ def read_request(
     account: Asked | None = None,
     web_ui: WebUi | None = None,
 ) -> Request:
-    """A sign-in as a call asks for it. Raises ``ConfigurationError`` before anything is sent.
+    """Read a sign-in from a call. Raises ``ConfigurationError`` before anything is sent.
 
     Args:
-        client: for which client.
-        wanted: what the first token is for.
-        asked: what the provider is told besides, by name (OpenID Connect Core §3.1.2.1).
-        account: whom it is to sign in.
-        web_ui: takes the browser's part.
+        client: the client.
+        wanted: the scopes of the first token.
+        asked: parameters of the authorization request (OpenID Connect Core §3.1.2.1).
+        account: the account to sign in.
+        web_ui: acts as the browser.
     """
     authorization = _authorization(client, wanted, asked)
     hint = None if account is None or isinstance(account, AccountKey) else name_of(account)
@@ -104,7 +104,7 @@ def _authorization(
     if prompt is not None and str(prompt) not in PROMPTS:
         guess = f" Did you mean {close}?" if (close := closest(str(prompt), PROMPTS)) else ""
         raise ConfigurationError(
-            f"There is no prompt {prompt!r}.{guess}",
+            f"Unknown prompt {prompt!r}.{guess}",
             code="bad_prompt",
             hint=f"Choose one of {', '.join(sorted(PROMPTS))}.",
         )
@@ -137,7 +137,7 @@ def _max_age(given: Any) -> int | None:
 
 
 def _consent_also(client: Client, words: Iterable[str]) -> tuple[str, ...]:
-    """Scopes of whatever resource: each is read for itself."""
+    """Scopes of any resources; each word is read separately."""
     authority = client.authority
     return tuple(
         scope
@@ -147,7 +147,7 @@ def _consent_also(client: Client, words: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_claims(claims: str) -> None:
-    """Raise ``ConfigurationError`` for a claims request that is no JSON object."""
+    """Raise ``ConfigurationError`` for a claims request that is not a JSON object."""
     try:
         if not isinstance(json.loads(claims), dict):
             raise ValueError

@@ -1,7 +1,7 @@
-"""Who wants a sign-in to go on: each caller that waits has a seat, and the last to leave ends it.
+"""Counts the callers that want a sign-in to continue; when the last one leaves, it is cancelled.
 
-A seat is taken before anybody can see that the caller waits, and left however the call ends, at
-whatever line; so there is no moment at which a sign-in is somebody's and looks like nobody's.
+A caller takes a seat before others can see that it waits, and leaves it however the call ends, at
+any line. So a sign-in that a caller waits for never looks unused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class Seats:
-    """Of one sign-in. Once the last is left it is closed: nobody takes one any more."""
+    """The seats of one sign-in. After the last one is left, no seat can be taken."""
 
     def __init__(self) -> None:
         self._taken: dict[object, None] = {}
@@ -30,14 +30,14 @@ class Seats:
         return who in self._taken
 
     def take(self, who: object) -> bool:
-        """Whether it is taken."""
+        """Take a seat; ``False`` if that is no longer possible."""
         with self._lock:
             if not self._closed:
                 self._taken[who] = None
             return not self._closed
 
     def leave(self, who: object) -> bool:
-        """Whether nobody is left."""
+        """Leave the seat; return whether no caller is left."""
         with self._lock:
             self._taken.pop(who, None)
             self._closed = self._closed or not self._taken
@@ -55,30 +55,30 @@ class Seated(Protocol):
 
 
 class Seat:
-    """A caller's, in one sign-in at a time."""
+    """The seat of one caller, in one sign-in at a time."""
 
     def __init__(self) -> None:
         self._sign_in: Seated | None = None
 
     def take(self, sign_in: Seated) -> bool:
-        """Sit down there; ``False`` if it is at its end for want of others."""
-        self._sign_in = sign_in  # first: an interrupt in the next line leaves it again
+        """Take a seat in a sign-in; ``False`` if its last caller has already left."""
+        self._sign_in = sign_in  # set first, so that an interrupt in the next line leaves it again
         return sign_in.seats.take(self)
 
     def leave(self) -> None:
-        """Leave; the last one ends the sign-in, if it has not ended."""
+        """Leave; if this was the last caller, cancel the sign-in."""
         sign_in = self._sign_in
         if sign_in is not None and sign_in.seats.leave(self):
             sign_in.cancel()
 
     @property
     def goes_on(self) -> bool:
-        """Whether the sign-in does, though this caller has left; or its tokens have come."""
+        """Whether the sign-in continues without this caller, or its tokens have arrived."""
         return self._sign_in is not None and self._sign_in.state != "cancelled"
 
 
 def seated(call: Callable[[Seat], Result]) -> Result:
-    """The outcome of a call that takes a seat, which is left at its end.
+    """Run a call that takes a seat, leave the seat at its end, and return its result.
 
     Raises ``SignInInterrupted`` for an interrupt.
     """
@@ -88,13 +88,13 @@ def seated(call: Callable[[Seat], Result]) -> Result:
             return call(seat)
         finally:
             seat.leave()
-    except KeyboardInterrupt:  # in the line above, too
+    except KeyboardInterrupt:  # also one that came in the line above
         seat.leave()
         raise SignInInterrupted(goes_on=seat.goes_on) from None
 
 
 async def seated_async(call: Callable[[Seat], Awaitable[Result]]) -> Result:
-    """The same, awaited; cancelling the task leaves the seat."""
+    """The same as :func:`seated`, awaited; cancelling the task leaves the seat."""
     seat = Seat()
     try:
         try:

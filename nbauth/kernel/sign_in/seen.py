@@ -1,4 +1,4 @@
-"""What is known of a sign-in, read from what the person sees now."""
+"""The public state of a sign-in, derived from the step that the person sees."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ State = Literal["waiting", "done", "failed", "cancelled"]
 
 
 class Seen:
-    """What the person sees of a sign-in is one value; the other attributes are read from it.
+    """The step that the person sees; all other attributes are derived from it.
 
     Attributes:
-        step: what the person sees now (``core.steps.Shown``).
+        step: the current step (``core.steps.Shown``).
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Seen:
 
     @property
     def user_code(self) -> str | None:
-        """Of the device flow, while it is shown."""
+        """The code of the device flow, while it is shown."""
         return self.step.user_code if isinstance(self.step, ShowUserCode) else None
 
     @property
@@ -61,12 +61,12 @@ class Seen:
 
     @property
     def authorize_url(self) -> str | None:
-        """Of the flows by browser, while it is shown."""
+        """The authorization URL of a browser flow, while it is shown."""
         return self.step.authorize_url if isinstance(self.step, OpenBrowser) else None
 
     @property
     def refusal(self) -> NbAuthError | None:
-        """Why the flow that was tried is closed, while the person chooses another."""
+        """Why the tried flow does not work, while the person chooses another."""
         return self.step.refusal if isinstance(self.step, ChooseFlow) else None
 
     @property
@@ -76,20 +76,20 @@ class Seen:
 
     @property
     def error(self) -> NbAuthError | None:
-        """What it came to, once failed or cancelled."""
+        """The error, once failed or cancelled."""
         return self.step.error if isinstance(self.step, Failed | Cancelled) else None
 
     @property
     def untold(self) -> bool:
-        """Whether it has failed and nobody who called has met its error yet."""
+        """Whether it has failed and no caller has seen its error yet."""
         return self.state == "failed" and not self._told
 
     def settle(self) -> None:
-        """Its error, if it has one, needs no telling any more."""
+        """Its error, if any, need not be reported any more."""
         self._told = True
 
     def result(self) -> Account:
-        """The account, if it is done; else raises its error."""
+        """Return the account if it is done; else raise its error."""
         match self.step:
             case Done(account):
                 return account

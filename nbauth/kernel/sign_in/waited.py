@@ -1,4 +1,4 @@
-"""Who waits for a sign-in: callers that block on it, or await it."""
+"""Lets callers wait for a sign-in, blocking or awaited."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from nbauth.kernel.sign_in.seats import Seat, Seats, seated, seated_async
 from nbauth.kernel.sign_in.seen import Seen
 
 TOLD = 1.0
-"""Seconds more that are told to who shows how many are left."""
+"""Extensions of the time by less than these seconds are not announced to displays."""
 LOOK_EVERY = 1.0
-"""Seconds after which a caller sees whether the sign-in goes on for others only."""
+"""Seconds between checks whether a caller's own time is over."""
 _HELD = "held"
 _CALLED_BY: contextvars.ContextVar[tuple[Waited, ...]] = contextvars.ContextVar(
     "nbauth_called_by", default=()
 )
-"""The sign-ins that have called what runs now."""
+"""The sign-ins whose callbacks are running now."""
 
 
 class Waited(Seen):
-    """A sign-in, as those see it who wait for its end.
+    """A sign-in as its waiting callers see it.
 
     Attributes:
         ended: a ``Flag`` that is set at the end.
         changed: a ``Signal``, emitted with this object after every change.
-        time: how long the person has.
-        seats: who waits.
+        time: the time left for the person.
+        seats: the waiting callers.
     """
 
     def __init__(self, request: Request, screen: Screen) -> None:
@@ -49,60 +49,60 @@ class Waited(Seen):
         self.time = PersonsTime(request.client.settings.timeout)
         self.seats = Seats()
         self._screen = screen
-        self._lock = threading.Lock()  # of its state; nothing is called while it is held
+        self._lock = threading.Lock()  # for its state; nothing is called while it is held
 
     @property
     def request(self) -> Request:
-        """What it asks for."""
+        """The request that began it."""
         return self._request
 
     @property
     def expires_in(self) -> float | None:
-        """Seconds until it can no longer be finished, ``None`` while that is unknown."""
+        """Seconds until it expires; ``None`` while unknown."""
         return self.time.left
 
     @property
     def held(self) -> bool:
-        """Whether it goes on though nobody waits: it was begun in the background or by a panel."""
+        """Whether it continues if no caller waits: it was begun in the background or by a panel."""
         return _HELD in self.seats
 
     @property
     def waiters(self) -> int:
-        """How many callers wait, or are about to."""
+        """The number of callers that wait, or are about to."""
         return len(self.seats) - self.held
 
     def hold(self) -> None:
-        """Let it go on though nobody waits; for who waits still."""
+        """Let it continue even if no caller waits."""
         self.seats.take(_HELD)
 
     def start(self) -> Waited:
-        """Begin, unless that was done."""
+        """Start it, unless it was started."""
         raise NotImplementedError
 
     def cancel(self) -> None:
-        """End it now, if that is possible still."""
+        """End it now, if that is still possible."""
         raise NotImplementedError
 
     def wanted(self) -> None:
-        """Somebody wants it now."""
+        """Note that a caller wants it now."""
         raise NotImplementedError
 
     def wait(self, timeout: float | None = None) -> Account:
         """Block until it has ended. Raises its error, or ``SignInExpired`` after ``timeout`` s.
 
-        An interrupt cancels it, unless somebody else waits too or it goes on by itself.
+        An interrupt cancels it, unless other callers wait too or it continues by itself.
         """
         return seated(lambda seat: self._block(seat, (timeout,)))
 
     async def wait_async(self, timeout: float | None = None) -> Account:
-        """The same, awaited; cancelling the task is the interrupt."""
+        """The same as :meth:`wait`, awaited; cancelling the task counts as the interrupt."""
         return await seated_async(lambda seat: self._await(seat, (timeout,)))
 
     def __await__(self) -> Generator[Any, None, Account]:
         return self.wait_async().__await__()
 
     def wait_for(self, seat: Seat, request: Request) -> Account:
-        """Block, as long as who asked for this has time."""
+        """Block until the end, or until this request's time is over."""
         return self._block(seat, self._rounds(request))
 
     async def wait_for_async(self, seat: Seat, request: Request) -> Account:
@@ -110,9 +110,9 @@ class Waited(Seen):
         return await self._await(seat, self._rounds(request))
 
     def join(self, seat: Seat, timeout: float | None) -> None:
-        """Block as one who needs what it brings, and did not ask for it; it is shown here too.
+        """Block for a caller that needs the result of another's sign-in, which is shown here too.
 
-        Not if it is at its end for want of others, or of time.
+        Returns at once if the sign-in is about to end.
         """
         if self._let_in(seat, timeout):
             self._show_here()
@@ -125,20 +125,20 @@ class Waited(Seen):
             await self._await(seat, self._rounds_of(timeout, time.monotonic()))
 
     def give(self, timeout: float | None) -> bool:
-        """Give the person so long from now, if that is longer: somebody joins who has the time.
+        """Extend the person's time to ``timeout`` seconds from now, for a caller that joins.
 
-        ``False`` if that comes too late.
+        ``False`` if the time was already over.
         """
-        if self in _CALLED_BY.get():  # it can't wait
+        if self in _CALLED_BY.get():  # called by this sign-in itself, which can't wait
             return True
         before = self.expires_in
         in_time = self.time.give(timeout)
         if before is not None and (self.expires_in or 0) >= before + TOLD:
-            self.changed.emit(self)  # who shows the time that is left shows it anew
+            self.changed.emit(self)  # displays update the time left
         return in_time
 
     def calls_from_here(self) -> None:
-        """What runs in this context from now on is called by this sign-in."""
+        """Mark everything that runs in this context from now on as called by this sign-in."""
         _CALLED_BY.set((*_CALLED_BY.get(), self))
 
     def _let_in(self, seat: Seat, timeout: float | None) -> bool:
@@ -160,7 +160,7 @@ class Waited(Seen):
         seat.take(self)
         self.start()
         for seconds in rounds:
-            with contextlib.suppress(TimeoutError):  # told by what follows
+            with contextlib.suppress(TimeoutError):  # reported by result()
                 await asyncio.wait_for(self._screen.wait_async(self._pending), seconds)
         return self.result()
 
@@ -170,18 +170,18 @@ class Waited(Seen):
         return self._rounds_of(request.client.settings.timeout, since)
 
     def _rounds_of(self, timeout: float | None, since: float | None) -> Iterator[float]:
-        """The seconds after which a caller looks up, until its time is over."""
+        """The seconds of each wait of a caller, until its time is over."""
         yield DEFAULT_TIMEOUT if timeout is None else timeout
         while not (self.ended.is_set() or self.time.is_over_for(timeout, since)):
             yield LOOK_EVERY
 
     def _refuse_to_wait_for_itself(self) -> None:
-        """What this sign-in calls must not wait for it: a ``web_ui``, an observer of it."""
+        """Raise in code that this sign-in calls, such as a ``web_ui`` or an observer."""
         if self in _CALLED_BY.get():
             raise ConfigurationError(
-                "A sign-in was to wait for itself: what it calls asked for a token that it brings.",
+                "Code called by a sign-in requested a token that only this sign-in can get.",
                 code="waits_for_itself",
-                hint="Ask for tokens where the sign-in was begun, not in what it calls.",
+                hint="Request tokens after the sign-in, not in a web_ui or an observer.",
             )
 
     def _show_here(self) -> None:
@@ -190,4 +190,4 @@ class Waited(Seen):
 
     @property
     def _pending(self) -> Pending:
-        return cast("Pending", self)  # with what its subclass adds
+        return cast("Pending", self)  # completed by the subclass

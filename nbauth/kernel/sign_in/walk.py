@@ -1,4 +1,4 @@
-"""By which flow a sign-in goes, and by which one after a refusal or the person's choice."""
+"""Chooses the flow of a sign-in, and the next one after a refusal or the person's choice."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 
 
 class Walk:
-    """Goes by one flow after the other, until one brings tokens or none is left.
+    """Runs one flow after the other, until one gets tokens or none is left.
 
     Args:
         engine, screen: the sign-in's.
-        sign_in: is told what the person sees.
+        sign_in: shows the steps.
 
     Attributes:
-        flow: the name of the flow, ``"auto"`` until one is chosen.
+        flow: the name of the flow; ``"auto"`` until one is chosen.
         ways: the flows that the person can choose from, best first; ``()`` until known.
-        chosen: the flow that the person has chosen and that is not begun yet.
-        driver: drives the present flow.
+        chosen: the flow that the person has chosen and that has not begun yet.
+        driver: runs the current flow.
     """
 
     def __init__(self, engine: Engine, screen: Screen, sign_in: Driven) -> None:
@@ -48,9 +48,9 @@ class Walk:
         self.driver = self._new_driver()
 
     def choose(self, flow: str, patience: float) -> bool:
-        """Give the present flow up for another; whether that came about within so many seconds.
+        """Stop the current flow for another one; return whether it stopped within ``patience`` s.
 
-        Raises ``FlowUnavailable`` for a flow that is not here.
+        Raises ``FlowUnavailable`` for a flow that does not work here.
         """
         flow_named(flow)
         self._taken.clear()
@@ -59,13 +59,13 @@ class Walk:
         return self._taken.wait(patience)
 
     def obtain(self) -> TokenResponse:
-        """Tokens. Raises what the last flow was refused with, or what stops the sign-in."""
+        """Return tokens. Raises the error of the last flow, or the reason to stop."""
         self.ways = self._first_ways()
         if self._may_choose:
             self.flow = self.ways[0]
         while True:
             self._tried.append(self.flow)
-            log.debug("goes by %s; the ways here: %s", self.flow, " ".join(self.ways))
+            log.debug("uses the flow %s; available: %s", self.flow, " ".join(self.ways))
             run = flow_named(self.flow).run
             try:
                 return self.driver.walk(run(self._engine, self._request.authorization))
@@ -73,15 +73,15 @@ class Walk:
                 if self._sign_in.ended.is_set():
                     raise
                 refused = error
-            log.debug("%s is refused (%s)", self.flow, word(refused.code))
+            log.debug("the flow %s failed (%s)", self.flow, word(refused.code))
             flow = self._after(refused)
-            self._may_choose = True  # who has chosen once may choose again
+            self._may_choose = True  # after one choice, further choices are allowed
             self._renew_driver(refused)
             self.flow = flow
             self._sign_in.show(Asking())
 
     def _after(self, refused: NbAuthError) -> str:
-        """The flow to go on with: the one that was chosen, or another after a refusal.
+        """The next flow: the one that was chosen, or another after a refusal.
 
         Raises the refusal if there is none.
         """
@@ -90,8 +90,8 @@ class Walk:
         if chosen is not None:
             return chosen
         closed = isinstance(refused, FlowUnavailable) and not self._screen.offers(self._sign_in)
-        if before is not None and closed:  # who chose it may be another caller, who has joined
-            say_to(self._screen, f"{refused} Going on by {before}.")
+        if before is not None and closed:  # another caller that joined may have chosen it
+            say_to(self._screen, f"{refused} Continuing with {before}.")
             return before
         if not self._may_choose:
             raise refused
@@ -105,13 +105,13 @@ class Walk:
         return (self.flow, *(other for other in FLOWS if other != self.flow))
 
     def _another_way(self, refused: NbAuthError) -> str:
-        """The flow to go on with after a refusal that is of the flow, not of the person.
+        """The next flow after a refusal that concerns the flow, not the person.
 
-        Raises the refusal if there is none left.
+        Raises the refusal if none is left.
         """
         left = self._left_after(refused)
         if not self._screen.offers(self._sign_in):
-            say_to(self._screen, f"{refused} Trying another way.")
+            say_to(self._screen, f"{refused} Trying another flow.")
             return left[0]
         self._renew_driver(refused)
         self.ways = (*left, *(way for way in self.ways if way not in left))
@@ -124,12 +124,12 @@ class Walk:
             return chosen
 
     def _left_after(self, refused: NbAuthError) -> list[str]:
-        """The flows that were not tried, the better ones first."""
+        """The flows that were not tried, best first."""
         suggested = refused.suggested_flow
         left = [way for way in self.ways if way not in self._tried]
         if not left or (suggested is None and not isinstance(refused, FlowUnavailable)):
             raise refused
-        # A code that nothing has to come back for is best where it is suggested, else last.
+        # The device code flow goes first if it was suggested, otherwise last.
         left.sort(key=lambda way: (way == DEVICE) != (suggested == DEVICE))
         return left
 

@@ -121,7 +121,7 @@ class Run:
         self.ended = threading.Event()
         self.error: BaseException | None = None
         self._ends = ends
-        self._turns = 0
+        self._account_locks = 0
         if ends:
             kernel.handle = lambda data: self.ended.set()
         kernel.send_other()
@@ -147,8 +147,8 @@ class Run:
         loop.close()
 
     def _count(self) -> None:
-        self._turns += 1
-        if self._ends and self._turns == 3:
+        self._account_locks += 1
+        if self._ends and self._account_locks == 3:
             self.ended.set()
 
     def _guarded(self, work: Callable[[], None]) -> None:

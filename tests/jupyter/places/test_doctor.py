@@ -218,7 +218,7 @@ def test_profiles_of_which_none_is_named_are_told():
     made = examine(session(), {}, evidence=LAB)
     said = entries(made)["trouble"]
     assert said[0] == "No client_id is set, and none is built in."
-    assert "config.toml has work, and none is chosen" in said[1]
+    assert "config.toml defines work, but selects none" in said[1]
     assert 'profile = "work"' in said[1]
 
 

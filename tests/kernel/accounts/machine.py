@@ -21,7 +21,7 @@ class Machine:
         self.kernels: list[Session] = []
 
     def kernel(self, *, attended: bool = False, **settings: str) -> Session:
-        """A new kernel, with nobody before it: whatever it has, it has silently."""
+        """Start a new kernel; nobody is asked unless ``attended``."""
         environ = {
             "NBAUTH_AUTHORITY": ISSUER,
             "NBAUTH_CLIENT_ID": "notebooks",
@@ -58,5 +58,5 @@ def said(session: Session) -> list[str]:
 
 
 def live(machine: Machine) -> set[str]:
-    """The refresh tokens that the provider would take."""
+    """The refresh tokens that the provider accepts."""
     return set(machine.engine.live)

@@ -1,4 +1,4 @@
-"""A persistence in this process, which several sessions share as several kernels would."""
+"""A persistence in this process, shared by several sessions as by several kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nbauth.persistence import Entry
 
 
 class Shelf:
-    """What all its handles see."""
+    """The content that all handles share."""
 
     def __init__(self) -> None:
         self.kept_records: dict[Entry, tuple[int, bytes]] = {}

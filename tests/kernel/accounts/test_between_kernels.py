@@ -1,4 +1,4 @@
-"""Between two kernels: what one cannot write, keep or know does not cost the other its sign-in."""
+"""Two kernels: what one can't write, store or know does not end the other's sign-in."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def msal_cache(folder: Path, *secrets: str, user: str = "ada") -> Path:
 # ── what could not be written ───────────────────────────────────────────────────────────────
 
 
-def test_a_sign_in_that_could_not_be_kept_outlives_another_kernels_refresh(
+def test_a_sign_in_that_could_not_be_stored_survives_another_kernels_refresh(
     machine: Machine,
 ) -> None:
-    """The kept record took its place, and its refresh token was gone but at the provider."""
+    """The stored record replaced it, and its refresh token was lost without being revoked."""
     one = machine.signed_in()
     other = machine.kernel()
     other.acquire("read")
@@ -67,9 +67,7 @@ def test_a_sign_in_that_could_not_be_kept_outlives_another_kernels_refresh(
 
 
 @pytest.mark.parametrize("what", ["sign-in", "refresh"])
-def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
-    machine: Machine, what: str
-) -> None:
+def test_a_failed_write_is_repeated_as_soon_as_possible(machine: Machine, what: str) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
     machine.shelf.full = True
@@ -85,7 +83,7 @@ def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
     assert machine.engine.reused == []
 
 
-def test_what_cannot_be_written_is_tried_less_and_less_often(
+def test_failed_writes_are_repeated_at_growing_intervals(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = FakeClock()
@@ -99,12 +97,12 @@ def test_what_cannot_be_written_is_tried_less_and_less_often(
     began = now.monotonic()
     for _ in range(400):
         now.advance(0.5)
-        kernel._keeping._look()
+        kernel._keepers._look()
     assert [tried - began for tried in tries][:5] == [0.5, 1.5, 3.5, 7.5, 15.5]
     assert tries[-1] - tries[-2] == unsaved.LAST_SAVE_AGAIN
 
 
-def test_what_another_kernel_has_signed_out_is_not_written_again(machine: Machine) -> None:
+def test_an_account_signed_out_by_another_kernel_is_not_stored_again(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
     one.rest()
@@ -113,7 +111,7 @@ def test_what_another_kernel_has_signed_out_is_not_written_again(machine: Machin
     other.logout()
     machine.shelf.full = False
     time.sleep(unsaved.FIRST_SAVE_AGAIN)
-    one._keeping._look()
+    one._keepers._look()
     assert machine.shelf.kept_records == {}
     assert names(one) == []
 
@@ -137,13 +135,13 @@ def _kept_tokens(machine: Machine) -> list[str]:
     return [grant["refresh_token"] for record in records for grant in record["grants"]]
 
 
-# ── who signed in instead of somebody ───────────────────────────────────────────────────────
+# ── another account than the requested one signed in ────────────────────────────────────
 
 
-def test_a_sign_in_instead_of_somebody_leaves_one_who_is_kept_what_they_are(
+def test_a_sign_in_as_another_account_does_not_change_a_stored_one(
     machine: Machine,
 ) -> None:
-    """Every later kernel began with nobody, though bob was kept and used last."""
+    """Later kernels had no current account, although bob was stored and used last."""
     machine.signed_in("bob")
     other = machine.kernel()
     with pytest.raises(SignInError, match="bob"):
@@ -151,7 +149,7 @@ def test_a_sign_in_instead_of_somebody_leaves_one_who_is_kept_what_they_are(
     assert machine.kernel().acquire("read").account.username == "bob@example.com"
 
 
-def test_nor_does_it_undo_another_kernels_use(machine: Machine) -> None:
+def test_a_sign_in_as_another_account_does_not_undo_another_kernels_use(machine: Machine) -> None:
     one = machine.kernel()
     machine.engine.user = "eve"
     with pytest.raises(SignInError):
@@ -167,8 +165,10 @@ def test_nor_does_it_undo_another_kernels_use(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("by", ["another kernel", "this kernel"])
-def test_an_import_stands_below_what_is_kept(machine: Machine, tmp_path: Path, by: str) -> None:
-    """It took the newer refresh token's place, and all kernels were signed out by the dead one."""
+def test_an_import_is_older_than_the_stored_grants(
+    machine: Machine, tmp_path: Path, by: str
+) -> None:
+    """It replaced the newer refresh token; the old one then signed out all kernels."""
     kernel = machine.signed_in()
     importing = kernel if by == "this kernel" else machine.kernel()
     file = msal_cache(tmp_path, "stale")
@@ -181,13 +181,13 @@ def test_an_import_stands_below_what_is_kept(machine: Machine, tmp_path: Path, b
     assert machine.engine.reused == []
 
 
-def test_an_import_that_waits_to_be_kept_is_not_lost_to_a_look(
+def test_an_import_that_is_not_stored_yet_survives_a_read_of_the_store(
     machine: Machine, tmp_path: Path
 ) -> None:
     one, other = machine.signed_in(), machine.kernel()
     one.rest()
     (key,) = one.cache.signed_in
-    with one._turns.of(key):
+    with one._account_locks.of(key):
         thread, outcome = in_a_thread(lambda: one.import_cache(msal_cache(tmp_path, "imported")))
         until(lambda: len(one.cache.signed_in[key].grants) == 2)
         other.acquire("read", force_refresh=True)
@@ -197,15 +197,13 @@ def test_an_import_that_waits_to_be_kept_is_not_lost_to_a_look(
     assert _kept_tokens(machine) == ["imported", *live(machine)], "the import is the older one"
 
 
-def test_an_import_serves_an_account_that_is_not_here(machine: Machine, tmp_path: Path) -> None:
+def test_an_import_can_add_an_account(machine: Machine, tmp_path: Path) -> None:
     machine.engine.live["imported"] = "ada"
     machine.kernel().import_cache(msal_cache(tmp_path, "imported"))
     assert machine.kernel().acquire("read").account.username == "ada@example.com"
 
 
-def test_an_import_that_would_be_kept_nowhere_changes_nothing(
-    machine: Machine, tmp_path: Path
-) -> None:
+def test_an_import_without_a_store_changes_nothing(machine: Machine, tmp_path: Path) -> None:
     kernel = machine.kernel(persist="memory")
     kernel.login("read", web_ui=redirect)
     before = [str(grant.refresh_token) for grant in _grants(kernel)]
@@ -214,7 +212,7 @@ def test_an_import_that_would_be_kept_nowhere_changes_nothing(
     assert [str(grant.refresh_token) for grant in _grants(kernel)] == before
 
 
-def test_an_import_that_fails_half_way_names_whom_it_took(
+def test_an_import_that_fails_half_way_names_the_imported_accounts(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [
@@ -232,7 +230,7 @@ def test_an_import_that_fails_half_way_names_whom_it_took(
 
     monkeypatch.setattr(Handle, "save", once)
     with pytest.raises(
-        PersistenceError, match=r"bob@example.com could not be kept.*ada@example.com"
+        PersistenceError, match=r"bob@example.com could not be stored.*ada@example.com"
     ):
         kernel.import_cache(tmp_path / "both.json")
 
@@ -246,30 +244,32 @@ def test_an_import_that_fails_half_way_names_whom_it_took(
         {"secret": "s", "home_account_id": 7},
     ],
 )
-def test_an_import_passes_over_records_that_are_none(
+def test_an_import_skips_invalid_records(
     machine: Machine, tmp_path: Path, record: dict[str, Any]
 ) -> None:
     whole = {"home_account_id": "ada", "environment": "id.example", "client_id": "notebooks"}
     (tmp_path / "c.json").write_text(json.dumps({"RefreshToken": {"x": {**whole, **record}}}))
     assert machine.kernel().import_cache(tmp_path / "c.json").accounts == {}
     (tmp_path / "c.json").write_text("[" * 200_000)
-    with pytest.raises(ConfigurationError, match="no plain MSAL cache"):
+    with pytest.raises(ConfigurationError, match="not a plain MSAL cache"):
         machine.kernel().import_cache(tmp_path / "c.json")
 
 
 @pytest.mark.parametrize("other", ["file", "memory"])
-def test_that_an_account_is_kept_elsewhere_already_is_said(machine: Machine, other: str) -> None:
+def test_the_person_is_told_that_an_account_is_stored_elsewhere(
+    machine: Machine, other: str
+) -> None:
     kernel = machine.signed_in()
     kernel.login("read", web_ui=redirect, force=True)
-    assert not any("already, and goes on" in line for line in said(kernel))
+    assert not any("already stored" in line for line in said(kernel))
     kernel.login("read", web_ui=redirect, force=True, persist=other)
-    assert any("kept in keyring already, and goes on" in line for line in said(kernel))
+    assert any("already stored in keyring" in line for line in said(kernel))
 
 
-def test_what_goes_from_memory_into_the_store_is_not_what_is_being_spent(
+def test_a_refresh_token_in_use_is_not_stored(
     machine: Machine,
 ) -> None:
-    """A refresh was under way: the store got the old refresh token, and the next kernel sent it."""
+    """During a refresh the old refresh token was stored, and the next kernel sent it again."""
     kernel = machine.kernel(persist="memory")
     kernel.login("read", "mail", web_ui=redirect)
     gate = machine.engine.hold("refresh")
@@ -290,7 +290,7 @@ def test_what_goes_from_memory_into_the_store_is_not_what_is_being_spent(
 
 
 @pytest.mark.parametrize("how", ["logout", "use", "next cell"])
-def test_a_name_that_has_become_shared_since_is_refused(machine: Machine, how: str) -> None:
+def test_a_name_that_two_accounts_now_share_is_refused(machine: Machine, how: str) -> None:
     machine.signed_in("ada")
     kernel = machine.kernel()
     name = "ada@example.com"
@@ -321,7 +321,7 @@ def _as_ada(response: Any) -> Any:
     return replace(response, id_token_claims=claims)
 
 
-def test_a_sign_out_revokes_what_another_kernel_saves_at_the_last_moment(
+def test_a_sign_out_revokes_a_grant_that_another_kernel_saves_meanwhile(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel, other = machine.signed_in(), machine.kernel()
@@ -339,7 +339,7 @@ def test_a_sign_out_revokes_what_another_kernel_saves_at_the_last_moment(
     assert live(machine) == set()
 
 
-def test_a_sign_in_that_waits_for_the_lock_is_none_of_an_earlier_sign_out(
+def test_an_earlier_sign_out_does_not_remove_a_sign_in_that_waits_for_the_lock(
     machine: Machine,
 ) -> None:
     kernel, other = machine.signed_in(), machine.kernel()
@@ -352,7 +352,7 @@ def test_a_sign_in_that_waits_for_the_lock_is_none_of_an_earlier_sign_out(
         other.logout()
         until(lambda: machine.engine.count("redeem") == 2, 5)
         time.sleep(0.2)
-        kernel._keeping._look()
+        kernel._keepers._look()
     thread.join(5)
     assert not isinstance(outcome[0], BaseException), outcome
     assert names(kernel) == ["ada@example.com"]
@@ -365,7 +365,7 @@ def test_a_sign_in_that_waits_for_the_lock_is_none_of_an_earlier_sign_out(
 def in_a_file(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Callable[[], Session]]:
-    """Makes kernels in front of which somebody sits; ada is kept, by a passphrase."""
+    """Makes attended kernels; ada is stored in a file with a passphrase."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("NBAUTH_PASSPHRASE", raising=False)
     made = Machine(clock)
@@ -395,29 +395,29 @@ def asked(kernel: Session) -> bool:
         lambda kernel: kernel.bind(interactive=False),
     ],
 )
-def test_a_call_that_may_ask_nobody_asks_for_no_passphrase(
+def test_a_non_interactive_call_does_not_ask_for_a_passphrase(
     in_a_file: Callable[[], Session], call: Callable[[Session], Any]
 ) -> None:
     kernel = in_a_file()
     with suppress(InteractionRequired):
         call(kernel)
     assert not asked(kernel)
-    assert kernel.acquire("read").source == "cache", "one that may ask, does"
+    assert kernel.acquire("read").source == "cache", "an interactive call asks"
     assert asked(kernel)
     assert call(kernel) is not None
 
 
-def test_nor_does_one_that_finds_all_forgotten_and_kept_anew(
+def test_a_non_interactive_call_does_not_ask_after_the_store_was_made_again(
     in_a_file: Callable[[], Session],
 ) -> None:
-    """A kernel that has the store open gets the new key at its next look, which may ask."""
+    """A kernel with the store open needs the new key; only an interactive call may ask for it."""
     kernel = in_a_file()
     kernel.acquire("read")
     kernel.rest()
     in_a_file().logout(forget=True)
     in_a_file().login("read", web_ui=redirect)
     said(kernel).clear()
-    kernel._keeping._look()
+    kernel._keepers._look()
     kernel.cache.remove(*kernel.cache.signed_in)
     kernel.bind(interactive=False)
     assert not asked(kernel)
@@ -425,10 +425,10 @@ def test_nor_does_one_that_finds_all_forgotten_and_kept_anew(
     assert asked(kernel)
 
 
-def test_an_awaited_call_asks_for_the_passphrase_where_the_person_is(
+def test_an_awaited_call_asks_for_the_passphrase(
     in_a_file: Callable[[], Session],
 ) -> None:
-    """It was said that nobody can be asked, and then a sign-in began though one is kept."""
+    """It reported that nobody can be asked, and began a sign-in although one was stored."""
     kernel = in_a_file()
     account = asyncio.run(kernel.login_async("read"))
     assert account.username == "ada@example.com"

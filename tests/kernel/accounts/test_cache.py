@@ -38,7 +38,7 @@ def a_token(response: TokenResponse) -> CachedToken:
 
 
 def kept(cache: TokenCache, key: AccountKey = ADA) -> None:
-    """As if all of an account had been written to where it is kept."""
+    """As if everything of an account had been stored."""
     for grant in cache.signed_in[key].grants:
         grant.kept = True
 
@@ -76,8 +76,8 @@ def test_a_token_is_fresh_until_its_margin_and_valid_until_its_end(
     assert not token.valid
 
 
-def test_the_age_that_a_token_has_when_it_comes_counts(clock: FakeClock) -> None:
-    """One that was kept for 1000 seconds; then the wall clock, which would know, is put back."""
+def test_the_age_of_a_token_on_arrival_counts(clock: FakeClock) -> None:
+    """A token stored for 1000 seconds; then the wall clock is set back."""
     engine = FakeEngine(clock=clock.time)
     token = a_token(engine.response(READ, received_at=clock.time() - 1000))
     assert token.fresh_for == pytest.approx(3300 - 1000)
@@ -98,7 +98,7 @@ def test_a_token_from_a_clock_that_is_ahead_lasts_no_longer(clock: FakeClock) ->
 def test_a_token_that_was_kept_while_the_clock_was_far_ahead_is_stale(
     clock: FakeClock, ahead: float
 ) -> None:
-    """Once the clock was right it served for as long as the clock had been ahead."""
+    """After the clock was corrected, the token served for as long as the clock had been ahead."""
     token = a_token(FakeEngine(clock=clock.time).response(READ, received_at=clock.time() + ahead))
     assert not token.fresh
     assert not token.valid
@@ -120,28 +120,28 @@ def test_a_token_without_a_life_is_never_fresh(clock: FakeClock) -> None:
     assert not token.valid
 
 
-def test_holding_a_token_makes_it_do_for_a_while_but_not_beyond_its_end(clock: FakeClock) -> None:
+def test_a_token_treated_as_fresh_is_not_used_beyond_its_end(clock: FakeClock) -> None:
     token = a_token(FakeEngine(clock=clock.time).response(READ))
     clock.advance(3400)
     assert not token.fresh
-    token.hold(30)
+    token.treat_as_fresh(30)
     assert token.fresh
     clock.advance(31)
     assert not token.fresh
     clock.advance(3600 - 3431 - 10)
-    token.hold(30)
+    token.treat_as_fresh(30)
     clock.advance(4)
     assert token.fresh
     clock.advance(2)
     assert not token.fresh
 
 
-def test_a_token_held_on_to_ends_its_time_also_while_the_machine_is_suspended(
+def test_the_time_of_a_token_treated_as_fresh_ends_during_sleep(
     clock: FakeClock,
 ) -> None:
     token = a_token(FakeEngine(clock=clock.time).response(READ))
     clock.advance(3500)
-    token.hold(30)
+    token.treat_as_fresh(30)
     clock.sleep_through(29)
     assert token.fresh
     clock.sleep_through(1)
@@ -172,7 +172,7 @@ def test_a_clock_put_back_does_not_make_a_token_last_longer(clock: FakeClock) ->
         AccountKey("https://id.example", "notebooks", "bob"),
     ],
 )
-def test_two_issuers_on_one_host_two_clients_and_two_people_never_meet(
+def test_two_issuers_on_one_host_two_clients_and_two_people_are_kept_apart(
     cache: TokenCache, clock: FakeClock, other: AccountKey
 ) -> None:
     first = take_in(cache, clock)
@@ -202,13 +202,13 @@ def test_an_account_is_found_by_the_name_it_has_now(cache: TokenCache, clock: Fa
     record = replace(cache.signed_in[ADA], account=married)
     cache.restore(record, {})
     assert cache.find(ADA.client, "lovelace@ID.example") == ADA
-    assert cache.find(ADA.client, "ADA") is None, "a home account id has its case"
+    assert cache.find(ADA.client, "ADA") is None, "home account ids are case sensitive"
     assert cache.named("ada") == ADA
     cache.remove(ADA)
     assert cache.find(ADA.client, "lovelace@id.example") is None
 
 
-def test_when_the_current_account_goes_the_newest_of_the_others_takes_its_place(
+def test_the_newest_other_account_follows_the_current_one(
     cache: TokenCache, clock: FakeClock
 ) -> None:
     keys = [ADA._replace(home_account_id=name) for name in ("ada", "bob", "cyd")]
@@ -239,7 +239,7 @@ def test_signing_in_for_more_replaces_the_grants_that_it_covers(
     take_in(cache, clock, scopes=Scopes.parse(["read", "write"], microsoft=False))
     record = cache.signed_in[ADA]
     assert [grant.scopes for grant in record.grants] == [{"read", "write"}]
-    assert [grant.scopes for grant in record.superseded] == [READ.key], "revoked with it"
+    assert [grant.scopes for grant in record.superseded] == [READ.key], "they are revoked with it"
 
 
 def test_a_refresh_that_ends_after_signing_out_is_dropped(
@@ -265,8 +265,8 @@ def test_a_refresh_without_a_new_refresh_token_keeps_the_old(
 
 @pytest.mark.timing
 @pytest.mark.parametrize("crowd", [1, 10_000])
-def test_a_look_up_costs_the_same_however_many_are_signed_in(crowd: int) -> None:
-    """It is one dictionary look-up: nothing of the cache is walked."""
+def test_a_look_up_takes_the_same_time_with_many_accounts(crowd: int) -> None:
+    """It is one dictionary look-up; the cache is not searched."""
     clock = FakeClock()
     cache = TokenCache()
     response = FakeEngine(clock=clock.time).response(READ)
@@ -275,7 +275,7 @@ def test_a_look_up_costs_the_same_however_many_are_signed_in(crowd: int) -> None
         cache.tokens[TokenKey(key, READ.key)] = a_token(response)
     wanted = TokenKey(ADA._replace(home_account_id="user-0"), READ.key)
     best = min(_timed(cache, wanted) for _ in range(5))
-    assert best < 2e-3  # 1000 look-ups; walking 10,000 entries takes a thousand times longer
+    assert best < 2e-3  # 1000 look-ups; searching 10,000 entries takes a thousand times longer
 
 
 def _timed(cache: TokenCache, wanted: TokenKey) -> float:
@@ -285,10 +285,10 @@ def _timed(cache: TokenCache, wanted: TokenKey) -> float:
     return time.perf_counter() - began
 
 
-def test_what_is_restored_is_the_same_token_with_the_grant_that_was_kept(
+def test_a_restored_token_stays_the_same_object_with_the_stored_grant(
     cache: TokenCache, clock: FakeClock
 ) -> None:
-    """Another kernel has renewed for other scopes: the token is as it was, its grant is not."""
+    """Another kernel has renewed for other scopes: the token is the same, its grant is not."""
     token = take_in(cache, clock)
     kept(cache)
     anew = signed_in(ADA)
@@ -300,7 +300,7 @@ def test_what_is_restored_is_the_same_token_with_the_grant_that_was_kept(
     assert cache.signed_in[ADA] is anew
 
 
-def test_what_is_restored_replaces_an_older_token_and_removes_what_is_not_kept(
+def test_restoring_replaces_older_tokens_and_removes_tokens_that_are_not_stored(
     cache: TokenCache, clock: FakeClock
 ) -> None:
     take_in(cache, clock)

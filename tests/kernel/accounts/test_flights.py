@@ -8,7 +8,7 @@ from nbauth.kernel.accounts.flights import Flights
 from tests.kernel.conftest import at_once, until
 
 
-def test_however_many_ask_one_fetches() -> None:
+def test_one_thread_fetches_for_all() -> None:
     flights, fetched = Flights(), []
     gate = threading.Event()
 
@@ -21,7 +21,7 @@ def test_however_many_ask_one_fetches() -> None:
     assert len(fetched) == 1
 
 
-def test_a_failure_is_shared_too_and_not_remembered() -> None:
+def test_an_error_is_shared_and_not_remembered() -> None:
     flights, fetched = Flights(), []
     gate = threading.Event()
 
@@ -45,7 +45,7 @@ def test_other_keys_do_not_wait() -> None:
     thread.join()
 
 
-def test_an_interrupt_of_the_one_that_fetches_is_not_the_others() -> None:
+def test_an_interrupt_of_the_fetching_thread_does_not_reach_the_others() -> None:
     flights, under_way, gate = Flights(), threading.Event(), threading.Event()
     interrupted: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""What a provider grants is what a grant is for: it is renewed whole, and serves what it covers."""
+"""A grant covers the granted scopes: it is renewed as a whole and serves narrower requests."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ ADA = AccountKey(ISSUER, "notebooks", "ada")
 
 
 def granting(bench: Bench, *granted: str, **options: Any) -> None:
-    """The next sign-in is granted these, whatever it asks for."""
+    """The next sign-in is granted these scopes, whatever it requests."""
     scopes = bench.session.client().scopes(granted)
     bench.engine.will("redeem", bench.engine.response(scopes, **options))
 
 
 @pytest.fixture
 def alone(bench: Bench) -> Bench:
-    """Nobody is there who could be asked."""
+    """A bench where nobody can be asked."""
     bench.screen.is_attended = False
-    bench.session.configure(refresh_ahead=False)  # no refresh but those that a test asks for
+    bench.session.configure(refresh_ahead=False)  # no refreshes in the background
     return bench
 
 
@@ -51,7 +51,7 @@ def test_two_apis_of_one_sign_in_are_renewed_by_one_refresh(alone: Bench) -> Non
 
 
 @pytest.mark.parametrize("first", ["a", "b"])
-def test_a_refresh_for_one_of_them_is_told_all_that_was_granted(alone: Bench, first: str) -> None:
+def test_a_refresh_for_one_api_gets_all_granted_scopes(alone: Bench, first: str) -> None:
     told: list[tuple[str, ...]] = []
     refresh = alone.engine.refresh
 
@@ -75,12 +75,12 @@ def test_a_wider_token_serves_a_narrower_request_and_is_found_at_once(alone: Ben
     assert alone.session.cache.tokens[key].response.scopes == ("a", "b")
     alone.clock.advance(4000)
     assert str(held) == alone.read("b")
-    assert alone.refreshes == 1, "the held one is the same"
+    assert alone.refreshes == 1, "the held token is the same"
 
 
 def test_a_narrower_token_does_not_serve_a_wider_request(alone: Bench) -> None:
     alone.sign_in("a")
-    with pytest.raises(ConsentRequired, match="not been agreed to yet: b"):
+    with pytest.raises(ConsentRequired, match="Consent has not been given yet for: b"):
         alone.read("b")
     with pytest.raises(ConsentRequired, match="a b"):
         alone.read("a", "b")
@@ -102,7 +102,7 @@ def test_a_claims_challenge_for_one_is_answered_for_all(alone: Bench) -> None:
     assert alone.refreshes == 1
 
 
-def test_each_of_two_sign_ins_renews_its_own(alone: Bench) -> None:
+def test_each_of_two_sign_ins_renews_with_its_own_grant(alone: Bench) -> None:
     alone.sign_in("a")
     alone.sign_in("b")
     alone.clock.advance(4000)
@@ -112,7 +112,7 @@ def test_each_of_two_sign_ins_renews_its_own(alone: Bench) -> None:
     assert alone.session.acquire("b").scopes == ("b",)
 
 
-def test_a_later_wider_sign_in_takes_the_narrower_one_over(alone: Bench) -> None:
+def test_a_later_wider_sign_in_supersedes_the_narrower_one(alone: Bench) -> None:
     alone.sign_in("a")
     alone.sign_in("a", "b")
     alone.clock.advance(4000)
@@ -123,7 +123,7 @@ def test_a_later_wider_sign_in_takes_the_narrower_one_over(alone: Bench) -> None
 # ── granted is not asked ────────────────────────────────────────────────────────────────────
 
 
-def test_what_was_not_granted_is_said_once(bench: Bench) -> None:
+def test_scopes_that_were_not_granted_are_reported_once(bench: Bench) -> None:
     granting(bench, "a")
     bench.sign_in("a", "x")
     said = [line for line in bench.screen.said if "did not grant" in line]
@@ -139,13 +139,15 @@ def test_what_was_not_granted_is_said_once(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "granted", [("a", "openid"), ("a", "b"), ("a", "openid", "profile", "email", "offline_access")]
 )
-def test_nothing_is_said_where_all_was_granted(bench: Bench, granted: tuple[str, ...]) -> None:
+def test_nothing_is_reported_if_all_scopes_were_granted(
+    bench: Bench, granted: tuple[str, ...]
+) -> None:
     granting(bench, *granted)
     bench.sign_in("a", "openid", "offline_access")
     assert not [line for line in bench.screen.said if "did not grant" in line]
 
 
-def test_at_microsoft_another_spelling_is_no_refusal(bench: Bench) -> None:
+def test_at_microsoft_another_spelling_counts_as_granted(bench: Bench) -> None:
     """Entra may name ``<GUID>/read`` by the application's address."""
     bench.session.configure(authority="https://login.microsoftonline.com/contoso.com")
     client = bench.session.client()
@@ -157,7 +159,7 @@ def test_at_microsoft_another_spelling_is_no_refusal(bench: Bench) -> None:
     assert not [line for line in bench.screen.said if "did not grant" in line]
 
 
-def test_less_than_asked_is_renewed_as_what_was_granted(alone: Bench) -> None:
+def test_a_grant_for_fewer_scopes_is_renewed_with_the_granted_scopes(alone: Bench) -> None:
     granting(alone, "a")
     alone.sign_in("a", "x")
     alone.clock.advance(4000)
@@ -169,7 +171,7 @@ def test_less_than_asked_is_renewed_as_what_was_granted(alone: Bench) -> None:
 
 
 def test_scopes_under_other_names_serve_the_request_that_they_came_for(alone: Bench) -> None:
-    """Some name what they granted otherwise than it was asked for."""
+    """Some providers name the granted scopes differently from the request."""
     granting(alone, "read:all")
     alone.sign_in("read")
     alone.clock.advance(4000)
@@ -178,7 +180,7 @@ def test_scopes_under_other_names_serve_the_request_that_they_came_for(alone: Be
     assert alone.session.acquire("read").scopes == ("read:all",)
 
 
-def test_a_refresh_that_tells_of_less_narrows_the_grant(alone: Bench) -> None:
+def test_a_refresh_response_with_fewer_scopes_narrows_the_grant(alone: Bench) -> None:
     alone.sign_in("a", "b")
     alone.clock.advance(4000)
     alone.engine.will(
@@ -189,11 +191,11 @@ def test_a_refresh_that_tells_of_less_narrows_the_grant(alone: Bench) -> None:
         alone.read("b")
 
 
-# ── what a token is for, where extra parameters say it ──────────────────────────────────────
+# ── tokens for different APIs, selected by extra parameters ─────────────────────────────────
 
 
 @pytest.mark.parametrize("name", ["audience", "resource"])
-def test_a_token_for_one_api_is_none_for_another(alone: Bench, name: str) -> None:
+def test_a_token_for_one_api_is_not_used_for_another(alone: Bench, name: str) -> None:
     one, other, none = ({name: "https://one"}, {name: "https://other"}, {"ui_locales": "de"})
     alone.sign_in("read", extra_parameters=one)
     first = alone.read("read", extra_parameters=one)
@@ -209,10 +211,10 @@ def test_a_token_for_one_api_is_none_for_another(alone: Bench, name: str) -> Non
     sent = [
         call.arguments["refresh_token"] for call in alone.engine.calls if call.method == "refresh"
     ]
-    assert sent == ["refresh-ada-1", "refresh-ada-2"], "each by its own grant"
+    assert sent == ["refresh-ada-1", "refresh-ada-2"], "each renewed with its own grant"
 
 
-def test_a_kept_token_for_one_api_is_none_for_another(machine: Machine) -> None:
+def test_a_stored_token_for_one_api_is_not_used_for_another(machine: Machine) -> None:
     one, other = {"audience": "https://one"}, {"audience": "https://other"}
     machine.kernel().login("read", web_ui=redirect, extra_parameters=one)
     with pytest.raises(InteractionRequired):
@@ -223,8 +225,8 @@ def test_a_kept_token_for_one_api_is_none_for_another(machine: Machine) -> None:
     assert machine.refreshes == 0
 
 
-def test_a_token_that_was_asked_for_with_no_scopes_is_kept_as_that(machine: Machine) -> None:
-    """A provider that only the profile describes is asked for none; the profile may name some."""
+def test_a_token_requested_without_scopes_is_stored_as_such(machine: Machine) -> None:
+    """No default scopes are added for a provider that only the profile describes."""
     described = {
         "authorization_endpoint": f"{ISSUER}/authorize",
         "token_endpoint": f"{ISSUER}/token",
@@ -237,24 +239,24 @@ def test_a_token_that_was_asked_for_with_no_scopes_is_kept_as_that(machine: Mach
         machine.kernel().acquire("openid", "repo")
 
 
-# ── a dead grant never hides a living one ───────────────────────────────────────────────────
+# ── an ended grant does not hide a usable one ───────────────────────────────────────────────
 
 
-def test_a_dead_grant_does_not_hide_a_living_one(alone: Bench) -> None:
+def test_an_ended_grant_does_not_hide_a_usable_one(alone: Bench) -> None:
     alone.sign_in("a", "b")
     alone.sign_in("b", "c")
     alone.clock.advance(4000)
     alone.engine.will("refresh", refusal("invalid_grant"))
-    assert alone.read("b"), "the first that is tried is dead, the other serves"
+    assert alone.read("b"), "the first grant has ended, the other serves"
     assert alone.refreshes == 2
     alone.clock.advance(4000)
     assert alone.read("b")
-    assert alone.refreshes == 3, "the dead one is not tried again"
+    assert alone.refreshes == 3, "the ended grant is not tried again"
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("asked", [{"force_refresh": True}, {"claims": "{}"}])
-def test_a_wider_token_that_is_not_wanted_and_whose_grant_is_dead_is_left(
+def test_a_wider_token_with_an_ended_grant_is_not_renewed(
     alone: Bench, asked: dict[str, Any]
 ) -> None:
     alone.sign_in("openid", "a", "b")
@@ -267,11 +269,11 @@ def test_a_wider_token_that_is_not_wanted_and_whose_grant_is_dead_is_left(
     assert outcome[0] not in (wider, None) and isinstance(outcome[0], str)
     assert alone.refreshes == 2
     assert alone.read("a") == outcome[0]
-    assert alone.read("a", "b") == wider, "which is valid, and has what is asked for"
+    assert alone.read("a", "b") == wider, "it is valid and covers the scopes"
 
 
-def test_a_narrower_answer_takes_no_wider_tokens_place(alone: Bench) -> None:
-    """At Microsoft's authorities a refresh asks for its own scopes, and may bring no more."""
+def test_a_narrower_response_does_not_replace_a_wider_token(alone: Bench) -> None:
+    """At Microsoft's authorities a refresh requests its own scopes, and may return no others."""
     tenant = {"authority": "https://login.microsoftonline.com/contoso.com"}
     both = alone.session.client(**tenant).scopes(("Mail.Read", "User.Read"))
     alone.sign_in(*both, **tenant)
@@ -281,7 +283,9 @@ def test_a_narrower_answer_takes_no_wider_tokens_place(alone: Bench) -> None:
     assert alone.session.acquire(*both, **tenant).scopes == both.resource_scopes
 
 
-def test_what_a_narrower_answer_does_not_serve_is_not_renewed_for_ever(alone: Bench) -> None:
+def test_a_key_that_a_narrower_response_does_not_serve_is_not_renewed_for_ever(
+    alone: Bench,
+) -> None:
     alone.session.configure(refresh_ahead=True)
     alone.sign_in("a", "b")
     assert alone.read("a") == alone.read("b")
@@ -295,7 +299,7 @@ def test_what_a_narrower_answer_does_not_serve_is_not_renewed_for_ever(alone: Be
         alone.read("b")
 
 
-def test_a_grant_that_became_another_persons_does_not_hide_a_living_one(alone: Bench) -> None:
+def test_a_grant_that_returns_another_person_does_not_hide_a_usable_one(alone: Bench) -> None:
     alone.sign_in("a", "b")
     alone.sign_in("b", "c")
     alone.clock.advance(4000)
@@ -305,7 +309,7 @@ def test_a_grant_that_became_another_persons_does_not_hide_a_living_one(alone: B
     assert alone.refreshes == 2
 
 
-def test_a_name_left_from_before_a_sign_in_anew_is_not_renewed_for_ever(alone: Bench) -> None:
+def test_a_key_from_before_a_new_sign_in_is_not_renewed_for_ever(alone: Bench) -> None:
     alone.session.configure(refresh_ahead=True)
     alone.sign_in("a", "b")
     assert alone.read("a") == alone.read("b")
@@ -317,20 +321,20 @@ def test_a_name_left_from_before_a_sign_in_anew_is_not_renewed_for_ever(alone: B
     assert alone.read("a") == alone.read("a", "b")
 
 
-def test_a_grant_that_somebody_refuses_without_a_word_hides_none_and_may_be_tried_again(
+def test_a_grant_refused_without_an_error_code_may_be_tried_again(
     alone: Bench,
 ) -> None:
     alone.sign_in("a", "b")
     alone.sign_in("b", "c")
     alone.clock.advance(4000)
     alone.engine.will("refresh", InteractionRequired("HTTP 401.", code=REFRESH_REFUSED))
-    assert alone.read("b"), "by the other one"
+    assert alone.read("b"), "renewed with the other grant"
     alone.clock.advance(4000)
     assert alone.read("a", "b")
     assert alone.read("b", "c")
 
 
-def test_when_all_are_dead_the_last_one_is_told(alone: Bench) -> None:
+def test_if_all_grants_have_ended_the_last_error_is_raised(alone: Bench) -> None:
     alone.sign_in("a", "b")
     alone.sign_in("b", "c")
     alone.clock.advance(4000)
@@ -341,7 +345,9 @@ def test_when_all_are_dead_the_last_one_is_told(alone: Bench) -> None:
 
 
 @pytest.mark.parametrize("error", [refusal("server_error"), refusal("invalid_client")])
-def test_what_says_nothing_of_the_grant_ends_none(alone: Bench, error: NbAuthError) -> None:
+def test_an_error_that_does_not_concern_the_grant_does_not_end_it(
+    alone: Bench, error: NbAuthError
+) -> None:
     alone.sign_in("a", "b")
     alone.sign_in("b", "c")
     alone.clock.advance(4000)

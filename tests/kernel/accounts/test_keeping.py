@@ -21,7 +21,7 @@ from nbauth.core.errors import (
     SignInCancelled,
     SignInError,
 )
-from nbauth.kernel.accounts.keeping import LOOK_EVERY
+from nbauth.kernel.accounts.keepers import LOOK_EVERY
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine, refusal, unreachable
 from tests.kernel.accounts.machine import Machine, live, names, said
@@ -43,7 +43,7 @@ def test_the_next_kernel_is_signed_in_without_a_prompt_or_a_request(machine: Mac
     assert "already" in str(machine.kernel().login("read") and said(machine.kernels[-1])).lower()
 
 
-def test_tomorrow_it_is_refreshed_and_kept_for_the_day_after(machine: Machine) -> None:
+def test_a_stored_sign_in_is_refreshed_and_stored_again(machine: Machine) -> None:
     machine.signed_in()
     for day in range(1, 4):
         machine.clock.advance(86_400)
@@ -52,7 +52,7 @@ def test_tomorrow_it_is_refreshed_and_kept_for_the_day_after(machine: Machine) -
     assert machine.engine.reused == []
 
 
-def test_a_kernel_takes_over_what_another_has_refreshed(machine: Machine) -> None:
+def test_a_kernel_uses_the_result_of_another_kernels_refresh(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     token = other.token("read")
     machine.clock.advance(3600)
@@ -83,7 +83,7 @@ def test_rotating_refresh_tokens_survive_eight_kernels(machine: Machine) -> None
     assert machine.engine.reused == []
 
 
-def test_the_account_used_last_is_the_next_kernels(machine: Machine) -> None:
+def test_the_account_used_last_is_current_in_the_next_kernel(machine: Machine) -> None:
     machine.signed_in("ada")
     bob = machine.signed_in("bob")
     assert machine.kernel().acquire("read").account.name == "Bob"
@@ -95,9 +95,7 @@ def test_the_account_used_last_is_the_next_kernels(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("user", ["ada", "bob"])
-def test_a_look_at_the_others_leaves_the_account_used_last_current(
-    machine: Machine, user: str
-) -> None:
+def test_listing_the_accounts_leaves_the_last_used_one_current(machine: Machine, user: str) -> None:
     machine.signed_in("ada")
     machine.signed_in("bob").use(f"{user}@example.com")
     for other in ("ada", "bob"):
@@ -110,7 +108,9 @@ def test_a_look_at_the_others_leaves_the_account_used_last_current(
             assert kernel.acquire("read").account.name.lower() == user
 
 
-def test_who_is_current_after_a_sign_out_is_so_in_the_next_kernel(machine: Machine) -> None:
+def test_the_current_account_after_a_sign_out_is_current_in_the_next_kernel(
+    machine: Machine,
+) -> None:
     kernel = machine.kernel()
     for user in ("ada", "bob", "carol"):
         machine.engine.user = user
@@ -141,14 +141,14 @@ def test_memory_touches_no_store(machine: Machine) -> None:
     assert (machine.shelf.opened, machine.shelf.kept_records) == (0, {})
 
 
-def test_who_is_signed_in_already_is_kept_when_asked(machine: Machine) -> None:
+def test_a_signed_in_account_is_stored_on_request(machine: Machine) -> None:
     kernel = machine.kernel(persist="memory")
     kernel.login("read", web_ui=redirect)
     kernel.login("read", persist="keyring")
     assert machine.kernel().acquire("read").source == "cache"
 
 
-def test_a_sign_in_of_this_kernel_alone_is_not_replaced_by_what_was_kept_once(
+def test_a_sign_in_in_memory_is_not_replaced_by_an_older_stored_one(
     machine: Machine,
 ) -> None:
     machine.signed_in()
@@ -165,7 +165,7 @@ def test_a_sign_in_of_this_kernel_alone_is_not_replaced_by_what_was_kept_once(
 
 
 @pytest.mark.timing
-def test_a_sign_out_holds_in_all_kernels_within_a_second(machine: Machine) -> None:
+def test_a_sign_out_reaches_all_kernels_within_a_second(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     token = other.token("read", interactive=False)
     changes: list[int] = []
@@ -178,13 +178,13 @@ def test_a_sign_out_holds_in_all_kernels_within_a_second(machine: Machine) -> No
     assert names(machine.kernel()) == []
 
 
-def test_a_look_removes_who_is_gone_and_watches_them_no_more(machine: Machine) -> None:
+def test_the_watch_removes_signed_out_accounts_and_ends(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
     other.rest()
     changes: list[int] = []
     other.changed.connect(lambda: changes.append(1))
-    look = other._keeping._look
+    look = other._keepers._look
     assert look() == LOOK_EVERY
     assert (len(other.cache.signed_in), changes) == (1, [])
     one.logout()
@@ -204,7 +204,7 @@ def test_a_refresh_in_flight_cannot_bring_an_account_back(machine: Machine) -> N
     flight.start()
     assert gate.reached.wait(5)
     began = machine.clock.monotonic()
-    one.logout()  # waits for nobody's refresh
+    one.logout()  # does not wait for the refresh
     assert machine.shelf.kept_records == {}
     gate.open()
     flight.join(5)
@@ -220,8 +220,8 @@ def _tried(call: Callable[[str], object]) -> object:
         return error
 
 
-def test_a_sign_in_that_is_being_kept_cannot_bring_an_account_back(machine: Machine) -> None:
-    """The sign-out clears the store after the record was made and before it is saved."""
+def test_storing_a_sign_in_cannot_bring_a_signed_out_account_back(machine: Machine) -> None:
+    """The sign-out clears the store after the record was encoded and before it is saved."""
     kernel = machine.kernel()
     save, signed_out = Handle.save, []
 
@@ -232,7 +232,7 @@ def test_a_sign_in_that_is_being_kept_cannot_bring_an_account_back(machine: Mach
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Handle, "save", late)
-        with pytest.raises(SignInCancelled, match="signed out while it signed in"):
+        with pytest.raises(SignInCancelled, match="signed out during this sign-in"):
             kernel.login("read", web_ui=redirect)
     assert signed_out[0]
     assert machine.shelf.kept_records == {}
@@ -246,10 +246,10 @@ def saved_by_another(machine: Machine) -> None:
         Handle(machine.shelf, "keyring").save(entry, data)
 
 
-def test_what_is_read_while_a_refresh_is_under_way_does_not_take_its_place(
+def test_a_record_read_during_a_refresh_does_not_replace_its_result(
     machine: Machine,
 ) -> None:
-    """A rotated refresh token must not be followed by the one before."""
+    """A rotated refresh token must not be replaced by the one before."""
     kernel = machine.signed_in()
     refreshed, answered, go_on = machine.engine._refreshed, threading.Event(), threading.Event()
 
@@ -276,7 +276,7 @@ def test_what_is_read_while_a_refresh_is_under_way_does_not_take_its_place(
 
 
 def meanwhile(patch: pytest.MonkeyPatch, method: str, call: Callable[[], Any]) -> None:
-    """Let a call of another thread come between what a handle's method does and its return."""
+    """Run a call in another thread between the end of a handle's method and its return."""
     done, original = [], getattr(Handle, method)
 
     def wrapped(handle: Handle, *given: Any, **options: Any) -> Any:
@@ -292,7 +292,7 @@ def meanwhile(patch: pytest.MonkeyPatch, method: str, call: Callable[[], Any]) -
     patch.setattr(Handle, method, wrapped)
 
 
-def test_what_was_read_before_a_sign_in_does_not_take_its_place(
+def test_a_record_read_before_a_sign_in_does_not_replace_it(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = machine.signed_in()
@@ -305,10 +305,10 @@ def test_what_was_read_before_a_sign_in_does_not_take_its_place(
     assert "refresh-ada-2" in [grant.record()["refresh_token"] for grant in record.grants]
 
 
-def test_who_looks_during_a_sign_out_brings_nobody_back(
+def test_a_read_during_a_sign_out_brings_no_account_back(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The account has left the memory and not yet the store."""
+    """The account is removed from memory but not from the store yet."""
     kernel = machine.signed_in()
     kernel.rest()
     seen: list[list[str]] = []
@@ -318,7 +318,7 @@ def test_who_looks_during_a_sign_out_brings_nobody_back(
     assert kernel.cache.signed_in == kernel.cache.tokens == {}
 
 
-def test_what_was_read_before_a_sign_out_brings_nobody_back(
+def test_a_record_read_before_a_sign_out_brings_no_account_back(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = machine.signed_in()
@@ -329,10 +329,12 @@ def test_what_was_read_before_a_sign_out_brings_nobody_back(
     assert kernel.cache.signed_in == kernel.cache.tokens == {}
 
 
-def test_who_was_not_asked_for_is_not_the_next_kernels(machine: Machine) -> None:
+def test_an_account_that_was_not_requested_is_not_current_in_the_next_kernel(
+    machine: Machine,
+) -> None:
     kernel = machine.signed_in("ada")
     machine.engine.user = "bob"
-    with pytest.raises(SignInError, match="asked for"):
+    with pytest.raises(SignInError, match="was requested"):
         kernel.login("read", account="cyd@example.com", web_ui=redirect)
     assert names(kernel) == ["ada@example.com", "bob@example.com"]
     assert str(machine.kernel().acquire("read").access_token) == "access-ada-1"
@@ -340,18 +342,18 @@ def test_who_was_not_asked_for_is_not_the_next_kernels(machine: Machine) -> None
 
 def test_what_another_thread_opens_while_a_sign_in_begins_stays_in_use(machine: Machine) -> None:
     kernel = machine.signed_in()
-    keeping = kernel._keeping
-    keepers = keeping._keepers  # what the other thread has in its hand
+    keeping = kernel._keepers
+    keepers = keeping._keepers  # the dictionary that the other thread uses
     keepers["file"] = None  # could not be opened before
     keeping.prepare(kernel.client())
     assert keepers is keeping._keepers
     assert list(keepers) == ["keyring"]
 
 
-def test_a_sign_out_seen_only_at_the_refresh_is_one(machine: Machine) -> None:
+def test_a_refresh_notices_another_kernels_sign_out(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
-    other.rest()  # its watch sleeps
+    other.rest()  # its watch is stopped
     one.logout()
     machine.clock.advance(3600)
     with pytest.raises((NotSignedIn, InteractionRequired)):
@@ -359,14 +361,14 @@ def test_a_sign_out_seen_only_at_the_refresh_is_one(machine: Machine) -> None:
     assert machine.refreshes == 0
 
 
-def test_logout_all_reaches_those_this_kernel_has_not_seen(machine: Machine) -> None:
+def test_logout_all_signs_out_accounts_this_kernel_has_not_read(machine: Machine) -> None:
     machine.signed_in("ada")
     machine.signed_in("bob")
     machine.kernel().logout(all=True)
     assert machine.shelf.kept_records == {}
 
 
-def test_logout_in_a_new_kernel_signs_out_the_account_that_is_kept(machine: Machine) -> None:
+def test_logout_in_a_new_kernel_signs_out_the_stored_account(machine: Machine) -> None:
     machine.signed_in("ada")
     (gone,) = machine.kernel().logout()
     assert gone.account.name == "Ada"
@@ -374,10 +376,10 @@ def test_logout_in_a_new_kernel_signs_out_the_account_that_is_kept(machine: Mach
 
 
 @pytest.mark.parametrize("how", ["bare", "name", "all"])
-def test_a_sign_out_finds_who_is_kept_whatever_persist_says_now(machine: Machine, how: str) -> None:
+def test_a_sign_out_finds_stored_accounts_whatever_persist_says(machine: Machine, how: str) -> None:
     machine.signed_in("ada")
     kernel = machine.kernel(persist="memory")
-    assert names(kernel) == [], "a look stays where it is told"
+    assert names(kernel) == [], "listing reads only the store of the settings"
     call: dict[str, Any] = {
         "bare": {},
         "name": {"account": "ada@example.com"},
@@ -388,7 +390,7 @@ def test_a_sign_out_finds_who_is_kept_whatever_persist_says_now(machine: Machine
     assert machine.shelf.kept_records == {}
 
 
-def test_a_sign_out_of_a_sign_in_in_memory_clears_what_was_kept_of_it_once(
+def test_a_sign_out_in_memory_also_clears_the_stored_record(
     machine: Machine,
 ) -> None:
     machine.signed_in("ada")
@@ -398,7 +400,7 @@ def test_a_sign_out_of_a_sign_in_in_memory_clears_what_was_kept_of_it_once(
     assert machine.shelf.kept_records == {}
 
 
-def test_a_kept_account_of_a_client_that_no_setting_names_is_revoked_at_its_own(
+def test_a_stored_account_is_revoked_with_its_own_client(
     machine: Machine,
 ) -> None:
     machine.signed_in("ada")
@@ -416,7 +418,7 @@ def test_forget_leaves_nothing(machine: Machine) -> None:
     assert names(machine.kernel()) == []
 
 
-def test_whose_grant_has_died_is_known_to_all(machine: Machine) -> None:
+def test_all_kernels_learn_that_a_grant_has_ended(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
     machine.engine.will("refresh", refusal("invalid_grant"))
@@ -427,7 +429,7 @@ def test_whose_grant_has_died_is_known_to_all(machine: Machine) -> None:
     assert machine.refreshes == 1
 
 
-def test_who_only_looks_opens_nothing(machine: Machine) -> None:
+def test_listing_does_not_open_an_empty_store(machine: Machine) -> None:
     kernel = machine.kernel()
     assert names(kernel) == []
     with pytest.raises((NotSignedIn, InteractionRequired)):
@@ -441,20 +443,20 @@ def test_who_only_looks_opens_nothing(machine: Machine) -> None:
 # ── a sign-out × what another kernel did, or does ───────────────────────────────────────────
 
 
-def test_a_kernel_watches_from_its_first_kept_sign_in_on(machine: Machine) -> None:
-    """Its watch looked before anything was kept, found nothing to watch, and ended."""
+def test_a_kernel_watches_after_its_first_stored_sign_in(machine: Machine) -> None:
+    """The watch ran before anything was stored, found nothing to watch, and ended."""
     kernel = machine.signed_in()
     machine.kernel().logout()
     until(lambda: not kernel.cache.signed_in, 3 * LOOK_EVERY)
 
 
-def test_a_refresh_that_reads_what_is_kept_does_not_undo_a_sign_out(
+def test_a_refresh_that_reads_the_store_does_not_undo_a_sign_out(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = machine.signed_in()
     other = machine.kernel()
     other.acquire("read")
-    other.acquire("read", force_refresh=True)  # so that the first reads anew
+    other.acquire("read", force_refresh=True)  # so that the first has to read the record again
     load, done = Handle.load, []
 
     def late(handle: Handle, entry: Any) -> bytes | None:
@@ -476,7 +478,7 @@ def test_a_refresh_that_reads_what_is_kept_does_not_undo_a_sign_out(
 
 
 @pytest.mark.parametrize("how", [{}, {"account": "ada@example.com"}, {"all": True}])
-def test_a_sign_out_revokes_what_other_kernels_have_made_of_it(
+def test_a_sign_out_revokes_grants_that_other_kernels_renewed(
     machine: Machine, how: dict[str, Any]
 ) -> None:
     kernel = machine.signed_in()
@@ -489,10 +491,10 @@ def test_a_sign_out_revokes_what_other_kernels_have_made_of_it(
 
 
 @pytest.mark.parametrize("has_read", [True, False])
-def test_a_sign_in_anew_keeps_what_other_kernels_have_kept(
+def test_a_new_sign_in_keeps_the_grants_that_other_kernels_stored(
     machine: Machine, has_read: bool
 ) -> None:
-    """It wrote over their grants, which nobody could use or revoke any more."""
+    """It overwrote their grants, which could then be neither used nor revoked."""
     one, other = machine.kernel(), machine.signed_in()
     if has_read:
         one.acquire("read")
@@ -508,7 +510,7 @@ def test_a_sign_in_anew_keeps_what_other_kernels_have_kept(
     assert live(machine) == set()
 
 
-def test_a_store_that_did_not_open_once_is_tried_anew_by_a_sign_out(machine: Machine) -> None:
+def test_a_sign_out_tries_a_failed_store_again(machine: Machine) -> None:
     machine.signed_in()
     kernel = machine.kernel()
     machine.shelf.broken = "The keyring is locked."
@@ -517,14 +519,14 @@ def test_a_store_that_did_not_open_once_is_tried_anew_by_a_sign_out(machine: Mac
     for _ in range(2):
         kernel.screen.said.clear()  # type: ignore[attr-defined]
         kernel.logout(all=True, revoke=True)
-        assert any("locked" in line for line in said(kernel)), "said each time"
+        assert any("locked" in line for line in said(kernel)), "reported each time"
     machine.shelf.broken = None
     assert kernel.logout(all=True, revoke=True)
     assert live(machine) == set()
     assert machine.shelf.kept_records == {}
 
 
-def test_a_sign_out_that_cannot_clear_the_store_says_so_each_time(
+def test_a_sign_out_that_cannot_clear_the_store_reports_it_each_time(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = machine.signed_in()
@@ -539,7 +541,9 @@ def test_a_sign_out_that_cannot_clear_the_store_says_so_each_time(
         assert len([line for line in said(kernel) if "read-only" in line]) == 1
 
 
-def test_what_a_refresh_brings_after_another_kernels_sign_out_is_revoked(machine: Machine) -> None:
+def test_the_result_of_a_refresh_after_another_kernels_sign_out_is_revoked(
+    machine: Machine,
+) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
     machine.clock.advance(3600)
@@ -553,7 +557,7 @@ def test_what_a_refresh_brings_after_another_kernels_sign_out_is_revoked(machine
     assert live(machine) == set()
 
 
-def test_a_sign_in_begun_after_another_kernels_sign_out_is_not_refused_for_it(
+def test_another_kernels_sign_out_does_not_refuse_a_later_sign_in(
     machine: Machine,
 ) -> None:
     kernel = machine.signed_in()
@@ -561,25 +565,25 @@ def test_a_sign_in_begun_after_another_kernels_sign_out_is_not_refused_for_it(
     machine.kernel().logout()
 
     def web_ui(url: str) -> str:
-        kernel._keeping._look()  # sees the sign-out only now
+        kernel._keepers._look()  # notices the sign-out only now
         return redirect(url)
 
     assert kernel.login("read", web_ui=web_ui, force=True)
     assert names(kernel) == names(machine.kernel()) == ["ada@example.com"]
 
 
-def test_a_look_beside_a_sign_out_reads_nobody_back_who_is_kept_elsewhere_too(
+def test_a_read_during_a_sign_out_brings_no_account_back_from_another_store(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.signed_in()
     kernel = machine.kernel(persist="memory")
     kernel.login("write", web_ui=redirect)
-    kernel._keeping.fetch_all("keyring")
+    kernel._keepers.fetch_all("keyring")
     clear, looked = Handle.clear, []
 
     def late(handle: Handle, entry: Any) -> None:
         if not looked:
-            looked.append(kernel._keeping.fetch_all("keyring"))
+            looked.append(kernel._keepers.fetch_all("keyring"))
         clear(handle, entry)
 
     monkeypatch.setattr(Handle, "clear", late)
@@ -588,10 +592,10 @@ def test_a_look_beside_a_sign_out_reads_nobody_back_who_is_kept_elsewhere_too(
     assert kernel.cache.signed_in == {}
 
 
-def test_a_lock_that_another_kernel_does_not_let_go_lets_nobody_renew(
+def test_a_lock_that_another_kernel_keeps_stops_renewal(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was said, and then the rotating token was spent a second time."""
+    """It was reported, and then the rotating token was used a second time."""
     kernel = machine.signed_in()
 
     @contextmanager
@@ -600,15 +604,15 @@ def test_a_lock_that_another_kernel_does_not_let_go_lets_nobody_renew(
         yield
 
     monkeypatch.setattr(Handle, "refreshing", busy)
-    machine.clock.advance(3500)  # stale, and valid still
+    machine.clock.advance(3500)  # stale, but still valid
     assert kernel.acquire("read").source == "cache"
     machine.clock.advance(200)
-    with pytest.raises(PersistenceError, match="held it for 60 s"):
+    with pytest.raises(PersistenceError, match="locked it for 60 s"):
         kernel.acquire("read")
     assert machine.refreshes == 0
 
 
-def test_a_screen_that_cannot_say_a_thing_stops_no_sign_out(
+def test_a_screen_that_fails_does_not_stop_a_sign_out(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = machine.signed_in("ada")
@@ -625,7 +629,7 @@ def test_a_screen_that_cannot_say_a_thing_stops_no_sign_out(
 
 
 def test_a_forked_childs_sign_in_keeps_the_parents_grants(machine: Machine) -> None:
-    """What the child knows of them is that they are the parent's."""
+    """The child knows them only as grants of its parent."""
     parent = machine.signed_in()
     parent.login("write", web_ui=redirect, force=True)
     child = machine.kernel()
@@ -640,10 +644,8 @@ def test_a_forked_childs_sign_in_keeps_the_parents_grants(machine: Machine) -> N
 
 
 @pytest.mark.parametrize("how", ["login", "use"])
-def test_a_forked_child_keeps_nobody_whose_sign_in_is_the_parents(
-    machine: Machine, how: str
-) -> None:
-    """It has no refresh token to keep; a record without one would be the next kernel's."""
+def test_a_forked_child_does_not_store_its_parents_sign_in(machine: Machine, how: str) -> None:
+    """It has no refresh token to store; the next kernel would read a record without one."""
     child = machine.kernel(persist="memory")
     child.login("read", web_ui=redirect)
     child.forked()
@@ -658,11 +660,11 @@ def test_a_forked_child_keeps_nobody_whose_sign_in_is_the_parents(
     assert len(told) == (how == "login")
     child.login("more", web_ui=redirect, force=True)
     ((_, data),) = machine.shelf.kept_records.values()
-    assert len(json.loads(data)["grants"]) == 1, "its own"
+    assert len(json.loads(data)["grants"]) == 1, "only its own grant"
 
 
 def test_the_end_of_a_kernel_waits_for_a_refresh_under_way(machine: Machine) -> None:
-    """The provider had rotated the token, and the one that was kept was spent."""
+    """The provider had rotated the refresh token, and the stored one was used up."""
     kernel = machine.signed_in()
     machine.clock.advance(3600)
     gate = machine.engine.hold("refresh")
@@ -673,12 +675,14 @@ def test_the_end_of_a_kernel_waits_for_a_refresh_under_way(machine: Machine) -> 
     opener = threading.Timer(0.1, gate.open)
     opener.start()
     kernel.rest()
-    assert machine.shelf.kept_records != before, "kept before the process may end"
+    assert machine.shelf.kept_records != before, "stored before the process may end"
     flight.join(5)
     opener.join(5)
 
 
-def test_who_is_gone_already_keeps_nobody_else_signed_in(machine: Machine) -> None:
+def test_an_account_that_is_already_gone_does_not_stop_a_sign_out_of_others(
+    machine: Machine,
+) -> None:
     kernel = machine.signed_in("ada")
     machine.engine.user = "bob"
     kernel.login("read", web_ui=redirect, force=True)
@@ -708,7 +712,7 @@ def test_a_shared_name_is_refused_also_while_one_of_the_two_is_unread(
         guest(machine, subject)
         machine.kernel().login("read", web_ui=redirect, force=True)
     kernel = machine.kernel()
-    kernel.acquire("read")  # the one used last is read
+    kernel.acquire("read")  # only the last used account is read
     assert len(kernel.cache.signed_in) == 1
     scopes = ("read",) if call in {"acquire", "login"} else ()
     options: dict[str, Any] = {"authority": ISSUER} if call in {"logout", "use"} else {}
@@ -730,8 +734,10 @@ def test_the_store_is_read_for_a_name_once(machine: Machine, monkeypatch: Any) -
     assert len(looks) == 1
 
 
-def test_who_signed_in_instead_of_somebody_is_current_nowhere_until_used(machine: Machine) -> None:
-    """Kept, eve became current in the next kernel, as soon as that listed the accounts."""
+def test_an_account_that_was_not_requested_is_current_in_no_kernel_until_used(
+    machine: Machine,
+) -> None:
+    """Eve was stored, and became current in the next kernel as soon as it listed the accounts."""
     kernel = machine.kernel()
     machine.engine.user = "eve"
     with pytest.raises(SignInError, match="eve"):
@@ -745,7 +751,7 @@ def test_who_signed_in_instead_of_somebody_is_current_nowhere_until_used(machine
             one.acquire("read")
     kernel.acquire("read", account="eve@example.com", force_refresh=True)
     other = machine.kernels[-1]
-    other.acquire("read", account="eve@example.com", force_refresh=True)  # reads the record anew
+    other.acquire("read", account="eve@example.com", force_refresh=True)  # reads the record again
     with pytest.raises(InteractionRequired):
         other.acquire("read")
     other.use("eve@example.com")
@@ -753,7 +759,7 @@ def test_who_signed_in_instead_of_somebody_is_current_nowhere_until_used(machine
         assert one.acquire("read").account.username == "eve@example.com"
 
 
-def test_a_sign_out_makes_nobody_current_who_signed_in_instead_of_somebody(
+def test_a_sign_out_makes_no_account_current_that_was_not_requested(
     machine: Machine,
 ) -> None:
     kernel = machine.signed_in("ada")
@@ -765,14 +771,12 @@ def test_a_sign_out_makes_nobody_current_who_signed_in_instead_of_somebody(
     with pytest.raises(InteractionRequired):
         kernel.acquire("read")
     machine.engine.user = "eve"
-    kernel.login("read", web_ui=redirect)  # as asked for, this time
+    kernel.login("read", web_ui=redirect)  # now as requested
     assert kernel.acquire("read").account.username == "eve@example.com"
 
 
 @pytest.mark.parametrize("by", ["username", "email"])
-def test_an_account_is_known_by_the_name_that_it_was_asked_for_by(
-    machine: Machine, by: str
-) -> None:
+def test_an_account_is_found_by_the_name_that_requested_it(machine: Machine, by: str) -> None:
     kernel = machine.kernel()
     guest(machine, "ada", email="Ada.Lovelace@example.com")
     name = {"username": "ada@example.com", "email": "ada.lovelace@example.com"}[by]
@@ -792,10 +796,10 @@ def test_a_user_name_beats_another_accounts_email(machine: Machine) -> None:
         assert one.acquire("read", account="bob@example.com").account.home_account_id == "bob"
 
 
-def test_an_account_that_nobody_asked_for_is_renewed_the_way_the_settings_say(
+def test_a_listed_account_is_renewed_with_the_current_settings(
     machine: Machine, tmp_path: Path
 ) -> None:
-    """Listed first, and then used, it was renewed past the proxy."""
+    """After it was listed and then used, it was renewed without the proxy."""
     machine.signed_in("ada")
     ca = tmp_path / "ca.pem"
     ca.write_text("")
@@ -810,8 +814,8 @@ def test_an_account_that_nobody_asked_for_is_renewed_the_way_the_settings_say(
         assert client.settings.verify == str(ca)
 
 
-def test_a_sign_in_that_leaves_nothing_supersedes_nothing(machine: Machine) -> None:
-    """Some providers give a refresh token at the first consent alone."""
+def test_a_sign_in_without_a_refresh_token_supersedes_no_grant(machine: Machine) -> None:
+    """Some providers issue a refresh token only at the first consent."""
     kernel = machine.signed_in("ada")
     without = machine.engine.response(kernel.client().scopes(("read",)), refresh_token=None)
     machine.engine.will("redeem", without)
@@ -825,7 +829,7 @@ def test_a_sign_in_that_leaves_nothing_supersedes_nothing(machine: Machine) -> N
 # ── what goes wrong ─────────────────────────────────────────────────────────────────────────
 
 
-def test_a_store_that_does_not_open_is_said_once_and_memory_goes_on(machine: Machine) -> None:
+def test_a_store_that_does_not_open_is_reported_once_and_memory_is_used(machine: Machine) -> None:
     machine.shelf.broken = "The keyring is locked."
     kernel = machine.kernel()
     for _ in range(3):
@@ -836,13 +840,13 @@ def test_a_store_that_does_not_open_is_said_once_and_memory_goes_on(machine: Mac
     ]
     machine.shelf.broken = None
     kernel.login("read", web_ui=redirect, force=True)
-    assert machine.shelf.kept_records, "the next sign-in tries it anew"
+    assert machine.shelf.kept_records, "the next sign-in tries again"
 
 
-def test_who_does_not_want_to_be_asked_waits_for_nobodys_passphrase(
+def test_a_non_interactive_call_does_not_wait_for_a_passphrase_prompt(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One person is asked once; other threads go on within the store's own limit."""
+    """One person is asked once; other threads go on within the store's own time limit."""
     monkeypatch.setattr("nbauth.persistence.encrypted._TO_OPEN", 0.3)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("NBAUTH_PASSPHRASE", raising=False)
@@ -865,7 +869,7 @@ def test_who_does_not_want_to_be_asked_waits_for_nobodys_passphrase(
             with pytest.raises(InteractionRequired):
                 kernel.acquire("read", interactive=False)
             assert time.monotonic() - began < 20
-            assert any("another thread" in line for line in said(kernel))
+            assert any("Another thread" in line for line in said(kernel))
             asked.clear()
         finally:
             answered.set()
@@ -876,7 +880,7 @@ def test_who_does_not_want_to_be_asked_waits_for_nobodys_passphrase(
         each.rest()
 
 
-def test_a_full_disk_costs_no_token(machine: Machine) -> None:
+def test_a_full_disk_loses_no_token(machine: Machine) -> None:
     kernel = machine.signed_in()
     before = dict(machine.shelf.kept_records)
     machine.shelf.full = True
@@ -895,7 +899,7 @@ def test_a_record_that_cannot_be_read_asks_for_a_sign_in(machine: Machine, data:
     kernel = machine.kernel()
     with pytest.raises(InteractionRequired):
         kernel.acquire("read")
-    assert sum("left alone" in line for line in said(kernel)) == 1
+    assert sum("can't be read" in line for line in said(kernel)) == 1
     assert machine.shelf.kept_records[entry] == (99, data)
 
 
@@ -908,7 +912,7 @@ def test_another_accounts_record_is_refused(machine: Machine) -> None:
         machine.kernel().acquire("read")
 
 
-def test_an_outage_serves_what_is_still_valid(machine: Machine) -> None:
+def test_a_token_that_is_still_valid_is_used_during_an_outage(machine: Machine) -> None:
     kernel = machine.signed_in()
     machine.clock.advance(3600 - 200)
     machine.engine.will("refresh", unreachable())

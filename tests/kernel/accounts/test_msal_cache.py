@@ -1,4 +1,4 @@
-"""A plain MSAL cache, written by MSAL itself, becomes kept sign-ins."""
+"""A plain MSAL cache, written by MSAL itself, is imported as stored sign-ins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS, ANOTHER = "our-application", "another-application"
 
 
 def written(path: Path, *signed_in: tuple[str, str]) -> Path:
-    """What MSAL's own cache class writes after these (client_id, user) have signed in."""
+    """Write what MSAL's own cache class writes after these (client_id, user) have signed in."""
     cache = msal.SerializableTokenCache()
     for client_id, user in signed_in:
         claims = {"oid": f"oid-{user}", "tid": TENANT, "name": user.title(), "sub": user,
@@ -64,7 +64,7 @@ def test_the_accounts_of_the_client_are_read(bench: Bench, tmp_path: Path) -> No
     assert "refresh-ada" not in repr(found)
 
 
-def test_another_cloud_is_not_this_authority(bench: Bench, tmp_path: Path) -> None:
+def test_accounts_of_another_cloud_are_not_read(bench: Bench, tmp_path: Path) -> None:
     bench.environ["NBAUTH_AUTHORITY"] = f"https://login.microsoftonline.us/{TENANT}"
     found = read_file(written(tmp_path / "c.json", (OURS, "ada")), bench.session.client())
     assert (found.accounts, found.others) == ({}, ())
@@ -91,7 +91,7 @@ def test_an_imported_sign_in_is_refreshed_at_first_use(
     assert result.account.username == "ada@contoso.com"
 
 
-def test_into_memory_nothing_is_imported(bench: Bench, tmp_path: Path) -> None:
+def test_nothing_is_imported_into_memory(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(PersistenceError, match="Nothing was imported"):
         bench.session.import_cache(written(tmp_path / "c.json", (OURS, "ada")))
 
@@ -99,7 +99,9 @@ def test_into_memory_nothing_is_imported(bench: Bench, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "null", "[]", "{", '{"RefreshToken": []}', "\x00", "DPAPI…"]
 )
-def test_a_file_that_is_none_is_said(bench: Bench, tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_no_msal_cache_is_reported(
+    bench: Bench, tmp_path: Path, content: str
+) -> None:
     file = tmp_path / "cache.json"
     file.write_text(content, "utf-8")
     with pytest.raises(ConfigurationError) as caught:
@@ -113,7 +115,7 @@ def test_a_file_that_is_none_is_said(bench: Bench, tmp_path: Path, content: str)
     "record",
     [7, {}, {"environment": "login.microsoftonline.com"}, {"secret": None, "client_id": OURS}],
 )
-def test_odd_records_are_passed_over(bench: Bench, tmp_path: Path, record: Any) -> None:
+def test_invalid_records_are_skipped(bench: Bench, tmp_path: Path, record: Any) -> None:
     file = written(tmp_path / "cache.json", (OURS, "ada"))
     cache = json.loads(file.read_text("utf-8"))
     cache["RefreshToken"]["odd"] = record

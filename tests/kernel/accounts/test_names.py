@@ -26,7 +26,7 @@ def test_an_account_is_found_by_user_name_and_home_account_id() -> None:
     assert names.meant_by("") == names.meant_by("nobody") == ()
 
 
-def test_accounts_that_share_a_name_are_all_meant_until_they_go() -> None:
+def test_a_shared_name_means_all_its_accounts() -> None:
     names = Names({})
     one, other = account("ada@x.example", "1", "c"), account("ada@x.example", "1", "d")
     add(names, one)
@@ -39,7 +39,7 @@ def test_accounts_that_share_a_name_are_all_meant_until_they_go() -> None:
     assert names.meant_by("ada@x.example") == ()
 
 
-def test_one_whose_user_name_is_its_home_account_id_is_meant_once() -> None:
+def test_a_user_name_equal_to_the_home_account_id_is_listed_once() -> None:
     names = Names({})
     add(names, same := account("sub", "sub"))
     assert names.meant_by("sub") == (same.key,)

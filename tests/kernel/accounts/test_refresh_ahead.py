@@ -16,11 +16,13 @@ from tests.kernel.conftest import Bench, until
 
 
 class Ahead:
-    """A bench whose refreshes are made by hand, tick for tick."""
+    """A bench whose background refreshes are made by calls of :meth:`tick`."""
 
     def __init__(self, bench: Bench, share: float = 1.0) -> None:
         self.bench = bench
-        bench.session.cache.renewed.disconnect(bench.session._refresh_ahead.wake)  # none beside us
+        bench.session.cache.renewed.disconnect(
+            bench.session._refresh_ahead.wake
+        )  # no thread of its own
         bench.sign_in("read")
         self.worker = RefreshAhead(bench.session.cache, bench.session._renewal)
         self.worker._share = share
@@ -46,8 +48,8 @@ def test_nothing_is_due_until_twice_the_margin_is_left(ahead: Ahead) -> None:
     assert ahead.bench.session.acquire("read").source == "cache"
 
 
-def test_scopes_are_asked_for_as_they_were_written(bench: Bench, clock: FakeClock) -> None:
-    """``Scopes.key`` has no order, and no capitals at Microsoft's authorities."""
+def test_scopes_are_requested_as_they_were_written(bench: Bench, clock: FakeClock) -> None:
+    """``Scopes.key`` has no order, and at Microsoft's authorities no upper case."""
     ahead = Ahead(bench)
     ahead.bench.sign_in("write", "Admin.All", "read")
     ahead.bench.session.cache.tokens.pop(next(iter(ahead.bench.session.cache.tokens)))
@@ -57,13 +59,13 @@ def test_scopes_are_asked_for_as_they_were_written(bench: Bench, clock: FakeCloc
     assert tuple(refresh.arguments["scopes"]) == ("write", "Admin.All", "read")
 
 
-def test_kernels_do_not_come_all_at_once(bench: Bench) -> None:
+def test_kernels_refresh_at_different_times(bench: Bench) -> None:
     shares = {RefreshAhead(bench.session.cache, bench.session._renewal)._share for _ in range(20)}
     assert len(shares) == 20
     assert all(0.1 <= share <= 1 for share in shares)
 
 
-def test_a_token_that_nobody_reads_is_refreshed_once_and_then_left(ahead: Ahead) -> None:
+def test_an_unused_token_is_refreshed_once_only(ahead: Ahead) -> None:
     for _ in range(5):
         ahead.bench.clock.advance(3600 - 599)
         ahead.tick()
@@ -77,7 +79,7 @@ def test_a_token_in_use_never_goes_stale(ahead: Ahead) -> None:
         ahead.tick()
         before = ahead.bench.refreshes
         assert token.value
-        assert ahead.bench.refreshes == before, "nobody waits"
+        assert ahead.bench.refreshes == before, "no caller has to wait"
     assert ahead.bench.refreshes == 5
 
 
@@ -87,7 +89,7 @@ def test_a_short_life_has_a_short_margin(bench: Bench, clock: FakeClock) -> None
     assert ahead.tick() == pytest.approx(60 - 24)
 
 
-def test_after_a_suspended_night_it_looks_at_the_wall_clock(ahead: Ahead) -> None:
+def test_after_sleep_the_wall_clock_counts(ahead: Ahead) -> None:
     ahead.tick()
     ahead.bench.clock.sleep_through(8 * 3600)
     ahead.tick()
@@ -95,14 +97,14 @@ def test_after_a_suspended_night_it_looks_at_the_wall_clock(ahead: Ahead) -> Non
 
 
 @pytest.mark.parametrize("step", [-600, 600])
-def test_a_step_of_the_clock_makes_no_loop(ahead: Ahead, step: float) -> None:
+def test_a_clock_step_causes_no_loop(ahead: Ahead, step: float) -> None:
     ahead.bench.clock.set_wall(step)
     for _ in range(10):
         assert (ahead.tick() or 1) > 0
     assert ahead.bench.refreshes == 0
 
 
-def test_it_backs_off_while_the_provider_is_away(ahead: Ahead) -> None:
+def test_it_backs_off_while_the_provider_is_unreachable(ahead: Ahead) -> None:
     ahead.bench.engine.will("refresh", *[unreachable() for _ in range(8)])
     ahead.bench.clock.advance(3600 - 599)
     pauses = []
@@ -115,7 +117,7 @@ def test_it_backs_off_while_the_provider_is_away(ahead: Ahead) -> None:
     assert ahead.bench.refreshes == 8
 
 
-def test_a_dead_grant_is_asked_once(ahead: Ahead) -> None:
+def test_an_ended_grant_is_tried_once(ahead: Ahead) -> None:
     ahead.bench.engine.will("refresh", refusal("invalid_grant"))
     ahead.bench.clock.advance(3600 - 599)
     for _ in range(3):
@@ -123,11 +125,11 @@ def test_a_dead_grant_is_asked_once(ahead: Ahead) -> None:
     assert ahead.bench.refreshes == 1
 
 
-def test_what_nobody_expected_ends_no_thread(ahead: Ahead) -> None:
+def test_an_unexpected_error_does_not_end_the_thread(ahead: Ahead) -> None:
     ahead.bench.engine.will("refresh", ZeroDivisionError())
     ahead.bench.clock.advance(3600 - 599)
     assert ahead.tick() == LONGEST_NAP
-    assert ahead.bench.read("read"), "the token is good still"
+    assert ahead.bench.read("read"), "the token is still valid"
 
 
 def test_signed_out_there_is_nothing_to_do(ahead: Ahead) -> None:
@@ -147,7 +149,7 @@ def ticks() -> Iterator[tuple[list[float], Background]]:
 
 
 @pytest.mark.parametrize(("pause", "nap"), [(0.5, 0.5), (1000.0, LONGEST_NAP)])
-def test_it_sleeps_no_longer_than_a_suspended_machine_allows(pause: float, nap: float) -> None:
+def test_it_sleeps_only_briefly_in_case_the_machine_is_suspended(pause: float, nap: float) -> None:
     background = Background("nbauth-test", lambda: pause)
     naps: list[float | None] = []
     wait = background._wake.wait
@@ -163,7 +165,7 @@ def test_it_sleeps_no_longer_than_a_suspended_machine_allows(pause: float, nap: 
     assert naps[0] == nap
 
 
-def test_a_look_that_fails_is_made_again() -> None:
+def test_a_failed_tick_is_repeated() -> None:
     looks: list[int] = []
 
     def look() -> float | None:
@@ -197,7 +199,7 @@ def test_it_ticks_until_it_is_stopped(ticks: tuple[list[float], Background]) -> 
     until(lambda: _named("nbauth-test"))
 
 
-def test_it_ends_when_nothing_will_be_due_and_begins_anew(bench: Bench) -> None:
+def test_the_thread_ends_when_nothing_is_due_and_can_start_again(bench: Bench) -> None:
     count: list[int] = []
     background = Background("nbauth-test", lambda: count.append(1))  # type: ignore[func-returns-value]
     for _ in range(3):

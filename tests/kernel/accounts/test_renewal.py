@@ -1,4 +1,4 @@
-"""A token renewed: with what, for whom, and what a refusal means."""
+"""Renewal of a token: which grant is used, for which account, and what a refusal means."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kernel.conftest import Bench, in_a_thread
 
 
 @pytest.mark.parametrize(("wanted", "is_consent"), [("read", False), ("write", True)])
-def test_invalid_scope_asks_for_consent_only_to_what_was_not_granted(
+def test_invalid_scope_means_missing_consent_only_for_scopes_not_granted(
     bench: Bench, wanted: str, is_consent: bool
 ) -> None:
     account = bench.sign_in("read")
@@ -28,7 +28,7 @@ def test_invalid_scope_asks_for_consent_only_to_what_was_not_granted(
 def test_a_reader_during_an_outage_counts_as_a_user_of_the_token(
     bench: Bench, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that it is refreshed ahead of need again once the provider is back."""
+    """So that it is refreshed ahead of need again once the provider is reachable."""
     monkeypatch.setattr("nbauth.kernel.accounts.background.time", clock)
     bench.session.cache.renewed.disconnect(bench.session._refresh_ahead.wake)
     bench.sign_in("read")
@@ -37,14 +37,14 @@ def test_a_reader_during_an_outage_counts_as_a_user_of_the_token(
     bench.engine.will("refresh", refusal("invalid_request"), unreachable())
     worker.tick()
     (token,) = bench.session.cache.tokens.values()
-    assert not token.used, "nobody but the worker has looked at it"
+    assert not token.used, "only the worker has read it"
     assert bench.session.acquire("read").source == "cache"
     clock.advance(101)
     worker.tick()
     assert bench.refreshes == 3
 
 
-# ── an answer that cannot be used, after the refresh token was spent ────────────────────────
+# ── unusable responses, after the refresh token was used up ─────────────────────────────────
 
 
 def refused_answer(rotated: str | None) -> NbAuthError:
@@ -53,8 +53,8 @@ def refused_answer(rotated: str | None) -> NbAuthError:
     return error
 
 
-def test_the_refresh_token_of_an_answer_that_is_refused_is_not_lost(bench: Bench) -> None:
-    """It rotates: the one before is spent, and the sign-in ended for a fault in another field."""
+def test_the_refresh_token_of_an_unusable_response_is_not_lost(bench: Bench) -> None:
+    """With rotation the old one is used up, so a fault in another field ended the sign-in."""
     bench.sign_in("read")
     bench.clock.advance(3600)
     bench.engine.live["successor"] = "ada"
@@ -63,12 +63,12 @@ def test_the_refresh_token_of_an_answer_that_is_refused_is_not_lost(bench: Bench
     bench.engine.will("refresh", error)
     with pytest.raises(NbAuthError, match="id_token_expired"):
         bench.session.acquire("read")
-    assert error.rotated is None, "an error is kept in tracebacks"
+    assert error.rotated is None, "errors may be kept in tracebacks"
     assert bench.session.acquire("read").source == "refresh"
     assert bench.engine.reused == []
 
 
-def test_a_token_that_is_valid_still_is_held_on_to_and_the_refresh_token_taken(
+def test_a_valid_token_is_used_and_the_new_refresh_token_is_taken(
     bench: Bench,
 ) -> None:
     bench.sign_in("read")
@@ -80,8 +80,8 @@ def test_a_token_that_is_valid_still_is_held_on_to_and_the_refresh_token_taken(
     assert [str(grant.refresh_token) for grant in record.grants] == ["successor"]  # type: ignore[attr-defined]
 
 
-def test_a_refresh_of_a_grant_that_was_superseded_is_the_callers_alone(bench: Bench) -> None:
-    """The sign-in anew may have proved more: its token stays."""
+def test_a_refresh_of_a_superseded_grant_serves_only_its_caller(bench: Bench) -> None:
+    """The new sign-in may have stronger authentication: its token stays."""
     bench.sign_in("read")
     gate = bench.engine.hold("refresh")
     thread, outcome = in_a_thread(lambda: bench.session.acquire("read", force_refresh=True))

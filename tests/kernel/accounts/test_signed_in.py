@@ -1,4 +1,4 @@
-"""Which account a response is of."""
+"""Which account a response belongs to."""
 
 from __future__ import annotations
 
@@ -30,22 +30,24 @@ def read(client: Client, claims: dict[str, Any], **client_info: Any) -> SignedIn
 @pytest.mark.parametrize(
     "claims", [{}, {"name": "Ada"}, {"sub": ""}, {"sub": None, "email": "ada@id.example"}], ids=repr
 )
-def test_nobody_is_no_account(client: Client, claims: dict[str, Any]) -> None:
-    """Two whom nothing names would be one account, and one's variable give the other's token."""
+def test_a_response_without_an_identifier_is_no_account(
+    client: Client, claims: dict[str, Any]
+) -> None:
+    """Two people without an identifier would be one account and could get each other's tokens."""
     with pytest.raises(SignInError) as nobody:
         read(client, claims)
     assert nobody.value.code == "no_identity"
     assert nobody.value.hint
 
 
-def test_microsofts_client_info_names_an_account() -> None:
+def test_microsofts_client_info_identifies_an_account() -> None:
     assert read(MICROSOFT, {}, uid="u", utid="t").key.home_account_id == "u.t"
 
 
 @pytest.mark.parametrize(
     "info", [{"utid": "t"}, {"uid": "", "utid": "t"}, {"uid": True, "utid": "t"}, {"uid": {}}]
 )
-def test_a_tenant_alone_names_nobody(info: dict[str, Any]) -> None:
+def test_a_tenant_alone_identifies_no_account(info: dict[str, Any]) -> None:
     """All its people would be one account."""
     named = [read(MICROSOFT, {"sub": sub}, **info).key for sub in ("ada", "bob")]
     assert [key.home_account_id for key in named] == ["ada", "bob"]
@@ -53,12 +55,12 @@ def test_a_tenant_alone_names_nobody(info: dict[str, Any]) -> None:
         read(MICROSOFT, {}, **info)
 
 
-def test_what_is_no_text_names_nobody() -> None:
+def test_an_identifier_that_is_not_text_is_ignored() -> None:
     assert read(MICROSOFT, {"sub": "ada", "oid": True}).key.home_account_id == "ada"
 
 
-def test_oid_names_a_person_at_microsoft_only() -> None:
-    """At another provider it may be the organisation, and all its members one account."""
+def test_oid_identifies_a_person_at_microsoft_only() -> None:
+    """At another provider it may identify the organisation; all members would be one account."""
     claims = {"sub": "ada", "oid": "the-organisation"}
     assert read(MICROSOFT, claims).key.home_account_id == "the-organisation"
     assert read(ELSEWHERE, claims).key.home_account_id == "ada"
@@ -72,7 +74,7 @@ class NoClients:
         raise AssertionError("not asked")
 
 
-def test_a_kept_account_of_nobody_is_not_taken_in() -> None:
+def test_a_stored_account_without_an_identifier_is_refused() -> None:
     signed_in = read(ELSEWHERE, {"sub": "ada"})
     decode(encode(signed_in, []), signed_in.key, ELSEWHERE, NoClients())
     data = encode(signed_in, []).replace(b'"home_account_id": "ada"', b'"home_account_id": ""')
@@ -81,8 +83,8 @@ def test_a_kept_account_of_nobody_is_not_taken_in() -> None:
         decode(data, nobody, ELSEWHERE, NoClients())
 
 
-def test_who_was_kept_under_an_organisations_name_is_not_taken_in() -> None:
-    """Earlier versions named accounts by oid everywhere, and put its members together."""
+def test_an_account_stored_under_an_organisations_oid_is_refused() -> None:
+    """Earlier versions identified accounts by oid everywhere, which merged all members."""
     claims = {"sub": "ada", "oid": "the-organisation"}
     for client, named in ((MICROSOFT, True), (ELSEWHERE, False)):
         signed_in = read(client, claims)
@@ -98,8 +100,8 @@ def test_who_was_kept_under_an_organisations_name_is_not_taken_in() -> None:
                 decode(data, key, client, NoClients())
 
 
-def test_why_a_record_is_not_read_is_said() -> None:
+def test_the_reason_for_refusing_a_record_is_reported() -> None:
     signed_in = read(ELSEWHERE, {"sub": "ada"})
     data = encode(signed_in, []).replace(b'"form": 1', b'"form": 2')
-    with pytest.raises(UnreadableRecord, match="its form is newer"):
+    with pytest.raises(UnreadableRecord, match="newer version of nbauth"):
         decode(data, signed_in.key, ELSEWHERE, NoClients())

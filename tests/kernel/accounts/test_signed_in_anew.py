@@ -1,4 +1,4 @@
-"""Who signs in anew stays so, whatever another kernel did and whoever looks at that moment."""
+"""A new sign-in stays, whatever another kernel did before and whoever reads the store meanwhile."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def has_signed_in_anew(kernel: Session, key: AccountKey) -> bool:
 
 @contextmanager
 def both_refresh(machine: Machine, one: Session, other: Session) -> Iterator[list[Any]]:
-    """The other kernel's refresh is at the provider; the one's waits for it, in its turn."""
+    """The other kernel's refresh is at the provider; this kernel's refresh waits for the lock."""
     gate = machine.engine.hold("refresh")
     others, _ = in_a_thread(lambda: other.acquire("read", force_refresh=True))
     assert gate.reached.wait(5)
     ones, outcome = in_a_thread(lambda: one.acquire("read", force_refresh=True))
-    until(one._turns.held)
+    until(one._account_locks.held)
     yield outcome
     gate.open()
     others.join(10)
     ones.join(10)
 
 
-def test_a_sign_in_that_waits_to_be_kept_is_no_old_copy_for_a_refresh(machine: Machine) -> None:
+def test_a_refresh_does_not_treat_an_unsaved_sign_in_as_an_old_copy(machine: Machine) -> None:
     one = machine.signed_in()
     other = machine.kernel()
     other.acquire("read")
@@ -59,12 +59,14 @@ def test_a_sign_in_that_waits_to_be_kept_is_no_old_copy_for_a_refresh(machine: M
 
 
 @pytest.mark.parametrize("look", ["accounts", "a name"])
-def test_nor_for_a_look(machine: Machine, look: str) -> None:
+def test_reading_the_store_does_not_treat_an_unsaved_sign_in_as_an_old_copy(
+    machine: Machine, look: str
+) -> None:
     one = machine.signed_in()
     other = machine.kernel()
     other.acquire("read", force_refresh=True)
     key = key_of(one)
-    with one._turns.of(key):
+    with one._account_locks.of(key):
         login, brought = in_a_thread(lambda: one.login("write", web_ui=redirect, force=True))
         until(lambda: has_signed_in_anew(one, key))
         if look == "accounts":
@@ -80,7 +82,7 @@ def test_nor_for_a_look(machine: Machine, look: str) -> None:
     assert machine.engine.reused == []
 
 
-def test_a_refresh_that_sees_an_earlier_sign_out_leaves_a_sign_in_made_since(
+def test_a_refresh_that_notices_an_earlier_sign_out_keeps_a_later_sign_in(
     machine: Machine,
 ) -> None:
     one = machine.signed_in()
@@ -88,7 +90,7 @@ def test_a_refresh_that_sees_an_earlier_sign_out_leaves_a_sign_in_made_since(
     other.acquire("read")
     key = key_of(one)
     for kernel in (one, other):
-        kernel._keeping.rest()
+        kernel._keepers.rest()
     with both_refresh(machine, one, other):
         third.logout()
         login, brought = in_a_thread(lambda: one.login("write", web_ui=redirect, force=True))
@@ -96,11 +98,11 @@ def test_a_refresh_that_sees_an_earlier_sign_out_leaves_a_sign_in_made_since(
     login.join(10)
     assert not isinstance(brought[0], BaseException)
     assert names(one) == names(machine.kernel()) == ["ada@example.com"]
-    assert machine.engine.reused == [], "what was signed out is not used with it"
+    assert machine.engine.reused == [], "the signed-out grant is not used"
     assert one.acquire("write", force_refresh=True, interactive=False)
 
 
-def test_a_look_that_saw_an_earlier_sign_out_leaves_a_sign_in_made_since(
+def test_the_watch_that_notices_an_earlier_sign_out_keeps_a_later_sign_in(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = machine.signed_in()
@@ -118,12 +120,12 @@ def test_a_look_that_saw_an_earlier_sign_out_leaves_a_sign_in_made_since(
         return seen
 
     monkeypatch.setattr(keeper, "gone", late)
-    one._keeping._look()
+    one._keepers._look()
     assert [key.home_account_id for key in one.cache.signed_in] == ["ada"]
     assert len(machine.shelf.kept_records) == 1
 
 
-def test_a_refresh_that_ends_while_a_look_signs_out_brings_nobody_back(machine: Machine) -> None:
+def test_a_refresh_that_ends_during_a_sign_out_brings_no_account_back(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
     one.rest()
@@ -140,13 +142,13 @@ def test_a_refresh_that_ends_while_a_look_signs_out_brings_nobody_back(machine: 
         return remove(*given, **how)
 
     one.cache.remove = slow  # type: ignore[method-assign]
-    one._keeping._look()
+    one._keepers._look()
     assert isinstance(outcome[0], NotSignedIn)
     assert machine.shelf.kept_records == {}
     assert names(machine.kernel()) == names(one) == []
 
 
-def test_who_sees_another_kernels_sign_out_at_a_refresh_tells_it(machine: Machine) -> None:
+def test_a_sign_out_noticed_at_a_refresh_is_announced(machine: Machine) -> None:
     one, other = machine.signed_in(), machine.kernel()
     one.rest()
     other.logout()
@@ -157,7 +159,7 @@ def test_who_sees_another_kernels_sign_out_at_a_refresh_tells_it(machine: Machin
     assert told.is_set()
 
 
-def test_a_sign_out_between_the_look_and_the_read_of_a_refresh_is_one(
+def test_a_sign_out_between_stamp_and_load_of_a_refresh_is_noticed(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = machine.signed_in(), machine.kernel()
@@ -177,7 +179,7 @@ def test_a_sign_out_between_the_look_and_the_read_of_a_refresh_is_one(
     assert machine.engine.reused == []
 
 
-def test_use_does_not_bring_back_who_has_been_signed_out_elsewhere(machine: Machine) -> None:
+def test_use_does_not_bring_back_an_account_signed_out_elsewhere(machine: Machine) -> None:
     one = machine.kernel()
     machine.engine.user = "bob"
     with pytest.raises(SignInError):
@@ -191,8 +193,8 @@ def test_use_does_not_bring_back_who_has_been_signed_out_elsewhere(machine: Mach
     assert names(machine.kernel()) == []
 
 
-def test_a_token_keeps_the_client_that_it_was_asked_for_by(machine: Machine) -> None:
-    """Its proxies were the sign-in's, once another kernel had renewed it."""
+def test_a_token_keeps_the_client_that_requested_it(machine: Machine) -> None:
+    """After another kernel had renewed it, it had the proxies of the sign-in."""
     one = machine.signed_in()
     proxies = {"https": "http://proxy.example:1"}
     one.login("write", proxies=proxies, web_ui=redirect)
@@ -203,10 +205,10 @@ def test_a_token_keeps_the_client_that_it_was_asked_for_by(machine: Machine) -> 
     assert [ways[asked] for asked in ways if "write" in asked] == [proxies]
 
 
-# ── whom a sign-out means ───────────────────────────────────────────────────────────────────
+# ── the account that a sign-out means ───────────────────────────────────────────────────────
 
 
-def test_a_sign_out_by_name_and_client_finds_who_is_kept_elsewhere(machine: Machine) -> None:
+def test_a_sign_out_by_name_and_client_finds_an_account_in_another_store(machine: Machine) -> None:
     machine.signed_in()
     kernel = machine.kernel(persist="memory")
     assert len(kernel.logout("ada@example.com", client_id="notebooks")) == 1
@@ -214,12 +216,12 @@ def test_a_sign_out_by_name_and_client_finds_who_is_kept_elsewhere(machine: Mach
 
 
 @pytest.mark.parametrize("named", ["Account", "AccountKey"])
-def test_an_account_that_is_here_is_found_without_a_store(
+def test_a_signed_in_account_is_found_without_reading_a_store(
     machine: Machine, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = machine.kernel(persist="memory")
     (account,) = [kernel.login("read", web_ui=redirect)]
     asked = account if named == "Account" else account.key  # type: ignore[union-attr]
-    monkeypatch.setattr(type(kernel._keeping), "fetch_all", lambda *_: pytest.fail("a store"))
+    monkeypatch.setattr(type(kernel._keepers), "fetch_all", lambda *_: pytest.fail("a store"))
     assert kernel._accounts.the_one(None, asked) == account.key  # type: ignore[union-attr,arg-type]
     assert kernel._accounts.the_one(kernel.client(), asked) == account.key  # type: ignore[union-attr,arg-type]

@@ -1,4 +1,4 @@
-"""A refresh token that is spent is neither sent again nor left for another kernel to send."""
+"""A used refresh token is neither sent again nor left in the store for another kernel."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def not_written(machine: Machine) -> Session:
 # ── what could not be written ───────────────────────────────────────────────────────────────
 
 
-def test_what_is_written_again_is_not_what_is_being_spent(
+def test_a_repeated_write_does_not_store_a_refresh_token_in_use(
     machine: Machine, now: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is kept yet, so there is no lock that kernels share."""
+    """Nothing is stored yet, so there is no lock that kernels share."""
     kernel = not_written(machine)
     monkeypatch.setattr(Handle, "refreshing", lambda *_: nullcontext())
     save, refreshes = Handle.save, []
@@ -75,27 +75,25 @@ def test_what_is_written_again_is_not_what_is_being_spent(
 
     monkeypatch.setattr(Handle, "save", slow)
     now.advance(1)
-    kernel._keeping._look()
+    kernel._keepers._look()
     refreshes[0][0].join(5)
     assert kept_tokens(machine) == live(machine)
 
 
-def test_who_is_being_renewed_is_not_waited_for_to_write_them_again(
-    machine: Machine, now: FakeClock
-) -> None:
+def test_a_repeated_write_does_not_wait_for_a_renewal(machine: Machine, now: FakeClock) -> None:
     kernel = not_written(machine)
     gate = machine.engine.hold("refresh")
     refresh, _ = in_a_thread(lambda: kernel.acquire("read", force_refresh=True))
     assert gate.reached.wait(5)
     now.advance(1)
-    kernel._keeping._look()
+    kernel._keepers._look()
     assert machine.shelf.kept_records == {}
     gate.open()
     refresh.join(5)
     assert kept_tokens(machine) == live(machine)
 
 
-def test_a_sign_out_while_a_save_fails_leaves_nothing_to_write(
+def test_a_sign_out_during_a_failing_save_leaves_nothing_to_write(
     machine: Machine, now: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = machine.signed_in()
@@ -111,13 +109,13 @@ def test_a_sign_out_while_a_save_fails_leaves_nothing_to_write(
         kernel.acquire("read", force_refresh=True)
     kernel.rest()
     now.advance(60)
-    assert kernel._keeping._look() is None, "nobody is left to watch"
+    assert kernel._keepers._look() is None, "nothing is left to watch"
     machine.signed_in()
     assert names(kernel) == ["ada@example.com"]
 
 
 @pytest.mark.parametrize("what", ["sign-in", "refresh"])
-def test_what_is_not_written_is_not_said_to_be_kept(
+def test_an_account_that_was_not_written_is_not_shown_as_stored(
     machine: Machine, now: FakeClock, what: str
 ) -> None:
     kernel = machine.kernel() if what == "sign-in" else machine.signed_in()
@@ -130,7 +128,7 @@ def test_what_is_not_written_is_not_said_to_be_kept(
     assert kept_word(kernel) == "memory"
     machine.shelf.full = False
     now.advance(1)
-    kernel._keeping._look()
+    kernel._keepers._look()
     assert kept_word(kernel) == "keyring"
 
 
@@ -152,7 +150,7 @@ def in_a_child(call: Callable[[], str]) -> str:
     return said
 
 
-def test_a_child_leaves_to_its_parent_what_the_parent_could_not_write(machine: Machine) -> None:
+def test_a_child_does_not_write_its_parents_unsaved_grants(machine: Machine) -> None:
     parent = machine.signed_in()
     machine.shelf.full = True
     parent.acquire("read", force_refresh=True)
@@ -177,9 +175,7 @@ def test_a_child_leaves_to_its_parent_what_the_parent_could_not_write(machine: M
     assert in_a_child(child) == "forked_process []"
 
 
-def test_a_child_writes_at_its_next_call_what_it_could_not_write(
-    machine: Machine, now: FakeClock
-) -> None:
+def test_a_child_repeats_a_failed_write_at_its_next_call(machine: Machine, now: FakeClock) -> None:
     parent = machine.signed_in()
     parent.rest()
 
@@ -196,11 +192,11 @@ def test_a_child_writes_at_its_next_call_what_it_could_not_write(
     assert in_a_child(child) == "False True"
 
 
-# ── what another kernel has made of it is not known ─────────────────────────────────────────
+# ── the store can't be read ─────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("error", [PersistenceError("Could not look."), OSError("I/O error")])
-def test_what_is_kept_is_not_spent_while_nobody_can_look_at_it(
+def test_a_stored_grant_is_not_used_while_the_store_cannot_be_read(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     one, other = machine.signed_in(), machine.kernel()
@@ -214,7 +210,7 @@ def test_what_is_kept_is_not_spent_while_nobody_can_look_at_it(
     with monkeypatch.context() as patch:
         patch.setattr(Handle, "stamp", fails)
         machine.clock.advance(3500)
-        assert one.acquire("read", interactive=False).source == "cache", "valid still"
+        assert one.acquire("read", interactive=False).source == "cache", "still valid"
         machine.clock.advance(200)
         with pytest.raises(PersistenceError):
             one.acquire("read", interactive=False)
@@ -223,7 +219,7 @@ def test_what_is_kept_is_not_spent_while_nobody_can_look_at_it(
 
 
 @pytest.mark.parametrize("data", [b'{"form": 2}', None], ids=["newer record", "newer format"])
-def test_nor_where_another_kernel_wrote_what_cannot_be_read_here(
+def test_a_grant_is_not_used_if_another_kernels_record_cannot_be_read(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, data: bytes | None
 ) -> None:
     one, other = machine.signed_in(), machine.kernel()
@@ -232,12 +228,12 @@ def test_nor_where_another_kernel_wrote_what_cannot_be_read_here(
     other.rest()
     monkeypatch.setattr(Handle, "load", lambda *_: data)
     machine.clock.advance(3700)
-    with pytest.raises(PersistenceError, match="cannot be read here"):
+    with pytest.raises(PersistenceError, match="can't be read here"):
         one.acquire("read", interactive=False)
     assert machine.engine.reused == []
 
 
-def test_what_was_made_here_is_renewed_though_nobody_can_look(
+def test_an_unsaved_grant_is_renewed_although_the_store_cannot_be_read(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = machine.kernel()
@@ -249,7 +245,7 @@ def test_what_was_made_here_is_renewed_though_nobody_can_look(
     kernel.rest()
 
 
-# ── answers that are refused ────────────────────────────────────────────────────────────────
+# ── refused responses ───────────────────────────────────────────────────────────────────────
 
 
 def another_persons(bench: Bench) -> Callable[[], Any]:
@@ -261,20 +257,20 @@ def another_persons(bench: Bench) -> Callable[[], Any]:
     return answer
 
 
-def test_a_grant_that_brings_another_persons_tokens_is_not_used_again(bench: Bench) -> None:
+def test_a_grant_that_returns_another_persons_tokens_is_not_used_again(bench: Bench) -> None:
     bench.sign_in("read")
     bench.engine.will("refresh", another_persons(bench))
-    with pytest.raises(NbAuthError, match="another person's"):
+    with pytest.raises(NbAuthError, match="another person"):
         bench.session.acquire("read", force_refresh=True, interactive=False)
     with pytest.raises(InteractionRequired):
         bench.session.acquire("read", force_refresh=True, interactive=False)
     assert bench.refreshes == 1
     assert bench.engine.reused == []
-    assert bench.read("read") == "access-ada-1", "the person's own is theirs as long as it is valid"
+    assert bench.read("read") == "access-ada-1", "the person's own token is used while it is valid"
 
 
 @pytest.mark.parametrize("revoke", [True, False])
-def test_the_refresh_token_of_a_refused_answer_is_revoked_after_a_sign_out(
+def test_the_refresh_token_of_a_refused_response_is_revoked_after_a_sign_out(
     bench: Bench, revoke: bool
 ) -> None:
     bench.sign_in("read")
@@ -299,7 +295,9 @@ def test_the_refresh_token_of_a_refused_answer_is_revoked_after_a_sign_out(
     assert bench.engine.live == {}
 
 
-def test_and_after_another_kernels_sign_out(machine: Machine) -> None:
+def test_the_refresh_token_of_a_refused_response_is_revoked_after_another_kernels_sign_out(
+    machine: Machine,
+) -> None:
     one, other = machine.signed_in(), machine.kernel()
     other.acquire("read")
     one.rest()
@@ -323,7 +321,7 @@ def test_and_after_another_kernels_sign_out(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("scope", ["read", "write"])
-def test_a_hook_that_asks_for_a_token_of_its_account_is_refused_and_does_not_hang(
+def test_a_hook_that_requests_a_token_of_its_account_gets_an_error(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, scope: str
 ) -> None:
     kernel = machine.signed_in()

@@ -150,7 +150,7 @@ def test_a_refusal_that_names_no_sign_in_is_shown_once_and_it_waits_on(
         with pytest.raises(HTTPError) as shown:
             urlopen(f"{place}?{query}", timeout=5)
         assert b"Call 555-0100 now" in shown.value.read()
-    until(lambda: "this one goes on" in sign_in.message)
+    until(lambda: "this sign-in continues" in sign_in.message)
     assert ("access_denied" in sign_in.message) == (code == "access_denied")
     assert "555" not in sign_in.message
     assert "odd words" not in sign_in.message
@@ -669,7 +669,7 @@ def test_a_provider_out_of_reach_is_said_so(bench: Bench) -> None:
 def test_somebody_else_than_asked_for_is_said_and_is_not_current(bench: Bench) -> None:
     bench.sign_in("read", user="ada")
     bench.engine.user = "eve"
-    with pytest.raises(SignInError, match=r"bob@example.com was asked for, but eve@") as caught:
+    with pytest.raises(SignInError, match=r"bob@example.com was requested, but eve@") as caught:
         bench.session.login("read", account="bob@example.com", web_ui=redirect)
     assert caught.value.code == "wrong_account"
     assert "%accounts drop eve@example.com" in caught.value.hint

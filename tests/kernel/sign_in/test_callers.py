@@ -126,7 +126,7 @@ def test_a_joiners_flow_that_is_not_here_leaves_the_one_that_is(
     first, beginner = in_a_thread(lambda: bench.session.login("read", flow="device"))
     until(lambda: bench.session.pending() and bench.session.pending()[0].user_code)
     second, joiner = in_a_thread(lambda: bench.session.login("read", flow="callback"))
-    until(lambda: any("Going on by device" in line for line in bench.screen.said))
+    until(lambda: any("Continuing with device" in line for line in bench.screen.said))
     gate.open()
     for thread in (first, second):
         thread.join(5)
@@ -272,13 +272,13 @@ def test_what_a_sign_in_calls_does_not_wait_for_it_for_ever(
 def test_a_sign_out_while_the_tokens_are_taken_in_is_told_as_one(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = bench.session._keeping.keep
+    keep = bench.session._keepers.keep
 
     def late(*given: Any) -> bool:
         bench.session.logout(all=True)
         return keep(*given)
 
-    monkeypatch.setattr(bench.session._keeping, "keep", late)
+    monkeypatch.setattr(bench.session._keepers, "keep", late)
     with pytest.raises(SignInCancelled, match="signed out"):
         bench.session.login("read", web_ui=redirect)
     assert bench.session.accounts() == []

@@ -473,7 +473,7 @@ def test_a_port_that_may_not_be_had_is_told_apart_from_one_that_is_taken(
     port: int, says: str
 ) -> None:
     said = loopback._cannot_listen("localhost", port, PermissionError(errno.EACCES, "denied"))
-    assert str(said) == f"This kernel may not listen on port {port}."
+    assert str(said) == f"This kernel is not allowed to listen on port {port}."
     assert says in said.hint
     assert ("below 1024" in said.hint) == (port < 1024)
     assert said.suggested_flow == "device"

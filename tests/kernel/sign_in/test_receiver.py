@@ -565,7 +565,7 @@ def test_a_process_that_may_not_listen_is_told_of_another_way(
         raise PermissionError(errno.EACCES, "denied")
 
     monkeypatch.setattr(sockets, "_bound", refused)
-    with pytest.raises(FlowUnavailable, match="may not open a port") as caught:
+    with pytest.raises(FlowUnavailable, match="not allowed to listen on a local port") as caught:
         Receiver(STATE)
     assert "--flow device" in caught.value.hint
 
@@ -574,7 +574,7 @@ def test_two_receivers_do_not_share_a_port() -> None:
     one, two = Receiver(STATE), Receiver(STATE)
     try:
         assert one.port != two.port
-        with pytest.raises(ConfigurationError, match="taken"):
+        with pytest.raises(ConfigurationError, match="in use"):
             Receiver(STATE, redirect_uri=f"http://localhost:{one.port}")
     finally:
         one.finish("x", "y")
@@ -636,7 +636,7 @@ def test_a_machine_without_a_thread_left_keeps_no_port(monkeypatch: pytest.Monke
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
-        with pytest.raises(FlowUnavailable, match="cannot listen"):
+        with pytest.raises(FlowUnavailable, match="can't listen"):
             Receiver("state", redirect_uri=address)
     Receiver("state", redirect_uri=address).finish("", "")
 
@@ -645,8 +645,8 @@ def test_a_machine_without_a_thread_left_keeps_no_port(monkeypatch: pytest.Monke
     ("number", "said"),
     [
         (errno.EMFILE, "Too many open files"),
-        (errno.EACCES, "may not listen on port"),
-        (errno.EADDRINUSE, "taken by another program"),
+        (errno.EACCES, "is not allowed to listen on port"),
+        (errno.EADDRINUSE, "in use by another program"),
     ],
 )
 def test_why_a_port_cannot_be_opened_is_said(

@@ -1,1 +1,1 @@
-"""Where the browser comes back to."""
+"""Receivers of the authorization response."""

@@ -1,9 +1,9 @@
-"""A small HTTP server on this machine's loopback, for the moment in which a browser comes by.
+"""A small HTTP server on the loopback interface that receives a browser's request.
 
-RFC 8252 §7.3 and §8.3: 127.0.0.1 and ::1 only, a port of the system's choosing unless one is
-named. One request a connection, bounded in bytes and seconds. The listening sockets and each
-connection are its own and not asyncio's server's, which drops a connection that it has accepted
-while it closes: unanswered, and open until the garbage is collected.
+RFC 8252 §7.3 and §8.3: 127.0.0.1 and ::1 only, on a port chosen by the system unless one is set.
+One request for each connection, limited in bytes and seconds. It does not use asyncio's server,
+which on closing drops connections that it has accepted: they get no reply and stay open until
+garbage collection.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from nbauth.core.interrupts import Flag, join
 from nbauth.kernel.sign_in.receivers.sockets import listen
 
 LARGEST = 64 * 1024
-"""Bytes of one request; a response with a long code and session state is a tenth of it."""
+"""Bytes of one request; even a response with a long code needs only a tenth."""
 PATIENCE = 5.0
-"""Seconds a connection has to deliver its request."""
+"""Seconds that a connection has to send its request."""
 MOST = 256
-"""Connections that may be about to deliver one; the oldest makes room for the next."""
+"""Connections that have not sent a request yet; beyond this, the oldest is closed."""
 LAST_MOMENT = 0.1
-"""Seconds that who has connected when the server closes still has to deliver a request."""
+"""Seconds for connected clients to send a request when the server closes."""
 LAST_WORDS = 0.5
-"""Seconds that a reply has to reach its browser once the server closes."""
+"""Seconds for a reply to reach its browser when the server closes."""
 DEFAULT_PORTS = frozenset({80, 443})
 """Ports that a browser leaves out of ``Host`` (RFC 9110 §4.2)."""
 SERVER = "nbauth"
-"""What each reply gives as its ``Server``, by which another kernel knows who has a port."""
+"""The ``Server`` header of each reply; it tells another kernel that nbauth uses the port."""
 _OUR_NAMES = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(:.*)?", re.I | re.A)
 
 
 @dataclass(frozen=True)
 class LoopbackRequest:
-    """What a browser asked for, under a loopback name; header names are in lower case."""
+    """A browser's request to a loopback name; header names are in lower case."""
 
     method: str
     target: str
@@ -52,7 +52,7 @@ class LoopbackRequest:
 
 @dataclass(frozen=True)
 class LoopbackReply:
-    """A whole answer; its length and the end of the connection are added."""
+    """A complete reply; Content-Length and Connection are added."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -63,18 +63,18 @@ class LoopbackServer:
     """Open from construction until :meth:`close`.
 
     Args:
-        respond: gives the reply to a request; it may take its time. Called in the server's thread.
+        respond: returns the reply to a request; may take long. Called in the server's thread.
         port: 0 lets the system choose.
-        host: ``127.0.0.1`` or ``::1`` if there has to be a socket on that one; the other is
-            opened where that can be done. Else both are opened, as far as the machine has them.
+        host: ``127.0.0.1`` or ``::1`` if that address is required; the other is opened if possible.
+            Otherwise both are opened, as far as the machine has them.
         life: seconds after which it closes by itself.
         name: of its thread.
 
     Attributes:
-        addresses: those on which it listens.
+        addresses: the addresses it listens on.
 
-    Raises ``OSError`` where this process may not listen, the port is taken, or the machine has no
-    such address.
+    Raises ``OSError`` if this process may not listen, the port is taken, or the machine has no such
+    address.
     """
 
     def __init__(
@@ -105,18 +105,18 @@ class LoopbackServer:
             raise OSError(errno.EAGAIN, "no thread can be started") from error
 
     def forked(self) -> None:
-        """Close this process's listening sockets, and answer nobody."""
+        """Close this process's listening sockets without replying."""
         for listener in self._listeners:
             listener.close()
 
     def release(self) -> None:
-        """Give the port back, which takes a moment; who has connected is still answered."""
-        with contextlib.suppress(RuntimeError):  # its life is over, and so is its loop
+        """Free the port, which takes a moment; connected clients still get a reply."""
+        with contextlib.suppress(RuntimeError):  # the server and its loop have ended
             self._loop.call_soon_threadsafe(self._closing.set)
         self._free.wait(2 * LAST_WORDS)
 
     def close(self) -> None:
-        """Give port and thread back. Who has connected by now is answered, or cut off, first."""
+        """Free the port and end the thread. Connected clients get a reply or are cut off first."""
         self.release()
         join(self.thread, 2 * LAST_WORDS)
 
@@ -124,7 +124,7 @@ class LoopbackServer:
         try:
             self._loop.run_until_complete(self._serve())
         finally:
-            self.forked()  # they are closed already, unless it failed
+            self.forked()  # already closed, unless serving failed
             self._free.set()
             self._loop.close()
 
@@ -143,7 +143,7 @@ class LoopbackServer:
         await self._end(self._conversations, LAST_WORDS)
 
     async def _end(self, conversations: Collection[asyncio.Task[None]], patience: float) -> None:
-        """Wait for them, but not for long."""
+        """Wait for these conversations for a limited time, then cancel them."""
         if conversations:
             await asyncio.wait(list(conversations), timeout=patience)
         left = list(conversations)
@@ -152,14 +152,14 @@ class LoopbackServer:
         await asyncio.gather(*left, return_exceptions=True)
 
     def _accept(self, listener: socket.socket) -> None:
-        """Take all who have connected. A conversation's end closes its connection, come what may.
+        """Accept all connections. The end of a conversation always closes its connection.
 
-        Even if it is cancelled before it has begun; so it is not left to the conversation.
+        A callback does this, because a task that is cancelled before it starts runs no code.
         """
         while True:
             try:
                 connection, _ = listener.accept()
-            except OSError:  # nobody else
+            except OSError:  # no more connections
                 return
             connection.setblocking(False)
             if len(self._reading) >= MOST:
@@ -186,7 +186,7 @@ class LoopbackServer:
             self._reading.pop(conversation, None)
             if is_ours(request.headers.get("host", ""), self.port):
                 reply = await self._respond(request)
-            else:  # a foreign name that resolves to this machine (DNS rebinding)
+            else:  # another name that resolves to this machine (DNS rebinding)
                 reply = LoopbackReply(404, [])
             await self._loop.sock_sendall(connection, _encoded(protocol, request, reply))
 
@@ -209,7 +209,7 @@ class LoopbackServer:
                 target = head.target.decode("ascii", "replace")
                 return LoopbackRequest(head.method.decode("ascii"), target, headers, body)
             else:
-                raise ValueError("too large, or gone")
+                raise ValueError("too large, or disconnected")
 
 
 def _encoded(protocol: h11.Connection, request: LoopbackRequest, reply: LoopbackReply) -> bytes:
@@ -223,7 +223,7 @@ def _encoded(protocol: h11.Connection, request: LoopbackRequest, reply: Loopback
 
 
 def is_ours(host: str, port: int) -> bool:
-    """Whether a ``Host`` header names this machine's loopback; any other resolves to it by chance
-    or by design (DNS rebinding). The port may be missing where it is the scheme's own."""
+    """Whether a ``Host`` header names the loopback interface. Other names may resolve to it by
+    accident or in an attack (DNS rebinding). The port may be missing if it is the default."""
     named = _OUR_NAMES.fullmatch(host)
     return named is not None and (named[1] is not None or port in DEFAULT_PORTS)

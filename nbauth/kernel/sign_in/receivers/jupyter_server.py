@@ -1,8 +1,8 @@
-"""Where the browser comes back to when the kernel is elsewhere: the person's own Jupyter server.
+"""Receives the authorization response through the person's Jupyter server.
 
-The server (``nbauth.server``) hands the authorization response to this kernel on its control
-channel, which is read while a cell runs. Whoever can write there can run code here already, and
-still has to know the state; the code is redeemed here, with a PKCE verifier that never leaves.
+The server (``nbauth.server``) passes the response to this kernel on the control channel, which is
+read while a cell runs. A process that can write there can already run code here, but it does not
+know the state. The code is redeemed here, with a PKCE verifier that never leaves the kernel.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from nbauth.core.flow_names import DEVICE, PASTE
 from nbauth.core.interrupts import Flag
 
 LAST_WORDS = 1.5
-"""Seconds that the waiting page has to ask how the sign-in ended."""
+"""Seconds for the waiting page to ask how the sign-in ended."""
 _doors = threading.Lock()
 
 
 class CallbackReceiver:
-    """One sign-in's place in the running kernel, open from construction until :meth:`finish`.
+    """Receives the response of one sign-in in the running kernel, until :meth:`finish`.
 
     Args:
         kernel: the running ipykernel.
         secret: 256 bits as 43 characters of base64url (RFC 6749 §10.12).
-        redirect_uri, server_name: what ``callback_address.callback_address`` gave.
+        redirect_uri, server_name: as returned by ``callback_address.callback_address``.
 
     Attributes:
         redirect_uri: the address to give to the provider.
-        state: what the genuine response carries.
+        state: the ``state`` of the genuine response.
         answer: a future of the genuine response's parameters; it is set once.
-        stray: is never set: what names no sign-in names no kernel either, and reaches none.
+        stray: never set: a response without ``state`` names no kernel, so it reaches none.
 
     Raises ``FlowUnavailable`` for a kernel that no server can reach in this way.
     """
@@ -58,27 +58,27 @@ class CallbackReceiver:
         self._desk.enter(self)
 
     def free(self, title: str, text: str) -> None:
-        """Nothing here is one sign-in's alone. See ``protocol.Receiver``."""
+        """Nothing to free. See ``protocol.Receiver``."""
 
     def finish(self, title: str, text: str) -> None:
-        """Tell the waiting page how it ended, and leave the kernel as it was."""
+        """Tell the waiting page how the sign-in ended, and remove the handlers."""
         self.outcome = title, text
         if self.answer.done():
             self.told.wait(LAST_WORDS)
         self._desk.leave(self)
 
     def forked(self) -> None:
-        """Nothing listens here: the kernel's own messages bring the answer.
+        """Nothing to close: the response arrives in the kernel's own messages.
 
         See ``protocol.Receiver``.
         """
 
 
 class _Desk:
-    """A kernel's handlers for our two messages; they are there while a sign-in waits.
+    """A kernel's handlers for nbauth's two messages, installed while a sign-in waits.
 
-    They run in the kernel's control thread and return at once: a kernel that is held up there
-    can't be interrupted.
+    They run in the kernel's control thread and return at once: while that thread is blocked, the
+    kernel can't be interrupted.
     """
 
     def __init__(self, kernel: Any) -> None:
@@ -106,7 +106,7 @@ class _Desk:
                     self._kernel.control_handlers.pop(kind, None)
 
     def deliver(self, stream: Any, idents: Any, message: Any) -> None:
-        """Take a response, if it is one that is waited for."""
+        """Take a response, if a sign-in waits for it."""
         receiver, answer = self._addressee(message)
         known = receiver is not None and receiver.outcome is None and not receiver.answer.done()
         self._reply(stream, idents, message, known=known)
@@ -114,7 +114,7 @@ class _Desk:
             receiver.answer.set_result(answer)
 
     def tell(self, stream: Any, idents: Any, message: Any) -> None:
-        """Say how a sign-in ended, if it has."""
+        """Reply how a sign-in ended, if it has."""
         receiver, _ = self._addressee(message)
         if receiver is None or receiver.outcome is None:
             self._reply(stream, idents, message, ended=False)
@@ -140,7 +140,7 @@ class _Desk:
 
 
 def _kernel_id(kernel: Any) -> str:
-    """The id by which the server knows the kernel: its connection file is ``kernel-<id>.json``."""
+    """The server's id of the kernel: its connection file is ``kernel-<id>.json``."""
     connection_file = getattr(getattr(kernel, "parent", None), "connection_file", "")
     named = re.fullmatch(r"kernel-(.+)\.json", PurePath(str(connection_file)).name)
     if named is None:
@@ -150,7 +150,7 @@ def _kernel_id(kernel: Any) -> str:
 
 def _unreachable() -> FlowUnavailable:
     return FlowUnavailable(
-        "No Jupyter server can hand an answer to this kernel.",
+        "No Jupyter server can pass a response to this kernel.",
         hint=f"Choose another way: %login --flow {DEVICE} or %login --flow {PASTE}.",
         suggested_flow=DEVICE,
     )

@@ -1,8 +1,8 @@
-"""Where the browser comes back to: a loopback listener for one authorization response.
+"""Receives one authorization response on a loopback port.
 
 RFC 8252 §7.3: open only while the sign-in is pending. It takes the response as a query (GET) or a
-form (POST, OAuth 2.0 Form Post Response Mode), refuses all else without looking further, and says
-nothing final until the code has been redeemed.
+form (POST, OAuth 2.0 Form Post Response Mode), refuses all other requests, and shows the result
+only after the code has been redeemed.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ log = logging.getLogger(__name__)
 class Receiver:
     """A listener, open from construction until :meth:`finish`.
 
-    A fixed port is shared by the sign-ins of one process that wait there at the same time; each
-    takes the answer that carries its own ``state``.
+    Sign-ins of one process that wait at the same fixed port share it; each takes the response with
+    its own ``state``.
 
     Args:
-        state: what the genuine response carries.
-        redirect_uri: host, port and path to use, where the registration demands them
+        state: the ``state`` of the genuine response.
+        redirect_uri: host, port and path, if the registration requires them
             (``http://127.0.0.1:8400/callback``); a missing port is chosen by the system.
-        default_host: for ``redirect_uri`` when none is given: ``localhost`` is what Microsoft's
-            registrations know, ``127.0.0.1`` is what RFC 8252 advises elsewhere.
+        default_host: used without ``redirect_uri``: ``localhost`` as Microsoft registers it,
+            ``127.0.0.1`` as RFC 8252 recommends elsewhere.
 
     Attributes:
         redirect_uri: the address to give to the provider.
         state: as given.
         answer: a future of the genuine response's parameters.
-        stray: a future of the first refusal that names no sign-in, which anybody can have sent.
+        stray: a future of the first error response without ``state``, which anyone can send.
 
-    Raises ``ConfigurationError`` for an address that is none of loopback's, or that is taken or
-    not there, ``FlowUnavailable`` where this process may not listen at all.
+    Raises ``ConfigurationError`` for an address that is not loopback, is in use or does not exist;
+    ``FlowUnavailable`` if this process may not listen at all.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class Receiver:
         self.finish(title, text)
 
     def finish(self, title: str, text: str) -> None:
-        """Show the waiting browser how it ended, and close: port and thread are gone after it.
+        """Show the waiting browser how the sign-in ended; then close the port and end the thread.
 
-        Any thread may do it, and again.
+        Any thread may call it, repeatedly.
         """
         with contextlib.suppress(InvalidStateError):
             self._outcome.set_result((title, text))
@@ -88,16 +88,16 @@ class Receiver:
 
     def forked(self) -> None:
         """In a forked child: close its copies of the listening sockets. They would keep the port
-        taken after the parent has given it back, and answer nobody."""
+        in use after the parent has freed it, and never reply."""
         self._server.forked()
 
     async def respond(self, request: LoopbackRequest) -> LoopbackReply | None:
-        """The reply to what belongs to this sign-in, ``None`` to all else."""
+        """The reply to a request of this sign-in; ``None`` for any other request."""
         answer = self._answer(request)
         if answer is None:
             return None
         if is_stray_refusal(answer):
-            log.debug("a refusal without state has come (%s)", word(answer["error"]))
+            log.debug("an error response without state has arrived (%s)", word(answer["error"]))
             with contextlib.suppress(InvalidStateError):
                 self.stray.set_result(answer)
             text = f"{says(answer)} {STRAY_REFUSAL}"
@@ -110,7 +110,7 @@ class Receiver:
         return LoopbackReply(200, PAGE_HEADERS, page(title, text))
 
     def _answer(self, request: LoopbackRequest) -> dict[str, str] | None:
-        """The parameters that a request to our path carries, as query or as form."""
+        """The parameters of a request to the receiver's path, from its query or form."""
         try:
             target = urlsplit(request.target)
         except ValueError:
@@ -154,46 +154,46 @@ def parts_of(redirect_uri: str) -> tuple[str, int, str]:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError | FlowUnavailable:
-    """The error for a port that cannot be opened, with a remedy for each reason."""
+    """The error for a port that can't be opened, with advice for each cause."""
     otherwise = f"or sign in by device code: %login --flow {DEVICE}."
     if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}:
         return FlowUnavailable(
-            f"This kernel cannot listen for the browser: {os.strerror(error.errno)}.",
+            f"This kernel can't listen for the browser: {os.strerror(error.errno)}.",
             code="cannot_listen",
             hint=f"Close files or restart the kernel, {otherwise}",
             suggested_flow=DEVICE,
         )
     if error.errno in ABSENT:
         return ConfigurationError(
-            f"This machine has no address {host.strip('[]')} on which to listen for the browser.",
+            f"This machine has no address {host.strip('[]')} to listen on for the browser.",
             code="no_such_address",
             hint=f"Name another loopback address in redirect_uri, as it is registered, {otherwise}",
             suggested_flow=DEVICE,
         )
     if not port:
         return FlowUnavailable(
-            "This kernel may not open a port on its own machine.",
+            "This kernel is not allowed to listen on a local port.",
             code="cannot_listen",
             hint=f"Sign in by device code: %login --flow {DEVICE}.",
         )
     if error.errno in {errno.EACCES, errno.EPERM}:
-        low = "Ports below 1024 are the administrator's on many machines. " if port < 1024 else ""
+        low = "Ports below 1024 often need administrator rights. " if port < 1024 else ""
         return ConfigurationError(
-            f"This kernel may not listen on port {port}.",
+            f"This kernel is not allowed to listen on port {port}.",
             code="cannot_listen",
             hint=f"{low}Choose another port in redirect_uri, above 1023, or none, {otherwise}",
             suggested_flow=DEVICE,
         )
     if error.errno != errno.EADDRINUSE:
         return ConfigurationError(
-            f"This kernel cannot listen on port {port}: {os.strerror(error.errno or 0)}.",
+            f"This kernel can't listen on port {port}: {os.strerror(error.errno or 0)}.",
             code="cannot_listen",
             hint=f"Choose another port in redirect_uri, {otherwise}",
             suggested_flow=DEVICE,
         )
     ours = _is_another_kernels(port)
     return ConfigurationError(
-        f"Port {port} on this machine is taken by"
+        f"Port {port} on this machine is in use by"
         + (" a sign-in in another notebook." if ours else " another program."),
         code="port_taken",
         hint=("Finish or cancel that one first" if ours else "Stop that program")
@@ -203,7 +203,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError |
 
 
 def _is_another_kernels(port: int) -> bool:
-    """Whether the listener on a port is nbauth's own, by its ``Server``. Takes at most a second."""
+    """Whether nbauth listens on a port, by its ``Server`` header. Takes at most a second."""
     return any(_server_at(host, port) == SERVER for host in (IPV4, IPV6))
 
 

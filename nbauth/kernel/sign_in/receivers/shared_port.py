@@ -1,8 +1,8 @@
-"""One port of this process, and the sign-ins that wait there.
+"""A port of this process that several sign-ins share.
 
-A port that the system chooses belongs to one sign-in. A fixed one can be opened only once, and
+A port that the system chooses belongs to one sign-in. A fixed port can be opened only once, but
 several sign-ins may need it: for other scopes, for another account, or the next one while the last
-is ending. They share one server, and ``state`` says to which of them an answer belongs.
+is ending. They share one server, and ``state`` tells which sign-in a response belongs to.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from nbauth.kernel.sign_in.receivers.sockets import IPV4, IPV6
 
 
 class Waiting(Protocol):
-    """One who waits at a port: ``loopback.Receiver``."""
+    """A sign-in that waits at a port: ``loopback.Receiver``."""
 
     async def respond(self, request: LoopbackRequest) -> LoopbackReply | None:
-        """The reply to what belongs to this one, ``None`` to all else."""
+        """The reply to a request of this sign-in; ``None`` for any other request."""
 
 
 class _Ports:
-    """The fixed ports that this process has open. A forked child has none of them."""
+    """The fixed ports that this process has open. A forked child starts with none."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -48,10 +48,10 @@ def _of_this_process() -> _Ports:
 
 
 class SharedPort:
-    """A server on a port, open from the first that enters until the last has left.
+    """A server on a port, open until the last sign-in has left.
 
     Attributes:
-        server: what listens.
+        server: listens on the port.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -61,9 +61,9 @@ class SharedPort:
 
     @classmethod
     def enter(cls, one: Waiting, host: str, port: int) -> SharedPort:
-        """The server for one more at a port, 0 for one of the system's choice.
+        """Return the server at a port for one more sign-in; port 0 lets the system choose.
 
-        ``host`` as :class:`LoopbackServer` has it. Raises its errors.
+        ``host`` is as in :class:`LoopbackServer`. Raises its errors.
         """
         if not port:
             shared = cls(host, 0)
@@ -72,7 +72,7 @@ class SharedPort:
         ports = _of_this_process()
         with ports.lock:
             there = ports.open.get(port)
-            if there is not None and there._closing:  # an interrupt has cut the last one's leaving
+            if there is not None and there._closing:  # an interrupt broke off leave()
                 there.server.release()
                 there = None
             if there is None:
@@ -85,8 +85,8 @@ class SharedPort:
     def leave(self, one: Waiting) -> None:
         """Leave the port. The last sign-in to leave closes it, then ends the thread.
 
-        It is closed under the lock, so that the next sign-in finds it free. Browsers that have
-        connected by then still get their answer. Any thread may call it, repeatedly.
+        It is closed under the lock, so that the next sign-in finds it free. Connected browsers
+        still get their reply. Any thread may call it, repeatedly.
         """
         ports = _of_this_process()
         with ports.lock:

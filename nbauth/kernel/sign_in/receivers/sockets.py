@@ -1,4 +1,4 @@
-"""Sockets that listen on this machine's loopback addresses, and nowhere else."""
+"""Sockets that listen on the loopback addresses only."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 
 IPV4, IPV6 = "127.0.0.1", "::1"
 ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
-"""What a machine says that has no such address."""
+"""The error codes for an address that the machine does not have."""
 
 
 def listen(port: int, host: str) -> list[socket.socket]:
-    """One port on 127.0.0.1 and on ::1, as far as the machine has them and ``host`` needs them."""
-    for _ in range(1 if port else 20):  # a port that is free on one address only is not taken
+    """Listen on one port on 127.0.0.1 and ::1, as far as they exist and ``host`` needs them."""
+    for _ in range(1 if port else 20):  # try again if the port is free on one address only
         opened: list[socket.socket] = []
         failures: dict[str, OSError] = {}
         for family, address in ((socket.AF_INET, IPV4), (socket.AF_INET6, IPV6)):
@@ -32,7 +32,7 @@ def listen(port: int, host: str) -> list[socket.socket]:
 
 
 def _matters(error: OSError, address: str, host: str, port: int) -> bool:
-    """Whether what cannot be opened has to be: the browser may go there, and to somebody else."""
+    """Whether a socket that could not be opened is required: the browser may connect to it."""
     if host in (IPV4, IPV6) and address != host:
         return not port and error.errno == errno.EADDRINUSE  # another port will do
     if host in (IPV4, IPV6) or error.errno == errno.EADDRINUSE:
@@ -46,7 +46,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
         sock.setblocking(False)
         if sys.platform == "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:  # the port of the last sign-in lingers for a minute (TIME_WAIT)
+        else:  # the last sign-in's port is in TIME_WAIT for a minute
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
