@@ -75,8 +75,8 @@ def _addresses(page: _Page | None, environ: Mapping[str, str]) -> Iterator[str]:
     """This server's callback addresses, the best first: as the page and the environment say."""
     if page is not None and page.origin:
         if page.hub_prefix:
-            hub = _joined(page.hub_host or page.origin, page.hub_prefix)
-            yield _joined(hub, "user-redirect", CALLBACK)
+            home = _joined(page.hub_host or page.origin, page.hub_prefix)
+            yield _joined(home, "user-redirect", CALLBACK)
         yield _joined(page.origin, page.base_url, CALLBACK)
     if hub := environ.get("JUPYTERHUB_PUBLIC_HUB_URL"):
         yield _joined(hub, "user-redirect", CALLBACK)
