@@ -45,7 +45,7 @@ def test_the_contract_runs_on_the_store(tmp_path: Path) -> None:
     environment = written(tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "-k", "test_nothing_is_there_before", "test_my_store.py"],
+        [*command, "-k", "test_an_empty_store_returns_nothing", "test_my_store.py"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
