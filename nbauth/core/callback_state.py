@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 DELIVER = "nbauth_deliver"
 """Message type on a kernel's control channel: an authorization response. Reply: ``known``."""
 OUTCOME = "nbauth_outcome"
-"""The same for the question how that sign-in ended. Reply: ``ended``, ``title``, ``text``."""
+"""The same for the question how that sign-in ended. Reply: ``known``, ``ended``, ``title``,
+``text``."""
 
 _STATE = re.compile(r"([\w-]{0,1400})\.([\w-]{1,100})\.([\w-]{43})", re.ASCII)
 

@@ -27,6 +27,12 @@ h1 { font-size: 1.4rem; font-weight: 600; margin: 0 0 .5rem; }
 p { margin: 0; opacity: .75; overflow-wrap: anywhere; }
 """
 _CLEAN_ADDRESS = "history.replaceState(null, '', location.pathname)"
+AGAIN = "nbauth_again"
+"""Parameter of an address that the browser has asked for a second time: see :func:`again_page`."""
+FOLLOW = "nbauth_follow"
+"""Parameter that names the delivery whose end a page waits for: see :func:`waiting_page`."""
+_PAUSE = 1.0
+"""Seconds that a waiting page is shown before it asks again."""
 
 
 def says(answer: Mapping[str, str]) -> str:
@@ -64,11 +70,47 @@ def page(title: str, text: str, *, nonce: str | None = None) -> bytes:
     With a ``nonce`` (see :func:`policy`) it also takes the query out of the address bar and out
     of the browser's history.
     """
+    return _page(title, text, nonce, _CLEAN_ADDRESS if nonce else "")
+
+
+def waiting_page(title: str, text: str, ticket: str, *, nonce: str) -> bytes:
+    """A page that asks again until it is told how the sign-in ended.
+
+    It asks by loading itself: JupyterHub lets no script read an answer without a token (XSRF).
+    ``ticket`` (base64url) replaces the query in the address bar and in the browser's history, so
+    that a reload goes on waiting.
+    """
+    address = f"?{FOLLOW}={ticket}"
+    script = (
+        f"history.replaceState(null, '', '{address}');"
+        f" setTimeout(() => location.replace(location.href), {_PAUSE * 1000:.0f})"
+    )
+    refresh = f'<noscript><meta http-equiv="refresh" content="2; url={address}"></noscript>'
+    return _page(title, text, nonce, script, head=refresh)
+
+
+def again_page(*, nonce: str) -> bytes:
+    """A page that asks for its own address once more, with :data:`AGAIN` behind it.
+
+    A browser that comes from another site sends no cookie that is ``SameSite=Strict``, nor does it
+    when that request is repeated by a reload. It sends them to an address that a page of the same
+    site asks for. The answer stands only in the address; the page does not hold it.
+    """
+    script = f"location.replace(location.href.split('#')[0] + '&{AGAIN}=1')"
+    link = '<noscript><p><a href="">Continue</a></p></noscript>'
+    text = "This page continues by itself."
+    return _page("Returning to your notebook server", text, nonce, script, body=link)
+
+
+def _page(
+    title: str, text: str, nonce: str | None, script: str, *, head: str = "", body: str = ""
+) -> bytes:
     title, text = html.escape(title), html.escape(text)
     by = f' nonce="{nonce}"' if nonce else ""
-    script = f"<script{by}>{_CLEAN_ADDRESS}</script>" if nonce else ""
+    element = f"<script{by}>{script}</script>" if script else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style{by}>{_STYLE}</style>{script}<main><h1>{title}</h1><p>{text}</p></main></html>"
+        f"{head}<style{by}>{_STYLE}</style>{element}"
+        f"<main><h1>{title}</h1><p>{text}</p>{body}</main></html>"
     ).encode(errors="replace")

@@ -1,176 +1,153 @@
-"""Carries an answer to a kernel, and brings back how the sign-in ended.
+"""Hands an authorization response to its kernel, and learns how the sign-in ended.
 
-On the control channel, because a kernel reads it while a cell runs: through a client in this
-process for a kernel of this server's own, over a websocket for one behind a gateway (whose
-``GatewayKernelManager.client()`` opens its websocket without the gateway's token).
+A kernel may take its time: it reads nothing while a computation holds the interpreter's lock (GIL),
+and redeems the code at the provider afterwards. So a delivery goes on after the page was shown that
+brought the response; the page follows it by its ticket.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import secrets
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
-from uuid import uuid4
+from time import monotonic
+from typing import Any
 
-from jupyter_client.session import Session
-from jupyter_server.gateway.gateway_client import GatewayClient
-from jupyter_server.gateway.managers import GatewayKernelManager
-from jupyter_server.services.kernels.connection.base import (
-    deserialize_binary_message,
-    serialize_binary_message,
-)
-from jupyter_server.utils import url_escape, url_path_join
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.httpclient import HTTPError
+from tornado.websocket import WebSocketError
+from zmq.error import ZMQError
 
 from nbauth.core.callback_state import DELIVER, OUTCOME, CallbackState
+from nbauth.server.control_channel import Control, open_control
 
-PATIENCE = 10.0
-"""Seconds a kernel has to take the answer."""
-OUTCOME_PATIENCE = 20.0
-"""Seconds until the page stops waiting for the provider's answer to the kernel."""
+LIFE = 15 * 60.0
+"""Seconds after which a delivery is given up: no sign-in waits for longer."""
+KEPT = 5 * 60.0
+"""Seconds that an ended delivery can still be asked for."""
+MOST = 64
+"""Deliveries that are remembered; the oldest makes room for the next."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+RECONNECT_PAUSE = 1.0
+FAILURES = (OSError, RuntimeError, HTTPError, WebSocketError, ZMQError)
+"""Of a channel to a kernel."""
 
 
-class Refusal(Enum):
-    """Why an answer did not find its sign-in."""
+class End(Enum):
+    """How a delivery ended without a word from the sign-in."""
 
     UNKNOWN = "no sign-in waits for it"
-    UNANSWERED = "the kernel said nothing"
+    GONE = "its kernel is no longer one of this server's"
+    UNREACHABLE = "it could not be sent"
+    UNTOLD = "the kernel has it, or had it, and does not say how the sign-in ended"
 
 
-async def deliver(
-    kernel_manager: Any, state: CallbackState, answer: dict[str, str]
-) -> tuple[str, str] | Refusal | None:
-    """Hand over an answer; gives the title and text that the kernel has for the person.
+@dataclass(frozen=True)
+class Told:
+    """How the sign-in ended, in the kernel's words."""
 
-    ``None`` if it took the answer, but has not said in time how it ended.
+    title: str
+    text: str
+
+
+class Delivery:
+    """One response on its way.
+
+    Attributes:
+        ticket: names it, to the owner of this server alone.
+        sent: whether it was sent to the kernel; a gateway may take its time to connect.
+        taken: whether the kernel has said that it has the response.
     """
-    manager = kernel_manager.get_kernel(state.kernel_id)
-    remote = isinstance(manager, GatewayKernelManager)
-    way = _gateway(state.kernel_id) if remote else _local(manager)
-    try:
-        async with asyncio.timeout(PATIENCE) as limit, way as control:
-            reply = await control.ask(DELIVER, answer, echo=True)
-            if not reply.get("known"):
-                return Refusal.UNKNOWN
-            limit.reschedule(None)
-            return await _outcome(control, {"state": answer["state"]})
-    except (TimeoutError, OSError, RuntimeError):
-        return Refusal.UNANSWERED
 
+    def __init__(self, kernels: Any, state: CallbackState, answer: dict[str, str]) -> None:
+        self.ticket = secrets.token_urlsafe(16)
+        self.taken = False
+        self.sent = False
+        self._kernels = kernels
+        self._kernel_id = state.kernel_id
+        self._answer: dict[str, str] | None = answer
+        self._question = {"state": answer["state"]}
+        self._ended: float | None = None
+        self._task = asyncio.create_task(self._run())
 
-async def _outcome(control: _Control, question: dict[str, str]) -> tuple[str, str] | None:
-    """Ask until it has ended. The kernel's control thread is never held up for it."""
-    pause = FIRST_PAUSE
-    try:
-        async with asyncio.timeout(OUTCOME_PATIENCE):
-            while True:
-                reply = await control.ask(OUTCOME, question)
-                if reply.get("ended"):
-                    return str(reply["title"]), str(reply["text"])
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-    except (TimeoutError, OSError, RuntimeError):
-        return None
+    async def end(self, patience: float) -> Told | End | None:
+        """How it ended, ``None`` if it has not in so many seconds."""
+        done, _ = await asyncio.wait({self._task}, timeout=patience)
+        return self._task.result() if done else None
 
+    def is_over(self) -> bool:
+        """Whether it ended so long ago that nobody asks for it any more."""
+        return self._ended is not None and monotonic() - self._ended > KEPT
 
-class _Channel(Protocol):
-    async def send(self, message: dict[str, Any]) -> None: ...
-    async def receive(self) -> dict[str, Any]: ...
+    def stop(self) -> None:
+        """Give it up; whoever waits for it is told that the outcome is not known."""
+        self._task.cancel()
 
+    async def _run(self) -> Told | End:
+        try:
+            async with asyncio.timeout(LIFE):
+                return await self._carry()
+        except (TimeoutError, asyncio.CancelledError):
+            return End.UNTOLD
+        finally:
+            self._answer = None
+            self._ended = monotonic()
 
-class _Control:
-    """Questions and replies on a control channel."""
+    def _is_there(self) -> bool:
+        return self._kernel_id in self._kernels
 
-    def __init__(self, session: Session, channel: _Channel) -> None:
-        self._session = session
-        self._channel = channel
+    async def _carry(self) -> Told | End:
+        while self._is_there():
+            manager = self._kernels.get_kernel(self._kernel_id)
+            try:
+                async with open_control(manager, self._kernel_id, self._is_there) as control:
+                    if not self.sent and not await self._deliver(control):
+                        return End.UNKNOWN
+                    return await self._outcome(control)
+            except FAILURES:
+                if not self.sent:
+                    return End.UNREACHABLE
+            await asyncio.sleep(RECONNECT_PAUSE)
+        return End.UNTOLD if self.taken else End.GONE
 
-    async def ask(
-        self, kind: str, parameters: dict[str, str], *, echo: bool = False
-    ) -> dict[str, Any]:
-        """The content of the kernel's reply.
+    async def _deliver(self, control: Control) -> bool:
+        assert self._answer is not None
+        reply = await control.ask(DELIVER, self._answer, self._note_sent)
+        self.taken = bool(reply.get("known"))
+        return self.taken
 
-        A kernel says nothing to a kind of message that it does not know. With ``echo`` it is
-        asked something that every kernel knows right after; if only that is answered, the reply
-        is empty.
-        """
-        message = self._session.msg(kind, {})
-        message["buffers"] = [json.dumps(parameters).encode()]
-        await self._channel.send(message)
-        awaited = {message["msg_id"]}
-        if echo:
-            known = self._session.msg("kernel_info_request", {})
-            await self._channel.send({**known, "buffers": []})
-            awaited.add(known["msg_id"])
+    def _note_sent(self) -> None:
+        self.sent, self._answer = True, None
+
+    async def _outcome(self, control: Control) -> Told | End:
+        """Ask until it has ended. The kernel's control thread is never held up for it."""
+        pause = FIRST_PAUSE
         while True:
-            reply = await self._channel.receive()
-            if reply["parent_header"].get("msg_id") in awaited:
-                content: dict[str, Any] = reply["content"]
-                return content if reply["msg_type"] == f"{kind}_reply" else {}
+            reply = await control.ask(OUTCOME, self._question)
+            if reply.get("ended"):
+                return Told(str(reply["title"]), str(reply["text"]))
+            if not reply.get("known", bool(reply)):
+                return End.UNTOLD
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
-@asynccontextmanager
-async def _local(manager: Any) -> AsyncIterator[_Control]:
-    session = manager.session.clone()
-    session.session = str(uuid4())  # a kernel answers only one of those with the same identity
-    client = manager.client(session=session)
-    client.start_channels(shell=False, iopub=False, stdin=False, hb=False, control=True)
-    try:
-        yield _Control(session, _LocalChannel(client.control_channel))
-    finally:
-        client.stop_channels()
+class Deliveries:
+    """Those of one server. They hold no response that was sent, and no outcome for long."""
 
+    def __init__(self) -> None:
+        self._all: dict[str, Delivery] = {}
 
-class _LocalChannel:
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
+    def begin(self, kernels: Any, state: CallbackState, answer: dict[str, str]) -> Delivery:
+        """Start to hand over a response. The event loop carries it to its end."""
+        for ticket in [ticket for ticket, one in self._all.items() if one.is_over()]:
+            del self._all[ticket]
+        while len(self._all) >= MOST:
+            self._all.pop(next(iter(self._all))).stop()
+        begun = Delivery(kernels, state, answer)
+        self._all[begun.ticket] = begun
+        return begun
 
-    async def send(self, message: dict[str, Any]) -> None:
-        self._channel.send(message)
-
-    async def receive(self) -> dict[str, Any]:
-        reply: dict[str, Any] = await self._channel.get_msg()
-        return reply
-
-
-@asynccontextmanager
-async def _gateway(kernel_id: str) -> AsyncIterator[_Control]:
-    session = Session()
-    gateway = GatewayClient.instance()
-    address = url_path_join(
-        gateway.ws_url or "", gateway.kernels_endpoint, url_escape(kernel_id), "channels"
-    )
-    options = gateway.load_connection_args() | {"connect_timeout": PATIENCE}
-    socket = await websocket_connect(
-        HTTPRequest(f"{address}?session_id={session.session}", **options)
-    )
-    try:
-        yield _Control(session, _GatewayChannel(socket))
-    finally:
-        socket.close()
-
-
-class _GatewayChannel:
-    def __init__(self, socket: WebSocketClientConnection) -> None:
-        self._socket = socket
-
-    async def send(self, message: dict[str, Any]) -> None:
-        await self._socket.write_message(
-            serialize_binary_message({**message, "channel": "control"}), binary=True
-        )
-
-    async def receive(self) -> dict[str, Any]:
-        while True:
-            text = await self._socket.read_message()
-            if text is None:
-                raise ConnectionResetError("the gateway hung up")
-            message: dict[str, Any] = (
-                deserialize_binary_message(text) if isinstance(text, bytes) else json.loads(text)
-            )
-            if message["channel"] == "control":
-                return message
+    def named(self, ticket: str) -> Delivery | None:
+        """The delivery of a ticket, ``None`` if there is none or it ended long ago."""
+        return self._all.get(ticket)

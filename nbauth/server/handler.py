@@ -1,7 +1,7 @@
 """The page that the identity provider sends the browser back to.
 
-It offers the answer to the kernel named in ``state``, and says what that kernel says. It holds
-nothing, and has no other effect; an answer is worth nothing without the kernel's PKCE verifier.
+It hands the answer to the kernel named in ``state``, and shows what that kernel says. It has no
+other effect; an answer is worth nothing without the kernel's PKCE verifier.
 """
 
 from __future__ import annotations
@@ -13,20 +13,24 @@ from http.client import responses
 from typing import Any
 from urllib.parse import parse_qsl
 
-from jupyter_server.auth.decorator import authorized
+from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 from nbauth.core.callback_state import CallbackState
 from nbauth.core.pages import (
+    FOLLOW,
     PAGE_HEADERS,
     STRAY_REFUSAL,
+    again_page,
     is_stray_refusal,
     page,
     policy,
     says,
+    waiting_page,
 )
-from nbauth.server.delivery import Refusal, deliver
+from nbauth.server.delivery import Deliveries, Delivery, End, Told
+from nbauth.server.same_site import asks_again
 
 PARAMETERS = frozenset(
     {
@@ -42,20 +46,39 @@ PARAMETERS = frozenset(
 )
 """Of an authorization response (RFC 6749 §4.1.2, RFC 9207, OpenID Connect Session Management §2,
 Microsoft's ``client_info``); others, such as JupyterHub's ``redirects``, are not passed on."""
+FIRST_WORD = 4.0
+"""Seconds that the browser waits for a first page."""
+NEXT_WORD = 20.0
+"""Seconds that a page which follows a delivery waits for an answer; proxies allow for 60."""
 AGAIN = "Return to your notebook and sign in again."
-REFUSED = {
-    Refusal.UNKNOWN: (
+HANDED_OVER = "Handed over to your notebook"
+ENDED = {
+    End.UNKNOWN: (
         404,
         "Not signed in",
         "No sign-in waits for this answer: it was used already, it came too late,"
         f" or the kernel has been restarted. {AGAIN}",
     ),
-    Refusal.UNANSWERED: (
-        504,
-        "Not signed in",
-        f"The kernel that began this sign-in did not answer. {AGAIN}",
+    End.UNREACHABLE: (
+        502,
+        "Not handed over",
+        "This server cannot reach the kernel that began this sign-in, so the sign-in still waits."
+        " Return to your notebook to choose another way, or to cancel it and sign in again.",
+    ),
+    End.GONE: (404, "Not signed in", f"The kernel that began this sign-in is gone. {AGAIN}"),
+    End.UNTOLD: (
+        200,
+        HANDED_OVER,
+        "This page cannot tell how the sign-in ended. Your notebook shows it.",
     ),
 }
+LATER = "Your notebook shows how the sign-in ends, and so does this page as soon as it knows."
+CONNECTING = ("On its way to your notebook", f"This server is connecting to the kernel. {LATER}")
+BUSY = (
+    HANDED_OVER,
+    f"The kernel has not replied yet; it may be busy with a computation. {LATER}",
+)
+ASKING = (HANDED_OVER, f"The kernel has the answer and is asking the provider. {LATER}")
 
 
 class CallbackHandler(JupyterHandler):
@@ -83,9 +106,24 @@ class CallbackHandler(JupyterHandler):
             if name != "Content-Security-Policy":
                 self.set_header(name, value)
 
+    def initialize(self, deliveries: Deliveries) -> None:
+        """Share the server's deliveries with its other requests."""
+        super().initialize()
+        self._deliveries = deliveries
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        """Take a response or show how one fared. Without a login it does neither."""
+        if not self.current_user and asks_again(self.request.headers, self.request.query):
+            self.finish(again_page(nonce=self._nonce))
+            return
+        answering = self._get()
+        if answering is not None:  # it is None where the browser was sent to the login page
+            await answering
+
     @web.authenticated
     @authorized("execute")
-    async def get(self) -> None:
+    async def _get(self) -> None:
         if not self._is_owner():
             self._show(
                 403,
@@ -96,6 +134,9 @@ class CallbackHandler(JupyterHandler):
             return
         try:
             answer = _parameters(self.request.query)
+            if ticket := self.get_query_argument(FOLLOW, ""):
+                await self._follow(ticket)
+                return
             if not answer:
                 self._show(
                     200,
@@ -113,20 +154,25 @@ class CallbackHandler(JupyterHandler):
         except ValueError:
             self._show(400, "Not signed in", f"That is no answer to a sign-in. {AGAIN}")
             return
-        if state.kernel_id not in self.kernel_manager:
-            self._show(404, "Not signed in", f"The kernel that began this sign-in is gone. {AGAIN}")
-            return
-        outcome = await deliver(self.kernel_manager, state, answer)
-        if isinstance(outcome, Refusal):
-            self._show(*REFUSED[outcome])
-        elif outcome is None:
-            self._show(
-                200,
-                "Return to your notebook",
-                "It has the answer and is still asking the provider; it shows how that ends.",
-            )
+        delivery = self._deliveries.begin(self.kernel_manager, state, answer)
+        self._tell(delivery, await delivery.end(FIRST_WORD))
+
+    async def _follow(self, ticket: str) -> None:
+        delivery = self._deliveries.named(ticket)
+        if delivery is None:
+            self._show(*ENDED[End.UNTOLD])
         else:
-            self._show(200, *outcome)
+            self._tell(delivery, await delivery.end(NEXT_WORD))
+
+    def _tell(self, delivery: Delivery, end: Told | End | None) -> None:
+        if end is None:
+            self.set_status(202)
+            words = ASKING if delivery.taken else BUSY if delivery.sent else CONNECTING
+            self.finish(waiting_page(*words, delivery.ticket, nonce=self._nonce))
+        elif isinstance(end, End):
+            self._show(*ENDED[end])
+        else:
+            self._show(200, end.title, end.text)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors of the server's own (403, 405…) on a page that can do as little as ours."""

@@ -27,14 +27,36 @@ _ANSWER = re.compile(r"(nbauth(?:/|%(?:25)*2F)callback)[^\s'\"]+", re.IGNORECASE
 
 
 def configure(c: Any) -> None:
-    """Install the hook, and keep answers that meet the login page or an error out of the log.
+    """Install the hook, mend strict cookies, and keep answers out of the hub's log.
+
+    Answers would be logged when they meet the login page or an error.
 
     Args:
         c: the configuration object of ``jupyterhub_config.py``.
     """
     c.JupyterHub.user_redirect_hook = user_redirect_hook
+    mend_strict_cookies()
     for name in LOGGERS:
         logging.getLogger(name).addFilter(without_answers)
+
+
+def mend_strict_cookies() -> None:
+    """Let sign-ins end well on a hub whose cookies are ``SameSite=Strict``.
+
+    The browser sends none of those with the provider's redirect, and the hub would show its login
+    page. A page of ours stands before the hub's own at that address, and asks for it once more.
+    """
+    try:
+        from jupyterhub import handlers  # type: ignore[import-untyped]
+
+        from nbauth.server.hub_page import CallbackRedirectHandler
+
+        routes = handlers.default_handlers
+    except (ImportError, AttributeError):
+        return
+    route = (rf"/user-redirect/{CALLBACK}/?", CallbackRedirectHandler)
+    if route not in routes:
+        routes.insert(0, route)
 
 
 def user_redirect_hook(

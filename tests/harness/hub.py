@@ -40,9 +40,9 @@ NOT_NEEDED = ("jupyter_lsp", "jupyter_server_terminals", "notebook", "notebook_s
 class Hub:
     """JupyterHub behind configurable-http-proxy, for as long as the ``with`` block lasts.
 
-    *subdomains*: a host for each user. *hook*: what ``nbauth.server.hub`` offers is installed.
-    *env* goes to the kernels; *gateway* is ``(url, token)`` of a kernel gateway, in which the
-    kernels of servers named ``remote`` run.
+    *subdomains*: a host for each user. *strict*: all cookies are SameSite=Strict. *hook*: what
+    ``nbauth.server.hub`` offers is installed. *env* goes to the kernels; *gateway* is
+    ``(url, token)`` of a kernel gateway, in which the kernels of servers named ``remote`` run.
 
     Attributes:
         host: the hub's origin, as browsers know it.
@@ -51,6 +51,7 @@ class Hub:
     """
 
     subdomains: bool = False
+    strict: bool = False
     hook: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     gateway: tuple[str, str] | None = None
@@ -234,6 +235,10 @@ class Hub:
         lines = [f"c.{name} = {value!r}" for name, value in settings.items()]
         lines.append("c.Spawner.environment['JUPYTER_RUNTIME_DIR'] = (")
         lines.append(f"    lambda spawner: {str(home / 'runtime')!r} + '/' + spawner.user.name)")
+        if self.strict:
+            cookies = {"SameSite": "Strict"}
+            lines.append(f"c.JupyterHub.tornado_settings = {{'cookie_options': {cookies!r}}}")
+            lines.append(f"c.Spawner.cookie_options = {cookies!r}")
         if self.gateway is not None:
             variables = ("JUPYTER_GATEWAY_URL", "JUPYTER_GATEWAY_AUTH_TOKEN")
             given = dict(zip(variables, self.gateway, strict=True))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import websocket
@@ -50,3 +53,27 @@ def open_front_end(server_url: str, kernel_id: str, token: str, host: str = "") 
     while json.loads(socket.recv())["msg_type"] != "kernel_info_reply":
         pass
     return socket
+
+
+@contextlib.contextmanager
+def holding_the_gil(kernel: ServedKernel, folder: Path) -> Iterator[None]:
+    """While this lasts, no thread of the kernel runs, not even the control thread.
+
+    ``PyDLL`` keeps the interpreter's lock during a call, here one that waits for a FIFO's writer.
+    """
+    gate, mark = folder / "gate", folder / "mark"
+    os.mkfifo(gate)
+    held = kernel.send(
+        "import ctypes, os\n"
+        f"path, wait = {str(gate)!r}.encode(), ctypes.PyDLL(None).open\n"
+        f"open({str(mark)!r}, 'w').close(); wait(path, os.O_RDONLY)"
+    )
+    end = time.monotonic() + 60
+    while not mark.exists():
+        assert time.monotonic() < end, "the cell does not run"
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        os.close(os.open(gate, os.O_WRONLY))
+    kernel.wait(held)

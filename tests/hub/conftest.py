@@ -1,4 +1,4 @@
-"""Hubs with everything that a sign-in by callback needs, started once."""
+"""JupyterHubs with all that a sign-in by callback needs, started once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.server.conftest import Server, running
 
 LAYOUTS = {
     "one origin": {},
-    "subdomains": {"subdomains": True},
+    "subdomains": {"subdomains": True, "strict": True},
     "no hook": {"hook": False},
 }
 BEGIN = """
@@ -85,7 +85,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def hubs(panva_server: Panva, gateway: Server) -> Iterator[HubFactory]:
     """``hubs(layout)``: a hub of each layout, with ada's and bob's servers running.
 
-    All are started at once: they mostly wait for each other's parts.
+    All are started at the same time, which takes less time than one after the other.
     """
 
     def start(layout: str) -> Hub:
@@ -104,7 +104,7 @@ def hubs(panva_server: Panva, gateway: Server) -> Iterator[HubFactory]:
 
 
 def environment(panva: Panva) -> dict[str, str]:
-    """What makes ``%login`` in a kernel sign in at panva's provider."""
+    """The variables with which ``%login`` signs in at panva's provider."""
     return {
         "NBAUTH_AUTHORITY": panva.issuer,
         "NBAUTH_CLIENT_ID": panva.client_id,
@@ -140,13 +140,14 @@ People = Callable[..., BrowserContext]
 def people(browser: Browser, cookie_jars: dict[tuple[str, str], Any]) -> Iterator[People]:
     """``people(hub, "ada")``: a new browser profile in which that user is logged in at the hub.
 
-    Nobody is signed in at the provider in it, and nobody at the hub for the user ``None``.
+    Nobody is signed in at the provider in it, and nobody at the hub for the user ``None``. Options
+    are Playwright's.
     """
     opened: list[BrowserContext] = []
 
-    def profile(hub: Hub, user: str | None) -> BrowserContext:
+    def profile(hub: Hub, user: str | None, **options: Any) -> BrowserContext:
         known = cookie_jars.get((hub.host, user or ""))
-        context = browser.new_context(ignore_https_errors=True, storage_state=known)
+        context = browser.new_context(ignore_https_errors=True, storage_state=known, **options)
         context.set_default_timeout(15_000)
         opened.append(context)
         if user is not None and known is None:
@@ -162,7 +163,7 @@ def people(browser: Browser, cookie_jars: dict[tuple[str, str], Any]) -> Iterato
 def sign_in_at(
     context: BrowserContext, authorize_url: str, person: Person, user: str = "ada"
 ) -> Page:
-    """Click through the provider's pages; gives the page, wherever it ended."""
+    """Click through the provider's pages; gives the browser page at the end."""
     page = context.new_page()
     person.open_and_sign_in(page, authorize_url, user)
     return page

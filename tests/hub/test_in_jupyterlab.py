@@ -1,4 +1,4 @@
-"""All of it as Ada does it: JupyterLab on the hub, ``%login``, the panel's link, the provider."""
+"""A whole sign-in on the hub: JupyterLab, ``%login``, the panel's link, the provider's pages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ CELLS = ["%load_ext nbauth", "account = {login}", "print('signed in:', account.u
 @pytest.mark.parametrize(
     ("layout", "login"),
     [
-        # Here the test's browser shares loopback with the kernel, and so `auto` would use that.
+        # The test's browser is on the kernel's machine, so `auto` would choose loopback here.
         ("one origin", "%login --flow callback"),
         ("subdomains", "%login"),
     ],
 )
-def test_by_clicking(hubs, people, panva, person, request, layout, login):
+def test_a_whole_sign_in(hubs, people, panva, person, request, layout, login):
     hub = hubs(layout)
     hub.write_notebook("ada", "sign-in.ipynb", [cell.format(login=login) for cell in CELLS])
     page = LabPage(people(hub, "ada").new_page(), hub.server_url("ada"), token="")

@@ -1,4 +1,4 @@
-"""Whoever shares a hub with Ada gets at nothing of hers, and gives her nothing of his."""
+"""Other users of a hub can neither take over nor inject a sign-in of Ada's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def heading(page):
 
 
 @both_layouts
-def test_nobody_may_ask_anothers_server(hubs, kernels, people, layout):
+def test_the_callback_page_of_another_users_server_is_refused(hubs, kernels, people, layout):
     hub = hubs(layout)
     ada, bob = begin(kernels(hub, "ada"), wait=False), begin(kernels(hub, "bob"), wait=False)
     for asking, asked in (("bob", "ada"), ("ada", "bob")):
@@ -43,7 +43,7 @@ def test_nobody_may_ask_anothers_server(hubs, kernels, people, layout):
 def test_a_sign_in_that_bob_began_and_ada_finishes_reaches_neither(
     hubs, kernels, people, person, layout
 ):
-    """The one registered address leads ada to her own server, where bob's state is unknown."""
+    """The registered address leads ada to her own server, where bob's state is unknown."""
     hub = hubs(layout)
     bob = begin(kernels(hub, "bob"), wait=False)
     ada = begin(kernels(hub, "ada"), wait=False)
@@ -68,7 +68,7 @@ def test_adas_sign_in_finished_by_someone_logged_in_as_bob_reaches_neither(
 
 
 @both_layouts
-def test_bobs_code_with_adas_state_is_worth_nothing(hubs, kernels, people, person, panva, layout):
+def test_bobs_code_with_adas_state_is_refused(hubs, kernels, people, person, panva, layout):
     hub = hubs(layout)
     bob = begin(kernels(hub, "bob"), wait=False)
     page = sign_in_at(people(hub, None), bob.authorize_url, person, "grace")
@@ -86,8 +86,8 @@ def test_bobs_code_with_adas_state_is_worth_nothing(hubs, kernels, people, perso
 
 
 @both_layouts
-def test_a_share_of_adas_server_is_not_adas(hubs, kernels, people, layout):
-    """The hub lets bob in, as it lets administrators in; the callback does not."""
+def test_a_user_with_a_share_of_adas_server_is_refused(hubs, kernels, people, layout):
+    """The hub admits bob, as it admits administrators; the callback page does not."""
     hub = hubs(layout)
     ada = begin(kernels(hub, "ada"), wait=False)
     hub.api("shares/ada/", "POST", {"user": "bob"})
@@ -105,7 +105,7 @@ def test_a_share_of_adas_server_is_not_adas(hubs, kernels, people, layout):
     assert ada.still_waits()
 
 
-def test_on_subdomains_a_page_of_bobs_sees_nothing_of_adas(hubs, kernels, people):
+def test_on_subdomains_a_page_of_bobs_server_cannot_read_adas(hubs, kernels, people):
     hub = hubs("subdomains")
     ada = begin(kernels(hub, "ada"), wait=False)
     profile = people(hub, "ada")

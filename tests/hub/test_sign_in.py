@@ -1,4 +1,4 @@
-"""Ada signs in by callback on a real hub, by clicking; her cell goes on."""
+"""Sign-ins by callback on a real hub, in a browser, while a cell waits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from playwright.sync_api import expect
 
 from tests.harness.hub import lines_with
 from tests.harness.jupyter import record_sign_in
-from tests.harness.served_kernel import open_front_end
-from tests.hub.conftest import LAYOUTS, begin, environment, sign_in_at
+from tests.harness.served_kernel import holding_the_gil, open_front_end
+from tests.hub.conftest import LAYOUTS, WAIT, begin, environment, sign_in_at
 
 pytestmark = pytest.mark.browser
 
 
 def check_done(page, address):
-    """The last page says the truth, and nothing of the answer is left in the address bar."""
+    """The last page says "signed in", and the answer is gone from the address bar."""
     expect(page.get_by_role("heading")).to_have_text("You are signed in")
     assert page.url == address
 
@@ -34,7 +34,7 @@ def test_by_callback(hubs, kernels, people, panva, person, layout, request):
 
 
 def test_by_callback_after_logging_in_at_the_hub(hubs, kernels, people, panva, person):
-    """The hub's login page stands in between; not even its address gets into the hub's log."""
+    """The hub shows its login page first. The answer in its address is not logged."""
     panva.control(code_length=2048)
     hub = hubs("one origin")
     ada = begin(kernels(hub, "ada"))
@@ -50,10 +50,10 @@ def test_by_callback_after_logging_in_at_the_hub(hubs, kernels, people, panva, p
 
 
 @pytest.mark.parametrize("layout", ["one origin", "subdomains"])
-def test_a_long_code_and_a_provider_that_cuts_its_pages_off(
+def test_a_long_code_and_a_provider_with_cross_origin_opener_policy(
     hubs, kernels, people, panva, person, layout
 ):
-    """2 KB of code; with COOP the page has no opener, and needs none."""
+    """A code of 2 KB. With COOP the callback page has no opener, and needs none."""
     panva.control(code_length=2048, coop="same-origin")
     hub = hubs(layout)
     ada = begin(kernels(hub, "ada"))
@@ -85,7 +85,32 @@ def test_to_a_named_server_and_not_to_one_that_is_stopped(hubs, kernels, people,
     assert lines_with(page.inner_html("body"), late.state) == []
 
 
-def test_forged_ways_through_the_hub_lead_nowhere(hubs, people):
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_while_the_kernel_computes_the_page_waits_until_it_knows_the_end(
+    hubs, kernels, people, panva, person, tmp_path, scripts
+):
+    """A computation holds the GIL. The kernel reads the answer after it."""
+    hub = hubs("one origin")
+    ada = begin(kernels(hub, "ada"), wait=False)
+    with holding_the_gil(ada.kernel, tmp_path):
+        profile = people(hub, "ada", java_script_enabled=scripts)
+        page = sign_in_at(profile, ada.authorize_url, person)
+        if not scripts:  # this browser has not been at ada's server yet
+            page.get_by_role("link", name="Continue").click()
+        expect(page.get_by_role("heading")).to_have_text("Handed over to your notebook")
+        expect(page.get_by_text("may be busy with a computation")).to_be_visible()
+        page.screenshot(path="test-results/screenshots/hub-callback-waits.png")
+        if scripts:
+            assert "code=" not in page.url
+            assert "state=" not in page.url
+    expect(page.get_by_role("heading")).to_have_text("You are signed in")
+    if scripts:
+        assert page.url == f"{hub.server_url('ada')}/nbauth/callback"
+    assert ada.kernel.run(WAIT).text.endswith("signed in: ada\n")
+    assert lines_with(hub.log, ada.state) == []
+
+
+def test_forged_states_are_refused_by_the_hub(hubs, people):
     hub = hubs("one origin")
     page = people(hub, "ada").new_page()
     kernel, secret = "0f8fad5b-d9cb-469f-a165-70867728950e", "s" * 43
@@ -101,11 +126,11 @@ def test_forged_ways_through_the_hub_lead_nowhere(hubs, people):
         assert (state, answer.status) == (state, status)
     answer = page.goto(f"{hub.host}/hub/user-redirect/api/status?x=1")
     assert answer is not None
-    assert answer.status == 200, "other addresses are the hub's own matter"
+    assert answer.status == 200, "the hub handles other addresses itself"
 
 
 def test_from_a_kernel_behind_a_gateway(hubs, gateway, people, panva, person):
-    """It knows nothing of the hub (no JUPYTERHUB_… variable): redirect_uri has to be set."""
+    """Such a kernel has no JUPYTERHUB_… variables, so redirect_uri has to be set."""
     hub = hubs("one origin")
     hub.start_servers("ada", server="remote")
     kernel = hub.start_kernel("ada", "remote", gateway.home / "jupyter-runtime")
@@ -123,7 +148,7 @@ def test_from_a_kernel_behind_a_gateway(hubs, gateway, people, panva, person):
     kernel.client.stop_channels()
 
 
-def test_what_the_provider_says_is_only_text(hubs, kernels, people, panva):
+def test_text_from_the_provider_is_escaped(hubs, kernels, people, panva):
     hub = hubs("subdomains")
     ada = begin(kernels(hub, "ada"))
     page = people(hub, "ada").new_page()

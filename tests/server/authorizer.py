@@ -1,4 +1,4 @@
-"""An administrator's own rules for a Jupyter server, which refuse whoever says so."""
+"""An authorizer for a Jupyter server that refuses requests with a certain header."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jupyter_server.auth.authorizer import Authorizer
 
 
 class Refusing(Authorizer):
-    """Nobody may do anything in a request with the header ``X-Refuse``."""
+    """Refuses every request with the header ``X-Refuse``."""
 
     def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
         return "X-Refuse" not in handler.request.headers

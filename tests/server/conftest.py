@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -45,7 +46,19 @@ class Server:
         method: str = "GET",
         **options: Any,
     ) -> requests.Response:
-        """Ask for the callback page as the server's owner."""
+        """Request the callback page as the server's owner, and follow a page that waits."""
+        page = self.get_once(query, method, **options)
+        while page.status_code == 202:
+            page = self.get_once({"nbauth_follow": ticket_of(page)}, **options)
+        return page
+
+    def get_once(
+        self,
+        query: str | Mapping[str, str] | list[tuple[str, str]] = "",
+        method: str = "GET",
+        **options: Any,
+    ) -> requests.Response:
+        """Request the callback page as the server's owner; gives the first page."""
         options.setdefault("headers", {"Authorization": f"token {self.token}"})
         with requests.Session() as session:
             session.trust_env = False
@@ -57,6 +70,13 @@ class Server:
                 allow_redirects=False,
                 **options,
             )
+
+    def order(self, path: str, method: str = "POST") -> None:
+        """Send a request to the server's REST API."""
+        headers = {"Authorization": f"token {self.token}"}
+        requests.request(
+            method, f"{self.url}/{path}", headers=headers, timeout=60
+        ).raise_for_status()
 
     def start_kernel(self, name: str) -> ServedKernel:
         made = requests.post(
@@ -76,6 +96,13 @@ class Server:
                     return kernel
             time.sleep(0.05)
         raise RuntimeError(f"no connection file of kernel {ident}")
+
+
+def ticket_of(page: requests.Response) -> str:
+    """The ticket in a page that waits for the end of a sign-in."""
+    named = re.search(r"\?nbauth_follow=([\w-]{22})'", page.text)
+    assert named is not None, page.text
+    return named[1]
 
 
 @contextlib.contextmanager
@@ -151,6 +178,7 @@ EXTENSION = (
     "--allow-root",
     "--ServerApp.allow_unauthenticated_access=False",
     "--ServerApp.authorizer_class=tests.server.authorizer.Refusing",
+    "--IdentityProvider.cookie_options={'SameSite': 'Strict'}",
 )
 
 

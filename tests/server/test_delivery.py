@@ -1,4 +1,4 @@
-"""From the server's page to a kernel and back, in every kernel and while a cell blocks."""
+"""From the server's page to a kernel and back: each ipykernel version, also while a cell blocks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import secrets
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.harness.kernels import KERNEL_VERSIONS
+from tests.harness.served_kernel import holding_the_gil
+from tests.server.conftest import ticket_of
 
 BEGIN = """
 import asyncio, secrets
@@ -94,7 +97,7 @@ def test_used_forged_and_ended_get_one_and_the_same_answer(server, kernels):
 
 
 @pytest.mark.timing
-def test_a_kernel_that_never_heard_of_nbauth_says_so_at_once(server):
+def test_a_kernel_without_nbauth_is_recognised_at_once(server):
     kernel = server.start_kernel("py-6.29")
     state = f".{kernel.id}.{secrets.token_urlsafe(32)}"
     page = server.get({"code": "c", "state": state})
@@ -102,13 +105,94 @@ def test_a_kernel_that_never_heard_of_nbauth_says_so_at_once(server):
     assert page.elapsed.total_seconds() < 5
 
 
-def test_a_kernel_that_is_stopped_does_not_answer(server):
+def check_followed_up(server, kernel, folder) -> None:
+    """The page says that the outcome is not known yet, and shows it later."""
+    state, code = begin(kernel), secrets.token_urlsafe(24)
+    kernel.run(
+        "import threading\n"
+        "def end(one): one.answer.result(60); one.finish('You are signed in', 'Go back.')\n"
+        "threading.Thread(target=end, args=(receiver,), daemon=True).start()"
+    )
+    with holding_the_gil(kernel, folder):
+        first = server.get_once({"code": code, "state": state})
+    assert (first.status_code, "Handed over to your notebook" in first.text) == (202, True)
+    assert "has not replied yet" in first.text
+    assert "Not signed in" not in first.text
+    assert code not in first.text
+    assert state not in first.text
+    ticket = ticket_of(first)
+    last = server.get({"nbauth_follow": ticket})
+    assert (last.status_code, "<h1>You are signed in</h1>" in last.text) == (200, True)
+    assert ticket not in last.text
+    again = server.get_once({"nbauth_follow": ticket})
+    assert "<h1>You are signed in</h1>" in again.text, "a page that was cut off asks again"
+
+
+def test_a_kernel_that_holds_the_gil_is_followed_until_the_outcome_is_known(
+    server, kernels, tmp_path
+):
+    check_followed_up(server, kernels("7.4"), tmp_path)
+
+
+def test_a_kernel_behind_a_gateway_is_followed_too(gateway_server, gateway_kernel, tmp_path):
+    check_followed_up(gateway_server, gateway_kernel, tmp_path)
+
+
+def test_a_kernel_that_was_restarted_before_it_read_the_answer(server):
+    """The new process answers ``kernel_info_request``, and does not know the sign-in."""
     kernel = server.start_kernel("py-7.4")
     state = begin(kernel)
     os.kill(int(kernel.run("import os; print(os.getpid())").text), signal.SIGSTOP)
+    first = server.get_once({"code": "c", "state": state})
+    assert first.status_code == 202
+    server.order(f"api/kernels/{kernel.id}/restart")
+    last = server.get({"nbauth_follow": ticket_of(first)})
+    assert (last.status_code, "No sign-in waits" in last.text) == (404, True)
+
+
+def test_a_kernel_that_was_shut_down_is_gone(server):
+    kernel = server.start_kernel("py-7.4")
+    state = begin(kernel)
+    os.kill(int(kernel.run("import os; print(os.getpid())").text), signal.SIGSTOP)
+    first = server.get_once({"code": "c", "state": state})
+    assert first.status_code == 202
+    server.order(f"api/kernels/{kernel.id}", "DELETE")
+    last = server.get({"nbauth_follow": ticket_of(first)})
+    assert (last.status_code, "is gone" in last.text) == (404, True)
+
+
+def test_if_the_kernel_does_not_tell_the_outcome_the_page_refers_to_the_notebook(server, kernels):
+    """The kernel removes its handlers when nobody asks for a moment; here, at once."""
+    kernel = kernels("7.4")
+    state = begin(kernel)
+    ident = kernel.send(
+        "receiver.answer.result(30); receiver.told.set(); receiver._desk.leave(receiver)"
+    )
     page = server.get({"code": "c", "state": state})
-    assert (page.status_code, "did not answer" in page.text) == (504, True)
-    assert 9 < page.elapsed.total_seconds() < 25
+    kernel.wait(ident)
+    assert (page.status_code, "Your notebook shows it" in page.text) == (200, True)
+
+
+@pytest.mark.parametrize("ticket", ["x", "s" * 22, "'><script>", "..", "%00"])
+def test_an_unknown_ticket_reveals_nothing(server, ticket):
+    page = server.get_once({"nbauth_follow": ticket})
+    assert (page.status_code, "This page cannot tell" in page.text) == (200, True)
+    assert ticket not in page.text.partition("<main>")[2]
+
+
+def test_a_delivery_is_shown_to_the_servers_owner_only(server):
+    kernel = server.start_kernel("py-7.4")
+    state = begin(kernel)
+    process = int(kernel.run("import os; print(os.getpid())").text)
+    os.kill(process, signal.SIGSTOP)
+    first = server.get_once({"code": "c", "state": state})
+    asked = {"nbauth_follow": ticket_of(first)}
+    anonymous = server.get_once(asked, headers={})
+    assert (anonymous.status_code, urlsplit(anonymous.headers["Location"]).path) == (302, "/login")
+    refused = {"Authorization": f"token {server.token}", "X-Refuse": "1"}
+    assert server.get_once(asked, headers=refused).status_code == 403
+    assert server.get_once(asked, "POST").status_code == 405
+    os.kill(process, signal.SIGKILL)
 
 
 def test_the_page_tells_of_a_failure_in_the_kernels_words(server, kernels):

@@ -1,4 +1,4 @@
-"""What ``nbauth.server.hub`` answers and hides; with a real hub in tests/hub."""
+"""The redirects and the log filter of ``nbauth.server.hub``. Tests with a real hub: tests/hub."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from jupyterhub import handlers  # type: ignore[import-untyped]
 from tornado.web import HTTPError
 
 from nbauth.core.callback_state import CallbackState
 from nbauth.server.hub import LOGGERS, configure, user_redirect_hook, without_answers
+from nbauth.server.hub_page import CallbackRedirectHandler
 
 KERNEL, SECRET = "0f8fad5b-d9cb-469f-a165-70867728950e", "s" * 43
 
@@ -37,14 +39,14 @@ def state(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["", "gpu", "my.server-2", "jörg müller", "100 %"])
-def test_straight_to_the_server_that_began(name):
+def test_the_answer_goes_to_the_server_that_began_the_sign_in(name):
     query = f"code=a%2Bb&state={state(name)}&iss=https%3A%2F%2Fid.example"
     address = ask("nbauth/callback", query, "", name)
     assert address == f"{User().server_url(name)}nbauth/callback?{query}"
 
 
 @pytest.mark.parametrize("path", ["", "lab", "nbauth", "nbauth/callback/x", "x/nbauth/callback"])
-def test_other_paths_are_the_hubs(path):
+def test_other_paths_are_left_to_the_hub(path):
     assert ask(path, f"state={state('')}", "") is None
 
 
@@ -64,7 +66,7 @@ def test_without_a_state_it_is_the_default_server():
         ("nonsense", 400),
     ],
 )
-def test_servers_that_are_not_there_and_paths_are_refused(given, status):
+def test_unknown_servers_and_invalid_states_are_refused(given, status):
     with pytest.raises(HTTPError) as caught:
         ask("nbauth/callback", f"code=c&state={given}", "")
     assert caught.value.status_code == status
@@ -103,12 +105,20 @@ def test_other_lines_stay_as_they_are():
     assert (record.msg, record.args) == ("%d GET /hub/home?code=%s", (200, "c"))
 
 
-def test_configure_installs_both():
+ROUTE = "/user-redirect/nbauth/callback/?"
+
+
+def test_configure_installs_hook_filter_and_page_once():
     c = SimpleNamespace(JupyterHub=SimpleNamespace())
+    before = list(handlers.default_handlers)
     try:
         configure(c)
         assert c.JupyterHub.user_redirect_hook is user_redirect_hook
         assert all(without_answers in logging.getLogger(name).filters for name in LOGGERS)
+        configure(c)
+        assert [path for path, _ in handlers.default_handlers].count(ROUTE) == 1
+        assert handlers.default_handlers[0] == (ROUTE, CallbackRedirectHandler)
     finally:
+        handlers.default_handlers[:] = before
         for name in LOGGERS:
             logging.getLogger(name).removeFilter(without_answers)

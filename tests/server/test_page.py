@@ -37,14 +37,14 @@ def test_with_no_answer_it_says_what_it_is_for(server):
         "&".join(f"x{number}=1" for number in range(200)),
     ],
 )
-def test_what_is_no_answer_is_refused(server, query):
+def test_what_is_not_an_answer_is_refused(server, query):
     page = server.get(query)
     assert (page.status_code, "no answer to a sign-in" in page.text) == (400, True)
 
 
 @pytest.mark.parametrize("state", ["", "&state="])
-def test_a_refusal_that_names_no_sign_in_is_shown_as_what_it_is(server, state):
-    """Several providers leave the state out there, and then nobody knows whose it is."""
+def test_a_refusal_without_state_is_shown_and_ends_no_sign_in(server, state):
+    """Several providers omit the state from errors. Such an error belongs to no known sign-in."""
     words = "error=access_denied&error_description=%3Cb%3ENot+you%3C%2Fb%3E"
     page = server.get(f"{words}{state}")
     assert page.status_code == 400
@@ -52,17 +52,59 @@ def test_a_refusal_that_names_no_sign_in_is_shown_as_what_it_is(server, state):
     assert "your notebook goes on waiting" in page.text
 
 
-def test_a_kernel_of_no_one_here_is_gone(server):
+def test_a_kernel_that_this_server_does_not_have_is_gone(server):
     page = server.get({"code": "c", "state": STATE})
     assert (page.status_code, "is gone" in page.text) == (404, True)
 
 
-def test_who_is_not_logged_in_is_sent_to_log_in_and_keeps_the_answer(server):
-    page = server.get({"code": "c", "state": STATE}, headers={})
+def test_a_person_who_is_not_logged_in_logs_in_and_the_answer_is_kept(server):
+    page = server.get({"code": "c", "state": STATE}, headers={"Sec-Fetch-Site": "same-origin"})
     assert page.status_code == 302
     assert urlsplit(page.headers["Location"]).path == "/login"
     assert quote(f"code=c&state={STATE}", safe="") in page.headers["Location"]
     assert page.headers["Cache-Control"] == "no-store"
+
+
+ANSWER = f"code=c&state={STATE}"
+BY_PERSON = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("headers", [BY_PERSON, {}], ids=["told", "an old browser or plain http"])
+def test_a_browser_without_a_login_that_comes_from_the_provider_loads_the_page_again(
+    server, headers
+):
+    """Its cookies may be SameSite=Strict. The page contains nothing of the answer."""
+    page = server.get(ANSWER, headers=headers)
+    assert (page.status_code, "Returning to your notebook server" in page.text) == (200, True)
+    assert "s" * 43 not in page.text
+    nonce = re.search(r"script-src 'nonce-([\w-]{22})'", page.headers["Content-Security-Policy"])
+    assert nonce is not None
+    script = "location.replace(location.href.split('#')[0] + '&nbauth_again=1')"
+    assert f'<script nonce="{nonce[1]}">{script}</script>' in page.text
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert page.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        (f"{ANSWER}&nbauth_again=1", BY_PERSON),
+        (f"{ANSWER}&nbauth_again=1", {}),
+        (ANSWER, {"Sec-Fetch-Site": "same-origin"}),
+        (ANSWER, {"Sec-Fetch-Site": "same-site"}),
+        (ANSWER, {"Sec-Fetch-Site": "none"}),
+        (ANSWER, {**BY_PERSON, "Sec-Fetch-Dest": "iframe"}),
+        (ANSWER, {**BY_PERSON, "Sec-Fetch-Dest": "image"}),
+        ("", BY_PERSON),
+        ("code=c", BY_PERSON),
+        (f"state={STATE}", BY_PERSON),
+        ("nbauth_follow=x", BY_PERSON),
+        ("&".join(f"x{number}=1" for number in range(200)), BY_PERSON),
+    ],
+)
+def test_it_is_loaded_again_once_and_for_an_answer_only(server, query, headers):
+    page = server.get(query, headers=headers)
+    assert (page.status_code, urlsplit(page.headers["Location"]).path) == (302, "/login")
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
@@ -87,7 +129,7 @@ def test_a_posted_form_is_refused(server, kernels):
     [("", "GET", 200), ({"code": "c", "state": STATE}, "GET", 404), ("code=c", "GET", 400),
      ("", "POST", 405)],
 )  # fmt: skip
-def test_the_page_can_do_nothing_and_stays_nowhere(server, query, method, status):
+def test_the_page_is_restricted_and_not_stored(server, query, method, status):
     page = server.get(query, method)
     assert page.status_code == status
     headers = page.headers
@@ -114,7 +156,7 @@ def test_a_servers_own_rules_hold(server, kernels):
 
 
 def test_nothing_of_an_answer_is_in_the_log_at_debug(server):
-    """Not in the server's, nor in the kernel's own, which writes down every message it gets."""
+    """Neither in the server's log nor in the kernel's, which contains every message it receives."""
     kernel = server.start_kernel("py-debug")
     code, wrong = make_canary(), make_canary()
     state = begin(kernel)
@@ -122,8 +164,9 @@ def test_nothing_of_an_answer_is_in_the_log_at_debug(server):
     assert "Done" in server.get({"code": code, "state": state}).text
     kernel.wait(ident)
     own = {"Authorization": f"token {server.token}"}
-    for headers in ({}, own, {**own, "X-Refuse": "1"}):
+    for headers in ({}, {"Sec-Fetch-Site": "none"}, own, {**own, "X-Refuse": "1"}):
         asked = {"headers": headers}
+        server.get({"nbauth_follow": wrong}, **asked)
         server.get({"code": wrong, "state": state}, **asked)
         server.get({"code": wrong, "state": STATE}, **asked)
         server.get({"code": wrong, "state": "nonsense"}, **asked)
@@ -140,7 +183,7 @@ def test_nothing_of_an_answer_is_in_the_log_at_debug(server):
     assert find(state.rpartition(".")[2], log) == []
 
 
-def test_the_route_says_who_may_use_it(server):
-    """With ``allow_unauthenticated_access=False`` the server warns of those that do not."""
+def test_the_route_declares_who_may_use_it(server):
+    """With ``allow_unauthenticated_access=False`` the server warns of routes that do not."""
     assert "nbauth.server | extension was successfully loaded" in server.log
     assert not re.search(r"CallbackHandler registered|registered for \S*nbauth", server.log)

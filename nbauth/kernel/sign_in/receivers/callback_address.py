@@ -78,10 +78,10 @@ def _addresses(page: _Page | None, environ: Mapping[str, str]) -> Iterator[str]:
             home = _joined(page.hub_host or page.origin, page.hub_prefix)
             yield _joined(home, "user-redirect", CALLBACK)
         yield _joined(page.origin, page.base_url, CALLBACK)
-    if hub := environ.get("JUPYTERHUB_PUBLIC_HUB_URL"):
-        yield _joined(hub, "user-redirect", CALLBACK)
-    if server := environ.get("JUPYTERHUB_PUBLIC_URL"):
-        yield _joined(server, CALLBACK)
+    if public_hub := environ.get("JUPYTERHUB_PUBLIC_HUB_URL"):
+        yield _joined(public_hub, "user-redirect", CALLBACK)
+    if public_server := environ.get("JUPYTERHUB_PUBLIC_URL"):
+        yield _joined(public_server, CALLBACK)
 
 
 def placeholder(environ: Mapping[str, str]) -> str:

@@ -117,7 +117,7 @@ class _Desk:
         """Reply how a sign-in ended, if it has."""
         receiver, _ = self._addressee(message)
         if receiver is None or receiver.outcome is None:
-            self._reply(stream, idents, message, ended=False)
+            self._reply(stream, idents, message, known=receiver is not None, ended=False)
             return
         title, text = receiver.outcome
         self._reply(stream, idents, message, ended=True, title=title, text=text)
