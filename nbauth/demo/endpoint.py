@@ -1,4 +1,4 @@
-"""What all of the provider's endpoints share: loopback only, checked parameters, plain refusals."""
+"""What all of the provider's endpoints share: loopback only, checked parameters, errors."""
 
 from __future__ import annotations
 
@@ -155,17 +155,17 @@ class PageEndpoint(Endpoint):
 
     @property
     def is_https(self) -> bool:
-        """Whether the person's browser came by https: these pages themselves never do."""
+        """Whether the browser used https: a proxy may offer it, these pages themselves do not."""
         outside = self.request.host_name not in LOOPBACK_HOSTS
         return outside and self.provider.pages_url.lower().startswith("https:")
 
     @property
     def root(self) -> str:
-        """The way up from this page to all others: a proxy may have put a prefix before them."""
+        """The relative path from this page to the root; a proxy may have put a prefix before it."""
         return "../" * (self.request.path.count("/") - 1)
 
     def show(self, page: Page, *, status: int = 200, form_action: str = "") -> None:
-        """Write a page under a policy that lets nothing else run, load, frame it or be posted to.
+        """Write a page. Its policy allows no other scripts, resources, frames or form targets.
 
         Chromium applies form-action to the redirect after a post as well, hence `form_action`.
         """

@@ -24,7 +24,7 @@ _USER_CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ23456789"
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for, whichever way it asks."""
+    """What a client asks for, at any endpoint."""
 
     client_id: str
     scopes: tuple[str, ...]
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a person allowed: the thing that codes and tokens stand for."""
+    """What a person allowed. Codes and tokens refer to it."""
 
     request: Request
     person: Person

@@ -1,4 +1,4 @@
-"""A local Graph: enough of Microsoft Graph v1.0 for the tour and for trying a client's nerves."""
+"""A local Graph: the part of Microsoft Graph v1.0 that the tour and tests of clients need."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ class LocalGraph:
         return _page(call, "messages", messages_of(call.token.grant.person), 10, 1000)
 
     def _throttle(self, call: Call) -> Answer:
-        """The first call with a token is refused, its repetition answered."""
+        """Refuse the first call with each token; answer the next one."""
         if call.text in self._throttled:
             return Answer(200, {"value": "served after waiting"})
         self._throttled.add(call.text)
         return refusal(429, "TooManyRequests", "Too many requests.", Retry_After="1")
 
     def _step_up(self, call: Call) -> Answer:
-        """Continuous access evaluation's claims challenge (RFC 9470 has the idea)."""
+        """The claims challenge of continuous access evaluation (similar to RFC 9470)."""
         asked = call.token.grant.request.claims.get("access_token")
         acrs = asked.get("acrs") if isinstance(asked, dict) else None
         if isinstance(acrs, dict) and "c1" in (acrs.get("value"), *acrs.get("values", ())):

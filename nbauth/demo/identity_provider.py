@@ -82,4 +82,4 @@ def make_page_application(provider: Provider) -> Application:
 
 
 def no_log(_: object) -> None:
-    """Addresses hold codes and states: none is written anywhere."""
+    """Log nothing: addresses contain codes and states."""

@@ -1,4 +1,4 @@
-"""What happens between a request and its answer: sign in, consent, redirect or device approval."""
+"""The steps between a request and its response: sign-in, consent, redirect, device approval."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def is_loopback(redirect_uri: str) -> bool:
 
 
 class SignInEndpoint(PageEndpoint):
-    """The steps from a request to its answer: sign in, consent, done."""
+    """Takes each request through sign-in and consent to its response."""
 
     @property
     def interactions(self) -> dict[str, Interaction]:

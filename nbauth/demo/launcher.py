@@ -124,7 +124,7 @@ def _start_lab(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask the child's process group to end, wait, then insist. The server ends its kernels."""
+    """Ask the child's process group to end, wait, then kill it. The server ends its kernels."""
     for patience, name in ((15.0, "SIGTERM"), (5.0, "SIGKILL")):
         if child.poll() is None:
             try:

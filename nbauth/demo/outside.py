@@ -1,4 +1,4 @@
-"""Where a person's browser finds the provider's pages, when a hub stands between the two.
+"""The address of the provider's pages for a browser that reaches this computer through a hub.
 
 `python -m nbauth.demo.outside` prints the value for `--pages-url` here, or why there is none.
 """

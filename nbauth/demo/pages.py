@@ -1,4 +1,4 @@
-"""The provider's pages. Every text is escaped here; nothing but these few forms can appear."""
+"""The provider's pages. All text is escaped here, and the pages contain only these forms."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def device_page(root: str, user_code: str = "", error: str = "") -> Page:
 
 
 def message_page(title: str, text: str) -> Page:
-    """One sentence: done, declined, or what was wrong with the request."""
+    """A page with one sentence: done, declined, or what was wrong with the request."""
     return Page(title, f"<p>{escape(text)}</p>")
 
 

@@ -64,7 +64,7 @@ class Demo:
             "NBAUTH_SCOPES": "User.Read",
             "NBAUTH_VERIFY": self.ca_file,
             "NBAUTH_HOSTS": json.dumps({host: ["User.Read"]}),
-            # The provider is new at every start: a remembered account would be litter.
+            # The provider has new keys at every start, so a kept account would be useless later.
             "NBAUTH_PERSIST": "memory",
             "NBAUTH_DEMO_GRAPH_URL": self.graph_url,
         }

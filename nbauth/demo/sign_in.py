@@ -112,7 +112,7 @@ class InteractionEndpoint(SignInEndpoint):
             self.show(page, form_action=interaction.redirect_uri)
             return
         session_id = self.store.start_session(person)
-        # No path: a browser then takes this page's folder, which is the root, prefix and all.
+        # Without a path the browser uses this page's folder: the root, with a proxy's prefix.
         self.set_cookie(
             SESSION_COOKIE,
             session_id,
@@ -121,7 +121,7 @@ class InteractionEndpoint(SignInEndpoint):
             samesite="Lax",
             secure=self.is_https,
         )
-        # The cookie reaches us with the next request only; this one goes on with the record.
+        # The cookie is sent with the next request only; this one uses the session directly.
         interaction.session = self.store.sessions[session_id]
         self.advance(key, interaction)
 

@@ -41,11 +41,11 @@ class Signer:
         return self._sign(claims)
 
     def access_token(self, grant: Grant, expires_in: int) -> str:
-        """A JWT as Microsoft's are, though clients have no business reading it (RFC 6749, 1.4)."""
+        """A JWT, as Microsoft issues them; clients must not parse it (RFC 6749, 1.4)."""
         claims = self._claims(grant, GRAPH.rstrip("/"), expires_in)
         claims["appid"] = grant.request.client_id
         claims["scp"] = " ".join(graph_scopes(grant.request.scopes))
-        # Two tokens of one second would otherwise be one.
+        # Without it, two tokens issued in the same second would be identical.
         claims["uti"] = secrets.token_urlsafe(16)
         return self._sign(claims)
 

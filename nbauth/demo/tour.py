@@ -1,4 +1,4 @@
-"""`nbauth demo --check`: the tour in a real kernel, signed in with nobody at the screen."""
+"""`nbauth demo --check`: runs the tour in a real kernel and signs in without a person."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KERNEL_START = 25.0
 
 
 class Approver(threading.Thread):
-    """Plays the person: types each pending user code into the provider's own pages, over HTTP.
+    """Acts as the person: enters each pending user code on the provider's pages, over HTTP.
 
     The first code is approved by the first of the users, the second by the second, and so on; after
     the last user comes the first again.
@@ -121,7 +121,7 @@ def check(*, access_ttl: int = 3600) -> int:
             print(f"FAILED: the sign-in could not be approved: {approver.error}")
             good = False
         elif not approver.approved:
-            print("FAILED: nothing asked to be signed in")
+            print("FAILED: no cell started a sign-in")
             good = False
     print("The tour works." if good else "The tour does not work.")
     return 0 if good else 1
@@ -162,7 +162,7 @@ def _step(demo: Demo, client: BlockingKernelClient, cell: str, deadline: float) 
             output_hook=outputs.hook,
             stdin_hook=_nobody_types,
         )
-        # Some errors, a magic's UsageError for one, are printed: only the reply tells.
+        # Some errors are only printed (a magic's UsageError): the reply reports them.
         if reply["content"]["status"] != "ok" and not outputs.failure:
             outputs.failure = f"{reply['content'].get('ename')}: {reply['content'].get('evalue')}"
     except (TimeoutError, queue.Empty):

@@ -52,7 +52,7 @@ def test_signs_in_for_real(
         ([SIGN_IN, "1/0"], "ZeroDivisionError"),
         ([SIGN_IN, "input('name? ')"], "asked for input: name?"),
         ([SIGN_IN, "%nosuchmagic"], "UsageError"),
-        (["1 + 1"], "nothing asked to be signed in"),
+        (["1 + 1"], "no cell started a sign-in"),
     ],
 )
 def test_says_no(
