@@ -133,7 +133,7 @@ class Delivery:
 
 
 class Deliveries:
-    """Those of one server. They hold no response that was sent, and no outcome for long."""
+    """The deliveries of one server. They keep no response after it was sent."""
 
     def __init__(self) -> None:
         self._all: dict[str, Delivery] = {}

@@ -113,7 +113,7 @@ class CallbackHandler(JupyterHandler):
 
     @allow_unauthenticated
     async def get(self) -> None:
-        """Take a response or show how one fared. Without a login it does neither."""
+        """Take a response, or show the state of a delivery. Both need a login."""
         if not self.current_user and asks_again(self.request.headers, self.request.query):
             self.finish(again_page(nonce=self._nonce))
             return
@@ -128,8 +128,8 @@ class CallbackHandler(JupyterHandler):
             self._show(
                 403,
                 "Not your server",
-                "This server is somebody else's, and the answer was not passed on."
-                " Sign in from a notebook on a server of your own.",
+                "This server belongs to another user, and the answer was not passed on."
+                " Sign in from a notebook on your own server.",
             )
             return
         try:
@@ -175,16 +175,16 @@ class CallbackHandler(JupyterHandler):
             self._show(200, end.title, end.text)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Errors of the server's own (403, 405…) on a page that can do as little as ours."""
+        """Show errors of the server's own (403, 405…) on a page with the same restrictions."""
         self._show(status_code, responses.get(status_code, "Error"), AGAIN)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Tornado would write the whole address into the log, with code and state."""
+        """Log without the address: tornado would log it whole, with code and state."""
         if not isinstance(value, web.HTTPError):
             self.log.error("nbauth: the callback page failed", exc_info=(typ, value, tb))
 
     def _is_owner(self) -> bool:
-        """On a hub, whoever a server was shared with, and administrators, are let in as well."""
+        """Whether the owner asks: a hub also admits administrators and users of a share."""
         owner = os.environ.get("JUPYTERHUB_USER")
         user: Any = self.current_user
         kind = getattr(user, "hub_user", {}).get("kind", "user")
@@ -196,7 +196,7 @@ class CallbackHandler(JupyterHandler):
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """What a response may carry. ``ValueError`` for a parameter that is there twice (§3.1)."""
+    """The parameters of a response. ``ValueError`` if one occurs twice (RFC 6749 §3.1)."""
     pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
     known = [(name, value) for name, value in pairs if name in PARAMETERS]
     answer = dict(known)

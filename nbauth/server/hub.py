@@ -1,4 +1,4 @@
-"""For JupyterHub's administrators: the way from the one registered address to the right server.
+"""For administrators of JupyterHub: redirects answers from the registered address to the server.
 
 In ``jupyterhub_config.py``::
 
@@ -67,8 +67,8 @@ def user_redirect_hook(
 ) -> str | None:
     """Send a sign-in's answer straight to the server named in its ``state``.
 
-    Other paths than ``nbauth/callback`` are left to the hub. A server that the user has not, or
-    that is not running, is refused with 404: no kernel waits there.
+    Other paths than ``nbauth/callback`` are left to the hub. A server that the user does not have,
+    or that is not running, is refused with 404: no kernel waits there.
     """
     if path.strip("/") != CALLBACK:
         return None
@@ -92,7 +92,7 @@ def user_redirect_hook(
 
 
 def without_answers(record: logging.LogRecord) -> bool:
-    """A filter for loggers: nothing of what follows the callback's address, however escaped."""
+    """A filter for loggers: removes the query of the callback's address, however it is escaped."""
     message = record.getMessage()
     if "nbauth" in message:
         record.msg, record.args = _ANSWER.sub(r"\1[secret]", message), ()

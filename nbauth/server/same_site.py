@@ -1,8 +1,7 @@
 """Cookies that are ``SameSite=Strict``, for the page that a provider sends the browser to.
 
-The browser sends none of them with a request that a page of another site began, and to go to the
-provider and back is to come from another site. Server and hub then take the person for someone who
-is not logged in.
+The browser does not send them with a request that a page of another site started, such as the
+redirect of a provider. Server and hub then treat the person as not logged in.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from nbauth.core.pages import AGAIN
 def asks_again(headers: Mapping[str, str], query: str) -> bool:
     """Whether a request without a login should be made once more by a page of this site.
 
-    That is so for an authorization response, once. A browser that says that it comes from this
-    site, or from no site, has sent its cookies already.
+    True for an authorization response, once. A browser that says that the request was started by
+    this site, or by no site, has sent its cookies already.
     """
     try:
         given = parse_qs(query, max_num_fields=100)
