@@ -18,6 +18,7 @@ ONE_WORKER = ("tests/hub/", "tests/server/", "tests/demo/")
 """Folders whose files share servers that are worth starting once; other files stand alone."""
 LONGEST_FIRST = (
     "tests/hub/",
+    "tests/browsers/",
     "tests/end_to_end/",
     "tests/jupyter/panel/",
     "tests/kernels/",

@@ -48,7 +48,8 @@ install_python() {
   .venv/bin/python -m compileall -q nbauth  # not every machine lets each kernel keep what it compiles
 }
 
-# Kernels that behave differently, and libraries whose faults tests show; see tests/harness/kernels.py.
+# Kernels that behave differently, libraries whose faults tests show (see tests/harness/kernels.py),
+# and front ends.
 install_kernels() {
   local version installed
   rm -rf .kernels
@@ -59,11 +60,17 @@ install_kernels() {
   into ipykernel-6.29 'nest_asyncio==1.6.*'
   into nest_asyncio-1.6 'nest_asyncio==1.6.*'
   into keyrings.alt-5 'keyrings.alt==5.*'
+  # Front ends; see tests/harness/front_ends.py. In .venv, Voila's extension would be in every Lab.
+  into voila-0.5 'voila==0.5.*' websockets
+  say "marimo in .kernels/marimo-0.25"
+  install_into .venv --target .kernels/marimo-0.25 'marimo==0.25.*'
 }
 
-into() {
-  say "$2 in .kernels/$1"
-  install_into .venv --no-deps --target ".kernels/$1" "$2"
+into() { # FOLDER REQUIREMENT…
+  local folder=.kernels/$1
+  shift
+  say "$* in $folder"
+  install_into .venv --no-deps --target "$folder" "$@"
 }
 
 # Identity providers that nobody here wrote. Each has a place of its own: what they need meets
@@ -123,11 +130,14 @@ install_node() {
   (cd "$1" && npm ci --silent --no-fund --no-audit)
 }
 
-# What only the system's packages have: a browser, and a keyring that is a Secret Service.
+# What only the system's packages have: browsers, and a keyring that is a Secret Service.
 install_browser() {
   local sudo=() packages=()
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
     packages+=(chromium fonts-dejavu-core)
+  command -v firefox-esr >/dev/null || packages+=(firefox-esr)
+  command -v WebKitWebDriver >/dev/null || packages+=(webkit2gtk-driver)
+  command -v Xvfb >/dev/null || packages+=(xvfb)
   command -v gnome-keyring-daemon >/dev/null || packages+=(gnome-keyring)
   command -v dbus-daemon >/dev/null || packages+=(dbus-daemon)
   ((${#packages[@]})) || return 0

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "test-results" / "screenshots"
 
@@ -62,7 +62,7 @@ class LabPage:
         where = {"lab": "lab/workspaces/test/tree", "notebook": "notebooks"}[front_end]
         self.page.goto(f"{self.url}/{where}/{quote(notebook)}?reset&token={self._token}")
         self.wait_kernel()
-        expect(self.cells.first).to_be_visible(timeout=self.timeout * 1000)
+        self.cells.first.wait_for()
 
     def wait_kernel(self, timeout: float = 60) -> None:
         """Wait until the notebook's kernel is connected and idle."""

@@ -53,13 +53,14 @@ class Person:
     def approve_device(
         self,
         where: BrowserContext | Page,
-        verification_uri: str,
+        verification_uri: str | None,
         user_code: str,
         user: str | None = "ada",
     ) -> None:
-        """Type the code, confirm it, sign in and consent."""
+        """Type the code, confirm it, sign in and consent; with no address on the page at hand."""
         with self._own_page(where) as page:
-            page.goto(verification_uri)
+            if verification_uri is not None:
+                page.goto(verification_uri)
             self._walk(page, user, user_code)
 
     def decline_device(
@@ -103,7 +104,7 @@ class Person:
 
     @contextmanager
     def _own_page(self, where: BrowserContext | Page) -> Iterator[Page]:
-        if isinstance(where, Page):
+        if not isinstance(where, BrowserContext):
             yield where
             return
         page = where.new_page()
