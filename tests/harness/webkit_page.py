@@ -17,6 +17,11 @@ from selenium.webdriver.common.keys import Keys
 PATIENCE = 20.0
 TURN = 0.03
 KEYS = {"Control": Keys.CONTROL, "Shift": Keys.SHIFT, "Enter": Keys.ENTER, "Escape": Keys.ESCAPE}
+NEXT_FRAME = """() => Promise.race([
+  new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+  new Promise((done) => setTimeout(done, 1000)),
+]).then(() => null)"""
+"""Without it a picture shows what was there before the last change."""
 FIND = Path(__file__).with_name("webkit_find.js").read_text("utf-8")
 
 
@@ -61,6 +66,7 @@ class WebKitPage:
         return self.locator(selector).inner_text()
 
     def screenshot(self, path: Path | str) -> None:
+        self.evaluate(NEXT_FRAME)
         with self.at() as driver:
             driver.save_screenshot(str(path))
 
