@@ -1,4 +1,4 @@
-"""The made-up directory and mailbox: the people who can sign in, their colleagues and messages."""
+"""The invented directory and mailboxes: the people who can sign in, their colleagues and messages."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _person(given_name: str, surname: str, index: int) -> Person:
     return Person(oid, username, given_name, surname, _TEAMS[index % len(_TEAMS)])
 
 
-# The two who can sign in: two, so that switching accounts can be tried.
+# Two people can sign in, so that switching accounts can be tried.
 ADA = _person("Ada", "Demo", 0)
 GRACE = _person("Grace", "Demo", 1)
 SIGN_IN_PEOPLE: Mapping[str, Person] = {person.username: person for person in (ADA, GRACE)}

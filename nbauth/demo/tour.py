@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import re
-import textwrap
 import threading
 import time
 from html import unescape
@@ -153,7 +152,7 @@ class Outputs:
 def _step(demo: Demo, client: BlockingKernelClient, cell: str, deadline: float) -> bool:
     """Run one cell as a front-end would whose user can answer, and print what it gave."""
     began, outputs = time.monotonic(), Outputs()
-    title = textwrap.shorten(cell.splitlines()[0], 28, placeholder="…") if cell else ""
+    title = cell.splitlines()[0][:28] if cell else ""
     try:
         reply = client.execute_interactive(
             cell,
