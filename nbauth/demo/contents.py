@@ -1,4 +1,4 @@
-"""The invented directory and mailboxes: the people who can sign in, their colleagues and messages."""
+"""An invented directory and mailboxes: who can sign in, their colleagues and messages."""
 
 from __future__ import annotations
 
