@@ -55,13 +55,16 @@ class Approver(threading.Thread):
         self.join(timeout=5)
 
 
-def approve(demo: Demo, device: DeviceCode, user: str) -> None:
-    """The three steps of a person with a user code (RFC 8628 section 3.3), by form posts."""
+def approve(demo: Demo, device: DeviceCode, user: str | None = None) -> None:
+    """The three steps of a person with a user code (RFC 8628 section 3.3), by form posts.
+
+    The person is the first user, or the one that is named.
+    """
     with requests.Session() as browser:
         browser.trust_env = False  # no proxy stands between this and 127.0.0.1
         origin = demo.provider.page_origin
         page = browser.post(f"{origin}/device", data={"user_code": device.user_code}, timeout=5)
-        person = {"username": user, "password": demo.password}
+        person = {"username": user or demo.user, "password": demo.password}
         for action, fields in (("sign-in", person), ("accept", {})):
             form = {"interaction": interaction_in(page.text), "action": action, **fields}
             page = browser.post(f"{origin}/interaction", data=form, timeout=5)
