@@ -6,6 +6,7 @@ import logging
 import tomllib
 from collections.abc import Iterator
 
+import jupyterhub.handlers
 import pytest
 from traitlets.config import Config
 
@@ -53,18 +54,20 @@ def test_a_mistake_gives_the_message_that_stands_below_it() -> None:
 
 
 @pytest.fixture
-def filters_as_before() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in nbauth.server.hub.LOGGERS]
-    before = [list(logger.filters) for logger in loggers]
+def hub_as_before() -> Iterator[None]:
+    """``configure`` adds filters to loggers and a route to the hub of this process."""
+    changed = [logging.getLogger(name).filters for name in nbauth.server.hub.LOGGERS]
+    changed.append(jupyterhub.handlers.default_handlers)
+    before = [list(each) for each in changed]
     yield
-    for logger, filters in zip(loggers, before, strict=True):
-        logger.filters[:] = filters
+    for each, was in zip(changed, before, strict=True):
+        each[:] = was
 
 
 CONFIGURATION_FILES = of_kind("jupyterhub_config.py") + of_kind("ipython_kernel_config.py")
 
 
-@pytest.mark.usefixtures("filters_as_before")
+@pytest.mark.usefixtures("hub_as_before")
 @pytest.mark.parametrize("block", CONFIGURATION_FILES, ids=place)
 def test_configuration_files_set_what_they_are_for(block: Block) -> None:
     c = Config()
