@@ -1,7 +1,7 @@
 """The ``nbauth`` command as another user: ``python -m tests.as_user NUMBER ARGUMENT…``.
 
-It is run once as who started it, to import what the other user may not be able to read; then again
-as that user, whom no password database knows.
+It first runs as the current user, to import what the other user may not be able to read; then as
+that user, who is in no password database.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nbauth.cli import main
 
 
 def warm_up(arguments: list[str]) -> None:
-    """Import all that the command may need, and run it where it leaves nothing.
+    """Import all that the command may need, and run it without leaving anything behind.
 
     The demo's and the server's parts take seconds to import.
     """

@@ -1,4 +1,4 @@
-"""The harness's fixtures, for every test, and how the tests are shared out among workers.
+"""The harness's fixtures for every test, and the distribution of tests among workers.
 
 pytest alone is enough to load this file.
 """
@@ -15,7 +15,7 @@ import pytest
 pytest_plugins = ("tests.harness.fixtures", "tests.harness.kernels", "tests.harness.jupyter")
 
 ONE_WORKER = ("tests/hub/", "tests/server/", "tests/demo/")
-"""Folders whose files share servers that are worth starting once; other files stand alone."""
+"""Folders whose files share servers that are expensive to start; other files are independent."""
 LONGEST_FIRST = (
     "tests/hub/",
     "tests/browsers/",
@@ -32,15 +32,15 @@ LONGEST_FIRST = (
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Know the option that is set for pytest-timeout also where that is not installed."""
+    """Accept the option for pytest-timeout even if that is not installed."""
     if not pluginmanager.has_plugin("timeout"):
         parser.addini("timeout", "seconds a test may take; needs pytest-timeout")
 
 
 def pytest_configure() -> None:
-    """Take interrupts, here and in what is started from here.
+    """Enable interrupts, here and in child processes.
 
-    A shell starts its background jobs with SIGINT ignored, and Python leaves it so.
+    A shell starts background jobs with SIGINT ignored, and Python inherits that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,7 +48,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs node; with workers, put the tests into the order in which they take them."""
+    """Mark tests that need node; with workers, sort the tests."""
     for item in items:
         if "panva_server" in getattr(item, "fixturenames", ()):
             item.add_marker("node")
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The longest first; and in turn what keeps the processor busy, a browser, and what waits."""
+    """Longest first, alternating tests that use the processor, a browser, or wait."""
     parts: dict[str, list[pytest.Item]] = {}
     for item in sorted(items, key=lambda item: _place(item.nodeid)):
         parts.setdefault(_part(item.nodeid), []).append(item)
@@ -73,7 +73,7 @@ def _place(nodeid: str) -> int:
 
 
 def _part(nodeid: str) -> str:
-    """What one worker runs as a whole: a file, or a folder."""
+    """The unit that one worker runs: a file, or a folder."""
     whole = (folder for folder in ONE_WORKER if nodeid.startswith(folder))
     return next(whole, nodeid.partition("::")[0])
 

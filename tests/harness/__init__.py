@@ -1,4 +1,4 @@
-"""Real peers for the tests: an identity provider, its certificates and a person who clicks."""
+"""Real components for the tests: an identity provider, certificates, and a person who clicks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def missing(what: str) -> NoReturn:
-    """Skip the test that needs ``what``; fail it where everything is required to be there."""
+    """Skip the test that needs ``what``; fail it if every component is required."""
     if os.environ.get("NBAUTH_REQUIRE_ALL") == "1":
         pytest.fail(f"required, but missing: {what}", pytrace=False)
     pytest.skip(f"missing: {what}")

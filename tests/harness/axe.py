@@ -11,9 +11,9 @@ from tests.harness.kernels import ROOT
 
 AXE = ROOT / "tests" / "harness" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-"""Tags of the rules that are asked for: WCAG 2.0 to 2.2, levels A and AA, and good practice."""
+"""Tags of the rules to check: WCAG 2.0 to 2.2, levels A and AA, and best practices."""
 _RUN = """async ([parts, rules]) => {
-  // JupyterLab's body has no height and its overflow is hidden: axe takes all in it for invisible.
+  // JupyterLab's body has no height and hidden overflow: axe treats its content as invisible.
   document.body.style.minHeight = "100vh";
   const { violations, incomplete, passes } =
     await axe.run(parts, { runOnly: { type: "tag", values: rules }, elementRef: true });
@@ -28,9 +28,9 @@ _RUN = """async ([parts, rules]) => {
 
 
 def axe_complaints(*parts: Locator) -> list[str]:
-    """What is wrong with parts of the page, or could not be decided; one line an element.
+    """Violations in these parts of the page, and undecided checks; one line for each element.
 
-    Most of its time goes into reading the whole page, so ask for all parts at once.
+    Most of the time is spent on reading the whole page, so check all parts in one call.
     """
     if not AXE.is_file():
         missing("axe-core: run make setup")

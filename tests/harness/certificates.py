@@ -10,7 +10,7 @@ import trustme
 
 @dataclass(frozen=True)
 class Certificates:
-    """PEM files: the authority to trust, and what a server shows."""
+    """PEM files: the authority to trust, and the server's certificate."""
 
     ca_file: Path
     cert_file: Path

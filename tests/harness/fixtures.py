@@ -64,7 +64,7 @@ def panva_server(
 
 @pytest.fixture
 def panva(panva_server: Panva) -> Panva:
-    """The provider with all faults, tampers, life times and requests forgotten."""
+    """The provider, with all faults, changes, lifetimes and requests reset."""
     panva_server.reset()
     return panva_server
 

@@ -1,7 +1,7 @@
-"""A real JupyterHub with its real proxy, two users, and servers that are processes of this machine.
+"""A real JupyterHub with its real proxy, two users, and their servers as local processes.
 
 In both layouts: all users on one origin, or each on a subdomain of ``hub.localhost`` (which
-browsers resolve to loopback by themselves). ``nbauth.server`` runs in every user's server.
+browsers resolve to the loopback address). ``nbauth.server`` runs in every user's server.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Hub:
     Attributes:
         host: the hub's origin, as browsers know it.
         token: of an administrator.
-        kernels: a place for those that were started, by user and server.
+        kernels: the kernels that were started, by user and server.
     """
 
     subdomains: bool = False
@@ -85,12 +85,12 @@ class Hub:
 
     @property
     def redirect_uri(self) -> str:
-        """The one address to register."""
+        """The redirect URI to register."""
         return f"{self.host}/hub/user-redirect/nbauth/callback"
 
     @property
     def log(self) -> str:
-        """What hub, proxy, users' servers and kernels have written, at DEBUG."""
+        """The DEBUG log of hub, proxy, users' servers and kernels."""
         return (self.home / "hub.log").read_text("utf-8", "replace")
 
     def host_of(self, user: str) -> str:
@@ -279,7 +279,7 @@ class Hub:
             family = [hub, *hub.children(recursive=True)]
         except (AttributeError, psutil.NoSuchProcess):
             return
-        for process in family:  # the hub first: it would start its proxy again
+        for process in family:  # the hub first, since it restarts its proxy
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
         self.process.wait(timeout=10)
@@ -298,7 +298,7 @@ def _runs(pid: int) -> bool:
 
 
 def lines_with(text: str, state: str, code: str | None = None) -> list[str]:
-    """The lines in which a sign-in's secrets stand, each cut to what is near."""
+    """The lines that contain a sign-in's secrets, shortened to the secret's surroundings."""
     wanted = [state.rpartition(".")[2], *([code[:40]] if code else [])]
     return [
         line[max(0, line.index(secret) - 200) :]

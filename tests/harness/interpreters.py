@@ -16,7 +16,7 @@ VERSIONS = ("3.11", "3.12", "3.13")
 def runs(interpreter: Path, version: str) -> bool:
     """Whether *interpreter* starts, is of *version*, and can make a virtual environment.
 
-    A shim of pyenv for a version that is not switched on is a file that doesn't start.
+    A pyenv shim of a version that is not activated is a file that does not start.
     """
     code = "import sys, ssl, venv; print('%d.%d' % sys.version_info[:2])"
     try:

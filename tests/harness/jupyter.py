@@ -1,4 +1,4 @@
-"""A real JupyterLab with real kernels, apart from the user's own configuration, as fixtures.
+"""A real JupyterLab with real kernels, isolated from the user's configuration, as fixtures.
 
 ``pytest_plugins`` needs ``tests.harness.fixtures`` (the browser) and this module. A test is then::
 
@@ -102,12 +102,12 @@ class Lab:
 
     @property
     def url(self) -> str:
-        """Where the server is, with its base URL and no slash at the end."""
+        """The server's address with its base URL, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}{self.base_url.rstrip('/')}"
 
     @property
     def log(self) -> str:
-        """What the server and its kernels' processes have written."""
+        """The output of the server and its kernels' processes."""
         return (self.home / "server.log").read_text(encoding="utf-8", errors="replace")
 
     def write_notebook(self, name: str, cells: Sequence[str]) -> Path:
@@ -129,7 +129,7 @@ class Lab:
         return path
 
     def read_notebook(self, name: str) -> dict[str, Any]:
-        """The notebook's file as it is saved."""
+        """The notebook's saved file."""
         saved: dict[str, Any] = json.loads((self.root / name).read_text(encoding="utf-8"))
         return saved
 
@@ -158,7 +158,7 @@ class Lab:
         save_widget_state: bool = False,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """From now on, to pages that are opened and kernels that are started.
+        """Offer these to pages and kernels that are opened or started from now on.
 
         Only the kernels of *kernel*'s version are offered (as ``python3``); *env* goes to them and
         not to the server. *settings* is added to the front end's settings, by plug-in.

@@ -1,7 +1,7 @@
-"""PYTHONSTARTUP of the tests' ipykernel 7.3: nbauth's mend, before the kernel reads anything.
+"""PYTHONSTARTUP of the tests' ipykernel 7.3: applies nbauth's fix before the kernel reads anything.
 
-Without it a few in a hundred page loads would stop one for good, before a test has loaded nbauth
-(tests/rigs/test_ipykernel.py shows that in a bare one).
+Without it, a few in a hundred page loads stop the kernel before a test has loaded nbauth
+(tests/rigs/test_ipykernel.py shows that in a plain kernel).
 """
 
 from nbauth.jupyter.ipykernel.wedge import mend

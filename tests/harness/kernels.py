@@ -1,7 +1,7 @@
-"""Real kernels of the versions that behave differently, apart from the user's own configuration.
+"""Real kernels of the versions that behave differently, isolated from the user's configuration.
 
 ipykernel 6.29 has no subshells, 7.3 runs widget callbacks in them, 7.4 does not (it answers a comm
-in the shell that used it last). What holds in one of them says nothing of the others, so a test of
+in the shell that used it last). A result for one version does not hold for another, so a test of
 a waiting cell runs in all three. Those that the environment doesn't hold lie in
 ``.kernels/ipykernel-<version>`` (``make setup`` puts them there), first on the kernel's PYTHONPATH.
 """
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS_FOLDER = ROOT / ".kernels"
 ALL_VERSIONS = ("7.4", "7.3", "6.29")
-#: Those of this run: the other Pythons take the newest alone, since the kernels differ by
+#: The versions of this run: other Pythons use the newest only, since the kernels differ by
 #: themselves and not with Python (tools/other_pythons.sh).
 KERNEL_VERSIONS = tuple(os.environ.get("NBAUTH_TEST_KERNELS", " ".join(ALL_VERSIONS)).split())
 
-#: What a kernel or server under test inherits; everything else of the developer's machine (VS Code,
+#: What a kernel or server under test inherits; everything else on the developer's machine (VS Code,
 #: SSH, Codespaces, certificate bundles, settings of nbauth itself) would change what is tested.
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
@@ -52,7 +52,7 @@ def library_folder(name: str) -> Path:
 
 
 def kernel_path(version: str) -> list[Path]:
-    """What must be put in front of ``sys.path`` so that ``ipykernel`` is of *version*."""
+    """The folders to put first on ``sys.path`` for this version of ``ipykernel``."""
     if version not in ALL_VERSIONS:
         raise ValueError(f"kernel version {version!r} is none of {', '.join(ALL_VERSIONS)}")
     try:
@@ -94,7 +94,7 @@ def isolated_environment(
 
 
 OWN_HISTORY = "--HistoryManager.hist_file=:memory:"
-"""For kernels of one home: they share a file, and print into a cell's output when it is locked."""
+"""For kernels of one home: they share a file and print into cells when it is locked."""
 
 
 def write_kernelspec(folder: Path, environment: Mapping[str, str], *options: str) -> None:
@@ -127,7 +127,7 @@ class CellResult:
 
 
 class Kernel:
-    """A kernel with nobody in front of it, driven by Jupyter's own client::
+    """A kernel without a front end, driven by Jupyter's client::
 
     with Kernel("7.3") as kernel:
         assert kernel.run("print(1)").text == "1\\n"
@@ -160,7 +160,7 @@ class Kernel:
                 kernel_name="python3",
                 connection_file=str(self.home / "connection.json"),
                 shutdown_wait_time=2.0,
-                cache_ports=False,  # its own choice may meet that of another worker
+                cache_ports=False,  # its own choice may collide with another worker's
                 **{name: free_port() for name in _PORTS},
             )
             self.manager.kernel_spec_manager.kernel_dirs = [
@@ -190,7 +190,7 @@ class Kernel:
 
     @property
     def log(self) -> str:
-        """What the kernel's process itself has written, outside of any cell."""
+        """The output of the kernel's process outside of cells."""
         return (self.home / "kernel.log").read_text(encoding="utf-8", errors="replace")
 
     def send(self, code: str, **options: Any) -> str:
@@ -228,11 +228,11 @@ class Kernel:
         self.client.shell_channel.send(self.client.session.msg(kind, content))
 
     def interrupt(self) -> None:
-        """The stop button."""
+        """Press the stop button."""
         self.manager.interrupt_kernel()
 
     def kill(self) -> None:
-        """End the process with no chance to tidy up (a crash)."""
+        """Kill the process, as in a crash."""
         self.manager.signal_kernel(signal.SIGKILL)
 
     def _receive(self, message: dict[str, Any]) -> None:

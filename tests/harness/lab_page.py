@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "test-results" / "screenshots"
 
-#: What the page's own application knows of the notebook; ``panel`` is Lab's NotebookPanel.
+#: The notebook in the page's application; ``panel`` is Lab's NotebookPanel.
 _PANEL = """path => {
   const app = window.jupyterapp;
   if (!app) return null;
@@ -23,7 +23,7 @@ _PANEL = """path => {
   return null;
 }"""
 
-#: How often the notebook was saved, in ``panel.saves``; counts from when it is first asked for.
+#: How often the notebook was saved, in ``panel.saves``; counted from the first query on.
 _COUNT_SAVES = """panel.saves === undefined && (
   panel.saves = 0,
   panel.context.saveState.connect((_, state) => { if (state === 'completed') panel.saves += 1; }),
@@ -106,7 +106,7 @@ class LabPage:
 
     def end_session(self) -> None:
         """Shut down the notebook's kernel, where there is one."""
-        # Where the page is gone the server ends the kernel, when it stops.
+        # If the page is gone, the server ends the kernel when it stops.
         with contextlib.suppress(PlaywrightError):
             self._js("panel && panel.sessionContext.shutdown()")
 
@@ -146,7 +146,7 @@ class LabPage:
         """Run a cell to its end; gives its outputs' text."""
         self.run_cell(index)
         self.wait_cell_done(index, timeout)
-        # The number comes by another channel than the outputs; idle comes after these.
+        # The number comes on another channel than the outputs; idle comes after both.
         kernel = "panel.sessionContext.session.kernel"
         self._wait(
             lambda: self._js(f"{kernel}.status") == "idle", "the kernel is not idle", timeout, index
@@ -176,7 +176,7 @@ class LabPage:
         )
 
     def cell_output_text(self, index: int) -> str:
-        """What a person reads under the cell: all outputs, widgets included, one a line."""
+        """The text that a person reads under the cell: all outputs, widgets included."""
         outputs = self.cell(index).locator(".jp-OutputArea-output")
         return "\n".join(text.strip() for text in outputs.all_inner_texts())
 
@@ -198,13 +198,13 @@ class LabPage:
         button.or_(area.get_by_role("link", name=name, exact=True)).first.click()
 
     def screenshot(self, name: str) -> Path:
-        """A picture of the page, in ``test-results/screenshots/``."""
+        """Save a screenshot in ``test-results/screenshots/``."""
         path = SCREENSHOTS / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=path)
         return path
 
-    # Underneath
+    # Internals
 
     def _tool(self, command: str) -> Locator:
         return self.page.locator(

@@ -61,9 +61,9 @@ class Panva:
     ) -> None:
         """Set life times (seconds, from 1) and the ``interval`` that device answers carry.
 
-        ``code_length`` makes authorization codes at least so long, in the redirect;
-        ``coop`` is sent as Cross-Origin-Opener-Policy with all that the provider answers;
-        the members of ``device_answer`` and ``token_answer`` replace those of its good answers.
+        ``code_length`` is the minimum length of authorization codes in the redirect;
+        ``coop`` is sent as Cross-Origin-Opener-Policy with all responses of the provider;
+        the members of ``device_answer`` and ``token_answer`` replace those of its normal responses.
         """
         asked = {
             "access_ttl": access_ttl,
@@ -78,11 +78,11 @@ class Panva:
         self._order("/control", {name: given for name, given in asked.items() if given is not None})
 
     def register(self, redirect_uri: str) -> None:
-        """Let the public client come back to one more address, at both issuers."""
+        """Register one more redirect URI for the public client, at both issuers."""
         self._order("/register", {"redirect_uri": redirect_uri})
 
     def without_interval(self) -> None:
-        """Device answers carry no ``interval`` (RFC 8628: then it is 5 seconds)."""
+        """Send device responses without ``interval`` (RFC 8628: then it is 5 seconds)."""
         self._order("/control", {"device_interval": None})
 
     def fault(
@@ -116,7 +116,7 @@ class Panva:
         self._order("/fault", order)
 
     def tamper(self, what: str, times: int = 1) -> None:
-        """Spoil the next ``times`` ID tokens, or authorization responses, in one way.
+        """Alter the next ``times`` ID tokens, or authorization responses, in one way.
 
         ID tokens: iss, aud, nonce, exp, sub, tid (signed with the provider's own key), signature,
         alg_none. Authorization responses: response_iss (a wrong one), response_iss_missing.
@@ -135,12 +135,12 @@ class Panva:
         self._order("/tamper", order)
 
     def requests(self, endpoint: str | None = None) -> list[dict[str, Any]]:
-        """What was asked since the last reset, oldest first; no secret is in it."""
+        """The requests since the last reset, oldest first, without secrets."""
         seen: list[dict[str, Any]] = self._order("/requests")
         return [one for one in seen if endpoint in (None, one["endpoint"])]
 
     def token_requests(self, grant_type: str | None = None) -> int:
-        """How many requests the token endpoint saw, failed ones included."""
+        """The number of requests to the token endpoint, failed ones included."""
         seen = self.requests("token")
         return sum(grant_type in (None, one.get("grant_type")) for one in seen)
 
@@ -153,7 +153,7 @@ class Panva:
         return grants
 
     def reset(self, *, storage: bool = False) -> None:
-        """Forget faults, tampers, life times and requests; with ``storage`` all sessions too."""
+        """Reset faults, changes, lifetimes and requests; with ``storage`` also all sessions."""
         self._order("/reset", {"storage": storage})
 
     def object_id(self, user: str = "ada") -> str:

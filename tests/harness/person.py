@@ -23,7 +23,7 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # The provider's pages name a web font: no look-up outside this machine may hold them up.
+    # The provider's pages name a web font: a look-up outside this machine must not delay them.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost,"
     " EXCLUDE 127.0.0.1, EXCLUDE ::1",
 ]
@@ -38,11 +38,11 @@ def launch_chromium(playwright: Playwright) -> Browser:
 
 
 class Stuck(AssertionError):
-    """The person stands before a page that leads nowhere; the text is the page's."""
+    """The person can't continue on this page; the text is the page's."""
 
 
 class Person:
-    """Clicks the provider's pages, whichever come: code, confirmation, sign-in, consent.
+    """Clicks the provider's pages, in any order: code, confirmation, sign-in, consent.
 
     A browser context that has signed in already is not asked for the user again.
     """
@@ -75,8 +75,8 @@ class Person:
     def sign_in(self, page: Page, user: str | None = "ada") -> str:
         """From one of the provider's pages to the end; gives the address the page ended at.
 
-        That is the redirect with its answer, be there somebody at that address or not. ``user``
-        None takes the name that the page proposes (``login_hint``).
+        That is the redirect with the response, whether or not a server is there. ``user``
+        None takes the name that the page suggests (``login_hint``).
         """
         return self._walk(page, user, None)
 
@@ -120,7 +120,7 @@ class Person:
         start: str | None = None,
         until: str | None = None,
     ) -> str:
-        """Do what each page asks for, until the provider is left or says that all is done."""
+        """Do what each page requires, until the browser leaves the provider or it says done."""
         with _Redirects(page, start or page.url) as redirects:
             if start is not None:
                 with _nobody_there_is_fine():
@@ -166,7 +166,7 @@ class Person:
 
 
 class _Redirects:
-    """Sees where a page is sent when it leaves the provider's address."""
+    """Records where a page is sent when it leaves the provider's address."""
 
     def __init__(self, page: Page, home: str) -> None:
         self.page = page
@@ -186,7 +186,7 @@ class _Redirects:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The answer is not only asked for but shown, where somebody listens there.
+        # If a server is there, its page is loaded too.
         if self.away and not self.page.is_closed():
             with _nobody_there_is_fine():
                 self.page.wait_for_load_state("load")
@@ -214,7 +214,7 @@ def _nobody_there_is_fine() -> Iterator[None]:
 
 @contextmanager
 def _between_two_pages() -> Iterator[None]:
-    """A page that is on its way to the next one cannot be read: look again."""
+    """A page that is being replaced by the next one can't be read: read again."""
     try:
         yield
     except PlaywrightError as error:

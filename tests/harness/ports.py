@@ -1,8 +1,8 @@
 """Ports of 127.0.0.1 for the servers and kernels of the tests.
 
-Linux gives ports from 32768 on to connections and to whoever asks for any port: one of those could
-be taken before the server that it was meant for listens. These are below, and each worker of
-pytest-xdist has a range of its own.
+Linux assigns ports from 32768 on to connections and to port 0. One of those could be taken before
+the intended server listens. These ports are below, and each worker of pytest-xdist has a range of
+its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ports = _candidates()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 where nobody listens; it is not given again for a long time."""
+    """A port of 127.0.0.1 that is not in use; it is not returned again for a long time."""
     for port in itertools.islice(_ports, (HIGHEST - LOWEST) // RANGES):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

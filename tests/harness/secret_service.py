@@ -1,6 +1,6 @@
 """A real Secret Service: gnome-keyring on a session bus of its own, with a home of its own.
 
-Nothing is started on demand by the bus, so that what was killed stays so; and there is no prompter,
+Nothing is started on demand by the bus, so a killed service stays down; and there is no prompter,
 so that a locked keyring stays locked.
 """
 
@@ -41,10 +41,10 @@ sys.exit(not secretstorage.check_service_availability(secretstorage.dbus_init())
 
 
 class SecretService:
-    """Starts with ``start_bus`` and ``unlock``; everything can be ended and started anew.
+    """Starts with ``start_bus`` and ``unlock``; everything can be ended and started again.
 
     Attributes:
-        home: holds all that it and its clients write.
+        home: all files that it and its clients write.
         environment: what a client's process gets.
     """
 
@@ -84,17 +84,17 @@ class SecretService:
         _wait(self._answers)
 
     def start_locked(self) -> None:
-        """Start the service, but nobody gives it the password."""
+        """Start the service without unlocking the keyring."""
         self._service = self._start("gnome-keyring-daemon", "--foreground", "--components=secrets")
         _wait(self._answers)
 
     def hang(self) -> None:
-        """Let the service answer nobody any more, while it stays there."""
+        """Stop the service's process without ending it, so that it does not respond."""
         assert self._service is not None
         self._service.send_signal(signal.SIGSTOP)
 
     def kill_service(self) -> None:
-        """End the service alone."""
+        """End the service only."""
         _end(self._service)
         self._service = None
 
@@ -105,7 +105,7 @@ class SecretService:
         self._socket.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """End all of it."""
+        """End bus and service."""
         self.kill_service()
         self.kill_bus()
 
@@ -141,7 +141,7 @@ def _wait(until: Callable[[], bool]) -> None:
 
 @contextmanager
 def running_secret_service() -> Iterator[SecretService]:
-    """An unlocked one, ended at the end."""
+    """An unlocked service, ended at the end."""
     with tempfile.TemporaryDirectory(prefix="nbauth-") as home:  # sockets need short paths
         service = SecretService(Path(home))
         try:

@@ -1,4 +1,4 @@
-"""A kernel that a server or gateway has started, driven beside it."""
+"""A kernel that a server or gateway has started, driven directly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ServedKernel(Kernel):
         self.client.wait_for_ready(timeout=60)
 
     def wait_text(self, ident: str, text: str, timeout: float = 20) -> None:
-        """Wait until a cell, which goes on, has printed *text*."""
+        """Wait until a running cell has printed *text*."""
         end = time.monotonic() + timeout
         while text not in self.wait(ident, timeout=0.05)[ident].text:
             assert time.monotonic() < end, f"the cell did not print {text!r}"
@@ -39,8 +39,8 @@ class ServedKernel(Kernel):
 def open_front_end(server_url: str, kernel_id: str, token: str, host: str = "") -> WebSocket:
     """Connect to a kernel as a notebook does.
 
-    A gateway lets nobody in before it has once had the kernel's answer on the shell channel: with
-    no front end there, whoever comes first waits for the running cell.
+    A gateway accepts no client until the kernel has replied once on the shell channel: with
+    no front end connected, the first client waits for the running cell.
     """
     socket = websocket.create_connection(
         f"{server_url.replace('http', 'ws', 1)}/api/kernels/{kernel_id}/channels",

@@ -1,4 +1,4 @@
-"""A demo provider whose device codes are approved over HTTP as soon as they are there."""
+"""A demo provider whose device codes are approved over HTTP as soon as they exist."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def willing_person(demo: Demo) -> Iterator[None]:
     def watch() -> None:
         while not stop.wait(0.05):
             for device in demo.provider.store.pending_devices():
-                with contextlib.suppress(Exception):  # it may have been cancelled just now
+                with contextlib.suppress(Exception):  # it may have been cancelled meanwhile
                     approve(demo, device)
 
     thread = threading.Thread(target=watch)
@@ -39,12 +39,12 @@ def willing_person(demo: Demo) -> Iterator[None]:
 
 
 def environment(demo: Demo, **more: str) -> dict[str, str]:
-    """What the demo sets for its kernels."""
+    """The environment that the demo sets for its kernels."""
     return {**demo.environment(), **more}
 
 
 def wait_for(condition: object, seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not come to pass"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.02)

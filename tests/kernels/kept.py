@@ -1,4 +1,4 @@
-"""A user of a machine, whose kernels share what is kept."""
+"""A user of a machine, whose kernels share stored sign-ins."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ DEBUG = "import logging\nlogging.basicConfig(level=logging.DEBUG, filename='debu
 
 
 class User:
-    """One of a machine.
+    """A user of a machine.
 
     Args:
-        environment: what the user's log-in gives to programs; what kernels share is taken from it.
-        settings: what nbauth is set to.
+        environment: of the user's log-in; the part that kernels share is taken from it.
+        settings: of nbauth.
     """
 
     def __init__(self, environment: Mapping[str, str], settings: Mapping[str, str]) -> None:
@@ -27,13 +27,13 @@ class User:
 
     @contextmanager
     def kernel(self, load: str = "%load_ext nbauth", **more: str) -> Iterator[Kernel]:
-        """A new one, with the extension loaded, nobody signed in, and logging all there is."""
+        """A new kernel with the extension loaded, nobody signed in, and full logging."""
         with Kernel("7.4", env={**self.environment, **more}, allow_stdin=True) as running:
             ok(running, f"{DEBUG}{load}\nimport nbauth, os, time")
             yield running
 
     def files(self) -> list[Path]:
-        """What is kept, locks aside."""
+        """The stored files, without locks."""
         return [path for path in self.kept.rglob("*") if path.is_file() and path.stat().st_size]
 
 
@@ -45,12 +45,12 @@ def ok(kernel: Kernel, cell: str, timeout: float = 30) -> CellResult:
 
 
 def value(kernel: Kernel, expression: str) -> str:
-    """What an expression is there."""
+    """The value of an expression in the kernel."""
     return ok(kernel, f"print({expression})").text.strip()
 
 
 def answered(kernel: Kernel, cell: str, *texts: str, timeout: float = 30) -> list[str]:
-    """Run a cell that asks in an input field, and answer; gives the prompts."""
+    """Run a cell that asks in an input field, and reply; returns the prompts."""
     ident = kernel.send(cell)
     prompts = []
     for text in texts:

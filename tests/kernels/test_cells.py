@@ -1,4 +1,4 @@
-"""Cells that need a sign-in which is not there yet, or no more: they wait, and go on."""
+"""Cells that need a sign-in, a first one or a new one: they wait, and then continue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kernels.conftest import environment, wait_for
 
 PANEL = "application/vnd.jupyter.widget-view+json"
 NEW_SCOPE = "Sites.Read.All"
-"""Nobody consents to it in another test."""
+"""A scope that no other test consents to."""
 
 
 @pytest.fixture(params=["7.4"])
@@ -36,7 +36,7 @@ def begin(kernel: Kernel, cell: str) -> str:
 
 
 def code_shown(demo):
-    """The device code that is asked for, once it is there."""
+    """The device code, as soon as it is there."""
     wait_for(lambda: demo.provider.store.pending_devices())
     (device,) = demo.provider.store.pending_devices()
     return device
@@ -54,7 +54,7 @@ def no_code_is_left_over(demo):
 
 
 @every_version
-def test_background_leaves_the_kernel_free_and_who_needs_the_sign_in_waits(kernel, demo):
+def test_background_leaves_the_kernel_free_and_calls_that_need_the_sign_in_wait(kernel, demo):
     assert kernel.run("attempt = %login --background").status == "ok"
     device = code_shown(demo)
     assert kernel.run("print(attempt.state)").text == "waiting\n"
@@ -69,7 +69,7 @@ def test_background_leaves_the_kernel_free_and_who_needs_the_sign_in_waits(kerne
     assert sum(PANEL in bundle for bundle in results[needs_it].data) == 1, "shown where it waits"
 
 
-def test_what_went_wrong_in_the_background_is_told_by_the_cell_that_needs_it(kernel, demo):
+def test_a_background_error_is_raised_in_the_cell_that_needs_the_sign_in(kernel, demo):
     kernel.run("attempt = %login --background")
     code_shown(demo).state = "declined"
     kernel.run("while attempt.state == 'waiting': time.sleep(0.02)")
@@ -80,7 +80,7 @@ def test_what_went_wrong_in_the_background_is_told_by_the_cell_that_needs_it(ker
 
 
 @every_version
-def test_stop_ends_the_wait_and_the_background_sign_in_goes_on(kernel, demo):
+def test_stop_ends_the_wait_and_the_background_sign_in_continues(kernel, demo):
     kernel.run("attempt = %login --background")
     device = code_shown(demo)
     for cell in ("nbauth.token()", "await asyncio.sleep(0)\nnbauth.token()"):
@@ -94,7 +94,7 @@ def test_stop_ends_the_wait_and_the_background_sign_in_goes_on(kernel, demo):
 
 
 @every_version
-def test_awaited_at_top_level_it_stops_and_signs_in(kernel, demo):
+def test_an_awaited_login_can_be_stopped_and_signs_in(kernel, demo):
     awaited = begin(kernel, "await nbauth.login_async()")
     code_shown(demo)
     kernel.interrupt()
@@ -111,7 +111,7 @@ def test_awaited_at_top_level_it_stops_and_signs_in(kernel, demo):
 
 @every_version
 def test_run_signs_in_from_a_plain_cell_and_queued_cells_survive(kernel, demo, willing_person):
-    """Whether the coroutine awaits the sign-in, or calls what blocks for it."""
+    """The coroutine may await the sign-in or call blocking functions."""
     for work in ("(await nbauth.login_async()).username", "nbauth.acquire().account.username"):
         cell = f"async def work():\n    await asyncio.sleep(0.1)\n    return {work}\n"
         first = begin(kernel, cell + "print(nbauth.run(work()))")
@@ -149,7 +149,7 @@ def test_run_leaves_asyncio_as_it_was(kernel):
     assert kernel.run(twice + "print(nbauth.run(twice()))").text == "84\n"
     left = "async def leave(): return asyncio.ensure_future(answer())\nleft = nbauth.run(leave())"
     assert kernel.run(left).status == "ok"
-    assert kernel.run("print(await left)").text == "42\n", "a task that outlives the call goes on"
+    assert kernel.run("print(await left)").text == "42\n", "a task that outlives the call continues"
     assert kernel.run("print(asyncio_as_it_is() == as_it_was)").text == "True\n"
     assert kernel.run("asyncio.run(answer())").error.startswith(
         "RuntimeError: asyncio.run() cannot"
@@ -159,7 +159,7 @@ def test_run_leaves_asyncio_as_it_was(kernel):
 
 @pytest.fixture
 def signed_in(kernel, demo, willing_person, monkeypatch):
-    """Tokens that live for two seconds, so that a loop of a few has to refresh."""
+    """Tokens that live for two seconds, so that a short loop has to refresh."""
     monkeypatch.setattr(demo.provider.store, "access_ttl", 2)
     result = kernel.run("account = %login --quiet\ntoken = %token")
     assert result.status == "ok", result.traceback
@@ -167,13 +167,13 @@ def signed_in(kernel, demo, willing_person, monkeypatch):
 
 
 def revoke_all(demo) -> None:
-    """As an administrator does: refresh tokens and access tokens."""
+    """Revoke all refresh and access tokens, as an administrator does."""
     store = demo.provider.store
     for record in list(store.refresh_tokens.values()):
         store.revoke_family(record.grant.family)
 
 
-def test_a_held_token_asks_in_the_middle_of_a_loop_and_the_loop_goes_on(signed_in, demo):
+def test_a_held_token_asks_within_a_loop_and_the_loop_continues(signed_in, demo):
     loop = "texts = []\nfor step in range(16):\n    texts.append(str(token))\n    time.sleep(0.2)\n"
     before = sign_ins(demo)
     ident = begin(signed_in, loop + "print(len(texts), len(set(texts)) > 1)")
@@ -185,7 +185,7 @@ def test_a_held_token_asks_in_the_middle_of_a_loop_and_the_loop_goes_on(signed_i
     assert sign_ins(demo) == before + 1
 
 
-def test_authorised_calls_ask_in_the_middle_of_a_loop_and_the_loop_goes_on(signed_in, demo):
+def test_authorised_calls_ask_within_a_loop_and_the_loop_continues(signed_in, demo):
     url = f"{demo.graph_url}/me"
     signed_in.run("calls = nbauth.session()")
     loop = f"got = []\nfor step in range(8):\n    got.append(calls.get({url!r}).status_code)\n"
@@ -199,7 +199,7 @@ def test_authorised_calls_ask_in_the_middle_of_a_loop_and_the_loop_goes_on(signe
     assert sign_ins(demo) == before + 1
 
 
-def test_a_new_consent_is_asked_for_where_the_cell_is_and_it_goes_on(signed_in, demo):
+def test_a_new_consent_is_requested_in_the_cell_and_the_cell_continues(signed_in, demo):
     before = sign_ins(demo)
     result = signed_in.run(f"""
         steps = ["before"]
@@ -214,7 +214,7 @@ def test_a_new_consent_is_asked_for_where_the_cell_is_and_it_goes_on(signed_in, 
     assert sign_ins(demo) == before + 1
 
 
-def test_stop_in_the_middle_of_that_leaves_the_kernel_and_the_account(kernel, demo):
+def test_stop_during_a_new_consent_leaves_the_kernel_and_the_account(kernel, demo):
     kernel.run("attempt = %login --background")
     approve(demo, code_shown(demo))
     kernel.run("attempt.wait()")

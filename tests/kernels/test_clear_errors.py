@@ -1,4 +1,4 @@
-"""What goes wrong is said in two lines, with no traceback; scripts end non-zero."""
+"""Errors are shown in two lines, without a traceback; scripts end non-zero."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_debug_shows_the_traceback(kernel):
 
 
 @pytest.mark.timing
-def test_nobody_there_is_said_within_a_second(demo):
+def test_an_unattended_kernel_raises_within_a_second(demo):
     with Kernel("7.4", env=environment(demo), allow_stdin=False) as kernel:
         kernel.run("%load_ext nbauth\nimport nbauth")
         for cell in ("%login", "%token", "nbauth.login()", "await nbauth.login_async()"):

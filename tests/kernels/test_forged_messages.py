@@ -1,7 +1,7 @@
-"""Whatever comes to the shell port while a cell waits, the cell waits on and the kernel lives.
+"""Whatever arrives at the shell port while a cell waits, the cell keeps waiting.
 
-Any local user can connect to the port; only who knows the key can sign. The wait judges a message
-as the kernel does, and what is not ours reaches the kernel as it came.
+Any local user can connect to the port; only the owner of the key can sign. The wait checks a
+message as the kernel does, and messages that are not nbauth's reach the kernel unchanged.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ ENDED = "([{'cancel': 1}], True, False)"
 
 
 class Waiting:
-    """A kernel in which cells wait, and a socket of somebody else's at its shell port."""
+    """A kernel in which cells wait, and another process's socket at its shell port."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -78,7 +78,7 @@ class Waiting:
         return ident
 
     def survives(self, *messages: Frames, cell: str = WAIT, expected: str = ENDED) -> None:
-        """The messages come, the cell goes on waiting, and the next genuine one ends it."""
+        """The messages arrive, the cell keeps waiting, and the next genuine one ends it."""
         ident = self.begin(cell)
         self.send(*messages)
         result = self.kernel.wait(ident, timeout=0.15)[ident]
@@ -114,7 +114,7 @@ def test_a_message_that_is_not_genuine_does_not_end_the_wait(waiting):
 
 
 @pytest.mark.parametrize("cell", [WAIT, WAIT_ASYNC], ids=["sync", "async"])
-def test_nor_do_all_of_them_in_one_burst(waiting, cell):
+def test_a_burst_of_forged_messages_does_not_end_the_wait(waiting, cell):
     waiting.survives(
         *(make(waiting.session, waiting.ours) for make in NOT_GENUINE.values()), cell=cell
     )
@@ -128,7 +128,7 @@ def test_a_message_that_comes_twice_is_handled_once(waiting, cell):
 
 
 @pytest.mark.parametrize("cell", [WAIT, WAIT_ASYNC], ids=["sync", "async"])
-def test_a_message_for_another_comm_comes_after_the_cell_or_by_the_kernel(waiting, cell):
+def test_a_message_for_another_comm_is_handled_by_the_kernel(waiting, cell):
     waiting.survives(genuine(waiting.session, waiting.theirs, n=2), cell=cell)
     assert waiting.kernel.run("of_others").result == "[{'n': 2}]"
 
@@ -154,12 +154,12 @@ def test_a_flood_of_unsigned_messages_does_not_keep_the_wait_from_ending(waiting
     finally:
         stop.set()
         thread.join()
-    assert result.status == "ok", "the wait goes on though its time is over"
+    assert result.status == "ok", "the wait continues after its time is over"
     assert waiting.kernel.run("print(6 * 7)").text == "42\n"
 
 
 @pytest.mark.parametrize("version", KERNEL_VERSIONS)
-def test_a_kernel_without_a_key_accepts_what_is_not_signed(version):
+def test_a_kernel_without_a_key_accepts_unsigned_messages(version):
     with Kernel(version) as kernel:
         waiting = Waiting(kernel)
         waiting.kernel.run("""
@@ -180,7 +180,7 @@ def test_a_kernel_without_a_key_accepts_what_is_not_signed(version):
 
 
 @pytest.mark.parametrize("version", KERNEL_VERSIONS)
-def test_login_waits_on_and_its_panel_cancels(version, demo):
+def test_login_keeps_waiting_and_its_panel_can_cancel(version, demo):
     env = environment(demo, NBAUTH_FLOW="device")
     with Kernel(version, env=env, allow_stdin=True) as kernel:
         waiting = Waiting(kernel)
@@ -193,13 +193,13 @@ def test_login_waits_on_and_its_panel_cancels(version, demo):
         cancel = {"method": "custom", "content": {"kind": "cancel"}}
         kernel.send_comm("comm_msg", panel, cancel)
         assert kernel.wait(ident, timeout=5)[ident].error.startswith("SignInCancelled")
-        # Whatever ipykernel logs of the messages may come late, among this cell's output.
+        # ipykernel may log the messages late, within this cell's output.
         assert "42" in kernel.run("print(6 * 7)").text.splitlines()
         waiting.close()
 
 
 def panels(kernel: Kernel, ident: str) -> list[str]:
-    """The comms of the panels that a cell has shown."""
+    """The comms of the panels that a cell shows."""
     view = "application/vnd.jupyter.widget-view+json"
     shown = kernel.wait(ident, timeout=0)[ident].data
     return [bundle[view]["model_id"] for bundle in shown if view in bundle]
@@ -215,8 +215,8 @@ print(receiver.state)
 
 
 @pytest.mark.parametrize("version", KERNEL_VERSIONS)
-def test_an_answer_of_a_sign_in_that_is_not_signed_is_not_accepted(version):
-    """On the control channel, where the kernel itself checks before it calls our handler."""
+def test_an_unsigned_authorization_response_is_not_accepted(version):
+    """On the control channel, where the kernel checks the signature before it calls the handler."""
     with Kernel(version) as kernel, zmq.Context.instance().socket(zmq.DEALER) as socket:
         state = kernel.run(RECEIVE).text.strip()
         socket.linger = 0

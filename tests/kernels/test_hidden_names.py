@@ -1,4 +1,4 @@
-"""Each name that ipykernel and pyzmq do not promise is hidden once: a wait still ends."""
+"""Each private name of ipykernel and pyzmq is hidden once: a wait still ends."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ NAMES = {
 NAMES["7.4"] = NAMES["7.3"]
 NOT_NEEDED = frozenset({"_recv_copy", "_publish_status", "_shell_socket", "_manager",
                         "nothing of it"})  # fmt: skip
-"""Without them the panel works all the same."""
+"""Without them the panel still works."""
 
 
 @pytest.fixture(scope="module", params=KERNEL_VERSIONS)

@@ -1,4 +1,4 @@
-"""Staying signed in, in real kernels with a real Secret Service: on good days and on bad ones."""
+"""Stored sign-ins in real kernels with a real Secret Service, working and failing."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def user(service: SecretService, demo: Any) -> User:
 
 
 def issued(demo: Any) -> tuple[int, int]:
-    """How many device codes and refresh tokens the provider has given out."""
+    """The number of device codes and refresh tokens that the provider has issued."""
     store = demo.provider.store
     return len(store.devices), len(store.refresh_tokens)
 
 
 def items(service: SecretService) -> int:
-    """How many entries the keyring has."""
+    """The number of entries in the keyring."""
     script = (
         "import secretstorage\n"
         "collection = secretstorage.get_default_collection(secretstorage.dbus_init())\n"
@@ -58,7 +58,7 @@ def items(service: SecretService) -> int:
 # ── the next kernel ─────────────────────────────────────────────────────────────────────────
 
 
-def test_after_a_kill_and_after_a_restart_nobody_is_asked_and_nothing_is_sent(
+def test_after_a_kill_or_restart_nobody_is_asked_and_nothing_is_sent(
     user: User, demo: Any, willing_person: None
 ) -> None:
     with user.kernel() as first:
@@ -73,7 +73,7 @@ def test_after_a_kill_and_after_a_restart_nobody_is_asked_and_nothing_is_sent(
         second.client.wait_for_ready(timeout=60)
         ok(second, "%load_ext nbauth\n%token --into token")
         assert value(second, "token.expires_in > 60") == "True"
-    with user.kernel() as third:  # a notebook that says so itself, run anew
+    with user.kernel() as third:  # a notebook that sets it itself, run again
         assert ok(third, LOGIN).text.startswith("Already signed in as ada.demo@demo.example.")
         assert "source   cache" in ok(third, "%token --show").text
     assert issued(demo) == before
@@ -103,7 +103,7 @@ def test_no_byte_of_any_token_is_anywhere(
         for cell in ("a = %login", "%token --into t", "%token --force-refresh", "a", "%accounts"):
             result = ok(kernel, cell)
             texts.append(f"{result.text}{result.data}")
-        assert "urllib3" in (kernel.home / "debug.log").read_text(), "it is logged what goes on"
+        assert "urllib3" in (kernel.home / "debug.log").read_text(), "requests are logged"
         tokens = [*(set(demo.provider.store.refresh_tokens) - known), value(kernel, "str(t)")]
         assert len(tokens) == 3
         texts.append(kernel.log)
@@ -113,10 +113,10 @@ def test_no_byte_of_any_token_is_anywhere(
         assert scan(tokens, [place for place in everywhere if place.exists()]) == []
         assert [found for token in tokens if (found := find(token, "".join(texts)))] == []
         ok(kernel, "logging.debug(str(t))")
-        assert scan(tokens, [kernel.home / "debug.log"]), "it would be found"
+        assert scan(tokens, [kernel.home / "debug.log"]), "the scan finds tokens"
 
 
-# ── bad days ────────────────────────────────────────────────────────────────────────────────
+# ── failing keyrings ────────────────────────────────────────────────────────────────────────
 
 BAD_DAYS = {
     "locked": "The system keyring is locked.",
@@ -147,7 +147,7 @@ def spoil(service: SecretService, day: str) -> None:
     [(day, 30.0) for day in BAD_DAYS if day != "hanging"]
     + [pytest.param("hanging", 5.0, marks=pytest.mark.timing)],
 )
-def test_a_bad_day_is_said_once_and_the_sign_in_goes_on_in_memory(
+def test_a_failing_keyring_is_reported_once_and_memory_is_used(
     day: str, soon: float, service: SecretService, user: User, demo: Any
 ) -> None:
     with user.kernel() as before:  # so that there is a keyring to lock
@@ -169,13 +169,13 @@ def test_a_bad_day_is_said_once_and_the_sign_in_goes_on_in_memory(
             assert number or BAD_DAYS[day] in said[0]
         assert len(said[0].splitlines()) == 1
         assert "memory" in said[0]
-        assert said[1] == "", "once is enough"
+        assert said[1] == "", "it is reported once"
         assert ok(kernel, "%token --force-refresh").text == ""
         assert "memory" in ok(kernel, "%accounts").result
     assert user.files() == []
 
 
-def test_a_keyring_that_is_unlocked_later_keeps_the_next_sign_in(
+def test_a_keyring_that_is_unlocked_later_stores_the_next_sign_in(
     service: SecretService, user: User, willing_person: None
 ) -> None:
     with user.kernel() as before:
@@ -192,7 +192,7 @@ def test_a_keyring_that_is_unlocked_later_keeps_the_next_sign_in(
         assert value(after, SOURCE) == "cache"
 
 
-def test_a_service_that_dies_meanwhile_stops_no_token(
+def test_tokens_are_renewed_after_the_service_died(
     service: SecretService, user: User, demo: Any, willing_person: None
 ) -> None:
     with user.kernel(NBAUTH_PERSIST="keyring") as kernel:
@@ -204,7 +204,7 @@ def test_a_service_that_dies_meanwhile_stops_no_token(
             result = other.run(SOURCE)
             assert result.error.startswith("InteractionRequired")
             assert BAD_DAYS["dead service"] in result.text
-            assert other.run(SOURCE).text == "", "once is enough"
+            assert other.run(SOURCE).text == "", "it is reported once"
         service.unlock()
         before = issued(demo)
         with user.kernel(NBAUTH_PERSIST="keyring") as other:
@@ -242,7 +242,7 @@ def test_a_file_and_a_passphrase_that_is_typed(
     without_keyring: User, demo: Any, willing_person: None
 ) -> None:
     user, passphrase = without_keyring, "a passphrase that nobody sees"
-    with user.kernel(NBAUTH_PERSIST="file") as looking:  # a question would keep the cell waiting
+    with user.kernel(NBAUTH_PERSIST="file") as looking:  # a prompt would block the cell
         ok(looking, "%accounts", timeout=5)
         assert not user.kept.exists()
     with user.kernel() as first:
@@ -256,7 +256,7 @@ def test_a_file_and_a_passphrase_that_is_typed(
         assert prompt.startswith("Passphrase of the stored sign-ins in ")
         assert ok(second, "%token --show").text.endswith("source   cache\n")
     assert issued(demo) == before
-    with user.kernel(NBAUTH_PERSIST="file") as third:  # where nobody can type
+    with user.kernel(NBAUTH_PERSIST="file") as third:  # nobody can type here
         result = third.run(SOURCE, allow_stdin=False)
         assert result.error.startswith("InteractionRequired")
         assert "passphrase" in result.text
@@ -273,7 +273,7 @@ print(time.time())
 
 
 @pytest.mark.timing
-def test_a_sign_out_holds_in_the_other_kernel_within_a_second(
+def test_a_sign_out_reaches_the_other_kernel_within_a_second(
     user: User, willing_person: None
 ) -> None:
     with (
@@ -287,12 +287,12 @@ def test_a_sign_out_holds_in_the_other_kernel_within_a_second(
         began = float(ok(one, "print(time.time())\n%logout --quiet").text)
         gone = float(other.wait(waiting)[waiting].text)
         print(f"seen in the other kernel after {gone - began:.2f} s")
-        assert gone - began < 2  # 0.5 s and a bit, on a machine with nothing else to do
+        assert gone - began < 2  # slightly over 0.5 s on an idle machine
         for cell in (SOURCE, "import threading\nheld.value"):
             error = other.run(cell, allow_stdin=False).error
             assert error.startswith(("InteractionRequired", "NotSignedIn")), error
         assert value(other, "nbauth.accounts()") == "[]"
-    assert len(user.files()) == 1, "it says who was current, and is there no more"
+    assert len(user.files()) == 1, "the file of the current account is left"
 
 
 def test_forget_leaves_nothing(user: User, service: SecretService, willing_person: None) -> None:
@@ -360,7 +360,7 @@ def test_several_accounts_in_a_new_kernel_and_a_revocation(
         assert value(fourth, "nbauth.accounts()") == "[]"
 
 
-def test_a_provider_without_revocation_is_said(user: User, willing_person: None) -> None:
+def test_a_provider_without_revocation_is_reported(user: User, willing_person: None) -> None:
     with user.kernel() as kernel:
         ok(kernel, LOGIN)
         said = ok(kernel, "%logout --revoke").text

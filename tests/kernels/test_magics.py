@@ -47,7 +47,7 @@ def test_quiet_login_says_nothing(kernel):
     assert kernel.run("_ = %login --quiet").text == ""
 
 
-def test_doctor_says_where_this_is_and_begins_nothing(kernel, demo):
+def test_doctor_reports_the_environment_and_starts_nothing(kernel, demo):
     before = len(demo.provider.store.devices)
     result = kernel.run("%login --doctor --offline --tenant contoso.com")
     assert result.status == "ok", result.traceback
@@ -84,7 +84,7 @@ def test_token_into_a_variable_shows_nothing(kernel):
     assert value(kernel, "type(held).__name__") == "Token"
 
 
-def test_token_str_is_rebound_before_a_cell_in_which_it_would_go_stale(kernel):
+def test_token_str_is_rebound_before_a_cell_in_which_it_would_expire(kernel):
     kernel.run("%token --into text --str")
     assert value(kernel, "type(text).__name__") == "SecretStr"
     before = value(kernel, "str(text)")
@@ -111,7 +111,7 @@ def test_token_header(kernel):
     assert "••••" in kernel.run("h").result
 
 
-def test_token_show_tells_all_but_the_secret(kernel):
+def test_token_show_shows_all_but_the_secret(kernel):
     result = kernel.run("%token --show")
     for word in ("ada.demo@demo.example", "User.Read", "tenant", "expires", "source"):
         assert word in result.text
@@ -142,7 +142,7 @@ def test_held_token_after_logout_needs_a_new_sign_in(kernel):
     assert "NotSignedIn" in kernel.run("str(held)").traceback
 
 
-def test_reload_keeps_who_is_signed_in(kernel):
+def test_reload_keeps_the_signed_in_account(kernel):
     assert kernel.run("%reload_ext nbauth").status == "ok"
     assert "Already signed in" in kernel.run("%login").text
 

@@ -1,4 +1,4 @@
-"""Where nobody can answer: an error with the remedy, at once, by each tool that runs notebooks."""
+"""If nobody can answer: an error with the remedy, at once, in each tool that runs notebooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import nbauth
 from tests.harness.kernels import isolated_environment, write_kernelspec
 from tests.kernels.conftest import environment
 
-#: where the frames of a traceback of ours would come from, whatever the checkout's folder is called
+#: the path in traceback frames of nbauth, whatever the checkout's folder is called
 PACKAGE = str(Path(nbauth.__file__).parent)
 CELL = """
 import time
@@ -26,7 +26,7 @@ try:
 finally:
     print("took", time.time() - began, time.time() - loaded)
 """
-#: an address where nobody listens: what is asked of it would be another error than the expected
+#: an address without a server: a request to it would give another error than the expected one
 SETTINGS = {"NBAUTH_CLIENT_ID": "notebooks", "NBAUTH_AUTHORITY": "https://127.0.0.1:1/common"}
 NBCLIENT = """
 import sys, nbformat
@@ -43,7 +43,7 @@ TOOLS = {
 
 
 def run(folder: Path, tool: list[str], cell: str, settings: dict[str, str]) -> tuple[int, str]:
-    """Run a cell by a tool in an empty home, with nothing to read from; its exit code and words."""
+    """Run a cell with a tool in an empty home, without stdin; return exit code and output."""
     env = isolated_environment(folder, env=settings)
     write_kernelspec(folder / "jupyter-path", env)
     spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -76,9 +76,9 @@ def run(folder: Path, tool: list[str], cell: str, settings: dict[str, str]) -> t
     ],
 )
 def test_an_error_with_the_remedy_within_a_second(tool, ask, tmp_path):
-    """From the cell's first line to the error, with the import of everything in between."""
+    """From the cell's first line to the error, including all imports."""
     code, said = run(tmp_path, TOOLS[tool], CELL.format(ask=ask), SETTINGS)
-    if tool == "papermill":  # it leaves what the cell printed to the notebook
+    if tool == "papermill":  # it writes the cell's output to the notebook only
         outputs = nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs
         said += "".join(output.get("text", "") for output in outputs)
         (saved,) = (output for output in outputs if output.output_type == "error")
@@ -96,8 +96,8 @@ def test_an_error_with_the_remedy_within_a_second(tool, ask, tmp_path):
 
 
 @pytest.mark.timing
-def test_a_panel_that_nobody_answers_becomes_text_with_a_deadline(tmp_path, demo):
-    """``jupyter run`` says that input is possible, though nobody is there to give it."""
+def test_a_panel_without_a_front_end_becomes_text_with_a_deadline(tmp_path, demo):
+    """``jupyter run`` claims that input is possible, although nobody is there."""
     cell = CELL.format(ask="%login --timeout 1")
     code, said = run(tmp_path, ["jupyter-run", "cell.ipy"], cell, environment(demo))
     assert code != 0

@@ -1,4 +1,4 @@
-"""The pump in real kernels: nothing lost, nothing out of order, and a way out without it."""
+"""The message pump in real kernels: no message lost or reordered, and a fallback without it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def test_bursts_of_messages_and_queued_cells_keep_their_order(kernel, cell):
         results = kernel.wait(*idents, timeout=30)
         during, others, cells = results[idents[-1]].text.strip().split(" | ")
         assert during == str(list(range(60))), "our own messages are handled while the cell waits"
-        assert others == str(list(range(60))), "others come after it, complete and in order"
+        assert others == str(list(range(60))), (
+            "others are handled afterwards, complete and in order"
+        )
         assert cells == "[0, 20, 40]"
 
 
@@ -89,8 +91,8 @@ def test_interrupts_in_bursts_leave_the_kernel_healthy(version):
 
 
 @pytest.mark.parametrize("version", KERNEL_VERSIONS)
-def test_a_press_that_python_would_drop_is_not_lost(version):
-    """Where no exception can leave: a destructor, as that of the ZMQ frame that showed it."""
+def test_an_interrupt_that_python_would_drop_is_not_lost(version):
+    """In a destructor no exception can be raised, as in that of a ZMQ frame."""
     with Kernel(version) as kernel:
         ours, _ = kernel.run(COMMS).text.split()
         kernel.run("""

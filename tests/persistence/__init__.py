@@ -1,1 +1,1 @@
-"""Kept sign-ins, and what keeps them."""
+"""Tests of stored sign-ins and their persistences."""

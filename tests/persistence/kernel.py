@@ -1,6 +1,6 @@
-"""A process that keeps sign-ins, one order a line: a stand-in for a kernel.
+"""A process that stores sign-ins, one command for each line; it stands in for a kernel.
 
-``python -m tests.persistence.kernel KIND FOLDER``; see :class:`Kernel` for the other end.
+``python -m tests.persistence.kernel KIND FOLDER``; see :class:`Kernel` for its client.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.harness.kernels import ROOT
 
 
 class Refused(Exception):
-    """What the other process raised: its code, its two lines, and how long that took."""
+    """The error of the other process: its code, its two lines, and the time it took."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         super().__init__(" ".join(answer["lines"]))
@@ -30,14 +30,14 @@ class Refused(Exception):
 
 
 class Kernel:
-    """This end: orders go to the process, answers come back."""
+    """The client: sends commands to the process and reads its replies."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.seconds = 0.0
 
     def __call__(self, method: str, *arguments: Any) -> Any:
-        """Call a method there. Entries go as such, bytes as texts."""
+        """Call a method there. Entries are sent as such, bytes as text."""
         sent = [asdict(one) if isinstance(one, Entry) else one for one in arguments]
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -52,7 +52,7 @@ class Kernel:
 
 @contextmanager
 def kernel(kind: str, folder: Path, environment: Mapping[str, str]) -> Iterator[Kernel]:
-    """A running one; killed at the end."""
+    """A running process; killed at the end."""
     command = [sys.executable, "-m", "tests.persistence.kernel", kind, str(folder)]
     pipe = subprocess.PIPE
     with subprocess.Popen(

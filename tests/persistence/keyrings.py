@@ -1,4 +1,4 @@
-"""keyring backends that behave as the systems' own do on good and on bad days."""
+"""keyring backends that behave as real ones do, working and failing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from keyring.backend import KeyringBackend
 from keyring.backends import null
 from keyring.errors import InitError, KeyringLocked, PasswordDeleteError
 
-WINDOWS_LIMIT = 1280  # characters that a credential holds
+WINDOWS_LIMIT = 1280  # characters that a credential can hold
 
 
 class Working(KeyringBackend):
-    """Keeps its entries in a file, for other processes too, and notes what is asked of it."""
+    """Stores its entries in a file, shared with other processes, and records its calls."""
 
     priority = 5  # type: ignore[assignment]
 
@@ -50,7 +50,7 @@ class Working(KeyringBackend):
 
 
 class Windows(Working):
-    """One credential a service: another one's moves to a compound name, an older one's too."""
+    """One credential for each service: others, also older ones, move to a compound name."""
 
     persist = "enterprise"
     saved_as: list[str] = []  # noqa: RUF012  # of all copies
@@ -63,7 +63,7 @@ class Windows(Working):
 
 
 class IndexOnly(KeyringBackend):
-    """As package indexes bring them: very important, and store nothing."""
+    """As package indexes provide them: a high priority, and no storage."""
 
     priority = 9.9  # type: ignore[assignment]
 
@@ -110,7 +110,7 @@ class BusDied(_Broken):
 
 
 class Hanging(_Broken):
-    """Until it is no longer in use, or for a minute."""
+    """Hangs until it is no longer in use, or for a minute."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,14 +126,14 @@ class HangsAtSet(Hanging):
 
 
 class Forgetful(Working):
-    """Takes what it is given, without a word, and has nothing."""
+    """Accepts everything silently and stores nothing."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
         self.asked.append("set")
 
 
 class PlaintextKeyring(Working):
-    """One by the name that such have."""
+    """A backend with a name like those that store plain text."""
 
     priority = 6  # type: ignore[assignment]
 
@@ -147,7 +147,7 @@ class OwnNull(null.Keyring):
 
 
 class Chain(KeyringBackend):
-    """As keyring's chainer is, with the links it is given."""
+    """Like keyring's chainer, with the given links."""
 
     priority = 10  # type: ignore[assignment]
 
@@ -163,7 +163,7 @@ class Chain(KeyringBackend):
 
 @contextmanager
 def in_use(backend: KeyringBackend | None) -> Iterator[None]:
-    """It is keyring's choice meanwhile; ``None``: whatever keyring chooses anew."""
+    """Make it keyring's choice meanwhile; ``None`` lets keyring choose again."""
     before = keyring.core._keyring_backend
     keyring.core._keyring_backend = backend
     try:

@@ -1,4 +1,4 @@
-"""Kept sign-ins whose key needs neither a keyring nor time, for tests of the files alone."""
+"""Stored sign-ins whose key needs neither a keyring nor time, for tests of the files alone."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class FixedKey:
 
 
 class Stored(EncryptedFolder):
-    """One kernel's view of a folder."""
+    """A folder as one kernel sees it."""
 
     def __init__(self, folder: Path, key: bytes = b"k" * 32) -> None:
         super().__init__(folder, FixedKey(key))
 
     def file(self, entry: Entry) -> Path:
-        """Where an entry is kept."""
+        """The file of an entry."""
         return self._files_to_write().path(entry)

@@ -1,4 +1,4 @@
-"""The room's own import rules: no file in it imports the package that it is part of."""
+"""The import rules of nbauth.persistence: no file in it imports the package itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHILDREN = sorted(path.stem for path in ROOM.glob("*.py") if path.stem != "__ini
 
 
 def imported(source: str) -> Iterator[str]:
-    """The modules that a file imports, anywhere in it; type-only imports too."""
+    """The modules that a file imports, also type-only and inside functions."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -83,7 +83,7 @@ def start():
 def compared(
     environment: Mapping[str, str], before: str = "", searches: bool = True
 ) -> dict[str, Any]:
-    """What either finds; without ``searches``, keyring tells what it has chosen before."""
+    """The choices of both; without ``searches``, keyring reports its earlier choice."""
     done = subprocess.run(
         [sys.executable, "-c", COMPARE.format(before=before, searches=searches)],
         cwd=ROOT,
@@ -125,7 +125,9 @@ NAMED = [
 
 
 @pytest.mark.parametrize("where", WHERE)
-def test_as_it_searches(where: str, environments: dict[str, dict[str, str]]) -> None:
+def test_it_chooses_as_keyrings_search_does(
+    where: str, environments: dict[str, dict[str, str]]
+) -> None:
     shown = compared(environments[where])
     assert shown["ours"] == shown["theirs"]
     alone = "alt" not in where and sys.platform != "darwin"
@@ -134,7 +136,7 @@ def test_as_it_searches(where: str, environments: dict[str, dict[str, str]]) -> 
 
 @pytest.mark.parametrize("named", NAMED)
 @pytest.mark.parametrize("where", ["service", "bare and alt"])
-def test_as_the_environment_says(
+def test_it_chooses_what_the_environment_sets(
     where: str, named: str, environments: dict[str, dict[str, str]]
 ) -> None:
     shown = compared({**environments[where], "PYTHON_KEYRING_BACKEND": named})
@@ -153,7 +155,7 @@ CONFIGURED = {
 
 
 @pytest.mark.parametrize("text", CONFIGURED)
-def test_as_the_configuration_says(
+def test_it_chooses_what_the_configuration_sets(
     text: str, environments: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "python_keyring"
@@ -170,7 +172,7 @@ def test_properties_of_the_environment(environments: dict[str, dict[str, str]]) 
 
 
 def package(site: Path, points: str, priority: float = 9.9, started: float = 0.5) -> None:
-    """A package that brings backends, as pip installs it."""
+    """Write a package that provides backends, as pip installs it."""
     info = site / "brought-1.0.dist-info"
     info.mkdir(parents=True)
     (site / "brought.py").write_text(PLUGIN.format(priority=priority, started=started))
@@ -241,7 +243,7 @@ IN_THE_PROCESS = {
 
 
 @pytest.mark.parametrize("before", IN_THE_PROCESS)
-def test_with_what_the_process_has_done(
+def test_after_other_uses_of_keyring_in_the_process(
     before: str, environments: dict[str, dict[str, str]]
 ) -> None:
     was_set = "set" in before or "limit" in before
@@ -268,4 +270,4 @@ def test_without_keyrings_private_name_it_searches_itself(
     )
     shown = compared(environments["service"], hidden)
     assert shown["ours"] == shown["theirs"]
-    assert "keyring.backends.macOS" in shown["loaded"], "it was keyring that searched"
+    assert "keyring.backends.macOS" in shown["loaded"], "keyring's own search was used"

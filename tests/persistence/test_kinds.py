@@ -1,4 +1,4 @@
-"""Which persistence a word stands for, and what naming one loads."""
+"""Which persistence a name selects, and what selecting one loads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nbauth.persistence import persistence_named
 from nbauth.testing.persistence import ADA
 
 PLUGIN = '''
-"""A store for sign-ins by another package."""
+"""A store for sign-ins from another package."""
 
 class Drawer:
     before_access = after_access = None
@@ -36,7 +36,7 @@ class Failing(Drawer):
 
 
 def install(site: Path, points: str) -> None:
-    """Put a distribution there, as pip does."""
+    """Install a distribution there, as pip does."""
     (site / "drawer.py").write_text(PLUGIN)
     info = site / "nbauth_drawer-1.0.dist-info"
     info.mkdir()
@@ -62,7 +62,7 @@ def test_another_packages_persistence(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("kind", ["memory", "plaintext", "", "Keyring"])
-def test_a_word_that_keeps_nothing(kind: str) -> None:
+def test_an_unknown_persistence_is_an_error(kind: str) -> None:
     with pytest.raises(ConfigurationError, match="Unknown persistence"):
         persistence_named(kind)
 
@@ -78,7 +78,7 @@ print(json.dumps([[one.kept for one in made], [str(one._folder) for one in made]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the folder is Linux's")
-def test_naming_one_opens_and_loads_nothing(tmp_path: Path) -> None:
+def test_selecting_a_persistence_opens_and_loads_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", NAMING],
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},

@@ -1,4 +1,4 @@
-"""Where nothing is kept, a look needs no key: it asks nobody, and makes nothing."""
+"""If nothing is stored, reading needs no key, asks nobody and creates nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOB = OTHERS[0]
 
 
 class Home:
-    """A user's folder and keyring, and how often the user was asked."""
+    """A user's folder and keyring, and the number of questions asked."""
 
     def __init__(self, root: Path, kind: str) -> None:
         self.folder = root / "kept"
@@ -66,7 +66,7 @@ LOOKS: dict[str, Callable[[Persistence], object]] = {
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_before_anything_is_kept(look: str, home: Home) -> None:
+def test_before_anything_is_stored(look: str, home: Home) -> None:
     assert LOOKS[look](home.kernel())
     assert home.asked_for_nothing()
     assert not home.folder.exists()
@@ -80,7 +80,7 @@ def test_after_the_last_one_is_cleared(look: str, home: Home) -> None:
     for entry in (ADA, BOB):
         assert home.kernel().exists()
         home.kernel().clear(entry)
-    assert list(home.folder.rglob("*")), "what is left is folders, locks and who was current"
+    assert list(home.folder.rglob("*")), "folders, locks and the current account are left"
     home.prompts.clear()
     home.keyring.asked.clear()
     assert LOOKS[look](home.kernel())
@@ -88,7 +88,7 @@ def test_after_the_last_one_is_cleared(look: str, home: Home) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_after_all_is_forgotten(look: str, home: Home) -> None:
+def test_after_forget(look: str, home: Home) -> None:
     kernel = home.kernel()
     kernel.save(ADA, b"data")
     kernel.forget()
@@ -101,7 +101,7 @@ def test_after_all_is_forgotten(look: str, home: Home) -> None:
 
 
 @pytest.mark.parametrize("left", ["{key}", "{key}/{client}", "{key}/{client}/{entry}.unreadable"])
-def test_what_is_left_over_is_nobody(left: str, home: Home) -> None:
+def test_leftover_files_are_no_accounts(left: str, home: Home) -> None:
     names = {"key": "0" * 16, "client": "1" * 32, "entry": "2" * 32}
     path = home.folder / home.kind / left.format(**names)
     path.mkdir(parents=True)
@@ -110,7 +110,7 @@ def test_what_is_left_over_is_nobody(left: str, home: Home) -> None:
     assert home.kernel().exists() is (path.parent.name == names["client"])
 
 
-def test_a_look_at_what_another_key_sealed_makes_no_key(home: Home) -> None:
+def test_reading_files_of_another_key_creates_no_key(home: Home) -> None:
     home.kernel().save(ADA, b"data")
     home.keyring.file.unlink(missing_ok=True)
     (home.folder / "file" / passphrase.FILE).unlink(missing_ok=True)
@@ -127,17 +127,17 @@ def test_a_look_at_what_another_key_sealed_makes_no_key(home: Home) -> None:
     assert home.kernel().load(ADA) == b"signed in anew"
 
 
-def test_a_look_asks_for_the_passphrase_where_somebody_is_kept(home: Home) -> None:
+def test_reading_stored_sign_ins_asks_for_the_passphrase(home: Home) -> None:
     home.kernel().save(ADA, b"data")
     home.prompts.clear()
     assert home.kernel().entries() == [ADA]
     assert len(home.prompts) == (home.kind == "file")
 
 
-# ── of every kind ───────────────────────────────────────────────────────────────────────────
+# ── every kind of persistence ───────────────────────────────────────────────────────────────
 
 
-def test_those_that_keep_somebody_are_found_whatever_is_set(home: Home) -> None:
+def test_all_stores_in_use_are_found_whatever_the_settings(home: Home) -> None:
     assert kinds_in_use(folder=home.folder) == []
     home.kernel().save(ADA, b"data")
     home.prompts.clear()
@@ -149,10 +149,10 @@ def test_those_that_keep_somebody_are_found_whatever_is_set(home: Home) -> None:
     assert kinds_in_use(folder=home.folder) == []
 
 
-def test_a_packages_persistence_is_looked_into_too(
+def test_plug_ins_are_searched_too(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that cannot be loaded, or fails, does not hide the others."""
+    """One that can't be loaded, or fails, does not hide the others."""
     points = "drawer = drawer:Drawer\nbroken = drawer:NoSuch\nfailing = drawer:Failing"
     install(tmp_path, points)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -1,4 +1,4 @@
-"""Opening asks one person once, and keeps no other thread waiting for the answer."""
+"""Opening asks one person once, and other threads do not wait for the reply."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOON = 0.5  # seconds: less than any patience here
 
 
 class Person:
-    """Is asked, and answers when told to."""
+    """Is asked, and replies when told to."""
 
     def __init__(self, answer: str = "correct horse") -> None:
         self.answer = answer
@@ -54,13 +54,13 @@ def threads(person: Person) -> Iterator[ThreadPoolExecutor]:
 
 
 def kept(folder: Path) -> Path:
-    """With a sign-in of Ada's in it."""
+    """A folder with a stored sign-in of Ada's."""
     persistence_named("file", folder=folder, ask=lambda prompt: "correct horse").save(ADA, b"data")
     return folder
 
 
 def code_of(act: Callable[[], object]) -> tuple[str, float]:
-    """The error's code, and the seconds till it was raised."""
+    """The error's code, and the seconds until it was raised."""
     began = time.monotonic()
     with pytest.raises(PersistenceError) as raised:
         act()
@@ -69,7 +69,7 @@ def code_of(act: Callable[[], object]) -> tuple[str, float]:
 
 @pytest.fixture
 def asking(tmp_path: Path, person: Person, threads: ThreadPoolExecutor) -> Persistence:
-    """One that a thread is opening; the person has not answered yet."""
+    """A persistence that a thread is opening; the person has not replied yet."""
     one = persistence_named("file", folder=kept(tmp_path), ask=person)
     threads.submit(one.open)
     assert person.asked.wait(5)
@@ -77,7 +77,7 @@ def asking(tmp_path: Path, person: Person, threads: ThreadPoolExecutor) -> Persi
 
 
 @pytest.mark.timing
-def test_a_look_does_not_wait_for_the_person(asking: Persistence, person: Person) -> None:
+def test_a_read_does_not_wait_for_the_person(asking: Persistence, person: Person) -> None:
     code, took = code_of(lambda: asking.stamp(ADA))
     assert code == "being_opened"
     assert took < SOON
@@ -98,7 +98,7 @@ def test_others_wait_for_a_bounded_time(method: str, asking: Persistence) -> Non
     assert SOON < took < 20
 
 
-def test_all_that_wait_go_on_when_the_person_has_answered(
+def test_waiting_threads_continue_after_the_persons_reply(
     asking: Persistence, person: Person, threads: ThreadPoolExecutor
 ) -> None:
     waiting: list[Future[bytes | None]] = [threads.submit(asking.load, ADA) for _ in range(5)]
@@ -108,7 +108,7 @@ def test_all_that_wait_go_on_when_the_person_has_answered(
     assert len(person.prompts) == 1
 
 
-def test_a_refusal_is_not_asked_again_for_those_that_waited(
+def test_waiting_threads_do_not_ask_again_after_a_refusal(
     asking: Persistence, person: Person, threads: ThreadPoolExecutor
 ) -> None:
     waiting = [threads.submit(asking.load, ADA) for _ in range(5)]
@@ -123,7 +123,7 @@ def test_a_refusal_is_not_asked_again_for_those_that_waited(
     assert asking.load(ADA) == b"data"
 
 
-def test_an_interrupt_at_the_prompt_frees_those_that_waited(
+def test_an_interrupt_at_the_prompt_releases_waiting_threads(
     tmp_path: Path, threads: ThreadPoolExecutor
 ) -> None:
     asked, interrupt = threading.Event(), threading.Event()
@@ -149,7 +149,7 @@ def test_an_interrupt_at_the_prompt_frees_those_that_waited(
 
 
 @pytest.mark.timing
-def test_what_asks_may_look_itself(tmp_path: Path) -> None:
+def test_the_prompt_may_read_the_store(tmp_path: Path) -> None:
     codes = []
 
     def ask(prompt: str) -> str:
@@ -164,7 +164,7 @@ def test_what_asks_may_look_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.timing
-def test_a_look_goes_on_while_what_was_forgotten_is_opened_anew(
+def test_a_read_continues_while_a_forgotten_store_is_opened_again(
     tmp_path: Path, person: Person, threads: ThreadPoolExecutor
 ) -> None:
     person.may_answer.set()
@@ -184,7 +184,7 @@ def test_a_look_goes_on_while_what_was_forgotten_is_opened_anew(
     assert one.load(ADA) == b"signed in anew"
 
 
-def test_a_turn_of_the_process_that_forked_is_not_this_ones(
+def test_a_turn_of_the_parent_process_does_not_block_a_child(
     monkeypatch: pytest.MonkeyPatch, threads: ThreadPoolExecutor
 ) -> None:
     turn, entered, leave = Turn(), threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""The key made from a passphrase."""
+"""The key derived from a passphrase."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nbauth.testing.persistence import ADA
 
 
 class Person:
-    """Types these, one after the other, and sees the prompts."""
+    """Types these texts, one after the other, and records the prompts."""
 
     def __init__(self, *typed: str) -> None:
         self._typed = list(typed)
@@ -40,16 +40,16 @@ def kept(tmp_path: Path) -> Kept:
     return lambda ask=None: persistence_named("file", folder=tmp_path, ask=ask)
 
 
-def test_one_that_is_not_utf_8_is_one(
+def test_a_passphrase_need_not_be_utf_8(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In another locale; what was kept by it was said to be damaged."""
+    """In another locale, sign-ins stored with it were reported as damaged."""
     monkeypatch.setitem(os.environb, passphrase.VARIABLE.encode(), b"caf\xe9")
     kept().save(ADA, b"data")
     assert kept().load(ADA) == b"data"
 
 
-def test_it_is_typed_twice_at_first_and_once_later(kept: Kept, tmp_path: Path) -> None:
+def test_a_new_passphrase_is_typed_twice_and_later_once(kept: Kept, tmp_path: Path) -> None:
     person = Person("correct horse", "correct horse", "correct horse")
     first = kept(person)
     first.save(ADA, b"data")
@@ -61,13 +61,13 @@ def test_it_is_typed_twice_at_first_and_once_later(kept: Kept, tmp_path: Path) -
     assert str(tmp_path) in person.prompts[2]
 
 
-def test_a_slip_at_first_makes_nothing(kept: Kept, tmp_path: Path) -> None:
+def test_two_different_new_passphrases_create_nothing(kept: Kept, tmp_path: Path) -> None:
     with pytest.raises(PersistenceError, match="differ"):
         kept(Person("correct horse", "correct hose")).open()
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_a_wrong_one_is_said_and_overwrites_nothing(kept: Kept, tmp_path: Path) -> None:
+def test_a_wrong_passphrase_is_an_error_and_changes_nothing(kept: Kept, tmp_path: Path) -> None:
     person = Person("correct horse", "correct horse")
     kept(person).save(ADA, b"data")
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -82,7 +82,7 @@ def test_a_wrong_one_is_said_and_overwrites_nothing(kept: Kept, tmp_path: Path) 
     assert second.notices == []
 
 
-def test_the_environment_asks_nobody(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_the_variable_nobody_is_asked(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(passphrase.VARIABLE, "correct horse")
     kept(Person()).save(ADA, b"data")
     monkeypatch.setenv(passphrase.VARIABLE, "wrong horse")
@@ -91,21 +91,23 @@ def test_the_environment_asks_nobody(kept: Kept, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("ask", [None, Person("")])
-def test_none_is_said_with_the_remedy(ask: Person | None, kept: Kept, tmp_path: Path) -> None:
+def test_a_missing_passphrase_is_an_error_with_a_remedy(
+    ask: Person | None, kept: Kept, tmp_path: Path
+) -> None:
     with pytest.raises(PersistenceError, match="needs a passphrase") as raised:
         kept(ask).open()
     assert passphrase.VARIABLE in raised.value.hint
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_an_accent_typed_in_two_ways_is_one(kept: Kept) -> None:
+def test_two_unicode_forms_of_an_accent_are_the_same_passphrase(kept: Kept) -> None:
     kept(Person("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}")).save(
         ADA, b"data"
     )
     assert kept(Person("cafe\N{COMBINING ACUTE ACCENT}")).load(ADA) == b"data"
 
 
-def test_a_passphrase_file_of_a_newer_version_is_left(kept: Kept, tmp_path: Path) -> None:
+def test_a_passphrase_file_of_a_newer_version_is_not_changed(kept: Kept, tmp_path: Path) -> None:
     kept(Person("correct horse", "correct horse")).save(ADA, b"data")
     path = tmp_path / "file" / passphrase.FILE
     newer = json.dumps({**json.loads(path.read_bytes()), "format": 2}).encode()
@@ -116,7 +118,7 @@ def test_a_passphrase_file_of_a_newer_version_is_left(kept: Kept, tmp_path: Path
 
 
 @pytest.mark.parametrize("costs", [{"n": 2**40}, {"r": 2**30}, {"n": 3}, {"n": -2}, {"n": 1.5}])
-def test_planted_costs_take_neither_memory_nor_time(
+def test_manipulated_costs_use_neither_memory_nor_time(
     costs: dict[str, int], kept: Kept, tmp_path: Path
 ) -> None:
     kept(Person("correct horse", "correct horse")).save(ADA, b"data")

@@ -1,4 +1,4 @@
-"""The key in a real Secret Service: gnome-keyring, on good and on bad days."""
+"""The key in a real Secret Service: gnome-keyring, working and failing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.secret_service import SecretService, running_secret_service, 
 from tests.persistence.kernel import Kernel, Refused, kernel
 
 pytestmark = [
-    pytest.mark.timing,  # a keyring that takes longer than 3 s is said to hang
+    pytest.mark.timing,  # a keyring that takes longer than 3 s counts as hanging
     pytest.mark.skipif(sys.platform != "linux", reason="Linux's keyrings alone"),
 ]
 
@@ -33,7 +33,7 @@ def refused(one: Kernel, method: str = "open") -> Refused:
     return raised.value
 
 
-def test_the_next_kernel_has_what_the_last_one_saved(
+def test_the_next_kernel_loads_what_the_last_one_saved(
     service: SecretService, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"
@@ -50,7 +50,7 @@ def test_the_next_kernel_has_what_the_last_one_saved(
         assert second("notices") == []
 
 
-def test_after_the_next_log_in_it_is_there_still(service: SecretService, tmp_path: Path) -> None:
+def test_it_is_still_there_after_the_next_log_in(service: SecretService, tmp_path: Path) -> None:
     with kernel("keyring", tmp_path / "kept", service.environment) as first:
         first("save", ADA, "a refresh token")
     service.stop()
@@ -60,7 +60,9 @@ def test_after_the_next_log_in_it_is_there_still(service: SecretService, tmp_pat
         assert second("load", ADA) == "a refresh token"
 
 
-def test_two_that_open_at_once_make_one_key(service: SecretService, tmp_path: Path) -> None:
+def test_two_processes_that_open_at_once_create_one_key(
+    service: SecretService, tmp_path: Path
+) -> None:
     folder = tmp_path / "kept"
     with (
         kernel("keyring", folder, service.environment) as first,
@@ -95,7 +97,7 @@ def test_no_canary_is_in_the_files_or_the_keyring(service: SecretService, tmp_pa
 
 
 def read_item(service: SecretService) -> str:
-    """The one entry, as any client sees it: attributes, a new line, the secret."""
+    """The one entry, as any client reads it: attributes, a new line, the secret."""
     script = (
         "import secretstorage\n"
         "items = list(secretstorage.get_default_collection(secretstorage.dbus_init())"
@@ -123,11 +125,11 @@ def test_forgetting_leaves_no_entry(service: SecretService, tmp_path: Path) -> N
         one("save", ADA, "signed in anew")
         read_item(service)
         one("forget")
-    with pytest.raises(Exception, match="non-zero exit status"):  # there is not one item
+    with pytest.raises(Exception, match="non-zero exit status"):  # there is no item
         read_item(service)
 
 
-def test_a_locked_keyring_is_said_and_opens_once_unlocked(
+def test_a_locked_keyring_is_an_error_until_it_is_unlocked(
     service: SecretService, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"
@@ -144,7 +146,7 @@ def test_a_locked_keyring_is_said_and_opens_once_unlocked(
         assert second("load", ADA) == "a refresh token"
 
 
-def test_a_service_that_dies_meanwhile_takes_no_sign_in_along(
+def test_a_service_that_dies_meanwhile_loses_no_sign_in(
     service: SecretService, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"
@@ -162,7 +164,7 @@ def test_a_service_that_dies_meanwhile_takes_no_sign_in_along(
 
 
 @pytest.mark.parametrize("what", ["service", "bus"])
-def test_what_dies_before_the_key_is_asked_for_is_said(
+def test_a_service_or_bus_that_died_before_is_an_error(
     what: str, service: SecretService, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"
@@ -176,7 +178,7 @@ def test_what_dies_before_the_key_is_asked_for_is_said(
         assert not folder.exists()
 
 
-def test_no_bus_at_all_is_said(tmp_path: Path) -> None:
+def test_a_missing_bus_is_an_error(tmp_path: Path) -> None:
     with kernel("keyring", tmp_path / "kept", without_any(tmp_path)) as one:
         error = refused(one)
         assert error.code == "no_keyring"

@@ -62,7 +62,7 @@ def test_the_harness(version: str, open_notebook: OpenNotebook, lab_factory: Lab
     page.wait_output(1, "blocking")
     assert page.cell_prompt(1) == "*"
     assert page.kernel_status() == "busy"
-    page.run_cell(0)  # queued, and given up when the cell before it ends in an error
+    page.run_cell(0)  # queued, and aborted when the cell before it fails
     page.interrupt()
     assert "KeyboardInterrupt" in page.wait_output(1, "KeyboardInterrupt", timeout=5)
     page.wait_cell_done(1)

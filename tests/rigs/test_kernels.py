@@ -1,4 +1,4 @@
-"""Each kernel of the matrix is what it says it is."""
+"""Each kernel of the matrix has the version it claims."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_version_and_streams(kernel: Kernel) -> None:
     assert result.result.strip("'").startswith(f"{kernel.version}.")
 
 
-def test_nobody_answers_a_question(kernel: Kernel) -> None:
+def test_input_is_not_answered(kernel: Kernel) -> None:
     assert kernel.run("input('?')").error.startswith("StdinNotImplementedError")
 
 
@@ -24,6 +24,8 @@ def test_interrupt(kernel: Kernel) -> None:
     assert kernel.wait(waiting, timeout=5)[waiting].error.startswith("KeyboardInterrupt")
 
 
-def test_reads_nothing_of_the_users(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_configuration_is_not_read(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = kernel.run("import os; os.path.expanduser('~')").result.strip("'")
     assert home == str(kernel.home)

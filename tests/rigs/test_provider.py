@@ -1,4 +1,4 @@
-"""A stock client, the real provider, a person in a real browser: the harness proves itself."""
+"""A standard client, the real provider and a person in a real browser: the harness works."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def web(panva: Panva) -> Iterator[requests.Session]:
 
 
 def aside(work: Callable[[], Any]) -> Future[Any]:
-    """Run in another thread: the browser's API belongs to this one."""
+    """Run in another thread, since the browser's API belongs to this one."""
     pool = ThreadPoolExecutor(1)
     future = pool.submit(work)
     pool.shutdown(wait=False)
@@ -65,7 +65,7 @@ def aside(work: Callable[[], Any]) -> Future[Any]:
 
 @dataclass
 class Redirects:
-    """What arrived at a redirect address where somebody listens."""
+    """The requests that arrived at a redirect URI."""
 
     url: str = ""
     arrived: list[dict[str, str]] = field(default_factory=list)
@@ -261,7 +261,7 @@ def test_msal_signs_in_by_authorization_code(
 # --------------------------------------------------------------------------- the plain issuer
 
 
-def test_the_plain_issuer_gives_a_refresh_token_for_consent_alone(
+def test_the_plain_issuer_issues_a_refresh_token_only_after_consent(
     panva: Panva, web: requests.Session, person: Person, browser_context: BrowserContext
 ) -> None:
     with redirect_listener() as redirects:
@@ -284,7 +284,7 @@ def test_the_plain_issuer_gives_a_refresh_token_for_consent_alone(
     assert web.get(panva.api_url).status_code == 401
 
 
-def test_the_redirect_is_seen_though_nobody_listens(
+def test_the_redirect_is_seen_without_a_listener(
     panva: Panva, web: requests.Session, person: Person, browser_context: BrowserContext
 ) -> None:
     flow = CodeFlow("http://127.0.0.1:9/callback")
@@ -376,7 +376,7 @@ def test_tampered_id_tokens_and_the_rest_of_the_control_channel(
     header, _, signature = tokens["id_token"].split(".")
     assert json.loads(base64.urlsafe_b64decode(header + "==")) == {"alg": "none"}
     assert signature == ""
-    tokens = refresh(panva, web, tokens["refresh_token"]).json()  # one order, one bad token
+    tokens = refresh(panva, web, tokens["refresh_token"]).json()  # one request, one bad token
     assert verified(tokens["id_token"], panva, web)["iss"] == panva.issuer
 
     assert panva.revoke("ada") >= 1
@@ -418,7 +418,9 @@ def test_faults(panva: Panva, web: requests.Session) -> None:
     panva.fault(
         "token", "json", grant_type="refresh_token", status=429, headers={"Retry-After": "9"}
     )
-    assert web.post(token, wrong).json()["error"] == "unsupported_grant_type"  # not meant
+    assert (
+        web.post(token, wrong).json()["error"] == "unsupported_grant_type"
+    )  # another endpoint is not affected
     assert refresh(panva, web, "none").headers["Retry-After"] == "9"
     panva.fault("discovery", "503")
     discovery = f"{panva.issuer}/.well-known/openid-configuration"

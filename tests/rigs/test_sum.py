@@ -1,4 +1,4 @@
-"""What CI says at the end of its log."""
+"""The summary at the end of CI's log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def summed(folder: Path) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-def test_a_failure_is_named_at_the_end(tmp_path: Path) -> None:
+def test_the_summary_names_failures(tmp_path: Path) -> None:
     (tmp_path / "here.xml").write_text(SUITE.format(total=2, bad=1, cases=STOOD + FELL))
     (tmp_path / "there.xml").write_text(SUITE.format(total=1, bad=0, cases=STOOD))
     assert summed(tmp_path) == (
@@ -41,10 +41,10 @@ def test_a_failure_is_named_at_the_end(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_without_failures_is_well(tmp_path: Path) -> None:
+def test_a_run_without_failures_succeeds(tmp_path: Path) -> None:
     (tmp_path / "here.xml").write_text(SUITE.format(total=1, bad=0, cases=STOOD))
     assert summed(tmp_path) == (0, ["here: 1 tests in 2 s", "1 passed, 0 failed, 0 skipped"])
 
 
-def test_a_run_of_nothing_is_not_well(tmp_path: Path) -> None:
+def test_a_run_without_tests_fails(tmp_path: Path) -> None:
     assert summed(tmp_path) == (1, ["0 passed, 0 failed, 0 skipped"])

@@ -1,4 +1,4 @@
-"""Sign-ins of a session: shown, joined, cancelled, timed out, handed in."""
+"""Sign-ins of a session: shown, joined, cancelled, expired, completed by hand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.kernel.conftest import Bench, redirect, until
 
 
 def begun(bench: Bench, *scopes: str, **options: Any) -> SignIn:
-    """A sign-in in the background that has shown what the person needs."""
+    """A background sign-in that waits for the person."""
     sign_in = bench.session.login(*(scopes or ("read",)), background=True, **options)
     assert isinstance(sign_in, SignIn)
     until(lambda: sign_in.user_code or sign_in.authorize_url or sign_in.state != "waiting")
@@ -46,7 +46,7 @@ def endless(bench: Bench) -> Bench:
 
 
 def ended_well(sign_in: SignIn, within: float = 1.0) -> None:
-    """Nothing of it is left."""
+    """Check that its thread and port are gone."""
     until(lambda: not sign_in._thread.is_alive(), within)
     assert sign_in._walk.driver._receiver is None
     assert sign_in.user_code is None
@@ -57,7 +57,7 @@ def ended_well(sign_in: SignIn, within: float = 1.0) -> None:
 # ── the two flows ───────────────────────────────────────────────────────────────────────────
 
 
-def test_a_device_sign_in_shows_its_code_and_forgets_it(bench: Bench) -> None:
+def test_a_device_sign_in_shows_its_code_while_it_waits(bench: Bench) -> None:
     gate = bench.engine.hold("poll_device")
     sign_in = begun(bench)
     assert sign_in.flow == "device"
@@ -74,7 +74,7 @@ def test_a_device_sign_in_shows_its_code_and_forgets_it(bench: Bench) -> None:
     assert bench.session.acquire("read").source == "cache"
 
 
-def test_a_device_sign_in_outlives_a_network_gap(bench: Bench) -> None:
+def test_a_device_sign_in_survives_a_network_outage(bench: Bench) -> None:
     bench.engine.will("poll_device", PENDING, unreachable(), PENDING)
     assert begun(bench).wait(5)
     assert bench.engine.count("poll_device") == 4
@@ -92,7 +92,7 @@ def test_a_browser_sign_in_takes_the_redirect_at_its_own_port(bench: Bench) -> N
     ended_well(sign_in)
 
 
-def test_the_page_says_that_it_failed_only_after_redeeming(bench: Bench) -> None:
+def test_the_page_reports_a_failure_only_after_the_code_was_redeemed(bench: Bench) -> None:
     bench.engine.will("redeem", refusal("invalid_grant", "<b>The code</b> is used up."))
     sign_in = begun(bench, flow="browser")
     assert sign_in.authorize_url is not None
@@ -120,8 +120,8 @@ def test_a_callable_opens_the_browser(bench: Bench) -> None:
     sign_in.cancel()
 
 
-def test_a_jupyter_servers_address_is_not_the_browser_flows(bench: Bench) -> None:
-    """It is set for the callback; the browser comes back to loopback all the same."""
+def test_the_browser_flow_does_not_use_a_jupyter_servers_redirect_uri(bench: Bench) -> None:
+    """It is set for the callback flow; the browser flow still uses loopback."""
     hub = "https://hub.example/hub/user-redirect/nbauth/callback"
     sign_in = begun(bench, flow="browser", redirect_uri=hub)
     assert "redirect_uri=http://127.0.0.1:" in (sign_in.authorize_url or "")
@@ -137,10 +137,10 @@ def test_a_redirect_uri_is_used_as_registered(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("code", ["access_denied", "odd words <b>", "x" * 500])
-def test_a_refusal_that_names_no_sign_in_is_shown_once_and_it_waits_on(
+def test_an_error_response_without_state_is_shown_once_and_the_sign_in_continues(
     bench: Bench, code: str
 ) -> None:
-    """Anybody can send one: what it says beyond a known word stays on the page that it came to."""
+    """Anyone can send one, so the sign-in shows the known error code only."""
     sign_in = begun(bench, flow="browser")
     address = sign_in.authorize_url
     assert address is not None
@@ -187,7 +187,7 @@ def test_other_scopes_are_another_sign_in(bench: Bench) -> None:
     assert (first.state, second.state) == ("cancelled", "cancelled")
 
 
-def test_another_flow_changes_the_pending_one_and_who_waits_waits_on(bench: Bench) -> None:
+def test_another_flow_changes_the_pending_sign_in_and_callers_keep_waiting(bench: Bench) -> None:
     endless(bench)
     first = begun(bench, flow="device")
     second = bench.session.login("read", background=True, flow="browser")
@@ -207,7 +207,7 @@ def test_a_call_that_needs_a_token_waits_for_the_pending_sign_in(bench: Bench) -
     assert bench.engine.count("start_device") == 1
 
 
-def test_a_call_that_may_not_wait_uses_what_is_there(bench: Bench) -> None:
+def test_a_non_interactive_call_uses_the_present_account(bench: Bench) -> None:
     bench.sign_in("read")
     endless(bench)
     pending = begun(bench, force=True)
@@ -227,7 +227,7 @@ def test_a_call_that_may_not_wait_uses_what_is_there(bench: Bench) -> None:
         (ZeroDivisionError("oops"), SignInError),
     ],
 )
-def test_an_error_is_raised_where_one_waits(
+def test_an_error_is_raised_in_the_waiting_call(
     bench: Bench, error: Exception, kind: type[SignInError]
 ) -> None:
     bench.engine.will("poll_device", PENDING, error)
@@ -261,10 +261,12 @@ def test_a_background_error_surfaces_at_the_next_call_that_needs_the_sign_in(
     with pytest.raises(SignInDeclined):
         bench.read("read")
     assert isinstance(sign_in.error, SignInDeclined)
-    assert bench.read("read") == "access-ada-1", "once it has been told, it is asked anew"
+    assert bench.read("read") == "access-ada-1", "after the error was raised, a new sign-in begins"
 
 
-def test_a_background_error_does_not_hinder_who_does_not_need_the_sign_in(bench: Bench) -> None:
+def test_a_background_error_does_not_affect_calls_that_do_not_need_the_sign_in(
+    bench: Bench,
+) -> None:
     bench.sign_in("read")
     bench.engine.will("poll_device", refusal("access_denied"))
     failed = begun(bench, force=True)
@@ -272,14 +274,14 @@ def test_a_background_error_does_not_hinder_who_does_not_need_the_sign_in(bench:
     assert bench.read("read") == "access-ada-1"
 
 
-def test_an_error_that_was_told_is_not_told_again(bench: Bench) -> None:
+def test_an_error_is_raised_once(bench: Bench) -> None:
     bench.engine.will("poll_device", refusal("access_denied"))
     with pytest.raises(SignInDeclined):
         bench.session.login("read")
     assert bench.read("read") == "access-ada-1"
 
 
-def test_a_cancelled_background_sign_in_is_begun_anew(bench: Bench) -> None:
+def test_after_a_cancelled_background_sign_in_a_new_one_begins(bench: Bench) -> None:
     endless(bench)
     begun(bench).cancel()
     bench.engine._script["poll_device"].clear()
@@ -320,7 +322,7 @@ def test_cancelling_leaves_no_thread_and_no_port(bench: Bench, flow: str) -> Non
         ("redeem", "browser"),
     ],
 )
-def test_cancelling_breaks_off_an_engine_that_hangs(bench: Bench, method: str, flow: str) -> None:
+def test_cancelling_aborts_a_hanging_request(bench: Bench, method: str, flow: str) -> None:
     gate = bench.engine.hold(method)
     sign_in = bench.session.login("read", background=True, flow=flow)
     assert isinstance(sign_in, SignIn)
@@ -337,11 +339,11 @@ def test_cancelling_breaks_off_an_engine_that_hangs(bench: Bench, method: str, f
     assert bench.session.accounts() == []
 
 
-def test_an_answer_that_comes_after_cancelling_signs_nobody_in(bench: Bench) -> None:
+def test_a_response_after_cancelling_signs_nobody_in(bench: Bench) -> None:
     gate = bench.engine.hold("poll_device")
     sign_in = begun(bench)
     until(gate.reached.is_set)
-    threading.Timer(0.05, gate.open).start()  # sooner than the request is broken off
+    threading.Timer(0.05, gate.open).start()  # before the request is aborted
     sign_in.cancel()
     ended_well(sign_in)
     assert sign_in.state == "cancelled"
@@ -386,14 +388,14 @@ def test_a_time_out_ends_it(bench: Bench, flow: str) -> None:
     ended_well(bench.screen.shown[0])
 
 
-def test_a_codes_own_end_comes_before_a_longer_time_out(bench: Bench) -> None:
+def test_a_device_codes_lifetime_limits_a_longer_time_out(bench: Bench) -> None:
     endless(bench)
     bench.engine.code_lifetime = 0.05
     with pytest.raises(SignInExpired):
         bench.session.login("read", timeout=60)
 
 
-def test_waiting_only_so_long_leaves_the_sign_in_pending(bench: Bench) -> None:
+def test_wait_with_a_time_out_leaves_the_sign_in_pending(bench: Bench) -> None:
     endless(bench)
     sign_in = begun(bench)
     with pytest.raises(SignInExpired, match="not ended yet"):
@@ -474,7 +476,7 @@ def test_a_web_ui_signs_in_without_a_screen_or_a_port(bench: Bench) -> None:
         (lambda url: redirect(url).replace("code=c-1", "error=access_denied"), "access_denied"),
     ],
 )
-def test_a_web_ui_that_goes_wrong_is_a_clear_error(
+def test_a_failing_web_ui_is_a_clear_error(
     bench: Bench, web_ui: Callable[[str], Any], code: str
 ) -> None:
     with pytest.raises((SignInError, ConfigurationError)) as caught:
@@ -593,7 +595,7 @@ def test_a_bad_option_is_refused_before_anything_happens(
     assert bench.session.pending() == []
 
 
-def test_without_a_client_id_it_says_how_to_register_one(bench: Bench) -> None:
+def test_without_a_client_id_the_error_says_how_to_register(bench: Bench) -> None:
     del bench.environ["NBAUTH_CLIENT_ID"]
     with pytest.raises(ConfigurationError, match="No client_id") as caught:
         bench.session.login()
@@ -624,7 +626,7 @@ def test_options_reach_the_request_as_given(bench: Bench) -> None:
     assert set(request.scopes) == {"read"}
 
 
-def test_who_is_signed_in_already_is_not_asked_again(bench: Bench) -> None:
+def test_a_signed_in_account_is_not_asked_again(bench: Bench) -> None:
     account = bench.sign_in("read")
     assert bench.session.login("read") == account
     assert "Already signed in as ada@example.com" in bench.screen.said[0]
@@ -640,7 +642,7 @@ def test_who_is_signed_in_already_is_not_asked_again(bench: Bench) -> None:
     ["forbidden", "access_denied", "expired_token", "invalid_client", "invalid_scope",
      "unsupported_grant_type", "invalid_grant"],
 )  # fmt: skip
-def test_whatever_the_old_sign_in_is_refused_with_login_signs_in(bench: Bench, word: str) -> None:
+def test_login_signs_in_whatever_the_old_sign_in_was_refused_with(bench: Bench, word: str) -> None:
     bench.session.configure(refresh_ahead=False)
     before = bench.sign_in("read")
     bench.clock.advance(4000)
@@ -650,7 +652,7 @@ def test_whatever_the_old_sign_in_is_refused_with_login_signs_in(bench: Bench, w
     assert bench.read("read").startswith("access-ada")
 
 
-def test_where_the_provider_cannot_be_asked_login_begins_nothing(bench: Bench) -> None:
+def test_if_the_provider_is_unreachable_login_begins_no_sign_in(bench: Bench) -> None:
     bench.session.configure(refresh_ahead=False)
     bench.sign_in("read")
     bench.clock.advance(4000)
@@ -660,13 +662,13 @@ def test_where_the_provider_cannot_be_asked_login_begins_nothing(bench: Bench) -
     assert bench.screen.shown == []
 
 
-def test_a_provider_out_of_reach_is_said_so(bench: Bench) -> None:
+def test_an_unreachable_provider_is_reported(bench: Bench) -> None:
     bench.engine.will("start_device", unreachable())
     with pytest.raises(AuthorityUnreachable):
         bench.session.login("read")
 
 
-def test_somebody_else_than_asked_for_is_said_and_is_not_current(bench: Bench) -> None:
+def test_another_account_than_requested_is_an_error_and_not_current(bench: Bench) -> None:
     bench.sign_in("read", user="ada")
     bench.engine.user = "eve"
     with pytest.raises(SignInError, match=r"bob@example.com was requested, but eve@") as caught:
@@ -674,12 +676,14 @@ def test_somebody_else_than_asked_for_is_said_and_is_not_current(bench: Bench) -
     assert caught.value.code == "wrong_account"
     assert "%accounts drop eve@example.com" in caught.value.hint
     assert bench.read("read").startswith("access-ada"), "eve does not become current"
-    assert bench.read("read", account="eve@example.com").startswith("access-eve"), "nothing is lost"
+    assert bench.read("read", account="eve@example.com").startswith("access-eve"), (
+        "eve stays signed in"
+    )
     bench.session.login("read", account="eve@example.com", force=True, web_ui=redirect)
     assert bench.read("read").startswith("access-eve")
 
 
-def test_somebody_else_where_nobody_was_is_not_current_either(bench: Bench) -> None:
+def test_another_account_than_requested_is_not_current_even_as_the_only_one(bench: Bench) -> None:
     bench.screen.is_attended = False
     bench.engine.user = "eve"
     with pytest.raises(SignInError):

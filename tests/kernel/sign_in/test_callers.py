@@ -1,4 +1,4 @@
-"""Several callers of one sign-in, and what it calls: no end is another's, no wait without end."""
+"""Several callers of one sign-in, and its callbacks: no caller depends on another's end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.kernel.conftest import Bench, in_a_thread, redirect, until
 
 
 def waiting(bench: Bench, **options: Any) -> SignIn:
-    """One under way, that goes on by itself."""
+    """A sign-in in progress that continues without callers."""
     made = bench.session.login("read", background=True, force=True, **options)
     assert isinstance(made, SignIn)
     return made
@@ -36,7 +36,7 @@ def waiting(bench: Bench, **options: Any) -> SignIn:
 
 
 @pytest.mark.parametrize("ends", ["the joiner is interrupted", "the beginner is interrupted"])
-def test_a_caller_who_is_being_shown_the_panel_waits_already(
+def test_a_caller_counts_while_the_panel_is_being_shown(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
     """One of two was still in ``screen.show`` when the other was interrupted: both ended."""
@@ -84,7 +84,7 @@ def test_a_caller_who_is_being_shown_the_panel_waits_already(
     assert isinstance(account, Account)
 
 
-def test_a_beginner_whose_screen_fails_ends_nobody_elses_wait(
+def test_a_first_caller_whose_screen_fails_does_not_end_the_others_wait(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     joined, real = threading.Event(), RecordingScreen.show
@@ -114,7 +114,7 @@ def test_a_beginner_whose_screen_fails_ends_nobody_elses_wait(
     assert isinstance(outcome[0], Account)
 
 
-def test_a_joiners_flow_that_is_not_here_leaves_the_one_that_is(
+def test_an_unavailable_flow_of_a_joining_caller_leaves_the_current_flow(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def callback(*_: Any) -> None:
@@ -134,7 +134,7 @@ def test_a_joiners_flow_that_is_not_here_leaves_the_one_that_is(
     assert beginner == joiner
 
 
-# ── what is the same, and what is not ───────────────────────────────────────────────────────
+# ── which requests are the same ─────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_joiners_flow_that_is_not_here_leaves_the_one_that_is(
         ((("read",), {"consent_also": ["a", "b"]}), (("read",), {"consent_also": ["b", "a"]})),
     ],
 )
-def test_the_same_in_other_letters_or_another_order_is_the_same(
+def test_case_and_order_make_no_difference(
     bench: Bench, one: tuple[Any, Any], other: tuple[Any, Any]
 ) -> None:
     gate = bench.engine.hold("start_device")
@@ -157,7 +157,7 @@ def test_the_same_in_other_letters_or_another_order_is_the_same(
     first.cancel()
 
 
-def test_another_way_to_the_provider_is_another_attempt(bench: Bench) -> None:
+def test_other_network_settings_make_another_attempt(bench: Bench) -> None:
     gate = bench.engine.hold("start_device")
     first = bench.session.start("read", show=False)
     other = bench.session.start("read", show=False, proxies={"https": "http://proxy.example"})
@@ -167,7 +167,7 @@ def test_another_way_to_the_provider_is_another_attempt(bench: Bench) -> None:
     other.cancel()
 
 
-def test_a_token_with_claims_waits_for_no_sign_in_without_them(bench: Bench) -> None:
+def test_a_token_with_claims_does_not_wait_for_a_sign_in_without_them(bench: Bench) -> None:
     claims = '{"access_token": {"nbf": {"essential": true}}}'
     bench.sign_in("read")
     pending = waiting(bench, flow="paste")
@@ -184,7 +184,7 @@ def test_a_token_with_claims_waits_for_no_sign_in_without_them(bench: Bench) -> 
     assert isinstance(outcome[0], SignInCancelled)
 
 
-def test_a_call_for_ada_waits_for_no_sign_in_that_proposes_bob(bench: Bench) -> None:
+def test_a_call_for_ada_does_not_wait_for_a_sign_in_with_a_hint_for_bob(bench: Bench) -> None:
     pending = waiting(bench, login_hint="bob@example.com", flow="paste")
     with pytest.raises(NbAuthError):
         bench.session.acquire("read", account="ada@example.com", interactive=False)
@@ -192,8 +192,8 @@ def test_a_call_for_ada_waits_for_no_sign_in_that_proposes_bob(bench: Bench) -> 
     pending.cancel()
 
 
-def test_an_old_failure_is_not_told_after_a_success(bench: Bench) -> None:
-    """It was told hours later, in place of the question."""
+def test_an_old_failure_is_not_raised_after_a_success(bench: Bench) -> None:
+    """It was raised hours later, instead of a new sign-in."""
     bench.engine.will("start_device", refusal("access_denied"))
     failed = waiting(bench, flow="device")
     failed.ended.wait(5)
@@ -205,14 +205,12 @@ def test_an_old_failure_is_not_told_after_a_success(bench: Bench) -> None:
     assert failed.untold, "bob's is bob's"
 
 
-# ── what is called ──────────────────────────────────────────────────────────────────────────
+# ── callbacks ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("what", ["web_ui", "open_browser"])
-def test_what_is_called_and_never_comes_back_ends_with_the_time_out(
-    bench: Bench, what: str
-) -> None:
+def test_a_callback_that_never_returns_ends_with_the_time_out(bench: Bench, what: str) -> None:
     never = threading.Event()
     options: dict[str, Any] = {what: lambda _: never.wait(30)}
     if what == "open_browser":
@@ -224,7 +222,7 @@ def test_what_is_called_and_never_comes_back_ends_with_the_time_out(
     never.set()
 
 
-def test_a_browser_that_blocks_keeps_nobody_from_coming_back(bench: Bench) -> None:
+def test_a_blocking_browser_command_does_not_stop_the_response(bench: Bench) -> None:
     closed = threading.Event()
     sign_in = waiting(bench, flow="browser", open_browser=lambda _: closed.wait(30))
     until(lambda: sign_in.authorize_url)
@@ -235,14 +233,14 @@ def test_a_browser_that_blocks_keeps_nobody_from_coming_back(bench: Bench) -> No
 
 @pytest.mark.parametrize("call", ["acquire", "login"])
 @pytest.mark.parametrize("what", ["web_ui", "observer"])
-def test_what_a_sign_in_calls_does_not_wait_for_it_for_ever(
+def test_a_callback_that_would_wait_for_its_own_sign_in_gets_an_error(
     bench: Bench, what: str, call: str
 ) -> None:
     errors: list[BaseException] = []
 
     def ask(asks: object) -> str:
         if isinstance(asks, SignIn) and asks.state != "waiting":
-            return ""  # another sign-in may begin now
+            return ""  # another sign-in may begin here
         try:
             if call == "login":
                 bench.session.login("read", web_ui=ask if what == "web_ui" else None)
@@ -266,10 +264,10 @@ def test_what_a_sign_in_calls_does_not_wait_for_it_for_ever(
     assert len(errors) < 5
 
 
-# ── a sign-out beside a sign-in ─────────────────────────────────────────────────────────────
+# ── a sign-out during a sign-in ─────────────────────────────────────────────────────────────
 
 
-def test_a_sign_out_while_the_tokens_are_taken_in_is_told_as_one(
+def test_a_sign_out_while_tokens_arrive_cancels_the_sign_in(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep = bench.session._keepers.keep
@@ -285,7 +283,7 @@ def test_a_sign_out_while_the_tokens_are_taken_in_is_told_as_one(
     assert bench.engine.live == {}
 
 
-def test_an_interrupt_while_the_tokens_are_taken_in_is_told_as_what_it_is(
+def test_an_interrupt_while_tokens_arrive_reports_that_the_sign_in_continues(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside, go_on, accept = threading.Event(), threading.Event(), Arrivals.accept
@@ -308,7 +306,7 @@ def test_an_interrupt_while_the_tokens_are_taken_in_is_told_as_what_it_is(
     until(bench.session.accounts)
 
 
-def test_a_cancelled_sign_ins_revocation_is_not_broken_off(
+def test_a_cancelled_sign_ins_revocation_is_not_aborted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aborted: list[int] = []
@@ -327,7 +325,7 @@ def test_a_cancelled_sign_ins_revocation_is_not_broken_off(
 
 
 @pytest.mark.parametrize("how", ["bare", "of another client", "all of a client"])
-def test_a_sign_out_ends_the_sign_ins_of_whom_it_means(bench: Bench, how: str) -> None:
+def test_a_sign_out_ends_the_sign_ins_of_its_accounts(bench: Bench, how: str) -> None:
     bench.sign_in("read", user="ada")
     bobs = waiting(bench, account="bob@example.com", flow="paste")
     anybodys = waiting(bench, flow="paste")
@@ -346,7 +344,7 @@ def test_a_sign_out_ends_the_sign_ins_of_whom_it_means(bench: Bench, how: str) -
         one.cancel()
 
 
-def test_a_sign_out_of_who_is_about_to_sign_in_ends_that(bench: Bench) -> None:
+def test_a_sign_out_of_a_pending_account_ends_its_sign_in(bench: Bench) -> None:
     pending = waiting(bench, account="ada@example.com", flow="paste")
     assert bench.session.logout("ADA@example.com") == []
     assert pending.state == "cancelled"
@@ -354,21 +352,21 @@ def test_a_sign_out_of_who_is_about_to_sign_in_ends_that(bench: Bench) -> None:
         bench.session.logout("ada@example.com")
 
 
-# ── signed in already ───────────────────────────────────────────────────────────────────────
+# ── already signed in ───────────────────────────────────────────────────────────────────────
 
 
-def test_what_was_not_granted_is_asked_for_again(bench: Bench) -> None:
+def test_scopes_that_were_not_granted_are_requested_again(bench: Bench) -> None:
     granted = bench.session.client().scopes(("read", "openid"))
     bench.engine.will("redeem", bench.engine.response(granted))
     bench.session.login("read", "write", web_ui=redirect)
     assert bench.session.login("read") == bench.session.accounts()[0]
     assert bench.engine.count("redeem") == 1
     pending = bench.session.login("read", "write", background=True, flow="paste")
-    assert isinstance(pending, SignIn), "it was: Already signed in"
+    assert isinstance(pending, SignIn), "it reported: Already signed in"
     pending.cancel()
 
 
-def test_whom_a_sign_in_names_is_current_after_it_also_where_nothing_was_to_do(
+def test_a_login_for_a_signed_in_account_makes_it_current(
     bench: Bench,
 ) -> None:
     bench.sign_in("read", user="bob")
@@ -409,7 +407,7 @@ def test_a_name_that_signs_in_at_two_clients_is_refused(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("call", ["login", "acquire"])
-def test_who_joins_after_a_sign_out_is_signed_in(bench: Bench, call: str) -> None:
+def test_a_call_that_joins_after_a_sign_out_is_signed_in(bench: Bench, call: str) -> None:
     account = bench.sign_in("read")
     bench.screen.known_ways = ("paste",)
     sign_in = bench.session.login("write", background=True, force=True)
@@ -428,7 +426,9 @@ def test_who_joins_after_a_sign_out_is_signed_in(bench: Bench, call: str) -> Non
     assert outcome == [account]
 
 
-def test_what_cannot_be_said_is_no_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notice_that_cannot_be_shown_is_no_failure(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = bench.sign_in("read")
 
     def gone(_: str) -> None:

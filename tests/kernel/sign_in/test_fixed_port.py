@@ -1,4 +1,4 @@
-"""A fixed ``redirect_uri``: its port is free when a sign-in returns, and several can wait there."""
+"""A fixed ``redirect_uri``: its port is free when a sign-in returns, and sign-ins can share it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOSTS = ("127.0.0.1", "localhost")
 
 
 class Browser:
-    """Follows the redirect on a connection that it wants to keep, and keeps its end open."""
+    """Follows the redirect on a keep-alive connection, and keeps its end open."""
 
     def __init__(self) -> None:
         self.pages: list[bytes] = []
@@ -77,7 +77,7 @@ def browser() -> Iterator[Browser]:
 
 
 def assert_free(port: int) -> None:
-    """Now, not soon: another program can have the port, and no thread of ours is left."""
+    """The port is free at once, since another program may need it, and no thread is left."""
     for sock in sockets.listen(port, "localhost"):
         sock.close()
     assert [thread.name for thread in threading.enumerate() if "receiver" in thread.name] == []
@@ -182,10 +182,10 @@ def test_the_port_is_free_when_a_sign_in_returns_however_it_ends(
     assert_free(free_port)
 
 
-def test_one_that_was_stopped_while_its_port_was_opened_keeps_none(
+def test_a_sign_in_stopped_while_its_port_is_opened_keeps_no_port(
     bench: Bench, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever stops it at that moment sees no place to close."""
+    """The code that stops it at that moment sees no receiver to close."""
     made = Receiver.__init__
 
     def stopped_meanwhile(self: Receiver, *given: Any, **options: Any) -> None:
@@ -204,11 +204,11 @@ def test_one_that_was_stopped_while_its_port_was_opened_keeps_none(
     assert bench.engine.count("authorize") == 0
 
 
-# ── two at once ─────────────────────────────────────────────────────────────────────────────
+# ── two sign-ins at one port ────────────────────────────────────────────────────────────────
 
 
 def test_two_sign_ins_of_one_kernel_wait_at_one_port(bench: Bench, free_port: int) -> None:
-    """Each takes its own answer, in whatever order they come; the last one closes the door."""
+    """Each takes its own response, in any order; the last one closes the port."""
     address = f"http://localhost:{free_port}/cb"
     first = begun(bench, "read", flow="browser", redirect_uri=address)
     second = begun(bench, "write", flow="browser", redirect_uri=address)
@@ -222,7 +222,7 @@ def test_two_sign_ins_of_one_kernel_wait_at_one_port(bench: Bench, free_port: in
 
 
 @pytest.mark.parametrize("leaves", [0, 1])
-def test_who_waits_at_a_port_waits_on_when_another_leaves(
+def test_a_sign_in_keeps_waiting_at_a_port_that_another_leaves(
     bench: Bench, free_port: int, leaves: int
 ) -> None:
     address = f"http://localhost:{free_port}/cb"
@@ -237,8 +237,8 @@ def test_who_waits_at_a_port_waits_on_when_another_leaves(
     assert_free(free_port)
 
 
-def test_the_next_one_comes_in_while_the_last_one_is_leaving(free_port: int) -> None:
-    """Whatever the moment: it shares the door that is open, or opens it anew."""
+def test_a_sign_in_can_enter_while_the_last_one_leaves(free_port: int) -> None:
+    """At any moment: it shares the open port, or opens it again."""
     address = f"http://127.0.0.1:{free_port}"
     start = threading.Barrier(4)
 
@@ -259,7 +259,7 @@ def test_the_next_one_comes_in_while_the_last_one_is_leaving(free_port: int) -> 
     assert_free(free_port)
 
 
-def test_an_interrupt_in_the_middle_of_leaving_is_made_good_by_the_next(free_port: int) -> None:
+def test_the_next_sign_in_completes_an_interrupted_leave(free_port: int) -> None:
     address = f"http://127.0.0.1:{free_port}"
     one = Receiver("one", redirect_uri=address)
     release = one._server.release
@@ -288,7 +288,7 @@ def _asked(receiver: Receiver) -> socket.socket:
     return sock
 
 
-# ── taken by somebody else ──────────────────────────────────────────────────────────────────
+# ── the port is in use ──────────────────────────────────────────────────────────────────────
 
 OTHER_KERNEL = """
     import sys
@@ -325,10 +325,10 @@ def python(script: str, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.timing
 @pytest.mark.parametrize("host", [*HOSTS, "[::1]"])
-def test_a_port_that_another_kernels_sign_in_has_is_said_so(free_port: int, host: str) -> None:
+def test_a_port_in_use_by_another_kernel_is_reported(free_port: int, host: str) -> None:
     address = f"http://{host}:{free_port}"
     with contextlib.ExitStack() as stack:
-        if host == "[::1]":  # then it has nothing but that
+        if host == "[::1]":  # then it listens there only
             stack.enter_context(socket.create_server(("127.0.0.1", free_port)))
         other = stack.enter_context(python(OTHER_KERNEL, address))
         try:
@@ -347,8 +347,8 @@ def test_a_port_that_another_kernels_sign_in_has_is_said_so(free_port: int, host
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_has_no_port_of_its_parents(free_port: int) -> None:
-    """It does not join there: what would come to it comes to the parent."""
+def test_a_forked_child_does_not_share_its_parents_port(free_port: int) -> None:
+    """It can't join there: the responses go to the parent."""
     with python(CHILD, f"http://127.0.0.1:{free_port}") as process:
         output, _ = process.communicate(timeout=30)
     assert output == "3\n"
@@ -356,8 +356,8 @@ def test_a_forked_child_has_no_port_of_its_parents(free_port: int) -> None:
 
 
 @pytest.mark.parametrize("reply", [None, b"", b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", b"\xff\n"])
-def test_a_port_that_another_program_has_is_said_so(free_port: int, reply: bytes | None) -> None:
-    """Also by one that says nothing, hangs up, or speaks another language."""
+def test_a_port_in_use_by_another_program_is_reported(free_port: int, reply: bytes | None) -> None:
+    """Also if the program is silent, disconnects, or speaks another protocol."""
     with socket.create_server(("127.0.0.1", free_port)) as squatter:
 
         def serve() -> None:
@@ -377,7 +377,7 @@ def test_a_port_that_another_program_has_is_said_so(free_port: int, reply: bytes
     assert "Stop that program" in caught.value.hint
 
 
-def test_with_auto_a_taken_port_leads_to_another_way(bench: Bench, free_port: int) -> None:
+def test_with_auto_a_port_in_use_leads_to_another_flow(bench: Bench, free_port: int) -> None:
     bench.screen.known_ways, bench.screen.has_choice = ("browser", "device"), False
     with socket.create_server(("127.0.0.1", free_port)):
         address = f"http://127.0.0.1:{free_port}"
@@ -386,7 +386,7 @@ def test_with_auto_a_taken_port_leads_to_another_way(bench: Bench, free_port: in
     assert bench.engine.count("poll_device") == 1
 
 
-# ── which addresses there have to be ────────────────────────────────────────────────────────
+# ── required addresses ──────────────────────────────────────────────────────────────────────
 
 V4, V6 = "127.0.0.1", "::1"
 
@@ -414,14 +414,14 @@ V4, V6 = "127.0.0.1", "::1"
         ("[::1]", 0, {V4: errno.EADDRNOTAVAIL}, [V6]),
     ],
 )
-def test_it_listens_where_the_browser_will_go(
+def test_it_listens_on_the_addresses_that_the_browser_may_use(
     host: str,
     port: int,
     failing: dict[str, int],
     listens: list[str] | str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What the address of the registration needs has to be there; the rest is opened if it can."""
+    """The address of the registration is required; others are opened if possible."""
 
     class Listener:
         def __init__(self, address: str, port: int) -> None:
@@ -452,7 +452,7 @@ def test_it_listens_where_the_browser_will_go(
         assert ("::1" in str(said)) == ("::1" in host)
 
 
-def test_a_machine_without_ipv6_says_so_of_an_address_that_needs_it(
+def test_without_ipv6_an_ipv6_redirect_uri_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real = sockets._bound
@@ -469,9 +469,7 @@ def test_a_machine_without_ipv6_says_so_of_an_address_that_needs_it(
 
 
 @pytest.mark.parametrize(("port", "says"), [(80, "below 1024"), (8400, "above 1023")])
-def test_a_port_that_may_not_be_had_is_told_apart_from_one_that_is_taken(
-    port: int, says: str
-) -> None:
+def test_a_forbidden_port_is_distinguished_from_one_in_use(port: int, says: str) -> None:
     said = loopback._cannot_listen("localhost", port, PermissionError(errno.EACCES, "denied"))
     assert str(said) == f"This kernel is not allowed to listen on port {port}."
     assert says in said.hint

@@ -1,4 +1,4 @@
-"""Joining is for the same thing: all that makes an attempt what it is, is compared."""
+"""Joining is for equal requests only: everything that defines a sign-in is compared."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def end(*attempts: SignIn) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_what_differs_is_another_attempt_and_neither_ends_the_other(
+def test_different_requests_are_independent_attempts(
     bench: Bench, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     first, second = begun(bench, **one), begun(bench, **other)
@@ -71,8 +71,8 @@ def test_what_differs_is_another_attempt_and_neither_ends_the_other(
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_what_is_the_same_joins(bench: Bench, one: dict[str, Any], other: dict[str, Any]) -> None:
-    if "account" in one:  # a login hint as it was typed makes no difference
+def test_equal_requests_join(bench: Bench, one: dict[str, Any], other: dict[str, Any]) -> None:
+    if "account" in one:  # the spelling of a login hint makes no difference
         other = {**other, "account": one["account"]}
     first = begun(bench, **one)
     assert begun(bench, **other) is first
@@ -124,7 +124,7 @@ def test_threads_that_sign_in_at_once_share_one_attempt(bench: Bench) -> None:
     assert bench.engine.count("start_device") == 1
 
 
-def test_who_joins_and_waits_is_shown_the_panel_too(bench: Bench) -> None:
+def test_a_joining_call_that_waits_shows_the_panel(bench: Bench) -> None:
     gate = bench.engine.hold("poll_device")
     first = bench.session.login("read", background=True)
     assert bench.screen.shown == [first]
@@ -133,7 +133,7 @@ def test_who_joins_and_waits_is_shown_the_panel_too(bench: Bench) -> None:
     assert bench.screen.shown == [first, first]
 
 
-def test_a_call_that_waits_for_a_sign_in_elsewhere_shows_it(bench: Bench) -> None:
+def test_a_call_that_waits_for_another_sign_in_shows_it(bench: Bench) -> None:
     gate = bench.engine.hold("poll_device")
     first = bench.session.login("read", background=True)
     threading.Timer(0.05, gate.open).start()
@@ -141,7 +141,7 @@ def test_a_call_that_waits_for_a_sign_in_elsewhere_shows_it(bench: Bench) -> Non
     assert bench.screen.shown == [first, first]
 
 
-def test_where_nobody_can_be_asked_a_thread_joins_and_does_not_begin(bench: Bench) -> None:
+def test_an_unattended_thread_may_join_but_not_begin(bench: Bench) -> None:
     gate = bench.engine.hold("poll_device")
     bench.session.login("read", background=True)
     bench.screen.is_attended = False
@@ -152,11 +152,11 @@ def test_where_nobody_can_be_asked_a_thread_joins_and_does_not_begin(bench: Benc
         bench.session.login("write")
 
 
-# ── a token that was refused is not given again ─────────────────────────────────────────────
+# ── a refused token is not returned again ───────────────────────────────────────────────────
 
 
-def test_a_forced_refresh_joins_no_flight_that_keeps_the_old_token(bench: Bench) -> None:
-    """A refresh ahead of need fails and holds the old token; who was refused it gets no such."""
+def test_a_forced_refresh_does_not_join_a_refresh_that_keeps_the_old_token(bench: Bench) -> None:
+    """A refresh ahead of need fails and keeps the old token, which the host has refused."""
     from nbauth.core.errors import AuthorityUnreachable
     from nbauth.testing.engine import unreachable
 
@@ -175,7 +175,7 @@ def test_a_forced_refresh_joins_no_flight_that_keeps_the_old_token(bench: Bench)
     assert kept == ["access-ada-1"]
 
 
-def test_a_forced_refresh_takes_what_another_has_just_brought(bench: Bench) -> None:
+def test_a_forced_refresh_uses_the_new_token_of_another_refresh(bench: Bench) -> None:
     bench.sign_in("read")
     bench.clock.advance(4000)
     gate = bench.engine.hold("refresh")
@@ -190,10 +190,10 @@ def test_a_forced_refresh_takes_what_another_has_just_brought(bench: Bench) -> N
     assert bench.refreshes == 1
 
 
-# ── time-outs, another flow, another's end ──────────────────────────────────────────────────
+# ── time-outs, other flows, other callers' ends ─────────────────────────────────────────────
 
 
-def test_who_joins_waits_no_longer_than_they_would_alone(bench: Bench) -> None:
+def test_a_joining_call_waits_no_longer_than_its_own_time_out(bench: Bench) -> None:
     first = begun(bench, timeout=30)
     with pytest.raises(SignInExpired):
         bench.session.login("read", timeout=0.2, force=True)
@@ -201,7 +201,7 @@ def test_who_joins_waits_no_longer_than_they_would_alone(bench: Bench) -> None:
     end(first)
 
 
-def test_who_joins_and_awaits_it_does_so_no_longer_either(bench: Bench) -> None:
+def test_a_joining_awaited_call_waits_no_longer_than_its_own_time_out(bench: Bench) -> None:
     first = begun(bench, timeout=30)
     with pytest.raises(SignInExpired):
         asyncio.run(bench.session.login_async("read", timeout=0.2, force=True))
@@ -226,9 +226,7 @@ def call_for_a_token(bench: Bench, call: str, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_who_needs_a_token_waits_no_longer_for_it_than_they_would_alone(
-    bench: Bench, call: str
-) -> None:
+def test_a_token_call_waits_no_longer_than_its_own_time_out(bench: Bench, call: str) -> None:
     first = begun(bench, timeout=30)
     with pytest.raises(SignInExpired):
         call_for_a_token(bench, call, timeout=0.2)
@@ -238,7 +236,7 @@ def test_who_needs_a_token_waits_no_longer_for_it_than_they_would_alone(
 
 @pytest.mark.timing
 @pytest.mark.parametrize("call", CALLS)
-def test_who_needs_a_token_is_not_ended_by_the_time_of_another(bench: Bench, call: str) -> None:
+def test_a_token_call_is_not_ended_by_another_callers_time_out(bench: Bench, call: str) -> None:
     bench.screen.known_ways = ("paste",)
     first = bench.session.login("read", background=True, timeout=0.4)
     assert isinstance(first, SignIn)
@@ -254,7 +252,9 @@ def test_who_needs_a_token_is_not_ended_by_the_time_of_another(bench: Bench, cal
 
 @pytest.mark.timing
 @pytest.mark.parametrize("call", ["login", "login_async", "acquire"])
-def test_who_began_waits_no_longer_because_another_has_joined(bench: Bench, call: str) -> None:
+def test_the_first_caller_waits_no_longer_because_another_has_joined(
+    bench: Bench, call: str
+) -> None:
     session = bench.session
     calls: dict[str, Callable[[], Any]] = {
         "login": lambda: session.login("read", timeout=1.2),
@@ -277,8 +277,8 @@ def test_who_began_waits_no_longer_because_another_has_joined(bench: Bench, call
 
 
 @pytest.mark.parametrize("timeout", [30.0, None])
-def test_who_joins_has_their_own_time(bench: Bench, timeout: float | None) -> None:
-    """The attempt ended with the time of the one who had begun it."""
+def test_a_joining_call_has_its_own_time_out(bench: Bench, timeout: float | None) -> None:
+    """The attempt ended with the time-out of its first caller."""
     bench.screen.known_ways = ("paste",)
     first = bench.session.login("read", background=True, timeout=0.4)
     assert isinstance(first, SignIn)
@@ -296,7 +296,7 @@ def test_who_joins_has_their_own_time(bench: Bench, timeout: float | None) -> No
     assert outcome[0].username == "ada@example.com"
 
 
-def test_a_code_lives_no_longer_for_who_joins(bench: Bench) -> None:
+def test_a_joining_call_does_not_extend_the_codes_lifetime(bench: Bench) -> None:
     bench.engine.code_lifetime = 5
     bench.engine.will("poll_device", *[PENDING] * 1000)
     first = bench.session.login("read", background=True, timeout=1, force=True)
@@ -308,8 +308,8 @@ def test_a_code_lives_no_longer_for_who_joins(bench: Bench) -> None:
     end(first)
 
 
-def test_one_callers_end_is_not_anothers_who_joins_by_another_flow(bench: Bench) -> None:
-    """While the flow was being changed the attempt had one caller only, who was cancelled."""
+def test_a_callers_end_does_not_end_one_that_joins_with_another_flow(bench: Bench) -> None:
+    """While the flow was being changed, the attempt had one caller only, which was cancelled."""
     gate = bench.engine.hold("poll_device")
     seat, request = Seat(), bench.session._door.request(("read",), {"flow": "device"})
     one = bench.session._attempts._begun(request, seat)
@@ -329,8 +329,8 @@ def test_one_callers_end_is_not_anothers_who_joins_by_another_flow(bench: Bench)
     assert outcome[0].username == "ada@example.com"
 
 
-def test_a_code_that_is_being_redeemed_is_not_given_up_for_another_flow(bench: Bench) -> None:
-    """It works once: the person had to sign in anew."""
+def test_a_code_that_is_being_redeemed_is_not_dropped_for_another_flow(bench: Bench) -> None:
+    """It works only once, so the person had to sign in again."""
     gate = bench.engine.hold("redeem")
     first = bench.session.login("read", flow="paste", background=True)
     assert isinstance(first, SignIn)
