@@ -1,1 +1,1 @@
-"""Floor 1: values and words everything above speaks. Standard library only."""
+"""Floor 1: the values and names that all other packages use. Standard library only."""

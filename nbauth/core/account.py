@@ -1,4 +1,4 @@
-"""Who is signed in, and the keys by which accounts are told apart."""
+"""Accounts, and the keys that identify them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nbauth.core.errors import ConfigurationError
 
 
 class ClientKey(NamedTuple):
-    """One application at one authority; ``issuer`` is the authority's whole address."""
+    """One application at one authority; ``issuer`` is the authority's full address."""
 
     issuer: str
     client_id: str
 
 
 class AccountKey(NamedTuple):
-    """One account of one client. Accounts are compared, kept, revoked and removed by this alone."""
+    """One account of one client. Accounts are compared, stored, revoked and removed by this key."""
 
     issuer: str
     client_id: str
@@ -25,24 +25,24 @@ class AccountKey(NamedTuple):
 
     @property
     def client(self) -> ClientKey:
-        """The client that it belongs to."""
+        """The client that the account belongs to."""
         return ClientKey(self.issuer, self.client_id)
 
 
 @dataclass(frozen=True, repr=False)
 class Account:
-    """One person (or service) at one authority, as this kernel knows them.
+    """One person (or service) at one authority.
 
     Attributes:
         username: ``preferred_username`` of the ID token, else ``upn``, ``email`` or ``sub``.
-            For people: two accounts may share one.
-        name: the display name, ``""`` where the provider gives none.
-        tenant_id: the directory the tokens come from (a guest's: the guest tenant), ``""`` outside
+            For display: two accounts may have the same one.
+        name: the display name, ``""`` if the provider sends none.
+        tenant_id: the tenant that issues the tokens (for a guest: the guest tenant), ``""`` outside
             Microsoft's authorities.
         home_account_id: ``uid.utid`` at Microsoft's authorities, else the ID token's ``sub``.
         authority: the authority's address.
-        profile: the profile it was signed in with.
-        client_id: the application it was signed in to.
+        profile: the profile that the sign-in used.
+        client_id: the application that the account signed in to.
     """
 
     username: str
@@ -55,7 +55,7 @@ class Account:
 
     @cached_property
     def key(self) -> AccountKey:
-        """What tells it apart from every other account."""
+        """The key that identifies this account."""
         return AccountKey(self.authority, self.client_id, self.home_account_id)
 
     def __repr__(self) -> str:
@@ -64,23 +64,23 @@ class Account:
 
 
 Asked = Account | AccountKey | str
-"""How a caller names an account: by itself, by its key, or by user name or home account id."""
+"""How a caller identifies an account: an ``Account``, a key, a user name or a home account id."""
 
 
 def name_of(asked: Asked) -> str:
-    """The name of an account, for a person, however it was given."""
+    """The name of an account, for messages."""
     if isinstance(asked, Account):
         return asked.username
     return asked.home_account_id if isinstance(asked, AccountKey) else asked
 
 
 def key_of(account: Account | AccountKey) -> AccountKey:
-    """What tells it apart from every other account."""
+    """The key that identifies an account."""
     return account.key if isinstance(account, Account) else account
 
 
 def is_account(known: Account, asked: Asked) -> bool:
-    """Whether an account is the one asked for."""
+    """Whether ``asked`` identifies this account."""
     if isinstance(asked, AccountKey):
         return known.key == asked
     if isinstance(asked, Account):
@@ -89,17 +89,17 @@ def is_account(known: Account, asked: Asked) -> bool:
 
 
 def check_asked(asked: object) -> None:
-    """Raise ``ConfigurationError`` for what names no account."""
+    """Raise ``ConfigurationError`` for a value whose type cannot identify an account."""
     if not isinstance(asked, (str, Account, AccountKey)):
         raise ConfigurationError(
-            f"A {type(asked).__name__} names no account.",
+            f"A value of type {type(asked).__name__} does not identify an account.",
             code="bad_account",
             hint="Give a user name, a home_account_id, an Account or its key.",
         )
 
 
 def check_client(asked: Asked | None, client: ClientKey) -> None:
-    """Raise ``ConfigurationError`` for what is no account, and for one of another client."""
+    """Raise ``ConfigurationError`` for a value that is not an account of this client."""
     if asked is None or isinstance(asked, str):
         return
     check_asked(asked)
@@ -109,16 +109,16 @@ def check_client(asked: Asked | None, client: ClientKey) -> None:
     profile = asked.profile if isinstance(asked, Account) else "default"
     raise ConfigurationError(
         f"{name_of(asked)} is an account of the client {key.client_id} at {key.issuer}; this call"
-        f" is for {client.client_id} at {client.issuer}.",
+        f" uses the client {client.client_id} at {client.issuer}.",
         code="other_client",
-        hint=f"Name its profile in the call: profile={profile!r}."
+        hint=f"Add the account's profile to the call: profile={profile!r}."
         if profile != "default"
-        else "Name its client in the call: authority=…, client_id=….",
+        else "Add the account's client to the call: authority=…, client_id=….",
     )
 
 
 def the_only_one(asked: Asked, found: list[Account]) -> None:
-    """Raise ``ConfigurationError`` if a name stands for several accounts, saying which."""
+    """Raise ``ConfigurationError`` with a list of the accounts if several match."""
     if len(found) > 1:
         which = "; ".join(
             f"{known.username} of profile {known.profile!r}, client {known.client_id}"
@@ -126,8 +126,8 @@ def the_only_one(asked: Asked, found: list[Account]) -> None:
             for known in found
         )
         raise ConfigurationError(
-            f"{name_of(asked)} names {len(found)} accounts: {which}.",
+            f"{name_of(asked)} matches {len(found)} accounts: {which}.",
             code="ambiguous_account",
-            hint="Name the profile too (--profile NAME), or the account by the id in brackets,"
-            " or in Python one of nbauth.accounts().",
+            hint="Add the profile (--profile NAME), use the id in brackets as the account,"
+            " or pass an account from nbauth.accounts() in Python.",
         )

@@ -1,4 +1,4 @@
-"""Addresses: which of them a secret may go to, which may be opened, and when two are one issuer."""
+"""Checks of addresses: loopback, safe for secrets, and whether two are the same issuer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host is this machine itself (RFC 8252 §8.3, RFC 6761 §6.3)."""
+    """Whether a host is this machine (RFC 8252 §8.3, RFC 6761 §6.3)."""
     if not host:
         return False
     name = host.strip("[]").rstrip(".").lower()
@@ -20,15 +20,15 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_secure(address: object) -> bool:
-    """Whether nobody on the network reads what goes there: https, or http on loopback."""
+    """Whether secrets may be sent to this address: https, or http on loopback."""
     if not isinstance(address, str):
         return False
     try:
         parts = urlsplit(address)
-        _ = parts.port  # raises for what is no port
+        _ = parts.port  # raises for an invalid port
     except ValueError:
         return False
-    # A backslash is part of the user name to one parser, and ends the host to browsers and urllib3.
+    # urlsplit takes a backslash as part of the user name; browsers and urllib3 end the host there.
     if any(ord(character) <= 32 or character in "\x7f\\" for character in address):
         return False
     if not parts.hostname:
@@ -37,7 +37,7 @@ def is_secure(address: object) -> bool:
 
 
 def same_issuer(one: object, other: object) -> bool:
-    """Whether two texts name one issuer; a slash at the end makes no difference."""
+    """Whether two strings are the same issuer; a trailing slash is ignored."""
     if not isinstance(one, str) or not isinstance(other, str):
         return False
     return bool(one and other) and one.removesuffix("/") == other.removesuffix("/")

@@ -1,7 +1,7 @@
-"""What a ``config.toml`` says: profiles, and what is wrong with them.
+"""The contents of a ``config.toml``: profiles, and the mistakes in them.
 
-A mistake in the profile that is used, or outside all profiles, is an error. One in another profile
-is told once and stops nobody (:class:`nbauth.core.settings_reader.SettingsReader`).
+A mistake in the profile in use, or outside all profiles, is an error. A mistake in another profile
+is reported once and is no error (:class:`nbauth.core.settings_reader.SettingsReader`).
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from nbauth.core.errors import ConfigurationError
 from nbauth.core.text import plain
 
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
-"""The system's errors for a path where there is no file."""
+"""The ``errno`` values for a path without a file."""
 CODE = "bad_config_file"
-"""The code of the error for a ``config.toml`` with a mistake in it."""
+"""The error code for a ``config.toml`` that contains a mistake."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that is wrong.
+    """One mistake in a file.
 
     Attributes:
-        what: what it is, as the end of a sentence that begins with file and line.
-        remedy: the right form, or what to do.
-        line: counted from 1; ``None`` where it is the whole file.
-        profile: the profile that it is in; ``None`` for one outside all profiles.
+        what: the mistake, as the end of a sentence that begins with file and line.
+        remedy: the correct form, or what to do.
+        line: counted from 1; ``None`` if the mistake concerns the whole file.
+        profile: the profile that contains it; ``None`` outside all profiles.
     """
 
     what: str
@@ -39,15 +39,15 @@ class Mistake:
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """One file, read.
+    """One parsed file.
 
     Attributes:
         name: its path.
-        table: what it holds, as TOML reads it.
-        text: what it was read from, for line numbers.
-        mistakes: those in its profiles.
-        passed_over: a sentence for each nearer place that could not be looked into.
-        found: whether there is such a file; without one, ``name`` is where it could be.
+        table: the parsed TOML.
+        text: the source text, for line numbers.
+        mistakes: the mistakes in its profiles.
+        passed_over: a sentence for each folder of higher priority that could not be read.
+        found: whether the file exists; if not, ``name`` is a path where it could be.
     """
 
     name: str = "config.toml"
@@ -59,16 +59,16 @@ class ConfigFile:
 
     @property
     def profile(self) -> str:
-        """The profile that is used where nobody names one."""
+        """The profile to use if no other is named."""
         return str(self.table.get("profile") or "default").strip()
 
     @property
     def profiles(self) -> Mapping[str, Mapping[str, Any]]:
-        """The settings of each profile, as they are written."""
+        """The settings of each profile, as written in the file."""
         return self.table.get("profiles") or {}
 
     def place(self, *path: str) -> str:
-        """``line 7 of <file>`` for a key; the file alone where the line isn't known."""
+        """``line 7 of <file>`` for a key; only the file if the line is unknown."""
         from nbauth.core.toml_lines import lines_of, nearest
 
         line = nearest(lines_of(self.text), path)
@@ -79,7 +79,7 @@ class ConfigFile:
         refuse(self.name, [each for each in self.mistakes if each.profile == profile])
 
     def notices(self, used: str) -> list[str]:
-        """A line for each thing that does not stop the profile that is used, but has to be told."""
+        """A line for each warning that does not concern the profile ``used``."""
         theirs: dict[str, list[Mistake]] = {}
         for mistake in self.mistakes:
             if mistake.profile is not None and mistake.profile != used:
@@ -87,7 +87,7 @@ class ConfigFile:
         return [
             *self.passed_over,
             *(
-                f"The profile {plain(profile)!r} can't be used before this is corrected:"
+                f"The profile {plain(profile)!r} cannot be used until this is corrected:"
                 f" {said(self.name, mistakes)} {mistakes[0].remedy}"
                 for profile, mistakes in theirs.items()
             ),
@@ -95,7 +95,7 @@ class ConfigFile:
 
 
 def said(name: str, mistakes: list[Mistake]) -> str:
-    """The first mistake with file and line, and on which lines there are more."""
+    """The first mistake with file and line, and the lines of the others."""
     first, *others = mistakes
     where = name if first.line is None else f"{name}, line {first.line}"
     lines = list(dict.fromkeys(each.line for each in others if each.line is not None))
@@ -107,8 +107,8 @@ def _more(lines: Iterable[int]) -> str:
     if not numbers:
         return ""
     if len(numbers) == 1:
-        return f" Line {numbers[0]} has a mistake too."
-    return f" Lines {', '.join(numbers[:-1])} and {numbers[-1]} have mistakes too."
+        return f" Line {numbers[0]} also has a mistake."
+    return f" Lines {', '.join(numbers[:-1])} and {numbers[-1]} also have mistakes."
 
 
 def refuse(name: str, mistakes: list[Mistake]) -> None:

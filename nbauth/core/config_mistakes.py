@@ -1,7 +1,7 @@
-"""What is wrong in a ``config.toml`` that is valid TOML: keys, tables and types.
+"""Finds mistakes in a ``config.toml`` that is valid TOML: wrong keys, tables and types.
 
-TOML takes much that was meant otherwise: ``api.contoso.com = [...]`` is three tables, a key above
-the first header belongs to no profile, one below a header to that. Here each is found and named.
+Valid TOML may differ from what its author meant: ``api.contoso.com = [...]`` makes three nested
+tables, and a key above the first header belongs to no profile.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _DATES = (datetime.date, datetime.time)  # a datetime is a date
 
 
 def find(table: Mapping[str, Any], text: str) -> list[Mistake]:
-    """All mistakes, in the order of their lines."""
+    """All mistakes, sorted by line."""
     mistakes = [*_Finder(table, text).mistakes()]
     return sorted(mistakes, key=lambda mistake: mistake.line or 0)
 
 
 def is_secret(name: str) -> bool:
-    """Whether a key's name looks like that of a secret."""
+    """Whether a key's name looks like the name of a secret."""
     words = re.sub(r"[^a-z]", "", name.lower())
     return any(match.end() == len(words) for match in _SECRET.finditer(words))
 
 
 def quoted(name: str) -> str:
-    """A key as TOML takes it."""
+    """A key in TOML's notation."""
     shown = plain(name)
     if _BARE.fullmatch(name):
         return shown
@@ -84,16 +84,16 @@ class _Finder:
             if not isinstance(value, Mapping):
                 yield self._mistake(
                     (name,),
-                    "profiles is no table of profiles",
+                    "profiles is not a table",
                     f"Write {here} and its settings below.",
                 )
         elif name == "profile" and isinstance(value, str):
             if not value.strip():
-                yield self._mistake((name,), "profile names none", 'Write profile = "work".')
+                yield self._mistake((name,), "profile is empty", 'Write profile = "work".')
         elif isinstance(value, Mapping | list) and (wrong := self._top_table(name, value)):
             yield self._mistake((name,), *wrong)
         elif name == "profile":
-            yield self._mistake((name,), "profile has to be a text", 'Write profile = "work".')
+            yield self._mistake((name,), "profile must be a string", 'Write profile = "work".')
         elif is_secret(name) and name not in SETTINGS:
             yield self._secret((name,))
         else:
@@ -101,18 +101,18 @@ class _Finder:
             if setting:
                 yield self._mistake(
                     (name,),
-                    f"{quoted(name)} stands above the profiles and so belongs to none",
+                    f"{quoted(name)} is above the first profile, so it belongs to no profile",
                     f"Move it below {here}: {form_of(setting)}",
                 )
             else:
                 yield self._mistake(
                     (name,),
                     f"there is no key {quoted(name)}",
-                    f"Settings stand below {here}; above it stands profile alone.",
+                    f"Put settings below {here}; only the key profile goes above it.",
                 )
 
     def _top_table(self, name: str, value: Any) -> tuple[str, str] | None:
-        """A table beside ``profiles``: what is wrong, and the right form."""
+        """The mistake in a table beside ``profiles``, and the correct form."""
         if isinstance(value, list):
             if not value or not all(isinstance(each, Mapping) for each in value):
                 return None
@@ -129,7 +129,7 @@ class _Finder:
             right = header("profiles", name)
         else:
             return f"there is no table {written}", f"Profiles are written {right}."
-        return f"{written} is no profile's table", f"Write {right}."
+        return f"{written} is not the table of a profile", f"Write {right}."
 
     # ── in a profile ────────────────────────────────────────────────────────────────────────
 
@@ -138,7 +138,7 @@ class _Finder:
         if isinstance(own, list) and own and all(isinstance(each, Mapping) for each in own):
             yield self._mistake(
                 path,
-                f"[{header(*path)}] makes a list of tables",
+                f"[{header(*path)}] defines a list of tables",
                 f"Write {header(*path)}.",
                 profile,
             )
@@ -146,14 +146,14 @@ class _Finder:
             shown = self._example if self._example != profile else "work"
             yield self._mistake(
                 path,
-                f"{quoted(profile)} stands below [profiles], where profiles alone stand",
-                f"Write settings below {header('profiles', shown)}.",
+                f"{quoted(profile)} is directly below [profiles], where only profiles are allowed",
+                f"Move settings below {header('profiles', shown)}.",
             )
         elif not profile.strip() or profile != profile.strip() or not profile.isprintable():
             yield self._mistake(
                 path,
-                f"the profile's name {quoted(profile)} is empty, or has spaces or control"
-                " characters at its ends or in it",
+                f"the profile name {quoted(profile)} is empty, begins or ends with a space, or"
+                " contains a control character",
                 'Write a name like [profiles.work] or [profiles."my work"].',
             )
         else:
@@ -165,7 +165,7 @@ class _Finder:
         wrong: tuple[str, str] | None
         if name == "profile":
             wrong = (
-                f"profile stands below {header(*path[:2])} and so belongs to it",
+                f"profile is below {header(*path[:2])}, so it belongs to that profile",
                 "Move it to the top of the file, above the first [profiles.…].",
             )
         elif name not in SETTINGS:
@@ -178,8 +178,7 @@ class _Finder:
             example = '["scope"]' if name == "hosts" else '"value"'
             yield self._mistake(
                 (*path, *keys),
-                f"{whole} is not in quotes below {header(*path)}, so that its dots make tables in"
-                " tables",
+                f"{whole} is not in quotes below {header(*path)}, so its dots make nested tables",
                 f'Write "{whole}" = {example}',
                 profile,
             )
@@ -192,7 +191,7 @@ class _Finder:
     def _secret(self, path: tuple[str, ...], profile: str | None = None) -> Mistake:
         return self._mistake(
             path,
-            f"{quoted(path[-1])} is a secret, and no secret is read from this file",
+            f"{quoted(path[-1])} is a secret; secrets are not read from this file",
             "Remove the line. Secrets come from the keyring or the environment"
             " (setting client_secret_from).",
             profile,
@@ -200,13 +199,13 @@ class _Finder:
 
 
 def _unknown(path: tuple[str, ...], value: Any) -> tuple[str, str]:
-    """What a key is that is no setting, and the right form."""
+    """The mistake for a key that is not a setting, and the correct form."""
     name = path[-1]
     guess = meant(name, SETTINGS)
     if isinstance(value, Mapping) and not guess:
         if any(key in SETTINGS or meant(key, SETTINGS) for key in value):
             return (
-                f"{header(*path)} is a table in the profile {quoted(path[1])}, and no profile",
+                f"{header(*path)} is a table in the profile {quoted(path[1])}, not a profile",
                 f"Write {header(path[0], '.'.join(path[1:]))}.",
             )
         return (
@@ -222,7 +221,7 @@ def _unknown(path: tuple[str, ...], value: Any) -> tuple[str, str]:
 
 
 def _nested(path: tuple[str, ...], value: Any) -> list[str]:
-    """The parts of a key in a table whose dots are not in quotes, which makes tables in tables."""
+    """The parts of an unquoted key with dots, which TOML reads as nested tables."""
     if is_table(path[-1]) and isinstance(value, Mapping):
         for name, inner in value.items():
             keys = [name]
@@ -237,12 +236,12 @@ def _nested(path: tuple[str, ...], value: Any) -> list[str]:
 def _of_value(path: tuple[str, ...], value: Any) -> tuple[str, str] | None:
     name = path[-1]
     if isinstance(value, _DATES):
-        return f"{name} is read as a date", f"Put it in quotes: {form_of(name, path[1])}"
+        return f"TOML reads {name} as a date", f"Put it in quotes: {form_of(name, path[1])}"
     try:
         check_form(name, value)
     except (ValueError, TypeError) as error:
         remedy = f"Write {form_of(name, path[1])}"
         if isinstance(value, str) and re.search(r"[\x00-\x1f]", value):
-            remedy = "In double quotes a backslash begins an escape: put a path in single quotes."
+            remedy = "In double quotes a backslash starts an escape: put a path in single quotes."
         return f"{name} {plain(error)}", remedy
     return None

@@ -1,4 +1,4 @@
-"""Reads ``config.toml``: its bytes, its text, its TOML. What can't be read is said in words."""
+"""Reads ``config.toml``, and reports in plain words why it cannot be read."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nbauth.core.config_mistakes import find
 from nbauth.core.toml_words import in_words
 
 LARGEST = 1_000_000
-"""Bytes; a longer file holds no settings."""
+"""Bytes; a larger file is refused."""
 _UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:[^\x00]\x00){2}|(?:\x00[^\x00]){2}")
 
 
 def read_files(paths: Iterable[Path]) -> ConfigFile:
-    """The first file that is there.
+    """The first file that exists.
 
-    A place that this process may not look into is passed over, which the file's ``passed_over``
-    says; a file that it may not read is an error.
+    A folder without read permission is skipped and reported in ``passed_over``; a file without read
+    permission is an error.
 
-    Raises ``ConfigurationError`` for one that can't be read, and for mistakes outside its profiles.
+    Raises ``ConfigurationError`` if the file cannot be read, or has mistakes outside its profiles.
     """
     passed_over: list[str] = []
     first = None
@@ -37,8 +37,8 @@ def read_files(paths: Iterable[Path]) -> ConfigFile:
             if _may_be_seen(path):
                 _unreadable(path, error)
             passed_over.append(
-                f"{path.parent} can't be looked into ({_reason(error)}), so no config.toml is read"
-                " there."
+                f"{path.parent} cannot be read ({_reason(error)}), so a config.toml in it is"
+                " ignored."
             )
             continue
         except OSError as error:
@@ -50,7 +50,7 @@ def read_files(paths: Iterable[Path]) -> ConfigFile:
 
 
 def _bytes(path: Path) -> bytes | None:
-    """All of it; ``None`` if it isn't there. Raises ``OSError``."""
+    """The file's contents; ``None`` if it does not exist. Raises ``OSError``."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -60,7 +60,7 @@ def _bytes(path: Path) -> bytes | None:
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, "it is a folder")
     if not stat.S_ISREG(mode) and not os.path.samefile(path, os.devnull):  # a pipe has no end
-        raise OSError(errno.EINVAL, "it is no file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     with path.open("rb") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
@@ -82,14 +82,14 @@ def _reason(error: OSError) -> str:
 
 def _unreadable(path: Path, error: OSError) -> None:
     what = f"it cannot be read: {_reason(error)}"
-    refuse(str(path), [Mistake(what, "Make it a file that you can read, or remove it.")])
+    refuse(str(path), [Mistake(what, "Make it a readable file, or remove it.")])
 
 
 def _parsed(name: str, data: bytes, passed_over: tuple[str, ...]) -> ConfigFile:
     text = _decoded(name, data)
     try:
         table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, or an absurd number
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, or a number too long
         refuse(name, [in_words(text, error)])
         raise
     mistakes = find(table, text)
@@ -99,7 +99,7 @@ def _parsed(name: str, data: bytes, passed_over: tuple[str, ...]) -> ConfigFile:
 
 def _decoded(name: str, data: bytes) -> str:
     if _UTF_16.match(data):
-        what = "it is not UTF-8 but UTF-16, as Windows PowerShell's > writes it"
+        what = "it is encoded in UTF-16 (as > in Windows PowerShell writes), not in UTF-8"
         refuse(name, [Mistake(what, "Save it as UTF-8 (Notepad: Save as, Encoding: UTF-8).")])
     try:
         text = data.decode("utf-8-sig")

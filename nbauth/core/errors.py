@@ -1,21 +1,21 @@
-"""Everything nbauth raises, in one tree.
+"""The exceptions that nbauth raises.
 
 NbAuthError
 ├── ConfigurationError          a setting, a scope, an option
 ├── SignInError                 one attempt to sign in
 │   ├── SignInCancelled         by the person, in the panel
 │   ├── SignInDeclined          by the person or a policy, at the provider
-│   ├── SignInExpired           nobody finished it in time
-│   └── FlowUnavailable         this way does not work here; try the next
-├── TokenError                  a token, once signed in
+│   ├── SignInExpired           not finished in time
+│   └── FlowUnavailable         this flow does not work here; try another
+├── TokenError                  a token, after sign-in
 │   ├── NotSignedIn
-│   ├── InteractionRequired     a person is needed (and maybe nobody is there)
+│   ├── InteractionRequired     a person has to sign in
 │   ├── ConsentRequired
-│   └── AuthorityUnreachable    the network or the provider is down: worth another try
+│   └── AuthorityUnreachable    the network or the provider is down; can be retried
 ├── PersistenceError
 └── GraphError
 
-``SignInInterrupted`` stands beside it, because an interrupt has to be a ``KeyboardInterrupt``.
+``SignInInterrupted`` is not in this tree, because an interrupt must be a ``KeyboardInterrupt``.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class NbAuthError(Exception):
 
     Attributes:
         code: a stable word, or the provider's own code (``"AADSTS50076"``, ``"access_denied"``).
-        word: the ``error`` of a provider's answer (RFC 6749 §5.2), also where ``code`` is a number.
+        word: the ``error`` of the response (RFC 6749 §5.2), also if ``code`` is a number.
         hint: one sentence that says what to do next.
-        correlation_id: what an administrator needs to find the request in the provider's log.
-        suggested_flow: the ``--flow`` to try instead, where one would help.
-        rotated: the refresh token of an answer that was refused for something else in it; the one
-            before it is spent.
+        correlation_id: identifies the request in the provider's log, for an administrator.
+        suggested_flow: the ``--flow`` to try instead, if another one can help.
+        rotated: the new refresh token in a response that was rejected for another reason; the
+            previous refresh token is no longer valid.
     """
 
     code = "nbauth_error"
     word = ""
     hint = ""
     wants_traceback: Callable[[], bool] = staticmethod(lambda: False)
-    """Whether a notebook draws the whole traceback; the process's session answers for it."""
+    """Whether a notebook shows the whole traceback; the session sets this."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class NbAuthError(Exception):
         self.correlation_id = correlation_id
         self.suggested_flow = suggested_flow
         self.rotated: SecretStr | None = None
-        self.add_note(f"→ {self.hint}")  # for scripts, whose traceback Python itself draws
+        self.add_note(f"→ {self.hint}")  # for scripts: Python prints notes below the traceback
 
     def lines(self) -> list[str]:
         """The two lines a person reads: what happened, what to do."""
@@ -72,14 +72,14 @@ class NbAuthError(Exception):
         return [f"{type(self).__name__}: {self}{trail}", f"→ {self.hint}"]
 
     def _render_traceback_(self) -> list[str]:
-        # IPython asks an exception for this before it draws a traceback of its own.
+        # IPython calls this method instead of formatting the traceback itself.
         if self.wants_traceback():
             return "".join(traceback.format_exception(self)).splitlines()
         return [fitting(line) for line in self.lines()]
 
 
 class ConfigurationError(NbAuthError):
-    """A setting, scope or option that cannot be used; nothing was sent."""
+    """An invalid setting, scope or option; nothing was sent."""
 
     code = "configuration"
     hint = "Correct it and run the cell again; nothing was sent."
@@ -99,60 +99,60 @@ class SignInCancelled(SignInError):
 
 
 class SignInDeclined(SignInError):
-    """The person said no at the provider, or a policy there did (RFC 6749 §4.1.2.1)."""
+    """The person or a policy at the provider denied access (RFC 6749 §4.1.2.1)."""
 
     code = "access_denied"
 
 
 class SignInExpired(SignInError):
-    """Nobody finished the sign-in in time (RFC 8628 §3.5 ``expired_token``, or our time-out)."""
+    """The sign-in was not finished in time (RFC 8628 §3.5 ``expired_token``, or our time-out)."""
 
     code = "expired_token"
     hint = "Run %login again; the old code and address no longer work."
 
 
 class FlowUnavailable(SignInError):
-    """This way of signing in does not exist here: try ``suggested_flow``."""
+    """This flow is not available here; ``suggested_flow`` may be."""
 
     code = "flow_unavailable"
-    hint = f"Choose another way: %login --flow {DEVICE} or %login --flow {BROWSER}."
+    hint = f"Choose another flow: %login --flow {DEVICE} or %login --flow {BROWSER}."
 
 
 class TokenError(NbAuthError):
-    """No token could be had."""
+    """No token could be obtained."""
 
     code = "token"
     hint = "Run %login, then this cell again."
 
 
 class NotSignedIn(TokenError):
-    """There is no such account in this kernel."""
+    """The account is not signed in in this kernel."""
 
     code = "not_signed_in"
 
 
 class InteractionRequired(TokenError):
-    """A person has to answer the provider (OpenID Connect Core §3.1.2.6)."""
+    """The provider requires a person to interact (OpenID Connect Core §3.1.2.6)."""
 
     code = "interaction_required"
 
 
 REFRESH_REFUSED = "refresh_refused"
-"""Code of the ``InteractionRequired`` for a refresh that was refused with an HTTP status alone."""
+"""Code of the ``InteractionRequired`` for a refresh that was refused by an HTTP status alone."""
 
 
 class ConsentRequired(InteractionRequired):
-    """The person, or an administrator, has not yet agreed to these permissions."""
+    """The person, or an administrator, has not consented to these scopes."""
 
     code = "consent_required"
     hint = "Run %login with these scopes and accept them, or ask an administrator to."
 
 
 class AuthorityUnreachable(TokenError):
-    """The provider did not answer, or not in its protocol. What is signed in stays so.
+    """The provider sent no response, or none in the protocol's format. Accounts stay signed in.
 
     Attributes:
-        empty: whether an answer came, with a status and nothing else in it: no page of a portal.
+        empty: whether a response came that has a status and no body (so no page of a portal).
     """
 
     empty = False
@@ -161,7 +161,7 @@ class AuthorityUnreachable(TokenError):
 
 
 class PersistenceError(NbAuthError):
-    """Tokens could not be kept beyond this kernel."""
+    """Tokens could not be stored beyond this kernel."""
 
     code = "persistence"
     hint = "Tokens stay in this kernel's memory."
@@ -171,15 +171,15 @@ class GraphError(NbAuthError):
     """Microsoft Graph refused a request."""
 
     code = "graph"
-    hint = "See the code; the request can be repeated once the cause is gone."
+    hint = "Correct the cause that the code names, then repeat the request."
 
 
 class SignInInterrupted(KeyboardInterrupt):
     """The kernel was interrupted while this call waited for a sign-in.
 
     Args:
-        goes_on: whether the sign-in does, since others wait for it or it is in the background;
-            else the interrupt has cancelled it.
+        goes_on: whether the sign-in continues, since another cell waits for it or it runs in the
+            background; otherwise the interrupt has cancelled it.
     """
 
     def __init__(self, *, goes_on: bool = False) -> None:
@@ -188,5 +188,5 @@ class SignInInterrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         if self.goes_on:
-            return ["SignInInterrupted: this cell waits no more; the sign-in goes on."]
+            return ["SignInInterrupted: this cell no longer waits; the sign-in continues."]
         return ["SignInInterrupted: the sign-in was cancelled by the interrupt."]

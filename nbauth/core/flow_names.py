@@ -1,12 +1,9 @@
-"""The names of the flows that this version has, for whoever has to name one in a hint.
-
-What a flow is and does, its record says: ``nbauth.oauth.flows``.
-"""
+"""The names of the flows. Each flow itself is described by its record in ``nbauth.oauth.flows``."""
 
 from __future__ import annotations
 
 AUTO = "auto"
-"""No flow, but the choice of one by what works where the person is."""
+"""Not a flow: choose the one that works in this environment."""
 BROWSER = "browser"
 CALLBACK = "callback"
 DEVICE = "device"
@@ -16,5 +13,5 @@ LATER = (
     "password", "iwa", "broker", "app", "managed-identity", "workload-identity", "azure-cli",
     "obo", "hub",
 )  # fmt: skip
-"""Flows that the documentation names and this version does not have: using one says so."""
+"""Flows that are documented but not in this version: using one raises an error that says so."""
 ALL = (AUTO, *HERE, *LATER)

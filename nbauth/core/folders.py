@@ -1,8 +1,8 @@
-"""In which folders settings are written down and sign-ins are kept, on each system.
+"""The folders of settings and of stored sign-ins, on each system.
 
-As the XDG Base Directory Specification 0.8 has it: a relative path in its variables is ignored, and
-``XDG_CONFIG_DIRS`` is a list, the first being the most important. macOS and Windows have folders of
-their own; there, the specification's count where their variables are set.
+They follow the XDG Base Directory Specification 0.8: a relative path in its variables is ignored,
+and ``XDG_CONFIG_DIRS`` is a list with the most important first. macOS and Windows have their own
+folders; the specification's variables, if set, take precedence there.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ VARIABLES = (
     "HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS",
     "USERPROFILE", "LOCALAPPDATA", "PROGRAMDATA",
 )  # fmt: skip
-"""What the places of ``config.toml`` depend on."""
+"""The variables that determine where ``config.toml`` is."""
 WINDOWS, MACOS = "win32", "darwin"
 
 
 def home(environ: Mapping[str, str] = os.environ, system: str = sys.platform) -> str | None:
-    """The person's home folder, whether it is there or not; ``None`` where none is known.
+    """The user's home folder, whether it exists or not; ``None`` if it is unknown.
 
-    A container's numeric user has no entry in the password database; with no ``HOME`` either there
-    is no home, and Python's own ``expanduser`` gives ``~`` back as it is.
+    A numeric user in a container has no entry in the password database. If ``HOME`` is not set
+    either, there is no home folder, and Python's ``expanduser`` returns ``~`` unchanged.
     """
     named = environ.get("USERPROFILE" if system == WINDOWS else "HOME", "")
     if _kind(system)(named).is_absolute():
@@ -43,7 +43,7 @@ def home(environ: Mapping[str, str] = os.environ, system: str = sys.platform) ->
 def config_files(
     environ: Mapping[str, str] = os.environ, system: str = sys.platform
 ) -> list[PurePath]:
-    """Where ``config.toml`` may be, the first that is there counting."""
+    """The possible paths of ``config.toml``; the first that exists is used."""
     kind = _kind(system)
     folders = dict.fromkeys(_config_folders(environ, system))
     return [kind(folder) / "nbauth" / "config.toml" for folder in folders]
@@ -52,7 +52,7 @@ def config_files(
 def data_folder(
     environ: Mapping[str, str] = os.environ, system: str = sys.platform
 ) -> PurePath | None:
-    """Where sign-ins are kept, for this person alone; ``None`` where no home is known."""
+    """The user's folder of stored sign-ins; ``None`` if no home folder is known."""
     kind, own = _kind(system), home(environ, system)
     folder = _absolute(environ, kind, "XDG_DATA_HOME") if system != WINDOWS else None
     if folder is None and system == WINDOWS:

@@ -1,10 +1,9 @@
-"""A fork waits for what must not be cut in two: while a library is loaded, or OpenSSL computes.
+"""Delays a fork while another thread imports a library or runs OpenSSL.
 
-The child would have a half-loaded module, or OpenSSL's own state, and the lock of it held by a
-thread that the child does not have: whoever needs it there would wait for ever. Nothing of the kind
-begins while a fork is under way, either: others' hooks and the import lock let threads run within
-one. Every other thing that a child inherits is handled where it is: turns know their process, and
-filelock its descriptors.
+Otherwise the child would inherit a half-loaded module, or OpenSSL's state with a lock that is held
+by a thread which does not exist in the child; code that needs that lock would wait for ever. For
+the same reason no such section starts while a fork is in progress: other fork hooks and the import
+lock let threads run during one. All other inherited state is handled by its own module.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_PATIENCE = 15.0  # seconds: on a busy machine a library takes long, and a child that hangs is worse
+_PATIENCE = 15.0  # seconds: an import may be slow on a busy machine, and a hanging child is worse
 _POLL = 0.002
 
-_uncut: dict[object, int] = {}  # of all threads: the hook is the process's
-_forking: dict[int, None] = {}  # the threads whose fork is under way
+_uncut: dict[object, int] = {}  # sections in progress, each with its thread
+_forking: dict[int, None] = {}  # threads with a fork in progress
 
 
 @contextmanager
 def no_fork() -> Iterator[None]:
-    """Around imports and what OpenSSL computes; no waiting for others belongs in it."""
+    """Delay forks during an import or an OpenSSL call. Do not wait for other threads inside."""
     token = object()
     try:
         try:
@@ -37,18 +36,18 @@ def no_fork() -> Iterator[None]:
 
 
 def _begin(token: object) -> None:
-    """Note it, once no other thread's fork is under way."""
+    """Register the section as soon as no other thread has a fork in progress."""
     here, deadline = threading.get_ident(), time.monotonic() + _PATIENCE
-    within = here in list(_uncut.values())  # a fork waits for this thread already
+    within = here in list(_uncut.values())  # nested: a fork already waits for this thread
     _uncut[token] = here
     while not within and _others(list(_forking)) and time.monotonic() < deadline:
-        del _uncut[token]  # it is not waited for meanwhile
+        del _uncut[token]  # let the fork proceed
         time.sleep(_POLL)
         _uncut[token] = here
 
 
 def _before_fork() -> None:
-    # Noted before the look at the other threads: each side sees at least the other's note.
+    # Registered before the other threads are checked, so that at least one side sees the other.
     _forking[threading.get_ident()] = None
     deadline = time.monotonic() + _PATIENCE
     while _others(list(_uncut.values())) and time.monotonic() < deadline:

@@ -1,4 +1,8 @@
-"""An interrupt is an interrupt, whatever the standard library makes of it."""
+"""Waiting, joining and starting threads without losing a ``KeyboardInterrupt``.
+
+The standard library may leave a lock held, or raise ``RuntimeError``, if an interrupt arrives in
+``Event.wait``, ``Thread.join`` or ``Thread.start``.
+"""
 
 from __future__ import annotations
 
@@ -10,54 +14,54 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 Result = TypeVar("Result")
-_LOOK_EVERY = 0.5  # seconds; a wait without end would not notice an interrupt on Windows
+_LOOK_EVERY = 0.5  # seconds; on Windows, a wait without a time-out would not notice an interrupt
 
 
 class Flag:
-    """What ``threading.Event`` is, in order whatever an interrupt does to it.
+    """A ``threading.Event`` that stays usable after an interrupt.
 
-    An interrupt in ``Event.set`` or ``Event.wait`` may leave the lock in it held, and then each
-    later call waits for ever, one with a time-out too. Here nothing is held while the flag is
-    changed, and who waits looks at it now and then, so that a lost wake-up costs a moment.
+    An interrupt in ``Event.set`` or ``Event.wait`` may leave its internal lock held. Every later
+    call then waits for ever, even with a time-out. This class holds no lock while the flag changes,
+    and waiting threads poll the flag, so a lost wake-up costs at most half a second.
     """
 
     def __init__(self) -> None:
         self._is_set = False
-        self._bell = threading.Lock()  # open to one who waits
+        self._bell = threading.Lock()  # released to wake one waiting thread
         self._bell.acquire()
 
     def is_set(self) -> bool:
         return self._is_set
 
     def set(self) -> None:
-        """Let everybody through who waits, or comes later."""
+        """Wake all waiting threads; later waits return at once."""
         self._is_set = True
         self._ring()
 
     def clear(self) -> None:
-        """Hold them up again."""
+        """Reset the flag; later waits block again."""
         self._is_set = False
         self._bell.acquire(blocking=False)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Until it is set or ``timeout`` seconds have passed; whether it is set."""
+        """Wait until the flag is set, at most ``timeout`` seconds; return whether it is set."""
         end = None if timeout is None else time.monotonic() + timeout
         while not self._is_set:
             left = _LOOK_EVERY if end is None else min(_LOOK_EVERY, end - time.monotonic())
             if left <= 0:
                 break
             if self._bell.acquire(timeout=left) and self._is_set:
-                self._ring()  # for the next one who waits
+                self._ring()  # wake the next waiting thread
         return self._is_set
 
     def _ring(self) -> None:
-        with suppress(RuntimeError):  # it is open
+        with suppress(RuntimeError):  # already released
             self._bell.release()
 
 
 def join(thread: threading.Thread, seconds: float) -> None:
-    """``Thread.join``. Before Python 3.13 an interrupt in it may end as a ``RuntimeError``: its own
-    clean-up then releases a lock that it does not hold."""
+    """``Thread.join``. Before Python 3.13 an interrupt in it may come out as a ``RuntimeError``,
+    because its clean-up releases a lock that it does not hold."""
     try:
         thread.join(seconds)
     except RuntimeError as error:
@@ -68,10 +72,10 @@ def join(thread: threading.Thread, seconds: float) -> None:
 
 @contextmanager
 def true_interrupts() -> Iterator[None]:
-    """Around ``Thread.start`` in the main thread.
+    """Raise an interrupt in ``Thread.start`` as ``KeyboardInterrupt``.
 
-    It waits with a lock that it releases in between. An interrupt at that moment comes out of
-    CPython as ``RuntimeError: release unlocked lock``; it is raised as what it was.
+    ``Thread.start`` waits with a lock. An interrupt at that moment comes out of CPython as
+    ``RuntimeError: release unlocked lock``.
     """
     try:
         yield
@@ -82,10 +86,10 @@ def true_interrupts() -> Iterator[None]:
 
 
 def apart(call: Callable[[], Result]) -> Result:
-    """The outcome of a call that an interrupt does not break off.
+    """Make a call that an interrupt does not abort, and return its result.
 
-    Python raises ``KeyboardInterrupt`` in the main thread only, so there the call gets a thread of
-    its own. Who waits is interrupted; the call goes on to its end.
+    Python raises ``KeyboardInterrupt`` in the main thread only, so from there the call runs in
+    another thread. An interrupt ends the wait for it; the call itself continues to its end.
     """
     if threading.current_thread() is not threading.main_thread():
         return call()

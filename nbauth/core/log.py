@@ -1,7 +1,7 @@
-"""What a log may say: words and places, never a value that a person or a provider has written.
+"""Formats values for log records, without any text written by a person or a provider.
 
-A record of ours carries no secret, no user name and no query, so that a log can be pasted in
-public. What an exception says may hold all of these; a record names its kind and its place.
+Our log records contain no secret, no user name and no query, so that a log can be shared in public.
+The message of an exception may contain them; a record has only the exception's type and location.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ _MOST_PLACES = 6
 
 
 def word(code: object) -> str:
-    """A code as it is, if it is a word; a provider's may be anything."""
+    """An error code, if it is one word, else ``…``: a provider may send any text."""
     return str(code) if _WORD.fullmatch(str(code)) else "…"
 
 
 def place(address: object) -> str:
-    """The host, the port and the path of an address, without user name, query and fragment."""
+    """The host, port and path of an address, without user name, query and fragment."""
     try:
         parts = urlsplit(str(address))
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return "an address that cannot be read"
+        return "an invalid address"
     if not host.isprintable() or not parts.path.isprintable():
-        return "an address that cannot be read"
+        return "an invalid address"
     return f"{host}{f':{port}' if port else ''}{parts.path}"
 
 
 def trail(error: BaseException) -> str:
-    """The kind of an error and the lines it came through, without its own words."""
+    """The type of an error and the lines of its traceback, without its message."""
     frames = traceback.extract_tb(error.__traceback__)[-_MOST_PLACES:]
     lines = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
     cause = error.__cause__ or error.__context__
-    because = f", because of {type(cause).__name__}" if cause is not None else ""
+    because = f", caused by {type(cause).__name__}" if cause is not None else ""
     return f"{type(error).__name__} at {lines or 'no line'}{because}"

@@ -1,6 +1,6 @@
-"""The options of the public functions, for type checkers and editors; not loaded otherwise.
+"""The options of the public functions, for type checkers and editors; not imported at run time.
 
-Every setting is an option of a call too: it then holds for that call only.
+Every setting is also an option of each call, and then applies to that call only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Literal, TypedDict
 
 
 class CallOptions(TypedDict, total=False):
-    """Settings that any call takes; see docs/reference/settings.md."""
+    """Settings that any call accepts; see docs/reference/settings.md."""
 
     profile: str | None
     client_id: str | None
@@ -48,10 +48,10 @@ class SettingOptions(CallOptions, total=False):
 
 
 class SignInOptions(CallOptions, total=False):
-    """What a sign-in can be told besides (OpenID Connect Core §3.1.2.1).
+    """Additional options of a sign-in (OpenID Connect Core §3.1.2.1).
 
-    ``max_age`` in seconds; ``claims`` a JSON object as text; ``consent_also`` scopes that are
-    agreed to now and used later.
+    ``max_age`` is in seconds; ``claims`` is a JSON object as a string; ``consent_also`` are extra
+    scopes to consent to, not requested in this token.
     """
 
     prompt: str | None

@@ -1,4 +1,4 @@
-"""Lines for people on any stream: in an encoding without arrows, on a full disk, on none at all."""
+"""Prints lines to any stream: with a limited encoding, on a full disk, or to no stream at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 FALLBACK = "nbauth-ascii"
-"""The name of the error handler that writes in ASCII what an encoding has no letter for."""
+"""The name of the codec error handler that replaces unencodable characters by ASCII."""
 _ASCII = str.maketrans({
     "→": "->", "–": "-", "—": "-", "…": "...", "•": "*", "‑": "-", "\u00a0": " ",
     "‘": "'", "’": "'", "“": '"', "”": '"', "×": "x",
@@ -16,7 +16,7 @@ _ASCII = str.maketrans({
 
 
 class OutputGone(Exception):
-    """What was to be written can't be: the disk is full, or the reader of a pipe has gone."""
+    """Output cannot be written: the disk is full, or the pipe is closed."""
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -30,16 +30,16 @@ codecs.register_error(FALLBACK, _in_ascii)
 
 
 def fitting(text: str, stream: Any = None) -> str:
-    """The text as the stream can take it; ``None`` is what ``print`` writes to."""
+    """The text in characters that the stream can encode; ``None`` stands for ``sys.stdout``."""
     encoding = getattr(sys.stdout if stream is None else stream, "encoding", None) or "utf-8"
     try:
         return text.encode(encoding, FALLBACK).decode(encoding)
-    except (LookupError, TypeError, UnicodeError):  # an encoding that somebody else wrote
+    except (LookupError, TypeError, UnicodeError):  # a custom or invalid encoding
         return text.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def write(*lines: str, stream: Any = None) -> None:
-    """Print lines, an ``OutputGone`` being raised where that can't be done."""
+    """Print lines. Raises ``OutputGone``."""
     try:
         print(fitting("\n".join(lines), stream), file=stream, flush=True)
     except (OSError, ValueError) as error:  # ValueError: a closed file
@@ -47,7 +47,7 @@ def write(*lines: str, stream: Any = None) -> None:
 
 
 def fit_streams() -> None:
-    """In a process of our own: all that is printed is written in ASCII where it has to be."""
+    """Make this process's output streams replace unencodable characters by ASCII."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure") and stream.errors in {"strict", "backslashreplace"}:
             stream.reconfigure(errors=FALLBACK)
@@ -64,7 +64,7 @@ def flush() -> None:
 
 
 def discard() -> None:
-    """Send what is buffered nowhere, so that flushing it at exit raises nothing."""
+    """Discard buffered output, so that the flush at exit raises nothing."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
     except OSError:

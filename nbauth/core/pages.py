@@ -1,4 +1,4 @@
-"""The page a browser ends on. It says what happened and can do nothing."""
+"""The page that the browser shows at the end of a sign-in. It has no links and no forms."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ _PAUSE = 1.0
 """Seconds that a waiting page is shown before it asks again."""
 
 
-def says(answer: Mapping[str, str]) -> str:
-    """A provider's refusal in its own words (RFC 6749 §4.1.2.1), as harmless text."""
-    code, text = plain(answer.get("error", "")), plain(answer.get("error_description", ""))
+def says(response: Mapping[str, str]) -> str:
+    """The error in an authorization response (RFC 6749 §4.1.2.1), as harmless text."""
+    code, text = plain(response.get("error", "")), plain(response.get("error_description", ""))
     return f"The provider says: {text} [{code}]." if text else f"The provider says: {code}."
 
 
-def is_stray_refusal(answer: Mapping[str, str]) -> bool:
-    """Whether it is a refusal without the ``state`` of its request, as some providers send it.
+def is_stray_refusal(response: Mapping[str, str]) -> bool:
+    """Whether this is an error response without ``state``, as some providers send it.
 
-    RFC 6749 §4.1.2.1 wants the state there. Without it anybody can have sent it to a browser, so
-    it is shown and ends nothing.
+    RFC 6749 §4.1.2.1 requires the state. Without it the response may be forged, so it is shown but
+    does not end a sign-in.
     """
-    return bool(answer.get("error")) and not (answer.get("state") or answer.get("code"))
+    return bool(response.get("error")) and not (response.get("state") or response.get("code"))
 
 
 STRAY_REFUSAL = (
-    "That answer does not say to which sign-in it belongs, so it has ended none: your notebook"
-    " goes on waiting. Return to it to try again, to choose another way or to cancel."
+    "The response contains no state, so it cannot be matched to a sign-in. Your notebook is still"
+    " waiting. Return to it to try again, choose another flow, or cancel."
 )
 
 
 def policy(nonce: str) -> str:
-    """A Content-Security-Policy for :func:`page` that knows its style and script by ``nonce``."""
+    """A Content-Security-Policy for :func:`page` that allows its style and script by ``nonce``."""
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}';"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -65,10 +65,10 @@ def policy(nonce: str) -> str:
 
 
 def page(title: str, text: str, *, nonce: str | None = None) -> bytes:
-    """A whole HTML page; both parts are shown as text, whatever they contain.
+    """A complete HTML page; ``title`` and ``text`` are escaped.
 
-    With a ``nonce`` (see :func:`policy`) it also takes the query out of the address bar and out
-    of the browser's history.
+    With a ``nonce`` (see :func:`policy`), the page also removes the query from the address bar and
+    from the browser's history.
     """
     return _page(title, text, nonce, _CLEAN_ADDRESS if nonce else "")
 

@@ -1,4 +1,4 @@
-"""The person in front of the notebook, as far as a room below the screen has to know them."""
+"""The user of the notebook, as seen by packages that cannot import ``nbauth.jupyter``."""
 
 from __future__ import annotations
 
@@ -8,39 +8,35 @@ from typing import Protocol
 log = logging.getLogger(__name__)
 
 MOST = 256
-"""Sentences that are remembered as told."""
+"""How many reported sentences are remembered."""
 
 
 class Person(Protocol):
-    """Who can be told something, and sometimes asked."""
+    """Shows lines to the user, and asks for secrets."""
 
     def attended(self) -> bool:
-        """Whether somebody is there to answer, and may be asked by the calling thread."""
+        """Whether a user is present, and the calling thread may ask for input."""
 
     def say(self, text: str) -> None:
-        """One line to the person."""
+        """Show one line."""
 
     def ask(self, prompt: str) -> str:
-        """A secret of the person's, typed unseen and kept nowhere. Only while attended."""
+        """Ask for a secret, without echo, and store it nowhere. Only if ``attended()``."""
 
 
 class Notices:
-    """Tells the person each sentence once; one of very many that is long past, once more.
-
-    Args:
-        person: who is told.
-    """
+    """Shows each sentence once. Only the last ``MOST`` sentences are remembered."""
 
     def __init__(self, person: Person) -> None:
         self._person = person
         self._told: dict[str, None] = {}
 
     def begin_anew(self) -> None:
-        """What goes wrong from now on is told, whatever was told before."""
+        """Forget which sentences have been shown."""
         self._told.clear()
 
     def tell(self, sentence: str) -> None:
-        """Tell it, unless that was done before."""
+        """Show the sentence, unless it has been shown before."""
         if sentence not in self._told:
             self._told[sentence] = None
             for oldest in list(self._told)[:-MOST]:
@@ -49,8 +45,8 @@ class Notices:
 
 
 def say_to(person: Person, text: str) -> None:
-    """Tell the person, where that can be done: what was to be told has happened all the same."""
+    """Show one line; a failure to show it is logged and ignored."""
     try:
         person.say(text)
-    except Exception as error:  # a front end that is gone, or a screen that somebody else wrote
-        log.debug("the person could not be told: %s", type(error).__name__)
+    except Exception as error:  # a closed front end, or a custom screen
+        log.debug("the line could not be shown: %s", type(error).__name__)

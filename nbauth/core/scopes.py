@@ -1,8 +1,8 @@
-"""What is asked for: scopes, read once, checked, frozen.
+"""Scopes: parsed once, checked and frozen.
 
 At Microsoft's authorities a scope is ``<resource>/<permission>``: short names belong to Graph,
-one request may name one resource, case does not matter. Anywhere else a scope is an opaque word
-(RFC 6749 §3.3) and nothing is read into it.
+one request may name only one resource, and case is ignored. At any other issuer a scope is an
+opaque string (RFC 6749 §3.3).
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def is_covered(wanted: frozenset[str], granted: frozenset[str]) -> bool:
-    """Whether enough was granted, and for the same APIs; both in the form of ``Scopes.key``.
+    """Whether ``granted`` covers ``wanted``, for the same APIs; both are a ``Scopes.key``.
 
-    What only makes a sign-in last or names its account is not asked of an access token.
+    The OpenID scopes in ``RESERVED`` are ignored, since an access token does not need them.
     """
     return wanted - RESERVED <= granted and _targets(wanted) == _targets(granted)
 
 
 def plain_scopes(key: frozenset[str]) -> frozenset[str]:
-    """The scopes of a ``Scopes.key``, without the APIs that ``Client.targets`` adds to it."""
+    """The scopes in a ``Scopes.key``, without the APIs that ``Client.targets`` adds."""
     return key - _targets(key)
 
 
 def _targets(key: frozenset[str]) -> frozenset[str]:
-    return frozenset(word for word in key if " " in word)  # which no scope has
+    return frozenset(word for word in key if " " in word)  # a scope contains no space
 
 
 def resource_of(scope: str) -> str:
-    """The resource part of a full scope: all before its last slash.
+    """The resource part of a full scope: everything before its last slash.
 
-    The double slash of Azure Resource Manager belongs to the resource:
+    With the double slash of Azure Resource Manager, the first slash belongs to the resource:
     ``https://management.core.windows.net//user_impersonation`` →
     ``https://management.core.windows.net/``.
     """
@@ -79,7 +79,7 @@ def _short_name(scope: str) -> str:
 
 @dataclass(frozen=True)
 class Scopes:
-    """A checked request for scopes. ``key`` is what two equal requests share."""
+    """The checked scopes of one request. Equal requests have the same ``key``."""
 
     resource_scopes: tuple[str, ...]
     reserved: tuple[str, ...]
@@ -95,10 +95,10 @@ class Scopes:
     def parse(
         cls, words: Iterable[str], *, microsoft: bool, graph: str = GRAPH, client_id: str = ""
     ) -> Scopes:
-        """Read scopes as a user writes them; ``microsoft`` says whose grammar holds.
+        """Parse scopes as a user writes them; ``microsoft`` selects Microsoft's grammar.
 
-        Raises ``ConfigurationError`` for a word that is no scope, and for two resources in one
-        request (with the split that would work).
+        Raises ``ConfigurationError`` for an invalid scope, and for two resources in one request
+        (the hint then shows how to split it).
         """
         plain = _words(words)
         if not microsoft:
@@ -110,13 +110,13 @@ class Scopes:
             _full_name(word, graph, client_id) for word in plain if word.lower() not in RESERVED
         )
         _one_resource(full)
-        # Which reserved names are asked for makes no difference to a Microsoft access token.
+        # The reserved scopes do not change a Microsoft access token.
         key = frozenset(scope.lower() for scope in full) or frozenset(reserved)
         return cls(full, reserved, key)
 
     @property
     def resource(self) -> str | None:
-        """The one resource asked for (Microsoft's grammar), or ``None``."""
+        """The resource of the scopes (Microsoft's grammar), or ``None``."""
         return resource_of(self.resource_scopes[0]) if self.resource_scopes else None
 
 
@@ -129,9 +129,9 @@ def _words(words: Iterable[str]) -> tuple[str, ...]:
     for word in words:
         if not isinstance(word, str):
             raise ConfigurationError(
-                f"A scope is a word, not {type(word).__name__}.",
+                f"A scope must be a string, not {type(word).__name__}.",
                 code="invalid_scope",
-                hint='Write them as words: nbauth.token("User.Read", "Mail.Read").',
+                hint='Write scopes as strings: nbauth.token("User.Read", "Mail.Read").',
             )
         plain.extend(word.replace(",", " ").split())
     for word in plain:
@@ -151,19 +151,19 @@ def _unique(words: Iterable[str]) -> tuple[str, ...]:
 def _full_name(scope: str, graph: str, client_id: str) -> str:
     if "/" not in scope:
         if client_id and scope.lower() == client_id.lower():
-            return f"{scope}/.default"  # an application asking for a token to itself
+            return f"{scope}/.default"  # a token for the application itself
         if _GUID.fullmatch(scope):
             raise ConfigurationError(
-                f"{scope} names an application but no permission of it.",
+                f"{scope} names an application but no permission.",
                 code="invalid_scope",
                 hint=f"Write {scope}/.default or {scope}/<permission>.",
             )
         return f"{graph}/{scope}"
     if scope.endswith("/") or ("://" in scope and scope.count("/") == 2):
         raise ConfigurationError(
-            f"{scope} names a resource but no permission of it.",
+            f"{scope} names a resource but no permission.",
             code="invalid_scope",
-            hint=f"Write {scope.rstrip('/')}/.default for all that is registered.",
+            hint=f"Write {scope.rstrip('/')}/.default for all registered permissions.",
         )
     return scope
 
@@ -175,14 +175,16 @@ def _one_resource(scopes: tuple[str, ...]) -> None:
     if len(by_resource) > 1:
         split = "; then ".join("%token " + " ".join(group) for group in by_resource.values())
         raise ConfigurationError(
-            f"One request can ask for one resource, this asks for {len(by_resource)}.",
+            f"One request can name scopes of one resource; this one names {len(by_resource)}.",
             code="mixed_resources",
-            hint=f"Ask one by one: {split}. (%login one, --consent-also the other.)",
+            hint=f"Request them separately: {split}. (Or %login for one, and --consent-also for"
+            " the other.)",
         )
     for group in by_resource.values():
         if len(group) > 1 and any(scope.lower().endswith("/.default") for scope in group):
             raise ConfigurationError(
-                ".default stands for everything registered and goes with no other scope.",
+                ".default means all registered permissions and cannot be combined with another"
+                " scope.",
                 code="mixed_default",
-                hint="Ask for .default alone, or name the permissions without it.",
+                hint="Request .default alone, or name the permissions without it.",
             )

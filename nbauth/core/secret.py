@@ -1,4 +1,4 @@
-"""The one type a secret has."""
+"""The type of all secrets."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ MASK = "••••••••"
 
 
 def refuse_pickling(value: object, instead: str) -> NoReturn:
-    """Raise the ``TypeError`` with which everything that holds a secret answers pickle."""
+    """Raise the ``TypeError`` for pickling an object that holds a secret."""
     raise TypeError(
-        f"{type(value).__name__} is not pickled, so that no secret leaves the kernel: {instead}"
+        f"{type(value).__name__} cannot be pickled, so that no secret leaves the kernel: {instead}"
     )
 
 
 class SecretStr(str):
-    """A ``str`` that does not show itself.
+    """A ``str`` with a masked ``repr`` and masked rich displays.
 
-    ``repr`` and every rich display are masked. ``str()``, format and ``+`` give the text, because
-    a request needs it; copies are the same object; pickling raises ``TypeError``.
-    What no type can hold back (JSON, ``print``, a slice) is the output guard's work.
+    ``str()``, format and ``+`` give the text, because a request needs it; copies are the same
+    object; pickling raises ``TypeError``. The output guard masks what a type cannot: JSON,
+    ``print``, a slice.
     """
 
     __slots__ = ()
@@ -31,7 +31,7 @@ class SecretStr(str):
         printer.text(repr(self))
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_pickling(self, "sign in again where it is needed.")
+        refuse_pickling(self, "sign in again in the other process.")
 
     def __copy__(self) -> SecretStr:
         return self

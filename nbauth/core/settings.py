@@ -1,8 +1,8 @@
-"""Settings: one frozen value, each part knowing where it came from.
+"""The settings as one frozen value that records the source of each setting.
 
-call > ``configure`` and ``%config NbAuth.…`` > ``NBAUTH_<NAME>`` > the profile in ``config.toml`` >
-default. A profile that one of these names stands right behind it: who says ``--profile idp`` means
-idp's client, whatever is configured or in the environment.
+Precedence: call > ``configure`` and ``%config NbAuth.…`` > ``NBAUTH_<NAME>`` > the profile in
+``config.toml`` > default. A profile that is named in one of these layers comes directly after that
+layer: ``--profile idp`` uses idp's client, whatever ``configure`` or the environment set.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nbauth.core.settings_values import ENDPOINTS, meant, read
 
 @dataclass(frozen=True)
 class Settings:
-    """What nbauth has been told. ``sources`` maps each name that was set to where it was set."""
+    """All settings. ``sources`` maps the name of each set value to the place where it was set."""
 
     profile: str = "default"
     client_id: str | None = None
@@ -55,23 +55,23 @@ class Settings:
 
     @property
     def endpoints(self) -> tuple[tuple[str, str], ...]:
-        """The endpoints that are written by hand, with their names in a provider's metadata."""
+        """The configured endpoints, by their names in a provider's metadata."""
         written = ((name, getattr(self, name)) for name in ENDPOINTS)
         return tuple((name, address) for name, address in written if address)
 
     @property
     def loopback_uri(self) -> str | None:
-        """``redirect_uri``, unless it is a Jupyter server's page: no browser flow ends there."""
+        """``redirect_uri``, unless it is a Jupyter server's page, which browser flows can't use."""
         ours = self.redirect_uri and urlsplit(self.redirect_uri).path.endswith("/nbauth/callback")
         return None if ours else self.redirect_uri
 
     def source(self, name: str) -> str:
-        """Where a setting came from: ``"default"`` if nobody set it."""
+        """Where a setting was set; ``"default"`` if it was not."""
         return self.sources.get(name, "default")
 
 
 OF_ONE_ISSUER = ("hosts", "metadata_url", *ENDPOINTS, "client_secret_from")
-"""Settings that are written for one issuer, and mean nothing at another."""
+"""Settings that are valid for one issuer only."""
 NAMES = tuple(item.name for item in fields(Settings) if item.name != "sources")
 
 
@@ -81,10 +81,10 @@ def resolve(
     environ: Mapping[str, str],
     file: ConfigFile | None = None,
 ) -> Settings:
-    """Lay the layers over each other. A value of ``None`` means "not set here".
+    """Merge the layers by precedence. A value of ``None`` means "not set here".
 
-    Raises ``ConfigurationError`` for a bad value in any layer, and for a profile that there is not
-    or that has mistakes.
+    Raises ``ConfigurationError`` for an invalid value in any layer, and for a profile that does not
+    exist or has mistakes.
     """
     file = file or ConfigFile(found=False)
     layers: list[tuple[str, Mapping[str, Any]]] = [
@@ -124,7 +124,7 @@ def resolve(
     values["profile"] = profile
     if not named and file.table.get("profile"):
         sources["profile"] = file.name
-    # Naming a tenant or a cloud nearer to the call than the authority is set means them.
+    # A tenant or cloud with a higher precedence than the authority replaces it.
     order = [source_of[layer] for layer, _ in layers]
     _nearer_wins(values, sources, order)
     for name in OF_ONE_ISSUER:
@@ -133,16 +133,18 @@ def resolve(
 
 
 def check_profile(profile: str, file: ConfigFile, *, named: bool = True) -> None:
-    """Raise ``ConfigurationError`` for a profile that the file has not, or that has mistakes.
+    """Raise ``ConfigurationError`` for a profile that is not in the file, or has mistakes.
 
-    ``named``: by somebody who uses the file, and not by the file itself.
+    ``named``: whether it was named outside the file.
     """
     file.refuse(profile)
     if profile not in file.profiles and profile != "default":
         guess = f" Did you mean {close}?" if (close := meant(profile, file.profiles)) else ""
         place = file.name if named else file.place("profile")
-        there = f"; there are: {', '.join(sorted(file.profiles)) or 'none'}" if file.found else ""
-        where = f"in {place}" if file.found else f"since there is no {file.name}"
+        there = (
+            f"; its profiles: {', '.join(sorted(file.profiles)) or 'none'}" if file.found else ""
+        )
+        where = f"in {place}" if file.found else f"because {file.name} does not exist"
         raise ConfigurationError(
             f"There is no profile {profile!r} {where}{there}.{guess}",
             code="unknown_profile",
@@ -173,11 +175,12 @@ def _drop_if_of_another_issuer(
     sources: dict[str, str],
     layers: list[tuple[str, Mapping[str, Any]]],
 ) -> None:
-    """Drop a setting that was written for another issuer than the one that is used.
+    """Drop a setting that was set for another issuer than the one in use.
 
-    Hosts, endpoints and the source of a client's secret belong to one issuer: scopes of another may
-    have the same names and mean something else. A setting stays if the layer that has it, or one
-    behind it, leads to the issuer that is used; also if neither they nor a nearer profile name one.
+    Hosts, endpoints and the source of a client secret belong to one issuer: at another issuer, the
+    same scope names may mean something else. A setting is kept if its layer, or one of lower
+    precedence, names the issuer in use; also if neither these nor a profile of higher precedence
+    name an issuer.
     """
     place = next((n for n, (_, own) in enumerate(layers) if own.get(name) is not None), None)
     authority = values.get("authority")
@@ -196,5 +199,5 @@ def _drop_if_of_another_issuer(
 
 
 def variable(name: str) -> str:
-    """The environment's variable for a setting."""
+    """The environment variable of a setting."""
     return f"NBAUTH_{name.upper()}"

@@ -1,9 +1,9 @@
 """The settings of this process, read at the start of a cell or at most once a second.
 
-Every call for a token asks for the settings. On a network home each look at ``config.toml`` is a
-round trip, so between two looks a call is answered from memory. What is set by ``configure`` or
-``%config`` holds at once; a change of the environment or of ``config.toml`` from the next cell, or
-the next second, on.
+Every call for a token needs the settings. In a home folder on the network, each check of
+``config.toml`` is a round trip, so the settings are cached between two checks. A change by
+``configure`` or ``%config`` applies at once; a change of the environment or of ``config.toml``
+applies from the next cell, or after a second.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from nbauth.core.text import closest
 from nbauth.core.value_readers import SYSTEM
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks at the environment and at ``config.toml`` within a cell."""
+"""Seconds between two checks of the environment and ``config.toml`` within a cell."""
 
 _VARIABLES = tuple(variable(name) for name in NAMES)
 _OURS = "NBAUTH_"
 OTHER_VARIABLES = ("NBAUTH_PASSPHRASE", "NBAUTH_CLIENT_SECRET", "NBAUTH_DEMO_GRAPH_URL")
-"""Variables of ours that are no settings."""
+"""Environment variables of nbauth that are not settings."""
 _WATCHED = (*_VARIABLES, *PLACES)
 
 Environment = tuple[str | None, ...]
@@ -39,12 +39,12 @@ class SettingsReader:
 
     Args:
         environ: the environment.
-        find_paths: gives where ``config.toml`` may be, the first that is there counting.
-        person: is told what is wrong in the file and stops nobody, once.
-        look_every: seconds between two looks; 0 looks on every call.
+        find_paths: returns the possible paths of ``config.toml``; the first that exists is used.
+        person: warnings about the file are shown here, once.
+        look_every: seconds between two checks; 0 checks on every call.
 
     Attributes:
-        configured: what has been set for this kernel, by name.
+        configured: the settings of this kernel, by name.
     """
 
     def __init__(
@@ -66,25 +66,25 @@ class SettingsReader:
         self._held: tuple[object, float, Settings] = (None, 0.0, Settings())
 
     def present(self) -> Settings:
-        """What holds for a call that sets nothing itself; the same object until it changes.
+        """The settings for a call without its own; the same object until a setting changes.
 
         Raises ``ConfigurationError``.
         """
         look, until, settings = self._held
         if look is self._look and time.monotonic() < until:
             return settings
-        look = self._look  # before the reading: what is set meanwhile holds from the next call on
+        look = self._look  # taken before reading: a setting changed meanwhile is read next time
         settings = self._read({})
         self._held = look, time.monotonic() + self._look_every, settings
         return settings
 
     def settings(self, **call: Any) -> Settings:
-        """What holds for a call, see ``resolve``. Raises ``ConfigurationError``."""
+        """The settings for a call, see ``resolve``. Raises ``ConfigurationError``."""
         own = {name: value for name, value in call.items() if value is not None}
         return self._read(own) if own else self.present()
 
     def configure(self, **settings: Any) -> None:
-        """Set them for this kernel; ``None`` takes one back. One bad value and none is set."""
+        """Set them for this kernel; ``None`` unsets one. If one value is invalid, none is set."""
         self.configured = self.configured | {
             name: None if value is None and name in NAMES else self.check(name, value, "configure")
             for name, value in settings.items()
@@ -92,30 +92,30 @@ class SettingsReader:
         self.look_again()
 
     def check(self, name: str, value: object, where: str) -> Any:
-        """A setting's value as it is used. Raises ``ConfigurationError``."""
+        """A setting's value in its type. Raises ``ConfigurationError``."""
         checked = read(name, value, where)
         if name == "profile":
             check_profile(checked, self.file())
         return checked
 
     def look_again(self) -> None:
-        """Look at the environment and at ``config.toml`` on the next call: a cell begins."""
+        """Read the environment and ``config.toml`` again on the next call, for a new cell."""
         self._look = object()
 
     def profiles(self) -> list[str]:
-        """The names of those that ``config.toml`` has. Raises ``ConfigurationError``."""
+        """The names of the profiles in ``config.toml``. Raises ``ConfigurationError``."""
         return sorted(self.file().profiles)
 
     def file(self) -> ConfigFile:
-        """The ``config.toml`` that is read. Raises ``ConfigurationError``."""
+        """The ``config.toml`` in use. Raises ``ConfigurationError``."""
         return self._read_file(self._environment())[1]
 
     def places(self) -> Sequence[Path]:
-        """Where ``config.toml`` may be, the first that is there counting."""
+        """The possible paths of ``config.toml``; the first that exists is used."""
         return self._find_paths()
 
     def strays(self) -> list[tuple[str, str]]:
-        """Variables that begin as ours do and that nothing reads, each with the one it is near."""
+        """Unknown variables with our prefix, each with the known variable that it resembles."""
         known = {name.removeprefix(_OURS): name for name in (*_VARIABLES, *OTHER_VARIABLES)}
         names = [name for name in self._environ if name.upper().startswith(_OURS)]
         strays = sorted(set(names) - set(known.values()))
@@ -133,7 +133,7 @@ class SettingsReader:
         made = resolve(call, self.configured, environ, file)
         if not call:
             self._seen = seen, made
-        if self._notices is not None:  # last: a screen asks for settings itself
+        if self._notices is not None:  # last, because showing a notice reads the settings
             for notice in file.notices(made.profile):
                 self._notices.tell(notice)
         return made
@@ -157,7 +157,7 @@ class SettingsReader:
 
 
 def _read_files(paths: Sequence[Path], stamps: Sequence[object]) -> ConfigFile:
-    """As ``read_files``, which is loaded where there is something to read."""
+    """As ``config_text.read_files``, which is imported only if a file exists."""
     if all(stamp in ABSENT for stamp in stamps):
         return ConfigFile(str(next(iter(paths), "config.toml")), found=False)
     from nbauth.core.config_text import read_files
@@ -166,7 +166,7 @@ def _read_files(paths: Sequence[Path], stamps: Sequence[object]) -> ConfigFile:
 
 
 def _still_holds(settings: Settings) -> bool:
-    """Whether the CA file is there still; else it is said that it isn't."""
+    """Whether the CA file still exists; if not, reading the settings again raises an error."""
     verify = settings.verify
     return not isinstance(verify, str) or verify == SYSTEM or os.path.exists(verify)
 

@@ -1,4 +1,4 @@
-"""How each setting is read: checked, and brought into its type."""
+"""The reader of each setting, which checks its value and converts it to its type."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nbauth.core.value_readers import (
 
 PERSISTENCES = ("memory", "keyring", "file")
 PERSISTENCE_GROUP = "nbauth.persistence"
-"""The entry points of others' persistences: ``factory(*, folder, ask) -> Persistence``."""
+"""The entry point group of third-party persistences: ``factory(*, folder, ask) -> Persistence``."""
 ENDPOINTS = (
     "authorization_endpoint",
     "token_endpoint",
@@ -37,7 +37,7 @@ ENDPOINTS = (
     "userinfo_endpoint",
     "revocation_endpoint",
 )
-"""Endpoints that a profile may name itself, by their names in a provider's metadata."""
+"""Endpoints that a profile may set, by their names in a provider's metadata."""
 CLOUDS = ("public", "usgov", "dod", "china")
 
 
@@ -80,7 +80,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 SETTINGS = tuple(_READERS)
 _FORM_ALONE = {"verify": verify_form, "persist": text}
-"""Readers that don't look whether a file or a package is there."""
+"""Readers that do not check whether a file or a package exists."""
 _FORMS: dict[Callable[[Any], Any], str] = {
     flag: "true",
     seconds: "300",
@@ -99,7 +99,7 @@ _TABLES: dict[Callable[[Any], Any], str] = {
 }
 _CALLED = {"issuer": "authority", "app_id": "client_id", "application_id": "client_id",
            "ca_file": "verify", "ca_bundle": "verify", "cafile": "verify"}  # fmt: skip
-"""What other programs call some settings."""
+"""Names of some settings in other programs."""
 
 
 def is_table(name: str) -> bool:
@@ -117,7 +117,7 @@ def form_of(name: str, profile: str = "work") -> str:
 
 
 def meant(written: str, known: Iterable[str]) -> str:
-    """The name that was probably meant by another spelling of it, ``""`` if none comes near."""
+    """The known name most similar to ``written``, ``""`` if none is similar."""
     by_letters = {_letters(name): name for name in known}
     by_letters |= {_letters(name): its for name, its in _CALLED.items() if its in known}
     letters = _letters(written)
@@ -129,7 +129,7 @@ def _letters(name: str) -> str:
 
 
 def check_form(name: str, value: Any) -> None:
-    """Check the form of a setting's value, and not whether what it names is there.
+    """Check the form of a setting's value, but not whether a file or package it names exists.
 
     Raises ``ValueError``.
     """
@@ -137,9 +137,9 @@ def check_form(name: str, value: Any) -> None:
 
 
 def read(name: str, value: Any, source: str) -> Any:
-    """Check one setting and bring it into its type.
+    """Check the value of one setting and convert it to its type.
 
-    Raises ``ConfigurationError`` naming the setting and where it was set.
+    Raises ``ConfigurationError`` that names the setting and where it was set.
     """
     reader = _READERS.get(name)
     if reader is None:

@@ -1,4 +1,4 @@
-"""How a change is announced."""
+"""Notifies observers of a change."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 
 class Signal:
-    """Calls its observers after a change, in the thread that made it and under no lock of ours.
+    """Calls its observers after a change, in the thread that made it and without holding a lock.
 
-    An observer that fails, in whatever way, is logged and hinders neither the change nor the other
-    observers. An interrupt of the main thread ends the one that it meets, and is raised at the end.
+    An observer's exception is logged and affects neither the change nor the other observers. An
+    interrupt of the main thread ends the observer that is running, and is raised after the last.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class Signal:
         return len(self._observers)
 
     def connect(self, observer: Callable[..., object]) -> None:
-        """Call it from now on."""
+        """Add an observer."""
         self._observers.append(observer)
 
     def disconnect(self, observer: Callable[..., object]) -> None:
-        """Call it no more; nothing happens if it was not called."""
+        """Remove an observer, if it is connected."""
         with contextlib.suppress(ValueError):
             self._observers.remove(observer)
 

@@ -1,21 +1,21 @@
-"""What a flow asks of the outside, and what the person sees of it.
+"""The steps that a flow yields to its driver, and the states that a screen shows.
 
-A flow is a generator: it yields one of the steps, is sent the answer, and returns a
-``TokenResponse``. It never prints, sleeps, opens or waits; a driver does, and so can a test with no
-clock and no network.
+A flow is a generator: it yields a step, is sent the result, and returns a ``TokenResponse``. It
+never prints, sleeps, opens or waits; its driver does. So a test can drive it without a clock or a
+network.
 
 =================  ==============================  ====================================
-step               the driver does                 and sends back
+step               the driver                      and sends back
 =================  ==============================  ====================================
 ``ShowUserCode``   shows code and address          ``None``
-``OpenReceiver``   opens a place to come back to   that place (``Receiving``)
-``OpenBrowser``    offers or opens the address     ``None``
+``OpenReceiver``   opens the redirect URI          the receiver (``Receiving``)
+``OpenBrowser``    shows or opens the address      ``None``
 ``AwaitRedirect``  waits for the redirect          its parameters (``dict[str, str]``)
 ``Pause``          waits                           the time, in monotonic seconds
 =================  ==============================  ====================================
 
-What the person sees of a sign-in is one value at a time, its ``Shown``: a step that concerns them,
-``Asking`` while the provider is asked, ``ChooseFlow`` after a refusal, and one of the three ends.
+A screen shows one ``Shown`` value at a time: a step that concerns the person, ``Asking`` during a
+request to the provider, ``ChooseFlow`` after a flow was refused, and one of the three ends.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from nbauth.core.errors import NbAuthError
 
 
 class ReceiverKind(Enum):
-    """What receives the authorization response: where the browser comes back to."""
+    """What receives the authorization response at the redirect URI."""
 
     LOOPBACK = "loopback"
     """A listener on this machine (RFC 8252 §7.3)."""
     JUPYTER_SERVER = "jupyter server"
     """The person's own Jupyter server."""
     NONE = "none"
-    """The person brings the address at which it ended."""
+    """None: the person pastes the address at which the browser ended."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ShowUserCode:
 
 @dataclass(frozen=True)
 class OpenReceiver:
-    """Be ready for the redirect, whose ``state`` has to contain ``secret`` (RFC 6749 §10.12)."""
+    """Prepare for the redirect, whose ``state`` must contain ``secret`` (RFC 6749 §10.12)."""
 
     secret: str = field(repr=False)
     receiver: ReceiverKind = ReceiverKind.LOOPBACK
@@ -59,9 +59,9 @@ class OpenReceiver:
 
 @dataclass(frozen=True)
 class Receiving:
-    """The place that was opened: its address, and the ``state`` by which it knows the answer.
+    """The opened receiver: its redirect URI, and the ``state`` that identifies the response.
 
-    ``forms``: whether it takes the answer as a POST (OAuth 2.0 Form Post Response Mode).
+    ``forms``: whether it accepts the response as a POST (OAuth 2.0 Form Post Response Mode).
     """
 
     redirect_uri: str
@@ -71,9 +71,9 @@ class Receiving:
 
 @dataclass(frozen=True)
 class OpenBrowser:
-    """The person has to visit this address; with ``paste`` also to bring the one it ends at.
+    """The person must open this address; with ``paste``, also paste the address it ends at.
 
-    ``note``: what has come back meanwhile and was not the answer.
+    ``note``: a message about a redirect that was received but was not the expected response.
     """
 
     authorize_url: str = field(repr=False)
@@ -88,7 +88,7 @@ class AwaitRedirect:
 
 @dataclass(frozen=True)
 class Pause:
-    """Let so many seconds pass."""
+    """Wait this many seconds."""
 
     seconds: float
 
@@ -96,40 +96,40 @@ class Pause:
 Step = ShowUserCode | OpenReceiver | OpenBrowser | AwaitRedirect | Pause
 
 
-# ── what the person sees besides ────────────────────────────────────────────────────────────
+# ── other states that a screen shows ────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
 class Asking:
-    """The provider is being asked; there is nothing for the person to do."""
+    """A request to the provider is in progress; the person has nothing to do."""
 
     message: str = "Asking the provider…"
 
 
 @dataclass(frozen=True)
 class ChooseFlow:
-    """The flow that was tried is closed, and the person chooses another."""
+    """The provider refused this flow, and the person chooses another."""
 
     refusal: NbAuthError
 
 
 @dataclass(frozen=True)
 class Done:
-    """The end: somebody signed in."""
+    """The sign-in succeeded."""
 
     account: Account
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The end: the sign-in came to nothing, or ended with another account than asked for."""
+    """The sign-in failed, or ended with another account than the requested one."""
 
     error: NbAuthError
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """The end: it was given up."""
+    """The sign-in was cancelled."""
 
     error: NbAuthError
 
@@ -139,7 +139,7 @@ Shown = Asking | ShowUserCode | OpenBrowser | ChooseFlow | End
 
 
 def message_of(step: Shown) -> str:
-    """What a step says, in one sentence. Raises ``TypeError`` for one that is not known here."""
+    """A step's message, in one sentence. Raises ``TypeError`` for an unknown step."""
     match step:
         case Asking(message):
             return message

@@ -1,4 +1,4 @@
-"""Text of others, made harmless: what a provider or a browser says is shown, never obeyed."""
+"""Makes text from a provider or a browser safe to show: control characters have no effect."""
 
 from __future__ import annotations
 
@@ -44,11 +44,10 @@ _BLANK = re.compile(
 
 
 def plain(text: object) -> str:
-    """A provider's text as one harmless line, printable and at most 300 characters long.
+    """The text as one printable line of at most 300 characters.
 
-    What moves the cursor, ends a line, turns the text round, is not seen or cannot be written
-    becomes a blank. Emoji that are joined to one stay whole, and so do letters of scripts that are
-    written with joiners.
+    Characters that move the cursor, end a line, change the direction of the text, are invisible or
+    cannot be printed become a space. Joined emoji and letters with joiners are not changed.
     """
     pieces = _JOINED.split(str(text))
     pieces[::2] = map(_marked, pieces[::2])
@@ -79,13 +78,13 @@ def as_sentences(*texts: str) -> str:
 
 
 def without_user(text: str) -> str:
-    """An address, or a part of one, without its user name and password."""
+    """An address, or a part of one, without user name and password."""
     scheme, mark, rest = text.rpartition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 def web_address(address: str | None) -> str | None:
-    """The address, if it is one to send a browser to: http or https, a host, nothing hidden."""
+    """The address, if it may be opened in a browser: http or https, a host, printable."""
     if not address or not address.isprintable() or " " in address:
         return None
     try:
@@ -96,7 +95,7 @@ def web_address(address: str | None) -> str | None:
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """The name that was probably meant, ``""`` if none comes near."""
+    """The known name most similar to ``word``, ``""`` if none is similar."""
     import difflib
 
     return next(iter(difflib.get_close_matches(word, list(known), 1)), "")

@@ -1,4 +1,4 @@
-"""Tokens as values: what an engine returns, what a caller gets, and the live one.
+"""Token values: the response of an engine, the result for a caller, and the live token.
 
 Times are seconds since the epoch (``expires_on``) or from now (``expires_in``).
 """
@@ -17,17 +17,17 @@ Source = Literal["cache", "refresh", "flow"]
 
 
 def refresh_margin(lifetime: float) -> float:
-    """Seconds before its end at which a token is replaced: a fifth of its life, at most 300."""
+    """Seconds before expiry at which a token is renewed: a fifth of its lifetime, at most 300."""
     return min(lifetime / 5, 300.0)
 
 
 @dataclass(frozen=True)
 class TokenResponse:
-    """What a token endpoint answered (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
+    """The response of a token endpoint (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
 
-    ``scopes`` is what was granted; ``received_at`` is when (epoch seconds), so that the relative
-    ``expires_in`` (seconds) stays meaningful. ``refresh_expires_in``: of the refresh token, where
-    the provider tells (Keycloak's name; Microsoft's is ``refresh_token_expires_in``).
+    ``scopes`` are the granted scopes. ``expires_in`` (seconds) counts from ``received_at`` (epoch
+    seconds). ``refresh_expires_in`` is the lifetime of the refresh token, if the
+    provider sends it (Keycloak's name; Microsoft's is ``refresh_token_expires_in``).
     """
 
     access_token: SecretStr
@@ -44,20 +44,20 @@ class TokenResponse:
 
     @property
     def grant_ends_on(self) -> float | None:
-        """When the refresh token ends, epoch seconds, where that is known."""
+        """When the refresh token expires, epoch seconds, if known."""
         told = self.refresh_expires_in
         return None if told is None else self.received_at + told
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_pickling(self, "sign in again where it is needed.")
+        refuse_pickling(self, "sign in again in the other process.")
 
 
 @dataclass(frozen=True)
 class AuthenticationResult:
-    """One token with all that is known of it.
+    """One token with its details.
 
-    ``access_token`` is opaque and never parsed; who it is for comes from the ID token.
-    ``source`` says whether it was cached, refreshed, or fetched by a flow just now.
+    ``access_token`` is opaque and never parsed; the account comes from the ID token. ``source``
+    says whether the token came from the cache, a refresh or a flow.
     """
 
     access_token: SecretStr
@@ -73,7 +73,7 @@ class AuthenticationResult:
     source: Source
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_pickling(self, "call nbauth.acquire() where it is needed.")
+        refuse_pickling(self, "call nbauth.acquire() in the other process.")
 
     def __deepcopy__(self, memo: object) -> AuthenticationResult:
         return self
@@ -83,27 +83,27 @@ class AuthenticationResult:
 
 
 class TokenSource(Protocol):
-    """What a live token reads: one account's token for some scopes, bound when it was made."""
+    """The source of a live token: one account and its scopes, bound when the token was made."""
 
     @property
     def owner(self) -> AccountKey:
-        """Whose token it is, known even after signing out."""
+        """The account's key, also after sign-out."""
 
     def read(self) -> SecretStr:
-        """The access token, fresh."""
+        """The access token, renewed if necessary."""
 
     def result(self) -> AuthenticationResult:
-        """The same with all that is known of it."""
+        """The same with its details."""
 
 
 class Token:
-    """An access token that never goes stale: every reading asks its source for a fresh one.
+    """An access token that is renewed before it expires: every read returns a valid one.
 
-    A reading costs a dictionary look-up while more than :func:`refresh_margin` seconds are left,
-    and one silent refresh otherwise. It keeps the client, the account and the scopes that it was
-    made with, and never prompts where nobody can answer.
+    A read is a dictionary look-up while more than :func:`refresh_margin` seconds are left, and one
+    silent refresh otherwise. The token keeps its client, account and scopes. It never prompts where
+    no user is present.
 
-    Raises (on reading): ``NotSignedIn``, ``InteractionRequired``, ``AuthorityUnreachable``.
+    A read may raise ``NotSignedIn``, ``InteractionRequired`` or ``AuthorityUnreachable``.
     """
 
     __slots__ = ("_source",)
@@ -113,37 +113,37 @@ class Token:
 
     @property
     def owner(self) -> AccountKey:
-        """The account that it was made for, known even after signing out."""
+        """The account's key, also after sign-out."""
         return self._source.owner
 
     @property
     def value(self) -> SecretStr:
-        """The access token, fresh."""
+        """The access token, renewed if necessary."""
         return self._source.read()
 
     @property
     def header(self) -> dict[str, str]:
-        """``{"Authorization": "Bearer …"}`` (RFC 6750 §2.1), fresh now."""
+        """``{"Authorization": "Bearer …"}`` (RFC 6750 §2.1) with the current access token."""
         return {"Authorization": SecretStr(f"Bearer {self._source.read()}")}
 
     @property
     def expires_on(self) -> float:
-        """When the present token ends, epoch seconds."""
+        """When the current access token expires, epoch seconds."""
         return self._source.result().expires_on
 
     @property
     def expires_in(self) -> float:
-        """How long the present token lasts, seconds."""
+        """Seconds until the current access token expires."""
         return self._source.result().expires_on - time.time()
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The scopes granted."""
+        """The granted scopes."""
         return self._source.result().scopes
 
     @property
     def account(self) -> Account:
-        """Whose token it is."""
+        """The account."""
         return self._source.result().account
 
     def __str__(self) -> str:
@@ -156,7 +156,7 @@ class Token:
         return f"<nbauth.Token {MASK}>"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_pickling(self, "call nbauth.token() where it is needed.")
+        refuse_pickling(self, "call nbauth.token() in the other process.")
 
     def __copy__(self) -> Token:
         return self

@@ -1,7 +1,6 @@
-"""On which lines of a TOML text its keys stand: ``tomllib`` gives values alone.
+"""The line numbers of the keys in a TOML text, which ``tomllib`` does not give.
 
-Loaded when a mistake is told, not before. It reads texts that are not valid TOML too, as far as it
-can.
+Imported only to report a mistake. It also reads invalid TOML, as far as possible.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 Path = tuple[str, ...]
 
 DEEPEST = 50
-"""Parts of a key that are told apart; settings have four."""
+"""How many parts of a dotted key are compared; settings have four."""
 
 _TOKEN = re.compile(
     r"""(?P<text>"{3}(?:\\.|[^\\])*?(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)"""
@@ -25,7 +24,7 @@ _ESCAPED = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)", re.DOTALL)
 
 
 class _Scanner:
-    """Reads keys token by token; ``found`` is each with its line, in the order of the text."""
+    """Reads keys token by token; ``found`` has each key with its line, in the order of the text."""
 
     def __init__(self, text: str) -> None:
         self.found: list[tuple[Path, int]] = []
@@ -35,7 +34,7 @@ class _Scanner:
         self._inside: list[tuple[str, Path]] = []  # arrays and inline tables around this token
         self._key: list[str] = []
         self._key_line = 0
-        self._value: Path | None = None  # the key whose value this is; None where a key is read
+        self._value: Path | None = None  # the key whose value is read; None while a key is read
         self._header = False
 
     def scan(self) -> None:
@@ -96,7 +95,7 @@ def _character(escaped: re.Match[str]) -> str:
 
 
 def keys_of(text: str) -> list[tuple[Path, int]]:
-    """Each key and header of the text as it stands there, with its line counted from 1."""
+    """Each key and header of the text, with its line counted from 1."""
     scanner = _Scanner(text)
     scanner.scan()
     return scanner.found
@@ -112,14 +111,14 @@ def lines_of(text: str) -> dict[Path, int]:
 
 
 def nearest(lines: Mapping[Path, int], path: Path) -> int | None:
-    """The line of a key; that of the nearest table around it, if it is not found itself."""
+    """The line of a key, else of the innermost table around it that was found."""
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
 def twice(text: str) -> tuple[Path, int, int] | None:
     """The first key that is set twice and its two lines.
 
-    A table that is written in two ways counts: ``hosts = {…}`` and ``[profiles.work.hosts]``.
+    This includes a table in two notations: ``hosts = {…}`` and ``[profiles.work.hosts]``.
     """
     seen: dict[Path, int] = {}
     for key, line in keys_of(text):

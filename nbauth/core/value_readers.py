@@ -1,6 +1,7 @@
-"""Readers of values: each checks one and brings it into its type, or raises ``ValueError``.
+"""Readers of setting values: each checks a value and converts it to its type.
 
-The error's text goes on after the setting's name: "has to be a text".
+On failure it raises ``ValueError`` whose message continues after the setting's name: "must be a
+string".
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from nbauth.core.addresses import is_secure
 from nbauth.core.text import closest, plain, without_user
 
 SYSTEM = "system"
-"""The value of ``verify`` for what the system trusts, by the package truststore."""
+"""The value of ``verify`` for the system's certificate store (package truststore)."""
 SECRET_SOURCES = ("environment", "keyring")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -30,18 +31,18 @@ _HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::([0-9]{{1,5}}
 
 def text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("has to be a text")
+        raise ValueError("must be a string")
     if _CONTROL.search(value.strip()):
-        raise ValueError("has a control character in it")
+        raise ValueError("contains a control character")
     if not value.strip():
-        raise ValueError("has to be a text, and is empty")
+        raise ValueError("must not be empty")
     return value.strip()
 
 
 def page(value: Any) -> str:
-    """A text of several lines."""
+    """A string that may have several lines."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("has to be a text")
+        raise ValueError("must be a string")
     return value.strip()
 
 
@@ -54,11 +55,11 @@ def flag(value: Any) -> bool:
             return True
         if word in _NO:
             return False
-    raise ValueError("has to be true or false")
+    raise ValueError("must be true or false")
 
 
 def seconds(value: Any) -> float:
-    right = "has to be a number of seconds, more than 0 and less than a day"
+    right = "must be a number of seconds, more than 0 and less than a day"
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(right)
     try:
@@ -74,11 +75,11 @@ def words(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(value.replace(",", " ").split())
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
-        raise ValueError("has to be a list of texts")
+        raise ValueError("must be a list of strings")
     try:
         return tuple(word for each in value for word in text(each).split())
     except ValueError as error:
-        raise ValueError(f"has to be a list of texts (one item {error})") from None
+        raise ValueError(f"must be a list of strings (one item {error})") from None
 
 
 def table(value: Any) -> dict[str, Any]:
@@ -86,9 +87,9 @@ def table(value: Any) -> dict[str, Any]:
         try:
             value = json.loads(value)
         except (json.JSONDecodeError, RecursionError):
-            raise ValueError("has to be a table of names and values, in JSON") from None
+            raise ValueError("must be a table of names and values, in JSON") from None
     if not isinstance(value, Mapping):
-        raise ValueError("has to be a table of names and values")
+        raise ValueError("must be a table of names and values")
     return {str(name): item for name, item in value.items()}
 
 
@@ -97,28 +98,28 @@ def hosts(value: Any) -> dict[str, tuple[str, ...]]:
     for written, scopes in table(value).items():
         host = exact_host(written)
         if host in found:
-            raise ValueError(f"names {host} twice")
+            raise ValueError(f"contains {host} twice")
         try:
             found[host] = words(scopes)
         except ValueError as error:
-            raise ValueError(f"has a wrong entry: {host} {error}") from None
+            raise ValueError(f"has an invalid entry: {host} {error}") from None
         if not found[host]:
-            raise ValueError(f"names no scopes for {host}, so no token could be for it")
+            raise ValueError(f"has no scopes for {host}: list at least one")
     return found
 
 
 def exact_host(written: object) -> str:
-    """``host`` or ``host:port`` as the prepared URL of a request has it; 443 is https's own."""
+    """``host`` or ``host:port`` in the form of a prepared request's URL, without the port 443."""
     if not isinstance(written, str):
-        raise ValueError(f"names {written!r}, which is no host")
+        raise ValueError(f"contains {written!r}, which is not a host")
     shown = without_user(written)
     if not written.isascii():
-        raise ValueError(f"names {shown!r}: write an international name in its xn-- form")
+        raise ValueError(f"contains {shown!r}: write an international name in its xn-- form")
     exact = _HOST.fullmatch(written.strip().lower())
     port = int((exact and exact[2]) or 443)
     if exact is None or not 0 < port < 65_536:
         raise ValueError(
-            f"names {shown!r}, which is no exact host: write 'api.contoso.com' or"
+            f"contains {shown!r}, which is not an exact host: write 'api.contoso.com' or"
             " 'api.contoso.com:8443', without scheme, path, user name or wildcard"
         )
     return exact[1] if port == 443 else f"{exact[1]}:{port}"
@@ -128,9 +129,9 @@ def parameters(value: Any) -> dict[str, str]:
     written = table(value)
     for name, item in written.items():
         if isinstance(item, bool) or not isinstance(item, str | int | float):
-            raise ValueError(f"has no text for {plain(name)}")
+            raise ValueError(f"has a value for {plain(name)} that is neither string nor number")
         if name.endswith("secret") or name == "client_assertion":
-            raise ValueError(f"cannot have {plain(name)}: part of it goes through the browser")
+            raise ValueError(f"must not contain {plain(name)}: it is sent through the browser")
     return {name: str(item) for name, item in written.items()}
 
 
@@ -139,19 +140,20 @@ def proxies(value: Any) -> dict[str, str]:
     for name in written:
         if name.partition("://")[0] not in _SCHEMES or "@" in name:
             raise ValueError(
-                f"has no use for {plain(without_user(name))!r}: a proxy is for http, https, all or https://<host>"
+                f"contains {plain(without_user(name))!r}, which is not http, https, all, no_proxy"
+                " or https://<host>"
             )
     return written
 
 
 def verify_form(value: Any) -> bool | str:
-    right = 'has to be true, the path of a CA file, or "system"'
+    right = 'must be true, the path of a CA file, or "system"'
     if not isinstance(value, bool | str | int | os.PathLike):
         raise ValueError(right)
     word = str(value).strip().lower()
     if word in _NO:
         raise ValueError(
-            "cannot be false: anyone on the network could read tokens; name a CA file instead"
+            "cannot be false: anyone on the network could read tokens; set a CA file instead"
         )
     if word in _YES and not (isinstance(value, str) and word in {"yes", "on"}):
         return True
@@ -166,19 +168,19 @@ def verify(value: Any) -> bool | str:
         return True
     if written == SYSTEM:
         if find_spec("truststore") is None:
-            raise ValueError("needs a package for 'system': pip install 'nbauth[truststore]'")
+            raise ValueError("needs the package truststore: pip install 'nbauth[truststore]'")
         return SYSTEM
     path = expanded(str(written))
     if not os.path.exists(path):
-        raise ValueError(f"names a CA file that is not there: {path}")
+        raise ValueError(f"names a CA file that does not exist: {path}")
     return path
 
 
 def expanded(path: str) -> str:
-    """A path whose ``~`` or ``~user`` is replaced. ``ValueError`` where there is no such home."""
+    """A path with ``~`` or ``~user`` expanded. ``ValueError`` if that home folder is unknown."""
     whole = os.path.expanduser(path)
     if whole.startswith("~"):
-        raise ValueError(f"names {whole}, and no home folder is known for it: write the whole path")
+        raise ValueError(f"names {whole}, whose home folder is unknown: write the full path")
     return whole
 
 
@@ -189,7 +191,7 @@ def open_browser(value: Any) -> bool | str | Callable[[str], object]:
         return flag(value)
     except ValueError:
         if not isinstance(value, str):
-            raise ValueError("has to be true, false, or a browser's name") from None
+            raise ValueError("must be true, false, or a browser's name") from None
     name = text(value)
     return expanded(name) if name.startswith("~") else name
 
@@ -199,51 +201,51 @@ def one_of(choices: Iterable[str]) -> Callable[[Any], str]:
 
     def check(value: Any) -> str:
         if not isinstance(value, str):
-            raise ValueError(f"has to be a text, one of {', '.join(allowed)}")
+            raise ValueError(f"must be a string, one of {', '.join(allowed)}")
         word = str(value).strip().lower()
         if word not in allowed:
             guess = f"did you mean {close}? It" if (close := closest(word, allowed)) else "it"
-            raise ValueError(f"cannot be {word!r}: {guess} has to be one of {', '.join(allowed)}")
+            raise ValueError(f"cannot be {word!r}: {guess} must be one of {', '.join(allowed)}")
         return word
 
     return check
 
 
 def address(value: Any) -> str:
-    """An endpoint that is written by hand: secrets go there, so nobody else may read them."""
+    """The address of an endpoint, to which secrets may be sent."""
     written = text(value)
     if not is_secure(written) or "@" in urlsplit(written).netloc or "#" in written:
         raise ValueError(
-            "has to be an https address without user name and fragment, such as"
-            " https://id.example/oauth/token; http goes to this machine alone (http://localhost)"
+            "must be an https address without user name and fragment, such as"
+            " https://id.example/oauth/token; http is allowed for http://localhost only"
         )
     return written
 
 
 def redirect_uri(value: Any) -> str:
-    """An address to come back to, of any scheme: some of them are only pasted."""
+    """A redirect URI with any scheme: the paste flow needs no server at it."""
     written = text(value)
     try:
         parts = urlsplit(written)
         whole = bool(parts.scheme and parts.hostname) or parts.scheme == "urn"
-        _ = parts.port  # raises for what is no port
+        _ = parts.port  # raises for an invalid port
     except ValueError:
         whole = False
     named = whole and "@" in parts.netloc
     if not whole or named or not written.isprintable() or re.search("[ #]", written):
         raise ValueError(
-            "has to be a whole address as it is registered, without user name and fragment, such"
-            " as http://127.0.0.1:8400/callback or https://lab.example/nbauth/callback"
+            "must be a full address as registered, without user name and fragment, such as"
+            " http://127.0.0.1:8400/callback or https://lab.example/nbauth/callback"
         )
     return written
 
 
 def secret_source(value: Any) -> str:
-    """Where a client secret is; never the secret, which an error would show."""
+    """Where the client secret is stored. The value is never shown, since it may be the secret."""
     word = str(value).strip().lower()
     if word not in SECRET_SOURCES:
         raise ValueError(
-            f"has to be one of {', '.join(SECRET_SOURCES)}: it says where the client secret is;"
-            " the secret itself is never written into a setting"
+            f"must be one of {', '.join(SECRET_SOURCES)}: it says where the client secret is;"
+            " the secret itself never goes into a setting"
         )
     return word

@@ -1,4 +1,4 @@
-"""Which addresses a secret may go to, and when two are one issuer."""
+"""Loopback hosts, addresses that are safe for secrets, and equal issuers."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from nbauth.core.addresses import is_loopback, is_secure, same_issuer
     "host",
     ["localhost", "LOCALHOST", "localhost.", "idp.localhost", "127.0.0.1", "127.9.9.9", "::1"],
 )
-def test_this_machine_is_loopback(host):
+def test_is_loopback(host):
     assert is_loopback(host)
 
 
@@ -25,7 +25,7 @@ def test_this_machine_is_loopback(host):
         "0.0.0.0",
     ],
 )
-def test_another_machine_is_not(host):
+def test_other_hosts_are_not_loopback(host):
     assert not is_loopback(host)
 
 
@@ -38,7 +38,7 @@ def test_another_machine_is_not(host):
         "http://[::1]:80/a",
     ],
 )
-def test_a_secret_may_go_over_tls_and_within_this_machine(address):
+def test_https_and_loopback_http_are_secure(address):
     assert is_secure(address)
 
 
@@ -51,7 +51,7 @@ def test_a_secret_may_go_over_tls_and_within_this_machine(address):
         "http://id.example\\@localhost/", "https://id.example\\",
     ],
 )  # fmt: skip
-def test_and_nowhere_else(address):
+def test_other_addresses_are_not_secure(address):
     assert not is_secure(address)
 
 
@@ -69,6 +69,6 @@ def test_and_nowhere_else(address):
         (None, None, False),
     ],
 )
-def test_a_slash_at_the_end_makes_no_other_issuer(one, other, same):
+def test_same_issuer_ignores_a_trailing_slash(one, other, same):
     assert same_issuer(one, other) is same
     assert same_issuer(other, one) is same

@@ -1,4 +1,4 @@
-"""A state is read as it was written, or not at all."""
+"""Formatting and parsing of ``CallbackState``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_was_written_is_read(name: str) -> None:
+def test_a_formatted_state_parses_to_the_same_state(name: str) -> None:
     state = CallbackState(name, KERNEL, secrets.token_urlsafe(32))
     text = str(state)
     assert CallbackState.parse(text) == state
@@ -34,7 +34,7 @@ def test_what_was_written_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../bob", "a/b", "a\\b", ".", "..", "a\nb", "\x00", "\u202e"])
-def test_a_name_that_is_a_path_or_unreadable_is_refused(name: str) -> None:
+def test_a_server_name_with_path_parts_or_unprintable_characters_is_rejected(name: str) -> None:
     with pytest.raises(ValueError):
         CallbackState(name, KERNEL, SECRET)
 
@@ -60,17 +60,17 @@ def test_a_name_that_is_a_path_or_unreadable_is_refused(name: str) -> None:
         f"..{SECRET}",
         f".k\u00e4.{SECRET}",
         f"Z3B1=.{KERNEL}.{SECRET}",  # padded
-        f"Z3B.{KERNEL}.{SECRET}",  # another form of "gp"
-        f"Z.{KERNEL}.{SECRET}",  # no base64 at all
-        f"_w.{KERNEL}.{SECRET}",  # no UTF-8
+        f"Z3B.{KERNEL}.{SECRET}",  # another encoding of "gp"
+        f"Z.{KERNEL}.{SECRET}",  # not base64
+        f"_w.{KERNEL}.{SECRET}",  # not UTF-8
         f"Li4vYm9i.{KERNEL}.{SECRET}",  # ../bob
         f"YQBi.{KERNEL}.{SECRET}",  # a NUL
     ],
 )
-def test_all_other_text_is_refused(text: str) -> None:
+def test_other_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         CallbackState.parse(text)
 
 
-def test_it_does_not_show_its_secret() -> None:
+def test_repr_hides_the_secret() -> None:
     assert SECRET not in repr(CallbackState("", KERNEL, SECRET))

@@ -40,9 +40,9 @@ RAW = SECRET.encode()
         ("gzip:gzip:raw", gzip.compress(gzip.compress(b"y" * 50 + RAW))),
         ("gzip:base64", gzip.compress(b"data:" + base64.b64encode(b"zz" + RAW))),
     ],
-    ids=itertools.count(),  # every worker has a secret of its own, but names the tests alike
+    ids=itertools.count(),  # each worker has another secret, but test names must be the same
 )
-def test_a_secret_is_found_in_every_form(form: str, data: bytes | str) -> None:
+def test_a_secret_is_found_in_every_encoding(form: str, data: bytes | str) -> None:
     assert form in find(SECRET, data)
 
 
@@ -51,15 +51,15 @@ def test_a_secret_is_found_in_every_form(form: str, data: bytes | str) -> None:
     ["", "nothing", SECRET[:-1], SECRET[1:], make_canary(), b"\x1f\x8b\x08", gzip.compress(b"no")],
     ids=itertools.count(),
 )
-def test_what_is_not_there_is_not_found(data: bytes | str) -> None:
+def test_an_absent_secret_is_not_found(data: bytes | str) -> None:
     assert find(SECRET, data) == []
 
 
-def test_base64_of_something_else_is_not_found() -> None:
+def test_base64_of_other_text_is_not_found() -> None:
     assert find(SECRET, base64.b64encode(make_canary().encode())) == []
 
 
-def test_a_secret_too_short_to_mean_anything_is_refused() -> None:
+def test_a_short_secret_is_rejected() -> None:
     with pytest.raises(ValueError, match="by chance"):
         find("abc", "abc")
 

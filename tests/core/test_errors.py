@@ -21,19 +21,19 @@ def debug(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not NbAuthError])
-def test_every_error_has_a_code_of_its_own_and_says_what_to_do(kind: type[NbAuthError]) -> None:
+def test_every_error_class_has_its_own_code_and_a_hint(kind: type[NbAuthError]) -> None:
     error = kind("It happened.")
     assert error.code not in {"", "nbauth_error"}
     assert error.hint.endswith(".")
     assert kind.__doc__
 
 
-def test_the_code_of_a_class_is_its_own() -> None:
+def test_error_codes_are_unique() -> None:
     codes = [kind.code for kind in CLASSES]
     assert len(codes) == len(set(codes))
 
 
-def test_an_error_is_two_lines() -> None:
+def test_lines_gives_two_lines() -> None:
     error = SignInExpired("Nobody came.", hint="Come.", code="late", correlation_id="c-1")
     assert error.lines() == [
         "SignInExpired: Nobody came. (correlation id c-1)",
@@ -43,7 +43,7 @@ def test_an_error_is_two_lines() -> None:
     assert str(error) == "Nobody came."
 
 
-def test_what_is_not_given_comes_from_the_class() -> None:
+def test_missing_arguments_default_to_the_class() -> None:
     error = SignInExpired("Nobody came.")
     assert (error.code, error.hint) == (SignInExpired.code, SignInExpired.hint)
     assert error.correlation_id is None
@@ -51,7 +51,7 @@ def test_what_is_not_given_comes_from_the_class() -> None:
     assert error.lines()[0] == "SignInExpired: Nobody came."
 
 
-def test_giving_one_errors_hint_leaves_the_class_alone() -> None:
+def test_a_hint_of_one_error_does_not_change_the_class() -> None:
     SignInExpired("x", hint="mine", code="mine")
     assert SignInExpired("x").hint != "mine"
     assert SignInExpired("x").code != "mine"
@@ -67,7 +67,7 @@ def raised() -> NbAuthError:
         return error
 
 
-def test_ipython_shows_the_two_lines() -> None:
+def test_ipython_shows_two_lines() -> None:
     assert raised()._render_traceback_() == raised().lines()
 
 
@@ -86,7 +86,7 @@ def test_an_interrupt_is_a_keyboard_interrupt_shown_in_one_line() -> None:
     assert len(error._render_traceback_()) == 1
 
 
-def test_the_module_is_the_tree_that_its_docstring_draws() -> None:
+def test_the_docstring_shows_the_class_tree() -> None:
     drawn = inspect.getdoc(errors) or ""
     source = ast.parse(inspect.getsource(errors))
     names = [node.name for node in source.body if isinstance(node, ast.ClassDef)]

@@ -1,4 +1,4 @@
-"""Which folders are looked into, on each system and with each set of variables."""
+"""Folders for settings and sign-ins, on each system and with each set of variables."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def looked_into(environ: dict[str, str], system: str) -> list[str]:
         ({}, "win32", [r"C:\ProgramData"]),
     ],
 )  # fmt: skip
-def test_where_settings_may_be(environ: dict[str, str], system: str, expected: list[str]) -> None:
+def test_paths_of_config_toml(environ: dict[str, str], system: str, expected: list[str]) -> None:
     assert looked_into(environ, system) == expected
 
 
@@ -78,13 +78,13 @@ def test_where_settings_may_be(environ: dict[str, str], system: str, expected: l
         ({}, "win32", "None"),
     ],
 )
-def test_where_sign_ins_are_kept(environ: dict[str, str], system: str, expected: str) -> None:
+def test_folder_of_stored_sign_ins(environ: dict[str, str], system: str, expected: str) -> None:
     assert str(data_folder(environ, system)) == expected
 
 
 @pytest.fixture
 def numeric_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that the password database does not know, as containers have."""
+    """A user without an entry in the password database, as in containers."""
 
     def unknown(number: int) -> Any:
         raise KeyError(number)
@@ -95,7 +95,7 @@ def numeric_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}, {"HOME": "~"}])
-def test_a_home_that_is_not_set_is_the_systems(
+def test_without_HOME_the_home_folder_comes_from_the_system(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pwd
@@ -106,14 +106,14 @@ def test_a_home_that_is_not_set_is_the_systems(
 
 @pytest.mark.usefixtures("numeric_user")
 @pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}])
-def test_nobody_knows_a_home_of_a_numeric_user(environ: dict[str, str]) -> None:
-    """``expanduser`` gives ``~/.config`` back, which would be a folder of that name here."""
+def test_a_numeric_user_has_no_home_folder(environ: dict[str, str]) -> None:
+    """``expanduser`` returns ``~/.config``, which would be a folder in the working directory."""
     assert home(environ, LINUX) is None
     assert looked_into(environ, LINUX) == ["/etc/xdg"]
     assert data_folder(environ, LINUX) is None
     assert str(data_folder({"XDG_DATA_HOME": "/d"}, LINUX)) == "/d/nbauth"
 
 
-def test_this_systems_are_paths_that_can_be_opened() -> None:
+def test_paths_of_this_system_can_be_opened() -> None:
     assert all(os.fspath(path) and hasattr(path, "read_bytes") for path in config_files())
     assert set(folders.VARIABLES) >= {"HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"}

@@ -1,4 +1,4 @@
-"""A flag that no interrupt leaves locked."""
+"""``Flag`` and ``join`` work after an interrupt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nbauth.core.interrupts import Flag
 
 
 def in_a_thread(call: Callable[[], Any], seconds: float = 5.0) -> list[Any]:
-    """What it gives, in a list; an empty one if it has not come to an end in time."""
+    """The result in a list; an empty list if the call did not end in time."""
     brought: list[Any] = []
     thread = threading.Thread(target=lambda: brought.append(call()), daemon=True)
     thread.start()
@@ -24,7 +24,7 @@ def in_a_thread(call: Callable[[], Any], seconds: float = 5.0) -> list[Any]:
     return brought
 
 
-def test_who_waits_goes_on_when_it_is_set_and_all_of_them() -> None:
+def test_set_wakes_all_waiting_threads() -> None:
     flag = Flag()
     outcomes: list[bool] = []
     threads = [threading.Thread(target=lambda: outcomes.append(flag.wait(10))) for _ in range(8)]
@@ -41,7 +41,7 @@ def test_who_waits_goes_on_when_it_is_set_and_all_of_them() -> None:
 
 
 @pytest.mark.timing
-def test_a_time_out_is_one() -> None:
+def test_wait_times_out() -> None:
     flag = Flag()
     began = time.monotonic()
     assert not flag.wait(0.05)
@@ -50,7 +50,7 @@ def test_a_time_out_is_one() -> None:
     assert not flag.wait(-1)
 
 
-def test_it_can_be_cleared_and_set_again_as_often_as_one_likes() -> None:
+def test_it_can_be_cleared_and_set_again() -> None:
     flag = Flag()
     for _ in range(3):
         flag.set()
@@ -63,18 +63,18 @@ def test_it_can_be_cleared_and_set_again_as_often_as_one_likes() -> None:
     assert in_a_thread(lambda: flag.wait(0.02)) == [False]
 
 
-def test_a_wake_up_that_is_lost_costs_a_moment() -> None:
+def test_a_lost_wake_up_only_delays_the_wait() -> None:
     flag = Flag()
     waiter: list[bool] = []
     thread = threading.Thread(target=lambda: waiter.append(flag.wait()))
     thread.start()
-    flag._is_set = True  # and nobody rings
+    flag._is_set = True  # without waking the waiting thread
     thread.join(4 * interrupts._LOOK_EVERY)
     assert waiter == [True]
 
 
 class _Interrupts:
-    """Raises an interrupt before the ``nth`` instruction in ``interrupts.py``."""
+    """Raises an interrupt before the ``nth`` bytecode instruction in ``interrupts.py``."""
 
     def __init__(self, nth: int) -> None:
         self.left = nth
@@ -102,19 +102,19 @@ def _interrupted(call: Callable[[], object], nth: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("method", ["set", "clear", "wait", "wait until it is set"])
-def test_an_interrupt_at_any_instruction_leaves_it_in_order(method: str) -> None:
-    _interrupted(Flag().set, 10**6)  # Python 3.12 tells of instructions from the second time on
+@pytest.mark.parametrize("method", ["set", "clear", "wait", "wait for set()"])
+def test_the_flag_works_after_an_interrupt_at_any_instruction(method: str) -> None:
+    _interrupted(Flag().set, 10**6)  # Python 3.12 traces instructions from the second call on
     for nth in range(1, 500):
         flag = Flag()
         setter = threading.Timer(0.002, flag.set)
-        if method == "wait until it is set":
+        if method == "wait for set()":
             setter.start()
         call = {
             "set": flag.set,
             "clear": flag.clear,
             "wait": lambda flag=flag: flag.wait(0.001),
-            "wait until it is set": lambda flag=flag: flag.wait(5),
+            "wait for set()": lambda flag=flag: flag.wait(5),
         }[method]
         hit = _interrupted(call, nth)
         setter.cancel()
@@ -122,16 +122,16 @@ def test_an_interrupt_at_any_instruction_leaves_it_in_order(method: str) -> None
         flag.clear()
         assert in_a_thread(lambda flag=flag: flag.wait(0.001)) == [False]
         if not hit:
-            assert nth > 3, "the interrupts have to meet something"
+            assert nth > 3, "no interrupt was raised"
             return
-    raise AssertionError("it did not come to an end")
+    raise AssertionError("the call did not end")
 
 
-# ── a thread that is waited for ─────────────────────────────────────────────────────────────
+# ── join ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def failing_as(error: BaseException, cause: BaseException | None) -> threading.Thread:
-    """A thread whose ``join`` fails as Python 3.11's does at times."""
+    """A thread whose ``join`` fails as it sometimes does in Python 3.11."""
 
     class Odd(threading.Thread):
         def join(self, timeout: float | None = None) -> None:
@@ -145,19 +145,19 @@ def failing_as(error: BaseException, cause: BaseException | None) -> threading.T
     return Odd()
 
 
-def test_an_interrupt_while_a_thread_is_waited_for_is_one() -> None:
+def test_an_interrupt_in_join_is_a_keyboard_interrupt() -> None:
     thread = failing_as(RuntimeError("release unlocked lock"), KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         interrupts.join(thread, 1)
 
 
 @pytest.mark.parametrize("cause", [None, ValueError()])
-def test_another_fault_of_join_stays_what_it_is(cause: BaseException | None) -> None:
+def test_another_error_in_join_is_raised_unchanged(cause: BaseException | None) -> None:
     with pytest.raises(RuntimeError, match="cannot join"):
         interrupts.join(failing_as(RuntimeError("cannot join"), cause), 1)
 
 
-def test_a_thread_is_waited_for_no_longer_than_said() -> None:
+def test_join_times_out() -> None:
     gate = threading.Event()
     thread = threading.Thread(target=gate.wait, daemon=True)
     thread.start()

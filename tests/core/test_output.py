@@ -1,4 +1,4 @@
-"""What an encoding has no letter for is written in ASCII."""
+"""Unencodable characters are replaced by ASCII."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def stream(encoding: str) -> io.TextIOWrapper:
         ("utf-16", "→ Zoë – … • ’"),
     ],
 )
-def test_text_fits_the_stream(encoding: str, written: str) -> None:
+def test_text_is_adapted_to_the_stream(encoding: str, written: str) -> None:
     out = stream(encoding)
     write("→ Zoë – … • ’", stream=out)
     out.flush()
     assert out.buffer.getvalue().decode(encoding) == f"{written}\n"  # type: ignore[attr-defined]
 
 
-def test_a_stream_without_a_known_encoding_is_taken_for_utf_8_and_a_bad_one_for_ascii() -> None:
+def test_a_stream_without_encoding_is_treated_as_utf_8_and_with_an_invalid_one_as_ascii() -> None:
     class Odd:
         encoding: object = None
 
@@ -43,7 +43,7 @@ def test_a_stream_without_a_known_encoding_is_taken_for_utf_8_and_a_bad_one_for_
     assert fitting("\ud800", stream("utf-8")) == "\\ud800"
 
 
-def test_a_stream_that_is_closed_or_full_is_one_error() -> None:
+def test_a_closed_stream_and_a_full_disk_raise_the_same_error() -> None:
     closed = stream("utf-8")
     closed.close()
     with pytest.raises(OutputGone):

@@ -40,12 +40,12 @@ def test_forms_of_a_scope_at_microsoft(written: str, asked: str, resource: str) 
     assert scopes.resource == resource == resource_of(asked)
 
 
-def test_short_names_belong_to_the_clouds_own_graph() -> None:
+def test_short_names_expand_to_the_clouds_graph() -> None:
     scopes = Scopes.parse(["User.Read"], microsoft=True, graph="https://graph.microsoft.us")
     assert str(scopes) == "https://graph.microsoft.us/User.Read"
 
 
-def test_the_client_itself_as_a_scope_means_its_default() -> None:
+def test_the_client_id_as_a_scope_expands_to_its_default_scope() -> None:
     assert str(microsoft(GUID, client_id=GUID.upper())) == f"{GUID}/.default"
 
 
@@ -61,7 +61,7 @@ def test_the_client_itself_as_a_scope_means_its_default() -> None:
         (["User.Read", "User.Read"], ["User.Read"]),
     ],
 )
-def test_what_asks_for_the_same_has_the_same_key(one: list[str], other: list[str]) -> None:
+def test_equal_requests_have_the_same_key(one: list[str], other: list[str]) -> None:
     assert microsoft(*one).key == microsoft(*other).key
 
 
@@ -74,24 +74,24 @@ def test_what_asks_for_the_same_has_the_same_key(one: list[str], other: list[str
         ([f"{ARM}/user_impersonation"], [f"{ARM}user_impersonation"]),
     ],
 )
-def test_what_asks_for_something_else_has_another_key(one: list[str], other: list[str]) -> None:
+def test_different_requests_have_different_keys(one: list[str], other: list[str]) -> None:
     assert microsoft(*one).key != microsoft(*other).key
 
 
-def test_reserved_names_are_kept_apart() -> None:
+def test_reserved_scopes_are_separate() -> None:
     scopes = microsoft("openid", "User.Read", "OFFLINE_ACCESS")
     assert scopes.resource_scopes == (f"{GRAPH}/User.Read",)
     assert scopes.reserved == ("openid", "offline_access")
     assert list(scopes) == [f"{GRAPH}/User.Read", "openid", "offline_access"]
 
 
-def test_reserved_names_alone_have_a_key_and_no_resource() -> None:
+def test_reserved_scopes_alone_have_a_key_but_no_resource() -> None:
     scopes = microsoft("openid", "profile")
     assert scopes.key == {"openid", "profile"}
     assert scopes.resource is None
 
 
-def test_two_resources_are_refused_with_the_split_that_works() -> None:
+def test_two_resources_are_rejected_with_a_hint_how_to_split_the_request() -> None:
     with pytest.raises(ConfigurationError) as caught:
         microsoft("User.Read", "api://app/read", "Mail.Read", "openid")
     assert caught.value.code == "mixed_resources"
@@ -101,11 +101,11 @@ def test_two_resources_are_refused_with_the_split_that_works() -> None:
         microsoft(*part.removeprefix("%token ").split())
 
 
-def test_case_does_not_make_two_resources() -> None:
+def test_resources_are_compared_ignoring_case() -> None:
     assert len(microsoft("User.Read", "HTTPS://Graph.Microsoft.com/Mail.Read").resource_scopes) == 2
 
 
-def test_default_goes_with_no_other_scope_of_its_resource() -> None:
+def test_default_cannot_be_combined_with_another_scope_of_its_resource() -> None:
     with pytest.raises(ConfigurationError) as caught:
         microsoft("User.Read", ".default")
     assert caught.value.code == "mixed_default"
@@ -124,7 +124,7 @@ def test_default_goes_with_no_other_scope_of_its_resource() -> None:
     ],
 )
 @pytest.mark.parametrize("read", [microsoft, plain])
-def test_quotes_and_control_characters_are_no_scope(read: object, word: str) -> None:
+def test_quotes_and_control_characters_are_invalid_in_a_scope(read: object, word: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(word)  # type: ignore[operator]
     assert caught.value.code == "invalid_scope"
@@ -141,7 +141,7 @@ def test_quotes_and_control_characters_are_no_scope(read: object, word: str) -> 
         f"api://{GUID}",
     ],
 )
-def test_a_resource_without_a_permission_is_refused_with_what_to_write(word: str) -> None:
+def test_a_resource_without_a_permission_is_rejected_with_the_correct_form(word: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         microsoft(word)
     assert caught.value.code == "invalid_scope"
@@ -149,16 +149,16 @@ def test_a_resource_without_a_permission_is_refused_with_what_to_write(word: str
 
 
 @pytest.mark.parametrize("word", [5, None, b"User.Read", ["User.Read"]])
-def test_what_is_no_text_is_no_scope(word: object) -> None:
-    with pytest.raises(ConfigurationError, match="A scope is a word"):
+def test_a_scope_must_be_a_string(word: object) -> None:
+    with pytest.raises(ConfigurationError, match="A scope must be a string"):
         Scopes.parse([word], microsoft=True)  # type: ignore[list-item]
 
 
-def test_one_text_may_hold_several_scopes() -> None:
+def test_one_string_may_contain_several_scopes() -> None:
     assert str(Scopes.parse("read write", microsoft=False)) == "read write"
 
 
-def test_elsewhere_a_scope_is_an_opaque_word() -> None:
+def test_at_other_issuers_a_scope_is_an_opaque_string() -> None:
     scopes = plain("https://a.example/x", "api://b/y", "Read", "openid", GUID)
     assert list(scopes) == ["https://a.example/x", "api://b/y", "Read", GUID, "openid"]
     assert plain("Read").key != plain("read").key

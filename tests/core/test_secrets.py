@@ -28,13 +28,13 @@ SECRET = SecretStr(TEXT)
         lambda secret: "%r" % (secret,),  # noqa: UP031
     ],
 )
-def test_it_does_not_show_itself(show: object) -> None:
+def test_repr_is_masked(show: object) -> None:
     shown = show(SECRET)  # type: ignore[operator]
     assert TEXT not in shown
     assert "secret" in shown
 
 
-def test_it_does_not_show_itself_in_the_repr_of_an_error() -> None:
+def test_repr_of_an_error_is_masked() -> None:
     with pytest.raises(KeyError) as caught:
         {}[SECRET]
     assert TEXT not in "".join(traceback.format_exception(caught.value))
@@ -54,21 +54,21 @@ def test_it_does_not_show_itself_in_the_repr_of_an_error() -> None:
         lambda secret: secret.encode().decode(),
     ],
 )
-def test_its_text_can_be_used(use: object) -> None:
+def test_the_text_can_be_used(use: object) -> None:
     assert use(SECRET) == TEXT  # type: ignore[operator]
 
 
-def test_str_gives_a_plain_text() -> None:
+def test_str_returns_a_plain_str() -> None:
     assert type(str(SECRET)) is str
     assert repr(str(SECRET)) == repr(TEXT)
 
 
-def test_json_gives_the_text() -> None:
-    """No type can hold that back; the output guard masks it on its way to the notebook."""
+def test_json_contains_the_text() -> None:
+    """A ``str`` subclass cannot prevent that; the output guard masks it in the notebook."""
     assert json.dumps({"token": SECRET}) == json.dumps({"token": TEXT})
 
 
-def test_it_equals_and_hashes_like_its_text() -> None:
+def test_it_compares_and_hashes_like_its_text() -> None:
     assert TEXT == SECRET
     assert {SECRET: 1}[TEXT] == 1
 
@@ -80,9 +80,9 @@ def test_copies_are_the_same_object() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickling_raises_and_writes_nothing_of_it(protocol: int) -> None:
+def test_pickling_raises_without_writing_the_secret(protocol: int) -> None:
     file = io.BytesIO()
-    with pytest.raises(TypeError, match="not pickled") as caught:
+    with pytest.raises(TypeError, match="cannot be pickled") as caught:
         pickle.dump({"token": SECRET}, file, protocol)
     assert TEXT not in str(caught.value)
     assert TEXT.encode() not in file.getvalue()

@@ -42,7 +42,7 @@ LAYERS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("nearest", range(len(LAYERS)))
-def test_the_nearer_layer_wins_and_is_named(nearest: int) -> None:
+def test_the_layer_of_higher_precedence_wins_and_is_the_source(nearest: int) -> None:
     source, winner = LAYERS[nearest]
     layers: dict[str, Any] = {}
     for _, layer in LAYERS[nearest:]:
@@ -54,7 +54,7 @@ def test_the_nearer_layer_wins_and_is_named(nearest: int) -> None:
     assert found.source("client_id") == source
 
 
-def test_what_nobody_set_is_the_default() -> None:
+def test_unset_settings_have_defaults() -> None:
     found = settings()
     assert found == Settings()
     assert found.source("client_id") == "default"
@@ -66,12 +66,12 @@ def test_what_nobody_set_is_the_default() -> None:
     )
 
 
-def test_none_and_an_empty_variable_set_nothing() -> None:
+def test_none_and_an_empty_variable_mean_not_set() -> None:
     found = settings({"client_id": None}, {"client_id": None}, {"NBAUTH_CLIENT_ID": ""}, FILE)
     assert found.client_id == "from-file"
 
 
-def test_other_variables_are_left_alone() -> None:
+def test_other_variables_are_ignored() -> None:
     environ = {"AZURE_CLIENT_ID": "service", "NBAUTH_UNHEARD_OF": "x", "CLIENT_ID": "y"}
     assert settings(environ=environ).client_id is None
 
@@ -79,7 +79,7 @@ def test_other_variables_are_left_alone() -> None:
 def test_every_setting_has_a_reader_and_a_default() -> None:
     for name in NAMES:
         with pytest.raises(ConfigurationError, match=name):
-            read(name, object(), "test")  # nothing accepts just anything
+            read(name, object(), "test")  # no reader accepts every value
         assert hasattr(Settings(), name)
 
 
@@ -113,7 +113,7 @@ def test_every_setting_has_a_reader_and_a_default() -> None:
         ("open_browser", print, print),
     ],
 )
-def test_values_are_brought_into_their_type(name: str, text: object, value: object) -> None:
+def test_values_are_converted_to_their_type(name: str, text: object, value: object) -> None:
     assert read(name, text, "test") == value
 
 
@@ -127,63 +127,63 @@ BAD = [
     ("timeout", "nan", "more than 0"),
     ("timeout", "inf", "less than a day"),
     ("redact", "perhaps", "true or false"),
-    ("client_id", "  ", "has to be a text"),
+    ("client_id", "  ", "must not be empty"),
     ("verify", "false", "cannot be false"),
     ("verify", "0", "cannot be false"),
-    ("verify", "/no/such/file.pem", "not there: /no/such/file.pem"),
+    ("verify", "/no/such/file.pem", "does not exist: /no/such/file.pem"),
     ("hosts", "[1]", "table"),
     ("hosts", {"a.example": []}, "no scopes"),
     ("hosts", "{", "JSON"),
-    ("hosts", '{".github.io": ["x"]}', "no exact host"),
-    ("hosts", '{"a.example:": ["x"]}', "no exact host"),
-    ("hosts", '{"a.example:0": ["x"]}', "no exact host"),
-    ("hosts", '{"a.example:99999": ["x"]}', "no exact host"),
-    ("hosts", '{"a.example:port": ["x"]}', "no exact host"),
-    ("hosts", '{"a.example/path": ["x"]}', "no exact host"),
-    ("hosts", '{"a..example": ["x"]}', "no exact host"),
-    ("hosts", '{"a.example.": ["x"]}', "no exact host"),
-    ("hosts", '{"two words": ["x"]}', "no exact host"),
+    ("hosts", '{".github.io": ["x"]}', "not an exact host"),
+    ("hosts", '{"a.example:": ["x"]}', "not an exact host"),
+    ("hosts", '{"a.example:0": ["x"]}', "not an exact host"),
+    ("hosts", '{"a.example:99999": ["x"]}', "not an exact host"),
+    ("hosts", '{"a.example:port": ["x"]}', "not an exact host"),
+    ("hosts", '{"a.example/path": ["x"]}', "not an exact host"),
+    ("hosts", '{"a..example": ["x"]}', "not an exact host"),
+    ("hosts", '{"a.example.": ["x"]}', "not an exact host"),
+    ("hosts", '{"two words": ["x"]}', "not an exact host"),
     ("hosts", '{"h\u00f6st.example": ["x"]}', "xn--"),
     ("hosts", '{"a.example": ["x"], "A.example:443": ["y"]}', "twice"),
-    ("hosts", '{"https://a.example": []}', "no exact host"),
-    ("hosts", '{"*.example": []}', "no exact host"),
-    ("hosts", '{"a@b.example": []}', "no exact host"),
-    ("hosts", '{"": []}', "no exact host"),
+    ("hosts", '{"https://a.example": []}', "not an exact host"),
+    ("hosts", '{"*.example": []}', "not an exact host"),
+    ("hosts", '{"a@b.example": []}', "not an exact host"),
+    ("hosts", '{"": []}', "not an exact host"),
     ("proxies", "proxy:3128", "JSON"),
-    ("proxies", '{"https": null}', "no text for https"),
-    ("proxies", '{"htps": "http://proxy:3128"}', "no use for 'htps'"),
-    ("extra_parameters", '{"client_secret": "s"}', "goes through the browser"),
-    ("extra_parameters", '{"consent": true}', "no text for consent"),
-    ("hosts", {"a.example": 5}, "a.example has to be a list"),
-    ("hosts", {"a.example": {"b": ["x"]}}, "a.example has to be a list"),
-    ("scopes", 5, "list of texts"),
-    ("scopes", {"a": 1}, "list of texts"),
-    ("scopes", ["a", ["b"]], "list of texts"),
+    ("proxies", '{"https": null}', "a value for https that is neither"),
+    ("proxies", '{"htps": "http://proxy:3128"}', "contains 'htps', which is not http"),
+    ("extra_parameters", '{"client_secret": "s"}', "sent through the browser"),
+    ("extra_parameters", '{"consent": true}', "a value for consent that is neither"),
+    ("hosts", {"a.example": 5}, "a.example must be a list"),
+    ("hosts", {"a.example": {"b": ["x"]}}, "a.example must be a list"),
+    ("scopes", 5, "list of strings"),
+    ("scopes", {"a": 1}, "list of strings"),
+    ("scopes", ["a", ["b"]], "list of strings"),
     ("scopes", ["a\x00"], "control character"),
     ("timeout", True, "number of seconds"),
     ("timeout", [5], "number of seconds"),
     ("timeout", 10**400, "number of seconds"),
-    ("client_id", 5, "has to be a text"),
+    ("client_id", 5, "must be a string"),
     ("tenant", "a\nb", "control character"),
     ("cloud", ["public"], "one of public"),
-    ("persist", True, "has to be a text"),
+    ("persist", True, "must be a string"),
     ("redact", [True], "true or false"),
     ("redact", 2, "true or false"),
     ("redact", 1.0, "true or false"),
     ("open_browser", 3, "browser's name"),
     ("open_browser", ["firefox"], "browser's name"),
-    ("verify", "yes", "has to be true, the path"),
+    ("verify", "yes", "must be true, the path"),
     ("verify", "off", "cannot be false"),
-    ("verify", 2, "has to be true, the path"),
-    ("verify", ["a.pem"], "has to be true, the path"),
-    ("verify", "~nobody-of-that-name/ca.pem", "no home folder is known"),
-    ("success_page", 5, "has to be a text"),
-    ("extra_parameters", '{"resource": ["a", "b"]}', "no text for resource"),
+    ("verify", 2, "must be true, the path"),
+    ("verify", ["a.pem"], "must be true, the path"),
+    ("verify", "~nobody-of-that-name/ca.pem", "whose home folder is unknown"),
+    ("success_page", 5, "must be a string"),
+    ("extra_parameters", '{"resource": ["a", "b"]}', "a value for resource that is neither"),
 ]
 
 
 @pytest.mark.parametrize(("name", "value", "why"), BAD)
-def test_a_bad_value_names_the_setting_and_where_it_was_set(
+def test_an_error_for_an_invalid_value_names_the_setting_and_its_source(
     name: str, value: str, why: str
 ) -> None:
     in_file = {"profile": "p", "profiles": {"p": {name: value}}}
@@ -202,16 +202,16 @@ def test_a_bad_value_names_the_setting_and_where_it_was_set(
         assert error.code == "bad_setting"
 
 
-def test_a_bad_value_is_refused_even_where_a_nearer_layer_hides_it() -> None:
+def test_an_invalid_value_is_an_error_even_if_another_layer_overrides_it() -> None:
     assert "NBAUTH_TIMEOUT" in str(refused({"timeout": 5}, {}, {"NBAUTH_TIMEOUT": "soon"}))
 
 
 @pytest.mark.parametrize("value", [False, "False", "no such", 0])
-def test_verify_cannot_be_switched_off(value: object) -> None:
+def test_verify_cannot_be_false(value: object) -> None:
     assert refused({"verify": value}).code == "bad_setting"
 
 
-def test_verify_takes_a_ca_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_accepts_a_ca_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ca.pem").write_text("")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert settings({"verify": "~/ca.pem"}).verify == str(tmp_path / "ca.pem")
@@ -228,7 +228,7 @@ def test_verify_takes_a_ca_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("ca_bundle", "verify"),
     ],
 )
-def test_an_unknown_name_gets_a_guess(wrong: str, right: str) -> None:
+def test_an_error_for_an_unknown_name_suggests_a_known_one(wrong: str, right: str) -> None:
     for error in [
         refused({wrong: "x"}),
         refused(file={"profile": "p", "profiles": {"p": {wrong: "x"}}}),
@@ -253,7 +253,7 @@ def test_an_unknown_name_gets_a_guess(wrong: str, right: str) -> None:
         ({"environ": "A", "file": "T"}, True),
     ],
 )
-def test_authority_beats_tenant_and_cloud_unless_they_are_set_nearer(
+def test_authority_overrides_tenant_and_cloud_of_the_same_or_lower_precedence(
     name: str, layers: dict[str, str], authority: bool
 ) -> None:
     values = {"T": {name: "usgov"}, "A": {"authority": "https://id.example"}}
@@ -270,7 +270,7 @@ def test_authority_beats_tenant_and_cloud_unless_they_are_set_nearer(
     assert getattr(found, name) == "usgov"
 
 
-def test_the_profile_that_a_call_names_is_read() -> None:
+def test_a_call_can_name_the_profile() -> None:
     file = {"profiles": {"a": {"tenant": "a.example"}, "b": {"tenant": "b.example"}}}
     for found in [
         settings({"profile": "b"}, file=file),
@@ -282,8 +282,8 @@ def test_the_profile_that_a_call_names_is_read() -> None:
         assert (found.profile, found.tenant) == ("b", "b.example")
 
 
-def test_the_profile_that_the_file_names_has_the_file_as_its_source() -> None:
-    """The doctor said "none is named" of a profile whose settings it listed below."""
+def test_the_source_of_a_profile_named_in_the_file_is_the_file() -> None:
+    """The doctor reported no named profile, although it listed that profile's settings."""
     file = {"profiles": {"b": {"tenant": "b.example"}}}
     assert settings(file={"profile": "b", **file}).source("profile") == "/etc/nbauth/config.toml"
     assert settings({"profile": "b"}, file={"profile": "b", **file}).source("profile") == (
@@ -296,17 +296,17 @@ NEAREST_FIRST = ("call", "configured", "environ")
 
 
 def layer(of: str, **values: str) -> dict[str, Any]:
-    """One layer's settings, written as that layer writes them."""
+    """One layer's settings, in the form of that layer."""
     written = {f"NBAUTH_{name.upper()}": value for name, value in values.items()}
     return {of: written if of == "environ" else values}
 
 
 @pytest.mark.parametrize("name", ["client_id", "authority", "redirect_uri"])
 @pytest.mark.parametrize(("named", "sets"), [*itertools.product(NEAREST_FIRST, repeat=2)])
-def test_a_profile_beats_what_is_set_further_from_the_call_than_it_is_named(
+def test_a_profile_overrides_layers_below_the_one_that_names_it(
     named: str, sets: str, name: str
 ) -> None:
-    """``%login --profile idp`` went to the configured authority, with idp's client_id."""
+    """``%login --profile idp`` used the configured authority with idp's client_id."""
     ours, other = "https://idp.example", "https://other.example"
     layers = layer(named, profile="idp")
     layers[sets] = layers.get(sets, {}) | layer(sets, **{name: other})[sets]
@@ -347,22 +347,20 @@ BOTH = {
         ({"environ": {"NBAUTH_AUTHORITY": IDP, "NBAUTH_PROFILE": "work"}}, False),
     ],
 )  # fmt: skip
-def test_hosts_hold_for_the_issuer_that_they_were_listed_for(
-    layers: dict[str, Any], stay: bool
-) -> None:
-    """Otherwise idp's token for "read" goes to the host that work lists for its own."""
+def test_hosts_apply_to_their_issuer_only(layers: dict[str, Any], stay: bool) -> None:
+    """Otherwise idp's token for "read" would be sent to a host that work lists for its issuer."""
     found = settings(**layers, file=BOTH)
     assert bool(found.hosts) is stay
     assert ("hosts" in found.sources) is stay
 
 
-def test_a_profiles_tenant_beats_an_authority_set_further_away() -> None:
+def test_a_profiles_tenant_overrides_an_authority_of_lower_precedence() -> None:
     file = {"profiles": {"work": {"tenant": "contoso.com"}}}
     found = settings({"profile": "work"}, {"authority": "https://other.example"}, file=file)
     assert (found.tenant, found.authority) == ("contoso.com", None)
 
 
-def test_a_profile_of_the_name_default_is_the_default() -> None:
+def test_a_profile_named_default_is_used_by_default() -> None:
     assert settings(file={"profiles": {"default": {"tenant": "d.example"}}}).tenant == "d.example"
 
 
@@ -375,7 +373,7 @@ def test_a_profile_of_the_name_default_is_the_default() -> None:
         {"file": {"profile": "wrok"}},
     ],
 )
-def test_an_unknown_profile_is_an_error_that_names_the_known(layers: dict[str, Any]) -> None:
+def test_an_error_for_an_unknown_profile_lists_the_known_profiles(layers: dict[str, Any]) -> None:
     layers["file"] = {"profiles": {"work": {}, "home": {}}, **layers.get("file", {})}
     error = refused(**layers)
     assert error.code == "unknown_profile"
@@ -406,12 +404,12 @@ def test_settings_are_frozen_and_equal_by_value() -> None:
         ("xn--hst-sna.example", "xn--hst-sna.example"),
     ],
 )
-def test_hosts_are_read_as_a_prepared_address_has_them(written: str, read: str) -> None:
+def test_hosts_are_normalised_like_a_prepared_url(written: str, read: str) -> None:
     assert settings({"hosts": {written: ["x"]}}).hosts == {read: ("x",)}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "profile"])
-def test_each_setting_is_found_by_other_spellings_of_its_name(name: str) -> None:
+def test_other_spellings_of_a_setting_are_recognised(name: str) -> None:
     for written in (
         name.upper(),
         name.replace("_", "-"),
@@ -422,7 +420,7 @@ def test_each_setting_is_found_by_other_spellings_of_its_name(name: str) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_form_that_is_shown_of_a_setting_is_one_that_is_taken(name: str) -> None:
+def test_the_suggested_form_of_a_setting_is_valid(name: str) -> None:
     import tomllib
 
     form = form_of(name).partition(" below ")[0].partition(", or")[0].partition(", false")[0]
@@ -430,11 +428,11 @@ def test_the_form_that_is_shown_of_a_setting_is_one_that_is_taken(name: str) -> 
     check_form(name, value)
 
 
-def test_a_home_is_put_in_for_a_tilde_or_it_is_said_that_none_is_known(
+def test_a_tilde_is_expanded_or_the_error_says_that_the_home_folder_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert read("open_browser", "~/bin/firefox", "test") == str(tmp_path / "bin" / "firefox")
-    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # a numeric user, with no HOME
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # a numeric user without HOME
     for name in ("verify", "open_browser"):
-        assert "no home folder is known" in str(refused({name: "~/x"}))
+        assert "whose home folder is unknown" in str(refused({name: "~/x"}))

@@ -1,4 +1,4 @@
-"""Settings that are written for one provider: its endpoints, and where its client's secret is."""
+"""Settings of one provider: its endpoints, and where the client secret is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET = "wJalrXUtnFEMI-K7MDENG"
 @pytest.mark.parametrize(
     "address", ["https://id.example/x?y=z", "http://localhost:8080/x", " https://id.example/x "]
 )
-def test_an_address(name: str, address: str) -> None:
+def test_an_endpoint_address_is_accepted(name: str, address: str) -> None:
     assert read(name, address, "here") == address.strip()
 
 
@@ -42,7 +42,9 @@ def test_an_address(name: str, address: str) -> None:
     ],
     ids=str,
 )
-def test_what_secrets_may_not_go_to_is_refused_with_what_to_write(name: str, address: Any) -> None:
+def test_an_endpoint_that_is_not_secure_is_rejected_with_the_correct_form(
+    name: str, address: Any
+) -> None:
     with pytest.raises(ConfigurationError) as refused:
         read(name, address, "here")
     assert name in str(refused.value)
@@ -51,18 +53,18 @@ def test_what_secrets_may_not_go_to_is_refused_with_what_to_write(name: str, add
         assert "word@" not in str(refused.value)
 
 
-def test_endpoints_with_their_names() -> None:
+def test_endpoints_are_listed_by_name() -> None:
     given = {name: f"https://id.example/{name}" for name in ENDPOINTS}
     assert dict(Settings(**given).endpoints) == given
     assert Settings().endpoints == ()
 
 
 @pytest.mark.parametrize("place", ["environment", " Keyring "])
-def test_where_a_secret_is(place: str) -> None:
+def test_client_secret_from_is_accepted(place: str) -> None:
     assert read("client_secret_from", place, "here") == place.strip().lower()
 
 
-def test_a_secret_written_there_is_not_repeated() -> None:
+def test_an_error_does_not_repeat_a_secret_written_as_a_setting() -> None:
     with pytest.raises(ConfigurationError) as refused:
         read("client_secret_from", SECRET, "here")
     assert "environment, keyring" in str(refused.value)
@@ -96,7 +98,7 @@ OF_ITS_ISSUER = (*ADDRESSES, "client_secret_from")
 @pytest.mark.parametrize(
     "call", [{}, {"authority": "https://own.example"}, {"client_id": "another"}], ids=str
 )
-def test_they_stay_with_their_issuer(reader: SettingsReader, call: dict[str, str]) -> None:
+def test_they_apply_to_their_issuer(reader: SettingsReader, call: dict[str, str]) -> None:
     found = reader.settings(profile="own", **call)
     assert all(getattr(found, name) for name in OF_ITS_ISSUER)
     assert found.source("token_endpoint").startswith("profile 'own'")
@@ -105,14 +107,16 @@ def test_they_stay_with_their_issuer(reader: SettingsReader, call: dict[str, str
 @pytest.mark.parametrize(
     "call", [{"authority": "https://other.example"}, {"tenant": "contoso.com"}, {"cloud": "china"}]
 )
-def test_they_do_not_go_to_another_issuer(reader: SettingsReader, call: dict[str, str]) -> None:
-    """A code, a refresh token or a secret of one issuer would."""
+def test_they_do_not_apply_to_another_issuer(reader: SettingsReader, call: dict[str, str]) -> None:
+    """Otherwise a code, a refresh token or a secret would be sent to another issuer."""
     found = reader.settings(profile="own", **call)
     assert {name: getattr(found, name) for name in OF_ITS_ISSUER} == dict.fromkeys(OF_ITS_ISSUER)
     assert {found.source(name) for name in OF_ITS_ISSUER} == {"default"}
 
 
-def test_what_a_nearer_layer_writes_for_the_other_issuer_stays(reader: SettingsReader) -> None:
+def test_a_layer_of_higher_precedence_can_set_them_for_the_other_issuer(
+    reader: SettingsReader,
+) -> None:
     call = {"authority": "https://other.example", "token_endpoint": "https://other.example/t"}
     found = reader.settings(profile="own", **call)
     assert found.endpoints == (("token_endpoint", "https://other.example/t"),)

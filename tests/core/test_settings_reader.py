@@ -1,4 +1,4 @@
-"""Settings are put together once, and anew as soon as anything they come from changes."""
+"""Settings are resolved once, and again whenever one of their sources changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nbauth.testing.clock import FakeClock
 
 
 class Process:
-    """An environment, two places for ``config.toml``, and what has been configured."""
+    """An environment, two paths of ``config.toml``, and configured settings."""
 
     def __init__(self, folder: Path) -> None:
         self.environ: dict[str, str] = {"HOME": "/home/ada"}
@@ -25,7 +25,7 @@ class Process:
         self.reader = SettingsReader(self.environ, lambda: self.files)
 
     def tenant(self, **call: Any) -> str | None:
-        """In a new cell."""
+        """Its value in a new cell."""
         self.reader.look_again()
         return self.reader.settings(**call).tenant
 
@@ -37,7 +37,7 @@ def process(tmp_path: Path) -> Process:
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One item for each time that settings are put together."""
+    """One item for each call of ``resolve``."""
     counted: list[int] = []
 
     def counting(*layers: Any) -> Any:
@@ -52,7 +52,9 @@ def profile(tenant: str) -> str:
     return f'profile = "work"\n[profiles.work]\ntenant = "{tenant}"\n'
 
 
-def test_nothing_new_is_the_same_settings(process: Process, resolved: list[int]) -> None:
+def test_without_a_change_the_settings_are_the_same_object(
+    process: Process, resolved: list[int]
+) -> None:
     first = process.reader.settings()
     for _ in range(3):
         process.reader.look_again()
@@ -60,7 +62,7 @@ def test_nothing_new_is_the_same_settings(process: Process, resolved: list[int])
     assert len(resolved) == 1
 
 
-def test_a_variable_that_is_set_changed_and_taken_away(process: Process) -> None:
+def test_a_variable_can_be_set_changed_and_removed(process: Process) -> None:
     assert process.tenant() is None
     process.environ["NBAUTH_TENANT"] = "one"
     assert process.tenant() == "one"
@@ -70,14 +72,14 @@ def test_a_variable_that_is_set_changed_and_taken_away(process: Process) -> None
     assert process.tenant() is None
 
 
-def test_what_is_configured_holds_at_once(process: Process) -> None:
+def test_configure_applies_at_once(process: Process) -> None:
     assert process.tenant() is None
     for tenant in ("one", "two", None):
         process.reader.configure(tenant=tenant)
         assert process.reader.settings().tenant == tenant
 
 
-def test_a_profile_that_there_is_not_is_refused_where_it_is_configured(process: Process) -> None:
+def test_configure_rejects_an_unknown_profile(process: Process) -> None:
     process.files[0].write_text(profile("contoso.example"), "utf-8")
     with pytest.raises(ConfigurationError, match="Did you mean work"):
         process.reader.configure(profile="wrok", persist="keyring")
@@ -86,10 +88,10 @@ def test_a_profile_that_there_is_not_is_refused_where_it_is_configured(process: 
     process.reader.configure(profile="default")
 
 
-def test_what_is_configured_while_another_thread_reads_holds_at_once(
+def test_configure_applies_at_once_while_another_thread_reads(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other thread has looked before, and puts its settings away after."""
+    """The other thread reads before the change, and caches its result after it."""
 
     def meanwhile(*given: Any) -> Any:
         made = resolve(*given)
@@ -103,7 +105,7 @@ def test_what_is_configured_while_another_thread_reads_holds_at_once(
     assert process.reader.present().tenant == "contoso.example"
 
 
-def test_within_a_cell_it_looks_once_a_second(
+def test_within_a_cell_sources_are_checked_once_a_second(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FakeClock()
@@ -123,7 +125,7 @@ def test_within_a_cell_it_looks_once_a_second(
     assert process.reader.present().tenant == "newer", "a new cell"
 
 
-def test_a_file_that_is_written_edited_and_removed(process: Process) -> None:
+def test_a_file_can_be_created_edited_and_removed(process: Process) -> None:
     user, site = process.files
     assert process.tenant() is None
     site.write_text(profile("of the site"))
@@ -138,7 +140,7 @@ def test_a_file_that_is_written_edited_and_removed(process: Process) -> None:
     assert (process.tenant(), process.reader.profiles()) == (None, [])
 
 
-def test_a_file_of_the_same_size_put_in_its_place(process: Process, tmp_path: Path) -> None:
+def test_a_replaced_file_of_the_same_size_is_read_again(process: Process, tmp_path: Path) -> None:
     process.files[0].write_text(profile("one"))
     assert process.tenant() == "one"
     other = tmp_path / "other"
@@ -147,13 +149,13 @@ def test_a_file_of_the_same_size_put_in_its_place(process: Process, tmp_path: Pa
     assert process.tenant() == "two"
 
 
-def test_a_calls_own_settings_hold_for_that_call(process: Process) -> None:
+def test_settings_of_a_call_apply_to_that_call_only(process: Process) -> None:
     assert process.tenant() is None
     assert process.tenant(tenant="mine") == "mine"
     assert process.tenant() is None
 
 
-def test_another_home_has_other_files(process: Process, tmp_path: Path) -> None:
+def test_a_change_of_HOME_changes_the_paths(process: Process, tmp_path: Path) -> None:
     process.files[0].write_text(profile("one"))
     assert process.tenant() == "one"
     process.files[:] = [tmp_path / "elsewhere.toml"]
@@ -162,7 +164,7 @@ def test_another_home_has_other_files(process: Process, tmp_path: Path) -> None:
     assert process.tenant() == "two"
 
 
-def test_an_error_is_raised_until_it_is_mended(process: Process) -> None:
+def test_an_error_is_raised_until_the_file_is_corrected(process: Process) -> None:
     assert process.tenant() is None
     for _ in range(2):
         process.files[0].write_text("profile = ")
@@ -176,13 +178,13 @@ def test_an_error_is_raised_until_it_is_mended(process: Process) -> None:
         assert process.tenant() == "one"
 
 
-def test_a_ca_file_that_has_gone_is_said(process: Process, tmp_path: Path) -> None:
+def test_a_deleted_ca_file_is_an_error(process: Process, tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     ca_file.touch()
     process.environ["NBAUTH_VERIFY"] = str(ca_file)
     assert _anew(process).settings().verify == str(ca_file)
     ca_file.unlink()
-    with pytest.raises(ConfigurationError, match="not there"):
+    with pytest.raises(ConfigurationError, match="does not exist"):
         _anew(process).settings()
     ca_file.touch()
     assert _anew(process).settings().verify == str(ca_file)
@@ -197,7 +199,7 @@ TWO = '{top}[profiles.work]\ntenant = "contoso.com"\n[profiles.idp]\n{idp}\n'
 
 
 class Told:
-    """A person who reads."""
+    """A ``Person`` that records what is shown."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -212,7 +214,7 @@ class Told:
         raise AssertionError(prompt)
 
 
-def test_a_mistake_in_another_profile_is_told_once_and_stops_nobody(process: Process) -> None:
+def test_a_mistake_in_another_profile_is_reported_once_and_is_no_error(process: Process) -> None:
     person = Told()
     process.reader = SettingsReader(process.environ, lambda: process.files, person)
     process.environ["NBAUTH_PROFILE"] = "work"
@@ -239,14 +241,14 @@ def test_a_mistake_in_another_profile_is_told_once_and_stops_nobody(process: Pro
     assert len(person.lines) == 2
 
 
-def test_a_mistake_outside_the_profiles_stops_all(process: Process) -> None:
+def test_a_mistake_outside_the_profiles_is_an_error_for_all_profiles(process: Process) -> None:
     process.files[0].write_text(TWO.format(top="client_id = 'x'\n", idp=""))
     for profile in ("work", "idp", "default"):
-        with pytest.raises(ConfigurationError, match="line 1: client_id stands above"):
+        with pytest.raises(ConfigurationError, match="line 1: client_id is above"):
             process.tenant(profile=profile)
 
 
-def test_a_screen_that_asks_for_settings_itself_is_told_too(process: Process) -> None:
+def test_a_screen_may_read_the_settings_while_it_shows_a_notice(process: Process) -> None:
     class Asking(Told):
         def say(self, text: str) -> None:
             assert process.reader.settings(profile="work").tenant == "contoso.com"
@@ -259,9 +261,9 @@ def test_a_screen_that_asks_for_settings_itself_is_told_too(process: Process) ->
     assert len(person.lines) == 1
 
 
-def test_a_value_that_depends_on_what_is_there_is_refused_with_its_line(process: Process) -> None:
+def test_an_error_for_a_missing_file_or_profile_names_the_line(process: Process) -> None:
     process.files[0].write_text("[profiles.work]\n\nverify = '/no/such.pem'\n")
-    with pytest.raises(ConfigurationError, match="not there") as caught:
+    with pytest.raises(ConfigurationError, match="does not exist") as caught:
         process.tenant(profile="work")
     assert f"line 3 of {process.files[0]}" in str(caught.value)
     with pytest.raises(ConfigurationError) as caught:
@@ -271,14 +273,14 @@ def test_a_value_that_depends_on_what_is_there_is_refused_with_its_line(process:
     assert "Did you mean work?" in str(caught.value)
 
 
-def test_which_file_is_read_is_known(process: Process) -> None:
+def test_the_file_in_use_is_known(process: Process) -> None:
     assert not process.reader.file().found
     process.files[1].write_text(profile("of the site"))
     assert process.reader.file().name == str(process.files[1])
     assert list(process.reader.places()) == process.files
 
 
-def test_nothing_is_loaded_to_read_no_file() -> None:
+def test_without_a_file_the_toml_modules_are_not_imported() -> None:
     code = (
         "import sys; from nbauth.core.settings_reader import SettingsReader\n"
         "from pathlib import Path\n"

@@ -65,27 +65,29 @@ def token(text: str = ACCESS) -> Token:
     ("lifetime", "margin"),
     [(0, 0), (10, 2), (60, 12), (300, 60), (1499, 299.8), (1500, 300), (3600, 300), (86_400, 300)],
 )
-def test_refresh_margin_is_a_fifth_but_at_most_five_minutes(lifetime: float, margin: float) -> None:
+def test_refresh_margin_is_a_fifth_of_the_lifetime_and_at_most_five_minutes(
+    lifetime: float, margin: float
+) -> None:
     assert refresh_margin(lifetime) == pytest.approx(margin)
 
 
 @pytest.mark.parametrize("value", [token(), result(), RESPONSE, ACCOUNT], ids=type)
 @pytest.mark.parametrize("show", [repr, pprint.pformat, lambda value: repr([value])])
-def test_nothing_shows_a_secret(value: object, show: object) -> None:
+def test_reprs_contain_no_secret(value: object, show: object) -> None:
     shown = show(value)  # type: ignore[operator]
     for secret in (ACCESS, REFRESH, ID, "Ada Secret"):
         assert secret not in shown
 
 
-def test_an_accounts_repr_hides_most_of_the_name() -> None:
+def test_repr_of_an_account_hides_most_of_the_name() -> None:
     assert repr(ACCOUNT) == "Account(ad•••@example.com, profile='default')"
 
 
 @pytest.mark.parametrize("value", [token(), result(), RESPONSE], ids=type)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_nothing_with_a_secret_is_pickled(value: object, protocol: int) -> None:
+def test_values_with_a_secret_cannot_be_pickled(value: object, protocol: int) -> None:
     file = io.BytesIO()
-    with pytest.raises(TypeError, match=r"where it is needed\."):
+    with pytest.raises(TypeError, match=r"in the other process\."):
         pickle.dump([value], file, protocol)
     assert b"canary" not in file.getvalue()
 
@@ -96,7 +98,7 @@ def test_copies_are_the_same_object(value: object) -> None:
     assert copy.deepcopy([value])[0] is value
 
 
-def test_a_token_reads_afresh_each_time() -> None:
+def test_each_read_of_a_token_calls_its_source() -> None:
     texts = iter(f"access-{number}" for number in range(10))
 
     class Fresh(Source):
@@ -111,14 +113,14 @@ def test_a_token_reads_afresh_each_time() -> None:
     assert f"{live:>10}" == "  access-4"
 
 
-def test_a_tokens_values_stay_masked() -> None:
+def test_values_of_a_token_are_masked() -> None:
     live = token()
     assert ACCESS not in repr(live.value)
     assert ACCESS not in repr(live.header)
     assert type(str(live)) is str
 
 
-def test_a_token_tells_whose_it_is_and_how_long_it_lasts() -> None:
+def test_a_token_has_its_account_and_expiry() -> None:
     live = token()
     assert live.account is ACCOUNT
     assert live.owner == ACCOUNT.key
@@ -127,7 +129,7 @@ def test_a_token_tells_whose_it_is_and_how_long_it_lasts() -> None:
     assert live.expires_on == pytest.approx(time.time() + 100, abs=2)
 
 
-def test_a_token_that_cannot_be_read_still_has_a_repr() -> None:
+def test_repr_of_a_token_works_if_its_source_fails() -> None:
     class Gone(Source):
         def read(self) -> SecretStr:
             raise NotSignedIn("gone")

@@ -1,4 +1,4 @@
-"""Lines of keys, held to what ``tomllib`` says of the same text."""
+"""Line numbers of keys, compared with the result of ``tomllib``."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ LINES = [
 ]
 
 
-def test_each_key_has_its_line() -> None:
+def test_lines_of_gives_the_line_of_each_key() -> None:
     assert keys_of(TEXT) == LINES
     assert keys_of(TEXT.replace("\n", "\r\n")) == LINES
 
 
-def test_a_key_that_is_not_found_has_the_line_of_the_table_around_it() -> None:
+def test_nearest_gives_the_line_of_the_enclosing_table() -> None:
     lines = lines_of(TEXT)
     assert nearest(lines, ("profiles", "work", "hosts", "none")) == 16
     assert nearest(lines, ("profiles", "my work")) == 17
@@ -78,13 +78,13 @@ def paths(table: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
             yield from paths(value, (*path, name))
 
 
-def test_what_tomllib_finds_is_found_in_any_text_that_it_takes() -> None:
-    """Texts put together at random; tomllib takes one in fifty."""
+def test_all_keys_that_tomllib_finds_in_a_random_text_are_found() -> None:
+    """Random texts, of which tomllib accepts one in fifty."""
     pieces = [*"abc=.,[]{}\"'#\n \t\\1", "[a]\n", "b = 1\n", '"""', "'''", " = [", "]\n", "\n"]
     chance, taken = random.Random(8), 0
     for _ in range(20_000):
         text = "".join(chance.choices(pieces, k=chance.randrange(24)))
-        found = keys_of(text)  # ends, and raises nothing
+        found = keys_of(text)  # returns without an exception
         try:
             table = tomllib.loads(text)
         except ValueError:
@@ -96,7 +96,7 @@ def test_what_tomllib_finds_is_found_in_any_text_that_it_takes() -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "a = " + "[" * 100_000, "a = " + "{b=" * 50_000])
-def test_deep_nesting_ends(text: str) -> None:
+def test_deep_nesting_is_scanned_in_limited_time(text: str) -> None:
     lines_of(text)
 
 
@@ -111,5 +111,5 @@ def test_deep_nesting_ends(text: str) -> None:
         ("a = 1\n[b]\na = 1", None),
     ],
 )
-def test_a_key_that_is_there_twice(text: str, found: object) -> None:
+def test_twice_finds_a_key_that_is_set_twice(text: str, found: object) -> None:
     assert twice(text) == found

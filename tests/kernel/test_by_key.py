@@ -100,7 +100,7 @@ def test_a_sign_out_by_name_concerns_one_client(
 def test_an_ambiguous_name_is_refused_and_lists_the_profiles(
     bench: Bench, twins: tuple[Account, Account], call: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match="names 2 accounts") as caught:
+    with pytest.raises(ConfigurationError, match="matches 2 accounts") as caught:
         getattr(bench.session, call)(ADA)
     assert caught.value.code == "ambiguous_account"
     assert str(caught.value).count("profile 'default'") == 2
@@ -253,7 +253,7 @@ def test_a_value_that_names_no_account_is_a_clear_error(
 ) -> None:
     bench.sign_in("read")
     session = bench.session
-    with pytest.raises(ConfigurationError, match="names no account"):
+    with pytest.raises(ConfigurationError, match="does not identify an account"):
         match call:
             case "acquire":
                 session.acquire("read", account=asked)

@@ -49,7 +49,7 @@ def test_a_refusal_without_state_is_shown_and_ends_no_sign_in(server, state):
     page = server.get(f"{words}{state}")
     assert page.status_code == 400
     assert "The provider says: &lt;b&gt;Not you&lt;/b&gt; [access_denied]." in page.text
-    assert "your notebook goes on waiting" in page.text
+    assert "Your notebook is still waiting" in page.text
 
 
 def test_a_kernel_that_this_server_does_not_have_is_gone(server):

@@ -303,7 +303,7 @@ def test_a_name_that_two_accounts_now_share_is_refused(machine: Machine, how: st
     machine.engine.user = "other"
     third.login("read", web_ui=redirect, force=True)
     assert names(third)[0] == name
-    with pytest.raises(ConfigurationError, match="names 2 accounts"):
+    with pytest.raises(ConfigurationError, match="matches 2 accounts"):
         match how:
             case "logout":
                 kernel.logout(name, client_id="notebooks")

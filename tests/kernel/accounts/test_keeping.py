@@ -718,7 +718,7 @@ def test_a_shared_name_is_refused_also_while_one_of_the_two_is_unread(
     options: dict[str, Any] = {"authority": ISSUER} if call in {"logout", "use"} else {}
     if scopes:
         options["account"] = "ada@example.com"
-    with pytest.raises(ConfigurationError, match="names 2 accounts"):
+    with pytest.raises(ConfigurationError, match="matches 2 accounts"):
         getattr(kernel, call)(*(scopes or ("ada@example.com",)), **options)
     assert len(machine.kernel().accounts()) == 2
 

@@ -213,7 +213,7 @@ def test_a_refusal_without_state_is_shown_and_ends_nothing(
 ) -> None:
     page = ask(receiver, request_).decode()
     assert "The provider says: Not you [access_denied]." in page
-    assert "your notebook goes on waiting" in page
+    assert "Your notebook is still waiting" in page
     assert receiver.stray.result(5)["error"] == "access_denied"
     assert not receiver.answer.done()
     accepts_the_genuine_one(receiver)
