@@ -1,4 +1,4 @@
-"""nbauth and its peers side by side, in one process tree: ``python -m benchmarks``.
+"""Compares nbauth with its peers, in one process tree: ``python -m benchmarks``.
 
-Times on a shared machine mean little: read the ratios.
+On a shared machine the times vary; the ratios are what counts.
 """

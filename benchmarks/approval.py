@@ -1,4 +1,4 @@
-"""P4: from the person's approval to the cell that goes on, beyond the token request."""
+"""P4: time from the person's approval until the cell continues, without the token request."""
 
 from __future__ import annotations
 

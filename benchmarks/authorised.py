@@ -1,6 +1,6 @@
-"""P9: a plain request that authorises itself, against one with the header set by hand.
+"""P9: a request with ``nbauth.auth()``, compared with one whose header is set by hand.
 
-The answer is there at once, so that only the client's own work is timed.
+The response is immediate, so that only the client's own work is timed.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def measure(demo: Demo) -> list[Row]:
 
 
 def sent_by_both(sender: requests.Session, client: httpx.Client, auth: Any) -> list[str | None]:
-    """The header that each sends."""
+    """The authorization header of each request."""
     one, other = sender.get(URL, auth=auth).request, client.get(URL, auth=auth).request
     return [one.headers.get("Authorization"), other.headers.get("Authorization")]
 
 
 class _AtOnce(BaseAdapter):
-    """Sends nothing and answers."""
+    """Returns a response without sending anything."""
 
     def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
         response = requests.Response()

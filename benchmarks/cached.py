@@ -27,7 +27,7 @@ FEW, SOME, MANY = 1, 1_000, 10_000
 
 
 def measure(demo: Demo) -> list[Row]:
-    """All is in the two caches beforehand; MSAL has asked the authority for its metadata."""
+    """Both caches are filled beforehand, and MSAL has fetched the metadata."""
     few, many = Ours(demo, FEW), Ours(demo, MANY)
     held, asked, named, asked_of_many, named_of_many, silent, chosen, chosen_of_some = (
         timed_by_turns(

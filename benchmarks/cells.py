@@ -1,4 +1,4 @@
-"""P3: what every cell waits for: the callbacks that IPython makes before it."""
+"""P3: the time of IPython's callbacks before each cell."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SCOPE = "User.Read"
 
 
 class Stopwatch:
-    """Notes when the person has approved, and how long token requests took since."""
+    """Records when the person approved, and how long token requests took since."""
 
     def __init__(self) -> None:
         self.approved = 0.0
@@ -100,13 +100,13 @@ class Rounds:
             self._bring(self.person.approve(sign_in.authorize_url))
 
     def _approve_device(self, verification_uri: str, user_code: str) -> None:
-        time.sleep(0.35)  # a person is not in step with the polls
+        time.sleep(0.35)  # a person's approval does not coincide with a poll
         self.person.approve_device(verification_uri, user_code)
         self.watch.approved = time.monotonic()
 
     def _bring(self, redirect: Redirect) -> None:
         method, url, form = redirect
-        time.sleep(0.2)  # the cell waits by now
+        time.sleep(0.2)  # now the cell waits
         with requests.Session() as browser:
             browser.trust_env = False
             self.watch.approved = time.monotonic()
@@ -114,10 +114,10 @@ class Rounds:
 
 
 def beside(what: Callable[..., None], *given: Any) -> None:
-    """In a thread, as a browser is beside the kernel."""
+    """Run in a thread, as a browser runs beside the kernel."""
     threading.Thread(target=what, args=given, daemon=True).start()
 
 
 def public_address(url: str) -> None:
-    """Let the callback flow know its server though no front end tells."""
+    """Set the callback flow's server address, since no front end reports it."""
     os.environ["JUPYTERHUB_PUBLIC_URL"] = url

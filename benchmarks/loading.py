@@ -1,4 +1,4 @@
-"""P2: what a notebook waits for before anybody signs in, each in a kernel of its own."""
+"""P2: the time to load nbauth and its peers, each in a kernel of its own."""
 
 from __future__ import annotations
 

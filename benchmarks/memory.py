@@ -1,4 +1,4 @@
-"""P11: the memory that a kernel needs more, by what is its own alone (``smaps_rollup``; Linux)."""
+"""P11: the additional private memory of a kernel (``smaps_rollup``; Linux)."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def measure(demo: Demo) -> list[Row]:
 
 
 def grown(demo: Demo, *cells: str) -> list[float]:
-    """Bytes that a fresh kernel has more than at its start, after each of the cells."""
+    """The growth of a fresh kernel's memory in bytes, after each of the cells."""
     with Kernel(env=demo.environment(), allow_stdin=True) as kernel:
         run(kernel, BEGIN)
-        run(kernel, "print(own())")  # the first look, and a printed line, load something too
+        run(kernel, "print(own())")  # the first measurement and the first print load modules too
         start = float(run(kernel, "print(own())").text)
         seen = []
         for cell in cells:

@@ -1,6 +1,6 @@
-"""P6: a kept sign-in, opened in a new process and saved, with few others beside it and with many.
+"""P6: a stored sign-in, opened in a new process and saved, among few others and among many.
 
-Ours has its key in a real Secret Service; the peer's is its plain file, which has none to get.
+nbauth's key is in a real Secret Service; the peer uses a plain file without a key.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def measure() -> list[Row]:
         }
         for one in asked.values():
             run("fill", *one)
-        for _ in range(PROCESSES):  # by turns, so that a busy moment meets them all
+        for _ in range(PROCESSES):  # alternating, so that a busy moment affects them all
             for key, one in asked.items():
                 runs.setdefault(key, []).append(run("use", *one))
 
@@ -47,8 +47,8 @@ def measure() -> list[Row]:
         return median(one[what] for one in runs[store, number])
 
     whats = {
-        "open": "open a kept sign-in in a new process",
-        "load": "the same, imports and key aside",
+        "open": "open a stored sign-in in a new process",
+        "load": "the same, without imports and key",
         "first": "open it and save it in a new process",
         "save": "save it once more",
     }
@@ -85,7 +85,7 @@ def run(
 
 
 class Ours:
-    """As a kernel does it: who was it last, what is kept of them; one write."""
+    """As a kernel does it: find the last used account, load it; one write."""
 
     def __init__(self, folder: Path) -> None:
         from nbauth.persistence import Entry, persistence_named
@@ -113,7 +113,7 @@ class Ours:
 
 
 class Theirs:
-    """As MSAL does it: it looks for the account and its refresh token, and adds an answer."""
+    """As MSAL does it: find the account and its refresh token, and add a response."""
 
     def __init__(self, folder: Path) -> None:
         from msal_extensions import FilePersistence, PersistedTokenCache

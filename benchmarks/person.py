@@ -1,4 +1,4 @@
-"""A person at the demo provider's pages, in a few form posts; nothing of it is timed."""
+"""A person at the demo provider's pages, as a few form posts; they are not timed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nbauth.demo.tour import approve
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)"')
 ACTION = re.compile(r'<form method="post" action="([^"]*)"')
 Redirect = tuple[str, str, dict[str, str]]
-"""Method, address and form of the request that brings the answer back."""
+"""Method, URL and form of the request that returns the authorization response."""
 
 
 class Person:
@@ -29,7 +29,7 @@ class Person:
         self._web.trust_env = False
 
     def approve(self, authorize_url: str) -> Redirect:
-        """Sign in and consent; gives what the browser would do next, and does not do it."""
+        """Sign in and consent; return the browser's next request without sending it."""
         redirect = self._walk(self._web.get(authorize_url, allow_redirects=False), authorize_url)
         assert redirect is not None
         return redirect
@@ -63,7 +63,7 @@ class Person:
 
 @contextlib.contextmanager
 def approving(demo: Demo) -> Iterator[None]:
-    """Approve every device code meanwhile."""
+    """Approve every device code while the block runs."""
     stop = threading.Event()
 
     def watch() -> None:

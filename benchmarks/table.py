@@ -11,7 +11,7 @@ TURNS = 701
 
 
 def duration(seconds: float) -> str:
-    """Three digits, in the unit that suits."""
+    """Three digits, in a suitable unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -25,9 +25,9 @@ def size(amount: float) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: seconds of ours, of the peer (``None`` where there is none), in rounds.
+    """One comparison: the seconds of nbauth and of the peer (``None`` if there is none).
 
-    Or bytes, written by ``size``.
+    The values may be bytes, formatted by ``size``.
     """
 
     number: str
@@ -47,7 +47,7 @@ class Row:
 
 
 def timed_by_turns(*calls: Callable[[], object]) -> list[float]:
-    """Seconds that each takes, the median of many turns, most of which nothing interrupts."""
+    """The seconds of each, as the median of many alternating runs."""
     timers = [Timer(call) for call in calls]
     numbers = [max(1, timer.autorange()[0] // 1000) for timer in timers]  # of 0.2 ms
     turns = [

@@ -1,4 +1,4 @@
-"""The house keeps its rules, and each rule is shown to catch a planted violation."""
+"""The architecture rules hold, and each rule is shown to catch a planted violation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(code: str, prepare: str, home: Path) -> tuple[list[str], set[str]]:
 
 
 def heavy(modules: set[str]) -> list[str]:
-    """Those of them that only signing in may bring."""
+    """The modules among them that only a sign-in may load."""
     return sorted({module.partition(".")[0] for module in modules}.intersection(HEAVY))
 
 
@@ -78,7 +78,7 @@ def heavy(modules: set[str]) -> list[str]:
         ),
     ],
 )
-def test_importing_and_loading_open_no_socket_and_bring_no_protocol_or_widgets(
+def test_importing_and_loading_open_no_socket_and_load_no_protocol_library_or_widgets(
     code: str, prepare: str, tmp_path: Path
 ) -> None:
     opened, modules = run(code, prepare, tmp_path)
@@ -126,13 +126,13 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         nbauth.nonsense  # noqa: B018
 
 
-def test_what_type_checkers_see_is_what_there_is() -> None:
+def test_type_checkers_see_the_same_names() -> None:
     source = Path(nbauth.__file__).read_text("utf-8")
     missing = [name for name in nbauth.__all__ if f" import {name} as {name}\n" not in source]
     assert missing == []
 
 
-# ── the rooms ───────────────────────────────────────────────────────────────────────────────
+# ── packages ────────────────────────────────────────────────────────────────────────────────
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
     "contracts"
@@ -197,7 +197,7 @@ RINGS = [
 
 
 def lint(folder: Path) -> tuple[int, str]:
-    """import-linter's verdict on the package in a folder."""
+    """The result of import-linter for the package in a folder."""
     done = subprocess.run(
         [sys.executable, "-c", LINT, "--no-cache"],
         capture_output=True,
@@ -220,7 +220,7 @@ def house(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_house_is_in_order(house: Path) -> None:
+def test_the_import_rules_hold(house: Path) -> None:
     code, said = lint(house)
     assert code == 0, said
     for contract in CONTRACTS:
@@ -306,7 +306,9 @@ def rings(graph: dict[str, set[str]]) -> list[list[str]]:
 def test_no_modules_import_each_other(house: Path) -> None:
     graph = imports(house / "nbauth")
     assert len(graph) > 100
-    lazy = "nbauth"  # its names resolve on first use: the type checker's lines are no imports
+    lazy = (
+        "nbauth"  # its names are imported on first use; the lines for type checkers are no imports
+    )
     graph[lazy] = set()
     assert rings(graph) == []
 
@@ -327,13 +329,13 @@ def test_a_planted_ring_is_found(house: Path, file: str, line: str) -> None:
 # ── length ──────────────────────────────────────────────────────────────────────────────────
 
 LONGEST = 250
-"""Lines of a file. Longer ones have a reason, and their own bound."""
+"""The maximum length of a file in lines. Longer files have a reason and their own limit."""
 LONG = {
     "api.py": (340, "what users call; half of it are the docstrings that help() shows"),
     "kernel/session.py": (385, "the one list of all that a session does, a few lines each"),
-    "kernel/accounts/cache.py": (390, "one lock, and every line that runs under it"),
-    "kernel/accounts/keeper.py": (335, "what one lock guards between memory and store"),
-    "kernel/accounts/keepers.py": (295, "the same for all stores: opening and asking"),
+    "kernel/accounts/cache.py": (390, "one lock, and all code that runs while it is held"),
+    "kernel/accounts/keeper.py": (335, "all access to one store, guarded by one lock"),
+    "kernel/accounts/keepers.py": (295, "all stores: opening them and asking for passphrases"),
     "kernel/sign_in/attempt.py": (270, "one thread's state, and each way to change or end it"),
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
     "oauth/engines/microsoft.py": (300, "one protocol of ten methods, around MSAL's faults"),
@@ -361,7 +363,7 @@ LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp)
 
 
 def loops_under_a_lock(source: str) -> list[int]:
-    """The lines of loops that stand in a ``with`` of a lock."""
+    """The lines of loops that are directly inside a ``with`` of a lock."""
     return sorted(
         inner.lineno
         for node in ast.walk(ast.parse(source))
@@ -391,7 +393,7 @@ def test_a_planted_loop_under_a_lock_is_found() -> None:
 
 EVENT = re.compile(r"threading\.(Event|Condition|Semaphore|Barrier)\(\)")
 MAY_USE_EVENTS = ("demo/", "testing/", "server/")
-"""Rooms in which no interrupt of a cell is met."""
+"""Packages whose code no interrupt of a cell reaches."""
 
 
 def test_no_event_of_threading_is_used_where_an_interrupt_may_come(house: Path) -> None:
@@ -411,11 +413,11 @@ def test_no_event_of_threading_is_used_where_an_interrupt_may_come(house: Path) 
 
 TIME = re.compile(r"monotonic\(|perf_counter\(|elapsed|\btook\b|waited|\bseconds\b|_seconds_to_")
 GENEROUS = 15
-"""Seconds that a test beside others on a busy machine may take for what it does at once."""
+"""Seconds that an immediate action may take in a test on a busy machine."""
 
 
 def _bounds_a_time(test: ast.AST) -> bool:
-    """Whether an assertion says that something took less than a few seconds."""
+    """Whether an assertion limits a duration to less than a few seconds."""
     if not isinstance(test, ast.Compare) or not TIME.search(ast.unparse(test)):
         return False
     for op, most in zip(test.ops, test.comparators, strict=True):
@@ -427,7 +429,7 @@ def _bounds_a_time(test: ast.AST) -> bool:
 
 
 def untimely_tests(source: str) -> list[str]:
-    """Tests that bound a time from above and run beside others: not marked ``timing``."""
+    """Tests that limit a duration but are not marked ``timing``, so they run beside others."""
     tree = ast.parse(source)
     whole = any(
         "pytest.mark.timing" in ast.unparse(node)
@@ -445,8 +447,8 @@ def untimely_tests(source: str) -> list[str]:
     ]
 
 
-def test_what_bounds_a_time_runs_alone() -> None:
-    """Beside others a second may pass between two lines, and a sound test fails now and then."""
+def test_tests_with_time_limits_run_alone() -> None:
+    """Beside others, a second may pass between two lines, and a correct test can fail."""
     tests = Path(__file__).parent
     found = {
         f"{path.relative_to(tests)}::{name}"
@@ -473,6 +475,6 @@ def test_a_planted_bound_is_found(line: str) -> None:
     assert untimely_tests("pytestmark = [pytest.mark.timing]\n" + planted) == []
 
 
-def test_a_generous_bound_and_a_lower_one_may_run_beside_others() -> None:
+def test_generous_and_lower_limits_may_run_beside_others() -> None:
     lines = "    assert time.monotonic() - began < 20\n    assert 0.1 < time.monotonic() - began\n"
     assert untimely_tests("def test_one():\n" + lines) == []

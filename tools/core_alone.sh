@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/core with pytest and nothing else installed: the floor that needs the standard library alone.
+# Runs tests/core with nothing but pytest installed: nbauth.core needs only the standard library.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/venv.sh

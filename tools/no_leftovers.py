@@ -1,4 +1,4 @@
-"""Run a command; when it has ended, nothing that it started may still run (Linux).
+"""Run a command and fail if a process that it started still runs afterwards (Linux).
 
 Usage: python3 tools/no_leftovers.py SECONDS COMMAND…. Ends as the command does, with 1 for a
 process left behind, with 124 if the command took longer than SECONDS, 143 if it was stopped.
@@ -16,12 +16,12 @@ import sys
 import time
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER = 36  # orphans below us become our children, so none is lost sight of
+_PR_SET_CHILD_SUBREAPER = 36  # orphaned processes become our children, so they are found
 _PATIENCE = 10.0  # seconds that a process may take to end after the command
 
 
 def descendants() -> dict[int, str]:
-    """Living processes below this one: id and command line."""
+    """Running descendants of this process: id and command line."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -49,7 +49,9 @@ def reap() -> None:
 def main(limit: float, command: list[str]) -> int:
     """See the module."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends all of it
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a termination of this process ends them all
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         code = child.wait(timeout=limit)

@@ -1,4 +1,4 @@
-"""Whether nothing has changed that ``make test-rigs`` tests; ends with 0 only if that is certain.
+"""Check whether anything that ``make test-rigs`` tests has changed; exit 0 only if certainly not.
 
 Compares with ``NBAUTH_BASE`` (a commit); without it with the commit where this branch has left that
 of ``origin``, and on that branch itself with the commit before. ``NBAUTH_RIGS=always`` says no.
@@ -17,18 +17,18 @@ TESTED = (
     "tests/harness/",
     "tests/interop/provider/",
     "tests/conftest.py",
-    "tests/kernels/test_wedge.py",  # the rigs borrow its bursts of requests
+    "tests/kernels/test_wedge.py",  # the rigs use its bursts of requests
     "pyproject.toml",
     "tools/setup.sh",
 )
 
 
 class Unknown(Exception):
-    """Git cannot tell."""
+    """Git can't answer."""
 
 
 def git(*arguments: str) -> str:
-    """What git prints."""
+    """The output of git."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True

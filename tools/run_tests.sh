@@ -14,7 +14,7 @@ while (($#)) && [[ $1 != -- ]]; do
   shift
 done
 (($#)) && shift
-workers=${NBAUTH_TEST_WORKERS:-$(($(nproc) + 1))}  # with two a core, browsers hold each other up
+workers=${NBAUTH_TEST_WORKERS:-$(($(nproc) + 1))}  # with two per core, browsers slow each other down
 mkdir -p test-results
 
 run() { # RESULT EXPRESSION [option…]
@@ -27,7 +27,7 @@ run() { # RESULT EXPRESSION [option…]
 
 first=0 second=5
 run "$name" "${marks}not timing" -n "$workers" --dist loadfile "${paths[@]}" "$@" || first=$?
-# Only files that have such a test: to collect all the others again would take longer than to run these.
+# Only files with such a test: collecting all others again would take longer than running these.
 timed=()
 if [[ $marks != *'not timing'* ]]; then
   mapfile -t timed < <(grep -rlE --include='test_*.py' 'pytest\.mark\.timing' "${paths[@]}")
@@ -36,7 +36,7 @@ if ((${#timed[@]})); then
   second=0
   run "$name-timing" "${marks}timing" "${timed[@]}" "$@" || second=$?
 fi
-# 5 says that no test was selected: that is fine for one of the two.
+# 5 means that no test was selected, which is fine for one of the two runs.
 if ((first == 5 && second == 5)); then
   exit 5
 fi

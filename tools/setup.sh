@@ -73,7 +73,7 @@ into() { # FOLDER REQUIREMENT…
   install_into .venv --no-deps --target "$folder" "$@"
 }
 
-# Identity providers that nobody here wrote. Each has a place of its own: what they need meets
+# Third-party identity providers. Each has its own environment: their dependencies conflict with
 # neither nbauth's dependencies nor the machine's packages.
 install_providers() {
   rm -rf .providers
@@ -95,7 +95,7 @@ provider_from_pypi() { # NAME REQUIREMENT…
   install_into ".providers/$name" "$@"
 }
 
-# Unpacked, not installed: nothing is set up or started, and it needs no root.
+# Unpacked, not installed: no configuration, no service, no root.
 provider_from_debian() { # NAME PACKAGE…
   local name=$1 folder=$PWD/.providers/$1 options
   shift
@@ -109,7 +109,7 @@ provider_from_debian() { # NAME PACKAGE…
     -qq -o Debug::NoLocking=1 -o APT::Sandbox::User= -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
     -o "Dir::Cache::archives=$folder/.apt/archives"
   )
-  if ! apt-cache show "$@" >/dev/null 2>&1; then # the machine's lists are empty or of long ago
+  if ! apt-cache show "$@" >/dev/null 2>&1; then # the machine's package lists are empty or old
     options+=(-o "Dir::State::lists=$folder/.apt/lists")
     apt-get "${options[@]}" update
   fi

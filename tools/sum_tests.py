@@ -1,7 +1,7 @@
 """Add up the JUnit files of a test run.
 
 Its last lines name each test that failed, and why; the last is ``N passed, N failed, N skipped``.
-Who reads only the end of a long log learns what to look at.
+A reader of the end of a long log sees what to look at.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 LONGEST = 600
-"""Characters of what a failed test said that are shown, on one line."""
+"""The length of a failed test's message on its one line."""
 
 
 def failures(suite: ElementTree.Element) -> list[str]:
-    """One text a test that failed: its name, and what it said."""
+    """One text for each failed test: its name and its message."""
     found = []
     for case in suite.iter("testcase"):
         for outcome in [*case.iter("failure"), *case.iter("error")]:
