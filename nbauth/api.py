@@ -1,4 +1,4 @@
-"""The functions users call; each does what the magic of its name does, on one session a process."""
+"""The public functions. Each does the same as the magic of its name, on the process's session."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 _session: Session | None = None
 _lock = threading.Lock()
 _loaded_in = os.getpid()
-"""The process whose notebook this is; a child that was forked from it has none."""
+"""The process id of the notebook's kernel; a forked child has no notebook."""
 
 
 def _new_lock() -> None:
@@ -36,12 +36,12 @@ def _new_lock() -> None:
     _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):  # also for a child that is forked before the first use
+if hasattr(os, "register_at_fork"):  # here, for a child that is forked before the first use
     os.register_at_fork(after_in_child=_new_lock)
 
 
 def the_session() -> Session:
-    """The process's one session, made on first use."""
+    """The process's session, created on first use."""
     if _session is not None:
         return _session
     from nbauth.core.forks import no_fork
@@ -51,16 +51,16 @@ def the_session() -> Session:
 
 
 def session_if_made() -> Session | None:
-    """The same, but ``None`` where nothing has used it yet."""
+    """The process's session, ``None`` before its first use."""
     return _session
 
 
 def _new_session(
     screens: Screens | None = None, make_engine: Callable[..., Any] | None = None
 ) -> Session:
-    """One with the hooks of a process; tests give it a screen and engines of their own."""
+    """Create the session and register its process hooks; tests pass a screen and engines."""
     global _session
-    # Most of nbauth is loaded here, and so not by %load_ext.
+    # Imported here, so that %load_ext does not load most of nbauth.
     from nbauth.core.errors import NbAuthError
     from nbauth.core.settings_reader import SettingsReader
     from nbauth.kernel.session import Session
@@ -73,7 +73,7 @@ def _new_session(
         screens.forked()
     made = Session(SettingsReader(os.environ, config_files, screens), screens, make_engine)
     screens.serve(made)
-    atexit.register(made.rest)  # what a refresh under way brings is kept first
+    atexit.register(made.rest)  # stores the result of a refresh in progress
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=partial(_forked, made, screens))
     NbAuthError.wants_traceback = staticmethod(_debugging)
@@ -82,13 +82,13 @@ def _new_session(
 
 
 def _forked(session: Session, screens: Screens) -> None:
-    """In a child that was forked from this process, multiprocessing's own way."""
+    """Runs in a forked child, for example of multiprocessing."""
     screens.forked()
     session.forked()
 
 
 def config_files() -> list[Path]:
-    """Where settings may be written down; the first file that is there counts."""
+    """The possible paths of ``config.toml``; the first that exists is used."""
     from nbauth.core import folders
 
     return [Path(path) for path in folders.config_files()]
@@ -100,7 +100,7 @@ def _debugging() -> bool:
     try:
         return the_session().settings().debug
     except NbAuthError:
-        return False  # what cannot be read asks for nothing
+        return False  # the settings are invalid
 
 
 @overload
@@ -132,27 +132,28 @@ def login(
     web_ui: Callable[[str], str] | None = None,
     **options: Unpack[SignInOptions],
 ) -> Account | SignIn:
-    """Sign in and return the account; return it at once if it is signed in already.
+    """Sign in and return the account; return it at once if it is already signed in.
 
     Args:
-        scopes: what the first token is for; default: the profile's, else ``User.Read`` at
+        scopes: the scopes of the first token; default: the profile's, else ``User.Read`` at
             Microsoft's authorities and ``openid profile email offline_access`` elsewhere.
         background: return the pending ``SignIn`` at once; cells that need a token wait for it.
         flow: ``"auto"``, ``"browser"``, ``"callback"``, ``"paste"`` or ``"device"``.
         profile, tenant, client_id, authority, timeout (seconds) and every other setting: for this
             call only.
         account: the user name to sign in, also sent as ``login_hint``.
-        force: sign in even if signed in already.
-        quiet: say nothing if signed in already.
-        prompt, login_hint, domain_hint, max_age (seconds), claims (JSON), consent_also (scopes):
-            sent as given (OpenID Connect Core §3.1.2.1).
+        force: sign in even if already signed in.
+        quiet: print nothing if already signed in.
+        prompt, login_hint, domain_hint, max_age (seconds), claims (JSON): sent to the provider
+            (OpenID Connect Core §3.1.2.1).
+        consent_also: extra scopes to consent to, not requested in this token.
         web_ui: ``web_ui(authorize_url) -> address the browser ended at``.
 
     Raises:
-        ConfigurationError: before anything is sent.
-        SignInError: the attempt ended without an account.
-        InteractionRequired: nobody can answer here.
-        AuthorityUnreachable: the provider did not answer.
+        ConfigurationError: a setting or option is invalid; nothing was sent.
+        SignInError: the sign-in ended without an account.
+        InteractionRequired: no user is present to sign in.
+        AuthorityUnreachable: the provider did not respond.
     """
     return the_session().login(
         *scopes,
@@ -172,7 +173,7 @@ async def login_async(
     web_ui: Callable[[str], str] | None = None,
     **options: Unpack[SignInOptions],
 ) -> Account:
-    """:func:`login` for ``await``; cancelling the task cancels the sign-in."""
+    """The same as :func:`login`, for ``await``; cancelling the task cancels the sign-in."""
     return await the_session().login_async(
         *scopes, account=account, force=force, web_ui=web_ui, **options
     )
@@ -186,20 +187,21 @@ def logout(
     forget: bool = False,
     profile: str | None = None,
 ) -> None:
-    """Forget the current account, or the named one, or all, with every token.
+    """Sign out the current account, the given account or all accounts, and delete their tokens.
 
-    ``revoke`` also asks the provider to withdraw the sign-in, where it offers that (RFC 7009).
-    ``profile`` says whose account a name means. The browser's own session at the provider stays.
+    ``revoke`` also revokes the sign-in at the provider, if it supports that (RFC 7009).
+    ``forget`` also deletes the stored key, files and remembered names. ``profile`` selects the
+    account if several have the same name. The browser's session at the provider stays.
 
     Raises:
-        NotSignedIn: for an account that is not signed in here.
-        ConfigurationError: for a name that several accounts share.
+        NotSignedIn: the account is not signed in in this kernel.
+        ConfigurationError: several accounts have this name.
     """
     the_session().logout(account, all=all, revoke=revoke, forget=forget, profile=profile)
 
 
 def accounts() -> list[Account]:
-    """Everybody who is signed in, current accounts first."""
+    """All accounts that are signed in, current accounts first."""
     return the_session().accounts()
 
 
@@ -209,10 +211,10 @@ def token(
     interactive: bool = True,
     **options: Unpack[CallOptions],
 ) -> Token:
-    """A live token: it is refreshed when less than min(a fifth of its life, 300 s) is left.
+    """A live token, renewed when less than min(a fifth of its lifetime, 300 s) is left.
 
     Raises:
-        InteractionRequired: a person is needed and nobody can answer (or ``interactive=False``).
+        InteractionRequired: a sign-in is needed and no user is present (or ``interactive=False``).
         NotSignedIn, ConsentRequired, AuthorityUnreachable.
     """
     return the_session().token(*scopes, account=account, interactive=interactive, **options)
@@ -226,9 +228,9 @@ def acquire(
     interactive: bool = True,
     **options: Unpack[CallOptions],
 ) -> AuthenticationResult:
-    """One token with all that is known of it. Raises as :func:`token` does.
+    """One token with its details. Raises the same errors as :func:`token`.
 
-    ``claims`` is a claims challenge (JSON), which asks the provider anew.
+    ``claims`` is a claims challenge (JSON); with it, a new token is requested from the provider.
     """
     return the_session().acquire(
         *scopes,
@@ -246,15 +248,15 @@ def auth(
     hosts: Sequence[str] | None = None,
     **options: Unpack[CallOptions],
 ) -> Auth:
-    """An object for ``auth=`` of requests and httpx: adds a fresh token for listed hosts only.
+    """An object for ``auth=`` of requests and httpx that adds a valid token for listed hosts only.
 
-    It keeps the client and the account that it is made with, by default the current one. A host
-    gets only a token for scopes that its entry in the setting ``hosts`` covers; ``hosts`` here
-    narrows the listed hosts for this object. A request that has an ``Authorization`` or a storage
-    signature (SAS) of its own is left as it is.
+    It keeps the client and the account it is created with; the default is the current account. A
+    host gets only a token whose scopes are in its entry of the setting ``hosts``; the argument
+    ``hosts`` restricts this object to some of the listed hosts. A request that already has an
+    ``Authorization`` header or a storage signature (SAS) is not changed.
 
     Raises:
-        ConfigurationError: for a host that is not listed, or scopes that no listed host covers.
+        ConfigurationError: a host is not listed, or no listed host has these scopes.
     """
     return the_session().authorise(*scopes, account=account, hosts=hosts, **options)
 
@@ -265,10 +267,10 @@ def session(
     hosts: Sequence[str] | None = None,
     **options: Unpack[CallOptions],
 ) -> AuthorisedSession:
-    """A ``requests.Session`` that authorises its calls to listed hosts, at every redirect anew.
+    """A ``requests.Session`` that adds a token to calls to listed hosts, separately per redirect.
 
-    What storage may give to anybody is read without a token where a person would have to be asked
-    for one, and asked for with one if the answer says so.
+    If a sign-in would be needed, a storage address that may be public is first requested without a
+    token, and with one only if the response requires it.
     """
     return the_session().authorised_session(*scopes, account=account, hosts=hosts, **options)
 
@@ -278,7 +280,7 @@ def panel(
     account: Account | AccountKey | str | None = None,
     **options: Unpack[SignInOptions],
 ) -> SignInPanel:
-    """The sign-in panel as a widget: show it, or lay it out beside others."""
+    """The sign-in panel as a widget, to display alone or in a layout."""
     from nbauth.jupyter.panel.panel import SignInPanel
 
     here = the_session()
@@ -288,25 +290,26 @@ def panel(
         chosen = {**options, "flow": flow} if flow else {**options}
         return here.start(*scopes, account=account, show=False, **chosen)
 
-    here.accounts()  # finds who is kept, too
+    here.accounts()  # also loads stored accounts
     made = SignInPanel(here, start, client=client if options else None)
     adopt = getattr(here.screen, "adopt", None)
     return made if adopt is None else adopt(made)
 
 
 def configure(**settings: Unpack[SettingOptions]) -> None:
-    """Set settings for this kernel, by the names of the profile file; ``None`` takes one back.
+    """Set settings for this kernel, by their names in ``config.toml``; ``None`` unsets one.
 
     Raises:
-        ConfigurationError: for an unknown name or a bad value; then none of them is set.
+        ConfigurationError: a name is unknown or a value invalid; then none of them is set.
     """
     the_session().configure(**settings)
 
 
 def run(awaitable: Awaitable[Result]) -> Result:
-    """Run a coroutine from a plain cell, where an event loop is running already.
+    """Run a coroutine from a plain cell, although an event loop is already running.
 
-    The loop is nested only while it runs (nest_asyncio2); cells queued meanwhile are kept.
+    The loop is nested only during the call (nest_asyncio2); cells that are queued meanwhile run
+    afterwards.
     """
     import asyncio
 

@@ -18,14 +18,14 @@ _CHECK_NEEDS = ("jupyter_client", "ipykernel", "nbformat", "requests")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand and give its exit code: 0 good, 1 failed, 2 misused, 130 interrupted."""
+    """Run one subcommand. Returns the exit code: 0 success, 1 failure, 2 usage, 130 interrupted."""
     fit_streams()
     try:
         try:
             return _run(argv)
         finally:
             flush()
-    except OutputGone:  # a full disk, or a closed pipe: no message can be written
+    except OutputGone:  # a full disk or a closed pipe: an error message cannot be written either
         discard()
         return 1
     except KeyboardInterrupt:
@@ -53,35 +53,38 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo = commands.add_parser(
         "demo",
         help="try nbauth with a local identity provider; nothing leaves this computer",
-        description="Starts a local identity provider, a local Graph and JupyterLab on the tour.",
+        description="Starts a local identity provider, a local Graph and JupyterLab with the tour"
+        " notebook.",
     )
     demo.add_argument(
-        "--port", type=_port, metavar="N", help="JupyterLab's port (default: a free one)"
+        "--port", type=_port, metavar="N", help="JupyterLab's port (default: a free port)"
     )
-    demo.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    demo.add_argument(
+        "--no-browser", action="store_true", help="print the address, do not open a browser"
+    )
     demo.add_argument(
         "--access-ttl",
         type=_seconds,
         default=3600,
         metavar="SECONDS",
-        help="how long access tokens live (default: 3600)",
+        help="lifetime of access tokens (default: 3600)",
     )
     demo.add_argument(
         "--pages-url",
         type=_pages_url,
         metavar="URL",
-        help="where a browser elsewhere finds the sign-in pages, {port} standing for their port: "
-        "https://HUB/user/NAME/proxy/{port}; device code is then the flow",
+        help="address of the sign-in pages for a browser on another computer, with {port} for their"
+        " port: https://HUB/user/NAME/proxy/{port}; sign-in then uses a device code",
     )
     mode = demo.add_mutually_exclusive_group()
     mode.add_argument(
-        "--check", action="store_true", help="run the tour with no browser, signing in for real"
+        "--check", action="store_true", help="run the tour without a browser, with real sign-ins"
     )
     mode.add_argument(
-        "--idp-only", action="store_true", help="provider and Graph only, until stopped"
+        "--idp-only", action="store_true", help="start only provider and Graph, until stopped"
     )
     demo.add_argument(
-        "--json", action="store_true", help="with --idp-only: print one JSON line, nothing else"
+        "--json", action="store_true", help="with --idp-only: print one JSON line only"
     )
     demo.set_defaults(run=_demo, fail=demo.error)
 
@@ -89,38 +92,38 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser(
         "doctor",
-        help="say what is installed and set, which flow that leads to, and what to register",
-        description="Starts no sign-in and shows no secret. Asks the provider what it offers, for"
-        " ten seconds at most. Ends with 1 if something would stop a sign-in. In a notebook:"
-        " %login --doctor.",
+        help="show what is installed and set, which flow is chosen, and what to register",
+        description="Starts no sign-in and shows no secret. Requests the provider's metadata, for"
+        " at most ten seconds. The exit code is 1 if something would prevent a sign-in. In a"
+        " notebook: %login --doctor.",
     )
     _add_options(doctor)
-    doctor.add_argument("--flow", metavar="FLOW", help="the way to sign in")
-    doctor.add_argument("--offline", action="store_true", help="ask nothing over the network")
+    doctor.add_argument("--flow", metavar="FLOW", help="the sign-in flow")
+    doctor.add_argument("--offline", action="store_true", help="send no network request")
     doctor.set_defaults(run=_doctor)
 
 
 def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "import-cache",
-        help="take the sign-ins of a plain MSAL cache (SerializableTokenCache, the Azure CLI's)",
-        description="Takes the accounts that the file has of the profile's application, and keeps"
-        " them encrypted; the file itself stays as it is. The Azure CLI's is"
+        help="import accounts from an unencrypted MSAL cache (SerializableTokenCache, Azure CLI)",
+        description="Imports the accounts of the profile's application from the file, and stores"
+        " them encrypted; the file is not changed. The Azure CLI's file is"
         " ~/.azure/msal_token_cache.json.",
     )
     command.add_argument("file", metavar="FILE", type=_path)
     _add_options(command)
-    command.add_argument("--persist", metavar="STORE", help="where they are kept: keyring or file")
+    command.add_argument("--persist", metavar="STORE", help="where to store them: keyring or file")
     command.set_defaults(run=_import_cache)
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
-    """The options that say which application at which authority."""
+    """Add the options that select the application and the authority."""
     for option, metavar, what in (
         ("--profile", "NAME", "the profile of config.toml to use"),
         ("--tenant", "TENANT", "a tenant's GUID or domain"),
         ("--client-id", "ID", "the application's id"),
-        ("--authority", "URL", "an authority's or issuer's address"),
+        ("--authority", "URL", "the address of an authority or issuer"),
     ):
         command.add_argument(option, metavar=metavar, help=what)
 
@@ -137,11 +140,11 @@ def _import_cache(arguments: argparse.Namespace) -> int:
         write(*error.lines(), stream=sys.stderr)
         return 1
     for signed_in in found.accounts.values():
-        write(f"Took the sign-in of {signed_in.account.username}.")
+        write(f"Imported the account {signed_in.account.username}.")
     for client_id in found.others:
-        write(f"Left the sign-ins of the application {client_id}: the profile's is another.")
+        write(f"Skipped the accounts of {client_id}: it is not the profile's application.")
     if not found.accounts:
-        write("The file has no sign-in of this application at this authority.")
+        write("The file has no account of this application at this authority.")
     return 0 if found.accounts else 1
 
 
@@ -158,11 +161,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     if arguments.json and not arguments.idp_only:
-        arguments.fail("--json goes with --idp-only")
+        arguments.fail("--json requires --idp-only")
     if arguments.port and (arguments.idp_only or arguments.check):
-        arguments.fail("--port is JupyterLab's, which --idp-only and --check don't start")
+        arguments.fail("--port is JupyterLab's port, but --idp-only and --check do not start it")
     if arguments.check and arguments.pages_url:
-        arguments.fail("--pages-url is for people; --check signs in by itself, on this computer")
+        arguments.fail("--pages-url cannot be used with --check, which uses no browser")
     needs: tuple[str, ...] = _DEMO_NEEDS
     if arguments.check:
         needs += _CHECK_NEEDS
@@ -198,7 +201,7 @@ def _path(text: str) -> Path:
     try:
         return Path(expanded(text))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"it {error}") from None
+        raise argparse.ArgumentTypeError(f"the path {error}") from None
 
 
 def _pages_url(text: str) -> str:

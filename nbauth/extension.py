@@ -1,7 +1,6 @@
-"""``%load_ext nbauth``: magics and settings. Unloading removes all that loading added.
+"""``%load_ext nbauth``: adds the magics and settings; ``%unload_ext`` removes them.
 
-A notebook begins with it, so it is quick: the session and all below it are loaded by what uses them
-first.
+Loading is fast, because the session and the packages below it are imported on first use.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ MAGICS = ("login", "logout", "token", "accounts")
 
 
 class Loaded:
-    """All that one loading has added to a shell."""
+    """Everything that loading the extension added to a shell."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
@@ -36,7 +35,7 @@ class Loaded:
         self._undo_mending = mend(getattr(shell, "kernel", None))
 
     def undo(self) -> None:
-        """Take it all back; who is signed in stays known to the process's session."""
+        """Remove it all; accounts stay signed in in the process's session."""
         shell = self._shell
         for before_a_cell in (self._used.refresh, _new_cell):
             shell.events.unregister("pre_run_cell", before_a_cell)
@@ -69,7 +68,7 @@ def load_ipython_extension(shell: Any) -> None:
     if getattr(shell, "_nbauth", None) is None:
         try:
             shell._nbauth = Loaded(shell)
-        except TraitError as error:  # a value of c.NbAuth, or one that %config has refused before
+        except TraitError as error:  # an invalid value of c.NbAuth, or one set before by %config
             raise error.__cause__ or error from None
 
 

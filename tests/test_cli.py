@@ -1,4 +1,4 @@
-"""The command line, but for the demo, which has its own tests."""
+"""The command line, except the demo, which has its own tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.kernel.accounts.test_msal_cache import ANOTHER, AUTHORITY, OURS, writ
 
 
 @pytest.fixture(autouse=True)
-def nobody_has_set_anything(monkeypatch, tmp_path):
-    """Neither the developer nor another test of this process."""
+def no_settings(monkeypatch, tmp_path):
+    """No setting of the developer or of another test in this process."""
     import os
 
     from nbauth import api
@@ -28,14 +28,14 @@ def nobody_has_set_anything(monkeypatch, tmp_path):
     monkeypatch.setattr(NbAuthError, "wants_traceback", NbAuthError.wants_traceback)
 
 
-def test_doctor_ends_with_0_where_a_sign_in_could_begin(capsys):
+def test_doctor_returns_0_if_a_sign_in_is_possible(capsys):
     assert main(["doctor", "--offline", "--client-id", "c", "--tenant", "contoso.com"]) == 0
     said = capsys.readouterr().out
     assert "https://login.microsoftonline.com/contoso.com" in said
     assert "(this call)" in said
 
 
-def test_doctor_reads_the_profile_that_is_named(capsys, tmp_path):
+def test_doctor_uses_the_named_profile(capsys, tmp_path):
     (tmp_path / "nbauth").mkdir()
     (tmp_path / "nbauth" / "config.toml").write_text('[profiles.work]\nclient_id = "of-work"\n')
     assert main(["doctor", "--offline", "--profile", "work"]) == 0
@@ -51,7 +51,7 @@ def test_doctor_reads_the_profile_that_is_named(capsys, tmp_path):
         (["--profile", "nowhere"], "There is no profile"),
     ],
 )
-def test_doctor_ends_with_1_where_something_set_would_stop_it(capsys, arguments, what):
+def test_doctor_returns_1_if_a_setting_prevents_a_sign_in(capsys, arguments, what):
     assert main(["doctor", *arguments]) == 1
     said = capsys.readouterr().out
     assert what in said
@@ -59,13 +59,13 @@ def test_doctor_ends_with_1_where_something_set_would_stop_it(capsys, arguments,
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["doctor", "--nonsense"]])
-def test_misuse_ends_with_2(capsys, arguments):
+def test_wrong_usage_returns_2(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
 
 
-def test_doctor_loads_no_protocol_library_and_no_widgets():
+def test_doctor_imports_no_protocol_library_and_no_widgets():
     code = (
         "import sys; from nbauth.cli import main\n"
         "main(['doctor', '--offline', '--client-id', 'c'])\n"
@@ -86,18 +86,20 @@ def kept_in_files(monkeypatch, tmp_path):
 IMPORT = ["--client-id", OURS, "--authority", AUTHORITY, "--persist", "file"]
 
 
-def test_import_cache_says_what_it_took_and_keeps_it(capsys, kept_in_files, tmp_path, monkeypatch):
+def test_import_cache_lists_and_stores_the_imported_accounts(
+    capsys, kept_in_files, tmp_path, monkeypatch
+):
     from nbauth import api
 
     file = written(tmp_path / "cache.json", (OURS, "ada"), (ANOTHER, "bob"))
     assert main(["import-cache", str(file), *IMPORT]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "Took the sign-in of ada@contoso.com."
-    assert f"Left the sign-ins of the application {ANOTHER}" in said[1]
+    assert said[0] == "Imported the account ada@contoso.com."
+    assert f"Skipped the accounts of {ANOTHER}" in said[1]
     kept = [path for path in kept_in_files.rglob("*") if path.is_file()]
     assert kept
     assert not any(b"refresh-ada" in path.read_bytes() for path in kept)
-    monkeypatch.setattr(api, "_session", None)  # the next process
+    monkeypatch.setattr(api, "_session", None)  # as a new process
     monkeypatch.setenv("NBAUTH_PERSIST", "file")
     assert [account.name for account in api.accounts()] == ["Ada"]
 
@@ -105,13 +107,15 @@ def test_import_cache_says_what_it_took_and_keeps_it(capsys, kept_in_files, tmp_
 @pytest.mark.parametrize(
     ("content", "options", "what"),
     [
-        ("{}", IMPORT, "no sign-in of this application"),
+        ("{}", IMPORT, "no account of this application"),
         ("nonsense", IMPORT, "is not a plain MSAL cache"),
         ("{}", ["--persist", "file"], "No client_id is set"),
         ("{}", [*IMPORT[:4], "--persist", "keyrng"], "did you mean keyring"),
     ],
 )
-def test_import_cache_ends_with_1_in_words(capsys, kept_in_files, tmp_path, content, options, what):
+def test_import_cache_returns_1_with_an_error_message(
+    capsys, kept_in_files, tmp_path, content, options, what
+):
     file = tmp_path / "cache.json"
     file.write_text(content)
     assert main(["import-cache", str(file), *options]) == 1

@@ -146,7 +146,7 @@ def test_the_command_takes_any_option_of_python(options: str, home: Path) -> Non
 @pytest.mark.parametrize("options", OPTIONS)
 def test_a_sign_in_is_kept_under_any_option_of_python(options: str, home: Path) -> None:
     done = run(*shlex.split(options), *CLI, *importing(home), home=home, env=PASSPHRASE)
-    assert "Took the sign-in of ada@contoso.com." in text(done)
+    assert "Imported the account ada@contoso.com." in text(done)
     assert (home / ".local/share/nbauth/file").is_dir()
 
 
@@ -301,7 +301,7 @@ def test_a_numeric_user_is_told_in_words_that_nothing_can_be_kept(
     said = text(done)
     assert why in said
     assert done.returncode == 1
-    assert ("can't be looked into" in said) is (name == "closed")
+    assert ("cannot be read" in said) is (name == "closed")
     after = {path for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert after - before == set(), "no folder named ~"
     doctor = as_nobody(*DOCTOR, home=home)
@@ -314,7 +314,7 @@ def test_a_numeric_user_with_a_home_keeps_sign_ins_there(open_folder: Path) -> N
     home = open_folder / "own"
     home.mkdir()
     shutil.chown(home, NOBODY, NOBODY) if os.geteuid() == 0 else missing("root")
-    assert "Took the sign-in of ada@contoso.com." in text(as_nobody(*command, home=home))
+    assert "Imported the account ada@contoso.com." in text(as_nobody(*command, home=home))
     assert (home / ".local/share/nbauth").stat().st_uid == NOBODY
 
 
@@ -338,7 +338,7 @@ def test_root_keeps_nothing_in_another_users_home(made: str, open_folder: Path) 
     assert done.returncode == 1
     assert sorted(home.rglob("*")) == there
     own = {**PASSPHRASE, "XDG_DATA_HOME": str(open_folder / "roots")}
-    assert "Took the sign-in" in text(run(*CLI, *command, home=home, env=own))
+    assert "Imported the account" in text(run(*CLI, *command, home=home, env=own))
 
 
 def test_a_sign_in_without_a_home_goes_on_in_memory(open_folder: Path) -> None:
@@ -384,15 +384,15 @@ def test_the_present_folder_may_be_gone(what: str, home: Path, tmp_path: Path) -
 
 def test_no_folder_for_temporary_files_is_needed(home: Path) -> None:
     env = {**PASSPHRASE, "TMPDIR": "/proc"}
-    assert "Took the sign-in" in text(run(*CLI, *importing(home), home=home, env=env))
+    assert "Imported the account" in text(run(*CLI, *importing(home), home=home, env=env))
 
 
 def test_a_tilde_stands_for_the_home(home: Path) -> None:
     command = [part.replace(str(home), "~") for part in importing(home)]
-    assert "Took the sign-in" in text(run(*CLI, *command, home=home, env=PASSPHRASE))
+    assert "Imported the account" in text(run(*CLI, *command, home=home, env=PASSPHRASE))
     command[1] = "~nobody-of-that-name/cache.json"
     done = run(*CLI, *command, home=home, env=PASSPHRASE)
-    assert "no home folder is known" in text(done)
+    assert "whose home folder is unknown" in text(done)
     assert done.returncode == 2
 
 
