@@ -1,1 +1,1 @@
-"""Floor 2: the protocol. Flows talk to an ``Engine``; only ``engines`` knows msal and authlib."""
+"""Floor 2: the protocol. Flows use an ``Engine``; only ``engines`` imports msal and authlib."""

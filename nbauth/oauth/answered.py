@@ -1,4 +1,4 @@
-"""What counts as an answer of a provider, and which redirects are followed."""
+"""Checks HTTP responses: which bodies are valid, and which redirects are followed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nbauth.oauth import json_body
 from nbauth.oauth.answers import Told, told_in
 
 SOMETHING_BETWEEN = (
-    "Something between here and the provider answers for it: a proxy, a captive portal (open a page"
-    " in your browser to see), or a wrong authority address."
+    "Check the authority's address. A proxy or a captive portal may also have sent this response:"
+    " open a page in your browser to see."
 )
 _EMPTY = "empty"
 
 
 def host_of(url: object) -> str:
-    """Host and port, without user name and password; for sentences."""
+    """Host and port, without user name and password, for messages."""
     try:
         return plain(urlsplit(str(url)).netloc.rpartition("@")[2]) or "The provider"
     except ValueError:
@@ -36,26 +36,26 @@ def _shown(url: object) -> str:
 
 
 def require_secure(url: object) -> None:
-    """Raise ``ConfigurationError`` for an address that is not https, nor http on loopback."""
+    """Raise ``ConfigurationError`` unless the address is https, or http on loopback."""
     if is_secure(url):
         return
     if str(url).startswith("https:"):
         raise ConfigurationError(
-            f"{_shown(url)} cannot be read as an address; nothing was sent.",
+            f"{_shown(url)} is not a valid address; nothing was sent.",
             code="bad_address",
             hint="Check the authority's address.",
         )
     raise ConfigurationError(
         f"{_shown(url)} is not an https address; nothing was sent there.",
         code="not_https",
-        hint="Check the authority; the provider's administrator has to publish https addresses.",
+        hint="Check the authority; the provider's administrator must publish https addresses.",
     )
 
 
 def target_of(response: requests.Response) -> str:
-    """The address that a GET is redirected to, in its own origin (RFC 6454 §5).
+    """The target of a redirected GET, if it has the same origin (RFC 6454 §5).
 
-    Raises ``AuthorityUnreachable`` for any other, and for all other methods.
+    Raises ``AuthorityUnreachable`` for another origin, and for other methods.
     """
     where = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
     try:
@@ -88,41 +88,41 @@ def redirected(response: requests.Response, where: str) -> AuthorityUnreachable:
 
 
 def without_authorization(headers: Any) -> dict[str, str]:
-    """The headers that a redirected request has."""
+    """The headers for a redirected request."""
     return {name: text for name, text in (headers or {}).items() if name.lower() != "authorization"}
 
 
 def too_large(url: object) -> AuthorityUnreachable:
-    """The error for an answer over a limit."""
+    """The error for a response that exceeds a limit."""
     return AuthorityUnreachable(
-        f"{host_of(url)} sent an answer that is too large: more than {json_body.LIMIT:,} bytes, or"
-        f" {json_body.MOST:,} elements. The rest of it was not read.",
+        f"{host_of(url)} sent a response that is too large: more than {json_body.LIMIT:,} bytes or"
+        f" {json_body.MOST:,} elements. The rest was not read.",
         code="too_large",
         hint=SOMETHING_BETWEEN,
     )
 
 
 def _said(response: requests.Response) -> str:
-    """The title or the error text of a response that is refused, for the error's sentence."""
+    """The page title or the error text of a rejected response, for the error message."""
     try:
         body = json_body.body_of(response)
         told = told_in(json_body.parse(body)) if b"<title" not in body.lower() else Told("", "")
-    except Exception:  # it is no answer anyway, and its status is known
+    except Exception:  # the status alone is reported
         return ""
     text = json_body.title_of(body) or told.text or told.word
     return f": {text.removeprefix(f'{response.status_code} ')}" if text else ""
 
 
 def read_into(response: requests.Response) -> None:
-    """Read the body of a streamed response, as JSON written anew.
+    """Read the body of a streamed response, and replace it by normalised JSON.
 
-    Raises ``AuthorityUnreachable`` if it is no answer; its ``empty`` tells an answer without a body
-    from a page.
+    Raises ``AuthorityUnreachable`` if it is invalid; its ``empty`` is true for a response without a
+    body.
     """
     where, status = host_of(response.url), response.status_code
     if status == 429 or status >= 500:
         raise AuthorityUnreachable(
-            f"{where} is out of order or busy (HTTP {status}{_said(response)}).",
+            f"{where} returned HTTP {status}{_said(response)}.",
             code=f"http_{status}",
         )
     why, body = "not JSON", b""
@@ -132,7 +132,7 @@ def read_into(response: requests.Response) -> None:
             body = json_body.written(json_body.parse(body))
         elif not (response.ok and response.request.method == "POST"):
             raise json_body.NotJson(_EMPTY)
-        # A revocation endpoint has nothing to say (RFC 7009 §2.2).
+        # The response of a revocation endpoint has no body (RFC 7009 §2.2).
     except json_body.NotJson as error:
         why = str(error)
     else:
@@ -141,9 +141,9 @@ def read_into(response: requests.Response) -> None:
         response.encoding = "utf-8"
         return
     title = json_body.title_of(body)
-    page = f', but with the page "{title}"' if title else ""
+    page = f', the page "{title}"' if title else ""
     failure = AuthorityUnreachable(
-        f"{where} did not answer in its protocol (HTTP {status}, {why}){page}.",
+        f"{where} sent an invalid response (HTTP {status}, {why}){page}.",
         code=f"http_{status}" if status >= 400 else "not_json",
         hint=SOMETHING_BETWEEN,
     )

@@ -1,7 +1,7 @@
-"""What providers answer, in the forms that they use: lives, scopes, texts, errors.
+"""Reads lifetimes, scopes, texts and errors from responses, in the forms that providers use.
 
-Read tolerantly: a number may come as text, a list as text with commas, a missing value as ``null``,
-an error under any of a dozen names. What is security is checked elsewhere, strictly.
+The parsing is tolerant: a number may be a string, a list a string with commas, a missing value
+``null``, and an error may have any of a dozen names. Security checks are strict, in other modules.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import requests
 
 UNTOLD = 3600.0
-"""Seconds that an access token lives where its provider does not tell, or not in a number."""
+"""Lifetime of an access token, in seconds, if the response has no valid ``expires_in``."""
 LONGEST = 10 * 365.25 * 86400
-"""Seconds; a life beyond it (some write 2^31 or 2^63 for "never ends") is taken for this one."""
+"""Maximum lifetime in seconds; some providers send 2^31 or 2^63 for "never expires"."""
 _NUMBER = re.compile(r"\s*[+-]?\d{1,20}(\.\d{1,9})?\s*")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _WORDS = re.compile(r"[A-Za-z]{1,40}([_ -][A-Za-z]{1,40}){0,5}")
@@ -34,53 +34,53 @@ _TEXTS = (
 )  # fmt: skip
 _INSIDE = ("error", "errors", "errorCauses", "detail", "details")
 _PLAINLY = {"errorCode", "error_code", "code", "__type", *_TEXTS} - {"title"}
-"""Members that make an error of an answer that has no ``error``."""
+"""Members that mark a response without ``error`` as an error."""
 _DEEP = 3
-"""Levels of objects in an error that are read."""
+"""How many levels of nested objects are read in an error."""
 
 
 def seconds(value: object) -> float | None:
-    """A time in seconds above 0, at most ``LONGEST``; ``None`` for anything that is not one.
+    """A time in seconds above 0, at most ``LONGEST``; ``None`` for any other value.
 
-    A number may come as text. 0 and less say nothing that could be relied on: some providers write
-    0 for "does not end", others by a fault.
+    A number may be a string. 0 and negative numbers are ignored: some providers send 0 for "does
+    not expire", others by mistake.
     """
     if isinstance(value, str):
         value = float(value) if _NUMBER.fullmatch(value) else None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    if not 0 < value < math.inf:  # NaN is neither
+    if not 0 < value < math.inf:  # also rejects NaN
         return None
     return min(float(min(value, 2**63)), LONGEST)
 
 
 def is_nought(value: object) -> bool:
-    """Whether a provider has written just 0."""
+    """Whether the value is 0 or ``"0"``."""
     return value in (0, "0") and value is not False
 
 
 def expires_in(answer: Mapping[str, Any]) -> float:
-    """Seconds that the access token of a token response lives; an hour where nothing usable says.
+    """Lifetime in seconds of the access token in a token response; an hour if it is missing.
 
-    A token that dies earlier is refused by its resource with 401, and replaced then.
+    If the token expires earlier, its resource returns HTTP 401, and the token is renewed then.
     """
     return seconds(answer.get("expires_in")) or UNTOLD
 
 
 def refresh_expires_in(answer: Mapping[str, Any]) -> float | None:
-    """Seconds that the refresh token of a token response lives, where the provider tells.
+    """Lifetime in seconds of the refresh token in a token response, ``None`` if unknown.
 
-    Keycloak's 0 means: as long as it is used.
+    Keycloak sends 0 for a token without a fixed lifetime.
     """
     names = ("refresh_token_expires_in", "refresh_expires_in")
     return next((life for name in names if (life := seconds(answer.get(name)))), None)
 
 
 def granted_scopes(answer: Mapping[str, Any], asked: Iterable[str]) -> tuple[str, ...]:
-    """The scopes of a token response (RFC 6749 §5.1), those asked for where it tells of none.
+    """The scopes of a token response (RFC 6749 §5.1); the requested ones if it has none.
 
-    Blanks divide them; commas do only where there is no blank (GitHub), or at a word's end. Some
-    write a list (Twitch).
+    They are separated by spaces; by commas only if there is no space (GitHub), or at the end of a
+    word. Twitch sends a list.
     """
     told = answer.get("scope")
     parts = told if isinstance(told, list) else [told]
@@ -96,12 +96,12 @@ def _scopes(text: str) -> list[str]:
 
 
 def json_in(response: requests.Response) -> Any:
-    """The JSON of an HTTP response; ``None`` where it has no body."""
+    """The JSON of an HTTP response; ``None`` if it has no body."""
     return response.json() if response.content else None
 
 
 def text_in(answer: Mapping[str, Any], name: str) -> str:
-    """A member that has to be a text, ``""`` where it is missing or anything else."""
+    """A string member; ``""`` if it is missing or not a string."""
     value = answer.get(name)
     return value if isinstance(value, str) else ""
 
@@ -112,7 +112,7 @@ def tokens_in(
     claims: Mapping[str, Any],
     client_info: Mapping[str, Any] | None = None,
 ) -> TokenResponse:
-    """A token response (RFC 6749 §5.1), whose ID token has been checked and has these claims."""
+    """A token response (RFC 6749 §5.1); ``claims`` are those of its checked ID token."""
     refresh_token, id_token = text_in(answer, "refresh_token"), text_in(answer, "id_token")
     return TokenResponse(
         access_token=SecretStr(text_in(answer, "access_token")),
@@ -132,17 +132,17 @@ def tokens_in(
 
 
 class Told(NamedTuple):
-    """An error in a provider's answer: its code word, and its text; either may be ``""``."""
+    """An error in a response: its code and its text; either may be ``""``."""
 
     word: str
     text: str
 
 
 def error_in(answer: object) -> Told | None:
-    """The error in an answer, ``None`` where there is none; its HTTP status is the caller's.
+    """The error in a response, ``None`` if there is none. The caller checks the HTTP status.
 
-    ``error: null`` is no error; one beside a token is. Without ``error`` an answer is one if it has
-    no token or code, and a text for people or another name's error code.
+    ``error: null`` is not an error; an ``error`` beside a token is. A response without ``error`` is
+    an error if it has no token or code, but an error text or an error code under another name.
     """
     if isinstance(answer, list):
         return next((told for one in answer[:10] if (told := error_in(one))), None)
@@ -156,12 +156,12 @@ def error_in(answer: object) -> Told | None:
 
 
 def told_in(answer: object) -> Told:
-    """What can be read of an answer that is known to be an error.
+    """Code and text of a response that is known to be an error.
 
-    RFC 6749 §5.2 has ``error`` and ``error_description``. Others write ``errorCode`` and
+    RFC 6749 §5.2 defines ``error`` and ``error_description``. Others send ``errorCode`` and
     ``errorSummary`` (Okta), an object as ``error`` (Google), ``message`` alone (Twitch),
-    ``detail`` (RFC 9457), a list of objects. Words come back in lower case with underscores, where
-    they are words.
+    ``detail`` (RFC 9457), or a list of objects. A code that consists of words is returned in lower
+    case with underscores.
     """
     if isinstance(answer, list):
         return next((told for one in answer[:10] if any(told := told_in(one))), Told("", ""))
@@ -169,7 +169,7 @@ def told_in(answer: object) -> Told:
 
 
 def numbers_in(answer: object) -> list[str]:
-    """Entra's ``error_codes``: numbers, or texts of digits."""
+    """Entra's ``error_codes``: numbers, or strings of digits."""
     codes = answer.get("error_codes") if isinstance(answer, Mapping) else None
     told = [str(code) for code in codes[:10]] if isinstance(codes, list) else []
     return [code for code in told if re.fullmatch(r"[0-9]{4,8}", code)]
@@ -198,9 +198,9 @@ def _inside(answer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _spelt(value: object) -> str:
-    """A code in one spelling (``SLOW-DOWN`` is ``slow_down``), ``""`` for what is none.
+    """An error code in normalised spelling (``SLOW-DOWN`` is ``slow_down``), ``""`` if it is none.
 
-    An HTTP status is none: the answer itself has one.
+    An HTTP status is not an error code, since the response itself has a status.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if 0 < value < 10**9 and not 200 <= value < 600 else ""
@@ -212,7 +212,7 @@ def _spelt(value: object) -> str:
 
 
 def _text(value: object, deep: int) -> str:
-    """A text of an error, for a person; the first where there are several."""
+    """The text of an error, for a person; the first if there are several."""
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, list):

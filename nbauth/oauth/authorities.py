@@ -1,4 +1,4 @@
-"""Whom to ask: authorities, and the limits of each."""
+"""Authorities: their kinds, addresses and restrictions."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _TENANT_PATH = re.compile(rf"/({GUID}|common|organizations|consumers)(?:/v2\.0)?
 
 @dataclass(frozen=True)
 class Authority:
-    """A checked authority. ``url`` is the form its engine takes, without a trailing slash.
+    """A checked authority. ``url`` has the form that its engine expects, without a trailing slash.
 
-    ``metadata_url`` and ``endpoints`` (pairs of name and address) are what a profile writes of a
-    provider that is not found from its issuer.
+    ``metadata_url`` and ``endpoints`` (pairs of name and address) are set by a profile for a
+    provider whose metadata is not at its issuer.
     """
 
     kind: Kind
@@ -41,14 +41,14 @@ class Authority:
 
     @property
     def described(self) -> bool:
-        """Whether a sign-in is possible without any metadata of the provider's."""
+        """Whether a sign-in is possible without the provider's metadata."""
         names = {name for name, _ in self.endpoints}
         begins = names & {"authorization_endpoint", "device_authorization_endpoint"}
         return "token_endpoint" in names and bool(begins)
 
     @property
     def microsoft(self) -> bool:
-        """Whether Microsoft's grammar of scopes and MSAL apply."""
+        """Whether Microsoft's scope grammar and MSAL are used."""
         return self.kind != "oidc"
 
     @property
@@ -58,31 +58,31 @@ class Authority:
 
     @property
     def hosts(self) -> Mapping[str, str]:
-        """API hosts built in for it: none outside Entra, nor for another's server of its shape."""
+        """The built-in API hosts: only for Entra at one of Microsoft's own login hosts."""
         known = self.kind == "entra" and urlsplit(self.url).hostname in LOGIN_HOSTS
         return CLOUDS[self.cloud].hosts if known else {}
 
     def refuse_prompt(self, prompt: str | None) -> None:
-        """Raise ``ConfigurationError`` for a prompt this authority cannot serve."""
+        """Raise ``ConfigurationError`` for a prompt that this authority does not support."""
         if self.kind == "b2c" and prompt == "create":
             raise ConfigurationError(
-                "Azure AD B2C has no prompt=create.",
+                "Azure AD B2C does not support prompt=create.",
                 code="bad_prompt",
                 hint="Use the sign-up policy's authority instead.",
             )
         if self.kind == "b2c" and prompt and "edit" in self.url.rpartition("/")[2].lower():
             raise ConfigurationError(
-                "An edit-profile policy of Azure AD B2C takes no prompt.",
+                "An edit-profile policy of Azure AD B2C does not support a prompt.",
                 code="bad_prompt",
-                hint="Leave --prompt out.",
+                hint="Remove --prompt.",
             )
 
 
 def authority_from(settings: Settings) -> Authority:
-    """The authority that the settings name; ``authority`` beats ``cloud`` and ``tenant``.
+    """The authority in the settings; ``authority`` overrides ``cloud`` and ``tenant``.
 
-    Raises ``ConfigurationError`` for an address that cannot be one, and for what is written of an
-    authority of Microsoft's that only other providers need.
+    Raises ``ConfigurationError`` for an invalid address, and for settings that Microsoft's
+    authorities do not use.
     """
     if settings.authority:
         found = parse(settings.authority, settings.cloud)
@@ -90,7 +90,7 @@ def authority_from(settings: Settings) -> Authority:
         found = _of_tenant(settings.tenant or "common", settings.cloud)
     written = {name for name, _ in settings.endpoints}
     written |= {"metadata_url"} if settings.metadata_url else set()
-    if written and not _is_microsofts(found):  # a path of Microsoft's shape says nothing then
+    if written and not _is_microsofts(found):  # even if its path looks like Microsoft's
         return Authority(
             "oidc",
             _issuer(_split(settings.authority or "")),
@@ -99,17 +99,17 @@ def authority_from(settings: Settings) -> Authority:
         )
     if written:
         raise ConfigurationError(
-            f"{found.url} is Microsoft's and describes itself; {', '.join(sorted(written))}"
-            " cannot be set for it.",
+            f"{', '.join(sorted(written))} cannot be set for {found.url}: Microsoft's authorities"
+            " publish their metadata.",
             code="bad_authority",
-            hint="Set authority to the issuer that these belong to, or leave them out.",
+            hint="Set authority to the issuer of these addresses, or remove them.",
         )
     if settings.client_secret_from and found.microsoft:
         raise ConfigurationError(
-            "nbauth sends no client secret to Microsoft's authorities: people sign in there with a"
-            f" public client ({settings.source('client_secret_from')}).",
+            "nbauth sends no client secret to Microsoft's authorities: a sign-in there uses a"
+            f" public client (client_secret_from: {settings.source('client_secret_from')}).",
             code="bad_authority",
-            hint="Leave client_secret_from out, and allow public client flows in the app"
+            hint="Remove client_secret_from, and allow public client flows in the app"
             " registration.",
         )
     return found
@@ -118,8 +118,8 @@ def authority_from(settings: Settings) -> Authority:
 def _of_tenant(tenant: str, cloud: str) -> Authority:
     if not _TENANT.fullmatch(tenant):
         raise ConfigurationError(
-            f"{tenant!r} is not a tenant: it is a GUID, a domain such as contoso.com, or common,"
-            " organizations, consumers.",
+            f"{tenant!r} is not a tenant. A tenant is a GUID, a domain such as contoso.com, or"
+            " common, organizations or consumers.",
             code="bad_tenant",
         )
     return Authority("entra", f"https://{CLOUDS[cloud].login_host}/{tenant}", tenant, cloud)
@@ -137,12 +137,12 @@ def _issuer(parts: SplitResult) -> str:
 
 
 def parse(address: str, cloud: str = "public") -> Authority:
-    """Tell from its address what kind of authority it is.
+    """Determine the kind of an authority from its address.
 
-    Microsoft's hosts are known by name. Elsewhere the path ``/<tenant GUID>`` (or ``/common``,
-    ``/organizations``, ``/consumers``), with or without ``/v2.0``, has the shape of Microsoft's
-    v2.0 endpoints and is treated as such; any other address is an OpenID Connect issuer, and so is
-    any at http, which this machine alone may have.
+    Microsoft's hosts are known by name. At other hosts, the path ``/<tenant GUID>`` (or
+    ``/common``, ``/organizations``, ``/consumers``), with or without ``/v2.0``, has the form of
+    Microsoft's v2.0 endpoints and is treated as such. Any other address, and any http address on
+    loopback, is an OpenID Connect issuer.
     """
     parts = _split(address)
     if parts.scheme == "http":
@@ -157,7 +157,7 @@ def parse(address: str, cloud: str = "public") -> Authority:
     if host in LOGIN_HOSTS:
         if len(segments) != 1 or not _TENANT.fullmatch(segments[0]):
             raise ConfigurationError(
-                f"{address} names no tenant.",
+                f"{address} contains no tenant.",
                 code="bad_authority",
                 hint=f"Write {base}/<tenant GUID or domain>, or {base}/common.",
             )
@@ -169,7 +169,7 @@ def parse(address: str, cloud: str = "public") -> Authority:
             segments = segments[1:]
         if len(segments) != 2:
             raise ConfigurationError(
-                f"{address} names no user flow.",
+                f"{address} contains no user flow.",
                 code="bad_authority",
                 hint=f"Write {base}/<tenant>.onmicrosoft.com/<policy>.",
             )
@@ -185,24 +185,25 @@ def parse(address: str, cloud: str = "public") -> Authority:
 
 
 def _split(address: str) -> SplitResult:
-    shown = "What authority says" if "@" in address else repr(address)  # it may hold a password
+    shown = "The setting authority" if "@" in address else repr(address)  # may have a password
     try:
         parts = urlsplit(address.strip())
-        _ = parts.port  # raises for what is no port
+        _ = parts.port  # raises for an invalid port
     except ValueError:
         parts = urlsplit("")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigurationError(
-            f"{shown} is not https: tokens would cross the network in the clear.",
+            f"{shown} is not https: tokens would be sent unencrypted.",
             code="bad_authority",
-            hint="Give the https:// address; a private CA goes into the setting verify. http is for"
-            " a server on this machine alone (http://localhost:8080).",
+            hint="Use the https:// address; for a private CA, set verify to its file. http is"
+            " allowed only for a server on this machine (http://localhost:8080).",
         )
     extra = parts.query or parts.fragment or "@" in parts.netloc
     if parts.scheme not in {"https", "http"} or not parts.hostname or extra:
         raise ConfigurationError(
             f"{shown} is not the address of an authority.",
             code="bad_authority",
-            hint="It looks like https://login.microsoftonline.com/contoso.com or https://id.example.",
+            hint="Write an address such as https://login.microsoftonline.com/contoso.com or"
+            " https://id.example.",
         )
     return parts

@@ -1,4 +1,4 @@
-"""A client: one application at one authority, as the settings name it."""
+"""A client: one application at one authority, as configured by the settings."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from nbauth.oauth.engines.protocol import Engine
 
 TARGETS = ("audience", "resource")
-"""Extra parameters that say which API a token is for (Auth0's, RFC 8707 §2)."""
+"""Extra parameters that select the API of a token (Auth0's, RFC 8707 §2)."""
 
 MOST_SPELLINGS = 256
-"""Spellings of scopes that a client remembers, before it begins anew."""
+"""Maximum number of cached scope spellings; then the cache is cleared."""
 
 NO_CLIENT_ID_HINT = (
     "Register one: az ad app create --display-name nbauth --is-fallback-public-client true"
@@ -33,7 +33,7 @@ NO_CLIENT_ID_HINT = (
 
 @dataclass(frozen=True)
 class Client:
-    """Settings with the authority and client_id that they lead to."""
+    """Settings with the authority and client_id that they determine."""
 
     settings: Settings
     authority: Authority
@@ -42,11 +42,11 @@ class Client:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Client:
-        """Raises ``ConfigurationError`` without a client_id, or with an authority that is none."""
+        """Raises ``ConfigurationError`` without a client_id, or with an invalid authority."""
         authority = authority_from(settings)
         if not settings.client_id:
             raise ConfigurationError(
-                "No client_id is set, and none is built in.",
+                "No client_id is set, and nbauth has no default one.",
                 code="no_client_id",
                 hint=NO_CLIENT_ID_HINT
                 if authority.microsoft
@@ -57,31 +57,31 @@ class Client:
 
     @classmethod
     def from_key(cls, key: ClientKey, profile: str = "default") -> Client:
-        """The client of an account that was kept, where no setting leads to it any more."""
+        """The client of a stored account that the settings no longer configure."""
         settings = Settings(profile=profile, authority=key.issuer, client_id=key.client_id)
         authority = parse(key.issuer)
-        if authority.url != key.issuer:  # an issuer of Microsoft's shape, with metadata of its own
+        if authority.url != key.issuer:  # looks like Microsoft's, but was used as an OpenID issuer
             authority = Authority("oidc", key.issuer)
         return cls(settings, authority, key.client_id)
 
     @cached_property
     def key(self) -> ClientKey:
-        """What its accounts are kept under."""
+        """The key under which its accounts are stored."""
         return ClientKey(self.authority.url, self.client_id)
 
     @cached_property
     def targets(self) -> frozenset[str]:
-        """The APIs that its extra parameters name, as parts of each ``Scopes.key``: a token for one
-        is none for another, though the scopes are the same."""
+        """The APIs in its extra parameters, as parts of each ``Scopes.key``: tokens for different
+        APIs are different, even if the scopes are the same."""
         extra = self.settings.extra_parameters
         return frozenset(f"{name} {extra[name]}" for name in TARGETS if name in extra)
 
     def scopes(self, words: Iterable[str]) -> Scopes:
-        """The scopes asked for, else the profile's, else the default; read once a spelling."""
+        """The given scopes, else the profile's, else the default; each spelling is parsed once."""
         spelling = words if isinstance(words, tuple) else tuple(words)
         try:
             return self._parsed[spelling]
-        except (KeyError, TypeError):  # a word may be anything, a list too: it is refused below
+        except (KeyError, TypeError):  # TypeError: an unhashable value, which is rejected below
             pass
         scopes = self.just(spelling or self.settings.scopes or self._default_scopes)
         if len(self._parsed) >= MOST_SPELLINGS:
@@ -90,7 +90,7 @@ class Client:
         return scopes
 
     def just(self, words: Iterable[str]) -> Scopes:
-        """These scopes, also if there are none. Raises ``ConfigurationError``."""
+        """Exactly these scopes, even if there are none. Raises ``ConfigurationError``."""
         scopes = Scopes.parse(
             words,
             microsoft=self.authority.microsoft,
@@ -101,22 +101,22 @@ class Client:
 
     @property
     def _default_scopes(self) -> tuple[str, ...]:
-        """What is asked for where nobody names anything; a sign-in adds what its provider offers to
-        name the account and to make it last. A provider whose endpoints are written in the profile
-        may be no OpenID provider, and refuse ``openid``."""
+        """The scopes to request if none are set. A sign-in adds the OpenID scopes that the provider
+        offers. A provider whose endpoints are set in the profile may not support OpenID Connect and
+        reject ``openid``."""
         if self.authority.microsoft:
             return ("User.Read",)
         return () if self.authority.described else ("openid",)
 
     def covers(self, granted: Iterable[str], wanted: Scopes) -> bool:
-        """Whether all that is wanted was granted, what makes a sign-in last aside.
+        """Whether all wanted scopes were granted, except the reserved ones.
 
-        What stands for all that is registered (``.default``) is granted under other names.
+        ``.default`` is always covered, since it is granted as other scopes.
         """
         return not self.not_granted(granted, wanted)
 
     def not_granted(self, granted: Iterable[str], wanted: Scopes) -> tuple[str, ...]:
-        """Of the scopes that are wanted those that were not granted; see :meth:`covers`."""
+        """The wanted scopes that were not granted; see :meth:`covers`."""
         have = self.granted(granted)
         if any(scope.lower().endswith("/.default") for scope in wanted.resource_scopes):
             return ()
@@ -127,7 +127,7 @@ class Client:
     def granted(self, scopes: Iterable[str]) -> frozenset[str]:
         """The scopes of a token response, in the form of ``Scopes.key``.
 
-        Entra names Graph's in short, and may name several resources at once.
+        Entra returns Graph's scopes as short names, and may return scopes of several resources.
         """
         if not self.authority.microsoft:
             return frozenset(scopes) | self.targets
@@ -137,11 +137,11 @@ class Client:
 
 
 class Engines:
-    """The engines in use: one a client and its way there, and one of its own for each sign-in.
+    """The engines in use: one per client and network settings, and a separate one per sign-in.
 
     Args:
         make: for tests; the default is ``oauth.engines.engine_for``.
-        secret_of: gives what reads the secret of the settings' client, ``None`` if it has none.
+        secret_of: returns a function that reads the client secret, ``None`` if there is none.
     """
 
     def __init__(
@@ -154,18 +154,18 @@ class Engines:
         self._engines: dict[object, Engine] = {}
 
     def of(self, client: Client) -> Engine:
-        """Its engine. Importing the protocol library happens here, at the first sign-in."""
+        """The client's engine. The first call imports the protocol library."""
         settings = client.settings
         secret = settings.client_secret_from and (settings.client_secret_from, settings.profile)
         proxies = tuple(sorted((settings.proxies or {}).items()))
         key = (client.authority, client.client_id, settings.verify, proxies, secret)
         engine = self._engines.get(key)
-        if engine is None:  # another thread may make one too: one of them is kept, under no lock
+        if engine is None:  # another thread may create one too; setdefault keeps one of them
             engine = self._engines.setdefault(key, self.for_sign_in(client))
         return engine
 
     def for_sign_in(self, client: Client) -> Engine:
-        """A new one, so that breaking off a sign-in breaks off nobody else's request."""
+        """A new engine, so that cancelling a sign-in aborts no other request."""
         settings = client.settings
         with no_fork():
             if self._make is None:
@@ -182,10 +182,10 @@ class Engines:
             )
 
     def forget(self) -> None:
-        """Let all engines go, unused: a forked child shares no connection with its parent."""
+        """Drop all engines without closing them, in a forked child that inherited connections."""
         self._engines = {}
 
 
 def name_in(claims: Mapping[str, Any], *names: str) -> str:
-    """The first of these claims that is there, as text."""
+    """The first of these claims that has a value, as a string."""
     return next((str(claims[name]) for name in names if claims.get(name)), "")

@@ -1,4 +1,4 @@
-"""How a client with a secret shows that it is itself (RFC 6749 §2.3.1)."""
+"""Authentication of a client with a secret (RFC 6749 §2.3.1)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NONE, BASIC, POST = "none", "client_secret_basic", "client_secret_post"
 
 
 def method_of(metadata: Metadata) -> str:
-    """The way to send a secret that this provider takes.
+    """The authentication method to use with this provider.
 
-    Metadata that does not tell means Basic (RFC 8414 §2). Providers without metadata, as GitHub,
-    document the secret as a parameter.
+    The default in metadata is Basic (RFC 8414 §2). Providers without metadata, such as GitHub,
+    expect the secret as a parameter.
     """
     if not metadata.published:
         return POST
@@ -27,7 +27,7 @@ def method_of(metadata: Metadata) -> str:
 class ClientAuthentication:
     """``auth=`` of a request to the token, device or revocation endpoint.
 
-    A client without a secret is only named. Names that the body has already are left alone.
+    Without a secret it only adds ``client_id``. Parameters that the body already has are kept.
     """
 
     def __init__(self, client_id: str, secret: SecretStr | None = None, method: str = NONE) -> None:

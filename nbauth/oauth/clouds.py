@@ -1,7 +1,7 @@
-"""Microsoft's clouds: where people sign in, where Graph is, and which API hosts take tokens.
+"""Microsoft's clouds: login hosts, Graph addresses and API hosts.
 
-The hosts and addresses are the ones of Microsoft's "National clouds" and "Application
-configuration options" documents.
+The addresses are from Microsoft's documents "National clouds" and "Application configuration
+options".
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cloud:
-    """One cloud's addresses; ``hosts`` maps its API hosts to the resource they take tokens for.
+    """One cloud's addresses; ``hosts`` maps each API host to the resource of its tokens.
 
-    A host that begins with a dot stands for exactly one label before it (a storage account).
+    A host that begins with a dot matches exactly one label before it (a storage account).
     """
 
     login_host: str
@@ -85,6 +85,6 @@ LOGIN_HOSTS = {
     "login.chinacloudapi.cn": "china",
     "login.partner.microsoftonline.cn": "china",
 }
-"""Each host of the sign-in service, with its cloud."""
+"""Each login host, with its cloud."""
 ISSUER_HOSTS = frozenset({*LOGIN_HOSTS, "sts.chinacloudapi.cn"})
-"""Hosts that an issuer of that service may have; one cloud's host answers for another's tenants."""
+"""Hosts that an issuer may have; a login host also serves tenants of other clouds."""

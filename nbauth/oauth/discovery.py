@@ -1,4 +1,4 @@
-"""Where a provider's metadata is, and reading it (OpenID Connect Discovery 1.0 §4, RFC 8414 §3)."""
+"""Finds and reads a provider's metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nbauth.oauth.http import Http
 
 @dataclass(frozen=True)
 class Read:
-    """A document, the address it came from, and how far our clock is ahead of its sender's."""
+    """A document, its address, and the seconds by which our clock is ahead of its server's."""
 
     document: Mapping[str, Any]
     at: str = ""
@@ -26,23 +26,24 @@ class Read:
 
     @classmethod
     def of(cls, response: Any) -> Read:
-        """From an answer; what is no JSON object is an empty document."""
+        """Read a response; a body that is not a JSON object gives an empty document."""
         body = response.json()
         known = body if isinstance(body, dict) else {}
         return cls(known, str(response.url), _ahead(response.headers))
 
 
 def oauth_places(issuer: str) -> tuple[str, ...]:
-    """Where RFC 8414 §3 has an issuer's metadata, and where many providers have it."""
+    """The address of an issuer's metadata by RFC 8414 §3, and the one that many providers use."""
     parts = urlsplit(issuer)
     inserted = parts._replace(path=OAUTH_WELL_KNOWN + parts.path.rstrip("/")).geturl()
     return tuple(dict.fromkeys((inserted, issuer.rstrip("/") + OAUTH_WELL_KNOWN)))
 
 
 def read(http: Http, place: str, authority: Authority) -> Read:
-    """Fetch an authority's document from a place, and check its ``issuer`` (Discovery §4.3).
+    """Fetch an authority's document from an address, and check its ``issuer`` (Discovery §4.3).
 
-    Raises ``ConfigurationError`` if there is none (see :func:`is_absent`), or another issuer's.
+    Raises ``ConfigurationError`` if it does not exist (see :func:`is_absent`), or belongs to
+    another issuer.
     """
     try:
         found = document(http, place)
@@ -53,14 +54,14 @@ def read(http: Http, place: str, authority: Authority) -> Read:
         raise
     issuer = found.document.get("issuer")
     if not issuer or not isinstance(issuer, str):
-        raise _no_provider(authority, "the answer names no issuer", code="bad_metadata")
+        raise _no_provider(authority, "the response has no issuer", code="bad_metadata")
     if not same_issuer(issuer, authority.url):
         own = "" if authority.metadata_url else f', and metadata_url = "{place}"'
         raise ConfigurationError(
-            f"The metadata at {place} is that of the issuer {plain(issuer)},"
-            f" not of {authority.url}.",
+            f"The metadata at {place} belongs to the issuer {plain(issuer)},"
+            f" not to {authority.url}.",
             code="issuer_mismatch",
-            hint=f'If you mean that one, write authority = "{plain(issuer)}"{own}.',
+            hint=f'To use that issuer, set authority = "{plain(issuer)}"{own}.',
         )
     return found
 
@@ -77,9 +78,9 @@ def document(http: Http, place: str) -> Read:
 
 
 def is_absent(error: NbAuthError) -> bool:
-    """Whether an error means that there is no metadata there.
+    """Whether an error means that the metadata does not exist.
 
-    A document that is broken, or that cannot be had at present, is not absent.
+    This excludes an invalid document, and one that is temporarily unavailable.
     """
     return error.code == "no_provider" or (
         isinstance(error, AuthorityUnreachable)
@@ -89,7 +90,7 @@ def is_absent(error: NbAuthError) -> bool:
 
 
 def _ahead(headers: Mapping[str, str]) -> float | None:
-    """Seconds by which our clock is ahead of an answer's (RFC 9110 §6.6.1, RFC 9111 §5.1)."""
+    """Seconds by which our clock is ahead of the server's (RFC 9110 §6.6.1, RFC 9111 §5.1)."""
     try:
         sent = parsedate_to_datetime(headers.get("Date") or "").timestamp()
         return time.time() - sent - float(headers.get("Age") or 0)  # seconds in a cache
@@ -100,13 +101,13 @@ def _ahead(headers: Mapping[str, str]) -> float | None:
 def _no_provider(authority: Authority, why: str, code: str = "no_provider") -> ConfigurationError:
     if authority.metadata_url:
         return ConfigurationError(
-            f"There is no provider's metadata at {authority.metadata_url} ({why}).",
+            f"There is no provider metadata at {authority.metadata_url} ({why}).",
             code=code,
-            hint="Correct metadata_url, or leave it out where the issuer has its metadata.",
+            hint="Correct metadata_url, or remove it if the metadata is at the issuer.",
         )
     return ConfigurationError(
         f"There is no OpenID Connect provider at {authority.url} ({why}).",
         code=code,
-        hint=f"Its address plus {WELL_KNOWN} has to give its metadata. Else set metadata_url,"
-        " or authorization_endpoint and token_endpoint.",
+        hint=f"The metadata is expected at that address plus {WELL_KNOWN}. If it is elsewhere, set"
+        " metadata_url, or authorization_endpoint and token_endpoint.",
     )

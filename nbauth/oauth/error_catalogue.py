@@ -1,4 +1,4 @@
-"""From a provider's error to one a person can act on; the words are in ``error_catalogue.toml``."""
+"""Converts a provider's error to one with advice; the texts are in ``error_catalogue.toml``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _KINDS: dict[str, type[NbAuthError]] = {
     "sign-in": SignInError,
 }
 POLLING = frozenset({"authorization_pending", "slow_down"})
-"""Errors that tell a program what to do (RFC 8628 §3.5): their numbers, AADSTS70016, say less."""
+"""Errors of polling (RFC 8628 §3.5): their words are used instead of Entra's error numbers."""
 _AADSTS = re.compile(r"AADSTS(\d{4,8})")
 
 
@@ -51,13 +51,13 @@ def _entries() -> dict[str, dict[str, str]]:
 def error_from(answer: object, status: int | None = None) -> NbAuthError:
     """The error for an error response (RFC 6749 §5.2, with Entra's ``error_codes``).
 
-    A code that the catalogue does not know still carries the provider's own text. Other forms than
-    the RFC's are read as :func:`nbauth.oauth.answers.told_in` says.
+    An error with an unknown code still has the provider's text. Other formats than the RFC's are
+    read by :func:`nbauth.oauth.answers.told_in`.
 
     Args:
-        answer: its JSON, or the parameters of an authorization response.
-        status: of the HTTP response; told in the sentence if it says more than 400 does. Without
-            any code in the answer, ``http_<status>`` is the error's.
+        answer: the JSON of the response, or the parameters of an authorization response.
+        status: the HTTP status; the message names it if it is not 400. If the response has no
+            code, the error's code is ``http_<status>``.
     """
     told_word, description = answers.told_in(answer)
     word = told_word or (f"http_{status}" if status and status >= 400 else "unknown_error")
@@ -69,7 +69,7 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
     entry = _entries().get(number or word, {})
     code = f"AADSTS{number}" if number else f"AADSTS{numbers[0]}" if numbers else word
     told = description.partition(" Trace ID:")[0].removeprefix(f"{code}: ")
-    what = entry.get("what", "The provider refused.")
+    what = entry.get("what", "The provider refused the request.")
     message = f"{what} [{code}: {told}]" if told else f"{what} [{code}]"
     if status not in {None, 200, 400} and code != f"http_{status}":
         message += f" (HTTP {status})"
@@ -86,16 +86,16 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
 
 
 def not_understood(why: str) -> SignInError:
-    """The error for an answer that cannot be used, whose provider has not said that it is one."""
+    """The error for a response that is neither valid nor an error response."""
     return SignInError(
-        f"The provider's answer was not understood: {why}.",
+        f"The provider's response is invalid: {why}.",
         code="not_understood",
-        hint="Run %login again; if it repeats, check the authority's address.",
+        hint="Run %login again; if it happens again, check the authority's address.",
     )
 
 
 def refusal(response: requests.Response) -> NbAuthError | None:
-    """The error in an HTTP response that is JSON, by its status or its words; ``None`` if none."""
+    """The error in an HTTP response with JSON, by its status or its content; ``None`` if none."""
     answer, status = answers.json_in(response), response.status_code
     refused = status >= 400 or answers.error_in(answer) is not None
     return error_from(answer, status) if refused else None

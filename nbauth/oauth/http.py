@@ -1,4 +1,4 @@
-"""All requests to providers: where they may go, for how long, and what counts as an answer."""
+"""Sends all requests to providers, with limits on addresses, time and responses."""
 
 from __future__ import annotations
 
@@ -32,29 +32,30 @@ from nbauth.oauth.unreachable import Way, explain
 
 log = logging.getLogger(__name__)
 TIMEOUT = (5.0, 15.0)
-"""Seconds to connect, and to wait for an answer."""
+"""Seconds to connect, and to wait for each part of a response."""
 LONGEST = 20.0
-"""Seconds for a whole request, redirects included: an answer that comes byte by byte never times
-out by itself. A refresh may take two requests, and its turn among kernels ends after 60 s."""
+"""Seconds for a whole request with its redirects: the time-out above never ends a response that
+arrives byte by byte. A refresh may need two requests, and the lock around it ends after 60 s."""
 MOST_REDIRECTS = 3
 CORRELATION_IDS = ("client-request-id", "x-ms-request-id", "x-correlation-id", "x-request-id")
 
 
 class Http(VerifiedSession):
-    """Sends requests and returns the provider's answers, errors in the protocol's form included.
+    """Sends requests and returns the responses, including error responses of the protocol.
 
-    Raises ``AuthorityUnreachable`` for a broken connection, a time-out, a certificate that is not
-    trusted, a redirect that is not followed, an answer over a limit, a status of 429 or of 500 and
-    above, and a body that is not JSON.
+    Raises ``AuthorityUnreachable`` for a broken connection, a time-out, an untrusted certificate, a
+    redirect that is not followed, a response over a limit, a status of 429 or of 500 and above, and
+    a body that is not JSON.
 
-    Raises ``ConfigurationError`` for an address that is not https, loopback apart; nothing is sent.
+    Raises ``ConfigurationError``, without sending anything, for an address that is neither https
+    nor on loopback.
     """
 
     def __init__(
         self, verify: bool | str | None = None, proxies: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(verify, proxies)
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # keeps none
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # stores no cookies
         self.headers["Accept-Encoding"] = json_body.ACCEPTED
         self._hearing = threading.local()
         self._adapter = AbortableAdapter(verify)
@@ -63,7 +64,7 @@ class Http(VerifiedSession):
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         options["timeout"] = options.get("timeout") or TIMEOUT
-        # Without one requests would add what ~/.netrc has for the host, or the address itself.
+        # Without auth=, requests would use credentials from ~/.netrc or from the address.
         options["auth"] = options.get("auth") or _as_it_is
         options |= {"stream": True, "allow_redirects": False}
         with _told(method, url, options.get("headers")) as answer:
@@ -75,7 +76,7 @@ class Http(VerifiedSession):
 
     @contextlib.contextmanager
     def hearing(self) -> Iterator[list[requests.Response]]:
-        """Collect the answers to this thread's requests, those included that a library refuses."""
+        """Collect the responses to this thread's requests, including those a library rejects."""
         answers: list[requests.Response] = []
         self._hearing.answers = answers
         try:
@@ -84,21 +85,21 @@ class Http(VerifiedSession):
             self._hearing.answers = None
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send what is prepared: its address is the one that is connected to."""
+        """Send a prepared request, after checking its final address."""
         require_secure(request.url)
-        if str(request.url).startswith("http:"):  # loopback: a proxy is somewhere else
+        if str(request.url).startswith("http:"):  # loopback: not through a proxy
             options["proxies"] = {}
         options.setdefault("proxies", self._proxies_to(request.url))
         options["verify"] = self._trusted(None)
         return super().send(request, **options)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None  # requests would read the whole of what it redirects from
+        return None  # otherwise requests would read the whole body of the redirect
 
     def _ask(
         self, answer: list[requests.Response], method: Any, url: Any, *args: Any, **options: Any
     ) -> None:
-        """Send, and append the response to the list, also where its body is then refused."""
+        """Send, and append the response to the list, even if its body is then rejected."""
         try:
             if str(url).startswith("https:"):
                 self._trust().check()
@@ -107,7 +108,7 @@ class Http(VerifiedSession):
                 read_into(answer[0])
         except json_body.TooLarge:
             raise too_large(url) from None
-        # ValueError: an address that is none.
+        # ValueError: an invalid address.
         except (requests.RequestException, urllib3.HTTPError, OSError, ValueError) as error:
             raise explain(error, self._way(url)) from error
         finally:
@@ -115,7 +116,7 @@ class Http(VerifiedSession):
                 response.close()
 
     def _last_hop(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        """Follow redirects of a GET within its origin."""
+        """Send the request, and follow redirects of a GET within its origin."""
         response = super().request(method, url, *args, **options)
         for _ in range(MOST_REDIRECTS):
             if not response.is_redirect:
@@ -140,7 +141,7 @@ class Http(VerifiedSession):
         return Way(host_of(url), proxy, source, self._trust().source)
 
     def abort(self) -> None:
-        """Break off requests in flight in other threads; they raise ``AuthorityUnreachable``."""
+        """Abort requests of other threads; these raise ``AuthorityUnreachable``."""
         self._adapter.abort()
 
 
@@ -150,7 +151,7 @@ def _as_it_is(request: Any) -> Any:
 
 @contextlib.contextmanager
 def _told(method: object, url: object, headers: Any) -> Iterator[list[requests.Response]]:
-    """Tell the log of a request; the answer goes into the list."""
+    """Log a request; the caller appends the response to the list."""
     began = time.monotonic()
     answer: list[requests.Response] = []
     outcome = ""
@@ -161,7 +162,7 @@ def _told(method: object, url: object, headers: Any) -> Iterator[list[requests.R
         raise
     finally:
         if log.isEnabledFor(logging.DEBUG):
-            status = answer[0].status_code if answer else "no answer"
+            status = answer[0].status_code if answer else "no response"
             trace = _correlation_id(headers, answer[0].headers if answer else None)
             seconds = time.monotonic() - began
             log.debug(
@@ -171,7 +172,7 @@ def _told(method: object, url: object, headers: Any) -> Iterator[list[requests.R
 
 
 def _correlation_id(*headers: Mapping[str, str] | None) -> str:
-    """What the request or its answer is known by in the provider's log."""
+    """The id of the request or its response in the provider's log."""
     for some in headers:
         for name in CORRELATION_IDS:
             if some and some.get(name):

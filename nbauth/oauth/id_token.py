@@ -1,4 +1,4 @@
-"""Who signed in: ID tokens, checked before anything is kept (OpenID Connect Core §3.1.3.7)."""
+"""Validation of ID tokens, before anything is stored (OpenID Connect Core §3.1.3.7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from nbauth.oauth.signature import refused as refused
 SKEW = 300
 """Seconds by which our clock and the provider's may differ."""
 CLOCK = (
-    "Set this computer's clock; if it is right, the provider's is wrong: tell its administrator."
+    "Correct this computer's clock. If it is correct, the provider's clock is wrong: tell its"
+    " administrator."
 )
 TOO_OLD = "auth_time", "comes from a sign-in older than --max-age allows"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -35,20 +36,20 @@ def check(
     renewing: bool = False,
     now: Callable[[], float] = time.time,
 ) -> dict[str, Any]:
-    """Return the claims of an ID token that is what it should be.
+    """Validate an ID token and return its claims.
 
     Args:
-        issuer: from the metadata; ``{tenantid}`` in it stands for the token's own ``tid``. A slash
-            at its end makes no difference.
-        nonce: what the authorization request carried; ``None`` where there was none.
-        tenant: a tenant GUID the token has to come from, or anything else to allow any.
-        keys: gives the provider's JWK set (``keys(True)`` fetches it anew) to check the signature
-            with; needed where the answer came through the browser, ``None`` where the token came
-            from the token endpoint itself over TLS (§3.1.3.7 item 6).
-        max_age: seconds, as asked for; the sign-in may not be older.
-        renewing: the token came with the answer to a refresh (§12.2), where some providers send
-            the first one again: its times are not looked at. That it is the same person's is for
-            the caller to see.
+        issuer: from the metadata; ``{tenantid}`` in it stands for the token's ``tid``. A trailing
+            slash is ignored.
+        nonce: the nonce of the authorization request; ``None`` if it had none.
+        tenant: the tenant GUID that the token must have; any other value allows every tenant.
+        keys: returns the provider's JWK set to check the signature (``keys(True)`` fetches it
+            again); needed if the response came through the browser, ``None`` if the token came
+            from the token endpoint over TLS (§3.1.3.7 item 6).
+        max_age: the requested maximum age of the sign-in, in seconds.
+        renewing: the token came with the response to a refresh (§12.2). Some providers then send
+            the first ID token again, so its times are not checked. The caller checks that it
+            belongs to the same account.
 
     Raises:
         SignInError: with a code of ``id_token_<what>``.
@@ -60,17 +61,17 @@ def check(
     tid = str(claims.get("tid", ""))
     expected = issuer.replace("{tenantid}", tid) if _GUID.fullmatch(tid) else issuer
     if not same_issuer(claims.get("iss"), expected):
-        raise refused("issuer", f"comes from another issuer (iss) than {expected}")
+        raise refused("issuer", f"was issued by another issuer (iss) than {expected}")
     if _GUID.fullmatch(tenant) and tid and tid.lower() != tenant.lower():
         raise refused("tenant", "comes from another tenant (tid)")
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
     if client_id not in audiences:
-        raise refused("audience", "is meant for another application (aud)")
+        raise refused("audience", "is for another application (aud)")
     if claims.get("azp") not in (None, "", client_id):
         raise refused("audience", "was issued to another application (azp)")
     if not isinstance(claims.get("sub"), str) or not claims["sub"].strip():
-        raise refused("subject", "names nobody (sub)")
+        raise refused("subject", "has no subject (sub)")
     if nonce is not None and not hmac.compare_digest(
         str(claims.get("nonce", "")).encode(errors="replace"), nonce.encode()
     ):
@@ -81,19 +82,19 @@ def check(
 
 
 def _check_times(claims: Mapping[str, Any], now: float, max_age: int | None) -> None:
-    """NumericDate, also as text of digits; ``iat`` and ``nbf`` may be missing."""
+    """Times are NumericDate or strings of digits; ``iat`` and ``nbf`` may be missing."""
     ends = _time(claims.get("exp"))
     if ends is None:
-        raise refused("expired", "does not say in seconds when it expires (exp)", ADMINISTRATOR)
+        raise refused("expired", "has no valid expiry time (exp)", ADMINISTRATOR)
     if ends + SKEW <= now:
         raise refused("expired", f"expired {_span(now - ends)} ago by this computer's clock", CLOCK)
     for name in ("nbf", "iat"):
         begins = _time(claims.get(name))
         if begins is None and claims.get(name) is not None:
-            raise refused("not_yet", f"has a {name} that is no time in seconds", ADMINISTRATOR)
+            raise refused("not_yet", f"has an invalid time ({name})", ADMINISTRATOR)
         if begins is not None and begins - SKEW > now:
             ahead = f"{_span(begins - now)} in the future by this computer's clock"
-            raise refused("not_yet", f"is of a time ({name}) {ahead}", CLOCK)
+            raise refused("not_yet", f"has a time ({name}) that is {ahead}", CLOCK)
     if max_age is not None:
         signed_in = _time(claims.get("auth_time"))
         if signed_in is None or signed_in + max_age + SKEW < now:

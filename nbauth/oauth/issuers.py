@@ -1,8 +1,8 @@
-"""Which issuer the metadata of a Microsoft authority may name (OpenID Connect Discovery §4.3).
+"""Checks the issuer in the metadata of a Microsoft authority (OpenID Connect Discovery §4.3).
 
-Their issuers have other addresses than the authorities, so equality can't be asked for. The forms
-are the ones of Microsoft's "Microsoft identity platform and OpenID Connect protocol", of B2C's
-"Token compatibility settings", and of AD FS's metadata.
+These issuers have other addresses than their authorities, so they cannot be compared for equality.
+The accepted forms are from "Microsoft identity platform and OpenID Connect protocol", from B2C's
+"Token compatibility settings", and from AD FS's metadata.
 """
 
 from __future__ import annotations
@@ -18,22 +18,19 @@ from nbauth.oauth.clouds import ISSUER_HOSTS, LOGIN_HOSTS
 CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of personal Microsoft accounts."""
 _ANY = "{tenantid}"
-"""Stands in the issuer of an authority of several tenants for the token's own."""
+"""Placeholder for the token's tenant, in the issuer of an authority for several tenants."""
 
 
 def check_issuer(authority: Authority, issuer: object) -> str:
-    """The issuer, if it is one that this authority's metadata may name.
-
-    Raises ``ConfigurationError``.
-    """
+    """Return the issuer if it belongs to this authority. Raises ``ConfigurationError``."""
     if isinstance(issuer, str) and issuer and _is_its_own(authority, issuer):
         return issuer
-    named = f"names the issuer {plain(issuer)}" if issuer else "names no issuer"
+    belongs = f"the issuer {plain(issuer)}, which does not belong to that authority"
     raise ConfigurationError(
-        f"The metadata of {authority.url} {named}, which is not that authority's.",
+        f"The metadata of {authority.url} names {belongs if issuer else 'no issuer'}.",
         code="issuer_mismatch",
-        hint="Check tenant and cloud, and whether something between here and the authority answers"
-        " for it. Another OpenID provider needs its issuer as authority.",
+        hint="Check tenant and cloud, and whether a proxy or a captive portal sent this response."
+        " For another OpenID provider, set authority to its issuer.",
     )
 
 
@@ -46,7 +43,7 @@ def _is_its_own(authority: Authority, issuer: str) -> bool:
         return False
     host, here = (parts.hostname or "").lower(), (own.hostname or "").lower()
     segments = [segment for segment in parts.path.split("/") if segment]
-    if authority.kind == "adfs":  # its identifier may be written as http; nothing is sent there
+    if authority.kind == "adfs":  # its issuer may be an http address; nothing is sent to it
         return parts.scheme in {"https", "http"} and host == here and segments[:1] == ["adfs"]
     if parts.scheme != "https" or parts.query or parts.fragment or "@" in parts.netloc:
         return False
@@ -62,7 +59,7 @@ def _is_its_own(authority: Authority, issuer: str) -> bool:
 
 
 def _is_of_tenant(segments: list[str], tenant: str) -> bool:
-    """``/<tenant>/v2.0`` or ``/<tenant>``; a domain's GUID is not known here."""
+    """``/<tenant>/v2.0`` or ``/<tenant>``; for a tenant's domain, any GUID is accepted."""
     if not segments or segments[1:] not in ([], ["v2.0"]):
         return False
     named, tenant = segments[0].lower(), tenant.lower()

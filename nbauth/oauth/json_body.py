@@ -1,7 +1,7 @@
-"""What an answer holds, within limits: bytes, decompressed bytes, depth, elements, numbers.
+"""Reads the JSON of a response, with limits on bytes, depth, elements and numbers.
 
-A provider's JSON is read here alone. Libraries then get it written anew, in UTF-8 and with nothing
-in it that one parser may read in another way than the next.
+All JSON of providers is parsed here. Libraries get it serialised again, in UTF-8 and in a form that
+all parsers read in the same way.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ import requests
 from nbauth.core.text import plain
 
 LIMIT = 500_000
-"""Bytes of an answer, as it comes and decompressed. Two tokens with 3,000 groups have 300,000."""
+"""Bytes of a response, compressed and decompressed. Two tokens with 3,000 groups need 300,000."""
 ACCEPTED = "gzip, deflate"
-"""Encodings that are asked for: those that the standard library can stop in the middle."""
+"""Accepted encodings: those that the standard library can decompress up to a limit."""
 DEEPEST = 64
-"""Arrays and objects within each other; providers use fewer than ten."""
+"""Levels of nested arrays and objects; providers use fewer than ten."""
 MOST = 20_000
-"""Elements. A name and its value take six bytes of an answer, and two hundred of memory."""
+"""Elements. A name and its value take at least six bytes of a response, but 200 of memory."""
 _CHUNK = 64 * 1024
 _LONGEST_NUMBER = 300
-"""Digits; a longer integer fits no float, and Python reads none of more than 4,300."""
+"""Digits; a longer integer does not fit a float, and Python rejects more than 4,300 digits."""
 _MEMBERS = 16
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
 class TooLarge(Exception):
-    """An answer that is over a limit; it has not been read to its end."""
+    """A response that exceeds a limit and was not read to its end."""
 
 
 class NotJson(ValueError):
-    """A body that is no JSON, or none that can be read."""
+    """A body that is not valid JSON."""
 
 
 def body_of(response: requests.Response) -> bytes:
     """Read a streamed response to its end, and decompress it.
 
-    Raises ``TooLarge`` as soon as a limit is passed, ``NotJson`` for an encoding that was not
-    asked for or that is broken; what the connection raises passes through.
+    Raises ``TooLarge`` as soon as a limit is exceeded, and ``NotJson`` for an encoding that was not
+    requested or is invalid. Errors of the connection are not caught.
     """
     raw = bytearray()
     for chunk in _chunks(response.raw):
@@ -56,22 +56,22 @@ def body_of(response: requests.Response) -> bytes:
     if encoding in ("", "identity") or not raw:
         return bytes(raw)
     if encoding not in _WINDOWS:
-        raise NotJson(f"it is compressed by {plain(encoding)[:40]}, which was not asked for")
+        raise NotJson(f"it is compressed by {plain(encoding)[:40]}, which was not requested")
     try:
         return _decompressed(bytes(raw), _WINDOWS[encoding])
     except zlib.error:
-        raise NotJson("its compressed data are broken") from None
+        raise NotJson("its compressed data is invalid") from None
 
 
 def _chunks(raw: Any) -> Iterator[bytes]:
     if hasattr(raw, "stream"):
         return iter(raw.stream(_CHUNK, decode_content=False))
-    return iter(lambda: raw.read(_CHUNK), b"")  # an adapter that is no urllib3
+    return iter(lambda: raw.read(_CHUNK), b"")  # an adapter without urllib3
 
 
 def _decompressed(raw: bytes, window: int) -> bytes:
     out = b""
-    for _ in range(_MEMBERS):  # a gzip file may have several
+    for _ in range(_MEMBERS):  # gzip data may have several members
         if not raw:
             return out
         unpack = zlib.decompressobj(window)
@@ -80,7 +80,7 @@ def _decompressed(raw: bytes, window: int) -> bytes:
         except zlib.error:
             if window != zlib.MAX_WBITS or out:
                 raise
-            window = -zlib.MAX_WBITS  # deflate, as many servers have understood the word
+            window = -zlib.MAX_WBITS  # many servers send "deflate" without the zlib header
             continue
         if len(out) > LIMIT:
             raise TooLarge
@@ -91,9 +91,10 @@ def _decompressed(raw: bytes, window: int) -> bytes:
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value of a body. What is read with tolerance: a byte order mark, UTF-16, UTF-32,
-    Latin-1, a name that comes twice (the last one holds), and numbers that are none, or that no
-    float can hold (``None``).
+    """The JSON value of a body.
+
+    Also accepted are a byte order mark, UTF-16, UTF-32, Latin-1, and duplicate names (the last one
+    is used). NaN, infinity and numbers out of range become ``None``.
 
     Raises ``NotJson`` with the reason, ``TooLarge``.
     """
@@ -111,17 +112,17 @@ def parse(body: bytes) -> Any:
             parse_constant=lambda _: None,
         )
     except RecursionError:
-        raise NotJson("it is nested too deep") from None
+        raise NotJson("it is nested too deeply") from None
     except ValueError:
         raise NotJson("not JSON") from None
     if _is_deep(value):
-        raise NotJson("it is nested too deep")
+        raise NotJson("it is nested too deeply")
     return value
 
 
 def written(value: Any) -> bytes:
     """A JSON value in UTF-8."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")  # half of a pair: "?"
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")  # lone surrogate: "?"
 
 
 def _whole(digits: str) -> int | None:
@@ -148,6 +149,6 @@ def _holds(value: Any) -> bool:
 
 
 def title_of(body: bytes) -> str:
-    """What a page of HTML is called, as one harmless line of at most 80 characters, or ``""``."""
+    """The title of an HTML page, as one printable line of at most 80 characters, or ``""``."""
     found = re.search(rb"<title[^>]{0,200}>([^<]{1,400})", body[:20_000], re.IGNORECASE)
     return plain(html.unescape(found[1].decode("utf-8", "replace")))[:80] if found else ""

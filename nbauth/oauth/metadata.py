@@ -1,4 +1,4 @@
-"""What a provider says of itself (OpenID Connect Discovery 1.0 §3 and §4.3, RFC 8414 §2)."""
+"""A provider's metadata (OpenID Connect Discovery 1.0 §3 and §4.3, RFC 8414 §2)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from nbauth.oauth.http import Http
 from nbauth.oauth.offer import Offer
 
 BESIDE = ("device_authorization_endpoint", "revocation_endpoint")
-"""Endpoints that some providers name in their RFC 8414 metadata alone."""
+"""Endpoints that some providers list in their RFC 8414 metadata only."""
 
 ADDED = ("openid", "profile", "email", "offline_access")
-"""What names the account (OpenID Connect Core §5.4) and makes a sign-in last (§11)."""
+"""The scopes for the account's claims (OpenID Connect Core §5.4) and a refresh token (§11)."""
 NEEDLESS = frozenset({"not_json", "bad_metadata", "issuer_mismatch"})
-"""What is wrong with a page that is there instead of metadata: it may be in another place, and a
-profile with endpoints of its own can do without."""
+"""Errors for a page that is not the metadata. The metadata may then be at another address, and is
+not needed if the profile sets the endpoints."""
 
 
 class Metadata:
-    """One provider's document, what the profile writes itself, and the JWK set when first needed.
+    """A provider's document, the endpoints set by the profile, and the JWK set once it is needed.
 
     Args:
-        written: endpoints of the profile, which beat the document's.
-        beside: where the RFC 8414 document of the same issuer may be, asked for what is missing.
-        published: whether the provider has metadata at all; else the profile alone describes it.
+        written: endpoints of the profile, which override the document's.
+        beside: addresses of the issuer's RFC 8414 document, read if an endpoint is missing.
+        published: whether the provider publishes metadata; if not, only the profile is used.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Metadata:
     def of(cls, http: Http, authority: Authority) -> Metadata:
         """Fetch an authority's document and check its ``issuer`` (§4.3).
 
-        Without a ``metadata_url`` it is OpenID's, or else the one of RFC 8414 §3, at the host or
-        below the issuer. A profile that writes enough endpoints needs none.
+        Without a ``metadata_url`` this is the OpenID document, else the one of RFC 8414 §3 at the
+        host or below the issuer. It may be missing if the profile sets enough endpoints.
 
-        Raises ``ConfigurationError`` if there is none, or it speaks for another issuer.
+        Raises ``ConfigurationError`` if it does not exist, or belongs to another issuer.
         """
         elsewhere, written = oauth_places(authority.url), dict(authority.endpoints)
         openid = authority.metadata_url or authority.url + WELL_KNOWN
@@ -72,7 +72,7 @@ class Metadata:
                 if not is_absent(error) and error.code not in needless:
                     raise
                 if first is None or (is_absent(first) and not is_absent(error)):
-                    first = error  # what is there says more than what is not
+                    first = error  # an invalid document is reported rather than a missing one
             else:
                 beside = elsewhere if place == openid else ()
                 return cls(http, found, written=written, beside=beside)
@@ -86,14 +86,14 @@ class Metadata:
 
     @property
     def requires_iss(self) -> bool:
-        """Whether authorization responses carry ``iss`` (RFC 9207 §3)."""
+        """Whether authorization responses contain ``iss`` (RFC 9207 §3)."""
         return self._document.get("authorization_response_iss_parameter_supported") is True
 
     @property
     def added(self) -> tuple[str, ...]:
-        """The scopes that a sign-in adds to those of the person, of :data:`ADDED` what is offered.
+        """The scopes that a sign-in adds to the requested ones: those of :data:`ADDED` on offer.
 
-        Where the provider says nothing, ``openid`` (OpenID Connect Core §3.1.2.1); where it has no
+        If the metadata lists no scopes, ``openid`` (OpenID Connect Core §3.1.2.1); without
         metadata, none.
         """
         offered = self.words("scopes_supported")
@@ -102,7 +102,7 @@ class Metadata:
         return tuple(word for word in ADDED if word in offered)
 
     def words(self, name: str) -> tuple[str, ...] | None:
-        """A list of words, such as ``scopes_supported``; ``None`` where it is not told."""
+        """A list of strings, such as ``scopes_supported``; ``None`` if it is missing."""
         value = self._document.get(name)
         if isinstance(value, str):
             value = value.split()
@@ -113,8 +113,7 @@ class Metadata:
     def get(self, name: str) -> str | None:
         """An endpoint's address, or ``None``.
 
-        Raises ``ConfigurationError`` for one that is neither https nor on this machine: others
-        could read what is sent there, and no other scheme is opened in a browser.
+        Raises ``ConfigurationError`` for an address that is neither https nor on loopback.
         """
         value = self._written.get(name) or self._document.get(name)
         if not value and name in BESIDE:
@@ -125,19 +124,19 @@ class Metadata:
             raise ConfigurationError(
                 f"The {name} of {plain(self.issuer)} {_fault(value)}; nothing was sent there.",
                 code="not_https",
-                hint="Its administrator has to publish an https address there."
-                + (f" The setting {name} names another." if name in ENDPOINTS else ""),
+                hint="The provider's administrator must publish an https address."
+                + (f" The setting {name} can override it." if name in ENDPOINTS else ""),
             )
         return str(value)
 
     @property
     def sign_out_url(self) -> str:
-        """The page where the browser's own session ends, or ``""``; it gets no secret."""
+        """The page that ends the browser's session, or ``""``; no secret is sent to it."""
         value = self._document.get("end_session_endpoint")
         return str(value) if is_secure(value) else ""
 
     def keys(self, anew: bool = False) -> Mapping[str, Any]:
-        """The provider's JWK set (RFC 7517 §5); one without keys where it publishes none."""
+        """The provider's JWK set (RFC 7517 §5); empty if it publishes none."""
         if self._keys is None or anew:
             address = self.get("jwks_uri")
             keys = self._http.get(address).json() if address else None
@@ -145,7 +144,7 @@ class Metadata:
         return self._keys
 
     def offer(self) -> Offer:
-        """All that it says; asks for the document beside this one, if endpoints are missing."""
+        """What the provider offers; reads the RFC 8414 document too if endpoints are missing."""
         endpoints, faults = {}, []
         for name in (*ENDPOINTS, "jwks_uri", "end_session_endpoint"):
             try:
@@ -172,7 +171,7 @@ class Metadata:
                 other = document(self._http, self._beside[0]).document
             except NbAuthError as error:
                 if not is_absent(error) and error.code != "not_json":
-                    return None  # asked again the next time
+                    return None  # retried by the next call
                 other = {}
             if same_issuer(other.get("issuer"), self.issuer):
                 found = {one: other[one] for one in BESIDE if other.get(one)}
@@ -183,9 +182,9 @@ class Metadata:
 
 
 def _fault(value: object) -> str:
-    """What is wrong with an address, by its scheme and host."""
+    """Why an address is rejected, for the error message."""
     if not isinstance(value, str):
-        return f"is no text but {type(value).__name__}"
+        return f"is not a string but {type(value).__name__}"
     try:
         parts = urlsplit(value)
         where = f"{parts.scheme}://{parts.hostname}" if parts.hostname else value[:60]

@@ -1,4 +1,4 @@
-"""A session of requests that goes the way the settings say: proxies, certificates, no ~/.netrc."""
+"""A ``requests`` session that uses nbauth's settings for proxies and certificates."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from nbauth.oauth.trust import Trust
 
 @cache
 def system_context() -> ssl.SSLContext:
-    """A context that asks the system, whose settings the package truststore finds."""
+    """A context that uses the system's certificate store, by the package truststore."""
     import truststore
 
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class TrustingAdapter(HTTPAdapter):
-    """An adapter that trusts what the system does, if it is told to."""
+    """An adapter that can use the system's certificate store."""
 
     def __init__(self, setting: bool | str | None = None, **options: Any) -> None:
         self._context = system_context() if setting == SYSTEM else None
@@ -44,21 +44,20 @@ class TrustingAdapter(HTTPAdapter):
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
         if self._context is not None and verify is True:
-            conn.ca_certs = conn.ca_cert_dir = None  # requests' own file would be trusted too
+            conn.ca_certs = conn.ca_cert_dir = None  # otherwise certifi would be trusted too
 
 
 class VerifiedSession(requests.Session):
-    """A ``requests.Session`` whose ``verify`` and ``proxies`` are what the settings say.
+    """A ``requests.Session`` whose ``verify`` and ``proxies`` come from the settings.
 
-    requests lets ``~/.netrc`` replace a request's Authorization, and the environment beat a
-    session's proxies and certificates. Here the environment is asked for proxies and certificates
-    that no setting names, and for nothing else.
+    requests lets ``~/.netrc`` replace a request's Authorization header, and the environment
+    override a session's proxies and certificates. This class uses the environment only for proxies
+    and certificates that no setting names.
 
     Args:
-        verify: ``None`` leaves it to the environment's variables (``trust.VARIABLES``); ``True``,
-            a CA file or ``"system"`` beats them.
-        proxies: as requests takes them; ``None`` leaves them to the environment, and an empty
-            mapping means none.
+        verify: ``None`` uses the environment variables (``trust.VARIABLES``); ``True``, a CA file
+            or ``"system"`` overrides them.
+        proxies: as in requests; ``None`` uses the environment, an empty mapping uses no proxy.
     """
 
     def __init__(
@@ -74,15 +73,15 @@ class VerifiedSession(requests.Session):
             self.mount("https://", TrustingAdapter(SYSTEM))
 
     def get_adapter(self, url: Any) -> Any:
-        if self._process != os.getpid():  # forked: two processes on one TLS connection break it
+        if self._process != os.getpid():  # forked: the processes cannot share a TLS connection
             self._process = os.getpid()
             for adapter in self.adapters.values():
-                if isinstance(adapter, HTTPAdapter):  # as unpickling does: with pools anew
+                if isinstance(adapter, HTTPAdapter):  # new pools, as after unpickling
                     adapter.__setstate__(adapter.__getstate__())  # type: ignore[attr-defined]
         return super().get_adapter(url)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Also for a request that was prepared apart."""
+        """Apply the settings to a request that was prepared by other code, too."""
         if "proxies" not in options:
             options["proxies"] = self._proxies_to(request.url)
         options.setdefault("verify", self._trusted(None))
@@ -97,7 +96,7 @@ class VerifiedSession(requests.Session):
         return settings
 
     def rebuild_proxies(self, prepared_request: Any, proxies: Any) -> Any:
-        """At a redirect: the environment may name another proxy for another host."""
+        """Called at a redirect: the environment may set another proxy for the new host."""
         before = {} if self._own_proxies else _environment()
         kept = {scheme: at for scheme, at in (proxies or {}).items() if before.get(scheme) != at}
         anew = {**self._proxies_to(prepared_request.url), **kept}
@@ -109,7 +108,7 @@ class VerifiedSession(requests.Session):
         return {**get_environ_proxies(url or ""), **self.proxies}
 
     def _trusted(self, verify: Any) -> Any:
-        """A setting beats what the call says, which beats the session and the environment."""
+        """The precedence is setting, call, session, environment."""
         if self._setting is not None:
             return Trust.of(self._setting).verify
         if verify not in (None, True):
@@ -118,7 +117,7 @@ class VerifiedSession(requests.Session):
 
 
 def proxy_to(url: str, proxies: Mapping[str, str]) -> str:
-    """The proxy that requests picks for an address, or ``""``."""
+    """The proxy that requests selects for an address, or ``""``."""
     return select_proxy(url, dict(proxies)) or ""
 
 
@@ -129,7 +128,7 @@ def _environment() -> dict[str, str]:
 
 
 def source_of(proxy: str) -> str:
-    """What names a proxy: the environment's variable, else the system or the setting."""
+    """Where a proxy was set: an environment variable, else the system or the setting."""
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         if os.environ.get(name) == proxy:
             return name

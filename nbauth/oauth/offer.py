@@ -1,4 +1,4 @@
-"""What a provider offers, as the doctor shows it before anybody signs in."""
+"""What a provider offers, for the doctor's report."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Offer:
-    """What a provider offers, as its metadata and the profile say.
+    """What a provider offers, according to its metadata and the profile.
 
     Attributes:
-        issuer: its name.
-        read_at: where its metadata was read, ``""`` where the profile alone describes it.
-        scopes: ``scopes_supported``; ``None`` where it does not tell.
-        grants: ``grant_types_supported``; ``None`` where it does not tell.
-        added: the scopes that a sign-in adds to those of the person.
-        endpoints: those that can be used, by name.
-        faults: a sentence for each that cannot.
-        ahead: seconds by which this machine's clock is ahead of the provider's; ``None`` where the
-            answer had no date.
+        issuer: the issuer.
+        read_at: the metadata's address, ``""`` if only the profile was used.
+        scopes: ``scopes_supported``; ``None`` if the metadata has none.
+        grants: ``grant_types_supported``; ``None`` if the metadata has none.
+        added: the scopes that a sign-in adds to the requested ones.
+        endpoints: the valid endpoints, by name.
+        faults: a sentence for each invalid endpoint.
+        ahead: seconds by which this machine's clock is ahead of the provider's; ``None`` if the
+            response had no date.
     """
 
     issuer: str

@@ -1,7 +1,7 @@
-"""The signature of ID tokens (RFC 7515), by the keys that their provider publishes (RFC 7517).
+"""Checks the signature of ID tokens (RFC 7515) with the provider's published keys (RFC 7517).
 
-The header is read for ``alg``, ``kid`` and ``crit`` alone; other parameters (``x5c``, private ones)
-are ignored, as RFC 7515 §4 has it.
+Of the header only ``alg``, ``kid`` and ``crit`` are used; other parameters (``x5c``, private ones)
+are ignored, as RFC 7515 §4 specifies.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ ALGORITHMS = (
 )  # fmt: skip
 SMALLEST_RSA = 2048
 """Bits (RFC 7518 §3.3)."""
-ADMINISTRATOR = "Tell the provider's administrator; nothing on this computer can change it."
+ADMINISTRATOR = "Tell the provider's administrator; it cannot be corrected on this computer."
 _RESTRICTED = (
-    "The provider's administrator has to set RS256 or ES256 for this client"
+    "The provider's administrator must set RS256 or ES256 for this client"
     " (id_token_signed_response_alg)."
 )
 _KEY_MEMBERS = {"kty", "n", "e", "crv", "x", "y"}
 _EDWARDS = {"EdDSA", "Ed25519", "Ed448"}
-"""One thing under two names (RFC 9864)."""
+"""Old and new names of the same algorithms (RFC 9864)."""
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
 
 class _Registry(jws.JWSRegistry):
     """Accepts long headers, hundreds of groups, keys of 16 kbit, and any header parameter.
 
-    joserfc's own registry prints a warning for EdDSA, which RFC 9864 has only renamed.
+    joserfc's default registry prints a warning for EdDSA, which RFC 9864 only renames.
     """
 
     max_header_length = 64 * 1024
@@ -47,7 +47,7 @@ class _Registry(jws.JWSRegistry):
     max_signature_length = 4096
 
     def check_header(self, header: Mapping[str, Any]) -> None:
-        """Accept any: the module's ``check_header`` has checked what is used."""
+        """Accept any header: the module's ``check_header`` has checked the used parameters."""
 
     def get_alg(self, name: str) -> Any:
         return self.algorithms[name]
@@ -57,24 +57,24 @@ _REGISTRY = _Registry()
 
 
 def refused(what: str, why: str, hint: str = "") -> SignInError:
-    """The error for an ID token that is not what it should be."""
+    """The error for an invalid ID token."""
     return SignInError(
-        f"The provider's ID token {why}; nothing was kept.",
+        f"The provider's ID token {why}; it was rejected.",
         code=f"id_token_{what}",
         hint=hint
-        or "Run %login again; if it repeats, the authority or client_id is wrong,"
-        " or the answer is tampered with: tell your administrator.",
+        or "Check authority and client_id, and run %login again. If it happens again, someone may"
+        " be tampering with the response: tell your administrator.",
     )
 
 
 def read(id_token: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims of a signed token, of which nothing has been checked."""
+    """Header and claims of a signed token, unchecked."""
     text = id_token if isinstance(id_token, str) else ""
     if text.count(".") == 4 and "enc" in _json(text.partition(".")[0]):
         raise refused(
             "encrypted",
-            "is encrypted, which nbauth has no key for",
-            "The provider's administrator has to switch encryption off for this client"
+            "is encrypted, which nbauth does not support",
+            "The provider's administrator must disable encryption for this client"
             " (id_token_encrypted_response_alg).",
         )
     try:
@@ -96,31 +96,31 @@ def _json(segment: str) -> Mapping[str, Any]:
 
 
 def check_header(header: Mapping[str, Any]) -> None:
-    """Refuse algorithms without a public key, and critical parameters that nbauth does not know."""
+    """Reject algorithms without a public key, and unknown critical parameters."""
     alg = header.get("alg")
     if isinstance(alg, str) and alg.startswith("HS"):
         raise refused(
             "algorithm",
-            f"is signed with the client's secret ({plain(alg)[:20]}) and no public key",
+            f"is signed with the client secret ({plain(alg)[:20]}), not with a key pair",
             _RESTRICTED,
         )
     if isinstance(alg, str) and alg.lower() == "none":
         raise refused("algorithm", "is not signed (alg none)", _RESTRICTED)
     if alg not in ALGORITHMS or alg not in _REGISTRY.algorithms:
         raise refused(
-            "algorithm", f"is signed in a way that is not known here (alg {plain(alg)[:40]})"
+            "algorithm", f"is signed with an unsupported algorithm (alg {plain(alg)[:40]})"
         )
     if "crit" in header or header.get("b64") is False:  # RFC 7515 §4.1.11, RFC 7797 §7
         critical = plain(header.get("crit", "b64"))[:80]
-        raise refused("critical", f"demands what nbauth does not know (crit {critical})")
+        raise refused("critical", f"requires an unsupported extension (crit {critical})")
 
 
 def check_signature(
     id_token: str, header: Mapping[str, Any], keys: Callable[[bool], Mapping[str, Any]]
 ) -> None:
-    """Hold a token, whose header has been checked, to the keys of a JWK set."""
+    """Check the signature of a token, whose header has been checked, with the keys of a JWK set."""
     why = ""
-    for fetch_anew in (False, True):  # a provider may have changed its keys meanwhile
+    for fetch_anew in (False, True):  # the provider may have changed its keys since
         published = _published(keys(fetch_anew))
         fitting = [key for key in published if _may_have_signed(key, header)]
         for key in fitting:
@@ -136,7 +136,7 @@ def _published(key_set: object) -> list[Mapping[str, Any]]:
 
 
 def _may_have_signed(key: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    """Whether it is for signatures of this kind, and the one named where one is."""
+    """Whether a key is for this kind of signature, and has the ``kid`` of the header if any."""
     alg, uses, name = header["alg"], key.get("key_ops"), header.get("kid")
     renamed = alg in _EDWARDS and str(key.get("alg")) in _EDWARDS  # its curve is checked
     return (
@@ -156,7 +156,7 @@ def _has_signed(key: Mapping[str, Any], id_token: str) -> bool:
         with no_fork():
             jws.deserialize_compact(id_token.encode(), import_key(members), registry=_REGISTRY)
     except (JoseError, ValueError, TypeError, KeyError):
-        return False  # not the one, or of a kind that is not known here
+        return False  # another key, or an unsupported kind
     return True
 
 
@@ -172,13 +172,13 @@ def _bits(key: Mapping[str, Any]) -> int:
 def _why(
     published: list[Mapping[str, Any]], fitting: list[Mapping[str, Any]], header: Mapping[str, Any]
 ) -> str:
-    """What is wrong, for the provider's administrator."""
+    """The reason, for the provider's administrator."""
     if not published:
         return "its key set (jwks_uri) has no keys"
     if not fitting:
-        named = "" if header.get("kid") is None else f' named "{plain(header["kid"])[:60]}"'
+        named = "" if header.get("kid") is None else f' with the kid "{plain(header["kid"])[:60]}"'
         return f"its key set (jwks_uri) has no {header['alg']} key{named}"
     small = [_bits(key) for key in fitting if key["kty"] == "RSA" and _bits(key) < SMALLEST_RSA]
     if len(small) == len(fitting):
-        return f"its RSA key has {small[0]} bits, and {SMALLEST_RSA} are the least"
-    return "the signature does not fit its keys"
+        return f"its RSA key has {small[0]} bits; at least {SMALLEST_RSA} are required"
+    return "the signature does not match its keys"

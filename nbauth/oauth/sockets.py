@@ -1,4 +1,4 @@
-"""Requests that can be broken off: by another thread, or when they have taken too long."""
+"""Requests that can be aborted by another thread or by a time limit."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from nbauth.oauth.json_body import LIMIT, TooLarge
 from nbauth.oauth.network import TrustingAdapter
 
 IDLE = 2.0
-"""Seconds after which a connection is not used again."""
+"""Seconds after which an idle connection is not reused."""
 MOST_BYTES = LIMIT + 200_000
-"""What a server may send for one answer, with the head and the lengths of chunks."""
+"""Maximum bytes of one response, including headers and chunk sizes."""
 
 
 class BrokenOff(requests.ConnectionError):
-    """Another thread has broken the request off."""
+    """Another thread aborted the request."""
 
 
 class Late(requests.Timeout):
-    """The request has taken too long."""
+    """The request exceeded its time limit."""
 
 
 class AbortableAdapter(TrustingAdapter):
-    """Knows the requests in flight, and ends them at whatever stage they are."""
+    """Tracks the requests in flight, and can abort them at any stage."""
 
     def __init__(self, verify: bool | str | None = None) -> None:
         self._requests: set[_Request] = set()
@@ -52,19 +52,18 @@ class AbortableAdapter(TrustingAdapter):
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Break the calling thread's request off when it has taken so long; redirects are part
-        of it.
+        """Abort the calling thread's request, including its redirects, after this time.
 
         Raises ``Late``; after :meth:`abort`, ``BrokenOff``.
         """
         request, before = _Request(), _present()
-        late = Late(f"no whole answer in {seconds:.0f} s")
+        late = Late(f"no complete response in {seconds:.0f} s")
         timer = threading.Timer(seconds, request.end, (late,))
         timer.daemon = True
         self._requests.add(request)
         _of_thread.request = request
         try:
-            with contextlib.suppress(RuntimeError):  # no thread is left: each read has its time-out
+            with contextlib.suppress(RuntimeError):  # no thread can start: reads still time out
                 timer.start()
             yield
         except Exception as error:
@@ -80,36 +79,36 @@ class AbortableAdapter(TrustingAdapter):
             raise request.over
 
     def abort(self) -> None:
-        """Break off all requests in flight."""
+        """Abort all requests in flight."""
         for request in self._requests.copy():
-            request.end(BrokenOff("broken off"))
+            request.end(BrokenOff("aborted"))
 
 
 class _Request:
-    """A request in flight, and the connection that it has at present.
+    """A request in flight, and its current connection.
 
-    A blocked read ends only when its socket is shut down. TLS takes a socket's descriptor over,
-    once more for each layer, so what is kept is a twin of the descriptor.
+    A blocked read ends only when its socket is shut down. TLS wraps the socket and detaches its
+    descriptor, once per layer, so this class keeps a duplicate of the descriptor.
     """
 
     def __init__(self) -> None:
         self.over: requests.RequestException | None = None
         self.is_cut = False
-        """What has come may not be the whole answer."""
+        """Whether the socket was shut down, so that the response may be incomplete."""
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._connection: HTTPConnection | None = None
         self._twin: socket.socket | None = None
 
     def end(self, why: requests.RequestException) -> None:
-        if self._process != os.getpid():  # forked: the connection is the parent's
+        if self._process != os.getpid():  # forked: the connection belongs to the parent
             return
         with self._lock:
             self.over = self.over or why
             self._shut()
 
     def hold(self, connection: HTTPConnection, sock: Any) -> None:
-        """The request now uses this connection; if it has been ended, the connection is shut."""
+        """Set the request's connection; shut it down if the request has already been aborted."""
         twin = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
         self.let_go()
         with self._lock:
@@ -118,7 +117,7 @@ class _Request:
                 self._shut()
 
     def let_go(self, connection: HTTPConnection | None = None) -> None:
-        """Its connection, or this one if it has it, is another request's from now on."""
+        """Release the request's connection, if ``connection`` is ``None`` or that one."""
         with self._lock:
             if self._twin is not None and connection in (None, self._connection):
                 self._twin.close()
@@ -127,7 +126,7 @@ class _Request:
     def _shut(self) -> None:
         if self._twin is not None:
             self.is_cut = True
-            with contextlib.suppress(OSError):  # it may have ended by itself
+            with contextlib.suppress(OSError):  # already closed
                 self._twin.shutdown(socket.SHUT_RDWR)
 
 
@@ -140,17 +139,17 @@ def _present() -> _Request | None:
 
 
 class _Options(list[Any]):
-    """Socket options. urllib3 reads them before each of a host's addresses that it tries."""
+    """Socket options that stop an aborted request: urllib3 reads them before each connect."""
 
     def __iter__(self) -> Iterator[Any]:
         request = _present()
         if request is not None and request.over:
-            raise ConnectionAbortedError("the request is over")
+            raise ConnectionAbortedError("the request was aborted")
         return super().__iter__()
 
 
 class _Counted(io.RawIOBase):
-    """A socket's stream, which ends with ``TooLarge`` after so many bytes."""
+    """A socket's stream that raises ``TooLarge`` after ``MOST_BYTES``."""
 
     def __init__(self, stream: io.RawIOBase) -> None:
         self._stream, self._left = stream, MOST_BYTES
@@ -171,7 +170,7 @@ class _Counted(io.RawIOBase):
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer whose head has a limit too: it may begin with "100 Continue" for ever."""
+    """A response that also limits its head: a server may send "100 Continue" endlessly."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -179,12 +178,12 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _Connection(HTTPConnection):
-    """Tells the calling thread's :class:`_Request` which socket it uses."""
+    """Passes its socket to the calling thread's :class:`_Request`."""
 
     response_class = _Answer
 
     given_back = math.inf
-    """When it was put into its pool, by ``time.monotonic``."""
+    """When it was returned to its pool, by ``time.monotonic``."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -196,7 +195,7 @@ class _Connection(HTTPConnection):
         return sock
 
     def putrequest(self, *args: Any, **options: Any) -> None:
-        if self.sock is not None:  # connected, by an earlier request perhaps
+        if self.sock is not None:  # connected, possibly by an earlier request
             self._tell(self.sock)
         super().putrequest(*args, **options)
 
@@ -207,11 +206,11 @@ class _Connection(HTTPConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    """Takes a connection from its request before another request may get it."""
+    """Releases a connection from its request before another request can use it."""
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection: Any = super()._get_conn(timeout)
-        # A server may close an idle connection at the very moment at which it is used again.
+        # A server may close an idle connection at the moment it is reused.
         if time.monotonic() - connection.given_back > IDLE:
             connection.close()
         return connection
@@ -226,7 +225,7 @@ class _Pool(HTTPConnectionPool):
 
 
 def _watch(manager: Any) -> None:
-    """Let a manager's pools, also those of a SOCKS proxy, be of our kind."""
+    """Make a manager, also that of a SOCKS proxy, use our pool and connection classes."""
     pools = manager.pool_classes_by_scheme.items()
     manager.pool_classes_by_scheme = {scheme: _watched(pool) for scheme, pool in pools}
 

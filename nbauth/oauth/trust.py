@@ -1,4 +1,4 @@
-"""Whom TLS connections trust: a file of certificates, a folder of them, or the system's store."""
+"""The trusted certificates of TLS connections: a file, a folder, or the system's store."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from nbauth.core.errors import AuthorityUnreachable
 from nbauth.core.value_readers import SYSTEM
 
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""Variables that name a file of certificates, in the order in which they are looked at."""
+"""Environment variables that name a file of certificates, by precedence."""
 _PEM = b"-----BEGIN "
 
 
 @dataclass(frozen=True)
 class Trust:
-    """A path, or ``True`` for the certificates of certifi; and what named it."""
+    """A path, or ``True`` for the certificates of certifi; ``source`` is where it was set."""
 
     verify: bool | str
     source: str = ""
 
     @classmethod
     def of(cls, setting: bool | str | None) -> Trust:
-        """What the setting ``verify`` says; where it is unset, the environment."""
+        """From the setting ``verify``, else from the environment."""
         if setting == SYSTEM:
             return cls(True, "the setting verify")
         if setting is not None:
@@ -36,7 +36,7 @@ class Trust:
         return cls(True)
 
     def check(self) -> None:
-        """Raise ``AuthorityUnreachable`` where certificates are named that cannot be used."""
+        """Raise ``AuthorityUnreachable`` if the certificates cannot be loaded."""
         if not isinstance(self.verify, str):
             return
         if fault := _fault(self.verify, _stamp(self.verify)):
@@ -44,12 +44,12 @@ class Trust:
             raise AuthorityUnreachable(
                 f"The CA file {self.verify} ({self.source}) {what}.",
                 code=code,
-                hint=f"{hint} Without {self.source}, nbauth trusts the usual public CAs.",
+                hint=f"{hint} Without {self.source}, nbauth trusts the public CAs of certifi.",
             )
 
 
 def _stamp(path: str) -> tuple[int, ...]:
-    """Values of which one differs once the file has changed."""
+    """A value that changes when the file does."""
     try:
         now = os.stat(path)
     except OSError:
@@ -59,22 +59,22 @@ def _stamp(path: str) -> tuple[int, ...]:
 
 @lru_cache(16)
 def _fault(path: str, _: tuple[int, ...]) -> tuple[str, str, str] | None:
-    """Code, fault and remedy; ``None`` if the certificates can be loaded."""
-    name_another = "Name a file of certificates in PEM form."
+    """Error code, fault and remedy; ``None`` if the certificates can be loaded."""
+    name_another = "Set it to a file of certificates in PEM format."
     try:
         if os.path.isdir(path):
             return None if _hashed(path) else (
                 "ca_folder", "is a folder without hashed certificates",
-                f"Name a file in it, or run: openssl rehash {path}.",
+                f"Set it to a file in that folder, or run: openssl rehash {path}.",
             )  # fmt: skip
         ssl.create_default_context(cafile=path)
         return None
     except FileNotFoundError:
-        return "ca_missing", "is not there", name_another
+        return "ca_missing", "does not exist", name_another
     except ssl.SSLError:
         return _content_fault(path, name_another)
     except OSError as error:
-        return "ca_unreadable", f"cannot be read: {error.strerror}", "Change who may read it."
+        return "ca_unreadable", f"cannot be read: {error.strerror}", "Change its permissions."
 
 
 def _content_fault(path: str, name_another: str) -> tuple[str, str, str]:
@@ -86,12 +86,12 @@ def _content_fault(path: str, name_another: str) -> tuple[str, str, str]:
     if content.startswith(b"\x30"):  # an ASN.1 sequence
         return (
             "ca_der",
-            "is in DER form, not PEM",
+            "is in DER format, not PEM",
             f"Convert it: openssl x509 -inform der -in {path} -out ca.pem.",
         )
-    return "ca_no_certificate", "holds no certificate in PEM form", name_another
+    return "ca_no_certificate", "contains no certificate in PEM format", name_another
 
 
 def _hashed(folder: str) -> bool:
-    """Whether a folder has names as OpenSSL looks for them, ``9d66eef0.0``."""
+    """Whether a folder has file names in OpenSSL's form, ``9d66eef0.0``."""
     return any(name.rpartition(".")[2].isdigit() for name in os.listdir(folder))

@@ -1,4 +1,4 @@
-"""Why a request got no answer (DNS, route, proxy, TLS, time, lost connection), with the remedy."""
+"""Explains a failed request (DNS, route, proxy, TLS, time-out, lost connection), with a remedy."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ from nbauth.oauth.sockets import BrokenOff, Late
 from nbauth.oauth.tls_faults import LOST, Told, has, of_certificate, of_tls
 
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
-_NOT_HTTP = ("not_http", "did not answer in HTTP", "Check the address, its port, and the proxy.")
+_NOT_HTTP = (
+    "not_http",
+    "did not send an HTTP response",
+    "Check the address, its port, and the proxy.",
+)
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 @dataclass(frozen=True)
 class Way:
-    """Where a request went. ``source`` is what named the proxy, ``trust`` the certificates."""
+    """The route of a request: ``source`` is where the proxy was set, ``trust`` the certificates."""
 
     host: str
     proxy: str = ""
@@ -34,12 +38,12 @@ class Way:
 
     @property
     def proxy_host(self) -> str:
-        """Without user name and password."""
+        """The proxy's host and port, without user name and password."""
         address = self.proxy if "//" in self.proxy else f"//{self.proxy}"
         try:
             return plain(urlsplit(address).netloc.rpartition("@")[2])
         except ValueError:
-            return "an address that cannot be read"
+            return "an invalid address"
 
     @property
     def named_proxy(self) -> str:
@@ -47,16 +51,16 @@ class Way:
 
     @property
     def check_proxy(self) -> str:
-        return f"Check {self.source}, or ask who runs the proxy."
+        return f"Check {self.source}, or ask the proxy's administrator."
 
 
 def explain(error: BaseException, way: Way) -> AuthorityUnreachable:
-    """What the exception of a request means."""
+    """The error for the exception of a failed request."""
     if isinstance(error, BrokenOff):
-        return _error("broken_off", f"The request to {way.host} was broken off", "Try again.")
+        return _error("broken_off", f"The request to {way.host} was aborted", "Try again.")
     chain: list[BaseException] = [error] if isinstance(error, Late) else list(_chain(error))
     at_proxy = bool(way.proxy) and has(chain, urllib3.ProxyError)
-    if way.proxy.startswith(("socks5h:", "socks4a:")):  # these resolve the names of others
+    if way.proxy.startswith(("socks5h:", "socks4a:")):  # the proxy resolves host names
         at_proxy = at_proxy or has(chain, socket.gaierror)
     for read in (_of_address, _of_proxy, _of_socks):
         if found := read(chain, way):
@@ -68,9 +72,9 @@ def explain(error: BaseException, way: Way) -> AuthorityUnreachable:
         hint = hint if told and told is tls else way.check_proxy
         return _error(f"proxy_{code}", f"{way.named_proxy} {what}", hint)
     if code == "certificate" and way.trust:
-        hint = f"Certificates come from {way.trust} at present. {hint}"
+        hint = f"The trusted certificates are set by {way.trust}. {hint}"
     if way.proxy:
-        what += f" (asked by the proxy {way.proxy_host})"
+        what += f" (through the proxy {way.proxy_host})"
     return _error(code, f"{way.host} {what}", hint)
 
 
@@ -79,7 +83,7 @@ def _error(code: str, sentence: str, hint: str = "") -> AuthorityUnreachable:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and all that it wraps or follows."""
+    """An exception and all exceptions in its arguments, cause and context."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop(0)
@@ -107,10 +111,11 @@ def _of_address(chain: list[BaseException], way: Way) -> AuthorityUnreachable | 
     if has(chain, UnicodeEncodeError, requests.exceptions.InvalidHeader):
         return _error(
             "unsendable",
-            f"Nothing was sent to {way.host}: a token or name holds what no HTTP header may hold",
-            "Sign in again: %login. If it repeats, tell the provider's administrator.",
+            f"Nothing was sent to {way.host}: a token or name contains characters that are not"
+            " allowed in an HTTP header",
+            "Sign in again: %login. If it happens again, tell the provider's administrator.",
         )
-    # ValueError: urllib3 and the codec for international names raise it for what is no name.
+    # ValueError: urllib3 and the IDNA codec raise it for an invalid host name.
     if isinstance(chain[0], ValueError) and not isinstance(chain[0], requests.RequestException):
         return _bad_proxy(way) if way.proxy else _bad_address(way)
     return None
@@ -119,15 +124,15 @@ def _of_address(chain: list[BaseException], way: Way) -> AuthorityUnreachable | 
 def _bad_proxy(way: Way) -> AuthorityUnreachable:
     return _error(
         "bad_proxy",
-        f"{way.named_proxy} cannot be used: its address cannot be read",
-        f"Write {way.source} like http://proxy.example:3128.",
+        f"{way.named_proxy} cannot be used: its address is invalid",
+        f"Set {way.source} to an address such as http://proxy.example:3128.",
     )
 
 
 def _bad_address(way: Way) -> AuthorityUnreachable:
     return _error(
         "bad_address",
-        f"{way.host} cannot be reached: it is no address",
+        f"{way.host} cannot be reached: the address is invalid",
         "Check the authority's address.",
     )
 
@@ -137,9 +142,9 @@ def _of_proxy(chain: list[BaseException], way: Way) -> AuthorityUnreachable | No
     if status == "407":
         return _error(
             "proxy_authentication",
-            f"{way.named_proxy} wants to know who you are (HTTP 407)",
-            f"Write a user name and password into {way.source}: http://user:password@host:port."
-            " For NTLM or Kerberos run a local proxy such as px or cntlm, and name that one.",
+            f"{way.named_proxy} requires authentication (HTTP 407)",
+            f"Add user name and password to {way.source}: http://user:password@host:port."
+            " For NTLM or Kerberos, run a local proxy such as px or cntlm, and set its address.",
         )
     if status:
         return _refused_by_proxy(way, f" (HTTP {status})")
@@ -150,19 +155,19 @@ def _refused_by_proxy(way: Way, status: str = "") -> AuthorityUnreachable:
     return _error(
         "proxy_refused_host",
         f"{way.named_proxy} did not connect to {way.host}{status}",
-        "Ask who runs the proxy whether it lets you reach that host, or set proxies.",
+        "Ask the proxy's administrator to allow that host, or set proxies.",
     )
 
 
 def _of_socks(chain: list[BaseException], way: Way) -> AuthorityUnreachable | None:
-    """PySocks raises errors of its own, around that of a socket where there is one."""
+    """PySocks has its own exceptions, which may wrap one of the socket."""
     own = [one for one in chain if type(one).__module__.partition(".")[0] == "socks"]
     names = {type(one).__name__ for one in own}
     if names & {"SOCKS5AuthError", "SOCKS4Error"}:
         return _error(
             "proxy_authentication",
             f"{way.named_proxy} did not accept the user name and password",
-            f"Write them into {way.source}: socks5h://user:password@host:port.",
+            f"Set them in {way.source}: socks5h://user:password@host:port.",
         )
     if "ProxyConnectionError" in names:
         told = _of_name(chain) or _of_time(chain) or _of_connection(chain)
@@ -182,7 +187,7 @@ def _of_name(chain: list[BaseException]) -> Told:
         return (
             "dns",
             "cannot be reached: its name cannot be resolved",
-            "Check how it is spelt, the network and the VPN. Behind a proxy, set proxies.",
+            "Check its spelling, the network and the VPN. Behind a proxy, set proxies.",
         )
     return None
 
@@ -193,11 +198,11 @@ def _of_time(chain: list[BaseException]) -> Told:
     if has(chain, requests.ConnectTimeout, urllib3.ConnectTimeoutError):
         return (
             "connect_timeout",
-            "cannot be reached: it did not take up the connection in time",
-            "A firewall may be on the way. Check the network and the VPN, or set proxies.",
+            "cannot be reached: the connection timed out",
+            "A firewall may block it. Check the network and the VPN, or set proxies.",
         )
     if has(chain, requests.Timeout, urllib3.TimeoutError, TimeoutError):
-        return "timeout", "did not answer in time", "Try again; check the network and the proxy."
+        return "timeout", "did not respond in time", "Try again; check the network and the proxy."
     return None
 
 
@@ -211,7 +216,7 @@ def _of_connection(chain: list[BaseException]) -> Told:
     if any(isinstance(one, OSError) and one.errno in _NO_WAY for one in chain):
         return (
             "no_route",
-            "cannot be reached: there is no way to it from this machine",
+            "cannot be reached: this machine has no route to it",
             "Check the network and the VPN. Behind a proxy, set proxies.",
         )
     if has(chain, urllib3.InvalidChunkLength):

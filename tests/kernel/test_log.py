@@ -222,10 +222,10 @@ def test_an_error_is_logged_by_its_type_and_place_only() -> None:
         ("https://id.example/token", "id.example/token"),
         ("https://user:secret@id.example:8443/a/b?code=secret#secret", "id.example:8443/a/b"),
         ("https://id.example", "id.example"),
-        ("https://id.example:port/", "an address that cannot be read"),
-        ("https://[secret/", "an address that cannot be read"),
+        ("https://id.example:port/", "an invalid address"),
+        ("https://[secret/", "an invalid address"),
         ("https://id.example/\r\nINFO forged", "id.example/INFO forged"),
-        ("https://id.example/\x1b[2J", "an address that cannot be read"),
+        ("https://id.example/\x1b[2J", "an invalid address"),
     ],
 )
 def test_a_url_is_logged_as_host_and_path(address: str, shown: str) -> None:

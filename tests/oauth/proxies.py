@@ -1,4 +1,4 @@
-"""Proxies on loopback: one that is asked by CONNECT, and one that speaks SOCKS 5 (RFC 1928)."""
+"""Proxies on loopback: one for CONNECT, and one for SOCKS 5 (RFC 1928)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 def pump(one: socket.socket, other: socket.socket) -> None:
-    """Both directions, until one ends."""
+    """Copy in both directions until one side closes."""
 
     def over(source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -27,9 +27,9 @@ def pump(one: socket.socket, other: socket.socket) -> None:
 
 @dataclass
 class Proxy:
-    """Asks ``connect`` for the way to each host, and keeps the heads of all requests.
+    """A proxy that calls ``connect`` for each host and records the heads of all requests.
 
-    ``status`` other than 200 is the answer to each CONNECT; ``password`` is what SOCKS asks for.
+    A ``status`` other than 200 is returned for each CONNECT; SOCKS requires ``password``.
     """
 
     status: int = 200

@@ -1,4 +1,4 @@
-"""Little servers that answer as they are told, one thread each."""
+"""Small HTTP servers with configurable responses, each in its own thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.harness.certificates import Certificates
 
 @dataclass(frozen=True)
 class Seen:
-    """One request."""
+    """One received request."""
 
     method: str
     target: str
@@ -26,7 +26,7 @@ Answer = bytes | Callable[[Seen], bytes]
 
 
 def reply(status: int = 200, body: bytes | str = b"{}", **headers: str) -> bytes:
-    """A whole answer; ``reply(302, location="…")``."""
+    """A complete response; for example ``reply(302, location="…")``."""
     data = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(data)}", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -35,7 +35,7 @@ def reply(status: int = 200, body: bytes | str = b"{}", **headers: str) -> bytes
 
 @dataclass
 class Server:
-    """Answers each request with ``answer``; ``b""`` hangs up, ``None`` never answers."""
+    """Sends ``answer`` for each request; ``b""`` closes the connection, ``None`` sends nothing."""
 
     certificates: Certificates | None = None
     host: str = "127.0.0.1"
@@ -85,7 +85,7 @@ class Server:
             with sock.makefile("rb") as stream:
                 line = stream.readline().decode()
                 if not line:
-                    return  # connected, and nothing asked
+                    return  # connected without a request
                 method, target, _ = line.split(" ", 2)
                 headers = {}
                 while line := stream.readline().strip():

@@ -1,4 +1,4 @@
-"""Answers in the forms that providers write."""
+"""Responses in the forms that providers send."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ NAMES = st.sampled_from(
 ANSWERS = st.dictionaries(NAMES, JSON, max_size=8)
 
 
-# ── lives ───────────────────────────────────────────────────────────────────────────────────
+# ── lifetimes ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ ANSWERS = st.dictionaries(NAMES, JSON, max_size=8)
         ("9" * 20, LONGEST),
     ],
 )
-def test_a_life_that_can_be_read(told: object, read: float) -> None:
+def test_a_valid_lifetime_is_used(told: object, read: float) -> None:
     assert seconds(told) == read
     assert expires_in({"expires_in": told}) == read
     for name in ("refresh_expires_in", "refresh_token_expires_in"):
@@ -127,14 +127,16 @@ def test_a_life_that_can_be_read(told: object, read: float) -> None:
     ],
     ids=lambda told: repr(told)[:20],
 )
-def test_a_life_that_says_nothing_is_an_hour(told: object) -> None:
-    """Zero and less too: some mean "never ends". A token that is dead is refused with 401."""
+def test_an_invalid_lifetime_becomes_an_hour(told: object) -> None:
+    """Also zero and less: some providers mean "never expires". An expired token gets a 401."""
     assert seconds(told) is None
     assert expires_in({"expires_in": told}) == UNTOLD == 3600
-    assert refresh_expires_in({"refresh_expires_in": told}) is None  # Keycloak's 0: as it is used
+    assert (
+        refresh_expires_in({"refresh_expires_in": told}) is None
+    )  # Keycloak's 0: no fixed lifetime
 
 
-def test_a_life_that_is_missing_is_an_hour() -> None:
+def test_a_missing_lifetime_becomes_an_hour() -> None:
     assert expires_in({}) == UNTOLD
     assert refresh_expires_in({}) is None
     assert refresh_expires_in({"refresh_token_expires_in": None, "refresh_expires_in": 5}) == 5
@@ -160,12 +162,12 @@ def test_a_life_that_is_missing_is_an_hour() -> None:
         ("user:read:email https://api.example/.default", None),
     ],
 )
-def test_scopes_are_read_in_whatever_form_they_come(told: Any, granted: Any) -> None:
+def test_scopes_are_read_in_every_form(told: Any, granted: Any) -> None:
     assert granted_scopes({"scope": told}, ASKED) == tuple(granted or told.split())
 
 
 @pytest.mark.parametrize("told", [None, "", " ", ",", [], [""], [None], 5, {}, True, "\u202e"])
-def test_without_any_the_scopes_are_those_asked_for(told: object) -> None:
+def test_without_scope_the_requested_scopes_are_used(told: object) -> None:
     assert granted_scopes({"scope": told}, ASKED) == ("read", "openid")
     assert granted_scopes({}, ASKED) == ("read", "openid")
 
@@ -218,7 +220,7 @@ ERRORS: list[tuple[Any, str, str]] = [
 
 
 @pytest.mark.parametrize(("answer", "word", "text"), ERRORS, ids=lambda value: str(value)[:40])
-def test_an_error_is_read_in_whatever_form_it_comes(answer: Any, word: str, text: str) -> None:
+def test_errors_are_read_in_every_form(answer: Any, word: str, text: str) -> None:
     assert told_in(answer) == Told(word, text)
     assert error_in(answer) == Told(word, text)
     error = error_from(answer, 403)
@@ -246,20 +248,23 @@ def test_an_error_is_read_in_whatever_form_it_comes(answer: Any, word: str, text
     ],
     ids=repr,
 )
-def test_what_is_no_error(answer: Any) -> None:
+def test_responses_that_are_not_errors(answer: Any) -> None:
     assert error_in(answer) is None
 
 
-def test_words_in_another_spelling_mean_what_they_mean() -> None:
+def test_error_codes_are_normalised() -> None:
     assert type(error_from({"error": "INVALID_GRANT"})) is InteractionRequired
     assert type(error_from({"error": "Invalid Client"})) is ConfigurationError
 
 
-def test_the_status_is_told_where_it_says_more() -> None:
+def test_the_message_names_an_http_status_other_than_400() -> None:
     denied = {"error": "teapot", "error_description": "Short."}
-    assert str(error_from(denied, 400)) == "The provider refused. [teapot: Short.]"
-    assert str(error_from(denied, 418)) == "The provider refused. [teapot: Short.] (HTTP 418)"
-    assert str(error_from({}, 418)) == "The provider refused. [http_418]"
+    assert str(error_from(denied, 400)) == "The provider refused the request. [teapot: Short.]"
+    assert (
+        str(error_from(denied, 418))
+        == "The provider refused the request. [teapot: Short.] (HTTP 418)"
+    )
+    assert str(error_from({}, 418)) == "The provider refused the request. [http_418]"
     assert error_from({}, 200).code == error_from({}).code == "unknown_error"
 
 
@@ -282,11 +287,11 @@ def test_the_status_is_told_where_it_says_more() -> None:
     ],
     ids=range(12),
 )
-def test_what_is_out_of_order_says_why(status: int, body: str, said: str) -> None:
+def test_a_server_error_includes_the_text_of_its_page(status: int, body: str, said: str) -> None:
     with Server(answer=reply(status, body)) as server, pytest.raises(AuthorityUnreachable) as down:
         Http().get(server.url)
     said = said.format("" if status == 502 else "502 ")
-    assert str(down.value).endswith(f"is out of order or busy (HTTP {status}{said}).")
+    assert str(down.value).endswith(f" returned HTTP {status}{said}.")
     assert down.value.code == f"http_{status}"
 
 
@@ -301,13 +306,13 @@ def test_what_is_out_of_order_says_why(status: int, body: str, said: str) -> Non
         ([1] * 10_000, "teapot"),
     ],
 )
-def test_error_codes_are_numbers_or_nothing(codes: Any, code: str) -> None:
+def test_error_codes_are_numbers(codes: Any, code: str) -> None:
     error = error_from({"error": "teapot", "error_codes": codes})
     assert error.code == code
     assert len(str(error)) < 300
 
 
-def test_an_error_inside_errors_without_end_is_read_so_far() -> None:
+def test_deeply_nested_errors_are_read_up_to_a_limit() -> None:
     deep: Any = "denied"
     for _ in range(400):
         deep = {"error": deep, "errors": [deep]}
@@ -316,7 +321,7 @@ def test_an_error_inside_errors_without_end_is_read_so_far() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(answer=ANSWERS | JSON, status=st.none() | st.integers(200, 599))
-def test_whatever_comes_is_an_error_that_can_be_shown(answer: Any, status: int | None) -> None:
+def test_any_error_response_gives_a_printable_error(answer: Any, status: int | None) -> None:
     error = error_from(answer, status)
     assert isinstance(error, NbAuthError)
     assert_plain(error, 900)
@@ -328,7 +333,7 @@ def test_whatever_comes_is_an_error_that_can_be_shown(answer: Any, status: int |
 
 @settings(max_examples=100, deadline=None)
 @given(answer=ANSWERS)
-def test_whatever_comes_is_a_token_response(answer: dict[str, Any]) -> None:
+def test_any_object_gives_a_token_response(answer: dict[str, Any]) -> None:
     response = tokens_in(answer, ASKED, {})
     assert 0 < response.expires_in <= LONGEST
     assert response.grant_ends_on is None or math.isfinite(response.grant_ends_on)

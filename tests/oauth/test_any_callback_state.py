@@ -1,4 +1,4 @@
-"""A state is read as it was written, whatever its text; tests/core has the chosen examples."""
+"""Property tests of ``CallbackState``; tests/core has examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECRET = "s" * 43
 
 
 @given(st.text(max_size=80), st.from_regex(r"[\w-]{1,100}", fullmatch=True))
-def test_any_name_that_is_taken_comes_back(name: str, kernel_id: str) -> None:
+def test_any_accepted_server_name_round_trips(name: str, kernel_id: str) -> None:
     try:
         state = CallbackState(name, kernel_id, SECRET)
     except ValueError:
@@ -20,7 +20,7 @@ def test_any_name_that_is_taken_comes_back(name: str, kernel_id: str) -> None:
 
 
 @given(st.text(alphabet="aZ09._-~=/%. \n", max_size=120))
-def test_text_that_is_read_is_the_only_text_of_its_state(text: str) -> None:
+def test_a_parsed_text_is_the_only_form_of_its_state(text: str) -> None:
     try:
         state = CallbackState.parse(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A request ends when its time is up or when it is aborted, wherever it is; and no other does."""
+"""Time limit and abort end a request at every stage, and no other request."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nX-Slow: "
 BODY = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
 CONNECT = b"HTTP/1.1 200 OK\r\nX-Slow: "
 HANDSHAKE = b"\x16\x03\x03\x40\x00"
-"""The beginning of a TLS record that is long in coming."""
+"""The beginning of a TLS record whose rest arrives slowly."""
 GIVES_UP = 4.0
-"""Seconds after which a server of these tests hangs up."""
+"""Seconds after which a server of these tests closes the connection."""
 
 
 class Web:
-    """Servers on loopback, one thread for each connection."""
+    """Servers on loopback, with one thread per connection."""
 
     def __init__(self, certificates: Certificates) -> None:
         self.over = threading.Event()
@@ -43,7 +43,7 @@ class Web:
         self._open: list[socket.socket] = []
 
     def serve(self, each: Callable[[socket.socket], None], secure: bool = False) -> str:
-        """Give the ``localhost:port`` of a server that does so with each connection."""
+        """Start a server that handles each connection like this; return its ``localhost:port``."""
         listening = socket.create_server(("127.0.0.1", 0))
         self._open.append(listening)
 
@@ -66,7 +66,7 @@ class Web:
         return f"localhost:{listening.getsockname()[1]}"
 
     def dripping(self, first: bytes, secure: bool = False) -> str:
-        """It answers the first bytes at once, and then byte by byte."""
+        """A server that sends the first bytes at once, then byte by byte."""
 
         def drip(sock: socket.socket) -> None:
             sock.recv(4096)
@@ -114,7 +114,7 @@ def web(certificates: Certificates) -> Iterator[Web]:
 
 
 def moved(web: Web) -> str:
-    """A server that redirects within its origin, to where its answer is long in coming."""
+    """A server that redirects within its origin to a slow response."""
 
     def talk(sock: socket.socket) -> None:
         asked = sock.recv(4096).partition(b"\r\n")[0]
@@ -131,7 +131,7 @@ def moved(web: Web) -> str:
 
 
 Stage = Callable[[Web], tuple[str, dict[str, str] | None]]
-"""Gives an address that is long in answering, and the proxies to reach it by."""
+"""An address with a slow response, and the proxies to reach it."""
 STAGES: dict[str, Stage] = {
     "head": lambda web: (f"http://{web.dripping(HEAD)}", None),
     "body": lambda web: (f"http://{web.dripping(BODY)}", None),
@@ -167,12 +167,12 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 @pytest.mark.timing
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-@pytest.mark.parametrize("how", ["its time is up", "abort"])
+@pytest.mark.parametrize("how", ["time limit", "abort"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_request_ends_at_whatever_stage_it_is(
+def test_a_request_ends_at_every_stage(
     web: Web, stage: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.2 if how == "its time is up" else 60.0)
+    monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.2 if how == "time limit" else 60.0)
     url, proxies = STAGES[stage](web)
     http = Http(web.ca, proxies)
 
@@ -184,14 +184,12 @@ def test_a_request_ends_at_whatever_stage_it_is(
     if how == "abort":
         threading.Thread(target=abort).start()
     began = time.monotonic()
-    assert outcome(lambda: http.get(url)) == (
-        "timeout" if how == "its time is up" else "broken_off"
-    )
+    assert outcome(lambda: http.get(url)) == ("timeout" if how == "time limit" else "broken_off")
     assert time.monotonic() - began < GIVES_UP / 2
 
 
 class SlowToConnect:
-    """Connecting to one place waits until it is let, after so many times."""
+    """Blocks the nth connect to one address until it is released."""
 
     def __init__(self, place: str, monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
         self.reached, self.let = threading.Event(), threading.Event()
@@ -209,7 +207,9 @@ class SlowToConnect:
 
 
 @pytest.mark.timing
-def test_time_is_up_while_the_next_hop_connects(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_applies_while_a_redirect_connects(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.3)
     place, outcomes = moved(web), []
     slow = SlowToConnect(place, monkeypatch, after=1)
@@ -228,7 +228,7 @@ def test_time_is_up_while_the_next_hop_connects(web: Web, monkeypatch: pytest.Mo
 
 
 @pytest.mark.timing
-def test_a_request_that_is_aborted_while_it_connects_is_not_sent(
+def test_a_request_aborted_while_connecting_is_not_sent(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     received: list[bytes] = []
@@ -248,8 +248,8 @@ def test_a_request_that_is_aborted_while_it_connects_is_not_sent(
 
 
 @pytest.mark.timing
-def test_no_further_address_is_tried_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider may have sixteen, and a firewall that swallows each for five seconds."""
+def test_after_the_time_limit_no_other_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host may have sixteen addresses, and a firewall may drop each for five seconds."""
     tried: list[Any] = []
 
     def swallow(_: socket.socket, address: Any) -> None:
@@ -266,8 +266,8 @@ def test_no_further_address_is_tried_when_time_is_up(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.timing
-def test_what_came_before_an_abort_is_not_taken_for_the_whole_answer(web: Web) -> None:
-    """One without a length ends with its connection: a revocation seemed to have succeeded."""
+def test_an_aborted_response_is_not_accepted_as_complete(web: Web) -> None:
+    """A response without length ends with its connection: an aborted revocation looked complete."""
 
     def half(sock: socket.socket) -> None:
         sock.recv(4096)
@@ -287,8 +287,8 @@ def test_what_came_before_an_abort_is_not_taken_for_the_whole_answer(web: Web) -
     assert outcomes == ["broken_off"]
 
 
-def test_a_whole_answer_is_kept_though_an_abort_follows() -> None:
-    """A code is redeemed once."""
+def test_a_complete_response_is_returned_although_an_abort_follows() -> None:
+    """A code can be redeemed only once."""
     adapter, session = AbortableAdapter(), requests.Session()
     session.mount("http://", adapter)
     with Server() as server, adapter.within(60):
@@ -299,7 +299,7 @@ def test_a_whole_answer_is_kept_though_an_abort_follows() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_an_abort_in_a_forked_child_breaks_off_nothing_of_its_parents() -> None:
+def test_an_abort_in_a_forked_child_does_not_abort_requests_of_its_parent() -> None:
     gate = threading.Event()
 
     def slow(_: object) -> bytes:
@@ -323,9 +323,7 @@ def test_an_abort_in_a_forked_child_breaks_off_nothing_of_its_parents() -> None:
     assert outcomes == [200]
 
 
-def test_a_connection_that_has_idled_is_not_used_again_though_another_was(
-    web: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_idle_connection_is_not_reused(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
     monkeypatch.setattr(sockets, "time", clock)
     connections: list[str] = []
@@ -344,4 +342,4 @@ def test_a_connection_that_has_idled_is_not_used_again_though_another_was(
         clock.advance(sockets.IDLE * 0.6)
     assert connections == ["a", "b", "a"]
     assert http.get(f"http://{places['a']}/").ok
-    assert connections == ["a", "b", "a"], "one that has not idled is used again"
+    assert connections == ["a", "b", "a"], "a connection that was not idle is reused"

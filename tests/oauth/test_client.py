@@ -1,4 +1,4 @@
-"""A client, and the engines in use: one a client and its way there."""
+"""Clients, and the engines in use: one per client and network settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def a_client(**settings: Any) -> Client:
     ],
     ids=str,
 )
-def test_another_way_to_the_provider_has_another_engine(other: dict[str, Any]) -> None:
+def test_other_network_settings_have_another_engine(other: dict[str, Any]) -> None:
     here = {"verify": None, "proxies": {"https": "http://a:1"}}
     engines = Engines(lambda authority, client_id, **way: FakeEngine(authority, client_id, **way))
     engine = engines.of(a_client(**here))
@@ -37,7 +37,7 @@ def test_another_way_to_the_provider_has_another_engine(other: dict[str, Any]) -
     assert engines.for_sign_in(a_client(**here)) is not engine
 
 
-def test_spellings_of_scopes_are_remembered_but_not_all_of_them() -> None:
+def test_the_cache_of_scope_spellings_is_limited() -> None:
     client = a_client()
     first = client.scopes(("read", "write"))
     assert client.scopes(("read", "write")) is first
@@ -64,9 +64,7 @@ def test_spellings_of_scopes_are_remembered_but_not_all_of_them() -> None:
     ],
     ids=["openid", "named", "microsoft", "no metadata"],
 )
-def test_what_is_asked_for_where_nobody_names_anything(
-    settings: dict[str, Any], scopes: list[str]
-) -> None:
+def test_default_scopes(settings: dict[str, Any], scopes: list[str]) -> None:
     client = Client.from_settings(Settings(client_id="notebooks", **settings))
     assert list(client.scopes(())) == scopes
 
@@ -75,7 +73,7 @@ def test_what_is_asked_for_where_nobody_names_anything(
     ("authority", "hint"),
     [("https://login.microsoftonline.com/common", "az ad app create"), (ISSUER, "public client")],
 )
-def test_without_a_client_id_it_is_said_how_to_get_one_there(authority: str, hint: str) -> None:
+def test_without_a_client_id_the_error_says_how_to_get_one(authority: str, hint: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Client.from_settings(Settings(authority=authority))
     assert caught.value.code == "no_client_id"
@@ -91,14 +89,14 @@ def test_without_a_client_id_it_is_said_how_to_get_one_there(authority: str, hin
         ([], ["openid"], True),
     ],
 )
-def test_what_makes_a_sign_in_last_need_not_be_granted(
+def test_reserved_scopes_need_not_be_granted(
     granted: list[str], wanted: list[str], covered: bool
 ) -> None:
     here = a_client()
     assert here.covers(granted, here.scopes(tuple(wanted))) is covered
 
 
-def test_what_stands_for_all_that_is_registered_is_granted_under_other_names() -> None:
+def test_default_scope_is_granted_as_other_scopes() -> None:
     entra = Client.from_settings(Settings(client_id="c", tenant="contoso.com"))
     assert entra.covers(["User.Read"], entra.scopes(("User.Read",)))
     assert entra.covers(["User.Read"], entra.scopes(("https://graph.microsoft.com/.default",)))
@@ -122,7 +120,7 @@ def test_what_stands_for_all_that_is_registered_is_granted_under_other_names() -
     ],
     ids=str,
 )
-def test_a_client_made_from_a_key_has_that_key(settings: dict[str, str], kind: str) -> None:
+def test_a_client_from_a_key_has_that_key(settings: dict[str, str], kind: str) -> None:
     client = Client.from_settings(Settings(client_id="c", **settings))
     again = Client.from_key(client.key)
     assert (again.key, again.authority.kind) == (client.key, kind)

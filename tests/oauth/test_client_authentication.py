@@ -1,4 +1,4 @@
-"""How a client with a secret shows that it is itself."""
+"""Client authentication."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def sent(authentication: ClientAuthentication, data: dict[str, str]) -> Any:
     return request.prepare()
 
 
-def test_a_client_without_secret_is_named() -> None:
+def test_a_client_without_secret_sends_its_client_id() -> None:
     request = sent(ClientAuthentication("an id"), CODE)
     assert dict(parse_qsl(request.body)) == {**CODE, "client_id": "an id"}
     assert "Authorization" not in request.headers
     assert request.headers["Content-Length"] == str(len(request.body))
 
 
-def test_a_name_that_stands_there_is_not_repeated() -> None:
+def test_existing_parameters_are_not_repeated() -> None:
     request = sent(ClientAuthentication("c"), {**CODE, "client_id": "c"})
     assert sorted(parse_qsl(request.body)) == sorted([*CODE.items(), ("client_id", "c")])
 
@@ -41,14 +41,14 @@ def test_a_name_that_stands_there_is_not_repeated() -> None:
         ("a:b", "p%q r+s/ü&", "a%3Ab:p%25q+r%2Bs%2F%C3%BC%26"),  # RFC 6749 §2.3.1, appendix B
     ],
 )
-def test_basic_encodes_both(client_id: str, secret: str, pair: str) -> None:
+def test_basic_encodes_client_id_and_secret(client_id: str, secret: str, pair: str) -> None:
     how = ClientAuthentication(client_id, SecretStr(secret), "client_secret_basic")
     request = sent(how, CODE)
     assert b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() == pair
     assert dict(parse_qsl(request.body)) == CODE
 
 
-def test_post_puts_both_into_the_body() -> None:
+def test_post_sends_client_id_and_secret_in_the_body() -> None:
     how = ClientAuthentication("c", SecretStr("p%q r+s/ü&"), "client_secret_post")
     request = sent(how, CODE)
     said = {**CODE, "client_id": "c", "client_secret": "p%q r+s/ü&"}
@@ -68,10 +68,10 @@ def test_post_puts_both_into_the_body() -> None:
         (5, "client_secret_basic"),
     ],
 )
-def test_the_way_that_the_provider_offers(offered: Any, method: str) -> None:
+def test_the_offered_method_is_used(offered: Any, method: str) -> None:
     document = {"issuer": "x", "token_endpoint_auth_methods_supported": offered}
     assert method_of(Metadata(Http(), document)) == method
 
 
-def test_without_metadata_it_is_a_parameter() -> None:
+def test_without_metadata_the_secret_is_a_parameter() -> None:
     assert method_of(Metadata(Http(), {"issuer": "x"}, published=False)) == "client_secret_post"

@@ -1,4 +1,4 @@
-"""Answers to a request for a device code, as providers make them."""
+"""Device authorization responses in the forms that providers send."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(**changes: Any) -> DeviceCode:
     return device_code_in(answer, REQUEST)
 
 
-def test_a_good_answer() -> None:
+def test_a_valid_response() -> None:
     device = read(verification_uri_complete=f"{PAGE}?user_code=ABCD-EFGH", message="Open it.")
     assert (device.user_code, device.verification_uri) == ("ABCD-EFGH", PAGE)
     assert device.verification_uri_complete == f"{PAGE}?user_code=ABCD-EFGH"
@@ -42,7 +42,7 @@ def test_a_good_answer() -> None:
     assert "secret-device-code" not in repr(device) + repr(device.private)
 
 
-def test_googles_name_of_the_address() -> None:
+def test_googles_name_of_verification_uri() -> None:
     assert read(verification_uri="absent", verification_url=PAGE).verification_uri == PAGE
     assert read(verification_uri=None, verification_url=PAGE).verification_uri == PAGE
 
@@ -90,7 +90,7 @@ def test_intervals(told: Any, interval: float) -> None:
     ],
     ids=lambda told: repr(told)[:20],
 )
-def test_lives(told: Any, life: float) -> None:
+def test_lifetimes(told: Any, life: float) -> None:
     assert read(expires_in=told).expires_in == life
 
 
@@ -113,7 +113,7 @@ def test_lives(told: Any, life: float) -> None:
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_field_that_cannot_be_used_is_named(field: str, value: Any) -> None:
+def test_an_error_names_the_invalid_field(field: str, value: Any) -> None:
     with pytest.raises(SignInError) as unusable:
         read(**{field: value})
     assert unusable.value.code == "device_answer"
@@ -146,19 +146,19 @@ def test_an_address_on_loopback_may_be_http() -> None:
     ],
     ids=repr,
 )
-def test_a_complete_address_elsewhere_is_left_out(complete: Any) -> None:
+def test_a_complete_address_at_another_origin_is_ignored(complete: Any) -> None:
     device = read(verification_uri_complete=complete)
     assert device.verification_uri_complete is None
     assert device.verification_uri == PAGE
 
 
-def test_a_complete_address_may_write_the_port_or_another_path() -> None:
+def test_a_complete_address_may_have_the_default_port_or_another_path() -> None:
     complete = "https://ID.example:443/activate?user_code=ABCD"
     assert read(verification_uri_complete=complete).verification_uri_complete == complete
 
 
 @pytest.mark.parametrize("answer", [None, [], [1], "text", 7, True, {}], ids=repr)
-def test_what_is_no_answer(answer: Any) -> None:
+def test_a_response_that_is_not_an_object_is_an_error(answer: Any) -> None:
     with pytest.raises(SignInError) as unusable:
         device_code_in(answer, REQUEST)
     assert_plain(unusable.value)
@@ -171,7 +171,7 @@ def test_what_is_no_answer(answer: Any) -> None:
         {**GOOD, "verification_uri_complete": PAGE, "verification_url": PAGE, "message": ""}.items()
     })
 )  # fmt: skip
-def test_whatever_comes_can_be_shown_or_is_our_error(answer: dict[str, Any]) -> None:
+def test_any_response_is_printable_or_an_error(answer: dict[str, Any]) -> None:
     try:
         device = device_code_in(answer, REQUEST)
     except NbAuthError as error:
@@ -204,12 +204,12 @@ def test_whatever_comes_can_be_shown_or_is_our_error(answer: dict[str, Any]) -> 
         ({"error": "slow_down", "error_description": "AADSTS90055: Too many."}, True),
     ],
 )
-def test_pending_is_understood_in_other_spellings(answer: Any, slow_down: bool) -> None:
+def test_pending_is_recognised_in_other_spellings(answer: Any, slow_down: bool) -> None:
     with pytest.raises(AuthorizationPending) as pending, polling():
         raise error_from(answer)
     assert pending.value.slow_down is slow_down
 
 
-def test_another_error_ends_the_polling() -> None:
+def test_other_errors_end_the_polling() -> None:
     with pytest.raises(NbAuthError), polling():
         raise error_from({"error": "expired_token"})

@@ -52,7 +52,7 @@ def answer(code: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("kind", "code"), CODES)
-def test_a_known_code_is_explained(kind: type[NbAuthError], code: str) -> None:
+def test_a_known_code_has_a_text_and_a_hint(kind: type[NbAuthError], code: str) -> None:
     error = error_from(answer(code))
     assert type(error) is kind
     assert error.code == (f"AADSTS{code}" if code.isdigit() else code)
@@ -62,7 +62,7 @@ def test_a_known_code_is_explained(kind: type[NbAuthError], code: str) -> None:
     assert error.hint == _entries()[code]["next"]
 
 
-def test_every_entry_of_the_catalogue_is_whole() -> None:
+def test_every_entry_of_the_catalogue_is_complete() -> None:
     for code, entry in _entries().items():
         assert entry.keys() <= {"kind", "what", "next", "flow"}, code
         assert entry["what"].endswith("."), code
@@ -75,21 +75,21 @@ def test_every_entry_of_the_catalogue_is_whole() -> None:
         }, code
 
 
-def test_another_flow_is_named_where_one_would_help() -> None:
+def test_suggested_flows() -> None:
     assert error_from(answer("50076")).suggested_flow == "browser"
     assert error_from(answer("90010")).suggested_flow == "device"
     assert error_from(answer("invalid_grant")).suggested_flow is None
 
 
-def test_an_unknown_code_keeps_its_own_text() -> None:
+def test_an_unknown_code_keeps_the_providers_text() -> None:
     error = error_from({"error": "teapot", "error_description": "Short and stout."})
     assert type(error) is SignInError
-    assert str(error) == "The provider refused. [teapot: Short and stout.]"
+    assert str(error) == "The provider refused the request. [teapot: Short and stout.]"
     assert error.code == "teapot"
     assert error.hint
 
 
-def test_an_unknown_number_keeps_its_text_and_the_words_meaning() -> None:
+def test_an_unknown_number_keeps_its_text_and_the_kind_of_the_word() -> None:
     told = "AADSTS999999: Odd. Trace ID: a Correlation ID: b Timestamp: c"
     error = error_from({"error": "invalid_grant", "error_description": told})
     assert type(error) is InteractionRequired
@@ -106,7 +106,7 @@ def test_an_unknown_number_keeps_its_text_and_the_words_meaning() -> None:
         {"error": "invalid_client", "error_description": "AADSTS999999: x AADSTS50076: y"},
     ],
 )
-def test_the_number_wins_over_the_word(given: dict[str, object]) -> None:
+def test_the_number_has_precedence_over_the_word(given: dict[str, object]) -> None:
     assert error_from(given).code == "AADSTS50076"
     assert type(error_from(given)) is InteractionRequired
 
@@ -140,7 +140,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("field", ["error", "error_description"])
-def test_hostile_text_becomes_one_harmless_line(field: str, text: str) -> None:
+def test_control_characters_are_removed_from_the_providers_text(field: str, text: str) -> None:
     error = error_from({"error": "access_denied", field: text})
     line, _ = error.lines()
     assert len(line.splitlines()) == 1
@@ -150,7 +150,7 @@ def test_hostile_text_becomes_one_harmless_line(field: str, text: str) -> None:
     assert error.code.isprintable()
 
 
-def test_plain_leaves_ordinary_text_alone() -> None:
+def test_plain_does_not_change_ordinary_text() -> None:
     text = "Zoë said: “no” — 別の方法で。 <b>"
     assert plain(text) == text
 
@@ -169,7 +169,7 @@ def test_plain_leaves_ordinary_text_alone() -> None:
         {"error": "x", "correlation_id": 5},
     ],
 )
-def test_an_error_of_odd_shape_is_still_an_error(odd: dict[str, object]) -> None:
+def test_a_malformed_error_is_still_an_error(odd: dict[str, object]) -> None:
     error = error_from(odd)
     assert isinstance(error, NbAuthError)
     assert error.code

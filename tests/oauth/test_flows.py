@@ -1,4 +1,4 @@
-"""Flows driven by hand: no clock, no network, no screen."""
+"""Flows driven by the test: no clock, no network, no screen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Steps = Generator[Any, Any, TokenResponse]
 
 
 class Hand:
-    """Walks a flow and keeps the time that its pauses would have taken."""
+    """Drives a flow and adds up the time of its pauses."""
 
     def __init__(self, steps: Steps, now: float = 500.0) -> None:
         self.steps = steps
@@ -45,7 +45,7 @@ class Hand:
         self.shown: ShowUserCode | None = None
 
     def to_the_end(self, late: float = 0.0) -> TokenResponse:
-        """``late``: seconds that every pause takes longer than asked for."""
+        """``late``: seconds by which every pause is longer than requested."""
         answer: Any = None
         while True:
             try:
@@ -62,7 +62,7 @@ class Hand:
 
     @property
     def waits(self) -> list[float]:
-        """Without the first, which only asks for the time."""
+        """All pauses but the first, which only reads the time."""
         assert self.pauses[0] == 0
         return self.pauses[1:]
 
@@ -93,7 +93,7 @@ def test_device_never_polls_without_a_pause(interval: float) -> None:
     assert hand.waits == [1, 1]
 
 
-def test_device_slow_down_adds_five_seconds_for_good() -> None:
+def test_device_slow_down_adds_five_seconds_permanently() -> None:
     engine = FakeEngine().will("poll_device", PENDING, SLOW_DOWN, PENDING, SLOW_DOWN)
     engine.interval = 5
     hand = device(engine)
@@ -101,7 +101,7 @@ def test_device_slow_down_adds_five_seconds_for_good() -> None:
     assert hand.waits == [5, 5, 10, 10, 15]
 
 
-def test_device_backs_off_while_the_network_is_down_and_goes_on() -> None:
+def test_device_polls_less_often_while_the_network_is_down() -> None:
     engine = FakeEngine().will("poll_device", *[unreachable() for _ in range(6)], PENDING)
     engine.interval = 5
     hand = device(engine)
@@ -109,7 +109,7 @@ def test_device_backs_off_while_the_network_is_down_and_goes_on() -> None:
     assert hand.waits == [5, 10, 20, 40, 60, 60, 60, 5]
 
 
-def test_device_never_asks_more_often_than_told_however_long_the_interval() -> None:
+def test_device_never_polls_more_often_than_the_interval() -> None:
     engine = FakeEngine().will("poll_device", unreachable(), PENDING)
     engine.interval = 90
     hand = device(engine)
@@ -117,7 +117,7 @@ def test_device_never_asks_more_often_than_told_however_long_the_interval() -> N
     assert min(hand.waits) == 90
 
 
-def test_device_expires_without_asking_again() -> None:
+def test_device_does_not_poll_after_expiry() -> None:
     engine = FakeEngine().will("poll_device", *[PENDING] * 1000)
     engine.interval, engine.code_lifetime = 5, 61
     hand = device(engine)
@@ -135,7 +135,7 @@ def test_device_expires_even_while_the_network_is_down() -> None:
         device(engine).to_the_end()
 
 
-def test_device_expires_after_a_sleep_without_asking() -> None:
+def test_device_does_not_poll_after_a_sleep_beyond_expiry() -> None:
     engine = FakeEngine()
     with pytest.raises(SignInExpired):
         device(engine).to_the_end(late=10_000)
@@ -152,14 +152,14 @@ def test_device_expires_after_a_sleep_without_asking() -> None:
         ("odd", SignInError),
     ],
 )
-def test_device_ends_at_the_providers_no(error: str, kind: type[Exception]) -> None:
+def test_device_ends_with_the_providers_error(error: str, kind: type[Exception]) -> None:
     engine = FakeEngine().will("poll_device", PENDING, refusal(error))
     with pytest.raises(kind):
         device(engine).to_the_end()
     assert engine.count("poll_device") == 2
 
 
-def test_device_fails_at_once_if_it_cannot_begin() -> None:
+def test_device_fails_at_once_if_the_first_request_fails() -> None:
     engine = FakeEngine().will("start_device", unreachable())
     with pytest.raises(AuthorityUnreachable):
         device(engine).to_the_end()
@@ -169,7 +169,7 @@ def test_device_fails_at_once_if_it_cannot_begin() -> None:
 
 
 def begun(engine: FakeEngine, request: AuthorizationRequest = REQUEST) -> tuple[Steps, str]:
-    """A browser flow that waits for its redirect, and the state it carries."""
+    """A browser flow that waits for its redirect, and its state."""
     steps = browser.run(engine, request)
     receiver = next(steps)
     assert isinstance(receiver, OpenReceiver)
@@ -186,7 +186,7 @@ def ends(steps: Steps, answer: dict[str, str]) -> TokenResponse:
     return stop.value.value  # type: ignore[no-any-return]
 
 
-def test_browser_asks_for_a_receiver_then_a_browser_then_the_redirect() -> None:
+def test_browser_yields_receiver_browser_and_redirect() -> None:
     engine = FakeEngine()
     steps, state = begun(engine)
     assert engine.calls[0].arguments["redirect_uri"] == "http://localhost:5000"
@@ -209,15 +209,13 @@ def test_browser_has_a_new_secret_each_time() -> None:
         ("paste", ReceiverKind.NONE),
     ],
 )
-def test_the_flows_by_browser_differ_in_where_it_comes_back_to(
-    name: str, kind: ReceiverKind
-) -> None:
+def test_the_browser_flows_differ_in_their_receiver(name: str, kind: ReceiverKind) -> None:
     receiver = next(FLOWS[name].run(FakeEngine(), REQUEST))
     assert isinstance(receiver, OpenReceiver)
     assert receiver.receiver is kind
 
 
-def test_the_records_are_the_flows_that_have_names() -> None:
+def test_every_flow_name_has_a_record() -> None:
     assert tuple(FLOWS) == flow_names.HERE
     for flow in FLOWS.values():
         assert flow.label
@@ -228,7 +226,7 @@ def test_the_records_are_the_flows_that_have_names() -> None:
     assert set(flows_for([ReceiverKind.LOOPBACK])) == {"browser", "paste", "device"}
 
 
-def test_steps_do_not_show_their_state() -> None:
+def test_reprs_of_steps_hide_the_state() -> None:
     steps = browser.run(FakeEngine(), REQUEST)
     receiver = next(steps)
     assert isinstance(receiver, OpenReceiver)
@@ -254,7 +252,7 @@ def test_steps_do_not_show_their_state() -> None:
         lambda state: {"State": state},
     ],
 )
-def test_browser_refuses_another_state_before_anything_is_sent(changed: Any) -> None:
+def test_browser_rejects_another_state_before_sending_anything(changed: Any) -> None:
     engine = FakeEngine()
     steps, state = begun(engine)
     with pytest.raises(SignInError) as caught:
@@ -278,17 +276,17 @@ def test_browser_refuses_another_state_before_anything_is_sent(changed: Any) -> 
         (False, f"{ISSUER}//", False),
     ],
 )
-def test_browser_holds_the_answer_to_its_issuer(
+def test_browser_checks_the_issuer_of_the_response(
     required: bool, iss: str | None, good: bool
 ) -> None:
     engine = FakeEngine()
     pending = PendingAuthorization("https://id.example/a", "s", ISSUER, required, REQUEST)
     answer = {"code": "c", "state": "s", **({} if iss is None else {"iss": iss})}
     if good:
-        browser.check_answer(pending, answer)
+        browser.check_response(pending, answer)
         return
     with pytest.raises(SignInError) as caught:
-        browser.check_answer(pending, answer)
+        browser.check_response(pending, answer)
     assert caught.value.code == "issuer_mismatch"
     assert engine.calls == []
 
@@ -297,40 +295,42 @@ def test_browser_holds_the_answer_to_its_issuer(
 @pytest.mark.parametrize(
     ("iss", "code"),
     [
-        (None, "access_denied"),  # promised or not: several leave it out of a refusal
+        (None, "access_denied"),  # several providers omit it in errors
         (ISSUER, "access_denied"),
         (f"{ISSUER}/", "access_denied"),
         ("https://evil.example", "issuer_mismatch"),
         ("", "issuer_mismatch"),
     ],
 )
-def test_browser_shows_a_refusal_with_its_own_word(
+def test_browser_shows_the_code_of_an_error_response(
     required: bool, iss: str | None, code: str
 ) -> None:
     pending = PendingAuthorization("https://id.example/a", "s", ISSUER, required, REQUEST)
     answer = {"error": "access_denied", "state": "s", **({} if iss is None else {"iss": iss})}
     with pytest.raises(SignInError) as caught:
-        browser.check_answer(pending, answer)
+        browser.check_response(pending, answer)
     assert caught.value.code == code
-    if code == "issuer_mismatch":  # nothing was at stake, so nobody is accused
-        assert f"names another issuer, {iss}" in str(caught.value)
+    if code == "issuer_mismatch":  # the message must not suspect tampering
+        assert f"from the issuer {iss} instead" in str(caught.value)
         assert ISSUER in str(caught.value)
-        assert "tampered" not in caught.value.hint
+        assert "tampering" not in caught.value.hint
         assert "authority" in caught.value.hint
 
 
 @pytest.mark.parametrize("error", [{}, {"error": ""}, {"error": "access_denied"}])
 @pytest.mark.parametrize("iss", [None, "https://evil.example"])
-def test_browser_accuses_where_a_code_is_at_stake(iss: str | None, error: dict[str, str]) -> None:
-    """An error beside the code does not make it harmless."""
+def test_browser_warns_of_tampering_if_the_response_has_a_code(
+    iss: str | None, error: dict[str, str]
+) -> None:
+    """Also if the response contains an error beside the code."""
     pending = PendingAuthorization("https://id.example/a", "s", ISSUER, True, REQUEST)
     answer = {"code": "c", "state": "s", **error, **({} if iss is None else {"iss": iss})}
     with pytest.raises(SignInError, match="another issuer") as caught:
-        browser.check_answer(pending, answer)
-    assert "tampered" in caught.value.hint
+        browser.check_response(pending, answer)
+    assert "tampering" in caught.value.hint
 
 
-def test_browser_passes_the_providers_error_on_without_redeeming() -> None:
+def test_browser_raises_the_providers_error_without_redeeming() -> None:
     engine = FakeEngine()
     steps, state = begun(engine)
     with pytest.raises(SignInDeclined, match="He said no"):
@@ -338,7 +338,7 @@ def test_browser_passes_the_providers_error_on_without_redeeming() -> None:
     assert engine.count("redeem") == 0
 
 
-def test_browser_does_not_believe_an_error_without_its_state() -> None:
+def test_browser_rejects_an_error_without_state() -> None:
     steps, _ = begun(FakeEngine())
     with pytest.raises(SignInError) as caught:
         steps.send({"error": "access_denied"})
@@ -356,13 +356,13 @@ def test_browser_needs_a_code(answer: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("prompt", sorted(browser.PROMPTS))
-def test_browser_sends_every_prompt_there_is(prompt: str) -> None:
+def test_browser_sends_every_known_prompt(prompt: str) -> None:
     engine = FakeEngine()
     begun(engine, AuthorizationRequest(REQUEST.scopes, prompt=prompt))
     assert engine.calls[0].arguments["request"].prompt == prompt
 
 
-def test_browser_refuses_an_unknown_prompt_before_anything_happens() -> None:
+def test_browser_rejects_an_unknown_prompt_first() -> None:
     engine = FakeEngine()
     steps = browser.run(engine, AuthorizationRequest(REQUEST.scopes, prompt="please"))
     with pytest.raises(ConfigurationError, match="please"):
@@ -379,7 +379,7 @@ def test_every_flow_is_found_by_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["broker", "nonsense", ""])
-def test_a_flow_that_is_not_here_names_those_that_are(name: str) -> None:
+def test_an_error_for_an_unavailable_flow_lists_the_available_ones(name: str) -> None:
     with pytest.raises(FlowUnavailable) as caught:
         flow_named(name)
     assert "--flow device" in caught.value.hint

@@ -32,24 +32,22 @@ def unreachable(call: Callable[[], object]) -> AuthorityUnreachable:
     ("status", "body"),
     [(200, '{"a": 1}'), (400, '{"error": "invalid_grant"}'), (401, "{}"), (404, "[]")],
 )
-def test_what_speaks_the_protocol_is_an_answer(status: int, body: str) -> None:
+def test_protocol_responses_are_returned(status: int, body: str) -> None:
     with Server(answer=reply(status, body)) as server:
         response = Http().get(server.url)
     assert (response.status_code, response.text) == (status, body)
 
 
 @pytest.mark.parametrize("address", ["https://id..example/", "https://[bad/", "https://x:99999/"])
-def test_an_address_that_is_none_is_out_of_reach(address: str) -> None:
+def test_an_invalid_address_is_unreachable(address: str) -> None:
     with pytest.raises(NbAuthError) as caught:
         Http().get(address)
     assert caught.value.code == "bad_address"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_netrc_has_nothing_to_say(
-    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its password went to the provider, in the place of a Bearer token too."""
+def test_netrc_is_ignored(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """requests would send its password to the provider, even instead of a Bearer token."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ada password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     with Server(answer=reply(200, "{}")) as server:
@@ -59,9 +57,7 @@ def test_netrc_has_nothing_to_say(
     assert (first, second) == (None, "Bearer token")
 
 
-def test_netrc_has_nothing_to_say_at_a_redirect_either(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_netrc_is_ignored_at_a_redirect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ada password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     with Server(answer=moved_within) as server:
@@ -69,7 +65,7 @@ def test_netrc_has_nothing_to_say_at_a_redirect_either(
         assert [seen.headers.get("authorization") for seen in server.seen] == ["Bearer token", None]
 
 
-def test_no_cookie_is_carried_from_one_request_to_the_next() -> None:
+def test_cookies_are_not_stored() -> None:
     with Server(answer=reply(200, "{}", Set_Cookie="person=ada; Path=/")) as server, Http() as http:
         for _ in range(2):
             http.get(server.url)
@@ -95,7 +91,7 @@ def test_no_cookie_is_carried_from_one_request_to_the_next() -> None:
         (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nzz", "not_http"),
     ],
 )
-def test_all_else_is_a_provider_out_of_reach(answer: Answer, code: str) -> None:
+def test_other_responses_are_authority_unreachable(answer: Answer, code: str) -> None:
     with Server(answer=answer) as server:
         error = unreachable(lambda: Http().get(server.url))
     assert error.code == code
@@ -104,14 +100,14 @@ def test_all_else_is_a_provider_out_of_reach(answer: Answer, code: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [reply(200, ""), reply(204, "")])
-def test_a_post_may_be_answered_with_nothing(answer: Answer) -> None:
-    """A revocation endpoint has nothing to say (RFC 7009 §2.2)."""
+def test_the_response_of_a_post_may_be_empty(answer: Answer) -> None:
+    """As the response of a revocation endpoint (RFC 7009 §2.2)."""
     with Server(answer=answer) as server:
         assert Http().post(server.url, data={}).ok
 
 
 @pytest.mark.timing
-def test_silence_ends_at_the_time_out() -> None:
+def test_a_request_without_response_times_out() -> None:
     with Server(answer=None) as server:
         began = time.monotonic()
         error = unreachable(lambda: Http().get(server.url, timeout=(1, 0.05)))
@@ -126,7 +122,7 @@ def test_there_is_always_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
             assert unreachable(lambda o=options: Http().get(server.url, **o)).code == "timeout"
 
 
-def test_an_error_does_not_tell_what_was_sent() -> None:
+def test_an_error_does_not_contain_the_request() -> None:
     with Server(answer=reply(503)) as server:
         error = unreachable(
             lambda: Http().post(f"{server.url}/token?x=canary-q", data={"code": "canary-b"})
@@ -143,7 +139,7 @@ def test_a_ca_file_is_trusted(certificates: Certificates) -> None:
 
 
 @pytest.mark.parametrize("verify", [None, True])
-def test_a_certificate_that_nobody_vouches_for_names_the_setting(
+def test_an_error_for_an_untrusted_certificate_names_the_setting(
     certificates: Certificates, verify: bool | None
 ) -> None:
     with Server(certificates) as server:
@@ -154,44 +150,44 @@ def test_a_certificate_that_nobody_vouches_for_names_the_setting(
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_verify_beats_the_environments_bundle(
+def test_verify_overrides_the_environment(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
     with Server(certificates) as server:
         (tmp_path / "other.pem").write_bytes(certificates.ca_file.read_bytes())
         monkeypatch.setenv(variable, str(tmp_path / "other.pem"))
-        assert Http().get(server.url).ok  # not set: the environment's holds
+        assert Http().get(server.url).ok  # not set: the environment is used
         assert unreachable(lambda: Http(True).get(server.url)).code == "certificate"
         monkeypatch.setenv(variable, str(tmp_path / "absent.pem"))
         assert Http(str(certificates.ca_file)).get(server.url).ok
 
 
-def test_verify_holds_for_a_request_that_was_prepared_apart(certificates: Certificates) -> None:
+def test_verify_applies_to_prepared_requests(certificates: Certificates) -> None:
     with Server(certificates) as server:
         session = VerifiedSession(str(certificates.ca_file))
         assert session.send(requests.Request("GET", server.url).prepare()).ok
 
 
-def test_a_request_cannot_switch_certificates_off(certificates: Certificates) -> None:
+def test_a_request_cannot_disable_verification(certificates: Certificates) -> None:
     with Server(certificates) as server:
         http = Http(True)
         http.verify = False
         assert unreachable(lambda: http.get(server.url, verify=False)).code == "certificate"
 
 
-# ── breaking off ────────────────────────────────────────────────────────────────────────────
+# ── abort ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("what", ["plain", "tls", "handshake", "body", "proxy"])
-def test_abort_ends_a_request_that_hangs(what: str, certificates: Certificates) -> None:
+def test_abort_ends_a_hanging_request(what: str, certificates: Certificates) -> None:
     secure = certificates if what in {"tls", "handshake"} else None
     answer = reply(200, "x" * 100)[:-50] if what == "body" else None
     server = Server(secure, answer=None, handshakes=what != "handshake")
     if what == "body":
 
         def half(_: object) -> bytes:
-            # sent by hand, so that the connection stays open
+            # sent in parts, so that the connection stays open
             server._open[-1].sendall(answer or b"")
             return None  # type: ignore[return-value]
 
@@ -218,7 +214,7 @@ def test_abort_ends_a_request_that_hangs(what: str, certificates: Certificates) 
         assert isinstance(caught[0], AuthorityUnreachable)
 
 
-def test_after_an_abort_the_next_request_goes_through() -> None:
+def test_after_an_abort_the_next_request_succeeds() -> None:
     with Server() as server:
         http = Http()
         http.abort()
@@ -241,10 +237,10 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
         (reply(400, '{"error": "invalid_grant"}'), "400"),
         (reply(503, "{}"), r"503 \(http_503\)"),
         (reply(200, "<html>"), r"200 \(not_json\)"),
-        (b"", r"no answer \(connection_lost\)"),
+        (b"", r"no response \(connection_lost\)"),
     ],
 )
-def test_a_request_is_told_by_place_status_and_seconds(
+def test_the_log_has_address_status_and_seconds(
     answer: Answer, outcome: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG", logger="nbauth")
@@ -259,9 +255,7 @@ def test_a_request_is_told_by_place_status_and_seconds(
 
 
 @pytest.mark.parametrize("whose", ["request", "answer"])
-def test_a_request_is_told_by_its_correlation_id(
-    whose: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_log_has_the_correlation_id(whose: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", logger="nbauth")
     trace = "0c0ffee0-0000-4000-8000-000000000001"
     headers = {"client-request-id": trace}
@@ -271,7 +265,7 @@ def test_a_request_is_told_by_its_correlation_id(
     assert logged(caplog)[0].endswith(f"correlation id {trace}")
 
 
-def test_an_identifier_that_is_none_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_omits_an_invalid_correlation_id(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", logger="nbauth")
     with Server(answer=reply(200, "{}", x_request_id="a secret/+=")) as server:
         Http().get(server.url)
@@ -280,10 +274,10 @@ def test_an_identifier_that_is_none_is_not_told(caplog: pytest.LogCaptureFixture
 
 @pytest.mark.timing
 @pytest.mark.parametrize("where", ["head", "body"])
-def test_an_answer_that_comes_byte_by_byte_has_an_end(
+def test_a_response_that_arrives_byte_by_byte_is_ended(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each byte comes in time, so no time-out of a read ever ends it."""
+    """Each byte arrives in time, so the read never times out."""
     monkeypatch.setattr("nbauth.oauth.http.LONGEST", 0.3)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n"
     over = threading.Event()
@@ -307,7 +301,7 @@ def test_an_answer_that_comes_byte_by_byte_has_an_end(
     assert error.code == "timeout"
 
 
-def test_the_end_of_one_slow_request_is_not_the_end_of_another(
+def test_the_time_limit_of_one_request_does_not_end_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     http, gate = Http(), threading.Event()
@@ -328,7 +322,9 @@ def test_the_end_of_one_slow_request_is_not_the_end_of_another(
     assert outcomes == [200]
 
 
-def test_a_request_goes_out_where_no_thread_can_watch_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_is_sent_even_if_no_timer_thread_can_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def no_thread(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -1,4 +1,4 @@
-"""Where a request may go, and how much and what an answer may hold."""
+"""Allowed addresses of requests, and limits of responses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def value_of(body: bytes | str, **headers: str) -> Any:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nothing_is_sent_in_the_clear_or_by_another_scheme(
+def test_only_https_and_loopback_http_are_sent(
     address: Any, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Proxy() as proxy:
@@ -59,7 +59,7 @@ def test_nothing_is_sent_in_the_clear_or_by_another_scheme(
     assert "nothing was sent" in str(caught.value)
 
 
-def test_a_prepared_request_is_held_to_the_same() -> None:
+def test_a_prepared_request_is_checked_too() -> None:
     with pytest.raises(ConfigurationError):
         Http().send(requests.Request("GET", "http://id.example/").prepare())
 
@@ -103,7 +103,9 @@ LOCATIONS = [
 
 
 @pytest.mark.parametrize("location", LOCATIONS)
-def test_and_to_no_other(location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_get_is_not_redirected_to_another_origin(
+    location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Proxy() as proxy, Server() as other, Server() as server:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         where = location.format(port=server.port, other=other.port)
@@ -115,7 +117,7 @@ def test_and_to_no_other(location: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert str(caught.value).isprintable()
 
 
-def test_redirects_have_an_end() -> None:
+def test_redirects_are_limited() -> None:
     with Server(answer=reply(302, "", Location="/again")) as server:
         with pytest.raises(AuthorityUnreachable, match="more than 3 times"):
             Http().get(server.url)
@@ -123,8 +125,8 @@ def test_redirects_have_an_end() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_the_page_of_a_redirect_is_not_read(method: str) -> None:
-    """requests decompressed the whole of it."""
+def test_the_body_of_a_redirect_is_not_read(method: str) -> None:
+    """requests would decompress all of it."""
     bomb = gzip.compress(bytes(30_000_000))
     answer = reply(302, bomb, Location="https://id.example/", Content_Encoding="gzip")
     tracemalloc.start()
@@ -138,7 +140,7 @@ def test_the_page_of_a_redirect_is_not_read(method: str) -> None:
 # ── size ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_can_be_bounded_is_asked_for() -> None:
+def test_accepted_encodings() -> None:
     with Server() as server:
         Http().get(server.url)
     assert server.seen[0].headers["accept-encoding"] == "gzip, deflate"
@@ -157,12 +159,12 @@ PACKED = [
 
 
 @pytest.mark.parametrize(("encoding", "pack"), PACKED)
-def test_compressed_answers_are_read(encoding: str, pack: Any) -> None:
+def test_compressed_responses_are_read(encoding: str, pack: Any) -> None:
     assert value_of(pack(b'{"a": "b"}'), Content_Encoding=encoding) == {"a": "b"}
 
 
 @pytest.mark.parametrize(("encoding", "pack"), PACKED[:5])
-def test_and_have_a_limit(encoding: str, pack: Any) -> None:
+def test_compressed_responses_have_a_limit(encoding: str, pack: Any) -> None:
     error = error_of(reply(200, pack(b" " * (LIMIT + 1)), Content_Encoding=encoding))
     assert error.code == "too_large"
     assert value_of(pack(b"{}" + b" " * (LIMIT - 2)), Content_Encoding=encoding) == {}
@@ -170,7 +172,7 @@ def test_and_have_a_limit(encoding: str, pack: Any) -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip", "x\u202e"])
 @pytest.mark.parametrize("status", [200, 400])
-def test_what_was_not_asked_for_is_not_unpacked(encoding: str, status: int) -> None:
+def test_an_encoding_that_was_not_requested_is_rejected(encoding: str, status: int) -> None:
     error = error_of(reply(status, "{}", Content_Encoding=encoding), "POST")
     assert "compressed" in str(error) and not error.empty
     assert str(error).isprintable()
@@ -181,13 +183,13 @@ def test_what_was_not_asked_for_is_not_unpacked(encoding: str, status: int) -> N
     [gzip.compress(b'{"a": 1}', mtime=0)[:-9], b"\x1f\x8bno", b"{}"],
     ids=["cut off", "broken", "none"],
 )
-def test_broken_compressed_data_are_no_answer(body: bytes) -> None:
+def test_invalid_compressed_data_is_rejected(body: bytes) -> None:
     error = error_of(reply(400, body, Content_Encoding="gzip"), "POST")
     assert (error.code, error.empty) == ("http_400", False)
 
 
 @pytest.mark.parametrize("how", ["length", "chunks", "no length", "head", "continue", "trailers"])
-def test_an_answer_has_a_limit(how: str) -> None:
+def test_a_response_has_a_limit(how: str) -> None:
     much = b"a" * (LIMIT + 300_000)
     head = b"HTTP/1.1 200 OK\r\n"
     answers = {
@@ -203,7 +205,7 @@ def test_an_answer_has_a_limit(how: str) -> None:
     assert "127.0.0.1" in str(error) and f"{LIMIT:,}" in str(error)
 
 
-def test_large_answers_are_read() -> None:
+def test_large_responses_are_read() -> None:
     """Tokens with a thousand groups, a hundred keys with certificates."""
     keys = [{"kty": "RSA", "kid": str(n), "n": "n" * 342, "x5c": ["c" * 2000]} for n in range(100)]
     assert len(value_of(json.dumps({"keys": keys}))["keys"]) == 100
@@ -235,8 +237,8 @@ def test_elements_have_a_limit() -> None:
         (b'"text"', "text"),
     ],
 )
-def test_what_is_read_with_tolerance(body: bytes, value: Any) -> None:
-    """Libraries, and we, read the same: they get it written anew."""
+def test_tolerant_parsing(body: bytes, value: Any) -> None:
+    """nbauth and the libraries read the same value, since the JSON is serialised again."""
     with Server(answer=reply(200, body, Content_Type="text/plain; charset=utf-7")) as server:
         response = Http().get(server.url)
     assert response.json() == json.loads(response.text) == value
@@ -254,7 +256,7 @@ def test_depth_has_a_limit(open: str, close: str, depth: int) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{", '{"a"}', "[1,]", "{'a': 1}", "\0", "{}{}", "﻿<html>"])
-def test_what_is_no_json_is_no_answer(body: str) -> None:
+def test_invalid_json_is_rejected(body: str) -> None:
     error = error_of(reply(200, body))
     assert (error.code, error.empty) == ("not_json", body == "")
 
@@ -262,7 +264,7 @@ def test_what_is_no_json_is_no_answer(body: str) -> None:
 # ── a session for data ──────────────────────────────────────────────────────────────────────
 
 
-def test_netrc_has_nothing_to_say_to_prepared_requests(
+def test_netrc_is_ignored_for_prepared_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ada password s3cret\n")
@@ -278,7 +280,7 @@ BOTH = [
 
 
 @pytest.mark.parametrize(("setting", "prepared"), [*BOTH, ("call", False)])
-def test_the_proxies_of_a_session(
+def test_proxies_of_a_session(
     setting: str, prepared: bool, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Server(certificates) as server, Proxy() as named, Proxy() as environment:
@@ -297,7 +299,7 @@ def test_the_proxies_of_a_session(
     assert asked == {"none": (0, 0), "unset": (0, 1)}.get(setting, (1, 0))
 
 
-def test_another_host_of_a_redirect_has_its_own_proxy(
+def test_a_redirect_to_another_host_uses_its_proxy(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Server(certificates) as end, Server(certificates, host="localhost") as start:

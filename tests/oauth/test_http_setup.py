@@ -1,4 +1,4 @@
-"""What is wrong between here and the provider: each fault has its sentence, host and remedy."""
+"""Network, TLS and proxy faults: each error names the fault, the host and a remedy."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ def free_port() -> int:
 # ── the way to the host ─────────────────────────────────────────────────────────────────────
 
 
-def test_a_name_that_nobody_knows() -> None:
+def test_an_unknown_host_name() -> None:
     error = fault(lambda: Http().get("https://nowhere.invalid/"))
     assert error.code == "dns"
     assert "nowhere.invalid" in str(error) and "name" in str(error)
-    assert "spelt" in error.hint
+    assert "spelling" in error.hint
 
 
-def test_a_port_where_nobody_listens() -> None:
+def test_a_closed_port() -> None:
     port = free_port()
     error = fault(lambda: Http().get(f"https://127.0.0.1:{port}/"))
     assert (error.code, f"127.0.0.1:{port}" in str(error)) == ("refused", True)
 
 
-def test_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address of RFC 5737 has a route where a default gateway is: so the system's word for it
-    is given by hand."""
+def test_no_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's error is simulated, since even an address of RFC 5737 has a route wherever
+    there is a default gateway."""
     import errno
 
     def unroutable(*_: object) -> None:
@@ -79,8 +79,8 @@ def test_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.timing
-def test_a_firewall_that_swallows() -> None:
-    """A backlog that is full takes up no connection."""
+def test_a_firewall_that_drops_packets() -> None:
+    """A full backlog accepts no connection."""
     with ExitStack() as stack:
         deaf = stack.enter_context(socket.socket())
         deaf.bind(("127.0.0.1", 0))
@@ -98,7 +98,7 @@ def test_a_firewall_that_swallows() -> None:
 
 @contextmanager
 def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A server that does so with its first connection."""
+    """A server that handles its first connection like this."""
     import threading
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -137,13 +137,13 @@ def in_a_chunk(sock: socket.socket) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("how", [reset, hang_up])
-def test_a_connection_that_is_lost(how: Callable[[socket.socket], None], scheme: str) -> None:
+def test_a_lost_connection(how: Callable[[socket.socket], None], scheme: str) -> None:
     with talking(how) as port:
         assert fault(lambda: Http().get(f"{scheme}://127.0.0.1:{port}/")).code == "connection_lost"
 
 
 @pytest.mark.parametrize("how", [in_the_middle, in_a_chunk])
-def test_a_connection_that_is_lost_in_the_body(how: Callable[[socket.socket], None]) -> None:
+def test_a_connection_lost_in_the_body(how: Callable[[socket.socket], None]) -> None:
     with talking(how) as port:
         assert fault(lambda: Http().get(f"http://127.0.0.1:{port}/")).code == "connection_lost"
 
@@ -174,7 +174,9 @@ def day(offset: int) -> datetime.datetime:
         ("host", "certificate_host", "another host name", "address"),
     ],
 )
-def test_a_certificate(what: str, code: str, words: str, remedy: str, tmp_path: Path) -> None:
+def test_an_invalid_certificate(
+    what: str, code: str, words: str, remedy: str, tmp_path: Path
+) -> None:
     dates = {
         "expired": {"not_before": day(-9), "not_after": day(-1)},
         "not yet": {"not_before": day(1), "not_after": day(9)},
@@ -189,7 +191,7 @@ def test_a_certificate(what: str, code: str, words: str, remedy: str, tmp_path: 
     assert words in str(error) and remedy in error.hint and str(server.port) in str(error)
 
 
-def test_where_certificates_come_from_is_said(
+def test_the_error_names_the_source_of_the_certificates(
     certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = made(tmp_path)
@@ -199,7 +201,7 @@ def test_where_certificates_come_from_is_said(
         assert "the setting verify" in fault(lambda: Http(str(other.ca_file)).get(server.url)).hint
 
 
-def test_a_port_that_speaks_no_tls() -> None:
+def test_a_port_without_tls() -> None:
     with talking(in_the_middle) as port:
         error = fault(lambda: Http().get(f"https://127.0.0.1:{port}/"))
     assert (error.code, "TLS" in str(error), "http" in error.hint) == ("not_tls", True, True)
@@ -217,7 +219,7 @@ def test_an_old_tls(certificates: Certificates) -> None:
     assert (error.code, "1.2" in error.hint) == ("tls_version", True)
 
 
-def test_a_server_that_wants_a_client_certificate(certificates: Certificates) -> None:
+def test_a_server_that_requires_a_client_certificate(certificates: Certificates) -> None:
     with Server(certificates) as server:
         assert server._context
         server._context.load_verify_locations(certificates.ca_file)
@@ -230,7 +232,7 @@ def test_a_server_that_wants_a_client_certificate(certificates: Certificates) ->
 
 
 def bundle(what: str, folder: Path, good: Path) -> Path:
-    """A CA file with a fault."""
+    """An invalid CA file."""
     path = folder / "ca of the company.pem"
     if what == "der":
         path.write_bytes(ssl.PEM_cert_to_DER_cert(good.read_text()))
@@ -243,13 +245,13 @@ def bundle(what: str, folder: Path, good: Path) -> Path:
     elif what == "folder":
         path.mkdir()
         (path / "ca.pem").write_bytes(good.read_bytes())
-    elif what == "loop":  # what no user can read, root neither
+    elif what == "loop":  # not even root can read it
         path.symlink_to(path)
     return path
 
 
 BUNDLES = [
-    ("gone", "ca_missing", "not there"),
+    ("gone", "ca_missing", "does not exist"),
     ("der", "ca_der", "DER"),
     ("empty", "ca_empty", "empty"),
     ("damaged", "ca_damaged", "damaged"),
@@ -261,7 +263,7 @@ BUNDLES = [
 
 @pytest.mark.parametrize("source", ["the setting verify", *VARIABLES])
 @pytest.mark.parametrize(("what", "code", "words"), BUNDLES, ids=[one[0] for one in BUNDLES])
-def test_a_file_that_cannot_be_used(
+def test_an_invalid_ca_file(
     what: str, code: str, words: str, source: str, tmp_path: Path,
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -276,7 +278,7 @@ def test_a_file_that_cannot_be_used(
     assert words in str(error) and str(path) in str(error) and source in str(error)
 
 
-def test_a_file_that_is_mended_is_used(certificates: Certificates, tmp_path: Path) -> None:
+def test_a_corrected_ca_file_is_used(certificates: Certificates, tmp_path: Path) -> None:
     path = bundle("empty", tmp_path, certificates.ca_file)
     with Server(certificates) as server, Http(str(path)) as http:
         fault(lambda: http.get(server.url))
@@ -293,7 +295,7 @@ def test_a_folder_of_hashed_certificates_is_used(
         assert Http(str(folder)).get(server.url).ok
 
 
-def test_the_setting_beats_each_variable(
+def test_the_setting_overrides_each_variable(
     certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in VARIABLES:
@@ -311,7 +313,7 @@ def test_loopback_without_tls_needs_no_certificates(monkeypatch: pytest.MonkeyPa
 def test_the_certificates_of_the_system(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OpenSSL's own variable adds one to the system's store, which the package asks."""
+    """OpenSSL's variable adds a certificate to the system's store, which truststore uses."""
     program = """
         import sys
         from nbauth.core.settings import resolve
@@ -356,7 +358,7 @@ def test_a_proxy_of_the_environment_is_used(
 
 
 @pytest.mark.parametrize("key", ["https", "all", "https://127.0.0.1"])
-def test_the_setting_beats_the_environment(
+def test_the_proxy_setting_overrides_the_environment(
     key: str, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Server(certificates) as server, Proxy() as proxy:
@@ -375,7 +377,7 @@ def test_an_empty_setting_means_no_proxy(
         assert proxy.asked == []
 
 
-def test_what_is_for_this_machine_in_the_clear_goes_to_no_proxy() -> None:
+def test_http_to_loopback_uses_no_proxy() -> None:
     with Server() as server, Proxy() as proxy:
         assert Http(proxies={"http": proxy.url, "all": proxy.url}).get(server.url).ok
         assert proxy.asked == []
@@ -387,7 +389,7 @@ def test_what_is_for_this_machine_in_the_clear_goes_to_no_proxy() -> None:
     [(407, "proxy_authentication", "407"), (403, "proxy_refused_host", "403"),
      (502, "proxy_refused_host", "502")],
 )  # fmt: skip
-def test_a_proxy_that_says_no(
+def test_a_proxy_that_refuses(
     status: int, code: str, words: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Proxy(status=status) as proxy:
@@ -424,19 +426,19 @@ def broken_proxy(what: str) -> str:
         ("socks dns", "proxy_dns"),
     ],
 )
-def test_a_proxy_that_is_not_there(what: str, code: str) -> None:
+def test_an_unreachable_proxy(what: str, code: str) -> None:
     address = broken_proxy(what)
     error = fault(lambda: Http(proxies={"https": address}).get("https://id.example/"))
     assert error.code == code
     assert address.rpartition("//")[2] in str(error) and "the setting proxies" in str(error)
-    assert "the setting proxies" in str(error.hint), "what to correct is the proxy"
+    assert "the setting proxies" in str(error.hint), "the hint is about the proxy"
 
 
 @pytest.mark.parametrize(
     ("scheme", "how", "code"),
     [("http", hang_up, "proxy_connection_lost"), ("https", hang_up, "proxy_connection_lost")],
 )
-def test_a_proxy_that_hangs_up(
+def test_a_proxy_that_closes_the_connection(
     scheme: str, how: Callable[[socket.socket], None], code: str
 ) -> None:
     with talking(how) as port:
@@ -446,15 +448,15 @@ def test_a_proxy_that_hangs_up(
     assert error.code in {code, code.removeprefix("proxy_")}
 
 
-def test_a_proxy_whose_certificate_nobody_vouches_for(certificates: Certificates) -> None:
+def test_a_proxy_with_an_untrusted_certificate(certificates: Certificates) -> None:
     with Server(certificates) as proxy:
         error = fault(lambda: Http(True, {"https": proxy.url}).get("https://id.example/"))
     assert error.code == "proxy_certificate"
     assert f"The proxy 127.0.0.1:{proxy.port}" in str(error)
 
 
-def test_a_provider_behind_a_proxy_is_not_taken_for_it(certificates: Certificates) -> None:
-    """The proxy works: what is wrong is the provider's certificate."""
+def test_a_fault_of_the_provider_is_not_reported_as_the_proxys(certificates: Certificates) -> None:
+    """The proxy works; the provider's certificate is invalid."""
     with Server(certificates) as server, Proxy() as proxy:
         error = fault(lambda: Http(True, {"https": proxy.url}).get(server.url))
     assert error.code == "certificate"
@@ -462,7 +464,7 @@ def test_a_provider_behind_a_proxy_is_not_taken_for_it(certificates: Certificate
     assert proxy.place in str(error)
 
 
-def test_a_socks_proxy_is_gone_through(certificates: Certificates) -> None:
+def test_a_socks_proxy_is_used(certificates: Certificates) -> None:
     with Server(certificates) as server, Proxy(socks=True, password=b"s3cret") as proxy:
         address = proxy.url.replace("//", "//ada:s3cret@")
         assert Http(str(certificates.ca_file), {"https": address}).get(server.url).ok
@@ -473,7 +475,7 @@ def test_a_socks_proxy_is_gone_through(certificates: Certificates) -> None:
     ("password", "status", "code"),
     [(b"other", 200, "proxy_authentication"), (b"", 403, "proxy_refused_host")],
 )
-def test_a_socks_proxy_that_says_no(password: bytes, status: int, code: str) -> None:
+def test_a_socks_proxy_that_refuses(password: bytes, status: int, code: str) -> None:
     with Proxy(socks=True, password=password, status=status) as proxy:
         address = proxy.url.replace("//", "//ada:s3cret@")
         error = fault(lambda: Http(proxies={"https": address}).get("https://id.example/"))
@@ -501,7 +503,7 @@ def test_a_socks_proxy_without_its_package() -> None:
 
 
 @pytest.mark.parametrize("token", ["\U0001f600", "a\r\nX: y", "a\nb"])
-def test_a_token_that_no_header_holds(token: str) -> None:
+def test_a_token_with_characters_not_allowed_in_a_header(token: str) -> None:
     with Server() as server:
         headers = {"Authorization": f"Bearer {token}"}
         error = fault(lambda: Http().get(server.url, headers=headers))
@@ -509,7 +511,7 @@ def test_a_token_that_no_header_holds(token: str) -> None:
     assert error.code == "unsendable" and token not in str(error)
 
 
-# ── something else answers ──────────────────────────────────────────────────────────────────
+# ── responses of another server──────────────────────────────────────────────────────────────
 
 PORTAL = "<html><head><title>Sign in to\n Caf\u00e9 WLAN \u202e</title></head><body>…</body></html>"
 
@@ -526,7 +528,7 @@ def test_a_captive_portal(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 401])
 @pytest.mark.parametrize("body", ["", " \r\n"])
-def test_an_answer_of_nothing_but_a_status(status: int, body: str) -> None:
+def test_a_response_with_only_a_status(status: int, body: str) -> None:
     with Server(answer=reply(status, body)) as server:
         error = fault(lambda: Http().post(server.url, data={}))
     assert (error.empty, error.code) == (True, f"http_{status}")

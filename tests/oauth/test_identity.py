@@ -1,4 +1,4 @@
-"""Who signed in, where an ID token says it, and where none does."""
+"""Identifying the account, with and without an ID token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ODD += [{"sub": True}, {"id": 0}, {"id": -1}, {"id": 1.5}, {"id": None, "login":
 
 
 class Userinfo:
-    """Answers as it is told, and counts."""
+    """Returns or raises the given value, and counts calls."""
 
     def __init__(self, answer: object) -> None:
         self.answer = answer
@@ -45,7 +45,7 @@ def test_names_come_from_userinfo(claims: dict[str, Any]) -> None:
     assert who["sub"] == "ada"
 
 
-def test_what_is_signed_beats_userinfo() -> None:
+def test_signed_claims_override_userinfo() -> None:
     told = {"sub": "ada", "iss": "x", "aud": "x", "oid": "eve", "tid": "x", "name": "Eve"}
     who = named({**CLAIMS, "name": "Ada"}, Userinfo(told))
     assert who == {**CLAIMS, "name": "Ada"}
@@ -54,20 +54,20 @@ def test_what_is_signed_beats_userinfo() -> None:
 @pytest.mark.parametrize(
     "told", [{"sub": "eve", "name": "Eve"}, {"sub": "ADA", "name": "Eve"}, {"name": "Eve"}, *ODD]
 )
-def test_userinfo_of_somebody_else_is_dropped(told: Any) -> None:
+def test_userinfo_of_another_subject_is_ignored(told: Any) -> None:
     """OpenID Connect Core §5.3.2."""
     assert named(CLAIMS, Userinfo(told)) == CLAIMS
 
 
 FAULTS: list[NbAuthError] = [
     AuthorityUnreachable("id.example did not answer in time.", code="timeout"),
-    AuthorityUnreachable("id.example did not answer in its protocol.", code="not_json"),
+    AuthorityUnreachable("id.example sent an invalid response.", code="not_json"),
     error_from({"error": "invalid_token"}, 401),
 ]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.code)
-def test_no_sign_in_is_lost_for_want_of_a_name(fault: NbAuthError) -> None:
+def test_a_sign_in_succeeds_without_a_display_name(fault: NbAuthError) -> None:
     assert named(CLAIMS, Userinfo(fault)) == CLAIMS
 
 
@@ -82,7 +82,7 @@ def test_no_sign_in_is_lost_for_want_of_a_name(fault: NbAuthError) -> None:
         ({"sub": None, "id": 5, "login": None}, "5", None),
     ],
 )
-def test_without_an_id_token_userinfo_names_the_account(
+def test_without_an_id_token_userinfo_identifies_the_account(
     told: Any, subject: str, username: str | None
 ) -> None:
     who = named({}, Userinfo(told))
@@ -91,8 +91,8 @@ def test_without_an_id_token_userinfo_names_the_account(
 
 
 @pytest.mark.parametrize("told", [*ODD, {"name": "Ada", "email": "ada@id.example"}], ids=repr)
-def test_nobody_is_no_account(told: Any) -> None:
-    """Neither is a name or an address for mail, which another may have tomorrow."""
+def test_without_an_identifier_there_is_no_account(told: Any) -> None:
+    """A name or a mail address is not an identifier, since it may be reassigned."""
     with pytest.raises(SignInError) as nobody:
         named({}, Userinfo(told))
     assert nobody.value.code == "no_identity"
@@ -100,16 +100,16 @@ def test_nobody_is_no_account(told: Any) -> None:
     assert_plain(nobody.value)
 
 
-def test_an_error_in_place_of_a_person_is_told() -> None:
-    with pytest.raises(SignInError, match=r"names nobody: Too many\."):
+def test_an_error_in_the_userinfo_response_is_shown() -> None:
+    with pytest.raises(SignInError, match=r"names no account: Too many\."):
         named({}, Userinfo({"error": "limit", "error_description": "Too many."}))
     with pytest.raises(SignInError, match="no userinfo endpoint"):
         named({}, Userinfo(None))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.code)
-def test_what_userinfo_said_is_told(fault: NbAuthError) -> None:
-    """As an end of the sign-in: its code is spent, and polling on would not bring it back."""
+def test_an_error_of_the_userinfo_request_is_shown(fault: NbAuthError) -> None:
+    """It ends the sign-in: the code is already redeemed, so polling again cannot succeed."""
     with pytest.raises(SignInError) as nobody:
         named({}, Userinfo(fault))
     assert nobody.value.code == "no_identity"

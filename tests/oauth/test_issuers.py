@@ -1,4 +1,4 @@
-"""Which issuers the metadata of Microsoft's authorities may name."""
+"""Accepted issuers in the metadata of Microsoft's authorities."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ POLICY = f"{B2C}/contoso.onmicrosoft.com/B2C_1_signin"
         ("https://fs.contoso.com:8443/adfs", "https://fs.contoso.com/adfs"),
     ],
 )
-def test_the_issuers_of_an_authority(authority: str, issuer: str) -> None:
+def test_accepted_issuers(authority: str, issuer: str) -> None:
     assert check_issuer(parse(authority), issuer) == issuer
 
 
@@ -81,7 +81,7 @@ def test_the_issuers_of_an_authority(authority: str, issuer: str) -> None:
         *[(f"{LOGIN}/common", wrong) for wrong in ("", None, 5, [LOGIN], "text", "https://[x")],
     ],
 )
-def test_another_issuer_is_refused_by_name(authority: str, issuer: Any) -> None:
+def test_another_issuer_is_rejected_and_named(authority: str, issuer: Any) -> None:
     with pytest.raises(ConfigurationError) as refused:
         check_issuer(parse(authority), issuer)
     assert refused.value.code == "issuer_mismatch"

@@ -1,4 +1,4 @@
-"""What a provider says of itself, and where."""
+"""Provider metadata: its addresses, contents and errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ INSECURE = [
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize("value", INSECURE, ids=str)
-def test_an_endpoint_is_https_or_refused_by_name(name: str, value: Any) -> None:
+def test_an_endpoint_that_is_not_https_is_rejected_and_named(name: str, value: Any) -> None:
     metadata = Metadata(Http(), {"issuer": "https://id.example", name: value})
     with pytest.raises(ConfigurationError) as refused:
         metadata.get(name)
@@ -59,7 +59,7 @@ def test_an_endpoint_is_https_or_refused_by_name(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("address", ["https://id.example/x", "http://127.0.0.1:8080/x"])
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_https_and_this_machine_are_taken(name: str, address: str) -> None:
+def test_https_and_loopback_endpoints_are_accepted(name: str, address: str) -> None:
     assert Metadata(Http(), {"issuer": "x", name: address}).get(name) == address
 
 
@@ -71,7 +71,7 @@ def test_a_missing_endpoint_is_none(nothing: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("value", INSECURE, ids=str)
-def test_the_sign_out_page_is_shown_only_if_it_may_be_opened(value: Any) -> None:
+def test_an_insecure_sign_out_page_is_ignored(value: Any) -> None:
     assert Metadata(Http(), {"issuer": "x", "end_session_endpoint": value}).sign_out_url == ""
     shown = "https://id.example/out"
     assert Metadata(Http(), {"end_session_endpoint": shown}).sign_out_url == shown
@@ -87,7 +87,7 @@ def test_the_sign_out_page_is_shown_only_if_it_may_be_opened(value: Any) -> None
         (5, None),
     ],
 )
-def test_lists_of_words_are_read_tolerantly(told: Any, read: Any) -> None:
+def test_lists_of_strings_are_parsed_tolerantly(told: Any, read: Any) -> None:
     assert Metadata(Http(), {"scopes_supported": told}).words("scopes_supported") == read
 
 
@@ -100,7 +100,7 @@ NOT_FOUND = reply(404, "no such page")
 
 
 class Provider:
-    """Documents by path; what is a text or a number is an answer of that status or body."""
+    """Documents by path; a string is a body, a number is a status."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -129,7 +129,7 @@ class Provider:
 
 @pytest.fixture(params=["https", "http"])
 def provider(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[Provider]:
-    """On this machine an issuer may be at http."""
+    """On loopback, an issuer may use http."""
     with Server(certificates if request.param == "https" else None) as server:
         yield Provider(server)
 
@@ -140,7 +140,7 @@ def http(certificates: Certificates) -> Http:
 
 
 @pytest.mark.parametrize("place", [OPENID, INSERTED, APPENDED])
-def test_metadata_is_found_at_each_of_the_usual_places(
+def test_metadata_is_found_at_each_standard_address(
     provider: Provider, http: Http, place: str
 ) -> None:
     provider.at[place] = provider.document()
@@ -165,7 +165,9 @@ def test_no_metadata_at_all(provider: Provider, http: Http, nothing: int) -> Non
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_what_cannot_be_told_now_is_no_absence(provider: Provider, http: Http, status: int) -> None:
+def test_a_temporary_error_does_not_mean_absence(
+    provider: Provider, http: Http, status: int
+) -> None:
     provider.at[OPENID] = reply(status, "later")
     provider.at[INSERTED] = provider.document()
     with pytest.raises(AuthorityUnreachable):
@@ -178,15 +180,15 @@ def test_what_cannot_be_told_now_is_no_absence(provider: Provider, http: Http, s
     [reply(200, "<html>the app</html>"), {}, [], {"issuer": "https://other.example"}],
     ids=["html", "empty", "list", "another issuer's"],
 )
-def test_a_page_for_every_path_hides_no_metadata(
+def test_metadata_is_found_behind_a_page_for_every_path(
     provider: Provider, http: Http, place: str, page: Any
 ) -> None:
-    """An app in one page answers 200 to paths that it does not know."""
+    """A single-page application returns 200 for unknown paths."""
     provider.at = {OPENID: page, place: provider.document()}
     assert Metadata.of(http, provider.authority()).issuer == provider.issuer
 
 
-def test_a_page_for_every_path_is_no_metadata(provider: Provider, http: Http) -> None:
+def test_a_page_for_every_path_is_not_metadata(provider: Provider, http: Http) -> None:
     provider.at = dict.fromkeys((OPENID, INSERTED, APPENDED), reply(200, "<title>App</title>"))
     with pytest.raises(AuthorityUnreachable, match="App") as page:
         Metadata.of(http, provider.authority())
@@ -194,14 +196,14 @@ def test_a_page_for_every_path_is_no_metadata(provider: Provider, http: Http) ->
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_slash_at_the_issuers_end_makes_no_difference(
+def test_a_trailing_slash_of_the_issuer_is_ignored(
     provider: Provider, http: Http, slash: str
 ) -> None:
     provider.at[OPENID] = provider.document(issuer=provider.issuer + slash)
     assert Metadata.of(http, provider.authority()).issuer == provider.issuer + slash
 
 
-def test_metadata_elsewhere(provider: Provider, http: Http) -> None:
+def test_metadata_url(provider: Provider, http: Http) -> None:
     provider.at["/policy/meta"] = provider.document()
     authority = provider.authority(metadata_url=f"{provider.server.url}/policy/meta")
     assert Metadata.of(http, authority).issuer == provider.issuer
@@ -209,7 +211,7 @@ def test_metadata_elsewhere(provider: Provider, http: Http) -> None:
 
 
 @pytest.mark.parametrize("at", [OPENID, INSERTED, "/policy/meta"])
-def test_another_issuers_metadata_is_refused_with_what_to_write(
+def test_metadata_of_another_issuer_is_rejected_with_the_correct_setting(
     provider: Provider, http: Http, at: str
 ) -> None:
     provider.at[at] = provider.document(issuer="https://other.example/v2.0/")
@@ -222,7 +224,7 @@ def test_another_issuers_metadata_is_refused_with_what_to_write(
     assert (f'metadata_url = "{own}"' in (mismatch.value.hint or "")) is not bool(more)
 
 
-def test_a_metadata_url_that_leads_nowhere_is_named(provider: Provider, http: Http) -> None:
+def test_the_error_for_a_wrong_metadata_url_names_it(provider: Provider, http: Http) -> None:
     own = f"{provider.server.url}/nowhere"
     with pytest.raises(ConfigurationError) as none:
         Metadata.of(http, provider.authority(metadata_url=own))
@@ -230,12 +232,12 @@ def test_a_metadata_url_that_leads_nowhere_is_named(provider: Provider, http: Ht
     assert "metadata_url" in (none.value.hint or "")
 
 
-# ── beside ──────────────────────────────────────────────────────────────────────────────────
+# ── RFC 8414 ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("place", [INSERTED, APPENDED])
 @pytest.mark.parametrize("name", ["revocation_endpoint", "device_authorization_endpoint"])
-def test_what_stands_only_in_the_document_beside(
+def test_endpoints_that_only_the_rfc_8414_document_has(
     provider: Provider, http: Http, name: str, place: str
 ) -> None:
     provider.at[OPENID] = provider.document()
@@ -243,7 +245,7 @@ def test_what_stands_only_in_the_document_beside(
     provider.at[place] = provider.document(**more)
     metadata = Metadata.of(http, provider.authority())
     assert metadata.get("token_endpoint") == f"{provider.server.url}/token"
-    assert provider.asked() == [OPENID], "asked for only where it is needed"
+    assert provider.asked() == [OPENID], "requested only if needed"
     assert metadata.get(name) == "https://id.example/x"
     assert metadata.get("token_endpoint") == f"{provider.server.url}/token"
     asked = len(provider.asked())
@@ -254,7 +256,7 @@ def test_what_stands_only_in_the_document_beside(
 @pytest.mark.parametrize(
     "other", [NOT_FOUND, [], "text", {}, {"issuer": 5}, reply(200, "<html>")], ids=str
 )
-def test_nothing_beside_is_no_fault(provider: Provider, http: Http, other: Any) -> None:
+def test_the_rfc_8414_document_may_be_missing(provider: Provider, http: Http, other: Any) -> None:
     provider.at = {OPENID: provider.document(), INSERTED: other, APPENDED: other}
     metadata = Metadata.of(http, provider.authority())
     for _ in range(2):
@@ -262,7 +264,7 @@ def test_nothing_beside_is_no_fault(provider: Provider, http: Http, other: Any) 
     assert provider.asked() == [OPENID, INSERTED, APPENDED]
 
 
-def test_another_issuers_document_beside_is_not_read(provider: Provider, http: Http) -> None:
+def test_an_rfc_8414_document_of_another_issuer_is_ignored(provider: Provider, http: Http) -> None:
     other = provider.document(
         issuer="https://other.example", revocation_endpoint="https://o.example"
     )
@@ -270,7 +272,7 @@ def test_another_issuers_document_beside_is_not_read(provider: Provider, http: H
     assert Metadata.of(http, provider.authority()).get("revocation_endpoint") is None
 
 
-def test_a_document_beside_that_could_not_be_had_is_asked_for_again(
+def test_an_unavailable_rfc_8414_document_is_requested_again(
     provider: Provider, http: Http
 ) -> None:
     provider.at = {OPENID: provider.document(), INSERTED: reply(503, "later")}
@@ -280,7 +282,7 @@ def test_a_document_beside_that_could_not_be_had_is_asked_for_again(
     assert metadata.get("revocation_endpoint") == "https://id.example/revoke"
 
 
-# ── written in the profile ──────────────────────────────────────────────────────────────────
+# ── endpoints in the profile ────────────────────────────────────────────────────────────────
 
 WRITTEN = (
     ("authorization_endpoint", "https://own.example/authorize"),
@@ -307,7 +309,7 @@ def test_endpoints_of_the_profile_need_no_metadata(
     assert metadata.keys() == {}
 
 
-def test_endpoints_of_the_profile_beat_the_metadata(provider: Provider, http: Http) -> None:
+def test_endpoints_of_the_profile_override_the_metadata(provider: Provider, http: Http) -> None:
     provider.at[OPENID] = provider.document(jwks_uri="https://id.example/keys")
     metadata = Metadata.of(http, provider.authority(endpoints=WRITTEN))
     assert metadata.get("token_endpoint") == "https://own.example/token"
@@ -315,18 +317,18 @@ def test_endpoints_of_the_profile_beat_the_metadata(provider: Provider, http: Ht
     assert metadata.published
 
 
-def test_half_of_them_still_need_it(provider: Provider, http: Http) -> None:
+def test_an_incomplete_set_of_endpoints_needs_metadata(provider: Provider, http: Http) -> None:
     with pytest.raises(ConfigurationError):
         Metadata.of(http, provider.authority(endpoints=WRITTEN[1:]))
 
 
-# ── what the doctor reads ───────────────────────────────────────────────────────────────────
+# ── offer ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("minutes", [-10, 0, 10])
 @pytest.mark.parametrize("kept", [0, 7200])
 def test_an_offer(provider: Provider, http: Http, minutes: int, kept: int) -> None:
-    """``kept``: seconds that a cache on the way has had the answer."""
+    """``kept``: seconds that the response was in an HTTP cache."""
     sent = datetime.now(UTC) - timedelta(minutes=minutes, seconds=kept)
     there = format_datetime(sent, usegmt=True)
     document = provider.document(
@@ -354,12 +356,14 @@ def test_an_offer(provider: Provider, http: Http, minutes: int, kept: int) -> No
         {"Date": "Thu, 01 Jan 1970 00:00:00 GMT", "Age": "x"},
     ],
 )
-def test_a_date_that_tells_nothing(provider: Provider, http: Http, headers: dict[str, str]) -> None:
+def test_an_invalid_date_is_ignored(
+    provider: Provider, http: Http, headers: dict[str, str]
+) -> None:
     provider.at[OPENID] = reply(200, json.dumps(provider.document()), **headers)
     assert Metadata.of(http, provider.authority()).offer().ahead is None
 
 
-# ── Microsoft's road ────────────────────────────────────────────────────────────────────────
+# ── Microsoft ───────────────────────────────────────────────────────────────────────────────
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 
@@ -373,7 +377,9 @@ def entra(certificates: Certificates) -> Iterator[tuple[Provider, MicrosoftEngin
         yield provider, MicrosoftEngine(authority, "c", verify=str(certificates.ca_file))
 
 
-def test_msals_metadata_is_held_to_the_authority(entra: tuple[Provider, MicrosoftEngine]) -> None:
+def test_msals_metadata_is_checked_against_the_authority(
+    entra: tuple[Provider, MicrosoftEngine],
+) -> None:
     provider, engine = entra
     place = f"/{TENANT}/v2.0{WELL_KNOWN}"
     for issuer in ("https://other.example/v2.0", None, 5):

@@ -1,4 +1,4 @@
-"""A person takes their time: what Entra says meanwhile, with its numbers, is no error."""
+"""Entra's response while the person has not finished is not treated as an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PENDING = {
 
 @pytest.mark.parametrize("make", [openid, microsoft])
 @pytest.mark.parametrize("again", range(3), ids=["first", "second", "third"])
-def test_a_pending_device_code_is_asked_for_again(
+def test_a_pending_device_code_is_polled_again(
     make: Any, again: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = f"{METADATA['issuer']}/device"

@@ -1,4 +1,4 @@
-"""A refresh answer with a fault in one field: what else it brings is not lost."""
+"""An invalid field in a refresh response: its other values are not lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ READ = Scopes.parse(["read"], microsoft=False)
 
 
 class Canned(BaseAdapter):
-    """Answers with these JSON bodies; the sign-in's own address is asked for first."""
+    """Returns these JSON bodies in turn, after the metadata."""
 
     def __init__(self, token: Any, status: int = 200) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def an_id_token(**claims: Any) -> str:
         {"error": None, "access_token": {}},
     ],
 )
-def test_a_refused_answer_hands_its_refresh_token_on(
+def test_a_rejected_response_passes_on_its_refresh_token(
     make: Callable[[], Engine], odd: dict[str, Any]
 ) -> None:
     with pytest.raises(NbAuthError) as caught:
@@ -123,7 +123,7 @@ def test_a_refused_answer_hands_its_refresh_token_on(
         {"refresh_token": "spent"},
     ],
 )
-def test_an_answer_that_is_none_hands_nothing_on(
+def test_an_invalid_response_passes_on_nothing(
     make: Callable[[], Engine], answer: dict[str, Any]
 ) -> None:
     with pytest.raises(NbAuthError) as caught:
@@ -133,13 +133,13 @@ def test_an_answer_that_is_none_hands_nothing_on(
 
 @pytest.mark.parametrize("make", [openid, microsoft])
 @pytest.mark.parametrize("blank", ["", " ", "\n", None, 5])
-def test_a_blank_refresh_token_replaces_none(make: Callable[[], Engine], blank: object) -> None:
+def test_an_empty_refresh_token_is_ignored(make: Callable[[], Engine], blank: object) -> None:
     assert refreshed(make(), refresh_token=blank).refresh_token is None
 
 
 @pytest.mark.parametrize("make", [openid, microsoft])
-def test_yesterdays_id_token_is_no_reason_to_lose_the_tokens(make: Callable[[], Engine]) -> None:
-    """Some send the first one again (OpenID Connect Core §12.2 leaves its times open)."""
+def test_an_old_id_token_in_a_refresh_response_is_accepted(make: Callable[[], Engine]) -> None:
+    """Some providers send the first one again (OpenID Connect Core §12.2 allows it)."""
     response = refreshed(make(), id_token=an_id_token(exp=time.time() - 86400))
     assert (response.access_token, response.refresh_token) == ("a", "successor")
     assert response.id_token_claims["sub"] == "ada"
@@ -161,7 +161,7 @@ def test_yesterdays_id_token_is_no_reason_to_lose_the_tokens(make: Callable[[], 
     ],
     ids=repr,
 )
-def test_an_odd_answer_with_tokens_is_an_answer(
+def test_unusual_fields_beside_the_tokens_are_accepted(
     make: Callable[[], Engine], odd: dict[str, Any]
 ) -> None:
     response = refreshed(make(), **odd)
@@ -172,10 +172,10 @@ def test_an_odd_answer_with_tokens_is_an_answer(
 
 @pytest.mark.parametrize("make", [openid, microsoft])
 @pytest.mark.parametrize("answer", [None, [], [5], 7, "text", True], ids=repr)
-def test_an_answer_that_is_no_object_is_named(
+def test_a_response_that_is_not_an_object_is_an_error(
     make: Callable[[], Engine], answer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """MSAL logs an empty one as an error, and Python writes that with its traceback."""
+    """MSAL would log it as an error, which Python prints with a traceback."""
     engine = make()
     engine._http.mount("https://", Canned(answer))  # type: ignore[attr-defined]
     request = AuthorizationRequest(READ)
@@ -183,7 +183,7 @@ def test_an_answer_that_is_no_object_is_named(
         with pytest.raises(SignInError) as caught:
             ask()
         assert caught.value.code in {"not_understood", "device_answer"}
-        assert re.search("empty|no JSON object", str(caught.value))
+        assert re.search("empty|not a JSON object", str(caught.value))
         assert caught.value.rotated is None
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
@@ -201,8 +201,10 @@ def test_an_answer_that_is_no_object_is_named(
     ],
     ids=repr,
 )
-def test_an_odd_error_is_not_remembered(make: Callable[[], Engine], odd: dict[str, Any]) -> None:
-    """MSAL keeps the last error for the headers of its next request, which then fail."""
+def test_an_unusual_error_does_not_break_the_next_request(
+    make: Callable[[], Engine], odd: dict[str, Any]
+) -> None:
+    """MSAL would put the last error into the headers of its next request."""
     engine = make()
     for _ in range(2):
         with pytest.raises(NbAuthError):
@@ -210,7 +212,7 @@ def test_an_odd_error_is_not_remembered(make: Callable[[], Engine], odd: dict[st
         assert refreshed(engine).access_token == "a"
 
 
-# ── what is refused ─────────────────────────────────────────────────────────────────────────
+# ── refused refresh ─────────────────────────────────────────────────────────────────────────
 
 NO = [
     (400, {"error": "invalid_grant"}),
@@ -233,7 +235,7 @@ def refused(engine: Engine, status: int, answer: Any, claims: str | None = None)
 
 
 @pytest.mark.parametrize(("status", "answer"), NO)
-def test_a_refresh_token_that_is_refused_in_any_words_is_dead(status: int, answer: Any) -> None:
+def test_a_refresh_token_that_is_refused_with_any_code_is_invalid(status: int, answer: Any) -> None:
     error = refused(openid(), status, answer)
     assert isinstance(error, InteractionRequired), error
     assert "%login" in error.hint
@@ -242,17 +244,17 @@ def test_a_refresh_token_that_is_refused_in_any_words_is_dead(status: int, answe
 
 @pytest.mark.parametrize("number", [None, 16000, 50034, 50076])
 @pytest.mark.parametrize("make", [openid, microsoft])
-def test_more_proof_is_asked_for_by_the_word_whatever_the_number(
+def test_interaction_required_is_recognised_with_any_number(
     make: Callable[[], Engine], number: int | None
 ) -> None:
-    """One that is unknown (16000), or that says another thing beside another word (50034)."""
+    """A number that is unknown (16000), or has another meaning in the catalogue (50034)."""
     told = f"AADSTS{number}: More proof." if number else "More proof."
     answer = {"error": "interaction_required", "error_description": told}
     assert not ends_the_grant(refused(make(), 400, answer))
 
 
 @pytest.mark.parametrize("word", ["temporarily_unavailable", "invalid_scope", "invalid_client"])
-def test_a_number_does_not_hide_a_word_that_says_nothing_of_the_refresh_token(word: str) -> None:
+def test_a_number_does_not_hide_a_code_that_does_not_concern_the_refresh_token(word: str) -> None:
     answer = {"error": word, "error_description": "AADSTS50034: Known, and of another kind."}
     assert not ends_the_grant(refused(openid(), 400, answer))
 
@@ -261,8 +263,8 @@ def test_a_number_does_not_hide_a_word_that_says_nothing_of_the_refresh_token(wo
     ("status", "answer"),
     [(401, {"message": "Unauthorized"}), (400, {}), (401, []), (401, None), (400, None)],
 )
-def test_a_status_alone_asks_for_a_sign_in_and_ends_nothing(status: int, answer: Any) -> None:
-    """It may be a gateway's."""
+def test_a_status_alone_requires_a_sign_in_but_keeps_the_grant(status: int, answer: Any) -> None:
+    """A gateway may have sent it."""
     error = refused(openid(), status, answer)
     assert isinstance(error, InteractionRequired), error
     assert "%login" in error.hint
@@ -271,7 +273,7 @@ def test_a_status_alone_asks_for_a_sign_in_and_ends_nothing(status: int, answer:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 @pytest.mark.parametrize("make", [openid, microsoft])
-def test_metadata_that_are_refused_say_nothing_of_the_refresh_token(
+def test_a_refused_metadata_request_does_not_end_the_grant(
     make: Callable[[], Engine], status: int
 ) -> None:
     engine, canned = make(), Canned(None, status)
@@ -300,24 +302,24 @@ def test_metadata_that_are_refused_say_nothing_of_the_refresh_token(
     ],
 )
 @pytest.mark.parametrize("make", [openid, microsoft])
-def test_what_says_nothing_of_the_refresh_token_does_not_end_it(
+def test_an_error_that_does_not_concern_the_refresh_token_does_not_end_the_grant(
     make: Callable[[], Engine], status: int, answer: Any
 ) -> None:
     assert not isinstance(refused(make(), status, answer), InteractionRequired)
 
 
-def test_a_claims_challenge_that_is_refused_does_not_end_the_sign_in() -> None:
+def test_a_refused_claims_challenge_does_not_end_the_grant() -> None:
     error = refused(openid(), 400, {"error": "invalid_request"}, claims='{"access_token": {}}')
     assert not isinstance(error, InteractionRequired)
 
 
-def test_at_microsoft_a_bad_request_may_be_about_the_scopes() -> None:
+def test_at_microsoft_invalid_request_does_not_end_the_grant() -> None:
     assert not isinstance(
         refused(microsoft(), 400, {"error": "invalid_request"}), InteractionRequired
     )
 
 
-def test_a_refresh_is_for_all_that_was_granted_but_at_microsoft() -> None:
+def test_a_refresh_is_for_all_granted_scopes_except_at_microsoft() -> None:
     for make, scope in ((openid, False), (microsoft, True)):
         engine, canned = make(), Canned({"access_token": "a", "expires_in": 60})
         engine._http.mount("https://", canned)  # type: ignore[attr-defined]
@@ -327,14 +329,14 @@ def test_a_refresh_is_for_all_that_was_granted_but_at_microsoft() -> None:
 
 
 @pytest.mark.parametrize("told", ["read write", ["read", "write"], "read  write", ["read write"]])
-def test_scopes_are_read_in_whatever_form_they_come(told: object) -> None:
+def test_scopes_are_read_in_every_form(told: object) -> None:
     assert refreshed(openid(), scope=told).scopes == ("read", "write")
 
 
-def test_a_userinfo_address_that_is_not_safe_costs_a_name_and_no_sign_in(
+def test_an_insecure_userinfo_endpoint_does_not_fail_the_sign_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The code was spent already when the address was refused."""
+    """The code was already redeemed when the address was rejected."""
     monkeypatch.setitem(METADATA, "userinfo_endpoint", "http://id.example/userinfo")
     engine = openid()
     engine._http.mount("https://", Canned({}))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Which scopes a sign-in sends: the person's, and of four more those that the provider offers."""
+"""The scopes that a sign-in sends: the requested ones and the offered OpenID scopes."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def sent(made: OpenIDEngine, *scopes: str, **options: Any) -> dict[str, str]:
         (["openid", None, 5, ["profile"]], ["openid"]),
     ],
 )
-def test_only_what_the_provider_offers_is_added(supported: Any, added: list[str]) -> None:
+def test_only_offered_scopes_are_added(supported: Any, added: list[str]) -> None:
     made = engine() if supported is None else engine(scopes_supported=supported)
     assert sent(made, "api")["scope"].split() == ["api", *added]
 
 
-def test_what_the_person_names_is_sent_whatever_is_offered() -> None:
+def test_requested_scopes_are_sent_even_if_not_offered() -> None:
     asked = sent(engine(scopes_supported=["openid"]), "api", "offline_access", "email")
     assert set(asked["scope"].split()) == {"api", "offline_access", "email", "openid"}
     assert asked["prompt"] == "consent"
@@ -77,12 +77,12 @@ def test_exact_scopes_add_nothing(scopes: tuple[str, ...]) -> None:
         (ALWAYS, "login", "login"),
     ],
 )
-def test_consent_is_asked_for_only_where_a_refresh_token_needs_it(
+def test_prompt_consent_is_sent_only_for_a_refresh_token(
     supported: list[str], prompt: str | None, expected: str | None
 ) -> None:
     assert sent(engine(scopes_supported=supported), "api", prompt=prompt).get("prompt") == expected
 
 
-def test_scopes_to_consent_to_also_are_asked_for_at_the_authorize_step() -> None:
+def test_consent_also_is_sent_to_the_authorization_endpoint_only() -> None:
     asked = sent(engine(scopes_supported=[]), "api", consent_also=("more",))
     assert asked["scope"] == "api more"

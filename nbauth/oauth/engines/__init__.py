@@ -1,4 +1,4 @@
-"""One protocol, two engines: ``microsoft`` (MSAL) and ``openid`` (Authlib).
+"""Two engines with one protocol: ``microsoft`` (MSAL) and ``openid`` (Authlib).
 
 Only this folder imports msal and authlib.
 """
@@ -20,10 +20,9 @@ def engine_for(
     proxies: Mapping[str, str] | None = None,
     client_secret: Callable[[], SecretStr] | None = None,
 ) -> Engine:
-    """The engine that speaks with this authority. Imports its library; asks no network.
+    """The engine for this authority. Imports its library, but sends no request.
 
-    ``client_secret`` reads the client's secret, where it has one: none goes to Microsoft's
-    authorities.
+    ``client_secret`` reads the client secret, if there is one; Microsoft's authorities get none.
     """
     if authority.microsoft:
         from nbauth.oauth.engines.microsoft import MicrosoftEngine

@@ -1,4 +1,4 @@
-"""The device authorization response and the answers to polling (RFC 8628 §3.2, §3.5), as sent."""
+"""Reads the device authorization response and polling errors (RFC 8628 §3.2, §3.5)."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from nbauth.oauth.error_catalogue import POLLING
 
 SHORTEST_INTERVAL = 1.0
 INTERVAL = 5.0
-"""Seconds between two requests where the provider does not say (RFC 8628 §3.2)."""
+"""Default polling interval in seconds (RFC 8628 §3.2)."""
 LONGEST_INTERVAL = 60.0
-"""Seconds; a provider that says more is asked as often as this, and may answer slow_down."""
+"""Maximum polling interval in seconds; the provider can still return ``slow_down``."""
 LIFE = 900.0
-"""Seconds that a code is shown where the provider does not say how long it lives."""
+"""Default lifetime of a code in seconds."""
 LONGEST_LIFE = 86400.0
 
 
 def device_code_in(answer: object, *asked: object) -> DeviceCode:
-    """Read the answer to a device authorization request.
+    """Read a device authorization response.
 
-    ``private`` is the answer, with which the engine polls, and what was asked for.
+    ``private`` holds the response, which the engine needs for polling, and ``asked``.
 
     Args:
-        answer: its JSON, no error response.
-        asked: what the engine needs besides when it polls.
+        answer: the response's JSON, not an error response.
+        asked: other values that the engine needs for polling.
 
     Raises:
-        SignInError: ``device_answer``, with the name of the field that cannot be used.
+        SignInError: ``device_answer``, with the name of the invalid field.
     """
     if not isinstance(answer, Mapping):
-        raise _unusable("it is empty" if answer is None else "it is no JSON object")
+        raise _unusable("it is empty" if answer is None else "it is not a JSON object")
     if not text_in(answer, "device_code"):
         raise _unusable("device_code is missing" if not answer.get("device_code") else
-                        "device_code is no text")  # fmt: skip
+                        "device_code is not a string")  # fmt: skip
     user_code = plain(text_in(answer, "user_code"))
     if not user_code:
-        raise _unusable("user_code is missing, or no text that can be shown")
+        raise _unusable("user_code is missing or not printable text")
     page = answer.get("verification_uri") or answer.get("verification_url")  # Google's name
     if not page:
         raise _unusable("verification_uri is missing")
     if not _may_be_opened(page):
-        raise _unusable(f"verification_uri ({plain(page)[:100]}) is no https address")
+        raise _unusable(f"verification_uri ({plain(page)[:100]}) is not an https address")
     complete = answer.get("verification_uri_complete") or answer.get("verification_url_complete")
     return DeviceCode(
         user_code=user_code,
@@ -66,7 +66,7 @@ def device_code_in(answer: object, *asked: object) -> DeviceCode:
 
 def _interval(told: object) -> float:
     if is_nought(told):
-        return SHORTEST_INTERVAL  # as often as one likes
+        return SHORTEST_INTERVAL  # the provider sets no minimum
     return min(seconds(told) or INTERVAL, LONGEST_INTERVAL)
 
 
@@ -81,16 +81,16 @@ def _origin(address: object) -> tuple[str, str | None, int]:
 
 def _unusable(what: str) -> SignInError:
     return SignInError(
-        f"The provider's answer to the request for a device code cannot be used: {what}.",
+        f"The provider's device code response is invalid: {what}.",
         code="device_answer",
-        hint=f"Sign in in a browser: %login --flow {BROWSER}; tell the provider's administrator.",
+        hint=f"Sign in with a browser: %login --flow {BROWSER}; tell the provider's administrator.",
         suggested_flow=BROWSER,
     )
 
 
 @contextmanager
 def polling() -> Iterator[None]:
-    """Raise ``AuthorizationPending`` in place of the error that says so (RFC 8628 §3.5)."""
+    """Convert the errors of ``POLLING`` to ``AuthorizationPending`` (RFC 8628 §3.5)."""
     try:
         yield
     except NbAuthError as error:

@@ -1,7 +1,7 @@
-"""Who signed in: the ID token says it, else the userinfo endpoint; nobody is no account.
+"""Identifies the account, by the ID token, else by the userinfo endpoint.
 
-OpenID Connect Core §5.3. A provider without OpenID Connect names the account by the ``id`` (GitHub,
-Discord) or ``login`` of the address that serves there as userinfo endpoint.
+OpenID Connect Core §5.3. A provider without OpenID Connect identifies the account by ``id``
+(GitHub, Discord) or ``login`` in the response of the address that is set as ``userinfo_endpoint``.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from nbauth.core.errors import NbAuthError, SignInError
 from nbauth.oauth.answers import told_in
 
 DISPLAYED = frozenset({"preferred_username", "email"})
-"""With one of these a person knows the account; without, the userinfo endpoint is asked."""
+"""Claims for the account's display name; if all are missing, the userinfo endpoint is used."""
 SIGNED_ONLY = frozenset(
     {"iss", "aud", "exp", "iat", "nbf", "nonce", "azp", "auth_time", "acr", "amr", "sid"}
     | {"at_hash", "c_hash", "oid", "tid"}
 )
-"""Claims that are an ID token's alone: never taken from elsewhere."""
+"""Claims that are taken from an ID token only."""
 
 
 def named(claims: Mapping[str, Any], userinfo: Callable[[], object]) -> dict[str, Any]:
-    """The claims by which the account is known: the ID token's, with names from userinfo.
+    """The claims that identify the account: the ID token's, with names from userinfo.
 
     Args:
-        claims: of the checked ID token; empty where none came.
-        userinfo: asks that endpoint for its JSON; ``None`` where there is none. Raises
-            ``NbAuthError``; its text is told.
+        claims: of the checked ID token; empty if there was none.
+        userinfo: requests the endpoint's JSON; returns ``None`` if the provider has no such
+            endpoint. It may raise ``NbAuthError``, whose text then is in the error message.
 
     Raises:
-        SignInError: ``no_identity``, where nothing names the account.
+        SignInError: ``no_identity``, if nothing identifies the account.
     """
     if claims and any(claims.get(name) for name in DISPLAYED):
         return dict(claims)
     try:
         told = userinfo()
         said = ": " + (told_in(told).text or told_in(told).word)
-        why = f"its userinfo endpoint names nobody{said.removesuffix(': ')}"
+        why = f"its userinfo endpoint names no account{said.removesuffix(': ')}"
         why = "it has no userinfo endpoint" if told is None else why
-    except NbAuthError as error:  # no sign-in is lost for want of a display name
-        told, why = None, f"its userinfo endpoint gave none: {error}"
+    except NbAuthError as error:  # a missing display name must not fail the sign-in
+        told, why = None, f"its userinfo endpoint failed: {error}"
     info = told if isinstance(told, Mapping) else {}
     subject = _subject(info)
     if claims:
@@ -51,7 +51,7 @@ def named(claims: Mapping[str, Any], userinfo: Callable[[], object]) -> dict[str
 
 
 def _subject(info: Mapping[str, Any]) -> str:
-    """What names the account at its issuer, for ever: a text or a number above 0."""
+    """The account's permanent identifier at its issuer: a string, or a number above 0."""
     for name in ("sub", "id", "login"):
         value = info.get(name)
         if isinstance(value, str) and value.strip():
@@ -68,11 +68,11 @@ def _names(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def no_identity(why: str) -> SignInError:
-    """The error for a sign-in of which nobody knows whose it is."""
+    """The error for a sign-in whose account is unknown."""
     return SignInError(
-        f"The provider did not say who signed in: no ID token came, and {why.rstrip('.')}."
-        " Nothing was kept.",
+        "The provider did not identify the account: it sent no ID token, and"
+        f" {why.rstrip('.')}. The sign-in was discarded.",
         code="no_identity",
-        hint="Add openid to the scopes; at a provider without OpenID Connect, write the address"
-        " that names the account into the profile (userinfo_endpoint).",
+        hint="Add openid to the scopes; for a provider without OpenID Connect, set"
+        " userinfo_endpoint in the profile to the address that returns the account.",
     )

@@ -1,4 +1,4 @@
-"""Answers as the protocol libraries can read them: no errors, no nulls, lives in whole numbers."""
+"""Normalises responses for the protocol libraries: no errors, no nulls, integer lifetimes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from nbauth.oauth.error_catalogue import not_understood, refusal
 
 _LIVES = {"expires_in", "ext_expires_in", "refresh_in", "interval"}
 _NOT_FOR_THEM = {"error", "expires_at"}
-"""An ``error`` that is none, which they take for one; a time that is read nowhere."""
+"""An empty ``error``, which the libraries would treat as one; a time that nbauth does not use."""
 
 
 def legible(response: requests.Response) -> requests.Response:
-    """The response, with a body that neither MSAL nor Authlib stumbles over.
+    """The response, with a body that both MSAL and Authlib can parse.
 
-    MSAL remembers the last error for the headers of its next request: one that is no plain word
-    breaks every later request of the application.
+    MSAL puts the last error into a header of its next request; an error that is not a plain word
+    would break every later request of the application.
 
-    Raises the provider's error, if it is one, as ``error_catalogue`` has it, and ``SignInError``
-    for one that is no JSON object.
+    Raises the error of ``error_catalogue`` for an error response, and ``SignInError`` for a body
+    that is not a JSON object.
     """
     if refused := refusal(response):
         raise refused
     body = json_in(response)
-    if not isinstance(body, dict):  # MSAL would write a traceback into the cell
-        raise not_understood("it is empty" if body is None else "it is no JSON object")
+    if not isinstance(body, dict):  # MSAL would print a traceback in the cell
+        raise not_understood("it is empty" if body is None else "it is not a JSON object")
     told = {
         name: value
         for name, value in body.items()

@@ -1,7 +1,7 @@
-"""MSAL behind the engine protocol: Entra, External ID, Azure AD B2C, AD FS.
+"""The engine for Entra, External ID, Azure AD B2C and AD FS, which uses MSAL.
 
-MSAL keeps nothing here: its token cache and its HTTP cache (which would repeat an error for 60 s)
-are replaced by ones that forget. What it raises is turned into our errors at this one door.
+MSAL stores nothing: its token cache and its HTTP cache (which would repeat an error for 60 s) are
+replaced by empty ones. Its exceptions are converted to errors of nbauth.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from nbauth.oauth.answers import text_in, tokens_in
 from nbauth.oauth.authorities import WELL_KNOWN, Authority
 from nbauth.oauth.discovery import Read
 from nbauth.oauth.engines.device_answer import device_code_in, polling
-from nbauth.oauth.engines.door import door, renewing
 from nbauth.oauth.engines.legible import legible
+from nbauth.oauth.engines.library_errors import library_errors, renewing
 from nbauth.oauth.engines.protocol import (
     UNSET,
     AuthorizationRequest,
@@ -46,18 +46,18 @@ from nbauth.oauth.metadata import Metadata
 from nbauth.oauth.offer import Offer
 
 USED = ("authorization_endpoint", "token_endpoint", "device_authorization_endpoint", "jwks_uri")
-"""What MSAL and we use of the metadata."""
+"""The parts of the metadata that MSAL and nbauth use."""
 
 
 class _ForgetfulTokenCache(msal.TokenCache):  # type: ignore[misc]
-    """The one token cache is ours."""
+    """A token cache that stores nothing, since nbauth has its own."""
 
     def add(self, event: Any, now: Any = None) -> None:
         pass
 
 
 class _ForgetfulDict(dict[Any, Any]):
-    """An ``http_cache`` that remembers no answer, so that no error is repeated from memory."""
+    """An ``http_cache`` that stores nothing, so that MSAL does not repeat an old error."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         pass
@@ -91,13 +91,13 @@ class MicrosoftEngine:
         return self._connect()[1].offer()
 
     def _connect(self) -> tuple[Any, Metadata]:
-        # MSAL asks for the metadata in its constructor, so that waits for the first request.
+        # MSAL's constructor requests the metadata, so the application is created on first use.
         if self._ready is None:
             app = self._application()
             self._ready = app, self._checked()
         return self._ready
 
-    @door()
+    @library_errors()
     def _application(self) -> Any:
         try:
             return msal.PublicClientApplication(
@@ -118,32 +118,32 @@ class MicrosoftEngine:
             raise
 
     def _checked(self) -> Metadata:
-        """The metadata that MSAL has read, before it or anybody is sent to what that names."""
+        """Check the metadata that MSAL has read, before any of its endpoints is used."""
         check_issuer(self.authority, self._http.read.document.get("issuer"))
         metadata = Metadata(self._http, self._http.read)
         for name in USED:
-            if not metadata.get(name) and name in USED[:2]:  # MSAL would lead to an empty address
+            if not metadata.get(name) and name in USED[:2]:  # MSAL would use an empty address
                 raise self._bad_authority()
         return metadata
 
     def _bad_authority(self) -> NbAuthError:
-        if self._http.read.document.get("error_description"):  # Entra explains itself
+        if self._http.read.document.get("error_description"):  # Entra's own error text
             return error_from(self._http.read.document)
         return ConfigurationError(
             f"There is no Microsoft authority at {self.authority.url}.",
             code="no_provider",
-            hint="Check tenant and cloud; another OpenID provider needs its issuer as authority.",
+            hint="Check tenant and cloud. For another OpenID provider set authority to its issuer.",
         )
 
     def authorize(
         self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:
         app, metadata = self._connect()
-        metadata.keys()  # fetched before the person is sent away, not after they return
+        metadata.keys()  # fetched before the browser opens, so that it fails early
         prompt = None if request.prompt == UNSET else request.prompt
         self.authority.refuse_prompt(prompt)
-        with door(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MSAL has an opinion on response_mode
+        with library_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MSAL warns about response_mode
             flow = app.initiate_auth_code_flow(
                 [*request.scopes.resource_scopes, *request.consent_also],
                 redirect_uri=receiving.redirect_uri,
@@ -163,7 +163,7 @@ class MicrosoftEngine:
     def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
         app, metadata = self._connect()
         flow, request = pending.private
-        with door():
+        with library_errors():
             try:
                 result = app.acquire_token_by_auth_code_flow(
                     flow,
@@ -171,7 +171,7 @@ class MicrosoftEngine:
                     scopes=list(request.scopes.resource_scopes),
                     data=extra_parameters(request),
                 )
-            except RuntimeError as error:  # MSAL's own checks of nonce and max_age
+            except RuntimeError as error:  # MSAL's checks of nonce and max_age
                 if "auth_time" in str(error):
                     raise id_token.refused(*id_token.TOO_OLD) from None
                 raise id_token.refused("nonce", "belongs to another sign-in") from None
@@ -179,17 +179,17 @@ class MicrosoftEngine:
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
         app, _ = self._connect()
-        with door():
+        with library_errors():
             try:
                 flow = app.initiate_device_flow(
                     list(request.scopes.resource_scopes),
                     claims_challenge=request.claims,
-                    params=extra_parameters(request),  # its data are MSAL's own
+                    params=extra_parameters(request),  # MSAL sets data= itself
                 )
             except ValueError:
                 raise FlowUnavailable(
-                    "This authority does not take device codes.",
-                    hint=f"Sign in in a browser: %login --flow {BROWSER}.",
+                    "This authority does not support device codes.",
+                    hint=f"Sign in with a browser: %login --flow {BROWSER}.",
                     suggested_flow=BROWSER,
                 ) from None
         return device_code_in(flow, request)
@@ -197,8 +197,8 @@ class MicrosoftEngine:
     def poll_device(self, device: DeviceCode) -> TokenResponse:
         app, _ = self._connect()
         flow, request = device.private
-        with polling(), door(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns by the wall clock if it is asked "too soon"
+        with polling(), library_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MSAL warns about polling too soon, by the wall clock
             result = app.acquire_token_by_device_flow(
                 {**flow, "interval": 1, "latest_attempt_at": 0},
                 claims_challenge=request.claims,
@@ -216,7 +216,7 @@ class MicrosoftEngine:
         granted: Iterable[str] = (),
     ) -> TokenResponse:
         app, _ = self._connect()
-        with renewing(self._http, str(refresh_token)), door():
+        with renewing(self._http, str(refresh_token)), library_errors():
             result = app.acquire_token_by_refresh_token(
                 str(refresh_token),
                 list(scopes.resource_scopes),
@@ -225,7 +225,7 @@ class MicrosoftEngine:
             return self._response(result, scopes, renewing=True)
 
     def revoke(self, refresh_token: str) -> bool:
-        return False  # Entra has no revocation endpoint (its metadata names none)
+        return False  # Entra has no revocation endpoint
 
     def abort(self) -> None:
         self._http.abort()
@@ -233,7 +233,7 @@ class MicrosoftEngine:
     def close(self) -> None:
         self._http.close()
 
-    @door()
+    @library_errors()
     def _response(
         self,
         result: Mapping[str, Any],
@@ -243,10 +243,10 @@ class MicrosoftEngine:
         max_age: int | None = None,
         renewing: bool = False,
     ) -> TokenResponse:
-        if "error" in result:  # of the authorization response, or of MSAL's own
+        if "error" in result:  # from the authorization response, or from MSAL
             raise error_from(result)
         if not text_in(result, "access_token"):
-            raise not_understood("it has no access_token that is a text")
+            raise not_understood("access_token is missing or not a string")
         _, metadata = self._connect()
         token = result.get("id_token")
         claims = (
@@ -266,7 +266,7 @@ class MicrosoftEngine:
 
 
 class _MsalHttp(Http):
-    """Keeps the metadata that MSAL fetches, and shows MSAL only answers that it can read."""
+    """Keeps the metadata that MSAL fetches, and passes only normalised responses to MSAL."""
 
     read = Read({})
 

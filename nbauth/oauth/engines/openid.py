@@ -1,4 +1,4 @@
-"""Authlib behind the engine protocol: any OpenID Connect issuer that is not Microsoft's."""
+"""The engine for all issuers that are not Microsoft's, which uses Authlib."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from nbauth.oauth.authorities import Authority
 from nbauth.oauth.client_authentication import ClientAuthentication, method_of
 from nbauth.oauth.engines import identity
 from nbauth.oauth.engines.device_answer import device_code_in, polling
-from nbauth.oauth.engines.door import door, renewing
 from nbauth.oauth.engines.legible import legible
+from nbauth.oauth.engines.library_errors import library_errors, renewing
 from nbauth.oauth.engines.protocol import (
     UNSET,
     AuthorizationRequest,
@@ -42,9 +42,9 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @contextmanager
-def _door() -> Iterator[None]:
-    """What Authlib raises for an error response is read from the catalogue."""
-    with door():
+def _authlib_errors() -> Iterator[None]:
+    """Convert Authlib's exceptions; error responses get their text from the catalogue."""
+    with library_errors():
         try:
             yield
         except OAuthError as error:
@@ -72,7 +72,7 @@ class OpenIDEngine:
         self.client_id = client_id
         self._client_secret = client_secret
         self._http = Http(verify, proxies)
-        self._http.headers["Accept"] = "application/json"  # some answer in forms otherwise
+        self._http.headers["Accept"] = "application/json"  # otherwise some send form encoding
         self._metadata: Metadata | None = None
 
     @property
@@ -84,7 +84,7 @@ class OpenIDEngine:
         return self._metadata.sign_out_url if self._metadata else ""
 
     def _discovered(self) -> Metadata:
-        if self._metadata is None:  # two threads may ask at once; both answers are the same
+        if self._metadata is None:  # two threads may fetch it at once, with the same result
             self._metadata = Metadata.of(self._http, self.authority)
         return self._metadata
 
@@ -94,15 +94,15 @@ class OpenIDEngine:
     def _asked(
         self, request: AuthorizationRequest, *, at_authorize: bool = True
     ) -> tuple[str, ...]:
-        """The scopes that a sign-in sends: the person's, and of those that name the account and
-        make a sign-in last what the provider offers. Some refuse whatever they do not offer."""
+        """The scopes that a sign-in sends: the requested ones and ``Metadata.added``. Some
+        providers reject scopes that they do not offer."""
         asked = dict.fromkeys([*request.scopes, *(request.consent_also if at_authorize else ())])
         if not request.exact_scopes:
             asked |= dict.fromkeys(self._discovered().added)
         return tuple(asked)
 
     def _client(self) -> Any:
-        # Authlib keeps the last token in its client, so each request has one of its own.
+        # An Authlib client stores the last token, so each request gets a new client.
         client = _Client(self._http, client_id=self.client_id, code_challenge_method="S256")
         authentication = self._authentication()
         client.client_auth = lambda _: authentication
@@ -110,7 +110,7 @@ class OpenIDEngine:
         return client
 
     def _authentication(self) -> ClientAuthentication:
-        """How this client shows that it is itself; the secret is read each time it is used."""
+        """The client's authentication; the secret is read each time it is used."""
         if self._client_secret is None:
             return ClientAuthentication(self.client_id)
         return ClientAuthentication(
@@ -118,8 +118,8 @@ class OpenIDEngine:
         )
 
     def _keys(self) -> Callable[[bool], Mapping[str, Any]] | None:
-        """What signatures are checked with. Of a provider that publishes nothing there are none:
-        its ID tokens come from its token endpoint over TLS (OpenID Connect Core §3.1.3.7)."""
+        """The keys to check signatures with, ``None`` if the provider publishes no metadata: its ID
+        tokens come from its token endpoint over TLS (OpenID Connect Core §3.1.3.7)."""
         metadata = self._discovered()
         return metadata.keys if metadata.published else None
 
@@ -128,7 +128,7 @@ class OpenIDEngine:
         if not address:
             raise FlowUnavailable(
                 f"This provider does not offer {what}.",
-                hint=f"Sign in another way: %login --flow {instead}.",
+                hint=f"Use another flow: %login --flow {instead}.",
                 suggested_flow=instead,
             )
         return address
@@ -138,7 +138,7 @@ class OpenIDEngine:
     ) -> PendingAuthorization:
         endpoint = self._endpoint("authorization_endpoint", "sign-in by browser", DEVICE)
         metadata = self._discovered()
-        metadata.keys()  # fetched before the person is sent away, not after they return
+        metadata.keys()  # fetched before the browser opens, so that it fails early
         verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
         asked = self._asked(request)
         prompt = request.prompt
@@ -199,7 +199,7 @@ class OpenIDEngine:
                 **({"claims": request.claims} if request.claims else {}),
             },
             auth=self._authentication(),
-            headers={"Accept": "application/json"},  # GitHub writes a form otherwise
+            headers={"Accept": "application/json"},  # otherwise GitHub sends form encoding
         )
         if refused := refusal(response):
             raise refused
@@ -224,7 +224,7 @@ class OpenIDEngine:
         granted: Iterable[str] = (),
     ) -> TokenResponse:
         options = {"claims": claims} if claims else {}
-        self._discovered()  # what goes wrong there says nothing of the refresh token
+        self._discovered()  # outside renewing(): its errors do not concern the refresh token
         with renewing(self._http, str(refresh_token), any_word=claims is None):
             token = self._token(
                 grant_type="refresh_token", refresh_token=str(refresh_token), **options
@@ -235,7 +235,7 @@ class OpenIDEngine:
         endpoint = self._discovered().get("revocation_endpoint")
         if not endpoint:
             return False
-        with _door():
+        with _authlib_errors():
             response = self._client().revoke_token(
                 endpoint, token=str(refresh_token), token_type_hint="refresh_token"
             )
@@ -251,11 +251,11 @@ class OpenIDEngine:
 
     def _token(self, **parameters: str) -> Mapping[str, Any]:
         endpoint = self._endpoint("token_endpoint", "tokens", BROWSER)
-        with _door():
+        with _authlib_errors():
             answer: Mapping[str, Any] = self._client().fetch_token(endpoint, **parameters)
         return answer
 
-    @_door()
+    @_authlib_errors()
     def _response(
         self,
         token: Mapping[str, Any],
@@ -267,7 +267,7 @@ class OpenIDEngine:
         renewing: bool = False,
     ) -> TokenResponse:
         if not text_in(token, "access_token"):
-            raise not_understood("it has no access_token that is a text")
+            raise not_understood("access_token is missing or not a string")
         encoded = token.get("id_token")
         claims: dict[str, Any] = {}
         if encoded:
@@ -285,7 +285,7 @@ class OpenIDEngine:
         return tokens_in(token, asked, claims)
 
     def _userinfo(self, access_token: str) -> Any:
-        """What the userinfo endpoint answers (OpenID Connect Core §5.3); ``None`` without one."""
+        """The userinfo response (OpenID Connect Core §5.3); ``None`` without that endpoint."""
         endpoint = self._discovered().get("userinfo_endpoint")
         if not endpoint:
             return None

@@ -1,6 +1,6 @@
-"""What every engine does, and the values that it takes and gives.
+"""The interface of all engines, and its argument and result types.
 
-An engine is stateless but for the provider's metadata: it holds no token.
+An engine caches the provider's metadata and is otherwise stateless: it holds no token.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from nbauth.oauth.offer import Offer
 
 @dataclass(frozen=True)
 class AuthorizationRequest:
-    """What a sign-in asks for; all but the scopes is sent only as given.
+    """The parameters of a sign-in; all except the scopes are sent unchanged.
 
-    ``exact_scopes``: the scopes as they are, without those that name the account and make the
-    sign-in last. ``prompt``, ``login_hint``, ``max_age`` (seconds) and ``claims`` (JSON): OpenID
-    Connect Core §3.1.2.1; a prompt of ``UNSET``: none, not even the one that a refresh token needs.
-    ``domain_hint`` and ``consent_also`` (asked at the authorize step only): Microsoft's
-    "Acquire a token interactively". ``extra_parameters`` go into every request of the flow.
+    ``exact_scopes``: send only these scopes, without the added OpenID scopes. ``prompt``,
+    ``login_hint``, ``max_age`` (seconds) and ``claims`` (JSON): OpenID Connect Core §3.1.2.1; a
+    prompt of ``UNSET``: send none, not even the one needed for a refresh token. ``domain_hint`` and
+    ``consent_also`` (sent to the authorization endpoint only): Microsoft's "Acquire a token
+    interactively". ``extra_parameters`` are added to every request of the flow.
     """
 
     scopes: Scopes
@@ -46,13 +46,13 @@ BINDING = frozenset(
         "refresh_token", "client_secret", "client_assertion", "client_assertion_type",
     }
 )  # fmt: skip
-"""Parameters that make a request what it is: ``extra_parameters`` leaves them alone."""
+"""Parameters that ``extra_parameters`` must not override."""
 UNSET = "unset"
-"""The word for a ``prompt`` that is not sent."""
+"""The value of ``prompt`` for which none is sent."""
 
 
 def extra_parameters(request: AuthorizationRequest) -> dict[str, str]:
-    """The extra parameters, for every request of a flow; what the call itself says wins."""
+    """The extra parameters for every request of a flow; parameters of the call override them."""
     return {
         name: value
         for name, value in request.extra_parameters.items()
@@ -61,7 +61,7 @@ def extra_parameters(request: AuthorizationRequest) -> dict[str, str]:
 
 
 def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> str:
-    """The address with the extra parameters, each name once."""
+    """The address with the extra parameters added, without duplicates."""
     extra = extra_parameters(request)
     if not extra:
         return authorize_url
@@ -72,7 +72,7 @@ def with_extra_parameters(authorize_url: str, request: AuthorizationRequest) -> 
 
 @dataclass(frozen=True)
 class PendingAuthorization:
-    """An authorization request on its way; ``private`` is the engine's (verifier, nonce)."""
+    """An authorization request in progress; ``private`` is for the engine (verifier, nonce)."""
 
     authorize_url: str = field(repr=False)
     state: str = field(repr=False)
@@ -95,7 +95,7 @@ class DeviceCode:
 
 
 class AuthorizationPending(Exception):
-    """The person has not finished (RFC 8628 §3.5); ``slow_down``: ask 5 s less often from now."""
+    """The person has not finished (RFC 8628 §3.5); ``slow_down``: add 5 s to the interval."""
 
     def __init__(self, *, slow_down: bool = False) -> None:
         super().__init__("authorization_pending")
@@ -105,9 +105,9 @@ class AuthorizationPending(Exception):
 class Engine(Protocol):
     """The protocol side of one client at one authority.
 
-    Every method may raise ``AuthorityUnreachable`` (worth another try) and the errors of
-    ``error_catalogue`` (not). ID tokens in a ``TokenResponse`` have been checked. What a sign-in
-    brings names its account; what a refresh brings may name none.
+    Every method may raise ``AuthorityUnreachable``, which can be retried, and the errors of
+    ``error_catalogue``, which cannot. ID tokens in a ``TokenResponse`` have been validated. The
+    response of a sign-in identifies the account; the response of a refresh may not.
     """
 
     authority: Authority
@@ -115,31 +115,31 @@ class Engine(Protocol):
 
     @property
     def issuer(self) -> str:
-        """The metadata's issuer (OpenID Connect Discovery §4.3); asks the network once."""
+        """The metadata's issuer (OpenID Connect Discovery §4.3); sends a request the first time."""
 
     @property
     def sign_out_url(self) -> str:
-        """Where the browser's session ends (OpenID Connect RP-Initiated Logout §2.1), or ``""``.
+        """The page that ends the browser's session (OpenID Connect RP-Initiated Logout §2.1).
 
-        Known once the network has been asked for anything.
+        ``""`` if there is none, or before the first request.
         """
 
     def offer(self) -> Offer:
-        """What the provider says that it offers; asks the network."""
+        """What the provider offers; sends a request."""
 
     def authorize(
         self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:
-        """Make the address to visit, with PKCE S256 (RFC 7636) and a nonce."""
+        """Create the authorization request, with PKCE S256 (RFC 7636) and a nonce."""
 
     def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
         """Exchange the code in an authorization response for tokens (RFC 6749 §4.1.3)."""
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
-        """Ask for a user code (RFC 8628 §3.1)."""
+        """Request a user code (RFC 8628 §3.1)."""
 
     def poll_device(self, device: DeviceCode) -> TokenResponse:
-        """Ask once whether the person has finished; raises ``AuthorizationPending`` if not."""
+        """Poll once; raises ``AuthorizationPending`` if the person has not finished."""
 
     def refresh(
         self,
@@ -149,18 +149,18 @@ class Engine(Protocol):
         *,
         granted: Iterable[str] = (),
     ) -> TokenResponse:
-        """New tokens for a refresh token (RFC 6749 §6); ``InteractionRequired`` if it is dead.
+        """New tokens for a refresh token (RFC 6749 §6); ``InteractionRequired`` if it is invalid.
 
-        At Microsoft's authorities for the scopes, whatever the token came with. Elsewhere for all
-        that was granted with it: no scope is sent, since one that is narrower narrows the grant at
-        some providers, and a wider one is refused. ``granted`` is that, for answers that tell none.
+        At Microsoft's authorities, the new access token is for ``scopes``. At other issuers it is
+        for all granted scopes: no scope is sent, since some providers reduce the grant to a
+        narrower scope, and reject a wider one. ``granted`` is used if the response has no scope.
         """
 
     def revoke(self, refresh_token: str) -> bool:
-        """Withdraw a refresh token (RFC 7009); ``False`` where that is not offered."""
+        """Revoke a refresh token (RFC 7009); ``False`` if the provider does not support it."""
 
     def abort(self) -> None:
-        """Break off requests in flight in other threads."""
+        """Abort the requests of other threads."""
 
     def close(self) -> None:
-        """Close its connections; a later request opens another."""
+        """Close the connections; a later request opens a new one."""

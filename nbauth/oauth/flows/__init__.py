@@ -1,4 +1,4 @@
-"""The flows of this version. A flow talks to an ``Engine``, never to a library."""
+"""The flows of this version. A flow uses an ``Engine``, never a protocol library."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ FLOWS: dict[str, Flow] = {flow.name: flow for flow in (*browser.FLOWS, device_co
 
 
 def flow_named(name: str) -> Flow:
-    """The flow for a ``--flow`` word. Raises ``FlowUnavailable`` for one that is not here."""
+    """The flow for a value of ``--flow``. Raises ``FlowUnavailable`` for an unavailable one."""
     if name not in FLOWS:
         raise FlowUnavailable(
             f"The flow {name!r} is not available in this version.",
-            hint="Available are: " + ", ".join(f"--flow {known}" for known in FLOWS) + ".",
+            hint="Available: " + ", ".join(f"--flow {known}" for known in FLOWS) + ".",
             suggested_flow=DEVICE,
         )
     return FLOWS[name]
 
 
 def flows_for(receivers: Collection[ReceiverKind]) -> tuple[str, ...]:
-    """The names of the flows that need no other receivers than these."""
+    """The names of the flows that work with these receivers or without one."""
     return tuple(f.name for f in FLOWS.values() if f.receiver is None or f.receiver in receivers)

@@ -1,6 +1,6 @@
-"""Sign in in a browser: authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252).
+"""Sign-in with a browser: authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252).
 
-One flow for every place that the browser can come back to; see ``OpenReceiver``.
+There is one flow for each kind of redirect URI; see ``OpenReceiver``.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ PROMPTS = frozenset({"select_account", "consent", "login", "create", "none", UNS
 def run(
     engine: Engine, request: AuthorizationRequest, receiver: ReceiverKind = ReceiverKind.LOOPBACK
 ) -> Generator[Step, Any, TokenResponse]:
-    """Send the person to the provider, wait for the redirect, redeem its code."""
+    """Open the provider's page, wait for the redirect, redeem its code."""
     if request.prompt is not None and request.prompt not in PROMPTS:
         raise ConfigurationError(
-            f"There is no prompt {request.prompt!r}.",
+            f"The prompt {request.prompt!r} does not exist.",
             code="bad_prompt",
             hint=f"Choose one of {', '.join(sorted(PROMPTS))}.",
         )
@@ -50,21 +50,21 @@ def run(
     pending = engine.authorize(request, receiving)
     yield OpenBrowser(pending.authorize_url, paste=receiver is ReceiverKind.NONE)
     answer: Mapping[str, str] = yield AwaitRedirect()
-    check_answer(pending, answer)
+    check_response(pending, answer)
     return engine.redeem(pending, answer)
 
 
-def check_answer(pending: PendingAuthorization, answer: Mapping[str, str]) -> None:
-    """Hold an authorization response to its request before anything is sent anywhere.
+def check_response(pending: PendingAuthorization, answer: Mapping[str, str]) -> None:
+    """Check that an authorization response belongs to its request, before its code is sent.
 
-    Raises ``SignInError`` for another request's ``state`` (RFC 6749 §10.12) and another issuer's
-    ``iss`` (RFC 9207 §2.4), and the provider's own error if that is what it carries. An error is
-    shown though its ``iss`` is missing: several providers promise one and leave it out there.
+    Raises ``SignInError`` for the ``state`` of another request (RFC 6749 §10.12), for the ``iss``
+    of another issuer (RFC 9207 §2.4), and for an error response. An error response without ``iss``
+    is accepted, since several providers that announce ``iss`` omit it in errors.
     """
     state = str(answer.get("state", "")).encode(errors="replace")
     if not hmac.compare_digest(state, pending.state.encode()):
         raise SignInError(
-            "The answer belongs to another sign-in; it was not used.",
+            "The response belongs to another sign-in and was not used.",
             code="state_mismatch",
         )
     is_refusal = bool(answer.get("error")) and not answer.get("code")
@@ -75,17 +75,18 @@ def check_answer(pending: PendingAuthorization, answer: Mapping[str, str]) -> No
         wrong = not same_issuer(issuer, pending.issuer)
     if wrong and is_refusal:
         raise SignInError(
-            f"A refusal came back that names another issuer, {plain(issuer)}, than the one that"
-            f" was asked, {plain(pending.issuer)}; it was not used.",
+            f"An error response came from the issuer {plain(issuer)} instead of"
+            f" {plain(pending.issuer)} and was not used.",
             code="issuer_mismatch",
-            hint="Run %login again; if it repeats, check that authority is the provider's issuer.",
+            hint="Run %login again; if it happens again, check that authority is the provider's"
+            " issuer.",
         )
     if wrong:
         raise SignInError(
-            "The answer comes from another issuer; it was not used.",
+            "The response comes from another issuer and was not used.",
             code="issuer_mismatch",
-            hint="Run %login again; if it repeats, the answer is tampered with: tell your"
-            " administrator.",
+            hint="Run %login again; if it happens again, someone may be tampering with the"
+            " response: tell your administrator.",
         )
     if answer.get("error"):
         raise error_from(answer)
@@ -98,23 +99,23 @@ FLOWS = (
         BROWSER,
         run,
         label="Sign in with the browser",
-        how="The provider's page opens in a new tab and comes back by itself.",
-        detail="the browser comes back to a listener on loopback",
+        how="The provider's page opens in a new tab and returns automatically.",
+        detail="redirect to a listener on loopback",
         receiver=ReceiverKind.LOOPBACK,
     ),
     Flow(
         CALLBACK,
         partial(run, receiver=ReceiverKind.JUPYTER_SERVER),
         label="Sign in with the browser",
-        how="The provider's page opens in a new tab and comes back to this Jupyter server.",
-        detail="the browser comes back to your own Jupyter server",
+        how="The provider's page opens in a new tab and returns to this Jupyter server.",
+        detail="redirect to your own Jupyter server",
         receiver=ReceiverKind.JUPYTER_SERVER,
     ),
     Flow(
         PASTE,
         partial(run, receiver=ReceiverKind.NONE),
         label="Paste the address back",
-        how="You sign in on the provider's page and bring the address it ends at back here.",
-        detail="you paste the address at which the browser ended",
+        how="You sign in on the provider's page and paste the address of its last page here.",
+        detail="you paste the address of the page on which the browser ends",
     ),
 )

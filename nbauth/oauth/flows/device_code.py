@@ -1,4 +1,4 @@
-"""Sign in on any screen: the device authorization grant (RFC 8628)."""
+"""Sign-in with a code on any device: the device authorization grant (RFC 8628)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LONGEST_INTERVAL = 60.0
 
 
 def run(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, TokenResponse]:
-    """Show a code, then ask until the person has finished.
+    """Show a code, then poll until the person has finished.
 
-    A network gap, a 5xx or a page that is no answer does not end the sign-in: it is asked again,
+    A network error, a 5xx status or an invalid response does not end the sign-in: polling goes on,
     less often (RFC 8628 §3.5), until the code expires.
     """
     device = engine.start_device(request)
@@ -37,7 +37,7 @@ def run(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, T
     while True:
         now = yield Pause(min(wait, max(0.0, end - now)))
         if now >= end:
-            raise SignInExpired("The code was not used in time.")
+            raise SignInExpired("The code expired before it was used.")
         try:
             return engine.poll_device(device)
         except AuthorizationPending as pending:
@@ -53,5 +53,5 @@ FLOW = Flow(
     run,
     label="Sign in with a code",
     how="You enter a short code on the provider's page, here or on your phone.",
-    detail="a code that is entered on any screen; nothing has to come back",
+    detail="a code that is entered on any device; no redirect is needed",
 )

@@ -1,4 +1,4 @@
-"""What a flow is: one record, from which panel, doctor, help, completion and settings read."""
+"""The record of a flow, which panel, doctor, help, completion and settings use."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Flow:
     """One way to sign in.
 
     Attributes:
-        name: the word after ``--flow``.
+        name: the value of ``--flow``.
         run: its generator.
-        label: what a button says that begins it.
-        how: what happens then, for who chooses.
-        detail: the same for an administrator, in the doctor's report.
-        receiver: what takes the answer; ``None`` where none has to be reachable.
+        label: the text of its button.
+        how: what the person will do, for choosing a flow.
+        detail: how it works technically, for the doctor's report.
+        receiver: what receives the authorization response; ``None`` if no receiver is needed.
         interactive: whether a person is needed.
     """
 

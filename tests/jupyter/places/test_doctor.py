@@ -217,7 +217,7 @@ def test_profiles_of_which_none_is_named_are_told():
     """A file with [profiles.work] alone was passed over, with the advice to register one."""
     made = examine(session(), {}, evidence=LAB)
     said = entries(made)["trouble"]
-    assert said[0] == "No client_id is set, and none is built in."
+    assert said[0] == "No client_id is set, and nbauth has no default one."
     assert "config.toml defines work, but selects none" in said[1]
     assert 'profile = "work"' in said[1]
 

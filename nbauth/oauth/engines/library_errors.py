@@ -1,4 +1,4 @@
-"""Turns what a protocol library raises into errors of nbauth."""
+"""Converts exceptions of a protocol library to errors of nbauth."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def door() -> Iterator[None]:
-    """Whatever is not ours already becomes a ``SignInError`` with its cause chained."""
+def library_errors() -> Iterator[None]:
+    """Convert any exception that is not nbauth's to a ``SignInError``, with its cause chained."""
     try:
         yield
     except (NbAuthError, AuthorizationPending):
         raise
     except Exception as error:
-        log.debug("an answer was not understood: %s", trail(error))
+        log.debug("a response could not be parsed: %s", trail(error))
         raise SignInError(
-            "The provider's answer was not understood.",
+            "The provider's response is invalid.",
             code="not_understood",
-            hint="Run %login again; if it repeats, check the authority's address.",
+            hint="Run %login again; if it happens again, check the authority's address.",
         ) from error
 
 
@@ -45,32 +45,32 @@ NOT_OF_THE_GRANT = frozenset(
         "incorrect_client_credentials",  # GitHub's
     }
 )  # fmt: skip
-"""Errors of a refresh that say nothing of the refresh token (RFC 6749 §5.2, RFC 8707 §2)."""
+"""Errors of a refresh that do not concern the refresh token (RFC 6749 §5.2, RFC 8707 §2)."""
 
 
 @contextmanager
 def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]:
-    """Around the token request of a refresh: its errors say what became of the refresh token.
+    """Add the state of the refresh token to errors of a refresh request.
 
-    If the library or nbauth refuses the answer, the error's ``rotated`` is the answer's new refresh
-    token: the one that was sent is spent (RFC 9700 §4.14.2), and without its successor a fault in
-    another field would end the sign-in. A dead refresh token raises ``InteractionRequired``, with
-    the code ``REFRESH_REFUSED`` where the answer has no error code of its own: it may be that of a
-    gateway, and the refresh token alive.
+    If the library or nbauth rejects a successful response, the error's ``rotated`` is the new
+    refresh token in it: the old one is no longer valid (RFC 9700 §4.14.2), so losing the new one
+    would end the sign-in. An invalid refresh token raises ``InteractionRequired``; its code is
+    ``REFRESH_REFUSED`` if the response has no error code, since it may come from a gateway while
+    the refresh token is still valid.
 
     Args:
         sent: the refresh token of the request.
-        any_word: whether other error codes than ``invalid_grant`` mean a dead refresh token too.
-            Some providers say ``invalid_request`` or ``unauthorized``, or send a status alone.
+        any_word: whether other error codes than ``invalid_grant`` also mean an invalid refresh
+            token. Some providers return ``invalid_request`` or ``unauthorized``, or only a status.
     """
     with http.hearing() as answers:
         try:
             yield
         except NbAuthError as error:
             posted = [one for one in answers if one.request.method == "POST"]
-            answer = posted[-1] if posted else None  # the others are metadata and keys
+            answer = posted[-1] if posted else None  # GET requests are for metadata and keys
             good = json_in(answer) if answer is not None and answer.ok else None
-            said_no = _is_error(good)  # GitHub says it with HTTP 200
+            said_no = _is_error(good)  # GitHub sends errors with HTTP 200
             if answer is not None and answer.ok and not said_no:
                 error.rotated = _successor(good, sent)
                 raise
@@ -80,7 +80,7 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
             if nothing_said or (any_word and refused and _is_of_the_grant(error)):
                 without_a_word = error.code.startswith("http_")
                 ended = InteractionRequired(
-                    f"The sign-in is no longer valid. {error}",
+                    f"The sign-in has expired or was revoked. {error}",
                     code=REFRESH_REFUSED if without_a_word else error.code,
                     hint="Sign in again: %login.",
                     correlation_id=error.correlation_id,
