@@ -1,4 +1,4 @@
-"""Persistences with one fault each, and the promise that it breaks."""
+"""Persistences with one fault each, and the requirement of the contract that it violates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nbauth.persistence.sealed_files import SealedFiles
 
 
 class Good(EncryptedFolder):
-    """The one that the others spoil."""
+    """A correct persistence, the base of the others."""
 
     def __init__(self, folder: Path, ask: Ask = lambda prompt: "correct horse") -> None:
         super().__init__(folder, PassphraseKey(ask))

@@ -1,4 +1,4 @@
-"""One suite for every engine: what `nbauth.oauth.engines.Engine` promises, at a real provider."""
+"""The contract tests of `nbauth.oauth.engines.Engine`, run for every engine at a real provider."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def case(request: pytest.FixtureRequest, panva: Panva) -> Case:
     authority = {
         "msal": parse(panva.ms_authority),
         "authlib": parse(panva.issuer),
-        # Its address has Microsoft's shape, so a session would give it to MSAL.
+        # Its address looks like Microsoft's, so a session would use MSAL for it.
         "authlib-at-microsoft": Authority("oidc", panva.ms_issuer),
     }[request.param]
 
@@ -141,13 +141,13 @@ def secrets_of(response: TokenResponse) -> list[str]:
     return [str(token) for token in tokens if token]
 
 
-# --------------------------------------------------------------------------- who it is
+# --------------------------------------------------------------------------- engine_for
 
 
-def test_each_authority_has_its_engine(case: Case, panva: Panva) -> None:
+def test_each_authority_has_an_engine(case: Case, panva: Panva) -> None:
     assert type(case.engine) is (MicrosoftEngine if case.msal else OpenIDEngine)
     assert case.engine.client_id == panva.client_id
-    assert panva.requests() == []  # made, and not a byte sent
+    assert panva.requests() == []  # creating it sends nothing
     assert case.engine.issuer == case.issuer
     assert case.engine.issuer == case.issuer
     assert len(case.requests("discovery")) == 1
@@ -156,7 +156,7 @@ def test_each_authority_has_its_engine(case: Case, panva: Panva) -> None:
 # --------------------------------------------------------------------------- authorize
 
 
-def test_authorize_asks_for_a_query_where_a_form_cannot_be_taken(case: Case) -> None:
+def test_authorize_requests_a_query_if_the_receiver_accepts_no_forms(case: Case) -> None:
     sent = query_of(case.authorize(forms=False).authorize_url)
     assert sent.get("response_mode") == ("query" if case.msal else None)
 
@@ -178,16 +178,16 @@ def test_authorize_is_bound_to_this_sign_in(case: Case) -> None:
     assert sent.get("response_mode") == ("form_post" if case.msal else None)
     for name in ("login_hint", "domain_hint", "max_age", "claims"):
         assert name not in sent
-    # None by default: only where offline_access would give no refresh token without it.
+    # None by default, except where offline_access gives no refresh token without it.
     assert sent.get("prompt") == (None if case.msal else "consent")
     assert len(case.requests("jwks")) == 1
     for word in (sent["state"], sent["nonce"], sent["code_challenge"]):
         assert word not in repr(one)
 
 
-@AUTHLIB_ALONE  # MSAL always asks for offline_access
-def test_what_the_provider_offers_is_added_to_the_scopes(case: Case) -> None:
-    """Both offer ``openid`` and ``offline_access``; what makes a sign-in last needs consent."""
+@AUTHLIB_ALONE  # MSAL always requests offline_access
+def test_offered_openid_scopes_are_added(case: Case) -> None:
+    """Both offer ``openid`` and ``offline_access``; ``offline_access`` requires consent."""
     scopes = Scopes.parse(["some", "profile"], microsoft=False)
     pending = case.engine.authorize(AuthorizationRequest(scopes), Receiving(REDIRECT, "x" * 32))
     asked = query_of(pending.authorize_url)
@@ -196,20 +196,20 @@ def test_what_the_provider_offers_is_added_to_the_scopes(case: Case) -> None:
     assert asked["prompt"] == "consent"
 
 
-@AUTHLIB_ALONE  # MSAL always asks for offline_access
-def test_exact_scopes_are_sent_as_they_are(case: Case) -> None:
+@AUTHLIB_ALONE  # MSAL always requests offline_access
+def test_exact_scopes_are_sent_unchanged(case: Case) -> None:
     scopes = Scopes.parse(["openid", "profile"], microsoft=False)
     exact = AuthorizationRequest(scopes, exact_scopes=True)
     pending = case.engine.authorize(exact, Receiving(REDIRECT, "x" * 32))
     asked = query_of(pending.authorize_url)
     assert asked["scope"] == "openid profile"
-    assert "prompt" not in asked, "no refresh token is asked for"
+    assert "prompt" not in asked, "no refresh token is requested"
     case.engine.start_device(exact)
     (request,) = case.requests("device_authorization")
     assert request["params"]["scope"] == "openid profile"
 
 
-def test_a_prompt_can_be_left_out(case: Case) -> None:
+def test_the_prompt_can_be_omitted(case: Case) -> None:
     assert "prompt" not in query_of(case.authorize(prompt="unset").authorize_url)
 
 
@@ -225,11 +225,11 @@ def test_extra_parameters_are_in_every_request_of_a_flow(case: Case) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["login", "consent", "select_account", "create", "none"])
-def test_a_prompt_is_sent_as_given(case: Case, prompt: str) -> None:
+def test_the_prompt_is_sent_unchanged(case: Case, prompt: str) -> None:
     assert query_of(case.authorize(prompt=prompt).authorize_url)["prompt"] == prompt
 
 
-def test_options_arrive_as_given_and_the_code_is_redeemed(case: Case) -> None:
+def test_options_are_sent_unchanged_and_the_code_is_redeemed(case: Case) -> None:
     given = {"prompt": "login", "login_hint": "ada@example.org", "domain_hint": "example.org"}
     pending = case.authorize(
         **given, max_age=60, claims=CLAIMS, extra_parameters={"ui_locales": "de fr"}
@@ -248,8 +248,8 @@ def test_options_arrive_as_given_and_the_code_is_redeemed(case: Case) -> None:
     assert "code_verifier" in redeemed["fields"]
 
 
-def test_extra_parameters_may_name_what_is_sent_anyway(case: Case) -> None:
-    """They say how (response_mode, prompt); they never undo what binds the answer to us."""
+def test_extra_parameters_may_override_some_parameters(case: Case) -> None:
+    """They may set response_mode or prompt, but not the parameters that bind the response."""
     pending = case.authorize(
         extra_parameters={
             "response_mode": "query",
@@ -268,7 +268,7 @@ def test_extra_parameters_may_name_what_is_sent_anyway(case: Case) -> None:
     assert case.engine.redeem(pending, answer).access_token
 
 
-def test_more_consent_is_asked_for_at_the_authorize_step_only(case: Case) -> None:
+def test_consent_also_is_sent_to_the_authorization_endpoint_only(case: Case) -> None:
     pending = case.authorize(consent_also=(case.also,))
     assert case.also in query_of(pending.authorize_url)["scope"].split()
     case.engine.redeem(pending, query_of(case.browser(pending.authorize_url)))
@@ -285,7 +285,7 @@ def test_more_consent_is_asked_for_at_the_authorize_step_only(case: Case) -> Non
 
 
 @pytest.mark.parametrize("way", ["code", "device"])
-def test_what_a_token_response_tells(case: Case, way: str) -> None:
+def test_values_of_a_token_response(case: Case, way: str) -> None:
     case.panva.control(access_ttl=1234)
     before = time.time()
     if way == "code":
@@ -356,7 +356,7 @@ def test_refreshing_rotates(case: Case) -> None:
     if case.msal:
         assert {*case.first.resource_scopes} <= {*last["scope"].split()}
     else:
-        assert last["scope"] is None, "for all that was granted (RFC 6749 §6)"
+        assert last["scope"] is None, "for all granted scopes (RFC 6749 §6)"
     assert third.access_token
     with pytest.raises(InteractionRequired) as dead:
         case.engine.refresh(first.refresh_token, case.first)
@@ -366,7 +366,7 @@ def test_refreshing_rotates(case: Case) -> None:
         assert not any(secret in repr(response) for secret in secrets_of(response))
 
 
-def test_a_revoked_refresh_token_needs_the_person(case: Case) -> None:
+def test_a_revoked_refresh_token_requires_interaction(case: Case) -> None:
     response = case.sign_in()
     assert response.refresh_token
     assert case.panva.revoke() >= 1
@@ -377,7 +377,7 @@ def test_a_revoked_refresh_token_needs_the_person(case: Case) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401])
-def test_a_provider_that_says_no_without_a_word(case: Case, status: int) -> None:
+def test_a_refused_refresh_without_an_error_code(case: Case, status: int) -> None:
     response = case.sign_in()
     assert response.refresh_token
     case.panva.fault("token", "json", status=status, body="")
@@ -387,7 +387,7 @@ def test_a_provider_that_says_no_without_a_word(case: Case, status: int) -> None
 
 
 @pytest.mark.parametrize("status", [400, 401])
-def test_a_portal_that_answers_a_refresh_ends_no_sign_in(case: Case, status: int) -> None:
+def test_a_captive_portals_page_does_not_end_the_grant(case: Case, status: int) -> None:
     response = case.sign_in()
     assert response.refresh_token
     case.panva.fault("token", str(status))
@@ -398,17 +398,17 @@ def test_a_portal_that_answers_a_refresh_ends_no_sign_in(case: Case, status: int
     assert case.engine.refresh(response.refresh_token, case.first).access_token
 
 
-def test_a_refresh_for_more_than_was_agreed_to(case: Case) -> None:
+def test_a_refresh_for_more_scopes_than_granted(case: Case) -> None:
     response = case.sign_in()
     assert response.refresh_token
     if not case.msal:
         again = case.engine.refresh(response.refresh_token, case.wider, granted=response.scopes)
-        assert set(again.scopes) == set(response.scopes), "no more than was granted, and no less"
+        assert set(again.scopes) == set(response.scopes), "exactly the granted scopes"
         return
     with pytest.raises(NbAuthError) as refused:
         case.engine.refresh(response.refresh_token, case.wider)
     assert refused.value.code == "invalid_scope"
-    # It cost nothing: the sign-in goes on.
+    # The grant is still valid.
     assert case.engine.refresh(response.refresh_token, case.first).access_token
 
 
@@ -424,8 +424,8 @@ def test_revoking(case: Case) -> None:
         assert case.engine.refresh(response.refresh_token, case.first).access_token
 
 
-@AUTHLIB_ALONE  # MSAL is not asked to revoke
-def test_a_revocation_that_was_refused_is_not_called_done(case: Case) -> None:
+@AUTHLIB_ALONE  # MSAL does not revoke
+def test_a_refused_revocation_is_an_error(case: Case) -> None:
     response = case.sign_in()
     assert response.refresh_token
     case.panva.fault("revocation", "json", status=400, body={"error": "invalid_client"})
@@ -451,10 +451,10 @@ def test_an_unknown_client(case: Case) -> None:
         engine.refresh("no-such-token", case.first)
 
 
-def test_an_unknown_scope_is_not_called_granted(case: Case) -> None:
+def test_an_unknown_scope_is_not_reported_as_granted(case: Case) -> None:
     scope = GRAPH + "Nobody.KnowsThis" if case.msal else "nobody-knows-this"
     scopes = Scopes.parse([scope, "openid"], microsoft=case.msal)
-    # This provider ignores unknown scopes: the token says what was granted.
+    # This provider ignores unknown scopes; the response lists the granted ones.
     device = case.engine.start_device(AuthorizationRequest(scopes))
     case.browser.approve(device.verification_uri, device.user_code)
     response = case.engine.poll_device(device)
@@ -487,7 +487,7 @@ def test_an_expired_code(case: Case) -> None:
     assert_plain(expired.value)
 
 
-def test_a_code_works_once_and_for_its_own_sign_in(case: Case) -> None:
+def test_a_code_works_once_and_for_its_sign_in_only(case: Case) -> None:
     one, other = case.authorize(), case.authorize()
     answer = query_of(case.browser(one.authorize_url))
     with pytest.raises(NbAuthError) as crossed:
@@ -500,15 +500,15 @@ def test_a_code_works_once_and_for_its_own_sign_in(case: Case) -> None:
     assert replayed.value.code == "invalid_grant"
 
 
-# --------------------------------------------------------------------------- no answer
+# --------------------------------------------------------------------------- no response
 
 
 @pytest.mark.parametrize("kind", ["503", "429", "drop", "html"])
-def test_what_is_no_answer_can_be_tried_again(case: Case, kind: str) -> None:
+def test_an_invalid_response_can_be_retried(case: Case, kind: str) -> None:
     engine = case.engine
     case.panva.fault("discovery", kind)
     if kind == "html" and not case.msal:
-        assert engine.issuer == case.issuer, "its metadata is in another place too (RFC 8414 §3)"
+        assert engine.issuer == case.issuer, "its metadata is also at another address (RFC 8414 §3)"
     else:
         with pytest.raises(AuthorityUnreachable) as down:
             _ = engine.issuer
@@ -524,7 +524,7 @@ def test_what_is_no_answer_can_be_tried_again(case: Case, kind: str) -> None:
     with pytest.raises(AuthorityUnreachable):
         engine.poll_device(device)
     case.browser.approve(device.verification_uri, device.user_code)
-    response = engine.poll_device(device)  # nothing is answered from memory
+    response = engine.poll_device(device)  # no response comes from a cache
     assert response.refresh_token
     case.panva.fault("token", kind)
     with pytest.raises(AuthorityUnreachable):
@@ -554,7 +554,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("life", ["soon", "3600s", None, "", {"in": 5}, [60]])
-def test_a_life_that_is_no_number_is_an_hour(case: Case, life: Any) -> None:
+def test_an_invalid_lifetime_becomes_an_hour(case: Case, life: Any) -> None:
     _ = case.engine.issuer
     answer = {"access_token": "x", "refresh_token": "y", "expires_in": life}
     case.panva.fault("token", "json", status=200, body=answer)
@@ -564,7 +564,7 @@ def test_a_life_that_is_no_number_is_an_hour(case: Case, life: Any) -> None:
 
 
 @pytest.mark.parametrize("answer", NONSENSE, ids=repr)
-def test_nonsense_is_our_error_never_a_bare_one(case: Case, answer: Any) -> None:
+def test_an_invalid_response_is_an_nbauth_error(case: Case, answer: Any) -> None:
     engine = case.engine
     _ = engine.issuer
     for status in (200, 400):
@@ -583,20 +583,20 @@ def test_nonsense_is_our_error_never_a_bare_one(case: Case, answer: Any) -> None
 @pytest.mark.parametrize(
     "document", [{}, {"issuer": 5}, [], "text", None, {"error": "odd", "error_description": "no"}]
 )
-def test_nonsense_metadata(case: Case, document: Any) -> None:
+def test_invalid_metadata(case: Case, document: Any) -> None:
     case.panva.fault("discovery", "json", status=200, body=document)
     if case.msal:
         with pytest.raises(NbAuthError) as nonsense:
             case.engine.start_device(case.ask())
         assert_plain(nonsense.value)
-    else:  # its metadata is in another place too (RFC 8414 §3)
+    else:  # its metadata is also at another address (RFC 8414 §3)
         assert case.engine.start_device(case.ask()).user_code
-    assert case.engine.issuer == case.issuer  # asked anew
+    assert case.engine.issuer == case.issuer  # requested again
 
 
-@AUTHLIB_ALONE  # Microsoft's issuers have other names than their authorities
+@AUTHLIB_ALONE  # Microsoft's issuers differ from their authorities
 def test_metadata_of_another_issuer(case: Case) -> None:
-    """The endpoints of whoever calls himself another issuer are not used."""
+    """The endpoints in the metadata of another issuer are not used."""
     wrong = {
         "issuer": "https://issuer.invalid",
         **{
@@ -606,17 +606,19 @@ def test_metadata_of_another_issuer(case: Case) -> None:
         "jwks_uri": "https://issuer.invalid/jwks",
     }
     case.panva.fault("discovery", "json", status=200, body=wrong)
-    device = case.engine.start_device(case.ask())  # by what is in another place (RFC 8414 §3)
+    device = case.engine.start_device(
+        case.ask()
+    )  # by the metadata at the other address (RFC 8414 §3)
     assert "issuer.invalid" not in device.verification_uri
     assert case.engine.issuer == case.issuer
 
 
-# --------------------------------------------------------------------------- breaking off
+# --------------------------------------------------------------------------- abort
 
 
 @contextmanager
 def deaf_server() -> Iterator[int]:
-    """Takes connections and says nothing, not even a word of TLS."""
+    """Accepts connections and sends nothing, not even a TLS handshake."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         yield listener.getsockname()[1]
 
@@ -646,7 +648,7 @@ def assert_abort_ends(
 
 
 @pytest.mark.timing
-def test_abort_ends_a_hanging_request_and_the_engine_goes_on(case: Case) -> None:
+def test_abort_ends_a_hanging_request_and_the_engine_still_works(case: Case) -> None:
     device = case.engine.start_device(case.ask())
     case.panva.fault("token", "hang")
     assert_abort_ends(
@@ -657,8 +659,8 @@ def test_abort_ends_a_hanging_request_and_the_engine_goes_on(case: Case) -> None
 
 
 @pytest.mark.timing
-def test_abort_ends_a_connection_that_is_not_yet_one(case: Case) -> None:
-    """In the TLS handshake, as behind a firewall that swallows it."""
+def test_abort_ends_a_connection_attempt(case: Case) -> None:
+    """In the TLS handshake, as behind a firewall that drops packets."""
     with deaf_server() as port:
         url = urlsplit(case.engine.authority.url)
         authority = dataclasses.replace(
@@ -668,8 +670,8 @@ def test_abort_ends_a_connection_that_is_not_yet_one(case: Case) -> None:
         assert_abort_ends(engine, lambda: engine.issuer, lambda: time.sleep(0.3) or True)
 
 
-def test_a_connection_that_has_idled_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers close idle connections; one that does so just as it is used again costs nothing."""
+def test_an_idle_connection_is_not_reused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may close an idle connection at the moment it is reused."""
 
     class OneAnswerEach(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -728,9 +730,9 @@ def test_a_bad_id_token_after_the_browser(case: Case, what: str) -> None:
     assert_plain(refused.value)
 
 
-def test_a_sign_in_of_unknown_age_is_not_taken_for_a_recent_one(case: Case) -> None:
+def test_a_sign_in_without_auth_time_is_rejected_for_max_age(case: Case) -> None:
     pending = case.authorize(max_age=0)
-    # As with a provider that ignores max_age: this one then leaves auth_time out.
+    # As with a provider that ignores max_age: this one then omits auth_time.
     url = pending.authorize_url.replace("max_age=0", "ui_locales=de")
     with pytest.raises(SignInError) as refused:
         case.engine.redeem(pending, query_of(case.browser(url)))

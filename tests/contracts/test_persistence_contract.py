@@ -1,4 +1,4 @@
-"""One suite for every persistence, and a fault for each promise that it has to notice."""
+"""The persistence contract for every persistence, and faulty ones that it must detect."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def contract_of(persistence: type[Good]) -> Hasty:
     return contract
 
 
-def test_there_is_a_bad_one_for_every_promise() -> None:
+def test_every_requirement_has_a_faulty_persistence() -> None:
     assert {name for name in dir(PersistenceContract) if name.startswith("test_")} == set(BROKEN)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("promise", BROKEN)
-def test_a_bad_persistence_does_not_pass(promise: str, tmp_path: Path) -> None:
+def test_a_faulty_persistence_fails_the_contract(promise: str, tmp_path: Path) -> None:
     getattr(contract_of(Good), promise)(tmp_path / "good")
     with pytest.raises((AssertionError, FileNotFoundError)):
         getattr(contract_of(BROKEN[promise]), promise)(tmp_path / "bad")

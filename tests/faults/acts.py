@@ -1,4 +1,4 @@
-"""What somebody does in a session, and what has to be so of every token that they get."""
+"""The actions of the stress test, and the checks of every token."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ EXPECTED = frozenset({
     "expired_token", "no_connection", "interaction_required", "invalid_grant", "forked_process",
     "consent_required",
 })  # fmt: skip
-"""Codes of the errors that such a day brings."""
+"""Codes of the expected errors."""
 
 
 class Held(NamedTuple):
-    """Something that somebody holds: whose it has to be, and how it is read."""
+    """A long-lived object: the account that it must belong to, and how it is read."""
 
     key: AccountKey
     scopes: frozenset[str] | None
@@ -47,13 +47,13 @@ class Held(NamedTuple):
 
 
 class Acts:
-    """All that can be done; each act takes a source of random numbers.
+    """All actions; each takes a source of random numbers.
 
     Attributes:
-        wrong: tokens that were not what they had to be.
-        unexpected: errors that no such day brings.
-        refused: how often an error came that such a day brings, by its code.
-        checked: how many tokens were looked at.
+        wrong: tokens of a wrong account or with wrong scopes.
+        unexpected: errors that are not expected.
+        refused: the number of expected errors, by code.
+        checked: the number of checked tokens.
     """
 
     def __init__(self, session: Session, world: World) -> None:
@@ -75,7 +75,7 @@ class Acts:
         key: AccountKey | None = None,
         scopes: frozenset[str] | None = None,
     ) -> None:
-        """That a token is an account's, and good for these scopes."""
+        """Check that a token belongs to an account and has these scopes."""
         self.checked += 1
         read = Text.read(str(text))
         said = (f"https://{read.provider}.example", "notebooks", read.subject)
@@ -101,13 +101,13 @@ class Acts:
     # ── what is done ────────────────────────────────────────────────────────────────────────
 
     def client(self, rng: random.Random) -> tuple[str, dict[str, Any]]:
-        """A provider, and a way to name its client."""
+        """A provider, and options that select its client."""
         name = rng.choice(PROVIDERS)
         by_address = {"authority": authority_of(name), "client_id": "notebooks"}
         return name, rng.choice([by_address, {**by_address, "profile": name}])
 
     def whom(self, rng: random.Random, name: str) -> Any:
-        """An account, named in one of the ways that there are."""
+        """An account, identified in one of the possible ways."""
         known = [a for a in self.session.cache.accounts() if a.authority == authority_of(name)]
         subject = rng.choice(subjects_of(name))
         key = AccountKey(authority_of(name), "notebooks", subject)
@@ -157,7 +157,7 @@ class Acts:
         self.check_result("acquire", result, call, asked, words)
 
     def hold(self, rng: random.Random) -> None:
-        """Make something that is used for long."""
+        """Create a long-lived object."""
         name, call = self.client(rng)
         asked, words = self.whom(rng, name), rng.choice(SCOPES[:2])
         kind = rng.choice(["token", "auth", "session", "httpx"])
@@ -211,7 +211,7 @@ class Acts:
         self.session.new_cell()
 
     def fork(self, rng: random.Random) -> None:
-        """A child reads what it holds; it asks no provider for anything."""
+        """A child reads its objects; it must not send requests to a provider."""
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -233,7 +233,7 @@ class Acts:
             with self.told("fork"):
                 self.read("in a child", held)
         asked = sum(provider.asked_by_child for provider in self.world.providers.values())
-        wrong = [*self.wrong, *["a child has asked a provider"] * asked]
+        wrong = [*self.wrong, *["a child sent a request to a provider"] * asked]
         return {"wrong": wrong, "unexpected": self.unexpected, "checked": self.checked}
 
     @contextmanager

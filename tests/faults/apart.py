@@ -1,4 +1,4 @@
-"""One act upon kept sign-ins in a process that may less: prints what it raised, if anything.
+"""One action on stored sign-ins in a restricted process: prints the error that it raised.
 
 ``python -m tests.faults.apart ACT FOLDER LIMIT USER``: with files of at most LIMIT bytes and as
 USER, a number; ``-`` for no limit, and for who started it. Becomes that user once all is imported.
@@ -22,7 +22,7 @@ OLD, NEW = b"old", b"new" * 1000
 
 
 def apart(act: str, folder: Path, limit: int | None = None, user: int | None = None) -> str:
-    """What it raised there; ``""`` if it did not."""
+    """The error that it raised there, or ``""``."""
     given = [act, str(folder), *("-" if one is None else str(one) for one in (limit, user))]
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.apart", *given],

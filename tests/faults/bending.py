@@ -1,4 +1,4 @@
-"""A provider whose answers are bent in one place, and an engine that is led through all of them."""
+"""A provider with one modified response, and an engine that is driven through all requests."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ WALKS = {
     "userinfo": ("start_device", "poll_device"),
     "revocation": ("revoke",),
 }
-"""What an engine does to meet each answer."""
+"""The calls of an engine that lead to each response."""
 NOT_ASKED = {"microsoft": {"userinfo", "revocation"}, "oidc": set[str]()}
-"""Answers that an engine never asks for."""
+"""Responses that an engine never requests."""
 PAIRS = [(name, one) for name in ENGINES for one in WALKS if one not in NOT_ASKED[name]]
 
 Bend = Callable[[dict[str, Any]], bytes]
-"""Makes of a sound answer the one that is sent."""
+"""Converts a valid response to the one that is sent."""
 
 
 def sent(body: Any, status: int = 200, **headers: str) -> bytes:
@@ -58,7 +58,7 @@ def _key() -> RSAKey:
 
 @dataclass
 class Bent:
-    """``bend`` makes the answer of ``where``, one of ``WALKS``; all others are sound."""
+    """``bend`` modifies the response of ``where``, one of ``WALKS``; all others are valid."""
 
     certificates: Certificates
     where: str = ""
@@ -67,7 +67,7 @@ class Bent:
     asked: list[str] = field(default_factory=list)
     nonce: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """What stands in the metadata in place of the sound values, whatever is bent."""
+    """Values that replace those of the metadata in every case."""
 
     def __enter__(self) -> Bent:
         self._server = Server(self.certificates, answer=self._answer)
@@ -165,15 +165,15 @@ class Bent:
 
 @dataclass
 class Met:
-    """What came of leading an engine through the steps of one walk."""
+    """The result of driving an engine through the steps of one walk."""
 
     values: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, NbAuthError] = field(default_factory=dict)
     others: dict[str, BaseException] = field(default_factory=dict)
-    """Exceptions that are none of ours."""
+    """Exceptions that are not nbauth's."""
 
     def faults(self) -> list[str]:
-        """Other exceptions, and sentences that are none."""
+        """Other exceptions, and messages that are not plain sentences."""
         found = [f"{step}: {type(one).__name__}: {one}" for step, one in self.others.items()]
         for step, error in self.errors.items():
             lines = error.lines()
@@ -189,7 +189,7 @@ class Met:
 
 
 def walk(provider: Bent, engine: Engine | None = None, once: bool = False) -> Met:
-    """Lead an engine to the answer that is bent; ``once``: no further than where it asks for it."""
+    """Drive an engine to the modified response; ``once``: stop after its request."""
     engine, met = engine or provider.engine(), Met()
     request = AuthorizationRequest(Scopes.parse(["read"], microsoft=provider.name != "oidc"))
     receiving = Receiving("http://127.0.0.1:1/", "state", forms=False)
@@ -243,7 +243,7 @@ def _hooked() -> None:
 
 @contextmanager
 def places() -> Iterator[list[tuple[Any, ...]]]:
-    """Gives every host and port that is looked up or connected to meanwhile."""
+    """Collect every host and port that is resolved or connected to."""
     _hooked()
     _watching.append([])
     try:

@@ -1,4 +1,4 @@
-"""Clients that keep a listener busy without ever asking for anything."""
+"""Clients that keep a listener busy without completing a request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADERS = b"GET / HTTP/1.1\r\nHost: localhost:1\r\n"
 
 @dataclass
 class Crowd:
-    """So many of each kind at one port; who is cut off comes back at once."""
+    """A number of clients of each kind at one port; a disconnected client reconnects at once."""
 
     port: int
     idle: int
@@ -35,7 +35,7 @@ class Crowd:
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Hold them all there, and let them go at the end."""
+        """Keep them all connected until the end."""
         stop = threading.Event()
         threads = [threading.Thread(target=self._drip, args=(stop,))]
         for first, more in [
@@ -90,13 +90,13 @@ class Crowd:
             try:
                 while len(turns) < many:
                     turns[self._connect(b"")] = 0
-            except OSError:  # the port is gone
+            except OSError:  # the port is closed
                 break
             for sock in list(turns):
                 try:
                     send(sock, turns[sock])
                     turns[sock] += 1
-                except OSError:  # cut off
+                except OSError:  # disconnected
                     sock.close()
                     del turns[sock]
                     self.came_back += 1

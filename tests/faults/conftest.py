@@ -1,4 +1,4 @@
-"""The sizes of the fault tests, and the table of what they have shown.
+"""The sizes of the fault tests, and the table of their results.
 
 ``NBAUTH_FAULTS=full`` (``make test-faults``) runs them at full size, prints the table and writes
 it to ``test-results/faults.md``; else they are small enough for every run.
@@ -33,7 +33,7 @@ def figure(request: pytest.FixtureRequest) -> Figure:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what stands beside a full run alone: a peer, a real disk that is full."""
+    """Deselect what only a full run needs: the peers, and a real full disk."""
     left_out = [] if FULL else [item for item in items if item.get_closest_marker("full_size")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -49,5 +49,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     lines += [f"| {' | '.join(row)} |" for row in sorted(set(rows))]
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    terminalreporter.section("what the fault tests have shown")
+    terminalreporter.section("results of the fault tests")
     terminalreporter.write("\n".join(["", *lines, ""]) + "\n")

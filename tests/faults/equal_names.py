@@ -1,4 +1,4 @@
-"""Two providers whose accounts all have one user name; every token says whose it is, and for what.
+"""Two providers whose accounts have the same user name; each token names its account and scopes.
 
 The text of an access token is ``access-PROVIDER-SUBJECT-SCOPES-NUMBER``.
 """
@@ -33,7 +33,7 @@ LIVES = (0.4, 2.0)  # seconds
 
 
 class Text(NamedTuple):
-    """What the text of a token says of it."""
+    """The values in the text of a token."""
 
     kind: str
     provider: str
@@ -55,13 +55,13 @@ def subjects_of(provider: str) -> list[str]:
 
 
 class Provider:
-    """What all engines of one provider share: the refresh tokens that it has issued.
+    """The state shared by all engines of one provider: its issued refresh tokens.
 
     Attributes:
-        live: those that work, and whose they are.
-        reused: those that came again after a rotation.
-        refreshes: how many refreshes it has answered.
-        asked_by_child: how many requests a forked child has made.
+        live: the valid ones, each with its account.
+        reused: those that were used again after a rotation.
+        refreshes: the number of refreshes.
+        asked_by_child: the number of requests from a forked child.
     """
 
     def __init__(self, name: str) -> None:
@@ -80,7 +80,7 @@ class Provider:
         self.lock = threading.Lock()
 
     def answers(self) -> None:
-        """Takes a moment, in which others may do whatever they want."""
+        """Wait a moment, so that other threads can run."""
         if os.getpid() != self._process:
             self.asked_by_child += 1
         time.sleep(random.uniform(0, ANSWERS_WITHIN))
@@ -92,7 +92,7 @@ class Provider:
         return token
 
     def spend(self, token: str) -> str:
-        """Whose it is; it works no more. Raises for one that does not work."""
+        """Invalidate a refresh token and return its account. Raises if it is not valid."""
         with self.lock:
             self.refreshes += 1
             if token in self._spent:
@@ -165,10 +165,10 @@ class Engine(FakeEngine):
 
 
 class World:
-    """Both providers, and who sits in front of their pages.
+    """Both providers, and the user who signs in on their pages.
 
     Attributes:
-        engines: how many were made, and how many of a sign-in are not closed yet.
+        engines: the number created, and the number of those of a sign-in that are still open.
     """
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class World:
         return Engine(self.providers[self.at(authority.url)], authority, client_id)
 
     def at(self, address: str) -> str:
-        """The name of the provider at an address."""
+        """The provider's name for an address."""
         return str(urlsplit(address).hostname).removesuffix(".example")
 
     def _web_ui(self, subject: str) -> Callable[[str], str]:
@@ -193,7 +193,7 @@ class World:
         return web_ui
 
     def visit(self, authorize_url: str) -> None:
-        """A browser in which anybody signs in; it comes back to a listener."""
+        """A browser that signs in any user and is redirected to a listener."""
 
         def go() -> None:
             subject = random.choice(subjects_of(self.at(authorize_url)))

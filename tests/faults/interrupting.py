@@ -1,4 +1,4 @@
-"""An interrupt at each line that the persistence runs, one after the other."""
+"""Raises an interrupt at each line of the persistence, one after the other."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def interrupted(
     interrupt: type[BaseException] = KeyboardInterrupt,
     files: str = ROOM,
 ) -> Iterator[tuple[str, BaseException]]:
-    """Do it again and again; ``interrupt`` is raised at the first line, then at the second, ….
+    """Repeat the action; ``interrupt`` is raised at the first line, then at the second, and so on.
 
-    Gives the line and the exception, whose traceback keeps every frame alive, as IPython keeps that
-    of the last error. Ends when the act has run to its end. ``files``: how their paths begin.
+    Yields the line and the exception, whose traceback keeps every frame alive, as IPython does for
+    the last error. Ends when the action completes. ``files``: prefixes of their paths.
     """
     number = 0
     while True:

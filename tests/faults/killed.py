@@ -1,4 +1,4 @@
-"""Kernels that end when a provider has answered and nothing is saved yet.
+"""Kernels that end after the provider's response and before it is saved.
 
 ``python -m tests.faults.killed kills TIMES FOLDER SCOPE`` forks them, and kernels that come after,
 and prints what those met, as JSON. ``… leaves SCOPE`` is one that ends in an orderly way there.
@@ -32,18 +32,18 @@ _IN_THE_LOCKS_QUEUE = 0.05  # seconds
 
 
 def kept() -> tuple[Persistence, Entry]:
-    """Where the one account of this kernel is kept, and as what."""
+    """The store of this kernel's account, and the account's key."""
     ((key, record),) = the_session().cache.signed_in.items()
     return record.keeper.store, Entry(*key)  # type: ignore[union-attr]
 
 
 def signs_in(scope: str, user: str) -> None:
-    """Somebody does, and the kernel ends."""
+    """A user signs in, and the kernel ends."""
     nbauth.login(scope, force=True, web_ui=ScriptedBrowser(os.environ["NBAUTH_VERIFY"], user))
 
 
 def is_killed(parent: Connection, scope: str) -> None:
-    """In the hook before the save, which is after the provider's answer."""
+    """Killed in the hook before the save, after the provider's response."""
     nbauth.acquire(scope)
     store, _ = kept()
 
@@ -58,7 +58,7 @@ def is_killed(parent: Connection, scope: str) -> None:
 
 
 def comes_after(parent: Connection, scope: str, other: str) -> None:
-    """It waits for the lock, refreshes (twice), and looks for the other account."""
+    """Wait for the lock, refresh (twice), and check the other account."""
     nbauth.acquire(scope)
     store, entry = kept()
     parent.send("waits")
@@ -78,7 +78,7 @@ def _met(call: Callable[[], nbauth.AuthenticationResult]) -> Any:
 
 @contextmanager
 def forked(act: Callable[..., None], *arguments: str):  # type: ignore[no-untyped-def]
-    """A fork that does it, and the pipe to it."""
+    """A forked child that runs it, and the pipe to it."""
     ours, theirs = _fork.Pipe()
     process = _fork.Process(target=act, args=(theirs, *arguments))
     process.start()
@@ -118,12 +118,12 @@ def _run(act: Callable[..., None], *arguments: str) -> None:
 
 
 def _answer(connection: Connection) -> Any:
-    assert connection.poll(30), "it has nothing to say"
+    assert connection.poll(30), "it printed nothing"
     return connection.recv()
 
 
 def leaves(scope: str) -> None:
-    """Its last line is run while a refresh ahead of need waits for its save."""
+    """Its last line runs while a proactive refresh waits for its save."""
     nbauth.acquire(scope)
     store, _ = kept()
     answered = threading.Event()
@@ -135,7 +135,7 @@ def leaves(scope: str) -> None:
 
     store.before_access = wait
     end = time.monotonic() + 20
-    while not answered.wait(0.05):  # only what is in use is refreshed ahead of need
+    while not answered.wait(0.05):  # only tokens in use are refreshed ahead of expiry
         nbauth.acquire(scope)
         assert time.monotonic() < end
 

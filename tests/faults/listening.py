@@ -1,4 +1,4 @@
-"""One of our two listeners alone in a process, so that its memory, threads and stderr can be seen.
+"""One of our two listeners in its own process, to measure its memory, threads and stderr.
 
 Run with ``receiver STATE`` or ``probe``. Prints one JSON object a line: where it listens, that the
 answer has come, and after ``finish`` on stdin the seconds until port and thread were gone.

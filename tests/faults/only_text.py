@@ -1,4 +1,4 @@
-"""Watches a real browser for anything that hostile text got it to do."""
+"""Watches a real browser for any effect of hostile text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LOOK = """region => {
 
 
 class Watched:
-    """A browser profile in which nothing but text may come of a provider's words."""
+    """A browser profile in which the provider's text must have no effect."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.happened: list[str] = []
@@ -46,7 +46,7 @@ class Watched:
         context.on("request", lambda request: self._asked(request.url))
 
     def only_text(self, region: Locator, *, shows: str | None = MARK, script: bool = False) -> str:
-        """Hold what is in a region to be text alone; gives that text.
+        """Check that a region contains only text; return that text.
 
         ``shows``: what has to stand there, else the test would prove nothing. ``script``: the page
         has one of its own, which its policy knows by a nonce.
@@ -78,5 +78,5 @@ class Watched:
 
 
 def settle(page: Page) -> None:
-    """Let run what would have been set off: two frames, and all that is due meanwhile."""
+    """Give triggered code time to run: two frames, and all due timers."""
     page.evaluate("() => new Promise(r => requestAnimationFrame(() => setTimeout(r, 50)))")

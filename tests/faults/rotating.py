@@ -1,4 +1,4 @@
-"""Kernels that share a kept sign-in: each a process of its own, which asks for tokens all the time.
+"""Kernels that share a stored sign-in: each is a process that requests tokens continuously.
 
 ``python -m tests.faults.rotating kernel SCOPE`` asks until its standard input ends;
 ``… threads SCOPE COUNT CALLS`` lets threads ask so often; ``… msal SCOPE`` is the same kernel with
@@ -24,7 +24,7 @@ FRESH_TO_MSAL = 300  # seconds: with no more left MSAL refreshes
 
 
 class Calls:
-    """What calls took and what became of them."""
+    """Durations and results of calls."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self._call = call
@@ -32,7 +32,7 @@ class Calls:
         self.failed: Counter[str] = Counter()
 
     def make(self, pause: float = PAUSE) -> None:
-        """One, and a pause."""
+        """One call, and a pause."""
         began = time.perf_counter()
         try:
             self._call()
@@ -43,14 +43,14 @@ class Calls:
 
 
 def nbauth_call(scope: str) -> Callable[[], object]:
-    """As a notebook asks."""
+    """A call as in a notebook."""
     import nbauth
 
     return lambda: nbauth.acquire(scope, interactive=False)
 
 
 def msal_call(scope: str) -> Callable[[], object]:
-    """As MSAL's and msal-extensions' own samples ask."""
+    """A call as in the samples of MSAL and msal-extensions."""
     application = msal_application()
 
     def acquire() -> None:
@@ -82,7 +82,7 @@ def msal_application() -> Any:
 
 
 def until_told(calls: Calls) -> None:
-    """Go on till standard input ends."""
+    """Continue until standard input ends."""
     waiting = threading.Thread(target=sys.stdin.read, daemon=True)
     waiting.start()
     while waiting.is_alive():

@@ -1,4 +1,4 @@
-"""Savers that are killed: run as a process of its own, which forks them.
+"""Processes that are killed while saving: run as a process that forks them.
 
 ``python -m tests.faults.saving kills STORE FOLDER TIMES`` kills each saver in its middle and looks
 what the next kernel finds; ``… crowd STORE FOLDER COUNT`` lets many save at once;
@@ -31,7 +31,7 @@ class Store(Protocol):
     def save(self, text: str) -> None: ...
     def load(self) -> str | None: ...
     def stuck(self) -> bool:
-        """Whether a killed saver keeps the next one out; that is mended then."""
+        """Whether a killed saver blocks the next one; then remove its lock."""
 
 
 class OurStore:
@@ -50,7 +50,7 @@ class OurStore:
 
 
 class MsalExtensionsStore:
-    """Its plain file, which is what it has on Linux without libsecret, under its own lock."""
+    """Its unencrypted file, as on Linux without libsecret, with its own lock."""
 
     def __init__(self, folder: Path) -> None:
         from msal_extensions import CrossPlatLock, FilePersistence
@@ -83,7 +83,7 @@ STORES: dict[str, Callable[[Path], Store]] = {
 
 
 def text_of(number: int) -> str:
-    """What the saver saves then; whole or not can be told."""
+    """The saved text, which shows whether it is complete."""
     return json.dumps({"number": number, "tokens": _SLICE * (SIZE // len(_SLICE))})
 
 
@@ -95,7 +95,7 @@ def is_whole(text: str | None) -> bool:
 
 
 def forked(act: Callable[[], object]) -> int:
-    """Does it in a fork of this process, which ends with 0 if it succeeds."""
+    """Run it in a forked child, which exits with 0 if it succeeds."""
     if pid := os.fork():
         return pid
     try:
@@ -163,7 +163,7 @@ def crowd(make: Callable[[Path], Store], folder: Path, count: int) -> dict[str, 
 
 
 def holders(_: object, folder: Path, times: int) -> dict[str, Any]:
-    """Kill who holds the lock of a refresh, and get in."""
+    """Kill the holder of the refresh lock, and acquire it."""
     slowest = 0.0
     kernel = Stored(folder)
     kernel.save(ADA, b"data")
@@ -188,7 +188,7 @@ def holders(_: object, folder: Path, times: int) -> dict[str, Any]:
 
 
 def saving(*what: str) -> dict[str, Any]:
-    """Run it; a fork of a test's own process, which has threads, may hang."""
+    """Run it in a new process; a fork of the test's process, which has threads, may hang."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.faults.saving", *what],
         cwd=ROOT,

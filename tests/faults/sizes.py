@@ -1,4 +1,4 @@
-"""How much of an input a fault test gets."""
+"""The sizes of the fault tests' inputs."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ FULL = os.environ.get("NBAUTH_FAULTS") == "full"
 
 
 def size(small: T, full: T) -> T:
-    """The second with ``NBAUTH_FAULTS=full``."""
+    """The second value with ``NBAUTH_FAULTS=full``, else the first."""
     return full if FULL else small

@@ -37,7 +37,7 @@ from tests.faults.equal_names import PROVIDERS, World, authority_of
 THREADS = 8
 PATIENCE = 60.0
 SWITCH_EVERY = 1e-5
-"""Seconds after which another thread has its turn: so short that they meet in the middle."""
+"""Thread switch interval in seconds: short, so that threads interleave."""
 PROFILES = "".join(
     f'[profiles.{name}]\nauthority = "{authority_of(name)}"\nclient_id = "notebooks"\n'
     f"[profiles.{name}.hosts]\n"
@@ -47,7 +47,7 @@ PROFILES = "".join(
 
 
 class Screens(RecordingScreen):
-    """Somebody is there, and nothing is remembered but which sign-ins there were."""
+    """A screen with a user present, which records only the sign-ins."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Stress(Acts):
     """One run.
 
     Attributes:
-        done: how often each thing was done.
+        done: the number of runs of each action.
         interrupts: how often the main thread was interrupted.
     """
 
@@ -85,7 +85,7 @@ class Stress(Acts):
         self.ends_at = 0.0
 
     def work(self, number: int) -> None:
-        """What one thread does."""
+        """The loop of one thread."""
         rng = random.Random(self.seed * 1000 + number)
         acts = [
             *[self.login] * 6, self.login_as_another, *[self.login_by_device] * 3,
@@ -102,7 +102,7 @@ class Stress(Acts):
         self.under_way.pop(number, None)
 
     def watch(self) -> None:
-        """End the program where a call does not end."""
+        """Exit if a call does not return."""
         while True:
             time.sleep(1)
             for act, began in list(self.under_way.values()):
@@ -112,7 +112,7 @@ class Stress(Acts):
                     os._exit(3)
 
     def fork_now_and_then(self) -> None:
-        """By the clock, so that the shortest run has one."""
+        """Time-based, so that even the shortest run has a fork."""
         rng = random.Random(self.seed)
         while time.monotonic() < self.ends_at:
             time.sleep(rng.uniform(0.2, 0.8))
@@ -122,20 +122,20 @@ class Stress(Acts):
         self.under_way.pop(THREADS, None)
 
     def interrupt(self) -> None:
-        """Now and then, as the person does."""
+        """Interrupt the main thread now and then."""
         while time.monotonic() < self.ends_at - 0.5:
             time.sleep(random.uniform(0.1, 0.5))
             self.interrupts += 1
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def on_interrupt(self, *_: object) -> None:
-        """Raise as Python does, but for the lines of the loop itself, which nobody interrupts."""
+        """Raise as Python does, except in the lines of the loop itself."""
         if self.armed:
             self.armed = False
             raise KeyboardInterrupt
 
     def run(self, seconds: float) -> None:
-        """Go on for so long; the main thread is one of them."""
+        """Run for this time, in the main thread too."""
         self.ends_at = time.monotonic() + seconds
         signal.signal(signal.SIGINT, self.on_interrupt)
         threads = [threading.Thread(target=self.work, args=(n,)) for n in range(1, THREADS)]
@@ -162,7 +162,7 @@ def sockets_and_files() -> int:
 
 
 def left(stress: Stress) -> dict[str, Any]:
-    """What is left when everybody has gone."""
+    """What is left at the end."""
     session = stress.session
     session.logout(all=True)
     session.rest()
@@ -182,7 +182,7 @@ def left(stress: Stress) -> dict[str, Any]:
         "threads": _threads(),
         "observers": observers,
         "attempts": len(session._attempts._known),
-        "sign_ins": len(list(stress.screen.sign_ins)),  # len() counts what an interrupt left there
+        "sign_ins": len(list(stress.screen.sign_ins)),  # len() counts what an interrupt left
         "flights": len(flights._under_way),
         "turns": session._account_locks.held(),
         "accounts": len(session.cache.signed_in),
@@ -191,13 +191,13 @@ def left(stress: Stress) -> dict[str, Any]:
 
 
 def _threads() -> list[str]:
-    """Those that run: one whose start was interrupted is enumerated for ever."""
+    """Running threads; a thread whose start was interrupted is listed for ever."""
     running = [thread for thread in threading.enumerate() if thread.is_alive()]
     return [thread.name for thread in running if thread.name.startswith("nbauth-")]
 
 
 def load_all() -> None:
-    """Import what is imported late, and let logging learn each logger's level.
+    """Import lazily imported modules, and make logging cache each logger's level.
 
     An interrupt between two bytecodes of logging leaves its one lock locked (Python 3.11: it is
     taken before the try): both take it, and what is tried here are nbauth's own lines.
@@ -222,7 +222,7 @@ def main(seconds: str, seed: str = "1") -> None:
         (Path(folder) / "nbauth" / "config.toml").write_text(PROFILES)
         api._new_session(screen, world.make)
         session = api.the_session()
-        # Whoever has begun a sign-in: another call may change its flow, and somebody has to come.
+        # Every sign-in gets a browser, since another call may change its flow.
         session.configure(profile="work", open_browser=world.visit)
         session.login("read", web_ui=world.people["work0"])
         session.logout(all=True)

@@ -1,6 +1,6 @@
-"""S3: mix-up, code injection, bad identity. Nothing is kept, and one plain error says why.
+"""S3: mix-up, code injection, bad identity. Nothing is stored, and one plain error says why.
 
-Every answer comes the way a browser brings it: over the listener, as query and as form post.
+Every response arrives as from a browser: at the listener, as query and as form post.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MIXED_UP = {"response_iss": "issuer_mismatch", "response_iss_missing": "issuer_m
 
 @pytest.fixture
 def page() -> Iterator[requests.Session]:
-    """What follows the redirect."""
+    """The part after the redirect."""
     with requests.Session() as browser:
         browser.trust_env = False
         yield browser
@@ -51,7 +51,7 @@ def begin(session: Session, scope: str, mode: str = "query") -> SignIn:
 
 
 def bring(page: requests.Session, redirect: str, mode: str) -> requests.Response:
-    """Deliver the answer in ``redirect`` as the provider's page would have it."""
+    """Deliver the response in ``redirect`` as the provider's page would."""
     address, _, query = redirect.partition("?")
     if mode == "query":
         return page.get(redirect, timeout=10)
@@ -75,7 +75,7 @@ def assert_nothing_kept(session: Session, peer: Peer) -> None:
         session.acquire(peer.first, interactive=False)
 
 
-def test_bad_identities_and_mixed_up_answers(
+def test_bad_identities_and_mixed_up_responses(
     session: Session,
     peer: Peer,
     panva: Panva,
@@ -110,7 +110,7 @@ def test_bad_identities_and_mixed_up_answers(
 def test_bad_identities_after_a_device_code(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser, figure: Figure
 ) -> None:
-    # There is no nonce (RFC 8628), and TLS vouches for what comes from the token endpoint itself
+    # There is no nonce (RFC 8628), and TLS authenticates the token endpoint's response
     # in place of the signature (OpenID Connect Core §3.1.3.7 item 6).
     whats = ["iss", "aud", "exp", "alg_none", *(["tid"] if peer.name == "microsoft" else [])]
     whats = size(whats[:1], whats)
@@ -142,13 +142,13 @@ def test_the_code_of_one_sign_in_at_another(
             stolen = urlsplit(scripted(address_shown(other)))
             my_place = urlsplit(asked["redirect_uri"])
 
-            # The other's answer as it is: it is not even looked at.
+            # The other's response unchanged: it is ignored.
             redirect = stolen._replace(netloc=my_place.netloc).geturl()
             assert bring(page, redirect, mode).status_code == 404
             assert mine.state == "waiting"
             assert panva.token_requests() == 0
 
-            # With my state: the code reaches the provider, which asks for the other's verifier.
+            # With this sign-in's state: the provider requires the other's verifier.
             answer = {**dict(parse_qsl(stolen.query)), "state": asked["state"]}
             redirect = my_place._replace(query=urlencode(answer)).geturl()
             assert "Not signed in" in bring(page, redirect, mode).text
@@ -160,7 +160,7 @@ def test_the_code_of_one_sign_in_at_another(
     figure("S3", f"code injection ({peer.name})", given, "0 tokens; 404, or refused by PKCE")
 
 
-def test_the_answer_of_one_issuer_at_the_other(
+def test_the_response_of_one_issuer_at_the_other(
     session: Session,
     peer: Peer,
     panva: Panva,
@@ -168,7 +168,7 @@ def test_the_answer_of_one_issuer_at_the_other(
     page: requests.Session,
     figure: Figure,
 ) -> None:
-    """The code would go to whoever asks for it (RFC 9207 §1); with our state and their name."""
+    """The code would be sent to the attacker (RFC 9207 §1): our state, but another issuer."""
     theirs = panva.issuer if peer.name == "microsoft" else panva.ms_issuer
     for mode in MODES * ROUNDS:
         panva.reset()

@@ -1,4 +1,4 @@
-"""S10: a keyring that is locked, hangs, dies or is not there is said in words, and soon."""
+"""S10: a keyring that is locked, hangs, dies or is missing is reported clearly and quickly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.persistence.keyrings import Working, in_use
         (keyrings.IndexOnly, "no_keyring", "none of its backends can store secrets"),
     ],
 )
-def test_each_is_said(
+def test_each_fault_is_reported(
     backend: type[KeyringBackend], code: str, words: str, tmp_path: Path, figure: Figure
 ) -> None:
     with in_use(backend()):
@@ -47,13 +47,13 @@ def test_each_is_said(
     figure("S10", f"keyring: {names}", "open", "each said in words in < 4 s")
 
 
-def test_what_opens_later_is_as_if_it_always_had(tmp_path: Path) -> None:
+def test_a_keyring_that_opens_later_is_used(tmp_path: Path) -> None:
     kernel = persistence_named("keyring", folder=tmp_path / "kept")
     with in_use(keyrings.Locked()), pytest.raises(PersistenceError):
         kernel.save(ADA, b"data")
     with in_use(Working(tmp_path / "keyring")):
         kernel.save(ADA, b"data")
-    with in_use(keyrings.BusDied()):  # it is not asked again
+    with in_use(keyrings.BusDied()):  # the keyring is not used again
         assert kernel.load(ADA) == b"data"
         with pytest.raises(PersistenceError, match="keyring failed"):
             kernel.forget()
@@ -61,7 +61,7 @@ def test_what_opens_later_is_as_if_it_always_had(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("strange", ["", "short", "!" * 44, "a" * 200, "ä"])
-def test_an_entry_that_is_no_key_is_left(strange: str, tmp_path: Path) -> None:
+def test_an_entry_that_is_not_a_key_is_not_changed(strange: str, tmp_path: Path) -> None:
     backend = Working(tmp_path / "keyring")
     backend.set_password(SERVICE, USERNAME, strange)
     with in_use(backend):
@@ -70,8 +70,8 @@ def test_an_entry_that_is_no_key_is_left(strange: str, tmp_path: Path) -> None:
         assert backend.get_password(SERVICE, USERNAME) == strange
 
 
-def test_a_key_that_is_lost_and_found_again(tmp_path: Path) -> None:
-    """Another keyring was open meanwhile: nothing of either is overwritten."""
+def test_a_key_that_is_temporarily_missing(tmp_path: Path) -> None:
+    """Another keyring was open meanwhile: nothing in either is overwritten."""
     first, second = Working(tmp_path / "first"), Working(tmp_path / "second")
     folder = tmp_path / "kept"
     for backend, data in ((first, b"first's"), (second, b"second's")):
@@ -84,7 +84,7 @@ def test_a_key_that_is_lost_and_found_again(tmp_path: Path) -> None:
             assert persistence_named("keyring", folder=folder).load(ADA) == data
 
 
-def test_one_short_entry_for_however_much(tmp_path: Path, figure: Figure) -> None:
+def test_one_short_entry_for_any_amount_of_data(tmp_path: Path, figure: Figure) -> None:
     backend = keyrings.Windows(tmp_path / "keyring")
     keyrings.Windows.saved_as.clear()
     with in_use(backend):

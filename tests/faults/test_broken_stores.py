@@ -1,4 +1,4 @@
-"""S10: damaged files and stale locks cost at most their own sign-in."""
+"""S10: a damaged file or stale lock affects at most one sign-in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BOB = OTHERS[0]
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Stored:
-    """With a sign-in of Ada's that gets broken, and one of Bob's that must not."""
+    """A store with Ada's sign-in, which is damaged, and Bob's, which must stay intact."""
     kernel = Stored(tmp_path / "kept")
     kernel.save(ADA, b"a refresh token " * size(4, 40))
     kernel.save(BOB, b"another's")
@@ -35,7 +35,7 @@ def stored(tmp_path: Path) -> Stored:
 
 
 def set_aside(stored: Stored, broken: bytes) -> None:
-    """What must come of a file with these bytes: signed out, one line, the file elsewhere."""
+    """Check the effect of a file with these bytes: signed out, one notice, the file set aside."""
     path = stored.file(ADA)
     aside = path.with_suffix(".unreadable")
     path.touch(0o600)
@@ -86,7 +86,7 @@ def test_other_rubbish(stored: Stored, broken: bytes) -> None:
     set_aside(stored, broken)
 
 
-def test_a_pointer_that_is_damaged_makes_nobody_current(stored: Stored) -> None:
+def test_with_a_damaged_pointer_no_account_is_current(stored: Stored) -> None:
     pointer = stored.file(BOB).with_name("current")
     pointer.write_bytes(pointer.read_bytes()[:-1])
     assert stored.current(BOB.issuer, BOB.client_id) is None
@@ -96,7 +96,7 @@ def test_a_pointer_that_is_damaged_makes_nobody_current(stored: Stored) -> None:
     assert stored.current(BOB.issuer, BOB.client_id) == BOB
 
 
-def test_what_a_newer_version_keeps_is_left_alone(stored: Stored) -> None:
+def test_files_of_a_newer_version_are_not_changed(stored: Stored) -> None:
     path = stored.file(ADA)
     newer = header(2) + path.read_bytes()[8:] + b"and more"
     path.write_bytes(newer)
@@ -112,7 +112,7 @@ def test_what_a_newer_version_keeps_is_left_alone(stored: Stored) -> None:
     assert sorted(one.name for one in path.parent.glob(f"{path.name}*")) == [path.name]
 
 
-def test_a_damaged_passphrase_file_is_said_and_left(
+def test_a_damaged_passphrase_file_is_reported_and_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:
     monkeypatch.setattr(passphrase, "COSTS", {"n": 2, "r": 8, "p": 1})
@@ -142,7 +142,7 @@ def test_a_damaged_passphrase_file_is_said_and_left(
 
 
 @pytest.mark.timing
-def test_a_killed_holder_keeps_nobody_out(tmp_path: Path, figure: Figure) -> None:
+def test_a_killed_holder_leaves_no_lock(tmp_path: Path, figure: Figure) -> None:
     times = size(3, 30)
     slowest = saving("holders", "nbauth", str(tmp_path), str(times))["slowest"]
     assert slowest < 2
@@ -151,7 +151,7 @@ def test_a_killed_holder_keeps_nobody_out(tmp_path: Path, figure: Figure) -> Non
 
 
 @pytest.mark.parametrize("error", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_said(
+def test_a_file_system_without_locks_is_reported(
     error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_locks(*_: object) -> None:
@@ -165,10 +165,10 @@ def test_a_file_system_without_locks_is_said(
     Stored(tmp_path / "kept").save(ADA, b"data")
 
 
-def test_a_python_without_file_locks_is_said(
+def test_a_python_without_file_locks_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There filelock's lock is the one that outlives its holder."""
+    """There, filelock uses a lock file that outlives its holder."""
     monkeypatch.setattr(filelock, "has_fcntl", False)
     monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
     monkeypatch.setitem(sys.modules, "fcntl", None)

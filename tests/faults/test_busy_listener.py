@@ -1,4 +1,4 @@
-"""S2: a listener that others keep busy hears the genuine answer, and leaves nothing behind."""
+"""S2: a listener under load receives the genuine response, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Listening:
         self.most = 0
 
     def heard(self) -> dict[str, Any]:
-        """The next thing that it tells."""
+        """Its next line of output."""
         assert self.process.stdout is not None
         told: dict[str, Any] = json.loads(self.process.stdout.readline())
         return told
@@ -51,7 +51,7 @@ class Listening:
         self.process.stdin.flush()
 
     def memory(self) -> int:
-        """Bytes resident now; the most that was seen is kept."""
+        """Resident bytes; the maximum is recorded."""
         now = int(self._memory.memory_info().rss)
         self.most = max(self.most, now)
         return now
@@ -74,7 +74,7 @@ def listening(errors: Path, *what: str) -> Iterator[Listening]:
 
 
 def genuine(what: str, told: dict[str, Any]) -> str:
-    """Ask as the browser would, with connections of its own; gives what it reads."""
+    """Send the request as a browser would, on its own connections; return the response."""
     with requests.Session() as browser:
         browser.trust_env = False
         if what == "receiver":
@@ -86,14 +86,14 @@ def genuine(what: str, told: dict[str, Any]) -> str:
 
 @pytest.mark.timing
 @pytest.mark.parametrize("what", ["receiver", "probe"])
-def test_the_genuine_answer_is_heard_among_busy_clients(
+def test_the_genuine_response_is_received_under_load(
     what: str, tmp_path: Path, figure: Figure
 ) -> None:
     pages: list[str] = []
     arguments = [what, STATE] if what == "receiver" else [what]
     with listening(tmp_path / "stderr", *arguments) as listener:
         told = listener.heard()
-        if what == "receiver":  # what the first request loads and allocates is no growth
+        if what == "receiver":  # memory of the first request is not counted as growth
             assert requests.get(f"http://127.0.0.1:{told['port']}/", timeout=10).status_code == 404
         before = listener.memory()
         crowd = Crowd(told["port"], size(40, 200), size(12, 40), size(5, 20), size(1, 4))
@@ -105,7 +105,7 @@ def test_the_genuine_answer_is_heard_among_busy_clients(
             browser = threading.Thread(target=lambda: pages.append(genuine(what, told)))
             began = time.monotonic()
             browser.start()
-            if what == "receiver":  # its page comes when all is over
+            if what == "receiver":  # its page arrives at the end
                 assert listener.heard() == {"answer": {"code": "c", "state": STATE}}
             else:
                 browser.join()
@@ -134,10 +134,10 @@ def test_the_genuine_answer_is_heard_among_busy_clients(
     figure("S2", f"a busy listener ({what})", given, shown)
 
 
-def test_the_same_answer_twenty_times_at_once(
+def test_the_same_response_twenty_times_at_once(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser, figure: Figure
 ) -> None:
-    """All twenty are shown how it ended, and the code is redeemed once."""
+    """All twenty get the final page, and the code is redeemed once."""
     rounds = size(1, 10)
     for _ in range(rounds):
         panva.reset()

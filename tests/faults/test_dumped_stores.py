@@ -1,4 +1,4 @@
-"""What a thief of the folder sees, and what another user's or account's file is good for."""
+"""What a stolen folder reveals, and the effect of another user's or account's file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.persistence.stored import Stored
 
 
 def hex_dump(name: str, data: bytes) -> str:
-    """As ``hexdump -C`` has it."""
+    """In the format of ``hexdump -C``."""
     lines = [f"== {name}"]
     for start in range(0, len(data), 16):
         row = data[start : start + 16]
@@ -26,7 +26,7 @@ def hex_dump(name: str, data: bytes) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_no_canary_is_in_a_dump_of_all_there_is(tmp_path: Path, figure: Figure) -> None:
+def test_no_secret_is_in_a_dump_of_all_files(tmp_path: Path, figure: Figure) -> None:
     canaries = {name: make_canary(name) for name in ("refresh", "access", "user", "issuer", "app")}
     entry = Entry(f"https://{canaries['issuer']}", canaries["app"], canaries["user"])
     keyring = Working(tmp_path / "keyring")
@@ -57,7 +57,7 @@ def test_no_canary_is_in_a_dump_of_all_there_is(tmp_path: Path, figure: Figure) 
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_another_entrys_file_is_refused(other: Entry, tmp_path: Path) -> None:
+def test_a_file_of_another_entry_is_rejected(other: Entry, tmp_path: Path) -> None:
     stored = Stored(tmp_path)
     stored.save(ADA, b"Ada's")
     stored.save(other, b"another's")
@@ -67,7 +67,7 @@ def test_another_entrys_file_is_refused(other: Entry, tmp_path: Path) -> None:
     assert stored.load(other) == b"another's"
 
 
-def test_another_keys_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_key_is_rejected(tmp_path: Path) -> None:
     mine, theirs = Stored(tmp_path / "mine"), Stored(tmp_path / "theirs", key=b"t" * 32)
     for stored in (mine, theirs):
         stored.save(ADA, b"data")
@@ -76,7 +76,7 @@ def test_another_keys_file_is_refused(tmp_path: Path) -> None:
     assert len(mine.notices) == 1
 
 
-def test_another_users_file_is_refused_even_with_the_same_key(
+def test_a_file_of_another_user_is_rejected_even_with_the_same_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:
     mine = Stored(tmp_path)
@@ -94,8 +94,8 @@ def test_another_users_file_is_refused_even_with_the_same_key(
     )
 
 
-def test_an_older_copy_put_back_is_one_entry_as_it_was(tmp_path: Path) -> None:
-    """No seal can tell; the provider refuses its refresh token, and the person signs in anew."""
+def test_a_restored_older_copy_is_accepted(tmp_path: Path) -> None:
+    """Its encryption is valid; the provider refuses its refresh token, and a sign-in follows."""
     stored = Stored(tmp_path)
     stored.save(ADA, b"older")
     older = stored.file(ADA).read_bytes()
@@ -106,7 +106,7 @@ def test_an_older_copy_put_back_is_one_entry_as_it_was(tmp_path: Path) -> None:
     assert stored.stamp(ADA) != stamp
 
 
-def test_the_same_text_never_looks_the_same(tmp_path: Path) -> None:
+def test_equal_plaintexts_have_different_ciphertexts(tmp_path: Path) -> None:
     stored = Stored(tmp_path)
     seen = set()
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""S10: a disk that is full, read-only or failing leaves what is kept as it was."""
+"""S10: a full, read-only or failing disk does not change stored sign-ins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOBODY = 65534
 
 
 class FailingSystem:
-    """``os``, but for the n-th of the calls that write."""
+    """``os``, whose n-th writing call fails."""
 
     CALLS = ("open", "mkdir", "chmod", "fchmod", "write", "utime", "fsync", "replace")
 
@@ -44,7 +44,7 @@ class FailingSystem:
             if self._left == 0:
                 self.failed = name
                 raise OSError(self._error, os.strerror(self._error))
-            if name == "write":  # and never all of it at once
+            if name == "write":  # and writes never complete at once
                 return os.write(arguments[0], bytes(arguments[1][:100]))
             return real(*arguments, **options)
 
@@ -55,7 +55,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 @pytest.mark.parametrize("error", DISK)
-def test_each_call_that_can_fail_does(
+def test_a_failure_of_each_system_call(
     error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:
     failed: list[str] = []
@@ -83,13 +83,13 @@ def test_each_call_that_can_fail_does(
             assert list(folder.rglob("*.new")) == []
             failed.append(system.failed)
     assert set(failed) >= set(FailingSystem.CALLS)
-    assert "" in failed, "so it was tried beyond the last call"
+    assert "" in failed, "every call was tested"
     tried = len(failed) - failed.count("")
     what = f"{', '.join(errno.errorcode[one] for one in DISK)} at the n-th call"
     figure("S10", what, f"each of {tried} calls", "said, old file intact")
 
 
-def test_a_file_that_may_not_grow(tmp_path: Path, figure: Figure) -> None:
+def test_a_file_size_limit(tmp_path: Path, figure: Figure) -> None:
     stored = Stored(tmp_path / "kept")
     stored.save(ADA, b"old" * 100)
     before = stored.file(ADA).read_bytes()
@@ -101,14 +101,14 @@ def test_a_file_that_may_not_grow(tmp_path: Path, figure: Figure) -> None:
 
 @pytest.fixture
 def nobodys_folder() -> Iterator[Path]:
-    """Where a process that is not root keeps its things; root may write everywhere."""
+    """The folder of a process without root rights; root could write everywhere."""
     with tempfile.TemporaryDirectory(prefix="nbauth-") as folder:
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
         yield Path(folder)
 
 
-def test_a_folder_that_may_not_be_written(nobodys_folder: Path, figure: Figure) -> None:
+def test_a_folder_without_write_permission(nobodys_folder: Path, figure: Figure) -> None:
     user = NOBODY if os.geteuid() == 0 else None
     folder = nobodys_folder / "kept"
     assert apart("save old", folder, user=user) == ""

@@ -1,4 +1,4 @@
-"""S1: forged or stray callbacks at our listener. None is taken; the genuine one then is."""
+"""S1: forged or stray callbacks at our listener are rejected; the genuine one is accepted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEED = 9_700
 AT_ONCE = 8
 
 
-def test_no_forged_callback_is_taken_and_no_sign_in_is_lost(
+def test_forged_callbacks_are_rejected_and_the_sign_in_succeeds(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser, figure: Figure
 ) -> None:
     many = size(1_000, 10_000)
@@ -61,7 +61,7 @@ def test_no_forged_callback_is_taken_and_no_sign_in_is_lost(
 
 
 def said_to(request: bytes, port: int) -> bytes:
-    """The status of the reply, or nothing where the connection just ends."""
+    """The status of the response, or nothing if the connection is closed."""
     with socket.create_connection(("127.0.0.1", port), 10) as sock:
         sock.settimeout(10)
         reply = b""

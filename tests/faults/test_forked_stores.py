@@ -1,4 +1,4 @@
-"""S10: a forked child uses kept sign-ins as any process does, whenever its parent forked."""
+"""S10: a forked child uses stored sign-ins like any process, whenever its parent forked."""
 
 from __future__ import annotations
 
@@ -65,14 +65,16 @@ def test_within_the_refresh_itself(kind: str, environments: Environments, tmp_pa
 
 @pytest.mark.timing
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_child_does_not_hold_for_a_parent_that_is_killed(
+def test_a_child_does_not_keep_the_lock_of_a_killed_parent(
     kind: str, environments: Environments, tmp_path: Path
 ) -> None:
     assert forked("the_holder_is_killed", kind, tmp_path, environments[kind])["waited"] < SOON
 
 
 @pytest.mark.timing
-def test_while_a_person_is_asked(environments: Environments, tmp_path: Path) -> None:
+def test_while_another_thread_asks_for_a_passphrase(
+    environments: Environments, tmp_path: Path
+) -> None:
     told = forked("another_thread_is_asked", "file", tmp_path, environments["file"])
     for found, waited in told["answers"]:
         assert found in {"data", "the child's"}
@@ -88,7 +90,7 @@ def test_while_another_thread_opens(
     figure("S10", "fork while opening", f"{len(told['answers'])} moments", "each child opens")
 
 
-def test_no_socket_of_the_parents_is_used(environments: Environments, tmp_path: Path) -> None:
+def test_no_socket_of_the_parent_is_used(environments: Environments, tmp_path: Path) -> None:
     told = forked("sockets_are_closed", "keyring", tmp_path, environments["keyring"])
     assert told["answer"] == ["data", True, True, True]
 
@@ -104,11 +106,11 @@ def test_by_multiprocessing(kind: str, environments: Environments, tmp_path: Pat
     assert told["answers"] == [True] * 6
 
 
-# ── what a fork waits for ───────────────────────────────────────────────────────────────────
+# ── no_fork ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.timing
-def test_a_fork_waits_for_a_library_that_another_thread_loads() -> None:
+def test_a_fork_waits_for_an_import_in_another_thread() -> None:
     there = threading.Event()
 
     def loads() -> None:
@@ -122,12 +124,12 @@ def test_a_fork_waits_for_a_library_that_another_thread_loads() -> None:
     assert _seconds_to_fork() > 0.1
     assert not forks._uncut
     with forks.no_fork():
-        assert _seconds_to_fork() < 0.1, "its own thread does not wait for itself"
+        assert _seconds_to_fork() < 0.1, "a thread does not wait for itself"
     thread.join()
 
 
 @pytest.mark.timing
-def test_a_fork_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_waits_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forks, "_PATIENCE", 0.1)
     monkeypatch.setitem(forks._uncut, object(), -1)
     assert 0.1 <= _seconds_to_fork() < 2
@@ -168,16 +170,14 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
-def test_nobody_begins_to_load_within_a_fork(tmp_path: Path) -> None:
+def test_no_import_starts_during_a_fork(tmp_path: Path) -> None:
     (tmp_path / "loaded_slowly.py").write_text("import time\ntime.sleep(1)\nwhole = True\n")
     command = [sys.executable, "-W", "ignore", "-c", FORKS_WHILE_ONE_WOULD_LOAD, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("7\n", "")
 
 
-def test_what_openssl_computes_is_not_cut_by_a_fork(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fork_waits_for_openssl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uncut: dict[str, set[bool]] = {}
 
     def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,7 +199,7 @@ def test_what_openssl_computes_is_not_cut_by_a_fork(
     verify = watched("verify", jws.deserialize_compact)
     monkeypatch.setattr("nbauth.oauth.signature.jws.deserialize_compact", verify)
 
-    for _ in range(2):  # the first makes the key, the second opens what is there
+    for _ in range(2):  # the first creates the key, the second opens the existing store
         store = persistence_named("file", folder=tmp_path / "kept", ask=lambda prompt: "horse")
         store.save(ADA, b"data")
         assert store.load(ADA) == b"data"

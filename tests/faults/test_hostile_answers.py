@@ -1,4 +1,4 @@
-"""S22: answers as hostile providers make them, at every endpoint, to both engines."""
+"""S22: responses of hostile providers, at every endpoint, for both engines."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ STATUSES = (200, 400, 401, 403, 404, 500)
 
 
 def outside(seen: list[tuple[Any, ...]], provider: Bent) -> list[tuple[Any, ...]]:
-    """Places that were looked up or connected to, and are not the provider."""
+    """Resolved or connected addresses that are not the provider's."""
     return [place for place in seen if place != ("127.0.0.1", provider.port)]
 
 
 def bent(name: str, value: Any) -> Callable[[dict[str, Any]], bytes]:
-    """One field is that, or missing; those of a key are written ``keys.kty``."""
+    """One field has that value, or is missing; a key's fields are written ``keys.kty``."""
 
     def bend(body: dict[str, Any]) -> bytes:
         inside = body["keys"][0] if name.startswith("keys.") else body
@@ -74,7 +74,7 @@ def bent(name: str, value: Any) -> Callable[[dict[str, Any]], bytes]:
 
 
 def fields_of(where: str, certificates: Certificates) -> list[str]:
-    """The names in a sound answer."""
+    """The names in a valid response."""
     names: list[str] = []
 
     def look(body: dict[str, Any]) -> bytes:
@@ -95,7 +95,7 @@ def fields_of(where: str, certificates: Certificates) -> list[str]:
 def test_wrong_types_in_every_field(
     name: str, where: str, certificates: Certificates, figure: Figure
 ) -> None:
-    """A sentence each, no request elsewhere, and a refresh token that came is kept."""
+    """One message each, no request to another host, and a received refresh token is kept."""
     found: list[str] = []
     turns = cycle(VALUES)
     tried, fields = 0, fields_of(where, certificates)
@@ -117,7 +117,7 @@ def test_wrong_types_in_every_field(
 
 
 def spoils(field: str, value: Any) -> bool:
-    """Whether a refresh answer with this is none that grants: an error, by RFC 6749 §5.2."""
+    """Whether a refresh response with this value is an error response (RFC 6749 §5.2)."""
     return field == "error" and bool(value)
 
 
@@ -157,10 +157,10 @@ def test_errors_of_every_form(
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_no_endpoint_leads_to_another_scheme(
+def test_no_endpoint_with_another_scheme_is_used(
     name: str, endpoint: str, certificates: Certificates, figure: Figure
 ) -> None:
-    """Nothing is looked up, connected to, or given to a browser, but https and loopback."""
+    """Only https and loopback addresses are resolved, connected to, or opened in a browser."""
     found: list[str] = []
     for address in SCHEMES[:: size(3, 1)]:
         for where in size(("discovery",), ("discovery", "keys", "poll", "userinfo", "revocation")):
@@ -181,7 +181,7 @@ def test_no_endpoint_leads_to_another_scheme(
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("field", PAGES)
-def test_no_page_of_a_device_code_has_another_scheme(
+def test_no_verification_uri_with_another_scheme_is_shown(
     name: str, field: str, certificates: Certificates, figure: Figure
 ) -> None:
     opened: list[str] = []
@@ -196,7 +196,7 @@ def test_no_page_of_a_device_code_has_another_scheme(
 
 
 @pytest.mark.parametrize(("name", "where"), PAIRS)
-def test_no_redirect_leaves(
+def test_no_redirect_to_another_origin_is_followed(
     name: str, where: str, certificates: Certificates, figure: Figure
 ) -> None:
     found: list[str] = []
@@ -267,7 +267,9 @@ def test_memory_stays_small(bomb: str, certificates: Certificates, figure: Figur
     answer, grown, found = BOMBS[bomb](), [0], []
     pairs = size([("oidc", "refresh"), ("microsoft", "keys")], PAIRS)
     for name, where in pairs:
-        with Bent(certificates, where, sent, name) as sound:  # imports and caches are no growth
+        with Bent(
+            certificates, where, sent, name
+        ) as sound:  # imports and caches are not counted as growth
             walk(sound)
         with Bent(certificates, where, lambda _: answer, name) as provider:
             tracemalloc.start()
@@ -289,7 +291,7 @@ def test_memory_stays_small(bomb: str, certificates: Certificates, figure: Figur
 
 
 class Dripping(Bent):
-    """Its bent answer comes byte by byte, in the head or in the body."""
+    """Its modified response arrives byte by byte, in the head or in the body."""
 
     every = 1.0
     in_head = False
@@ -367,7 +369,7 @@ def longest(monkeypatch: pytest.MonkeyPatch) -> float:
 def test_one_byte_a_second(
     in_head: bool, longest: float, certificates: Certificates, figure: Figure
 ) -> None:
-    """Each endpoint's answer has one deadline, whatever comes meanwhile; all at once."""
+    """Each response has one deadline, whatever arrives meanwhile; all run at once."""
     with ThreadPoolExecutor(len(PAIRS)) as pool:
         ends = list(pool.map(lambda pair: dripped(pair, in_head, certificates), PAIRS))
     for (_name, where), (took, met) in zip(PAIRS, ends, strict=True):

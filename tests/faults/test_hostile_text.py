@@ -1,4 +1,4 @@
-"""S4: hostile text from a provider, in every field that we show, in a real browser."""
+"""S4: hostile text from a provider, in every displayed field, in a real browser."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def lab(lab_factory: LabFactory, provider: HostileProvider, certificates: Certif
 
 
 def answers(address: str, text: str) -> Iterator[str]:
-    """The browser comes back: with an error, and with a code that the provider then refuses."""
+    """The redirect: with an error, and with a code that the provider then refuses."""
     state = parse_qs(urlsplit(address).query)["state"][0]
     error = {"error": text, "error_description": text, "error_uri": text}
     yield "?" + urlencode({**error, "state": state}, errors="surrogatepass")
@@ -52,8 +52,8 @@ def answers(address: str, text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", ["script", "image", "double quotes", "svg"])
-def test_the_watch_sees_what_gets_to_run(browser_context: BrowserContext, kind: str) -> None:
-    """Where the same texts are markup, so that the tests below mean something."""
+def test_the_watch_detects_executed_payloads(browser_context: BrowserContext, kind: str) -> None:
+    """The same texts as markup, to show that the tests below can fail."""
     watched, page = Watched(browser_context), browser_context.new_page()
     page.set_content(f'<div id="region"><input value="{TEXTS[kind]}"></div>{TEXTS[kind]}')
     settle(page)
@@ -62,7 +62,7 @@ def test_the_watch_sees_what_gets_to_run(browser_context: BrowserContext, kind: 
         watched.only_text(page.locator("body"))
 
 
-def test_on_the_page_that_the_listener_shows(
+def test_on_the_listeners_page(
     browser_context: BrowserContext,
     provider: HostileProvider,
     certificates: Certificates,
@@ -94,7 +94,7 @@ def panel_under(page: LabPage, index: int) -> Locator:
 
 
 def html_under(page: LabPage, index: int) -> Locator:
-    """What the cell showed as HTML, without JupyterLab's own frame."""
+    """The cell's HTML output, without JupyterLab's frame."""
     return page.output(index).locator(".jp-RenderedHTML")
 
 
@@ -110,7 +110,7 @@ HTML(accounts_html([AccountRow(text, text, text, (text, text), 5, text, True)]))
 def test_in_jupyterlab(
     lab: Lab, open_notebook: OpenNotebook, provider: HostileProvider, figure: Figure
 ) -> None:
-    """Waiting, failed and done: the panel, the plain card and the tables of accounts."""
+    """In the states waiting, failed and done: the panel, the card and the account tables."""
     cells = [
         "%load_ext nbauth\nimport nbauth",
         BEGIN,
@@ -130,7 +130,7 @@ def test_in_jupyterlab(
             provider.address, provider.turn = address, "pending"
             page.run(1)
             panel = panel_under(page, 1)
-            # It knows the code, or has refused the page that the code would be entered on.
+            # It shows the code, or has rejected the verification_uri.
             expect(panel).to_contain_text(re.compile("left|Sign-in failed"))
             settle(page.page)
             watched.only_text(panel, shows=None if address else "MARK")
@@ -185,7 +185,7 @@ def test_on_the_callback_page_of_the_jupyter_server(
             settle(shown)
             watched.only_text(shown.locator("html"), script=True)
             watched.only_text(panel)
-        # And for a sign-in that no kernel waits for.
+        # Also for a sign-in of no kernel.
         shown.goto(f"{lab.url}/nbauth/callback?{urlencode({'state': provider.text, 'code': 'x'})}")
         settle(shown)
         watched.only_text(shown.locator("html"), shows="Not signed in", script=True)

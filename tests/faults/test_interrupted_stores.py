@@ -1,4 +1,4 @@
-"""S9: an interrupt at any line leaves no lock and nothing half written; the next call works."""
+"""S9: an interrupt at any line leaves no lock and no partial file; the next call works."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make(
 
 
 def works(kernel: Persistence, data: bytes) -> None:
-    """Each operation, in another thread, which waits for whatever is still locked."""
+    """Run each operation in another thread, which would wait for a remaining lock."""
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -51,7 +51,7 @@ def works(kernel: Persistence, data: bytes) -> None:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(5)
-    assert not thread.is_alive(), "it waits for a lock that is left"
+    assert not thread.is_alive(), "a lock was left"
     assert failed == []
 
 
@@ -115,8 +115,8 @@ def test_at_each_line_of_clearing_and_forgetting(make: Make) -> None:
             works(make(), b"old")
 
 
-def test_no_line_of_filelock_is_the_main_threads(make: Make, tmp_path: Path) -> None:
-    """An interrupt there spoils its account of the process; then each lock waits for ever."""
+def test_filelock_never_runs_in_the_main_thread(make: Make, tmp_path: Path) -> None:
+    """An interrupt there corrupts filelock's state; then each lock waits for ever."""
     kernel = make()
     its_own = str(Path(filelock.__file__).parent)
 
@@ -133,11 +133,11 @@ def test_no_line_of_filelock_is_the_main_threads(make: Make, tmp_path: Path) -> 
 
     assert lines_here(everything, its_own) == set()
     lock = filelock.FileLock(tmp_path / "lock")
-    assert lines_here(lock.acquire, its_own), "one in the main thread would have been seen"
+    assert lines_here(lock.acquire, its_own), "a lock in the main thread would be detected"
 
 
 def lines_here(act: Callable[[], object], files: str) -> set[str]:
-    """The lines of those files that this thread runs."""
+    """The lines of those files that run in this thread."""
     seen = set()
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
@@ -189,7 +189,7 @@ def held_with_one_finally(path: Path, patience: float, *, told: bool = False) ->
         lock.release()
 
 
-def test_a_lock_that_an_interrupt_leaves_is_noticed(
+def test_a_lock_left_by_an_interrupt_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = Stored(tmp_path / "kept")

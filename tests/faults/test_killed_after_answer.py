@@ -1,7 +1,7 @@
-"""S9: killed between the provider's answer and the save, when the old refresh token is spent.
+"""S9: killed between the provider's response and the save, when the old refresh token is invalid.
 
-What the provider has answered is lost then, and nobody can bring it back: the next kernel says so
-once, in words, and one sign-in mends it. Nobody else's sign-in is touched.
+The new refresh token is then lost and cannot be recovered: the next kernel reports this
+once, and one sign-in restores access. Other accounts are not affected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.harness.panva import Panva
 from tests.interop.peers import Peer, new_session, peer_of
 from tests.interop.scripted_browser import ScriptedBrowser
 
-SOON = 0.5  # seconds after which whoever waits gets the lock of a killed kernel
+SOON = 0.5  # seconds after which a waiting kernel gets the lock of a killed one
 
 
 def environment(folder: Path, peer: Peer, persist: str) -> dict[str, str]:
@@ -46,7 +46,7 @@ def run(what: str, *arguments: str, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.timing
-def test_a_kill_between_answer_and_save_costs_one_clear_prompt(
+def test_a_kill_between_response_and_save_needs_one_sign_in(
     peer: Peer, panva: Panva, tmp_path: Path, figure: Figure
 ) -> None:
     times = size(5, 100)
@@ -56,7 +56,7 @@ def test_a_kill_between_answer_and_save_costs_one_clear_prompt(
     assert len(rounds) == times
     for one in rounds:
         assert one["ended"] == -signal.SIGKILL
-        assert one["other"] == "refresh", "another account was touched"
+        assert one["other"] == "refresh", "another account was changed"
         first, second = one["met"]
         assert first[0] == second[0] == "InteractionRequired"
         assert len(first) == 3, "two lines"
@@ -64,7 +64,7 @@ def test_a_kill_between_answer_and_save_costs_one_clear_prompt(
     statuses = [
         one["status"] for one in panva.requests("token") if one["grant_type"] == "refresh_token"
     ]
-    assert statuses == [200, 400, 200] * times, "the spent refresh token was sent once, not again"
+    assert statuses == [200, 400, 200] * times, "the invalid refresh token was sent only once"
     slowest = max(one["waited"] for one in rounds)
     assert slowest <= SOON
     figure(
@@ -76,10 +76,10 @@ def test_a_kill_between_answer_and_save_costs_one_clear_prompt(
     )
 
 
-def test_a_kernel_that_ends_in_an_orderly_way_there_saves_first(
+def test_a_kernel_that_exits_normally_saves_first(
     panva: Panva, scripted: ScriptedBrowser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refresh ahead of need is under way when a notebook is closed, or a script has ended."""
+    """A proactive refresh is in progress when a notebook is closed or a script ends."""
     peer = peer_of(panva, "oidc")
     env = environment(tmp_path, peer, "file")
     for name in ("XDG_DATA_HOME", "NBAUTH_PASSPHRASE"):

@@ -1,4 +1,4 @@
-"""S9: a kernel that is killed while it saves takes no sign-in along."""
+"""S9: a kernel that is killed while saving loses no sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""S12: a keyring that keeps secrets in the open, or not at all, keeps none of ours."""
+"""S12: a keyring that stores secrets unencrypted, or not at all, is not used."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ FAKES = [
 
 
 @pytest.mark.parametrize(("name", "words"), FAKES)
-def test_each_is_refused(name: str, words: str, file: Path, tmp_path: Path, figure: Figure) -> None:
+def test_each_unsafe_keyring_is_rejected(
+    name: str, words: str, file: Path, tmp_path: Path, figure: Figure
+) -> None:
     plaintext, working = keyrings.PlaintextKeyring(file), Working(file)
     backend = {
         "null": null.Keyring(),
@@ -67,7 +69,7 @@ def test_each_is_refused(name: str, words: str, file: Path, tmp_path: Path, figu
     figure("S12", what, f"{len(FAKES)} backends", "refused, said why; nothing put into any")
 
 
-def test_a_chain_of_good_ones_is_as_good(file: Path, tmp_path: Path) -> None:
+def test_a_chain_of_safe_keyrings_is_accepted(file: Path, tmp_path: Path) -> None:
     working = Working(file)
     with in_use(Chain(IndexOnly(), Chain(working))):
         one = persistence_named("keyring", folder=tmp_path / "kept")
@@ -78,7 +80,7 @@ def test_a_chain_of_good_ones_is_as_good(file: Path, tmp_path: Path) -> None:
         assert working.entries == {}
 
 
-# ── as keyring itself chooses, in a process of its own ──────────────────────────────────────
+# ── the keyring package's own choice, in a new process ─────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,7 @@ BACKENDS = [
 
 @pytest.mark.timing
 @pytest.mark.parametrize(("where", "named", "words"), BACKENDS)
-def test_what_keyring_chooses_is_refused(
+def test_an_unsafe_choice_of_the_keyring_package_is_rejected(
     where: str,
     named: str,
     words: str,
@@ -136,10 +138,10 @@ def test_what_keyring_chooses_is_refused(
     figure("S12", what, f"{len(BACKENDS)} combinations", "refused, said why")
 
 
-def test_the_real_service_is_chosen_past_keyrings_alt(
+def test_a_secret_service_is_preferred_to_keyrings_alt(
     environments: Mapping[str, dict[str, str]], tmp_path: Path
 ) -> None:
-    """What docs/persistence.md tells those who have both."""
+    """The advice in docs/persistence.md for users of both."""
     named = {OVERRIDE: "keyring.backends.SecretService.Keyring"}
     with kernel("keyring", tmp_path / "kept", {**environments["service and alt"], **named}) as one:
         one("save", ADA, "data")

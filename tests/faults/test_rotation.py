@@ -1,7 +1,7 @@
-"""S8: kernels that share a sign-in whose refresh token works once lose it to nobody's haste.
+"""S8: kernels that share a sign-in with single-use refresh tokens never lose it.
 
-The provider is panva's: it rotates refresh tokens, and one that comes a second time ends the whole
-sign-in (RFC 9700 §4.14.2), so a single refresh too many shows.
+The provider is panva's: it rotates refresh tokens, and a reused one revokes the whole
+grant (RFC 9700 §4.14.2), so a single extra refresh is detected.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LATE, AHEAD = 0.8, 0.6  # of its life, before which no token is refreshed: at ne
 
 @dataclass
 class Shown:
-    """What all processes and the provider have seen together."""
+    """The combined results of all processes and the provider."""
 
     took: list[int]
     failed: dict[str, int]
@@ -63,7 +63,7 @@ class Shown:
 
 @contextmanager
 def rotating(*what: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A process of that module, ready to begin."""
+    """A process of that module, ready to start."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.faults.rotating", *what]
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -78,7 +78,7 @@ def rotating(*what: str, environment: dict[str, str]) -> Iterator[subprocess.Pop
 def run(
     panva: Panva, environment: dict[str, str], *what: str, kernels: int, refreshes: int, limit: int
 ) -> Shown:
-    """Let so many go on until so many refreshes were asked for, or for so many seconds."""
+    """Run this many processes until this many refreshes were requested, or for a time."""
     with ExitStack() as stack:
         processes = [
             stack.enter_context(rotating(*what, environment=environment)) for _ in range(kernels)
@@ -105,7 +105,7 @@ def run(
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A user who keeps sign-ins in files; this process is of the same user."""
+    """A user with sign-ins stored in files; this process belongs to the same user."""
     made = isolated_environment(
         tmp_path, env={"NBAUTH_PERSIST": "file", "NBAUTH_PASSPHRASE": "the user's passphrase"}
     )
@@ -119,16 +119,16 @@ def settings(peer: Peer) -> dict[str, str]:
 
 
 def signed_in(peer: Peer, scripted: ScriptedBrowser) -> None:
-    """Keep a sign-in, by a kernel that ends."""
+    """Store a sign-in in a kernel that then ends."""
     session = new_session(**peer.settings, persist="file")
     session.login(peer.first, web_ui=scripted)
     session.rest()
 
 
-def test_the_provider_ends_a_sign_in_whose_refresh_token_comes_again(
+def test_the_provider_revokes_a_grant_whose_refresh_token_is_reused(
     peer: Peer, scripted: ScriptedBrowser, panva: Panva
 ) -> None:
-    """What the other tests here stand on."""
+    """The other tests here rely on this."""
     session = new_session(**peer.settings, refresh_ahead=False)
     session.login(peer.first, web_ui=scripted)
     ((_key, record),) = session.cache.signed_in.items()
@@ -144,7 +144,7 @@ def test_the_provider_ends_a_sign_in_whose_refresh_token_comes_again(
 
 
 @pytest.mark.parametrize(("name", "ahead"), [("oidc", False), ("microsoft", True)])
-def test_eight_kernels_refresh_once_an_expiry(
+def test_eight_kernels_refresh_once_per_expiry(
     name: str,
     ahead: bool,
     panva: Panva,
@@ -164,7 +164,7 @@ def test_eight_kernels_refresh_once_an_expiry(
     assert shown.failed == {}
     assert shown.refused == 0
     assert len(shown.refreshes) >= expiries
-    assert shown.closest >= (AHEAD if ahead else LATE) * LIFE, "one was refreshed twice"
+    assert shown.closest >= (AHEAD if ahead else LATE) * LIFE, "a token was refreshed twice"
     when = "ahead of need" if ahead else "at need"
     figure(
         "S8",
@@ -175,7 +175,7 @@ def test_eight_kernels_refresh_once_an_expiry(
 
 
 @pytest.mark.parametrize("name", size(PEERS[:1], PEERS))
-def test_threads_of_one_kernel_refresh_once_an_expiry(
+def test_threads_of_one_kernel_refresh_once_per_expiry(
     name: str,
     panva: Panva,
     scripted: ScriptedBrowser,
@@ -193,7 +193,7 @@ def test_threads_of_one_kernel_refresh_once_an_expiry(
     assert shown.refused == 0
     assert len(shown.took) == 32 * each + 1
     assert len(shown.refreshes) > 1
-    assert shown.closest >= AHEAD * LIFE, "one was refreshed twice"
+    assert shown.closest >= AHEAD * LIFE, "a token was refreshed twice"
     figure(
         "S8",
         f"threads ({name})",

@@ -1,4 +1,4 @@
-"""S11: nobody else can read what is kept, at any instant, and what others planted is refused."""
+"""S11: other users can never read stored data, and files planted by them are rejected."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_modes_at_every_instant(tmp_path: Path, figure: Figure) -> None:
 
 
 @pytest.mark.parametrize(("fault", "mode"), [("file", "0644"), ("folder", "0755")])
-def test_the_watch_sees_a_wider_one(fault: str, mode: str, tmp_path: Path) -> None:
+def test_the_watch_detects_a_wider_mode(fault: str, mode: str, tmp_path: Path) -> None:
     shown = watched(tmp_path / "kept", "000", fault)
     assert [one for one in shown["seen"] if one.startswith(mode)]
 
@@ -110,7 +110,7 @@ PLANTS = {
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-def test_what_was_planted_is_refused(
+def test_planted_files_are_rejected(
     plant: Callable[[Path], str], tmp_path: Path, figure: Figure
 ) -> None:
     if plant is give_away and os.geteuid() != 0:
@@ -135,7 +135,7 @@ def test_what_was_planted_is_refused(
                 ACTS[act](kernel)
             except PersistenceError as error:
                 told = f"{error.code}: {error}"
-            if act == "entries":  # the others' are still told
+            if act == "entries":  # the other cases are still in the table
                 told = f"not_private: {kernel.notices}"
             assert told.startswith("not_private: "), (place, act)
             assert said in told, (place, act)
@@ -152,7 +152,7 @@ def test_another_owner_without_being_root(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["lock", "{}.refreshing"])
-def test_a_lock_that_is_a_link_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_lock_file_that_is_a_link_is_rejected(name: str, tmp_path: Path) -> None:
     stored = Stored(tmp_path / "kept")
     stored.save(ADA, b"old")
     precious = tmp_path / "precious"
@@ -177,8 +177,8 @@ def test_a_temporary_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None
     assert precious.read_text() == "precious"
 
 
-def test_a_folder_that_others_may_read_is_enough_around_it(tmp_path: Path) -> None:
-    """macOS and Windows keep settings, which are no secret, in the same folder."""
+def test_the_parent_folder_may_be_readable_by_others(tmp_path: Path) -> None:
+    """On macOS and Windows it also contains the settings, which are not secret."""
     folder = tmp_path / "kept"
     folder.mkdir(mode=0o755)
     folder.chmod(0o755)

@@ -1,4 +1,4 @@
-"""S19–S21: everything at once, and everybody gets their own token, at their own host, in time."""
+"""S19–S21: everything at once; each account gets its tokens, at its hosts, in time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.kernels import ROOT
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
-def test_everybody_gets_their_own_and_nothing_is_left(tmp_path: Path, figure: Figure) -> None:
+def test_accounts_get_only_their_tokens_and_nothing_is_left(tmp_path: Path, figure: Figure) -> None:
     seconds = size(5, 300)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.faults.stressing", str(seconds)],

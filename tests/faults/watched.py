@@ -1,4 +1,4 @@
-"""A kernel that keeps sign-ins while every file's mode is looked at, between any two steps.
+"""A kernel that stores sign-ins while the mode of every file is checked between any two steps.
 
 ``python -m tests.faults.watched FOLDER UMASK [FAULT]`` prints as JSON how often it looked and what
 it saw that was open to others. Python tells each step in advance by an audit event (PEP 578).
@@ -20,7 +20,7 @@ _STEPS = ("open", "os.", "fcntl.", "shutil.")
 
 
 class Watch:
-    """Looks at a folder, and all in it, at each step."""
+    """Checks a folder and its contents at each step."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class Watch:
 
 
 def keep(folder: Path) -> None:
-    """All that a kernel does with kept sign-ins."""
+    """Everything a kernel does with stored sign-ins."""
     kernel = persistence_named("file", folder=folder, ask=lambda prompt: "correct horse")
     for entry in (ADA, OTHERS[0]):
         kernel.save(entry, b"data")
@@ -69,7 +69,7 @@ def keep(folder: Path) -> None:
 
 
 def spoil(fault: str) -> None:
-    """Create wider than meant, and mend it at once."""
+    """Create it with a wider mode, and correct it at once."""
     real_open, real_mkdir = os.open, os.mkdir
 
     class Spoilt:

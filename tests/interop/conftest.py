@@ -20,7 +20,7 @@ def peer(request: pytest.FixtureRequest, panva: Panva) -> Peer:
 
 @pytest.fixture
 def session(peer: Peer) -> Iterator[Session]:
-    """A kernel's session that is set to the peer; nothing of it may run on after the test."""
+    """A kernel's session configured for the peer; it must stop with the test."""
     made = new_session(**peer.settings)
     yield made
     for pending in made.pending():
@@ -30,5 +30,5 @@ def session(peer: Peer) -> Iterator[Session]:
 
 @pytest.fixture
 def scripted(panva: Panva) -> ScriptedBrowser:
-    """A browser without pages, in which nobody is signed in."""
+    """A scripted browser without a signed-in user."""
     return ScriptedBrowser(panva.ca_file)

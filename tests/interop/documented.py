@@ -1,8 +1,8 @@
-"""Two providers as their documents have them, on loopback: Google's and GitHub's.
+"""Two providers on loopback that behave as Google and GitHub document.
 
 Google: "OAuth 2.0 for Desktop Apps", "OAuth 2.0 for TV and Limited-Input Device", "OpenID
 Connect" (developers.google.com/identity). GitHub: "Authorizing OAuth apps", "Refreshing user access
-tokens" (docs.github.com/apps). Nobody has to click: an authorize request is answered at once.
+tokens" (docs.github.com/apps). An authorization request is redirected at once, without a page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, read."""
+    """One parsed request."""
 
     path: str
     fields: Mapping[str, str]
@@ -45,7 +45,7 @@ class Asked:
         return cls(parts.path, dict(pairs), seen.headers)
 
     def credentials(self) -> tuple[str | None, str | None]:
-        """Client id and secret, by either way of RFC 6749 §2.3.1; not by both."""
+        """Client id and secret, sent by one of the two methods of RFC 6749 §2.3.1."""
         basic = self.headers.get("authorization", "").removeprefix("Basic ")
         if basic:
             assert "client_secret" not in self.fields
@@ -68,7 +68,7 @@ def as_page(status: int, text: str) -> bytes:
 
 @dataclass
 class Documented:
-    """What both have: codes with PKCE, device codes, grants. ``asked``: all requests, in order."""
+    """The common part: codes with PKCE, device codes, grants. ``asked``: all requests, in order."""
 
     server: Server
     asked: list[Asked] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Documented:
         return self.server.url
 
     def approve(self) -> None:
-        """The person has typed the code."""
+        """Approve the code, as if the person had typed it."""
         for device in self.devices.values():
             device["approved"] = True
 
@@ -109,7 +109,7 @@ class Documented:
         return reply(302, "", Location=f"{asked.fields['redirect_uri']}?{back}")
 
     def _redeemed(self, asked: Asked) -> Mapping[str, str] | None:
-        """What was asked for with this code, if it is one and the verifier is its own."""
+        """The request of this code, if the code exists and the verifier matches."""
         given = self.codes.pop(asked.fields.get("code", ""), None)
         digest = sha256(asked.fields.get("code_verifier", "").encode()).digest()
         challenge = urlsafe_b64encode(digest).decode().rstrip("=")
@@ -128,7 +128,7 @@ class Documented:
 
 
 class Google(Documented):
-    """Scopes that it does not know are refused; ``access_type=offline`` brings a refresh token."""
+    """Refuses unknown scopes; ``access_type=offline`` gives a refresh token."""
 
     SCOPES = ("openid", "email", "profile")
     DRIVE = "https://www.googleapis.com/auth/drive.readonly"
@@ -260,9 +260,9 @@ class Google(Documented):
 
 
 class GitHub(Documented):
-    """No metadata, no ID token; forms unless JSON is asked for; errors with HTTP 200.
+    """No metadata, no ID token; form encoding unless JSON is requested; errors with HTTP 200.
 
-    Tokens expire after eight hours and are renewed, as those of a GitHub App are.
+    Tokens expire after eight hours and can be refreshed, like those of a GitHub App.
     """
 
     def _pages(self) -> Mapping[str, Callable[[Asked], bytes]]:
@@ -357,13 +357,13 @@ class GitHub(Documented):
 
 @contextmanager
 def serving(kind: type[Documented], certificates: Certificates | None) -> Iterator[Any]:
-    """One of them, at https with certificates, else at http."""
+    """Start one of them: at https if certificates are given, else at http."""
     with Server(certificates) as server:
         yield kind(server)
 
 
 def followed(ca_file: str) -> Callable[[str], str]:
-    """A ``web_ui``: where the authorize address leads; an error page ends it."""
+    """A ``web_ui`` that follows the authorize address; an error page raises."""
 
     def visit(address: str) -> str:
         with requests.Session() as web:

@@ -1,4 +1,4 @@
-"""The two issuers of the real provider, as a session of nbauth meets them."""
+"""The two issuers of the real provider, with sessions of nbauth for them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nbauth.kernel.sign_in.no_screen import NoScreen
 from tests.harness.panva import Panva
 
 
-class SomebodyThere(NoScreen):
-    """A screen before which somebody sits; it keeps what it was shown and told."""
+class AttendedScreen(NoScreen):
+    """A screen with a user present; it records what it shows."""
 
     def __init__(self) -> None:
         self.there = True
@@ -42,7 +42,7 @@ class SomebodyThere(NoScreen):
 
 @dataclass(frozen=True)
 class Peer:
-    """One issuer with what a notebook would ask of it."""
+    """One issuer, with the scopes and account for the tests."""
 
     name: str
     issuer: str
@@ -82,14 +82,14 @@ def peer_of(panva: Panva, name: str) -> Peer:
 
 
 def new_session(**settings: Any) -> Session:
-    """A session with these settings alone: no file, no environment. Somebody is there."""
-    session = Session(SettingsReader({}), SomebodyThere())
+    """A session with these settings only: no file, no environment. A user is present."""
+    session = Session(SettingsReader({}), AttendedScreen())
     session.configure(**{"refresh_ahead": False, **settings})  # these tests count requests
     return session
 
 
-def screen_of(session: Session) -> SomebodyThere:
-    assert isinstance(session.screen, SomebodyThere)
+def screen_of(session: Session) -> AttendedScreen:
+    assert isinstance(session.screen, AttendedScreen)
     return session.screen
 
 
@@ -102,7 +102,7 @@ def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 def device_shown(sign_in: SignIn) -> tuple[str, str]:
-    """Wait for the code; gives the address and the code."""
+    """Wait for the code; return the address and the code."""
     until(lambda: sign_in.user_code or sign_in.error)
     assert sign_in.error is None, sign_in.error
     assert sign_in.verification_uri
@@ -119,14 +119,14 @@ def address_shown(sign_in: SignIn) -> str:
 
 
 def our_threads() -> list[str]:
-    """The names of the threads that sign-ins run."""
+    """The names of the threads of running sign-ins."""
     return [
         t.name for t in threading.enumerate() if t.name in ("nbauth-sign-in", "nbauth-receiver")
     ]
 
 
 def assert_plain(error: NbAuthError, limit: int = 600) -> None:
-    """Two lines that a person can act on."""
+    """Check that the error has two plain lines, with a hint."""
     lines = error._render_traceback_()
     assert lines == error.lines()
     happened, todo = lines

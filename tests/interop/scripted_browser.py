@@ -1,4 +1,4 @@
-"""A browser of a few lines: it posts the provider's own forms, for tests that show no page."""
+"""A minimal browser that posts the provider's forms, for tests without a real browser."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class ScriptedBrowser:
         self._web.verify = ca_file
 
     def __call__(self, authorize_url: str) -> str:
-        """Sign in and consent; gives the redirect that the browser would have followed.
+        """Sign in and consent; return the redirect that a browser would follow.
 
-        A form post's fields are given as a query.
+        The fields of a form post are returned as a query.
         """
         return self._walk(authorize_url)
 
     def decline(self, authorize_url: str) -> str:
-        """The same, with a click on the provider's cancel link."""
+        """The same, but click the provider's cancel link."""
         return self._walk(authorize_url, decline=True)
 
     def approve(self, verification_uri: str, user_code: str) -> None:
@@ -67,7 +67,7 @@ class ScriptedBrowser:
 
 
 class _Page(HTMLParser):
-    """The one form of a page of the provider's."""
+    """The form of one of the provider's pages."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

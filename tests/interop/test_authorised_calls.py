@@ -1,4 +1,4 @@
-"""requests and httpx with our ``auth`` against a resource that the provider protects."""
+"""requests and httpx with ``nbauth.auth`` at a protected resource of the provider."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.interop.scripted_browser import ScriptedBrowser
 def signed_in(
     session: Session, peer: Peer, scripted: ScriptedBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> Session:
-    """The process's one session, signed in, its API listed; nobody is there any more."""
+    """The process's session, signed in, with its API listed; no user is present any more."""
     monkeypatch.setattr(nbauth.api, "_session", session)
     session.configure(hosts={urlsplit(peer.api_url).netloc: [peer.first]})
     session.login(peer.first, web_ui=scripted)
@@ -72,7 +72,7 @@ def test_another_host_or_port_gets_nothing(peer: Peer, panva: Panva) -> None:
         with httpx.Client(auth=nbauth.auth(), verify=trusted(panva)) as web:
             assert web.get(url).status_code == 401
     challenges = panva.requests("api")
-    assert len(challenges) == 4  # none was repeated
+    assert len(challenges) == 4  # no request was repeated
 
 
 def one_request(client: str, peer: Peer, panva: Panva) -> int:
@@ -84,7 +84,7 @@ def one_request(client: str, peer: Peer, panva: Panva) -> int:
 
 
 @pytest.mark.parametrize("client", ["requests", "httpx"])
-def test_a_token_that_the_api_no_longer_takes_is_renewed_once(
+def test_a_token_that_the_api_rejects_is_renewed_once(
     peer: Peer, panva: Panva, client: str
 ) -> None:
     panva.fault("api", "json", status=401, body={"error": "invalid_token"})
@@ -94,7 +94,7 @@ def test_a_token_that_the_api_no_longer_takes_is_renewed_once(
 
 
 @pytest.mark.parametrize("client", ["requests", "httpx"])
-def test_an_api_that_refuses_every_token(peer: Peer, panva: Panva, client: str) -> None:
+def test_an_api_that_rejects_every_token(peer: Peer, panva: Panva, client: str) -> None:
     panva.fault("api", "json", times=9, status=401, body={"error": "invalid_token"})
     assert one_request(client, peer, panva) == 401
     assert sent(panva) == [401, 401]

@@ -1,4 +1,4 @@
-"""Wrong identities and mixed-up answers: nothing is kept, and one plain error says so."""
+"""Wrong identities and mixed-up responses: nothing is stored, and one plain error is raised."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WRONG = {
 
 
 def at_both(whats: Iterable[str]) -> pytest.MarkDecorator:
-    """Each at each issuer; but only Microsoft's has tenants."""
+    """Each case at each issuer; only Microsoft's issuer has tenants."""
     pairs = [(what, peer) for what in whats for peer in PEERS if (what, peer) != ("tid", "oidc")]
     return pytest.mark.parametrize(("what", "peer"), pairs, indirect=["peer"])
 
@@ -52,7 +52,7 @@ def test_after_the_browser(
     assert refused.value.code == WRONG[what]
     assert_plain(refused.value)
     assert_nothing_kept(session, peer)
-    assert session.login(peer.first, web_ui=scripted)  # the fault was theirs and is gone
+    assert session.login(peer.first, web_ui=scripted)  # the provider's fault is over
 
 
 @at_both(["iss", "aud", "exp", "alg_none", "tid"])
@@ -86,7 +86,7 @@ def test_the_code_of_one_sign_in_at_another(
     assert mine.state == "waiting"
     assert panva.token_requests() == 0
 
-    # With the right state, and even the right way back: the verifier is another.
+    # The state and the receiver are right, but the verifier is another.
     answer = dict(parse_qsl(urlsplit(stolen).query))
     answer["state"] = dict(parse_qsl(urlsplit(address).query))["state"]
     mine.submit("?" + urlencode(answer))
@@ -98,10 +98,10 @@ def test_the_code_of_one_sign_in_at_another(
     assert_nothing_kept(session, peer)
 
 
-def test_the_answer_of_one_issuer_at_the_other(
+def test_the_response_of_one_issuer_at_the_other(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser
 ) -> None:
-    """Mix-up: the code would be sent to whoever asks for it (RFC 9207 §1)."""
+    """A mix-up attack, which would send the code to the attacker (RFC 9207 §1)."""
     theirs = panva.issuer if peer.name == "microsoft" else panva.ms_issuer
 
     def mixed_up(authorize_url: str) -> str:
@@ -117,7 +117,7 @@ def test_the_answer_of_one_issuer_at_the_other(
 
 
 @pytest.mark.parametrize("ended", ["", "http://localhost/", "nonsense of a text", "?code=", "%%%"])
-def test_a_web_ui_that_comes_back_with_nothing(
+def test_a_web_ui_that_returns_no_response(
     session: Session, peer: Peer, panva: Panva, ended: str
 ) -> None:
     with pytest.raises(NbAuthError) as refused:
@@ -126,7 +126,7 @@ def test_a_web_ui_that_comes_back_with_nothing(
     assert_nothing_kept(session, peer)
 
 
-def test_a_web_ui_that_breaks(session: Session, peer: Peer) -> None:
+def test_a_web_ui_that_raises(session: Session, peer: Peer) -> None:
     def web_ui(_: str) -> str:
         raise ZeroDivisionError("secret-of-mine")
 

@@ -1,4 +1,4 @@
-"""Sign-in in a real browser, which really comes back to our listener."""
+"""Sign-in with a real browser, which is redirected to our listener."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_person_signs_in(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("mode", MODES)
-def test_the_page_says_nothing_before_the_code_is_redeemed(
+def test_the_page_waits_until_the_code_is_redeemed(
     session: Session, peer: Peer, panva: Panva, page: Page, person: Person, mode: str
 ) -> None:
     panva.fault("token", "hang")
@@ -107,7 +107,7 @@ def test_the_page_says_nothing_before_the_code_is_redeemed(
 
 
 @pytest.mark.browser
-def test_the_page_tells_of_a_refused_code(
+def test_the_page_reports_a_refused_code(
     session: Session, peer: Peer, panva: Panva, page: Page, person: Person
 ) -> None:
     words = "<b>odd</b> \u202eerif"
@@ -136,12 +136,12 @@ def test_a_person_declines(session: Session, peer: Peer, page: Page, person: Per
 
 
 @pytest.mark.browser
-def test_somebody_named_and_more_scopes_later(
+def test_a_named_account_and_more_scopes_later(
     session: Session, peer: Peer, panva: Panva, page: Page, person: Person
 ) -> None:
-    named = "grace@example.org" if peer.name == "microsoft" else "grace"  # as the ID token has it
+    named = "grace@example.org" if peer.name == "microsoft" else "grace"  # as in the ID token
     sign_in = begin(session, peer.first, account=named, login_hint="grace")
-    person.open_and_sign_in(page, address_shown(sign_in), user=None)  # the name stands there
+    person.open_and_sign_in(page, address_shown(sign_in), user=None)  # the name is filled in
     account = sign_in.wait(10)
     assert account.name == "Grace Hopper"
     before = session.acquire(peer.first)
@@ -174,7 +174,7 @@ def test_a_registered_address_with_a_path(
 def test_one_sign_in_after_the_other_at_a_fixed_address(
     session: Session, peer: Peer, page: Page, person: Person
 ) -> None:
-    """A browser keeps spare connections to the port; the next sign-in has it all the same."""
+    """A browser keeps spare connections to the port; the next sign-in can use the port anyway."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"http://127.0.0.1:{probe.getsockname()[1]}/callback"
     for _ in range(3):
@@ -188,7 +188,7 @@ def test_one_sign_in_after_the_other_at_a_fixed_address(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("what", ["response_iss", "response_iss_missing"])
-def test_an_answer_of_another_issuer(
+def test_a_response_of_another_issuer(
     session: Session, peer: Peer, panva: Panva, page: Page, person: Person, what: str
 ) -> None:
     panva.tamper(what)
@@ -199,7 +199,7 @@ def test_an_answer_of_another_issuer(
     assert refused.value.code == "issuer_mismatch"
     assert_plain(refused.value)
     expect(page.get_by_role("heading")).to_have_text("Not signed in")
-    assert panva.token_requests() == 0  # the code has not left us
+    assert panva.token_requests() == 0  # the code was not sent
     assert session.accounts() == []
 
 
@@ -216,10 +216,10 @@ def test_a_stray_request_does_not_disturb(
     assert sign_in.wait(10).username == peer.account[0]
 
 
-# --------------------------------------------------------------------------- a program instead
+# --------------------------------------------------------------------------- web_ui
 
 
-def test_a_web_ui_of_ones_own(
+def test_a_custom_web_ui(
     session: Session, peer: Peer, scripted: ScriptedBrowser, panva: Panva
 ) -> None:
     account = session.login(peer.first, web_ui=scripted, prompt="login", max_age=30)

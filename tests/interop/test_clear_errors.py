@@ -1,4 +1,4 @@
-"""What goes wrong says what went wrong, in two lines and at once."""
+"""Errors name the fault in two lines, within a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nbauth.kernel.session import Session
 from tests.harness.panva import Panva
 from tests.interop.peers import Peer, assert_plain, new_session, screen_of
 
-pytestmark = pytest.mark.timing  # each is said within a second
+pytestmark = pytest.mark.timing  # each is raised within a second
 
 
 def error_of(session: Session, *scopes: str, **options: Any) -> NbAuthError:
@@ -68,7 +68,7 @@ def test_no_client_id(peer: Peer, panva: Panva) -> None:
     ],
     ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
 )
-def test_an_option_that_cannot_be(
+def test_an_invalid_option(
     session: Session, peer: Peer, panva: Panva, options: dict[str, Any], words: list[str]
 ) -> None:
     error = error_of(session, peer.first, **options)
@@ -79,9 +79,7 @@ def test_an_option_that_cannot_be(
 
 
 @pytest.mark.parametrize("flow", ["iwa", "broker", "obo"])
-def test_a_flow_that_is_not_there_yet(
-    session: Session, peer: Peer, panva: Panva, flow: str
-) -> None:
+def test_an_unavailable_flow(session: Session, peer: Peer, panva: Panva, flow: str) -> None:
     error = error_of(session, peer.first, flow=flow)
     assert isinstance(error, FlowUnavailable)
     assert flow in str(error)
@@ -103,14 +101,14 @@ def test_two_resources_in_one_request(panva: Panva) -> None:
 
 def test_http(peer: Peer, panva: Panva) -> None:
     path = urlsplit(peer.settings["authority"]).path
-    authority = f"http://id.example{path}"  # on this machine it may be
+    authority = f"http://id.example{path}"  # allowed on loopback
     error = error_of(new_session(**{**peer.settings, "authority": authority}), peer.first)
     assert isinstance(error, ConfigurationError)
     assert "https" in error.hint
     assert panva.requests() == []
 
 
-def test_nobody_there(session: Session, peer: Peer, panva: Panva) -> None:
+def test_no_user_present(session: Session, peer: Peer, panva: Panva) -> None:
     screen_of(session).there = False
     error = error_of(session, peer.first)
     assert isinstance(error, InteractionRequired)
@@ -122,7 +120,7 @@ def test_nobody_there(session: Session, peer: Peer, panva: Panva) -> None:
 
 
 @pytest.mark.parametrize("flow", ["device", "browser"])
-def test_nobody_at_the_address(peer: Peer, flow: str) -> None:
+def test_a_closed_port(peer: Peer, flow: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     authority = urlsplit(peer.settings["authority"])._replace(netloc=f"127.0.0.1:{port}").geturl()
@@ -132,14 +130,14 @@ def test_nobody_at_the_address(peer: Peer, flow: str) -> None:
     assert f"127.0.0.1:{port}" in str(error)
 
 
-def test_a_certificate_that_nobody_vouches_for(peer: Peer) -> None:
+def test_an_untrusted_certificate(peer: Peer) -> None:
     error = error_of(new_session(**{**peer.settings, "verify": None}), peer.first)
     assert isinstance(error, AuthorityUnreachable)
     assert error.code == "certificate"
     assert "verify" in error.hint
 
 
-def test_a_port_that_speaks_no_tls(peer: Peer, panva: Panva) -> None:
+def test_a_port_without_tls(peer: Peer, panva: Panva) -> None:
     path = urlsplit(peer.settings["authority"]).path
     authority = panva.control_url.replace("http:", "https:") + path
     error = error_of(new_session(**{**peer.settings, "authority": authority}), peer.first)
@@ -161,10 +159,12 @@ def test_no_provider_at_the_address(peer: Peer) -> None:
     ("kind", "words"),
     [("html", "not JSON"), ("503", "503"), ("429", "429"), ("drop", "cannot be reached")],
 )
-def test_something_else_answers(
+def test_a_page_instead_of_metadata(
     session: Session, peer: Peer, panva: Panva, kind: str, words: str
 ) -> None:
-    places = 3 if (peer.name, kind) == ("oidc", "html") else 1  # RFC 8414's two are asked too
+    places = (
+        3 if (peer.name, kind) == ("oidc", "html") else 1
+    )  # the two addresses of RFC 8414 are requested too
     for _ in range(places):
         panva.fault("discovery", kind)
     error = error_of(session, peer.first)
@@ -172,7 +172,7 @@ def test_something_else_answers(
     assert words in str(error)
 
 
-def test_a_tenant_that_is_not_there_in_the_words_of_entra(panva: Panva) -> None:
+def test_an_unknown_tenant_with_entras_error(panva: Panva) -> None:
     words = "AADSTS90002: Tenant 'nowhere' not found. Trace ID: 1 Correlation ID: 2"
     body = {"error": "invalid_tenant", "error_description": words, "correlation_id": "2"}
     panva.fault("discovery", "json", status=400, body=body)
@@ -200,7 +200,7 @@ def test_a_provider_without_device_codes(session: Session, peer: Peer, panva: Pa
         "token_endpoint": f"{peer.issuer}/token",
         "jwks_uri": f"{peer.issuer}/jwks",
     }
-    panva.fault("discovery", "json", times=2, status=200, body=document)  # RFC 8414's as well
+    panva.fault("discovery", "json", times=2, status=200, body=document)  # and RFC 8414's
     error = error_of(session, peer.first)
     assert isinstance(error, FlowUnavailable)
     assert error.suggested_flow == "browser"

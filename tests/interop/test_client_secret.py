@@ -1,4 +1,4 @@
-"""A client that has a secret, at a real provider that refuses it without."""
+"""A client with a secret, at a real provider that requires it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.interop.scripted_browser import ScriptedBrowser
 
 @pytest.fixture(params=["basic", "post"])
 def issuer(request: pytest.FixtureRequest, panva: Panva) -> str:
-    """``post``: the issuer of Microsoft's shape takes it so; its metadata are named, as an
-    address of that shape alone means MSAL."""
+    """``post``: expected by the issuer whose address looks like Microsoft's. That one needs a
+    metadata_url, since its address alone selects MSAL."""
     return panva.issuer if request.param == "basic" else panva.ms_issuer
 
 
@@ -45,7 +45,7 @@ def session(settings: dict[str, Any]) -> Iterator[Session]:
 
 
 @pytest.mark.parametrize("flow", ["browser", "device"])
-def test_every_request_of_a_sign_in_carries_it(
+def test_every_request_of_a_sign_in_sends_it(
     session: Session,
     panva: Panva,
     scripted: ScriptedBrowser,
@@ -72,7 +72,7 @@ def test_every_request_of_a_sign_in_carries_it(
 
 
 @pytest.mark.parametrize("value", [None, "wrong"])
-def test_without_it_or_with_another_the_sentence_says_so(
+def test_a_missing_or_wrong_secret_is_reported(
     session: Session,
     panva: Panva,
     scripted: ScriptedBrowser,
@@ -87,4 +87,4 @@ def test_without_it_or_with_another_the_sentence_says_so(
     assert_plain(refused.value)
     assert refused.value.code == ("invalid_client" if value else "no_client_secret")
     assert isinstance(refused.value, ConfigurationError)
-    assert len(panva.requests("authorization")) == bool(value), "nobody is sent away for nothing"
+    assert len(panva.requests("authorization")) == bool(value), "the browser is not opened"

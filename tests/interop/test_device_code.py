@@ -1,4 +1,4 @@
-"""Sign-in by device code, against a real provider; a person types the code in a real browser."""
+"""Sign-in by device code at a real provider, with the code entered in a real browser."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_person_signs_in(
     assert result.unique_id in (panva.object_id(), "ada")
     assert 3500 < result.expires_on - time.time() <= 3600
     assert session.login(peer.first) == account
-    assert panva.token_requests() == asked  # both from memory
+    assert panva.token_requests() == asked  # both from the cache
     assert "Already signed in" in screen_of(session).said[0]
 
 
@@ -91,7 +91,7 @@ def test_a_second_call_joins(session: Session, peer: Peer, scripted: ScriptedBro
 def polls_at_both(
     panva: Panva, faults: Callable[[str], None], number: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """Sign in at both issuers at once, through their first polls' faults; gives all polls."""
+    """Sign in at both issuers at once, with faults in the first polls; return all polls."""
     attempts = {}
     for name in PEERS:
         peer = peer_of(panva, name)
@@ -113,36 +113,36 @@ def polls_at_both(
 
 
 def assert_gaps(polls: list[dict[str, Any]], expected: list[float]) -> None:
-    """A busy machine may be late, never early."""
+    """On a busy machine a poll may be late, but never early."""
     gaps = [later["time"] - one["time"] for one, later in pairwise(polls)]
     assert len(gaps) == len(expected)
     for gap, seconds in zip(gaps, expected, strict=True):
         assert seconds - 0.2 <= gap <= seconds + 2, gaps
 
 
-def test_trouble_while_polling_loses_nothing(panva: Panva) -> None:
+def test_errors_while_polling_do_not_end_the_sign_in(panva: Panva) -> None:
     def faults(issuer: str) -> None:
         for kind in ("503", "drop", "html"):
             panva.fault("token", kind, issuer=issuer)
 
     for polls in polls_at_both(panva, faults, 3).values():
         assert [one["fault"] for one in polls] == ["503", "drop", "html", None]
-        # Less and less often while there is trouble (RFC 8628 §3.5).
+        # Less and less often while errors last (RFC 8628 §3.5).
         assert_gaps(polls, [2, 4, 8])
 
 
-def test_a_provider_that_wants_fewer_questions_gets_them(panva: Panva) -> None:
+def test_slow_down_and_429_reduce_polling(panva: Panva) -> None:
     def faults(issuer: str) -> None:
         retry = {"Retry-After": "1"}
         panva.fault("token", "json", issuer=issuer, status=429, body={}, headers=retry)
         panva.fault("token", "slow_down", issuer=issuer)
 
     for polls in polls_at_both(panva, faults, 2).values():
-        # After 429 twice the second that it was; after slow_down five more.
+        # After 429 the interval doubles to two seconds; slow_down adds five.
         assert_gaps(polls, [2, 6])
 
 
-def test_an_interval_of_nought_is_no_storm(session: Session, peer: Peer, panva: Panva) -> None:
+def test_an_interval_of_zero_is_one_second(session: Session, peer: Peer, panva: Panva) -> None:
     panva.control(device_interval=0)
     sign_in = begin(session, peer.first)
     device_shown(sign_in)
@@ -160,7 +160,7 @@ def test_without_an_interval_it_is_five_seconds(session: Session, peer: Peer, pa
     sign_in.cancel()
 
 
-def test_a_code_that_nobody_uses_expires(session: Session, peer: Peer, panva: Panva) -> None:
+def test_an_unused_code_expires(session: Session, peer: Peer, panva: Panva) -> None:
     panva.control(device_ttl=2)
     sign_in = begin(session, peer.first)
     device_shown(sign_in)
@@ -173,7 +173,7 @@ def test_a_code_that_nobody_uses_expires(session: Session, peer: Peer, panva: Pa
 
 
 @pytest.mark.timing
-def test_our_own_timeout(session: Session, peer: Peer) -> None:
+def test_the_timeout_setting(session: Session, peer: Peer) -> None:
     sign_in = begin(session, peer.first, timeout=0.5)
     began = time.monotonic()
     with pytest.raises(SignInExpired) as expired:
@@ -198,9 +198,7 @@ def test_a_person_declines(
 
 
 @pytest.mark.timing
-def test_cancel_in_the_middle_of_a_hanging_question(
-    session: Session, peer: Peer, panva: Panva
-) -> None:
+def test_cancel_during_a_hanging_poll(session: Session, peer: Peer, panva: Panva) -> None:
     sign_in = begin(session, peer.first)
     device_shown(sign_in)
     panva.fault("token", "hang")
@@ -213,7 +211,7 @@ def test_cancel_in_the_middle_of_a_hanging_question(
     assert time.monotonic() - began < 1
     assert_plain(cancelled.value)
     assert session.accounts() == []
-    # The next one is not the worse for it.
+    # The next sign-in works.
     again = begin(session, peer.first)
     assert again is not sign_in
     device_shown(again)
@@ -221,7 +219,7 @@ def test_cancel_in_the_middle_of_a_hanging_question(
 
 
 @pytest.mark.timing
-def test_cancel_between_two_questions(session: Session, peer: Peer, panva: Panva) -> None:
+def test_cancel_between_two_polls(session: Session, peer: Peer, panva: Panva) -> None:
     panva.control(device_interval=60)
     sign_in = begin(session, peer.first)
     device_shown(sign_in)
@@ -267,7 +265,7 @@ def test_more_scopes_later(
     assert peer.second in asked[1]
     first = session.acquire(peer.first, interactive=False)
     assert (first.source, first.access_token) == ("cache", before.access_token)
-    # Both can still be renewed.
+    # Both can still be refreshed.
     assert session.acquire(peer.first, force_refresh=True, interactive=False).source == "refresh"
     assert session.acquire(peer.second, force_refresh=True, interactive=False).source == "refresh"
     assert session.acquire(peer.first, force_refresh=True, interactive=False).source == "refresh"

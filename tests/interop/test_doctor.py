@@ -1,4 +1,4 @@
-"""The doctor at a real provider, and at addresses where none is; as the command says it."""
+"""`nbauth doctor` at a real provider, and at addresses without one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.oauth.servers import Server, reply
 
 
 @pytest.fixture(autouse=True)
-def nobody_has_set_anything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith("NBAUTH_"):
             monkeypatch.delenv(name)
@@ -37,7 +37,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("kind", ["oidc", "microsoft"])
-def test_what_a_real_provider_offers(
+def test_report_for_a_real_provider(
     panva: Panva, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     monkeypatch.setenv("NBAUTH_VERIFY", panva.ca_file)
@@ -56,7 +56,7 @@ def test_what_a_real_provider_offers(
     assert asked <= {"discovery"}, "nothing was begun"
 
 
-def test_offline_asks_nothing(
+def test_offline_sends_no_request(
     panva: Panva, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NBAUTH_VERIFY", panva.ca_file)

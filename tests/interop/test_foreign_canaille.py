@@ -1,4 +1,4 @@
-"""Canaille: drops scopes, compares redirect addresses letter by letter, signs in three ways."""
+"""Canaille: drops scopes, compares redirect URIs exactly, signs with three algorithms."""
 
 from __future__ import annotations
 
@@ -32,10 +32,8 @@ class TestCanaille(EveryProvider):
     pass
 
 
-def test_the_scopes_of_nobody_in_particular(
-    session: Session, foreign: Foreign, forms: FormBrowser
-) -> None:
-    """It has no ``offline_access`` and drops it; a refresh that asked for it would be refused."""
+def test_without_scopes_in_the_call(session: Session, foreign: Foreign, forms: FormBrowser) -> None:
+    """It drops ``offline_access``; a refresh that requested it would be refused."""
     session.login(web_ui=forms)
     screen_of(session).there = False
     given = foreign.token_requests("authorization_code")[-1].answer
@@ -44,7 +42,7 @@ def test_the_scopes_of_nobody_in_particular(
     assert (result.source, set(result.scopes)) == ("refresh", {"openid", "profile", "email"})
 
 
-def test_what_was_asked_for_is_not_what_was_granted(
+def test_dropped_scopes_are_not_reported_as_granted(
     session: Session, foreign: Foreign, forms: FormBrowser
 ) -> None:
     session.login("phone", "api.unheard-of", web_ui=forms)
@@ -56,10 +54,10 @@ def test_what_was_asked_for_is_not_what_was_granted(
     assert session.acquire("phone", force_refresh=True).source == "refresh"
 
 
-def test_one_sign_in_after_another_at_the_registered_address(
+def test_two_sign_ins_at_the_registered_redirect_uri(
     session: Session, foreign: Foreign, forms: FormBrowser
 ) -> None:
-    """Its port is the listener's each time."""
+    """Both use the port of that address."""
     for _ in range(4):
         sign_in = session.login("phone", flow="browser", background=True, force=True)
         assert isinstance(sign_in, SignIn)
@@ -89,10 +87,10 @@ def test_algorithms_of_id_tokens(
     assert session.acquire("phone", force_refresh=True).account == account
 
 
-def test_prompt_none_where_nobody_is_signed_in(
+def test_prompt_none_without_a_session(
     session: Session, foreign: Foreign, forms: FormBrowser
 ) -> None:
-    """Its error answers carry no ``iss``, though its metadata promises one; no code is at stake."""
+    """Its error responses have no ``iss``, although its metadata announces it."""
     with pytest.raises(InteractionRequired) as needed:
         session.login("phone", web_ui=forms, prompt="none")
     assert needed.value.code == "login_required"

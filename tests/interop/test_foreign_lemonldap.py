@@ -1,4 +1,4 @@
-"""LemonLDAP::NG: an issuer that ends in a slash, no rotation, HS256 where a client is set to it."""
+"""LemonLDAP::NG: an issuer that ends in a slash, no rotation, HS256 for some clients."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class TestLemonldap(EveryProvider):
     pass
 
 
-def test_a_sign_in_that_does_not_last(
+def test_a_sign_in_without_refresh_token(
     session: Session, foreign: Foreign, forms: FormBrowser
 ) -> None:
-    """Its metadata does not list ``offline_access``, which it has (Discovery §3 allows that).
+    """Its metadata does not list ``offline_access``, although it is supported (Discovery §3).
 
-    So it is not asked for, and every token's end needs a person: the error has to name the way out.
+    So it is not requested, and each expired token requires a sign-in; the error must say so.
     """
     session.login("api.read", web_ui=forms)
     screen_of(session).there = False
@@ -46,7 +46,7 @@ def test_a_sign_in_that_does_not_last(
 
 
 def test_an_id_token_by_hs256(session: Session, foreign: Foreign, forms: FormBrowser) -> None:
-    """A public client has no secret to check it with; the error says what was wrong."""
+    """A public client has no secret to check the signature; the error says so."""
     session.configure(client_id="notebooks-HS256")
     with pytest.raises(SignInError) as refused:
         session.login("api.read", web_ui=forms)
@@ -56,10 +56,8 @@ def test_an_id_token_by_hs256(session: Session, foreign: Foreign, forms: FormBro
     assert session.accounts() == []
 
 
-def test_an_id_token_that_nobody_signed(
-    session: Session, foreign: Foreign, forms: FormBrowser
-) -> None:
-    """It writes such a token with one dot, where RFC 7515 §7.1 has two."""
+def test_an_unsigned_id_token(session: Session, foreign: Foreign, forms: FormBrowser) -> None:
+    """It sends such a token with one dot instead of two (RFC 7515 §7.1)."""
     session.configure(client_id="notebooks-none")
     with pytest.raises(SignInError) as refused:
         session.login("api.read", web_ui=forms)

@@ -1,4 +1,4 @@
-"""oauth2-mock-server: token responses in every shape that a provider may give them."""
+"""oauth2-mock-server: token responses in unusual forms."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def server(
 
 @pytest.fixture
 def mock(server: MockServer) -> MockServer:
-    """It answers as usual, and a token response names the scopes that were asked for."""
+    """Default responses, with the requested scopes in the token response."""
     server.order()
     return server
 
@@ -47,7 +47,7 @@ def foreign(mock: MockServer) -> Foreign:
 
 
 class TestMockServer(EveryProvider):
-    """With a token response that names no scope: then all that was asked for is granted."""
+    """With a token response without scope, so that all requested scopes are granted."""
 
     @pytest.fixture(autouse=True)
     def as_asked(self, mock: MockServer) -> None:
@@ -74,10 +74,10 @@ ANSWERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("told", ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_in_another_shape(
+def test_a_token_response_in_another_form(
     session: Session, mock: MockServer, forms: FormBrowser, told: dict[str, Any]
 ) -> None:
-    """Sign-in and refresh go through, and the account is the same."""
+    """Sign-in and refresh succeed, and the account is the same."""
     scope = [] if "scope" in told.get("answer", {}) else ["scope"]  # it would be "dummy"
     mock.order(**{**told, "leave_out": [*told.get("leave_out", []), *scope]})
     account = session.login("api.read", web_ui=forms)
@@ -107,8 +107,10 @@ def test_algorithms_of_id_tokens(
     assert session.acquire("api.read", force_refresh=True).account == account
 
 
-def test_a_scope_of_its_own(session: Session, mock: MockServer, forms: FormBrowser) -> None:
-    """As it answers unless it is told otherwise: it grants ``dummy``, and that is said once."""
+def test_a_granted_scope_that_was_not_requested(
+    session: Session, mock: MockServer, forms: FormBrowser
+) -> None:
+    """By default it grants ``dummy``; this is reported once."""
     session.login("api.read", web_ui=forms)
     said = screen_of(session).said
     screen_of(session).there = False
@@ -123,7 +125,7 @@ def test_a_scope_of_its_own(session: Session, mock: MockServer, forms: FormBrows
 
 
 def test_no_refresh_token(session: Session, mock: MockServer, forms: FormBrowser) -> None:
-    """The token is used while it lives; then a person is needed, and told so."""
+    """The token is used until it expires; then a sign-in is required."""
     mock.order(leave_out=["refresh_token", "scope"])
     session.login("api.read", web_ui=forms)
     screen_of(session).there = False
@@ -137,7 +139,7 @@ def test_no_refresh_token(session: Session, mock: MockServer, forms: FormBrowser
 def test_no_new_refresh_token_at_a_refresh(
     session: Session, mock: MockServer, forms: FormBrowser
 ) -> None:
-    """The one that was used goes on (RFC 6749 §6)."""
+    """The previous refresh token stays in use (RFC 6749 §6)."""
     session.login("api.read", web_ui=forms)
     mock.order(leave_out=["refresh_token", "scope", "id_token"])
     for _ in range(2):
@@ -146,7 +148,7 @@ def test_no_new_refresh_token_at_a_refresh(
 
 
 def test_no_id_token(session: Session, mock: MockServer, forms: FormBrowser) -> None:
-    """``openid`` was asked for: the account is the one whom the provider's userinfo names."""
+    """Although ``openid`` was requested; the account is taken from userinfo."""
     mock.order(leave_out=["id_token", "scope"])
     account = session.login("api.read", web_ui=forms)
     assert account.home_account_id == "johndoe"
@@ -164,7 +166,7 @@ def test_no_id_token(session: Session, mock: MockServer, forms: FormBrowser) -> 
     ],
     ids=lambda given: "-".join(given) if isinstance(given, dict) else None,
 )
-def test_an_id_token_that_is_not_for_us(
+def test_an_invalid_id_token(
     session: Session, mock: MockServer, forms: FormBrowser, claims: dict[str, Any], code: str
 ) -> None:
     mock.order(claims=claims)
@@ -189,7 +191,7 @@ def test_an_id_token_that_is_not_for_us(
     ],
     ids=["another_iss", "declined", "login_required", "server_error"],
 )
-def test_an_answer_that_brings_no_sign_in(
+def test_a_response_that_fails_the_sign_in(
     session: Session,
     mock: MockServer,
     forms: FormBrowser,
@@ -208,7 +210,7 @@ def test_an_answer_that_brings_no_sign_in(
 def test_a_development_server_without_tls(
     session: Session, mock: MockServer, forms: FormBrowser
 ) -> None:
-    """On loopback there is no network to listen in on."""
+    """Http is allowed on loopback."""
     mock.order(issuer=mock.plain_http, leave_out=["scope"])
     session.configure(authority=mock.plain_http)
     account = session.login("api.read", web_ui=forms)

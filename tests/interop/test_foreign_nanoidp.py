@@ -1,4 +1,4 @@
-"""nanoidp: a rotating provider with device codes, revocation and ``iss`` in its answers."""
+"""nanoidp: a provider with rotation, device codes, revocation and ``iss`` in responses."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ class TestNanoidp(EveryProvider):
     pass
 
 
-def test_a_scope_that_it_does_not_know(
-    session: Session, foreign: Foreign, forms: FormBrowser
-) -> None:
+def test_an_unknown_scope(session: Session, foreign: Foreign, forms: FormBrowser) -> None:
     with pytest.raises(ConfigurationError) as refused:
         session.login("api.read", "api.unheard-of", web_ui=forms)
     assert refused.value.code == "invalid_scope"
@@ -45,10 +43,10 @@ def test_a_scope_that_it_does_not_know(
 
 
 @pytest.mark.parametrize("iss", ["", "https://id.example"])
-def test_an_answer_of_nobody_or_another(
+def test_a_response_without_iss_or_of_another_issuer(
     session: Session, foreign: Foreign, forms: FormBrowser, iss: str
 ) -> None:
-    """Its metadata promises ``iss`` (RFC 9207 §2.4): a code without it is not redeemed."""
+    """Its metadata announces ``iss`` (RFC 9207 §2.4), so a code without it is not redeemed."""
 
     def another(authorize_url: str) -> str:
         back = urlsplit(forms(authorize_url))

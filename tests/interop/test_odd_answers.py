@@ -1,4 +1,4 @@
-"""Answers in the forms of other providers, given by the real one: people sign in all the same."""
+"""The real provider with responses in the forms of other providers: sign-ins succeed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sign_in(session: Session, peer: Peer, scripted: ScriptedBrowser, flow: str) 
     [{"azp": None, "groups": GROUPS}, {"aud": ["notebooks", "another"], "azp": "notebooks"}],
     ids=["groups", "audiences"],
 )
-def test_odd_id_tokens(
+def test_unusual_id_tokens(
     session: Session,
     peer: Peer,
     panva: Panva,
@@ -54,7 +54,7 @@ def test_odd_id_tokens(
 
 
 @pytest.mark.parametrize("name", ["iat", "nbf"])
-def test_an_id_token_of_tomorrow(
+def test_an_id_token_from_the_future(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser, flow: str, name: str
 ) -> None:
     panva.odd_id_token({name: int(time.time()) + 3600})
@@ -68,7 +68,7 @@ def test_an_id_token_of_tomorrow(
 @pytest.mark.parametrize(
     "claims", [{"exp": 1_000_000_000, "iat": 999_999_000}, None], ids=["yesterday's", "none"]
 )
-def test_a_refresh_with_yesterdays_id_token_or_none(
+def test_a_refresh_with_an_old_or_no_id_token(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser, claims: Any
 ) -> None:
     account = session.login(peer.first, web_ui=scripted)
@@ -82,7 +82,7 @@ def test_a_refresh_with_yesterdays_id_token_or_none(
     assert panva.token_requests("refresh_token") == 3
 
 
-def test_an_odd_token_answer(
+def test_an_unusual_token_response(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser, flow: str
 ) -> None:
     odd = {"error": None, "error_description": None, "expires_in": None, "scope": None}
@@ -94,7 +94,7 @@ def test_an_odd_token_answer(
         assert 3500 < result.expires_on - time.time() <= 3600
 
 
-def test_an_odd_device_answer(
+def test_an_unusual_device_response(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser
 ) -> None:
     page = f"{peer.issuer}/device"
@@ -103,7 +103,9 @@ def test_an_odd_device_answer(
     assert sign_in(session, peer, scripted, "device").home_account_id == peer.account[3]
 
 
-def test_a_device_answer_that_leads_elsewhere(session: Session, peer: Peer, panva: Panva) -> None:
+def test_a_device_response_with_an_invalid_address(
+    session: Session, peer: Peer, panva: Panva
+) -> None:
     panva.control(device_answer={"verification_uri": "http://id.example/device"})
     with pytest.raises(SignInError) as refused:
         session.login(peer.first, flow="device")
@@ -111,7 +113,7 @@ def test_a_device_answer_that_leads_elsewhere(session: Session, peer: Peer, panv
     assert "verification_uri" in str(refused.value)
 
 
-def test_polling_through_words_in_another_spelling(
+def test_polling_errors_in_another_spelling(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser
 ) -> None:
     for body in ({"error": "AUTHORIZATION_PENDING"}, {"message": "authorization_pending"}):
@@ -120,7 +122,7 @@ def test_polling_through_words_in_another_spelling(
     assert panva.token_requests() == 3
 
 
-def test_an_error_that_is_none_breaks_no_later_request(
+def test_an_empty_error_does_not_break_the_next_request(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser
 ) -> None:
     session.login(peer.first, web_ui=scripted)
@@ -133,7 +135,7 @@ def test_an_error_that_is_none_breaks_no_later_request(
     assert session.acquire(peer.first, force_refresh=True).source == "refresh"
 
 
-# ── nobody's name ───────────────────────────────────────────────────────────────────────────
+# ── account identity ────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -142,7 +144,7 @@ def plain_session(panva: Panva) -> Any:
     return peer, new_session(**peer.settings)
 
 
-def test_without_an_id_token_userinfo_names_the_account(
+def test_without_an_id_token_userinfo_identifies_the_account(
     plain_session: Any, panva: Panva, scripted: ScriptedBrowser, flow: str
 ) -> None:
     peer, session = plain_session
@@ -169,7 +171,7 @@ def test_two_people_without_an_id_token_are_two_accounts(
 
 
 @pytest.mark.parametrize("fault", ["html", "503", "drop", "401", "jwt", "nobody"])
-def test_nobody_is_refused(
+def test_a_sign_in_without_identity_is_rejected(
     plain_session: Any, panva: Panva, scripted: ScriptedBrowser, flow: str, fault: str
 ) -> None:
     peer, session = plain_session
@@ -189,7 +191,7 @@ def test_nobody_is_refused(
 
 
 @pytest.mark.parametrize("fault", ["html", "503", "drop", "401", "somebody"])
-def test_a_silent_userinfo_costs_names_only(
+def test_a_failing_userinfo_endpoint_only_loses_the_names(
     plain_session: Any, panva: Panva, scripted: ScriptedBrowser, fault: str
 ) -> None:
     peer, session = plain_session

@@ -1,4 +1,4 @@
-"""Sign-ins at providers off the standard road, as their documents have them."""
+"""Sign-ins at providers that need their own settings, as those document them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_google(
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_google_says_that_the_secret_is_missing(
+def test_google_reports_a_missing_secret(
     google: Google, certificates: Certificates, sessions: list[Session], flow: str
 ) -> None:
     session = session_at(sessions, certificates, authority=google.url)
@@ -134,7 +134,7 @@ def test_github(
     assert (account.username, account.home_account_id) == ("octocat", "583231")
     first = session.acquire()
     assert sorted(first.scopes) == ["gist", "read:user"]
-    for _ in range(2):  # it rotates
+    for _ in range(2):  # rotation
         assert session.acquire(force_refresh=True).source == "refresh"
     assert session.acquire("gist", interactive=False).source == "cache"
     asked = {one.fields.get("scope") for one in github.asked} - {None}
@@ -152,7 +152,7 @@ def test_github_by_device_code_without_a_secret(
     assert sign_in(session, github, certificates, "device").username == "octocat"
 
 
-def test_github_that_takes_a_grant_back(
+def test_github_revokes_a_grant(
     github: GitHub, certificates: Certificates, sessions: list[Session], secret: None
 ) -> None:
     session = session_at(sessions, certificates, **at_github(github))
@@ -162,7 +162,7 @@ def test_github_that_takes_a_grant_back(
         session.acquire(force_refresh=True, interactive=False)
 
 
-def test_a_sign_in_at_github_is_kept(
+def test_a_sign_in_at_github_is_stored(
     github: GitHub,
     certificates: Certificates,
     sessions: list[Session],
@@ -187,7 +187,7 @@ def test_a_sign_in_at_github_is_kept(
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_no_secret_is_told_or_kept(
+def test_no_secret_is_logged_or_stored(
     github: GitHub,
     certificates: Certificates,
     sessions: list[Session],
@@ -204,7 +204,7 @@ def test_no_secret_is_told_or_kept(
     assert CLIENT_SECRET not in told
 
 
-def test_the_doctor_says_what_the_profile_alone_describes(
+def test_the_doctor_for_a_provider_without_metadata(
     github: GitHub, certificates: Certificates, sessions: list[Session], secret: None
 ) -> None:
     session = session_at(sessions, certificates, **at_github(github))

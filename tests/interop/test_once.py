@@ -1,4 +1,4 @@
-"""What happens many times counts once."""
+"""Repeated events have one effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.interop.peers import Peer, address_shown
 from tests.interop.scripted_browser import ScriptedBrowser
 
 
-def test_one_answer_delivered_twenty_times_is_redeemed_once(
+def test_a_response_delivered_twenty_times_is_redeemed_once(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser
 ) -> None:
     sign_in = session.login(peer.first, flow="browser", background=True)
@@ -26,7 +26,7 @@ def test_one_answer_delivered_twenty_times_is_redeemed_once(
             with requests.Session() as web:
                 web.trust_env = False
                 pages.append(web.get(redirect, timeout=10).text)
-        except (requests.RequestException, OSError):  # the port may be closed in mid-sentence
+        except (requests.RequestException, OSError):  # the port may be closed meanwhile
             pages.append("closed")
 
     threads = [threading.Thread(target=deliver) for _ in range(20)]

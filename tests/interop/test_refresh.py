@@ -1,4 +1,4 @@
-"""Renewing: rotation, expiry, revocation, outages, claims."""
+"""Refresh: rotation, expiry, revocation, outages, claims."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.interop.scripted_browser import ScriptedBrowser
 
 @pytest.fixture
 def signed_in(session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser) -> Session:
-    """Signed in, with nobody there from now on."""
+    """Signed in, with no user present from now on."""
     session.login(peer.first, web_ui=scripted)
     screen_of(session).there = False
     return session
@@ -42,11 +42,11 @@ def test_three_rounds_of_expiry_with_rotation(
     token = session.token(peer.first)
     seen = {str(token)}
     for number in range(1, 4):
-        time.sleep(1.65)  # more than four fifths of its life
+        time.sleep(1.65)  # more than four fifths of its lifetime
         seen.add(str(token))
         assert refreshes(panva) == number
         seen.add(str(token))
-        assert refreshes(panva) == number  # and then it is held
+        assert refreshes(panva) == number  # and then it is cached
     assert len(seen) == 4
     assert [one["status"] for one in panva.requests("token")] == [200] * 4
 
@@ -70,7 +70,7 @@ def test_many_readers_make_one_refresh(signed_in: Session, peer: Peer, panva: Pa
     assert signed_in.acquire(peer.first, force_refresh=True).source == "refresh"
 
 
-def test_a_revoked_sign_in_is_noticed_and_asked_about_once(
+def test_a_revoked_sign_in_is_detected_with_one_request(
     signed_in: Session, peer: Peer, panva: Panva
 ) -> None:
     token = signed_in.token(peer.first)
@@ -83,10 +83,10 @@ def test_a_revoked_sign_in_is_noticed_and_asked_about_once(
             signed_in.acquire(peer.first, force_refresh=True)
         assert_plain(still_dead.value)
     assert refreshes(panva) == 1
-    assert str(token)  # what is valid by its own dates is served
+    assert str(token)  # a token that has not expired is served
 
 
-def test_a_revoked_sign_in_asks_the_person_who_is_there(
+def test_a_revoked_sign_in_starts_a_sign_in_if_a_user_is_present(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser
 ) -> None:
     account = session.login(peer.first, web_ui=scripted)
@@ -104,7 +104,7 @@ def test_a_revoked_sign_in_asks_the_person_who_is_there(
     assert [(result.source, result.account) for result in results] == [("flow", account)]
 
 
-def test_scopes_that_nobody_agreed_to(signed_in: Session, peer: Peer, panva: Panva) -> None:
+def test_scopes_without_consent(signed_in: Session, peer: Peer, panva: Panva) -> None:
     before = signed_in.acquire(peer.first)
     for _ in range(2):
         with pytest.raises(ConsentRequired) as consent:
@@ -116,7 +116,9 @@ def test_scopes_that_nobody_agreed_to(signed_in: Session, peer: Peer, panva: Pan
 
 
 @pytest.mark.parametrize("kind", ["503", "drop", "html", "429"])
-def test_an_outage_loses_nothing(signed_in: Session, peer: Peer, panva: Panva, kind: str) -> None:
+def test_an_outage_does_not_end_the_sign_in(
+    signed_in: Session, peer: Peer, panva: Panva, kind: str
+) -> None:
     panva.fault("token", kind)
     with pytest.raises(AuthorityUnreachable) as down:
         signed_in.acquire(peer.first, force_refresh=True)
@@ -132,7 +134,7 @@ def test_a_valid_token_is_served_while_the_provider_is_down(
     session.login(peer.first, web_ui=scripted)
     first = session.acquire(peer.first)
     panva.fault("token", "503", times=50)
-    time.sleep(4.1)  # four fifths of its life are over
+    time.sleep(4.1)  # four fifths of its lifetime are over
     for _ in range(20):
         result = session.acquire(peer.first, interactive=False)
         assert (result.source, result.access_token) == ("cache", first.access_token)
@@ -144,7 +146,7 @@ def test_a_valid_token_is_served_while_the_provider_is_down(
     assert session.acquire(peer.first, interactive=False).source == "refresh"
 
 
-def test_claims_ask_anew(signed_in: Session, peer: Peer, panva: Panva) -> None:
+def test_claims_request_a_new_token(signed_in: Session, peer: Peer, panva: Panva) -> None:
     claims = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
     before = signed_in.acquire(peer.first)
     result = signed_in.acquire(peer.first, claims=claims)
@@ -156,11 +158,13 @@ def test_claims_ask_anew(signed_in: Session, peer: Peer, panva: Panva) -> None:
 
 
 @pytest.mark.parametrize("what", ["iss", "aud", "sub", "alg_none"])
-def test_a_refresh_that_brings_another_identity(
+def test_a_refresh_with_another_identity(
     session: Session, peer: Peer, panva: Panva, scripted: ScriptedBrowser, what: str
 ) -> None:
-    """OpenID Connect Core §12.2: it has to be the same issuer, audience and person."""
-    scopes = () if peer.name == "oidc" else (peer.first,)  # the default's openid brings ID tokens
+    """OpenID Connect Core §12.2: issuer, audience and subject must be the same."""
+    scopes = (
+        () if peer.name == "oidc" else (peer.first,)
+    )  # the default scope openid gives ID tokens
     session.login(*scopes, web_ui=scripted)
     before = session.acquire(*scopes)
     panva.tamper(what)

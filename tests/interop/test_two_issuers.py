@@ -1,4 +1,4 @@
-"""Two issuers on one host, in one session: nothing crosses."""
+"""Two issuers on one host, in one session, stay separate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.interop.scripted_browser import ScriptedBrowser
 
 @pytest.fixture
 def both(panva: Panva) -> tuple[Session, Peer, Peer]:
-    """One session; ada is signed in at both issuers, with one client_id, on one host."""
+    """One session; ada is signed in at both issuers, with the same client_id and host."""
     session = new_session()
     plain, microsoft = peer_of(panva, "oidc"), peer_of(panva, "microsoft")
     for peer in (plain, microsoft):
@@ -50,7 +50,7 @@ def test_each_has_its_own_account_and_token(both: tuple[Session, Peer, Peer], pa
             assert answer.status_code == (200 if at is peer else 401)
 
 
-def test_refresh_tokens_go_to_their_own_issuer(
+def test_refresh_tokens_are_sent_to_their_issuer_only(
     both: tuple[Session, Peer, Peer], panva: Panva
 ) -> None:
     session, plain, microsoft = both
@@ -58,11 +58,11 @@ def test_refresh_tokens_go_to_their_own_issuer(
         for peer in (plain, microsoft):
             result = session.acquire(peer.first, force_refresh=True, **peer.settings)
             assert result.account.home_account_id == peer.account[3]
-    # A token of the other issuer would have been answered with a 400.
+    # For a token of the other issuer the provider would return HTTP 400.
     assert by_issuer(panva, "token") == {"oidc": [200] * 3, "microsoft": [200] * 3}
 
 
-def test_an_account_of_one_is_nobody_at_the_other(both: tuple[Session, Peer, Peer]) -> None:
+def test_an_account_of_one_issuer_is_unknown_at_the_other(both: tuple[Session, Peer, Peer]) -> None:
     session, plain, microsoft = both
     for peer, other in ((plain, microsoft), (microsoft, plain)):
         with pytest.raises(InteractionRequired):
@@ -78,7 +78,7 @@ def test_an_account_of_one_is_nobody_at_the_other(both: tuple[Session, Peer, Pee
     assert caught.value.code == "other_client"
 
 
-def test_signing_out_of_one_leaves_the_other(
+def test_signing_out_at_one_issuer_does_not_affect_the_other(
     both: tuple[Session, Peer, Peer], panva: Panva
 ) -> None:
     session, plain, microsoft = both
@@ -94,7 +94,7 @@ def test_signing_out_of_one_leaves_the_other(
 def test_signing_out_of_both_with_another_one_configured(
     both: tuple[Session, Peer, Peer], panva: Panva
 ) -> None:
-    """Revocation asks the issuer of each token, whatever the settings say by now."""
+    """Each token is revoked at its issuer, whatever the current settings are."""
     session, _, microsoft = both
     session.configure(**microsoft.settings)
     assert len(session.logout(all=True, revoke=True)) == 2

@@ -1,4 +1,4 @@
-"""Identity providers that nobody here wrote: how each is started, and what all are tried with."""
+"""Third-party identity providers: how each is started, and the tests for all."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Canaille (PyPI): drops scopes that a client may not have and says so, exact redirect addresses.
+"""Canaille (PyPI): drops scopes that a client may not have, compares redirect URIs exactly.
 
-At a refresh it refuses what it dropped, and narrows the refresh token to the scopes asked for. It
-signs ID tokens by RS256, ES256 or EdDSA; its errors lack the ``iss`` that its metadata promises.
+At a refresh it refuses dropped scopes, and reduces the grant to the requested ones. It
+signs ID tokens with RS256, ES256 or EdDSA; its errors lack the announced ``iss``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "a-password"
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
-"""For each a client of its own: ``notebooks`` and ``notebooks-<algorithm>``."""
+"""Each has a client: ``notebooks`` and ``notebooks-<algorithm>``."""
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def running_canaille(certificates: Certificates, directory: Path) -> Iterator[Fo
             clicks=_clicks,
             cannot={
                 "device": "has no device grant",
-                "revoke": "wants a client secret for a revocation, which public clients have not",
+                "revoke": "requires a client secret, so public clients cannot revoke",
             },
         )
 

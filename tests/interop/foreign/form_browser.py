@@ -1,4 +1,4 @@
-"""A browser of a few lines for foreign providers: it fills in and posts their forms."""
+"""A minimal browser for third-party providers: it fills in and posts their forms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTHING: Mapping[str, str] = {}
 
 
 class FormBrowser:
-    """One browser profile: it stays signed in. As a ``web_ui`` it gives the redirect's address."""
+    """One browser profile, which stays signed in. As a ``web_ui`` it returns the redirect."""
 
     def __init__(self, foreign: Foreign) -> None:
         self._foreign = foreign
@@ -23,7 +23,7 @@ class FormBrowser:
         self._web.verify = foreign.ca_file
 
     def __call__(self, authorize_url: str) -> str:
-        """Sign in and consent; gives the redirect that the browser would have followed."""
+        """Sign in and consent; return the redirect that a browser would follow."""
         return self._walk(authorize_url, "")
 
     def approve(self, verification_uri: str, user_code: str) -> None:
@@ -40,7 +40,7 @@ class FormBrowser:
         for _ in range(20):
             if urlsplit(url).netloc != urlsplit(start).netloc:
                 return url
-            told = {"Referer": url}  # some look at it to see whose form it is
+            told = {"Referer": url}  # some providers check it
             response = self._web.request(
                 method, url, data=fields, headers=told, allow_redirects=False, timeout=20
             )

@@ -1,4 +1,4 @@
-"""TLS before a provider that serves plain http on loopback, and a record of what it was asked."""
+"""A TLS proxy for a provider that serves http on loopback; it records the requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 
 @dataclass(frozen=True)
 class Asked:
-    """One POST with a form, and the JSON object that answered it, if it was one."""
+    """One POST with a form, and the JSON object in its response, if any."""
 
     path: str
     form: Mapping[str, str]
@@ -31,9 +31,9 @@ class Asked:
 
 
 class Front:
-    """Serves ``https://127.0.0.1:<port>`` by asking ``http://127.0.0.1:<behind>``.
+    """Forwards ``https://127.0.0.1:<port>`` to ``http://127.0.0.1:<behind>``.
 
-    The headers go through as they are, ``Host`` included; ``X-Forwarded-Proto`` is added.
+    Headers are forwarded unchanged, including ``Host``; ``X-Forwarded-Proto`` is added.
     """
 
     def __init__(self, port: int, behind: int, certificates: Certificates) -> None:
@@ -51,7 +51,7 @@ class Front:
         self._server = _Server(("127.0.0.1", port), Handler, context)
 
     def answers(self) -> bool:
-        """Whether somebody listens behind and has metadata (OpenID Connect Discovery §4)."""
+        """Whether the server behind it runs and has metadata (OpenID Connect Discovery §4)."""
         behind = http.client.HTTPConnection(*self._behind, timeout=10)
         try:
             told = {"Host": self.url.removeprefix("https://"), "X-Forwarded-Proto": "https"}
@@ -76,7 +76,7 @@ class Front:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a browser keeps connections that it does not use
+    block_on_close = False  # browsers keep unused connections
 
     def __init__(
         self, address: tuple[str, int], handler: type[_Handler], context: ssl.SSLContext
@@ -85,16 +85,16 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """In the connection's own thread: a handshake that hangs holds nobody up."""
+        """Runs in the connection's thread, so a hanging handshake blocks no other connection."""
         request.settimeout(60)
         with (
-            contextlib.suppress(OSError),  # a connection that was opened and not used
+            contextlib.suppress(OSError),  # an unused connection
             self._context.wrap_socket(request, server_side=True) as secure,
         ):
             super().finish_request(secure, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Who went away in the middle is no error of the tests."""
+        """Ignore a client that disconnects."""
 
 
 class _Handler(BaseHTTPRequestHandler):

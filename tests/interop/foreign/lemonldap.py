@@ -1,6 +1,6 @@
-"""LemonLDAP::NG (Debian): an issuer that ends in a slash, exact redirect addresses, HS256 at will.
+"""LemonLDAP::NG (Debian): an issuer that ends in a slash, exact redirect URIs, optional HS256.
 
-Its metadata never lists ``offline_access``. It adds no scope at a refresh and takes none away, does
+Its metadata never lists ``offline_access``. It does not change the scopes at a refresh, does
 not rotate, and has no revocation endpoint.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = PROVIDERS / "lemonldap"
 SHARE = ROOT / "usr" / "share" / "lemonldap-ng"
-PERSON = "dwho"  # of the demonstration's user database; the password is the name
+PERSON = "dwho"  # a user of the demo database; the password is the name
 CLIENTS = {"notebooks": "RS256", "notebooks-HS256": "HS256", "notebooks-none": "none"}
 
 
@@ -75,13 +75,13 @@ def running_lemonldap(certificates: Certificates, directory: Path) -> Iterator[F
 
 
 def _perl() -> str:
-    """The one that was unpacked with it, as where the machine has but a part of perl."""
+    """The interpreter that was unpacked with it, in case the machine has only a part of perl."""
     own = ROOT / "usr" / "bin" / "perl"
     return str(own) if own.exists() else program("perl")
 
 
 def _libraries() -> dict[str, str]:
-    """Where the unpacked packages have what they would find by themselves when installed."""
+    """The paths of the unpacked packages, which installed packages would find themselves."""
     usr = ROOT / "usr"
     modules = [usr / "share" / "perl5"]
     for pattern in ("lib/*/perl5/*", "share/perl/*", "lib/*/perl/*", "lib/*/perl-base"):
@@ -116,7 +116,7 @@ def _write_configuration(directory: Path, portal: str, redirect_uri: str) -> Non
         "whatToTrace": "_whatToTrace",
         "macros": {"_whatToTrace": "lc($_user)"},
         "locationRules": {},
-        "captcha": "::Password::Null",  # it would load GD, which Debian only recommends, unasked
+        "captcha": "::Password::Null",  # it would load GD, which Debian only recommends
         "portalDisplayResetPassword": 0,
         "portalDisplayRegister": 0,
         "exportedHeaders": {},

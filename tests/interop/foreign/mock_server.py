@@ -1,4 +1,4 @@
-"""oauth2-mock-server (npm): nobody is asked, and its token responses come in any shape."""
+"""oauth2-mock-server (npm): no sign-in page, and configurable token responses."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class MockServer:
-    """The provider, and the orders that it takes."""
+    """The provider, and its configuration."""
 
     foreign: Foreign
     order_port: int
     plain_http: str
-    """Its address without the TLS front."""
+    """Its address without the TLS proxy."""
 
     def order(self, **told: Any) -> None:
-        """Say how it answers from now on; what is left out is as usual.
+        """Configure the following responses; missing keys mean the default.
 
         Args:
             told: ``answer`` and ``leave_out``, members of the token response; ``claims`` and
@@ -70,11 +70,11 @@ def running_mock_server(certificates: Certificates, directory: Path) -> Iterator
             clicks=_nothing,
             cannot={
                 "device": "has no device grant",
-                "end_tokens": "takes any refresh token, those that are spent or revoked too",
+                "end_tokens": "accepts any refresh token, also used and revoked ones",
             },
         )
         yield MockServer(foreign, order_port, f"http://127.0.0.1:{behind}")
 
 
 def _nothing(page: Page | Mapping[str, str], user_code: str) -> None:
-    """Nobody is asked anything."""
+    """No page is shown."""

@@ -1,6 +1,6 @@
-"""nanoidp (PyPI): device codes, rotation and revocation for public clients, ``iss`` in answers.
+"""nanoidp (PyPI): device codes, rotation and revocation for public clients, ``iss`` in responses.
 
-A refresh that names fewer scopes narrows the refresh token that it brings.
+A refresh with fewer scopes reduces the grant to them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def running_nanoidp(certificates: Certificates, directory: Path) -> Iterator[For
         ("settings", settings),
         ("users", {"config_version": 1, "users": people}),
     ):
-        (directory / f"{name}.yaml").write_text(json.dumps(content))  # which is YAML too
+        (directory / f"{name}.yaml").write_text(json.dumps(content))  # JSON is valid YAML
     command = [
         python, "-m", "nanoidp", "--config", str(directory), "--port", str(behind),
         "--strict-config",

@@ -1,4 +1,4 @@
-"""One record for all foreign providers: where it is, what it can do, what it does instead."""
+"""The record of a third-party provider: its address, abilities and limitations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Foreign:
-    """A running provider that nobody here wrote, with one public client and one person.
+    """A running third-party provider, with one public client and one user.
 
     ``first`` and ``second`` are the scopes of two APIs. ``fills`` says what the person types into
     a form with these fields, or ``None`` for a form to leave alone; ``clicks`` does the same on
@@ -53,7 +53,7 @@ class Foreign:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a profile for it says."""
+        """The settings of a profile for it."""
         given: dict[str, Any] = {
             "authority": self.issuer,
             "client_id": self.client_id,
@@ -62,14 +62,14 @@ class Foreign:
         return given | ({"redirect_uri": self.redirect_uri} if self.redirect_uri else {})
 
     def asking(self, *scopes: str) -> tuple[str, ...]:
-        """What a sign-in for these names, so that it lasts."""
+        """The scopes for a sign-in that can be refreshed."""
         return (*scopes, *self.unlisted)
 
     def can(self, ability: str) -> bool:
         return ability not in self.cannot
 
     def forget(self) -> None:
-        """Forget what it was asked."""
+        """Clear the recorded requests."""
         self.front.asked.clear()
 
     def token_requests(self, grant_type: str) -> list[Asked]:
@@ -87,7 +87,7 @@ class Foreign:
 
 
 def own_python(name: str) -> str:
-    """The interpreter of a provider's own virtual environment."""
+    """The interpreter of a provider's virtual environment."""
     python = PROVIDERS / name / "bin" / "python"
     if not python.exists():
         missing(f"{name} (run `make setup`)")
@@ -102,7 +102,7 @@ def program(name: str) -> str:
 
 
 def two_ports() -> tuple[int, int]:
-    """The front's, and the one behind it."""
+    """The port of the TLS proxy, and of the server behind it."""
     return free_port(), free_port()
 
 
@@ -115,7 +115,7 @@ def running(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Iterator[None]:
-    """Start a server, wait until it answers, and end it by its pid."""
+    """Start a server, wait until it responds, and stop it by its pid."""
     with log.open("wb") as log_file:
         process = subprocess.Popen(
             command,

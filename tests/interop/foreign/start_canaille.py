@@ -1,4 +1,4 @@
-"""Serve Canaille in memory with one person and its clients; runs in Canaille's own environment.
+"""Serve Canaille in memory with one user and its clients; runs in Canaille's environment.
 
 Its argument is a JSON object: port, url (the public one), keys (JWKs, the first signs), clients.
 """

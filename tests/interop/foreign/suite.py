@@ -1,6 +1,6 @@
-"""What every foreign provider is tried with; what one cannot do is told by what happens instead.
+"""The tests for every third-party provider; for a missing ability they check what happens.
 
-A file a provider: its tests share its server, and pytest-xdist gives a file to one worker.
+Each provider has a file: its tests share a server, and pytest-xdist runs a file in one worker.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ session.rest()
 
 @pytest.fixture
 def session(foreign: Foreign) -> Iterator[Session]:
-    """A kernel's session that is set to the provider; nothing of it may run on after the test."""
+    """A kernel's session configured for the provider; it must stop with the test."""
     foreign.forget()
     made = new_session(**foreign.settings)
     yield made
@@ -69,13 +69,13 @@ def session(foreign: Foreign) -> Iterator[Session]:
 
 @pytest.fixture
 def forms(foreign: Foreign) -> FormBrowser:
-    """A browser without pages, in which nobody is signed in."""
+    """A scripted browser without a signed-in user."""
     return FormBrowser(foreign)
 
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Of a user who keeps sign-ins in files; this process is of the same user."""
+    """A user with sign-ins stored in files; this process belongs to the same user."""
     made = isolated_environment(tmp_path, env={"NBAUTH_PASSPHRASE": "the user's passphrase"})
     for name in ("XDG_DATA_HOME", "NBAUTH_PASSPHRASE"):
         monkeypatch.setenv(name, made[name])
@@ -83,10 +83,10 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 
 
 class EveryProvider:
-    """The tests; a provider's file inherits them, and marks what is known to fail."""
+    """The tests; each provider's file inherits them, and marks known failures."""
 
     @pytest.mark.browser
-    def test_a_person_clicks(
+    def test_a_sign_in_by_clicking(
         self, session: Session, foreign: Foreign, browser_context: BrowserContext
     ) -> None:
         sign_in = session.login(foreign.first, flow="browser", background=True)
@@ -101,7 +101,7 @@ class EveryProvider:
         assert session.acquire(foreign.first, interactive=False).source == "cache"
 
     @pytest.mark.parametrize("slash", ["", "/"], ids=["without", "with"])
-    def test_the_issuer_may_be_written_with_a_slash_or_without(
+    def test_the_issuer_with_or_without_a_trailing_slash(
         self, session: Session, foreign: Foreign, forms: FormBrowser, slash: str
     ) -> None:
         session.configure(authority=foreign.issuer.rstrip("/") + slash)
@@ -127,7 +127,7 @@ class EveryProvider:
     def test_two_apis_on_one_grant(
         self, session: Session, foreign: Foreign, forms: FormBrowser
     ) -> None:
-        """A refresh for one loses nothing of the other (RFC 6749 §6)."""
+        """A refresh for one keeps the scopes of the other (RFC 6749 §6)."""
         session.login(*foreign.asking(foreign.first, foreign.second), web_ui=forms)
         screen_of(session).there = False
         for scope in (foreign.first, foreign.second, foreign.first):
@@ -136,7 +136,7 @@ class EveryProvider:
             assert scope in result.scopes
         assert {one.status for one in foreign.refreshes()} == {200}
 
-    def test_a_refresh_token_is_used_once_and_the_new_one_kept(
+    def test_a_refresh_token_is_used_once_and_the_new_one_stored(
         self, session: Session, foreign: Foreign, forms: FormBrowser
     ) -> None:
         session.login(*foreign.asking(foreign.first), web_ui=forms)
@@ -154,14 +154,14 @@ class EveryProvider:
         else:
             assert len(set(spent)) == 1
 
-    def test_kept_for_another_kernel(
+    def test_a_stored_sign_in_in_another_kernel(
         self,
         session: Session,
         foreign: Foreign,
         forms: FormBrowser,
         environment: dict[str, str],
     ) -> None:
-        """Another process is signed in without a person, and this one goes on with what it left."""
+        """Another process uses the stored sign-in, and this one then uses its new refresh token."""
         session.configure(persist="file")
         session.login(*foreign.asking(foreign.first), web_ui=forms)
         session.rest()
@@ -214,12 +214,12 @@ class EveryProvider:
 
 
 def clicked_through(page: Page, foreign: Foreign, sign_in: SignIn) -> None:
-    """Open the address and do what each page asks for, until the sign-in has ended."""
+    """Open the address and fill in each page until the sign-in has ended."""
     with suppress(PlaywrightError):
         page.goto(address_shown(sign_in), wait_until="commit")
 
     def on() -> bool:
-        with suppress(PlaywrightError):  # a page on its way to the next
+        with suppress(PlaywrightError):  # a page that redirects
             page.wait_for_load_state("domcontentloaded")
             if page.url.startswith(foreign.front.url):
                 foreign.clicks(page, sign_in.user_code or "")
