@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Parses the command's line; each subcommand sets `run`."""
+    """The parser of the command line; each subcommand sets `run`."""
     parser = argparse.ArgumentParser(prog="nbauth", description="Sign in from a Jupyter notebook.")
     parser.add_argument("--version", action="version", version=f"nbauth {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -55,12 +55,12 @@ def resource_of(scope: str) -> str:
 
 
 def application_name(client_id: str) -> str:
-    """What people may know an application by: its id, unless that is a GUID."""
+    """The name of an application for display: its client_id, ``""`` if that is a GUID."""
     return "" if _GUID.fullmatch(client_id) else client_id
 
 
 def short_names(scopes: Iterable[str]) -> list[str]:
-    """Scopes as a person reads them: ``User.Read`` for Graph's, ``read (api.contoso.com)`` else."""
+    """A scope for display: ``User.Read`` for Graph, else ``read (api.contoso.com)``."""
     return list(_unique(_short_name(scope) for scope in scopes))
 
 

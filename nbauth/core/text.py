@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 _UNPRINTABLE = re.compile("\0+")
 _LONGEST = 300
 
-# ── characters that are seen only in what they do to others ─────────────────────────────────────
+# ── characters that only affect the display of their neighbours ─────────────────────────────────
 
 _ARABIC = "\u0620-\u063f\u0641-\u064a\u066e-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
 _IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -35,12 +35,12 @@ _JOINED = re.compile(
     "|[\u1820-\u18aa][\u180b-\u180d\u180f]"
     ")"
 )
-"""Emoji and letters with what joins or varies them, each written as Unicode has it."""
+"""Emoji and letters with joiners or variation selectors, in the sequences of Unicode."""
 _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U000e0100-\U000e01ef]"
 )
-"""What ``str.isprintable`` takes for printable though nothing is seen of it."""
+"""Invisible characters for which ``str.isprintable`` is true."""
 
 
 def plain(text: object) -> str:
@@ -56,13 +56,13 @@ def plain(text: object) -> str:
 
 
 def _marked(text: str) -> str:
-    """The text with a NUL for each character that nobody would see."""
+    """The text with a NUL for each invisible character."""
     seen = "".join(letter if letter.isprintable() else "\0" for letter in text)
     return _BLANK.sub("\0", seen)
 
 
 def _end_before(line: str, end: int) -> int:
-    """Where to cut a long line, so that no joined emoji or accented letter is cut in two."""
+    """Where to cut a long line without splitting a joined emoji or an accented letter."""
     for joined in _JOINED.finditer(line):
         if joined.start() < end < joined.end():
             return joined.start()
@@ -72,7 +72,7 @@ def _end_before(line: str, end: int) -> int:
 
 
 def as_sentences(*texts: str) -> str:
-    """Texts one after the other, each ended by one full stop or by a mark of its own."""
+    """Join texts as sentences: each ends with one full stop, unless it has another mark."""
     stripped = [text.strip() for text in texts]
     return " ".join(text if text[-1:] in ".!?…:" else f"{text}." for text in stripped if text)
 

@@ -10,8 +10,6 @@ from nbauth.core.text import plain
 
 Told = tuple[str, str, str] | None
 """Error code, predicate for the message after the host's name, and remedy."""
-OWN_CA = "If your organisation has its own CA, set verify to its file"
-ASK = "Ask the provider's administrator"
 _EXPIRED, _NOT_YET, _HOST, _ADDRESS = 10, 9, 62, 64
 """X509_V_ERR_… of OpenSSL's x509_vfy.h."""
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
@@ -46,7 +44,7 @@ def of_certificate(chain: list[BaseException]) -> Told:
         return (
             "certificate_not_yet",
             "has a certificate that is not valid yet",
-            f"Correct this machine's clock if it is wrong; else {ASK[0].lower()}{ASK[1:]}.",
+            "Correct this machine's clock if it is wrong; else ask the provider's administrator.",
         )
     if number in (_HOST, _ADDRESS) or "match" in text:
         return (
@@ -57,7 +55,8 @@ def of_certificate(chain: list[BaseException]) -> Told:
     return (
         "certificate",
         "has a certificate that is not trusted on this machine",
-        f'{OWN_CA}, or to "system" to trust the system\'s certificates (nbauth[truststore]).',
+        "If your organisation has its own CA, set verify to its file, or to 'system' to trust the"
+        " system's certificates (nbauth[truststore]).",
     )
 
 
@@ -76,13 +75,13 @@ def of_tls(chain: list[BaseException]) -> Told:
         return (
             "tls_version",
             "cannot be reached: it offers no TLS version that this machine accepts",
-            f"{ASK} to offer TLS 1.2 or 1.3.",
+            "Ask the provider's administrator to offer TLS 1.2 or 1.3.",
         )
     if "CERTIFICATE_REQUIRED" in text:
         return (
             "tls_client_certificate",
             "cannot be reached: it requires a client certificate",
-            f"nbauth sends none. {ASK} for an address that requires none.",
+            "nbauth sends none. Ask the provider's administrator for an address that requires none.",
         )
     if has(chain, ssl.SSLEOFError, ssl.SSLZeroReturnError) or "EOF_OCCURRED" in text:
         return LOST
@@ -90,5 +89,5 @@ def of_tls(chain: list[BaseException]) -> Told:
     return (
         "tls",
         f"cannot be reached: the TLS handshake failed ({plain(reason) or 'TLS'})",
-        f"{ASK}, or the network's administrator.",
+        "Ask the provider's administrator, or the network's administrator.",
     )
