@@ -1,7 +1,6 @@
 """Readers of setting values: each checks a value and converts it to its type.
 
-On failure it raises ``ValueError`` whose message continues after the setting's name: "must be a
-string".
+The message of their ``ValueError`` continues after the setting's name: "must be a string".
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def of_tls(chain: list[BaseException]) -> Told:
         return (
             "tls_client_certificate",
             "cannot be reached: it requires a client certificate",
-            "nbauth sends none. Ask the provider's administrator for an address that requires none.",
+            "nbauth sends none. Ask the provider's administrator for an address without that.",
         )
     if has(chain, ssl.SSLEOFError, ssl.SSLZeroReturnError) or "EOF_OCCURRED" in text:
         return LOST
