@@ -50,7 +50,7 @@ def shared_page(browser: Any, lab: Lab) -> Iterator[LabPage]:
     lab.write_notebook("browsers.ipynb", ["%load_ext nbauth", "", "print('after', 1 + 1)", ""])
     context = browser.new_context(viewport={"width": 1280, "height": 900}, ignore_https_errors=True)
     page = LabPage(context.new_page(), lab.url, lab.token)
-    page.open("browsers.ipynb")
+    page.open("browsers.ipynb", timeout=120)
     page.run(0)
     yield page
     page.end_session()

@@ -12,7 +12,8 @@ from tests.harness.lab_page import LabPage
 from tests.harness.person import Person
 from tests.jupyter.panel.gallery import panel_under
 
-pytestmark = pytest.mark.browser
+# The first test of each browser starts it, and opens JupyterLab in it.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 LOGIN = 1
 AFTER = 2

@@ -16,7 +16,7 @@ from tests.harness.lab_page import SCREENSHOTS
 from tests.harness.panva import Panva
 from tests.harness.person import Person
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 PANEL = "import nbauth\nnbauth.panel()"
 LOGIN = """import nbauth as nb
@@ -25,7 +25,7 @@ try:
 except nb.NbAuthError as error:
     print(error, error.hint)
 """
-PATIENCE = 30_000
+PATIENCE = 60_000
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class LabPage:
 
     # The notebook
 
-    def open(self, notebook: str, front_end: str = "lab") -> None:
+    def open(self, notebook: str, front_end: str = "lab", timeout: float = 60) -> None:
         """Open a notebook of the server's folder alone, in a fresh layout; wait for its kernel.
 
         The *front_end* ``"notebook"`` is Notebook 7, where the server has it as an extension.
@@ -61,7 +61,7 @@ class LabPage:
         self.path = notebook
         where = {"lab": "lab/workspaces/test/tree", "notebook": "notebooks"}[front_end]
         self.page.goto(f"{self.url}/{where}/{quote(notebook)}?reset&token={self._token}")
-        self.wait_kernel()
+        self.wait_kernel(timeout)
         self.cells.first.wait_for()
 
     def wait_kernel(self, timeout: float = 60) -> None:

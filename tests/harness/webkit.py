@@ -28,7 +28,6 @@ from tests.harness import missing
 from tests.harness.webkit_page import WebKitPage, wait
 
 SIZE = 1280, 900
-BROWSERS = Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser")
 
 
 @contextlib.contextmanager
@@ -37,7 +36,7 @@ def running_webkit(folder: Path) -> Iterator[WebKit]:
     for program in ("WebKitWebDriver", "Xvfb"):
         if shutil.which(program) is None:
             missing(f"{program} (make setup installs it)")
-    binary = next(iter(BROWSERS), None)
+    binary = next(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"), None)
     if binary is None:
         missing("MiniBrowser of webkit2gtk-driver")
     with _screen(folder) as display:
@@ -63,13 +62,13 @@ def running_webkit(folder: Path) -> Iterator[WebKit]:
             log_output=str(folder / "webkit.log"),
             popen_kw={"start_new_session": True},
         )
-        driver = webdriver.WebKitGTK(options=options, service=service)
         try:
+            driver = webdriver.WebKitGTK(options=options, service=service)
             yield WebKit(driver)
+            driver.quit()
         finally:
-            with contextlib.suppress(WebDriverException, OSError):
-                driver.quit()
-            with contextlib.suppress(ProcessLookupError):
+            # The driver is the leader of all that it has started, which it may leave behind.
+            with contextlib.suppress(AttributeError, ProcessLookupError):
                 os.killpg(service.process.pid, signal.SIGKILL)
 
 
