@@ -45,6 +45,7 @@ class SettingOptions(CallOptions, total=False):
     hosts: Mapping[str, Sequence[str]] | None
     redact: bool | None
     debug: bool | None
+    attended: bool | Literal["auto"] | None
 
 
 class SignInOptions(CallOptions, total=False):

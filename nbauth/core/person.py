@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Protocol
 
 log = logging.getLogger(__name__)
@@ -11,11 +12,39 @@ MOST = 256
 """How many reported sentences are remembered."""
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """Why the calling thread can ask nobody.
+
+    Attributes:
+        code: for programs.
+        what: a sentence for the person.
+        hint: what to do instead.
+    """
+
+    code: str
+    what: str
+    hint: str
+
+
+NOBODY = Obstacle(
+    "nobody_there",
+    "Nobody can answer here.",
+    "Run %login in a notebook that somebody watches, or set attended = true if somebody is here."
+    " Service identities for unattended runs (AZURE_CLIENT_ID and its siblings) are not read by"
+    " this version.",
+)
+"""Where nobody is."""
+
+
 class Person(Protocol):
     """Shows lines to the user, and asks for secrets."""
 
     def attended(self) -> bool:
         """Whether a user is present, and the calling thread may ask for input."""
+
+    def obstacle(self) -> Obstacle | None:
+        """Why that is not so, where it is not."""
 
     def say(self, text: str) -> None:
         """Show one line."""

@@ -51,6 +51,7 @@ class Settings:
     verify: bool | str | None = None
     proxies: Mapping[str, str] | None = None
     debug: bool = False
+    attended: bool | str = AUTO
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property

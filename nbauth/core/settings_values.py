@@ -8,6 +8,7 @@ from typing import Any
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import ALL as FLOWS
+from nbauth.core.flow_names import AUTO
 from nbauth.core.text import closest
 from nbauth.core.value_readers import (
     address,
@@ -50,6 +51,16 @@ def _persistence(value: Any) -> str:
     return one_of((*PERSISTENCES, *entry_points(group=PERSISTENCE_GROUP).names))(word)
 
 
+def _attended(value: Any) -> bool | str:
+    """Whether somebody is there: true, false, or ``"auto"``, which asks the front end."""
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    try:
+        return flag(value)
+    except ValueError:
+        raise ValueError("has to be true, false or auto") from None
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "profile": text,
     "client_id": text,
@@ -75,6 +86,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "verify": verify,
     "proxies": proxies,
     "debug": flag,
+    "attended": _attended,
 }
 
 
@@ -83,6 +95,7 @@ _FORM_ALONE = {"verify": verify_form, "persist": text}
 """Readers that do not check whether a file or a package exists."""
 _FORMS: dict[Callable[[Any], Any], str] = {
     flag: "true",
+    _attended: 'true, false or "auto"',
     seconds: "300",
     words: '["one", "two"]',
     verify: "true, or '/path/of/ca.pem'",

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 _UNPRINTABLE = re.compile("\0+")
 _LONGEST = 300
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 # ── characters that only affect the display of their neighbours ─────────────────────────────────
 
@@ -99,3 +100,8 @@ def closest(word: str, known: Iterable[str]) -> str:
     import difflib
 
     return next(iter(difflib.get_close_matches(word, list(known), 1)), "")
+
+
+def visible(text: object) -> str:
+    """As :func:`plain`, but control characters are written out (``\\x1b``), for a terminal."""
+    return plain(_CONTROLS.sub(lambda found: ascii(found[0])[1:-1], str(text)))

@@ -44,6 +44,7 @@ HELP = {
     "verify": "true, a CA file, a folder of CAs, or system; wins over the environment's variables",
     "proxies": "a table of proxies, by scheme; wins over the environment's variables",
     "debug": "true: errors show their traceback",
+    "attended": "true, false, or auto (what the front end says): whether somebody can sign in here",
 }
 
 

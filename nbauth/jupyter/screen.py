@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -14,10 +15,11 @@ from nbauth.core.steps import OpenBrowser, ReceiverKind
 from nbauth.jupyter.in_view import InView
 from nbauth.jupyter.ipykernel import waiting
 from nbauth.jupyter.ipykernel.stop_button import held_back
-from nbauth.jupyter.places.environment import somebody_watches
+from nbauth.jupyter.places.obstacles import in_kernel
 from nbauth.jupyter.shown import PATIENCE, Shown, show_again
 
 if TYPE_CHECKING:
+    from nbauth.core.person import Obstacle
     from nbauth.jupyter.ipykernel.requests import CellRequest
     from nbauth.jupyter.panel.page import Page
     from nbauth.jupyter.panel.panel import SignInPanel
@@ -44,7 +46,10 @@ class NotebookScreen:
         return next((panel.page for panel in list(self._panels) if panel.page), None)
 
     def attended(self) -> bool:
-        return somebody_watches(self._kernel)
+        return self.obstacle() is None
+
+    def obstacle(self) -> Obstacle | None:
+        return in_kernel(self._kernel, self._session.settings().attended)
 
     def show(self, sign_in: Pending) -> None:
         from nbauth.jupyter.panel.panel import SignInPanel
@@ -120,7 +125,10 @@ class NotebookScreen:
         return CallbackReceiver(self._kernel, secret, redirect_uri=address, server_name=server_name)
 
     def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
-        asking, in_view = _AskForAddress(self, sign_in), InView(self, self._kernel, sign_in)
+        asking, in_view = (
+            _AskForAddress(self, sign_in, timeout),
+            InView(self, self._kernel, sign_in),
+        )
 
         def look() -> None:
             in_view.look()
@@ -153,9 +161,9 @@ class NotebookScreen:
         _print([text])
 
     def ask(self, prompt: str) -> str:
-        from nbauth.jupyter.terminal import asked_unseen
+        from nbauth.jupyter.terminal import ask_for_secret
 
-        return asked_unseen(prompt) or ""
+        return ask_for_secret(prompt, self._session.settings().timeout)
 
     def _comm_ids(self) -> set[str]:
         return {panel.comm_id for panel in list(self._panels)}
@@ -176,10 +184,11 @@ class NotebookScreen:
 class _AskForAddress:
     """Asks by the notebook's input field for what the panel's paste box would take."""
 
-    def __init__(self, screen: NotebookScreen, sign_in: Pending) -> None:
+    def __init__(self, screen: NotebookScreen, sign_in: Pending, timeout: float | None) -> None:
         self._screen = screen
         self._sign_in = sign_in
         self._began = time.monotonic()
+        self._until = math.inf if timeout is None else self._began + timeout
         self._asked: set[OpenBrowser] = set()
 
     def look(self) -> None:
@@ -191,7 +200,7 @@ class _AskForAddress:
             return
         if time.monotonic() - self._began < PATIENCE or self._screen.offers(self._sign_in):
             return
-        if ask_for_address(self._sign_in, _print):
+        if ask_for_address(self._sign_in, _print, until=self._until):
             self._asked.add(wanted)
 
 

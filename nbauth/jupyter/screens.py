@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nbauth.jupyter.ipykernel.channels import is_ipykernel
 from nbauth.jupyter.places.environment import kernel
 from nbauth.jupyter.screen import NotebookScreen
 
 if TYPE_CHECKING:
+    from nbauth.core.person import Obstacle
+    from nbauth.jupyter.card_screen import CardScreen
     from nbauth.jupyter.panel.page import Page
     from nbauth.jupyter.panel.panel import SignInPanel
     from nbauth.kernel.session import Session
@@ -22,7 +25,7 @@ class Screens:
 
     def __init__(self) -> None:
         self._session: Session | None = None
-        self._notebook: NotebookScreen | None = None
+        self._notebook: NotebookScreen | CardScreen | None = None
         self._nobody = False
 
     def serve(self, session: Session) -> None:
@@ -38,15 +41,21 @@ class Screens:
         """The screen as it is now."""
         running = None if self._nobody else kernel()
         if self._nobody or self._session is None:
+            from nbauth.jupyter.places.obstacles import IN_A_CHILD
             from nbauth.kernel.sign_in.no_screen import NoScreen
 
-            return NoScreen()
+            return NoScreen(IN_A_CHILD) if self._nobody else NoScreen()
         if running is None:
             from nbauth.jupyter.terminal import TerminalScreen
 
-            return TerminalScreen(open_browser=self._session.settings().open_browser is None)
+            settings = self._session.settings()
+            return TerminalScreen(
+                open_browser=settings.open_browser is None,
+                said_attended=settings.attended,
+                timeout=settings.timeout,
+            )
         if self._notebook is None:
-            self._notebook = NotebookScreen(self._session, running)
+            self._notebook = _of_notebook(self._session, running)
         return self._notebook
 
     @property
@@ -61,6 +70,9 @@ class Screens:
 
     def attended(self) -> bool:
         return self.here.attended()
+
+    def obstacle(self) -> Obstacle | None:
+        return self.here.obstacle()
 
     def show(self, sign_in: Pending) -> None:
         self.here.show(sign_in)
@@ -85,3 +97,11 @@ class Screens:
 
     def ask(self, prompt: str) -> str:
         return self.here.ask(prompt)
+
+
+def _of_notebook(session: Session, running: Any) -> NotebookScreen | CardScreen:
+    if is_ipykernel(running):
+        return NotebookScreen(session, running)
+    from nbauth.jupyter.card_screen import CardScreen
+
+    return CardScreen(session, running)

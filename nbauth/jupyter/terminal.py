@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import math
 import os
 import sys
-import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbauth.core.errors import NbAuthError
+from nbauth.core.flow_names import AUTO
 from nbauth.core.output import fitting
 from nbauth.core.steps import Done, OpenBrowser, ReceiverKind, ShowUserCode
-from nbauth.core.text import plain, web_address
+from nbauth.core.text import visible, web_address
 from nbauth.jupyter.display import lines_for
+from nbauth.jupyter.places.obstacles import in_process
+from nbauth.jupyter.typed import typed_unseen, within
+from nbauth.kernel.sign_in.browsers import open_window, with_windows
 from nbauth.kernel.sign_in.handed_in import check_pasted
 from nbauth.kernel.sign_in.no_screen import no_callback
+from nbauth.kernel.sign_in.request import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
+    from nbauth.core.person import Obstacle
     from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 TURN = 0.1
@@ -35,17 +39,26 @@ class TerminalScreen:
 
     Args:
         open_browser: whether it may open the browser by itself, where there is one.
+        said_attended: the setting ``attended``.
+        timeout: seconds that the person has to type a secret; the setting.
     """
 
-    def __init__(self, *, open_browser: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        open_browser: bool = True,
+        said_attended: bool | str = AUTO,
+        timeout: float | None = None,
+    ) -> None:
         self._open_browser = open_browser
+        self._timeout = timeout
+        self._said_attended = said_attended
 
     def attended(self) -> bool:
-        return (
-            threading.current_thread() is threading.main_thread()
-            and _is_terminal(sys.stdin)
-            and _is_terminal(sys.stderr)
-        )
+        return self.obstacle() is None
+
+    def obstacle(self) -> Obstacle | None:
+        return in_process(sys.stdin, sys.stderr, self._said_attended)
 
     def show(self, sign_in: Pending) -> None:
         told: set[object] = set()
@@ -57,10 +70,11 @@ class TerminalScreen:
             told.add(step)
             self._print(lines_for(sign_in))
             opens = isinstance(step, OpenBrowser) and web_address(step.authorize_url)
-            if opens and opens not in told and self._open_browser and _graphical():
+            wanted = opens and opens not in told and self._open_browser
+            if opens and wanted and (browser := _graphical()) is not None:
                 told.add(opens)
                 with contextlib.suppress(webbrowser.Error, OSError):
-                    webbrowser.open(opens)
+                    open_window(browser, opens)
 
         sign_in.changed.connect(look)
         look(sign_in)
@@ -69,7 +83,7 @@ class TerminalScreen:
         from nbauth.core.flow_names import BROWSER, DEVICE
         from nbauth.oauth.flows import flows_for
 
-        here = "SSH_CONNECTION" not in os.environ and _graphical()
+        here = "SSH_CONNECTION" not in os.environ and _graphical() is not None
         works = flows_for([ReceiverKind.LOOPBACK] if here else [])
         return tuple(way for way in dict.fromkeys((BROWSER, DEVICE, *works)) if way in works)
 
@@ -86,7 +100,7 @@ class TerminalScreen:
             sign_in.ended.wait(min(TURN, left))
             wanted = address_wanted(sign_in)
             open_question = wanted is not None and wanted not in asked
-            if open_question and ask_for_address(sign_in, self._print):
+            if open_question and ask_for_address(sign_in, self._print, until=end):
                 asked.add(wanted)
 
     async def wait_async(self, sign_in: Pending) -> None:
@@ -94,22 +108,22 @@ class TerminalScreen:
             await asyncio.sleep(TURN / 2)
 
     def say(self, text: str) -> None:
-        self._print([plain(text)])
+        self._print([visible(text)])
 
     def ask(self, prompt: str) -> str:
-        return asked_unseen(prompt) or ""
+        return ask_for_secret(prompt, self._timeout)
 
     def _print(self, lines: Iterable[str]) -> None:
         with contextlib.suppress(OSError, ValueError):  # the terminal has gone
             print(fitting("\n".join(lines), sys.stderr), file=sys.stderr, flush=True)
 
 
-def asked_unseen(prompt: str) -> str | None:
-    """What the person types, which is shown nowhere; ``None`` if they end the input (Ctrl-D)."""
+def ask_for_secret(prompt: str, timeout: float | None) -> str:
+    """What the person types unseen; nothing if they end the input (Ctrl-D) or take too long."""
     try:
-        return getpass.getpass(prompt)
-    except EOFError:
-        return None
+        return typed_unseen(prompt, within(DEFAULT_TIMEOUT if timeout is None else timeout))
+    except (EOFError, TimeoutError):
+        return ""
 
 
 def address_wanted(sign_in: Pending) -> OpenBrowser | None:
@@ -118,39 +132,37 @@ def address_wanted(sign_in: Pending) -> OpenBrowser | None:
     return step if isinstance(step, OpenBrowser) and step.paste else None
 
 
-def ask_for_address(sign_in: Pending, show: Callable[[Iterable[str]], None]) -> bool:
+def ask_for_address(
+    sign_in: Pending, show: Callable[[Iterable[str]], None], *, until: float = math.inf
+) -> bool:
     """Ask for it once, unseen and unrecorded; whether that is settled.
 
-    It is once the sign-in has taken what was typed, or the person has ended the input (Ctrl-D).
+    It is once the sign-in has taken what was typed, has ended by itself, or the person has ended
+    the input (Ctrl-D). ``until`` is when the caller's own time is over, on the monotonic clock.
     """
-    text = asked_unseen(PASTE_PROMPT)
-    if text is None:
+    try:
+        text = typed_unseen(
+            PASTE_PROMPT, lambda: sign_in.ended.is_set() or time.monotonic() >= until
+        )
+    except EOFError:
         sign_in.cancel()
         return True
+    except TimeoutError:
+        return sign_in.ended.is_set()
     try:
         check_pasted(text)
         sign_in.submit(text)
     except NbAuthError as error:
         if sign_in.state == "waiting":
-            show([plain(error), plain(error.hint)])
+            show([visible(error), visible(error.hint)])
         return False
     return True
 
 
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return stream is not None and bool(stream.isatty())
-    except (AttributeError, ValueError):
-        return False
-
-
-def _graphical() -> bool:
-    """Whether a browser with windows can be opened here."""
+def _graphical() -> webbrowser.BaseBrowser | None:
+    """A browser with windows that can be opened here."""
     if sys.platform not in {"darwin", "win32"} and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
-        return False
-    try:
-        return webbrowser.get() is not None
-    except webbrowser.Error:
-        return False
+        return None
+    return with_windows()

@@ -21,12 +21,13 @@ from nbauth.core.errors import (
     SignInError,
 )
 from nbauth.core.log import word
+from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache, TokenKey
 from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.renewal import Renewal
-from nbauth.kernel.sign_in.attempts import NOBODY_THERE, Attempts
+from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
@@ -173,16 +174,7 @@ class Tokens:
         whom, error = self._whom(need, missing), missing.error
         if not need.interactive or not self._screen.attended():
             log.debug("%s: a person is needed and must not be asked", need.scopes)
-            kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
-            login = f"%login {need.scopes}".strip()
-            raise kind(
-                f"{error} Nobody can be asked here.",
-                code=error.code,
-                hint=f"Run {login}, then this cell again."
-                if isinstance(whom, Account)
-                else NOBODY_THERE,
-                correlation_id=error.correlation_id,
-            ) from error
+            raise _nobody_asked(error, need, whom, self._screen.obstacle()) from error
         from nbauth.kernel.sign_in.request import read_request
 
         log.debug("%s: a person is asked (%s)", need.scopes, word(error.code))
@@ -198,6 +190,19 @@ class Tokens:
         if cached is None or record is None:
             raise NotSignedIn("That account has been signed out.")
         return cached.result(record, "flow")
+
+
+def _nobody_asked(
+    error: NbAuthError, need: Need, whom: Asked | None, obstacle: Obstacle | None
+) -> InteractionRequired:
+    kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
+    if obstacle is None or obstacle is NOBODY:
+        what, hint = "Nobody can be asked here.", NOBODY.hint
+        if isinstance(whom, Account):
+            hint = f"Run {f'%login {need.scopes}'.strip()}, then this cell again."
+    else:
+        what, hint = obstacle.what, obstacle.hint
+    return kind(f"{error} {what}", code=error.code, hint=hint, correlation_id=error.correlation_id)
 
 
 @contextmanager

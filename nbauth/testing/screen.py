@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from nbauth.core.flow_names import DEVICE
+from nbauth.core.person import NOBODY, Obstacle
 from nbauth.kernel.sign_in.no_screen import no_callback
 from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
@@ -45,6 +46,9 @@ class RecordingScreen:
 
     def attended(self) -> bool:
         return self.is_attended
+
+    def obstacle(self) -> Obstacle | None:
+        return None if self.attended() else NOBODY
 
     def show(self, sign_in: Pending) -> None:
         self.shown.append(sign_in)

@@ -242,9 +242,9 @@ class Kernel:
         content, kind = message["content"], message["msg_type"]
         if kind == "execute_reply":
             result.status = content["status"]
-            if result.status == "error":
-                result.error = f"{content['ename']}: {content['evalue']}"
-                result.traceback = "\n".join(content["traceback"])
+        if kind == "error" or (kind == "execute_reply" and result.status == "error"):
+            result.error = f"{content['ename']}: {content['evalue']}"
+            result.traceback = "\n".join(content["traceback"])
         elif kind == "stream":
             result.text += content["text"]
         elif kind in ("execute_result", "display_data"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import webbrowser
 from types import SimpleNamespace
 
 import pytest
@@ -42,8 +43,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     opened: list[str] = []
-    monkeypatch.setattr(terminal_screen.webbrowser, "open", opened.append)
-    monkeypatch.setattr(terminal_screen.webbrowser, "get", lambda: object())
+    browser = SimpleNamespace(name="firefox", open=opened.append)
+    monkeypatch.setattr(webbrowser, "get", lambda _=None: browser)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
@@ -164,4 +165,4 @@ def test_waiting_ends_with_the_sign_in_or_in_time(terminal: Terminal) -> None:
     threading.Timer(0.1, made.ended.set).start()
     screen.wait(made)
     screen.say("Said\x1b[2J.")
-    assert terminal.text == "Said [2J.\n"
+    assert terminal.text == "Said\\x1b[2J.\n"

@@ -46,6 +46,11 @@ class Channels:
         return found if usable else None
 
 
+def is_ipykernel(kernel: Any) -> bool:
+    """Whether a kernel is one of ipykernel's or derived from it; xeus-python's is not."""
+    return any(base.__module__.partition(".")[0] == "ipykernel" for base in type(kernel).__mro__)
+
+
 def publish_status(kernel: Any, state: str, parent: Any) -> None:
     """Say ``busy`` or ``idle``, of a request or (``None``) of the running cell."""
     publish = getattr(kernel, "_publish_status", None)

@@ -19,7 +19,7 @@ from nbauth.core.settings import NAMES, Settings
 from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.jupyter.ipykernel.wedge import AFFECTED
-from nbauth.jupyter.places.environment import Evidence, Place, kernel, look, place, somebody_watches
+from nbauth.jupyter.places.environment import Evidence, Place, as_said, kernel, look, place
 from nbauth.jupyter.places.in_words import INDENT, entry, settings_in_words, shown
 from nbauth.kernel.client_secret import secret_of
 from nbauth.kernel.sign_in.receivers.callback_address import callback_address, placeholder
@@ -77,9 +77,11 @@ def parts(
     faults: list[NbAuthError] = []
     try:
         settings = session.settings(**call)
+        lines += [*_somebody(session, settings)]
         lines += ["", *_file(session), *settings_in_words(settings), ""]
         if settings.flow != AUTO:
             flow_named(settings.flow)
+        here = as_said(here, seen, settings.attended)
         lines += _flows(here, settings)
         made = session.client(**call)
         lines += _register(here, made, page)
@@ -118,10 +120,16 @@ def _place(here: Place, evidence: Evidence) -> Iterator[str]:
         yield from entry("kernel", where[here.apart])
     named = sorted(signal.replace(":", " ", 1) for signal in evidence.seen)
     yield from entry("seen", ", ".join(named) or "nothing")
-    running = kernel()
-    if running is not None:
-        watched = somebody_watches(running)
-        yield from entry("somebody", "can answer" if watched else "can't answer this request")
+
+
+def _somebody(session: Session, settings: Settings) -> Iterator[str]:
+    obstacle = session.screen.obstacle()
+    where = settings.source("attended")
+    said = "" if settings.attended == AUTO else f" (attended = {shown(settings.attended)}, {where})"
+    if obstacle is None:
+        yield from entry("somebody", f"can answer{said}")
+    else:
+        yield from entry("somebody", f"can't be asked here{said}", obstacle.what)
 
 
 def _installed() -> Iterator[str]:

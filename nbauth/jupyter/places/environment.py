@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from nbauth.jupyter.places.request import is_widget_event, takes_input
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,23 @@ def place(evidence: Evidence | None = None) -> Place:
     return next((row for row in places() if row.fits(seen)), NOWHERE)
 
 
+def as_said(here: Place, seen: Evidence, attended: bool | str) -> Place:
+    """The place, where the setting ``attended`` and not the front end says who is there."""
+    if attended is False:
+        return replace(here, ways=())
+    if attended is True and not here.ways:
+        answering = {"fact:script": "fact:terminal", "fact:nobody watches": "fact:kernel"}
+        return place(Evidence.of(*(answering.get(one, one) for one in seen.seen)))
+    return here
+
+
 def look() -> Evidence:
     """Look for the signals of the table, and for nothing else.
 
     Facts: ``kernel``; ``nobody watches`` (the request of a kernel takes no input);
     ``kernel reached from elsewhere`` (its channels are not on a loopback address); ``terminal`` and
-    ``script`` (no kernel; standard input is a terminal, or not); ``display`` (a desktop is there).
+    ``script`` (no kernel; standard input is a terminal, or not); ``marimo`` (its notebook runs
+    this); ``display`` (a desktop is there).
     """
     wanted = {signal for row in places() for signal in (*row.signals, *row.also)}
     return Evidence(frozenset(signal for signal in wanted if _seen(signal)) | _facts())
@@ -111,10 +124,11 @@ def _facts() -> set[str]:
     running = kernel()
     facts = set()
     if running is None:
-        facts.add("fact:terminal" if _is_terminal(sys.stdin) else "fact:script")
+        terminal = "fact:terminal" if is_terminal(sys.stdin) else "fact:script"
+        facts.add("fact:marimo" if in_marimo() else terminal)
     else:
         facts.add("fact:kernel")
-        if _asked_by_the_cell() and not somebody_watches(running):
+        if _asked_by_the_cell() and not takes_input(running) and not is_widget_event(running):
             facts.add("fact:nobody watches")
         if _reached_from_elsewhere(running):
             facts.add("fact:kernel reached from elsewhere")
@@ -124,11 +138,18 @@ def _facts() -> set[str]:
     return facts
 
 
-def _is_terminal(stream: Any) -> bool:
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal; one that is missing or closed is none."""
     try:
         return bool(stream.isatty())
-    except (AttributeError, ValueError):  # there is none, or it is closed
+    except (AttributeError, ValueError):
         return False
+
+
+def in_marimo() -> bool:
+    """Whether a notebook of marimo runs this. It has no IPython shell."""
+    running = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
+    return running is not None and bool(running())
 
 
 def _asked_by_the_cell() -> bool:
@@ -153,20 +174,3 @@ def shell() -> Any | None:
 def kernel() -> Any | None:
     """The ipykernel of this process, if it is one."""
     return getattr(shell(), "kernel", None)
-
-
-def somebody_watches(running: Any) -> bool:
-    """Whether the request that this kernel works on can be answered by a person.
-
-    The request itself says so (``allow_stdin``): nbconvert, papermill and nbclient say no. A click
-    in a widget is a person. Only the main thread may ask.
-    """
-    if not _asked_by_the_cell():
-        return False
-    try:
-        parent = running.get_parent("shell")
-    except (AttributeError, LookupError, TypeError):
-        return False
-    if (parent.get("header") or {}).get("msg_type") == "comm_msg":
-        return True
-    return bool((parent.get("content") or {}).get("allow_stdin", False))

@@ -59,6 +59,11 @@ MEANING: Mapping[str, Mapping[Any, str]] = {
         True: "true: the usual CAs, whatever the environment names",
         "system": "system: what the system trusts",
     },
+    "attended": {
+        True: "true: somebody is here, whatever the front end says",
+        False: "false: nobody is here, so nobody is asked",
+        "auto": "auto: as the front end says",
+    },
     "client_secret_from": {
         "environment": "environment: NBAUTH_CLIENT_SECRET",
     },

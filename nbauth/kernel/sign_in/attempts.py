@@ -13,6 +13,7 @@ from nbauth.core.account import Account, ClientKey, is_account
 from nbauth.core.errors import InteractionRequired
 from nbauth.core.flow_names import AUTO
 from nbauth.core.forks import no_fork
+from nbauth.core.person import NOBODY
 from nbauth.core.signal import Signal
 from nbauth.kernel.sign_in.seats import Seat, seated, seated_async
 from nbauth.oauth.client import Engines
@@ -27,10 +28,6 @@ MOST_UNTOLD = 20
 """Failures not reported to a caller yet that are remembered; the oldest are dropped first."""
 AT_ITS_END = 1.0
 """Seconds to wait for the end of a sign-in that can't be joined any more."""
-NOBODY_THERE = (
-    "Run %login in a notebook that somebody watches. Service identities for unattended runs"
-    " (AZURE_CLIENT_ID and its siblings) are not read by this version."
-)
 
 
 class Attempts:
@@ -95,10 +92,11 @@ class Attempts:
         shown = show and request.web_ui is None
         attended = self._screen.attended()
         if shown and not attended and self._under_way(request) is None:
+            obstacle = self._screen.obstacle() or NOBODY
             raise InteractionRequired(
-                "Signing in needs a person, and nobody can answer here.",
-                code="nobody_there",
-                hint=NOBODY_THERE,
+                f"Signing in needs a person. {obstacle.what}",
+                code=obstacle.code,
+                hint=obstacle.hint,
             )
         if request.first_flow != AUTO:
             from nbauth.oauth.flows import flow_named

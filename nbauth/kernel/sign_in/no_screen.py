@@ -8,6 +8,7 @@ from typing import NoReturn
 from nbauth.core.errors import FlowUnavailable
 from nbauth.core.flow_names import DEVICE, PASTE
 from nbauth.core.output import fitting
+from nbauth.core.person import NOBODY, Obstacle
 from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 
@@ -21,10 +22,22 @@ def no_callback() -> NoReturn:
 
 
 class NoScreen:
-    """Nobody can answer here. See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
+    """Nobody is there. See :class:`nbauth.kernel.sign_in.protocol.Screen`.
+
+    Args:
+        obstacle: why.
+    """
+
+    _obstacle = NOBODY
+
+    def __init__(self, obstacle: Obstacle = NOBODY) -> None:
+        self._obstacle = obstacle
 
     def attended(self) -> bool:
         return False
+
+    def obstacle(self) -> Obstacle:
+        return self._obstacle
 
     def show(self, sign_in: Pending) -> None:
         pass

@@ -14,6 +14,7 @@ from nbauth.jupyter.panel.page import Page
 from nbauth.jupyter.places import doctor
 from nbauth.jupyter.places.doctor import Diagnosis, parts
 from nbauth.jupyter.places.environment import Evidence
+from nbauth.jupyter.places.obstacles import in_process
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.no_screen import NoScreen
 
@@ -76,6 +77,31 @@ def test_the_flow_that_auto_would_begin_with_and_why_not_the_others(
     assert [way for way, _, _ in ways.get("or by", [])] == others
     assert [way for way, _, _ in ways.get("not by", [])] == refused
     assert all(why.strip() for _, _, why in ways.get("not by", []))
+
+
+class Somewhere(NoScreen):
+    """Where what can be asked follows from the setting alone."""
+
+    def obstacle(self):
+        return in_process(None, None, self.session.settings().attended)
+
+
+@pytest.mark.parametrize(
+    ("attended", "somebody", "chosen"),
+    [
+        (None, "can't be asked here", "none"),
+        ("true", "can answer (attended = true, NBAUTH_ATTENDED)", "browser"),
+        ("false", "can't be asked here (attended = false, NBAUTH_ATTENDED)", "none"),
+        ("AUTO", "can't be asked here", "none"),
+    ],
+)
+def test_the_setting_attended_is_told_and_decides(attended, somebody, chosen):
+    screen = Somewhere()
+    environ = {"NBAUTH_CLIENT_ID": "c"} | ({"NBAUTH_ATTENDED": attended} if attended else {})
+    screen.session = made = Session(Reader(environ), screen)
+    said = entries(examine(made, {}, evidence=NOBODY))
+    assert said["somebody"][0] == somebody
+    assert said["sign in by"][0].partition(":")[0] == chosen
 
 
 def test_the_file_that_is_read_is_named_or_where_one_was_looked_for(tmp_path):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from nbauth.jupyter.places import environment
-from nbauth.jupyter.places.environment import Evidence, look, place, places, somebody_watches
+from nbauth.jupyter.places.environment import Evidence, look, place, places
 from nbauth.oauth.flows import FLOWS
 
 
@@ -60,6 +60,8 @@ HOSTS = [
     (("fact:script", "fact:display", "env:JUPYTERHUB_USER"), "script without a terminal", None, ""),
     ((*HUB, "fact:nobody watches"),
      "unattended run (papermill, nbconvert, nbclient, jupyter execute)", None, ""),
+    ((KERNEL, "fact:nobody watches", "env:VOILA_BASE_URL"), "Voila", None, "device paste"),
+    (("fact:marimo",), "marimo", None, "device paste"),
     ((), "a program with no notebook", None, ""),
 ]  # fmt: skip
 
@@ -114,20 +116,19 @@ CLICKED = {"header": {"msg_type": "comm_msg"}, "content": {"data": {}}}
 
 @pytest.mark.parametrize(("parent", "watched"), [(ASKED, True), (UNASKED, False), (CLICKED, True)])
 def test_the_request_says_whether_somebody_watches(monkeypatch, parent, watched):
-    kernel = running_kernel(monkeypatch, parent)
-    assert somebody_watches(kernel) is watched
+    running_kernel(monkeypatch, parent)
     assert ("fact:nobody watches" in look().seen) is not watched
     assert bool(place().ways) is watched
 
 
-def test_another_thread_does_not_know_the_request(monkeypatch):
+def test_the_place_is_the_same_in_another_thread(monkeypatch):
     """It may not ask a person, but what the place is does not hang on it."""
-    kernel = running_kernel(monkeypatch, UNASKED)
+    running_kernel(monkeypatch, UNASKED)
     told = []
-    thread = threading.Thread(target=lambda: told.append((somebody_watches(kernel), place().ways)))
+    thread = threading.Thread(target=lambda: told.append(place().ways))
     thread.start()
     thread.join(5)
-    assert told == [(False, ("browser", "callback", "device", "paste"))]
+    assert told == [("browser", "callback", "device", "paste")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""What is typed at a real (pseudo) terminal: unseen, and no longer than somebody waits for it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from nbauth.jupyter import terminal, typed
+from nbauth.jupyter.typed import typed_unseen, within
+from tests.jupyter.test_display import sign_in
+
+
+class Person:
+    """Sits at the terminal."""
+
+    def __init__(self) -> None:
+        self.end, self.terminal = pty.openpty()
+        self.typing: threading.Thread | None = None
+
+    def types(self, text: bytes) -> None:
+        """When the question is there, which is when the echo is off."""
+
+        def type_it() -> None:
+            while self.sees_what_is_typed():
+                time.sleep(0.01)
+            for piece in text.partition(b"|")[::2]:
+                os.write(self.end, piece)
+
+        self.typing = threading.Thread(target=type_it, daemon=True)
+        self.typing.start()
+
+    def sees_what_is_typed(self) -> bool:
+        return bool(termios.tcgetattr(self.terminal)[3] & termios.ECHO)
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+    made = Person()
+    with os.fdopen(made.terminal, closefd=False) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        yield made
+    if made.typing is not None:
+        made.typing.join(5)
+    os.close(made.end)
+    os.close(made.terminal)
+
+
+ADDRESS = "http://localhost/?code=" + "c" * 3000
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        (b"secret\n", "secret"),
+        (b"sec|ret\n", "secret"),
+        (b"\n", ""),
+        (b" a b \n", " a b "),
+        ("Ünïcode\n".encode(), "Ünïcode"),
+        (f"{ADDRESS}\n".encode(), ADDRESS),
+        (b"no end of line\x04|\x04", "no end of line"),
+    ],
+    ids=["plain", "in two", "nothing", "blanks", "letters", "long", "ended"],
+)
+def test_a_line_comes_as_it_is_typed(person: Person, keys: bytes, text: str) -> None:
+    person.types(keys)
+    assert typed_unseen("Address: ", within(10)) == text
+    assert person.sees_what_is_typed(), "the terminal is as it was"
+
+
+def test_the_end_of_the_input_is_told(person: Person) -> None:
+    person.types(b"\x04")
+    with pytest.raises(EOFError):
+        typed_unseen("Address: ", within(10))
+    assert person.sees_what_is_typed()
+
+
+def test_nobody_answers(person: Person) -> None:
+    with pytest.raises(TimeoutError):
+        typed_unseen("Address: ", within(0.2))
+    assert person.sees_what_is_typed()
+    assert terminal.ask_for_secret("Passphrase: ", 0.2) == ""
+
+
+def test_an_interrupt_leaves_the_terminal_as_it_was(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        assert not person.sees_what_is_typed()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(typed, "select", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        typed_unseen("Address: ", within(10))
+    assert person.sees_what_is_typed()
+
+
+def test_the_question_for_an_address_ends_with_the_sign_in_or_the_callers_time(
+    person: Person,
+) -> None:
+    made = sign_in()
+    made.cancel = lambda: pytest.fail("nobody has cancelled")
+    threading.Timer(0.2, made.ended.set).start()
+    assert terminal.ask_for_address(made, print)
+    made.ended.clear()
+    assert not terminal.ask_for_address(made, print, until=0.0)
+
+
+def test_where_there_is_no_such_terminal_getpass_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda prompt: f"{prompt}typed")
+    drawn, redirected = SimpleNamespace(isatty=lambda: True), SimpleNamespace(isatty=lambda: False)
+    for stream in (None, SimpleNamespace(), drawn, redirected):
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert typed_unseen("Address: ", within(10)) == "Address: typed"
