@@ -64,6 +64,9 @@ install_kernels() {
   into voila-0.5 'voila==0.5.*' websockets
   say "marimo in .kernels/marimo-0.25"
   install_into .venv --target .kernels/marimo-0.25 'marimo==0.25.*'
+  # A kernel that is no ipykernel. 0.x: a minor version may change what a request looks like.
+  into xeus-python 'xeus-python==0.19.*'
+  into xeus-python 'xeus-python-shell==0.8.*'
 }
 
 into() { # FOLDER REQUIREMENT…

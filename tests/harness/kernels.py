@@ -97,10 +97,15 @@ OWN_HISTORY = "--HistoryManager.hist_file=:memory:"
 """For kernels of one home: they share a file and print into cells when it is locked."""
 
 
-def write_kernelspec(folder: Path, environment: Mapping[str, str], *options: str) -> None:
+def write_kernelspec(
+    folder: Path,
+    environment: Mapping[str, str],
+    *options: str,
+    launcher: str = "ipykernel_launcher",
+) -> None:
     """Make this interpreter's kernel the ``python3`` of *folder* (one of JUPYTER_PATH)."""
     spec = {
-        "argv": [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher",
+        "argv": [sys.executable, "-Xfrozen_modules=off", "-m", launcher,
                  "-f", "{connection_file}", *options],
         "display_name": "Python 3 (ipykernel)",
         "language": "python",
@@ -141,10 +146,12 @@ class Kernel:
         libraries: tuple[str, ...] = (),
         allow_stdin: bool = False,
         cwd: Path | None = None,
+        launcher: str = "ipykernel_launcher",
     ) -> None:
         self.version = version
         self.allow_stdin = allow_stdin
         self._env, self._libraries, self._cwd = env, libraries, cwd
+        self._launcher = launcher
         self._results: dict[str, CellResult] = {}
 
     def __enter__(self) -> Self:
@@ -154,7 +161,7 @@ class Kernel:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nbauth-kernel-"))
             self.home = Path(folder)
             environment = isolated_environment(self.home, self.version, self._env, self._libraries)
-            write_kernelspec(self.home / "jupyter-path", environment)
+            write_kernelspec(self.home / "jupyter-path", environment, launcher=self._launcher)
             self._log = stack.enter_context((self.home / "kernel.log").open("wb"))
             self.manager = KernelManager(
                 kernel_name="python3",
@@ -247,7 +254,7 @@ class Kernel:
             result.traceback = "\n".join(content["traceback"])
         elif kind == "stream":
             result.text += content["text"]
-        elif kind in ("execute_result", "display_data"):
+        elif kind in ("execute_result", "display_data", "update_display_data"):
             result.data.append(content["data"])
             if kind == "execute_result":
                 result.result = content["data"].get("text/plain", "")

@@ -13,6 +13,8 @@ from nbauth.core.person import NOBODY, Obstacle
 from nbauth.jupyter.places.environment import in_marimo, is_terminal, shell
 from nbauth.jupyter.places.request import is_shown_in_output, is_widget_event, takes_input
 
+_VOILA = "VOILA_BASE_URL"
+"""Set by Voila for its kernels."""
 CAPTURED = Obstacle(
     "output_captured",
     "The output here is captured (%%capture, capture_output, a redirected stream), so a sign-in"
@@ -77,7 +79,7 @@ def in_kernel(running: Any, attended: bool | str = AUTO) -> Obstacle | None:
         return CAPTURED
     if attended is True or (clicked and is_shown_in_output(running)):
         return None
-    if "VOILA_BASE_URL" in os.environ:
+    if _VOILA in os.environ:
         return IN_VOILA
     if clicked:
         return IN_A_CALLBACK
@@ -96,6 +98,8 @@ def in_process(stdin: Any, stderr: Any, attended: bool | str = AUTO) -> Obstacle
         return CAPTURED
     if attended is True:
         return None
+    if _VOILA in os.environ:  # with a kernel that has no IPython
+        return IN_VOILA
     if not is_terminal(stdin):
         return NOBODY
     return None if is_terminal(stderr) else NO_TERMINAL

@@ -156,6 +156,7 @@ def test_voila_is_told_to_use_the_panel(monkeypatch: pytest.MonkeyPatch) -> None
         found = in_kernel(Ipykernel(request))
         assert found is obstacles.IN_VOILA
         assert "nbauth.panel()" in found.hint
+    assert in_process(FILE, FILE) is obstacles.IN_VOILA, "its kernel may have no IPython"
     assert in_kernel(Ipykernel(UNASKED), attended=True) is None
 
 

@@ -1,0 +1,86 @@
+"""xeus-python, a kernel that is no ipykernel: ``get_parent`` takes nothing, no message comes in
+while a cell runs. Somebody is there all the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.kernels import Kernel
+from tests.kernels.conftest import environment
+
+
+@pytest.fixture(scope="module")
+def xeus(demo) -> Iterator[Kernel]:
+    with Kernel(
+        env=environment(demo),
+        libraries=("xeus-python",),
+        launcher="xpython_launcher",
+        allow_stdin=True,
+    ) as kernel:
+        assert kernel.run("type(get_ipython().kernel).__name__").result == "'XKernel'"
+        assert kernel.run("%load_ext nbauth").status == "ok"
+        yield kernel
+
+
+@pytest.fixture(autouse=True)
+def nobody(xeus: Kernel) -> None:
+    xeus.run("%logout --all --quiet")
+
+
+@pytest.mark.usefixtures("willing_person")
+def test_a_device_code_is_shown_as_html_and_brought_up_to_date(xeus: Kernel) -> None:
+    result = xeus.run("%login")
+    assert result.error == ""
+    shown = [bundle["text/html"] for bundle in result.data if "text/html" in bundle]
+    assert any("/device" in card and "Copy this code" in card for card in shown)
+    assert "Signed in" in shown[-1]
+    assert "code" not in shown[-1].partition("<strong>")[2], "the code is gone at the end"
+    assert xeus.run("len(str(%token))").status == "error", "a magic is no expression"
+    assert xeus.run("t = %token\nlen(str(t)) > 20").result == "True"
+
+
+@pytest.mark.usefixtures("willing_person")
+def test_one_in_the_background_is_shown_too(xeus: Kernel) -> None:
+    result = xeus.run("s = %login --background\ns.wait(20).profile")
+    assert result.result == "'default'"
+    assert any("Copy this code" in shown.get("text/html", "") for shown in result.data)
+
+
+def test_an_address_can_be_pasted(xeus: Kernel) -> None:
+    ident = xeus.send("%login --flow paste")
+    asked = xeus.client.get_stdin_msg(timeout=30)["content"]
+    assert asked["password"] is True
+    xeus.client.input("http://localhost/?error=access_denied&state=anothers")
+    assert xeus.client.get_stdin_msg(timeout=30)["content"] == asked, "that is no answer to it"
+    state = re.search(r"[?&;]state=([^&']+)", cards(xeus, ident, "Open sign-in page")[-1])
+    assert state is not None
+    xeus.client.input(f"http://localhost/?error=access_denied&state={state[1]}")
+    assert xeus.wait(ident)[ident].error.startswith("<class 'nbauth.core.errors.SignInDeclined'>")
+
+
+def cards(kernel: Kernel, ident: str, text: str) -> list[str]:
+    """Those shown so far, once one of them has this text."""
+    found: list[str] = []
+    while not any(text in card for card in found):
+        result = kernel.wait(ident, timeout=0.2)[ident]
+        found = [shown["text/html"] for shown in result.data if "text/html" in shown]
+    return found
+
+
+def test_the_callback_is_refused_with_what_to_use(xeus: Kernel) -> None:
+    result = xeus.run("%login --flow callback")
+    what, hint = result.traceback.splitlines()
+    assert "This kernel reads no messages while a cell runs" in what
+    assert "--flow device" in hint
+
+
+def test_a_request_without_input_has_nobody_behind_it(xeus: Kernel) -> None:
+    assert "Nobody can answer here." in xeus.run("%login", allow_stdin=False).error
+
+
+def test_the_panel_is_there_for_between_two_cells(xeus: Kernel) -> None:
+    shown = xeus.run("import nbauth\nnbauth.panel()").data[-1]
+    assert "application/vnd.jupyter.widget-view+json" in shown
