@@ -10,12 +10,14 @@ from typing import Any
 from traitlets import TraitError
 
 from nbauth.api import session_if_made, the_session
+from nbauth.jupyter.completion import Completion
 from nbauth.jupyter.config import NbAuth
 from nbauth.jupyter.ipykernel.wedge import mend
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.jupyter.on_first_use import OnFirstUse
+from nbauth.jupyter.said_once import SaidOnce
 
-MAGICS = ("login", "logout", "token", "accounts")
+MAGICS = ("login", "logout", "token", "accounts", "whoami")
 
 
 class Loaded:
@@ -26,12 +28,12 @@ class Loaded:
         self._used = used = OnFirstUse(the_session, shell.user_ns)
         self._config = NbAuth(used, parent=shell)
         shell.configurables.append(self._config)
-        self._magics = AuthMagics(shell, used)
+        self._said = SaidOnce(shell)
+        self._magics = AuthMagics(shell, used, self._said)
         shell.register_magics(self._magics)
         shell.events.register("pre_run_cell", used.refresh)
         shell.events.register("pre_run_cell", _new_cell)
-        for name in MAGICS:
-            shell.set_hook("complete_command", self._complete, str_key=f"%{name}")
+        self._completion = Completion(shell, the_session, self._magics, MAGICS)
         self._undo_mending = mend(getattr(shell, "kernel", None))
 
     def undo(self) -> None:
@@ -48,14 +50,10 @@ class Loaded:
         registry = shell.magics_manager
         for name in MAGICS:
             registry.magics["line"].pop(name, None)
-            shell.strdispatchers["complete_command"].strs.pop(f"%{name}", None)
+        self._completion.undo()
+        self._said.undo()
         registry.registry.pop(type(self._magics).__name__, None)
         self._undo_mending()
-
-    def _complete(self, _: object, event: Any) -> list[str]:
-        from nbauth.jupyter.completion import completions
-
-        return completions(self._used.session, event.line)
 
 
 def _new_cell(*_: object) -> None:

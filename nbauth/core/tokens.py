@@ -152,6 +152,12 @@ class Token:
     def __format__(self, spec: str) -> str:
         return format(str(self._source.read()), spec)
 
+    def __add__(self, text: str) -> str:
+        return str(self) + text if isinstance(text, str) else NotImplemented
+
+    def __radd__(self, text: str) -> str:
+        return text + str(self) if isinstance(text, str) else NotImplemented
+
     def __repr__(self) -> str:
         return f"<nbauth.Token {MASK}>"
 

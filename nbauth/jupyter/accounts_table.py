@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Account, Asked
+from nbauth.core.errors import NbAuthError
 from nbauth.core.output import fitting
 from nbauth.core.text import plain
 from nbauth.kernel.session import Session
@@ -64,6 +65,36 @@ class Table(list[Account]):
         """Those of the accounts that are signed in still."""
         known = self._session.cache.signed_in
         return [record for account in self if (record := known.get(account.key))]
+
+    def first_line(self) -> str:
+        """One account in one line: the present client's current one, else the first."""
+        from nbauth.jupyter.display import NOBODY
+
+        records = self._records()
+        if not records:
+            return NOBODY
+        number = self._chosen(records)
+        user, tenant, profile, scopes, left, kept = self._rows()[number].cells()
+        name = plain(records[number].account.name)
+        parts = [
+            user + (f" ({name})" if name not in {"", user} else ""),
+            *([f"tenant {tenant}"] if records[number].account.tenant_id else []),
+            f"profile {profile}",
+            f"scopes {scopes}",
+            f"{left} min left",
+            f"kept in {kept}",
+        ]
+        more = f"; {len(records) - 1} more in %accounts" if len(records) > 1 else ""
+        return f"{'; '.join(parts)}{more}"
+
+    def _chosen(self, records: list[SignedIn]) -> int:
+        current = self._session.cache.current
+        try:
+            here = current.get(self._session.client().key)
+        except NbAuthError:  # settings that lead nowhere
+            here = None
+        keys = [record.key for record in records]
+        return keys.index(here) if here in keys else 0
 
     def _endings(self) -> list[str]:
         """A line for each sign-in that will itself end soon, and that no refresh can renew."""

@@ -1,46 +1,118 @@
-"""Tab in a magic's line: options, profile names, accounts, known scopes."""
+"""Tab in a magic's line: IPython asks us first, and nobody else in a line of ours.
+
+Nothing is evaluated, sent or opened: what is offered is in memory, or in ``config.toml``.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from nbauth.core.flow_names import ALL as FLOWS
-from nbauth.core.settings_values import PERSISTENCES
-from nbauth.kernel.session import Session
-
-OPTIONS = {
-    "%login": "--profile --account --quiet --flow --tenant --client-id --authority --prompt"
-    " --login-hint --domain-hint --max-age --claims --consent-also --persist --timeout --force"
-    " --background --doctor --offline",
-    "%logout": "--profile --account --quiet --all --revoke --forget",
-    "%token": "--profile --account --quiet --into --str --env --header --show --force-refresh",
-    "%accounts": "use drop --profile --account --quiet",
-}
-GRAPH_SCOPES = (
-    "User.Read", "User.ReadBasic.All", "User.Read.All", "Mail.Read", "Mail.Send", "Files.Read",
-    "Files.ReadWrite", "Sites.Read.All", "Calendars.Read", "Group.Read.All", "Directory.Read.All",
-)  # fmt: skip
-PROMPTS = ("select_account", "consent", "login", "create", "none", "unset")
+_HIGHEST = 10_000.0
+"""A priority above those of IPython's own matchers."""
 
 
-def completions(session: Session, line: str) -> list[str]:
-    """What may come at the end of a magic's line."""
-    words = line.split()
-    magic = words[0] if words else ""
-    before = words[-1] if line.endswith(" ") else words[-2] if len(words) > 1 else ""
-    users = [account.username for account in session.cache.accounts()]
-    after: dict[str, Any] = {
-        "--flow": FLOWS,
-        "--persist": PERSISTENCES,
-        "--prompt": PROMPTS,
-        "--account": users,
-        "use": users,
-        "drop": users,
-        "--profile": session.reader.profiles,
-    }
-    if before in after:
-        choices = after[before]
-        return list(choices() if callable(choices) else choices)
-    known = [scope for token in session.cache.tokens.values() for scope in token.response.scopes]
-    scopes = [*GRAPH_SCOPES, *known] if magic in {"%login", "%token"} else []
-    return [*OPTIONS.get(magic, "").split(), *dict.fromkeys(scopes)]
+@dataclass(frozen=True)
+class _Offered:
+    """What we offer. It counts as one at least: IPython lets others offer where nothing is."""
+
+    found: Sequence[Any]
+
+    def __len__(self) -> int:
+        return max(1, len(self.found))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.found)
+
+
+class Completion:
+    """Our matcher in a shell's completer.
+
+    Args:
+        shell: whose.
+        the_session: gives the process's session.
+        magics: the object whose methods the magics are.
+        names: of the magics.
+    """
+
+    def __init__(
+        self, shell: Any, the_session: Callable[[], Any], magics: Any, names: Collection[str]
+    ) -> None:
+        from IPython.core.completer import context_matcher
+
+        self._shell = shell
+        self._the_session = the_session
+        self._magics = magics
+        self._line = re.compile(
+            r"(?P<before>\s*|[^%#]*[^%#=!<>]\s*=\s*)"
+            rf"(?P<percent>%?)(?P<magic>{'|'.join(names)})(?P<rest>\s.*)",
+            re.DOTALL,
+        )
+
+        def matcher(context: Any) -> Any:
+            return self._offer(context)
+
+        self._matcher = context_matcher(identifier="nbauth", priority=_HIGHEST)(matcher)
+        shell.Completer.custom_matchers.append(self._matcher)
+
+    def undo(self) -> None:
+        """Leave the shell's completer."""
+        matchers = self._shell.Completer.custom_matchers
+        if self._matcher in matchers:
+            matchers.remove(self._matcher)
+
+    def _offer(self, context: Any) -> dict[str, Any]:
+        from IPython.core.completer import SimpleCompletion
+
+        found = self._ours(context)
+        if found is None:
+            return {"completions": [], "suppress": False}
+        magic, rest = found
+        try:
+            fragment, offered = self._offers_for(magic, rest)
+        except Exception:  # settings that cannot be read: Tab says nothing of them
+            fragment, offered = "", []
+        return {
+            "completions": _Offered(
+                [SimpleCompletion(text=each, type="magic") for each in offered]
+            ),
+            "suppress": True,
+            "matched_fragment": fragment,
+            "ordered": True,
+        }
+
+    def _ours(self, context: Any) -> tuple[str, str] | None:
+        """The magic whose line the cursor is in, and what stands between; ``None`` elsewhere."""
+        lines = context.full_text.split("\n")[: context.cursor_line]
+        text = context.text_until_cursor
+        while lines and lines[-1].endswith("\\"):
+            text = f"{lines.pop()[:-1]} {text}"
+        found = self._line.fullmatch(text)
+        if found is None or _inside_a_text(found["before"]):
+            return None
+        is_magic = found["percent"] or (
+            not lines and not found["before"].strip() and self._is_automagic(found)
+        )
+        return (found["magic"], found["rest"]) if is_magic else None
+
+    def _is_automagic(self, found: re.Match[str]) -> bool:
+        """Whether IPython would take the line for a magic's, though no percent sign begins it."""
+        shell, name = self._shell, found["magic"]
+        shadowed = name in shell.user_ns or name in shell.user_global_ns
+        return bool(shell.automagic) and not shadowed and found["rest"].lstrip()[:1] not in "=.,+*/"
+
+    def _offers_for(self, magic: str, rest: str) -> tuple[str, list[str]]:
+        from nbauth.jupyter.completion_values import offers, typed_until
+
+        typed = typed_until(rest)
+        if typed is None:
+            return "", []
+        parser = getattr(self._magics, magic).parser
+        found = offers(typed, magic, parser, self._the_session, self._shell.user_ns)
+        return typed.fragment, found
+
+
+def _inside_a_text(before: str) -> bool:
+    return before.count('"') % 2 == 1 or before.count("'") % 2 == 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlsplit
 
+from nbauth.core.columns import aligned
 from nbauth.core.errors import NbAuthError
 from nbauth.core.scopes import application_name, short_names
 from nbauth.core.steps import Cancelled, Done, Failed, OpenBrowser, ShowUserCode
@@ -196,8 +197,6 @@ def accounts_text(rows: Sequence[AccountRow]) -> str:
         return NOBODY
     marks = [" ", *("*" if row.current else " " for row in rows)]
     table = [list(COLUMNS), *(row.cells() for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join(
-        f"{mark} {'  '.join(map(str.ljust, line, widths))}".rstrip()
-        for mark, line in zip(marks, table, strict=True)
+        aligned([[f"{mark} {row[0]}", *row[1:]] for mark, row in zip(marks, table, strict=True)])
     )

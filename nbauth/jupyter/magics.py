@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from contextlib import suppress
 from functools import partial
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from nbauth.core.flow_names import AUTO, HERE
+from nbauth.jupyter.magic_arguments import of_a_sign_in, of_every_magic
+from nbauth.jupyter.magic_questions import scopes_of, verb_of
 from nbauth.jupyter.on_first_use import OnFirstUse
 from nbauth.jupyter.parsed_late import argument, parsed_late
+from nbauth.jupyter.said_once import SaidOnce
 
 if TYPE_CHECKING:
     from nbauth.core.account import Account
@@ -25,16 +26,6 @@ _OF_A_CALL = ("profile", "flow", "tenant", "client_id", "authority", "persist", 
 _OF_A_SIGN_IN = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
 
 
-def _common(function: Any) -> Any:
-    for option in (
-        argument("--profile", metavar="NAME", help="the profile of config.toml to use"),
-        argument("--account", metavar="USER", help="whose sign-in or token"),
-        argument("--quiet", action="store_true", help="print less"),
-    ):
-        function = option(function)
-    return function
-
-
 def _print(*lines: str) -> None:
     from nbauth.core.output import OutputGone, write
 
@@ -42,93 +33,61 @@ def _print(*lines: str) -> None:
         write(*lines)
 
 
-def read_line(magic: Any, line: str) -> Any:
-    """Parse a magic's line; a bad argument is one line to the person (``UsageError``)."""
-    try:
-        shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"That line cannot be read: {error}.") from None
-    try:
-        return magic.parser.parse_argstring(line)
-    except UsageError as error:
-        raise UsageError(_with_guess(str(error), magic.parser)) from None
-
-
-def _with_guess(error: str, parser: Any) -> str:
-    """What argparse says of an option that there is not, with the one that was probably meant."""
-    from nbauth.core.text import closest
-
-    unknown = next((word for word in error.split() if word.startswith("--")), "")
-    known = [name for action in parser._actions for name in action.option_strings]
-    guess = closest(unknown.partition("=")[0], known) if "unrecognized" in error else ""
-    return f"{error}. Did you mean {guess}?" if guess else error
-
-
 @magics_class
 class AuthMagics(Magics):  # type: ignore[misc]
     """The magics, over one session."""
 
-    def __init__(self, shell: Any, used: OnFirstUse) -> None:
+    def __init__(self, shell: Any, used: OnFirstUse, said: SaidOnce) -> None:
         super().__init__(shell)
         self._used = used
+        self._said = said
 
     @parsed_late
     @argument("scopes", nargs="*", metavar="SCOPE", help="what the first token is for")
-    @_common
-    @argument("--flow", help=f"the way to sign in: {', '.join((AUTO, *HERE))}")
-    @argument("--tenant", help="a tenant's GUID or domain")
-    @argument("--client-id", help="the application's id")
-    @argument("--authority", metavar="URL", help="an authority's or issuer's address")
-    @argument("--prompt", help="select_account, consent, login, create or none")
-    @argument("--login-hint", metavar="USER", help="whom the provider should propose")
-    @argument("--domain-hint", metavar="DOMAIN", help="whose sign-in page to go to")
-    @argument("--max-age", type=int, metavar="SECONDS", help="how old the browser's session may be")
-    @argument("--claims", metavar="JSON", help="a claims request; write it as $variable")
-    @argument(
-        "--consent-also", nargs="+", metavar="SCOPE", help="request consent now for later use"
-    )
-    @argument("--persist", metavar="STORE", help="where it is kept: memory, keyring or file")
-    @argument("--timeout", type=float, metavar="SECONDS", help="how long to wait for the person")
-    @argument("--force", action="store_true", help="sign in even if signed in already")
-    @argument("--background", action="store_true", help="return at once; cells that need it wait")
-    @argument(
-        "--doctor",
-        action="store_true",
-        help="print what was seen, what holds, what the provider says",
-    )
-    @argument("--offline", action="store_true", help="with --doctor: ask nothing over the network")
+    @of_a_sign_in
+    @of_every_magic
     @line_magic
-    def login(self, line: str) -> Account | SignIn | None:
-        """Sign in. Gives the account, or the pending sign-in with --background."""
-        asked = read_line(self.login, line)
+    def login(self, asked: Any) -> Account | SignIn | None:
+        """Sign in. Returns the account, or with --background the pending sign-in.
+
+        Values may be quoted; $name and {expression} are replaced by their values.
+        """
+        scopes = self._scopes(asked, "login")
         if asked.doctor:
             self._doctor(asked)
             return None
         if asked.offline:
-            raise UsageError("--offline goes with --doctor.")
+            raise UsageError("--offline needs --doctor.")
         options = {
             name: value
             for name in _OF_A_CALL + _OF_A_SIGN_IN
             if (value := getattr(asked, name)) is not None
         }
-        return self._used.session.login(
-            *asked.scopes,
+        result = self._used.session.login(
+            *scopes,
             account=asked.account,
             force=asked.force,
             background=asked.background,
             quiet=asked.quiet,
             **options,
         )
+        if not asked.quiet:
+            self._said.add(result)
+        return result
 
     @parsed_late
-    @_common
     @argument("--all", action="store_true", help="every account")
-    @argument("--revoke", action="store_true", help="also ask the provider to withdraw the sign-in")
-    @argument("--forget", action="store_true", help="every account, and all that is remembered")
+    @argument(
+        "--revoke", action="store_true", help="also ask the provider to revoke the refresh token"
+    )
+    @argument("--forget", action="store_true", help="every account, and the stored files and key")
+    @of_every_magic
     @line_magic
-    def logout(self, line: str) -> None:
-        """Forget the account and its tokens. The browser's own session at the provider stays."""
-        asked = read_line(self.logout, line)
+    def logout(self, asked: Any) -> None:
+        """Sign out: remove the current or the named account and its tokens.
+
+        The browser's own session at the provider stays.
+        """
         self._sign_out(
             asked, asked.account, all=asked.all, revoke=asked.revoke, forget=asked.forget
         )
@@ -148,33 +107,43 @@ class AuthMagics(Magics):  # type: ignore[misc]
 
     @parsed_late
     @argument("scopes", nargs="*", metavar="SCOPE", help="what the token is for")
-    @_common
-    @argument("--into", metavar="NAME", help="set this variable, show nothing")
+    @argument("--into", metavar="NAME", help="set this variable and show nothing")
     @argument(
-        "--str", dest="text", action="store_true", help="a masked str, rebound before it goes stale"
+        "--str",
+        dest="text",
+        action="store_true",
+        help="a str whose display is masked; with --into it is refreshed before a cell runs",
     )
-    @argument("--env", metavar="NAME", help="set this environment variable for ! commands")
+    @argument(
+        "--env", metavar="NAME", help="set this environment variable, for ! commands; refreshed too"
+    )
     @argument("--header", action="store_true", help='{"Authorization": "Bearer …"}')
-    @argument("--show", action="store_true", help="who, scopes, tenant, expiry, source; no secret")
-    @argument("--force-refresh", action="store_true", help="fetch it anew")
+    @argument(
+        "--show", action="store_true", help="print account, scopes, tenant, expiry and source"
+    )
+    @argument("--force-refresh", action="store_true", help="fetch a new one now")
+    @of_every_magic
     @line_magic
-    def token(self, line: str) -> Token | SecretStr | dict[str, str] | None:
-        """A live token, which never goes stale."""
-        asked = read_line(self.token, line)
+    def token(self, asked: Any) -> Token | SecretStr | dict[str, str] | None:
+        """A live token: it is refreshed when it is read. Its display is masked.
+
+        Use it as f"Bearer {t}", "Bearer " + t, t.header or str(t).
+        """
+        scopes = self._scopes(asked, "token")
+        if asked.header and asked.text:
+            raise UsageError("--header and --str exclude each other.")
         options = {"profile": asked.profile} if asked.profile else {}
         self._used.variables.check(asked.into, asked.env)
         session, variables = self._used.session, self._used.variables
         if asked.force_refresh or asked.show:
             result = session.acquire(
-                *asked.scopes, account=asked.account, force_refresh=asked.force_refresh, **options
+                *scopes, account=asked.account, force_refresh=asked.force_refresh, **options
             )
             if asked.show:
                 _print(*describe(result))
-        token = session.token(*asked.scopes, account=asked.account, **options)
+        token = session.token(*scopes, account=asked.account, **options)
         # A variable is read before every cell, where nobody expects to be asked.
-        quiet = partial(
-            session.token, *asked.scopes, account=token.owner, interactive=False, **options
-        )
+        quiet = partial(session.token, *scopes, account=token.owner, interactive=False, **options)
         if asked.env:
             variables.put_environment(asked.env, quiet())
         if asked.into:
@@ -190,24 +159,35 @@ class AuthMagics(Magics):  # type: ignore[misc]
         return token.value if asked.text else token
 
     @parsed_late
-    @argument("verb", nargs="?", choices=["use", "drop"], help="make USER current, or sign it out")
-    @argument("user", nargs="?", metavar="USER")
-    @_common
+    @argument("verb", nargs="?", metavar="use|drop", help="make USER current, or sign USER out")
+    @argument("user", nargs="?", metavar="USER", help="a user name, or an Account")
+    @of_every_magic
     @line_magic
-    def accounts(self, line: str) -> list[Account]:
+    def accounts(self, asked: Any) -> list[Account]:
         """Who is signed in: a table, and the list of accounts."""
         from nbauth.jupyter.accounts_table import table_of
 
-        asked = read_line(self.accounts, line)
-        if asked.verb and not asked.user:
-            raise UsageError(f"Say whom: %accounts {asked.verb} USER.")
-        if asked.verb == "use":
-            account = self._used.session.use(asked.user, profile=asked.profile)
+        verb, user = verb_of(asked.verb, asked.user)
+        if verb == "use":
+            account = self._used.session.use(user, profile=asked.profile)
             if not asked.quiet:
                 _print(f"Using {account.username}.")
-        elif asked.verb == "drop":
-            self._sign_out(asked, asked.user)
+        elif verb == "drop":
+            self._sign_out(asked, user)
         return table_of(self._used.session, asked.profile, asked.account)
+
+    @parsed_late
+    @of_every_magic
+    @line_magic
+    def whoami(self, asked: Any) -> None:
+        """Print the current account in one line: tenant, profile, token and where it is kept."""
+        from nbauth.jupyter.accounts_table import table_of
+
+        _print(table_of(self._used.session, asked.profile, asked.account).first_line())
+
+    def _scopes(self, asked: Any, magic: str) -> list[str]:
+        options = vars(type(self))[magic].options
+        return scopes_of(asked.scopes, magic, options, lambda: self._used.session.reader.profiles())
 
     def _doctor(self, asked: Any) -> None:
         from nbauth.jupyter.places.doctor import parts

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 
 import pytest
+from wcwidth import wcswidth
 
 from nbauth.core.secret import SecretStr
+from nbauth.core.text import plain
 from nbauth.jupyter.accounts_table import Table, table_of
+from nbauth.jupyter.display import AccountRow, accounts_html, accounts_text
 from nbauth.testing.clock import FakeClock
+from nbauth.testing.engine import ISSUER, FakeEngine
 from tests.kernel.accounts.shelf import Shelf
 from tests.kernel.conftest import Bench
 
@@ -121,3 +126,67 @@ def test_of_a_profile_it_is_also_who_is_kept_where_that_profile_says(
     assert [each.username for each in table_of(later.session, "work")] == ["ada@example.com"]
     for each in (bench, later):
         each.session.rest()
+
+
+NAMES = {
+    "latin": "ada",
+    "chinese": "山田太郎",
+    "hangul": "김철수",
+    "decomposed": "e\u0301lise",
+    "family": "👩‍👩‍👧‍👦",
+    "flag": "🇩🇪🇫🇷",
+    "skin": "👍🏽ok",
+    "heart": "❤️",
+    "hebrew": "עדה",
+    "arabic": "مريم",
+    "long": "a" * 120,
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_the_columns_of_a_terminal_stay_aligned(name: str) -> None:
+    rows = [
+        AccountRow(each, "t", "default", ("read",), 60, "memory", current=each == name)
+        for each in (name, "bob@example.com", "卡")
+    ]
+    lines = accounts_text(rows).splitlines()
+    before = {wcswidth(line[: line.rindex(" t ")].rstrip("\u200e")) for line in lines[1:]}
+    padded = {wcswidth(line[: line.index("default")]) for line in lines[1:]}
+    assert len(padded) == 1, lines
+    assert before != {-1}
+    assert plain(name) in lines[1]
+
+
+@pytest.mark.parametrize("name", ["עדה", "مريم"])
+def test_a_name_from_right_to_left_leaves_its_neighbours_in_place(name: str) -> None:
+    """After such a name, digits and blanks belong to its direction unless a mark ends that."""
+    row = AccountRow(name, "123", "default", ("read",), 60, "memory")
+    line = accounts_text([row]).splitlines()[1]
+    assert f"{name}\u200e" in line
+    assert f"<bdi>{name}</bdi>" in accounts_html([row])
+
+
+def test_in_an_encoding_without_the_letters_the_columns_stay_aligned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    rows = [
+        AccountRow(each, "tenant", "default", ("read",), 60, "memory") for each in ("مريم", "bob")
+    ]
+    lines = accounts_text(rows).splitlines()
+    assert all(line.isascii() for line in lines)
+    assert len({line.index("default") for line in lines[1:]}) == 1
+
+
+def test_the_line_of_whoami_is_of_the_present_client(bench: Bench) -> None:
+    other = FakeEngine(client_id="other", clock=bench.clock.time)
+    other.user = "bob"
+    bench.engines[ISSUER, "other"] = other
+    bench.sign_in("read", client_id="other")
+    bench.sign_in("read")
+    line = table_of(bench.session).first_line()
+    assert line.startswith("ada@example.com (Ada); profile default; scopes read; ")
+    assert line.endswith("kept in memory; 1 more in %accounts")
+    bench.session.configure(client_id="other")
+    assert table_of(bench.session).first_line().startswith("bob@example.com (Bob)")
+    assert len(line.splitlines()) == 1

@@ -155,5 +155,5 @@ def check_claims(claims: str) -> None:
         raise ConfigurationError(
             "claims has to be a JSON object.",
             code="bad_claims",
-            hint="""Put it into a variable: claims = '{"id_token": …}', then --claims '$claims'.""",
+            hint="""Write --claims '{"id_token": …}', or name a dict: --claims $claims.""",
         ) from None

@@ -1,0 +1,199 @@
+"""What may come next in a magic's line, by the arguments of the magic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from nbauth.core.errors import NbAuthError
+from nbauth.core.magic_word import as_word
+
+GRAPH_SCOPES = (
+    "User.Read", "User.ReadBasic.All", "User.Read.All", "Mail.Read", "Mail.Send", "Files.Read",
+    "Files.ReadWrite", "Sites.Read.All", "Calendars.Read", "Group.Read.All", "Directory.Read.All",
+)  # fmt: skip
+OPENID_SCOPES = ("openid", "profile", "email", "offline_access")
+PROMPTS = ("select_account", "consent", "login", "create", "none")
+TENANTS = ("common", "organizations", "consumers")
+_WORD = re.compile(r"""(?:"(?:[^"\\]|\\.)*(?:"|$)|(?<=\w)'(?=\w)|'[^']*(?:'|$)|[^\s"'])+""", re.S)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A line up to the cursor.
+
+    Attributes:
+        words: those before the cursor's word.
+        option: the option whose value is typed behind ``=``, ``""`` if there is none.
+        quote: the quotation mark that is open.
+        fragment: the part of the cursor's word that is to be completed.
+    """
+
+    words: tuple[str, ...]
+    option: str = ""
+    quote: str = ""
+    fragment: str = ""
+
+
+def typed_until(line: str) -> Typed | None:
+    """A line as it is typed so far; ``None`` in a comment."""
+    found = list(_WORD.finditer(line))
+    words = [each[0] for each in found]
+    if any(word.startswith("#") for word in words):
+        return None
+    last = words.pop() if found and found[-1].end() == len(line) else ""
+    option, equals, value = last.partition("=")
+    if not (equals and option.startswith("--")):
+        option, value = "", last
+    quote = value[:1] if value[:1] in {'"', "'"} else ""
+    bare = tuple(word.strip("\"'") for word in words)
+    return Typed(bare, option, quote, value[len(quote) :])
+
+
+def offers(
+    typed: Typed,
+    magic: str,
+    parser: Any,
+    the_session: Callable[[], Any],
+    user_ns: Mapping[str, Any],
+) -> list[str]:
+    """What may stand where the cursor is."""
+    fragment = typed.fragment
+    if fragment[:1] in {"$", "{"}:
+        names = (name for name, value in user_ns.items() if _is_value(name, value))
+        return _beginning(fragment, (fragment[0] + name for name in names))
+    state = _state(typed, parser)
+    known = _Known(the_session)
+    if state.waits is not None:
+        values = known.of(state.waits.dest, state.waits.choices)
+        return _beginning(fragment, _quoted(values, typed.quote))
+    options = [name for name in _names_of(parser) if name not in state.used]
+    if fragment.startswith("-"):
+        return _beginning(fragment, [*options, "--help"])
+    words = _places(magic, state.places, known)
+    return _beginning(fragment, [*_quoted(words, typed.quote), *options])
+
+
+def _places(magic: str, places: tuple[str, ...], known: _Known) -> Iterable[str]:
+    if magic in {"login", "token"}:
+        return [scope for scope in known.of("scopes") if scope not in places]
+    if magic == "accounts" and not places:
+        return ("use", "drop")
+    if magic == "accounts" and len(places) == 1:
+        return known.of("user")
+    return ()
+
+
+def _is_value(name: str, value: object) -> bool:
+    hidden = name.startswith("_") or name in {"In", "Out"}
+    return not (hidden or callable(value) or isinstance(value, ModuleType))
+
+
+def _beginning(fragment: str, offered: Iterable[str]) -> list[str]:
+    """Those that begin so; in another case, where none does in this one."""
+    every = list(dict.fromkeys(offered))
+    small = fragment.lower()
+    same = [each for each in every if each.startswith(fragment)]
+    return same or [each for each in every if each.lower().startswith(small)]
+
+
+def _quoted(values: Iterable[str], quote: str) -> list[str]:
+    return [value if quote else as_word(value) for value in values]
+
+
+# ── where the cursor is ─────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _State:
+    waits: Any
+    used: frozenset[str]
+    places: tuple[str, ...]
+
+
+def _names_of(parser: Any) -> list[str]:
+    return [name for action in parser._actions for name in action.option_strings]
+
+
+def _state(typed: Typed, parser: Any) -> _State:
+    """Which option waits for its value, which are there, and the words that are no options."""
+    known = {name: action for action in parser._actions for name in action.option_strings}
+    waits, used, places = None, set(), []
+    for word in (*typed.words, *([typed.option] if typed.option else [])):
+        name, equals, _ = word.partition("=")
+        if name.startswith("--"):
+            action = known.get(name)
+            waits = action if action is not None and action.nargs != 0 and not equals else None
+            if action is not None and action.nargs != "+":
+                used.add(name)
+        elif waits is None:
+            places.append(word)
+        elif waits.nargs != "+":
+            waits = None
+    return _State(waits, frozenset(used), tuple(places))
+
+
+# ── values ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What this kernel knows without asking."""
+
+    the_session: Callable[[], Any]
+
+    def of(self, name: str, choices: Iterable[str] | None = None) -> list[str]:
+        """The values of an argument."""
+        if choices:
+            return list(choices)
+        found = getattr(self, f"_{name}", None)
+        return [] if found is None else [value for value in dict.fromkeys(found()) if value]
+
+    def _accounts(self) -> list[Any]:
+        return list(self.the_session().cache.accounts())
+
+    def _account(self) -> list[str]:
+        return [account.username for account in self._accounts()]
+
+    _user = _login_hint = _account
+
+    def _domain_hint(self) -> list[str]:
+        return [name.partition("@")[2] for name in self._account()]
+
+    def _tenant(self) -> list[str]:
+        return [*(account.tenant_id for account in self._accounts()), *TENANTS]
+
+    def _client_id(self) -> list[str]:
+        return [account.client_id for account in self._accounts()]
+
+    def _authority(self) -> list[str]:
+        return [account.authority for account in self._accounts()]
+
+    def _profile(self) -> list[str]:
+        return list(self.the_session().reader.profiles())
+
+    def _persist(self) -> list[str]:
+        from nbauth.core.settings_values import PERSISTENCES
+
+        return list(PERSISTENCES)
+
+    def _prompt(self) -> list[str]:
+        return list(PROMPTS)
+
+    def _scopes(self) -> list[str]:
+        session = self.the_session()
+        try:
+            microsoft = session.client().authority.microsoft
+        except NbAuthError:  # nothing is set yet
+            microsoft = True
+        used = [
+            scope
+            for token in list(session.cache.tokens.values())
+            for scope in token.response.scopes
+        ]
+        return [*(GRAPH_SCOPES if microsoft else OPENID_SCOPES), *used]
+
+    _consent_also = _scopes

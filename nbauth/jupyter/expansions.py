@@ -1,0 +1,198 @@
+"""``$name`` and ``{expression}`` in a magic's line: where one ends, and its value as text."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from nbauth.core.account import Account
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import Token
+
+_NAME = re.compile(r"[^\W\d]\w*")
+_FORMAT = re.compile(r"(?P<code>.+?)(?:!(?P<how>[rsa]))?(?::(?P<spec>[^{}]*))?", re.DOTALL)
+_HOW: dict[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """One expansion.
+
+    Attributes:
+        text: what it stands for.
+        value: the object that this text is of.
+        end: where the line goes on.
+    """
+
+    text: str
+    value: object
+    end: int
+
+
+class Names:
+    """The names that an expansion may use: the local ones of the caller, then the notebook's.
+
+    Args:
+        user_ns: the notebook's names.
+        local_ns: those of the function that the line is in.
+    """
+
+    def __init__(self, user_ns: Mapping[str, Any], local_ns: Mapping[str, Any] | None) -> None:
+        self._spaces = (local_ns or {}, user_ns)
+
+    def of(self, name: str) -> Any:
+        """The value of a name. Raises ``UsageError`` where there is none."""
+        for space in self._spaces:
+            if name in space:
+                return space[name]
+        in_environment = name in os.environ
+        raise UsageError(
+            f"There is no variable {name}"
+            + (", only an environment variable: write" if in_environment else " (write")
+            + (f" {{os.environ['{name}']}}." if in_environment else f" $${name} for the text).")
+        )
+
+    def evaluate(self, code: str) -> Any:
+        """The value of an expression. Raises ``UsageError``, which shows no value of a variable."""
+        names = {**self._spaces[1], **self._spaces[0]}
+        try:
+            return eval(_compiled(code), names)  # noqa: S307 - the person's own, from their cell
+        except UsageError:
+            raise
+        except NameError as error:
+            raise UsageError(f"{_in_braces(code)}: there is no variable {error.name}.") from None
+        except Exception as error:
+            # Its text may hold a variable's value.
+            raise UsageError(f"{_in_braces(code)} failed with {type(error).__name__}.") from None
+
+
+def _compiled(code: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        return compile(ast.parse(code.strip(), "<magic>", "eval"), "<magic>", "eval")
+
+
+def _in_braces(code: str) -> str:
+    return code if code.startswith("{") else f"{{{code}}}"
+
+
+def _is_code(code: str) -> bool:
+    try:
+        _compiled(code)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _is_dict(code: str) -> bool:
+    return _is_code(code) and isinstance(ast.parse(code, mode="eval").body, ast.Dict)
+
+
+def json_object(line: str, start: int) -> int | None:
+    """Where the JSON object that begins there ends; ``None`` if there is none."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(line, start)
+    except ValueError:
+        return None
+    return end if isinstance(value, dict) else None
+
+
+def dollar(line: str, start: int, names: Names) -> Expansion | None:
+    """The ``$name`` or ``$name.attribute`` that begins there; ``None`` for a plain dollar sign."""
+    found = _NAME.match(line, start + 1)
+    if found is None:
+        return None
+    value, end = names.of(found[0]), found.end()
+    # An attribute is one only where there is one: "$host.example" is a name and a text.
+    while line[end : end + 1] == "." and (found := _NAME.match(line, end + 1)):
+        inner = getattr(value, found[0], None)
+        if inner is None:
+            break
+        value, end = inner, found.end()
+    return Expansion(as_text(value, line[start:end]), value, end)
+
+
+def braces(line: str, start: int, names: Names) -> Expansion:
+    """The ``{expression}`` that begins there, with ``!r`` and ``:format`` as in an f-string."""
+    end = start
+    while (end := line.find("}", end + 1)) >= 0:
+        code = line[start + 1 : end]
+        typed = line[start : end + 1]
+        if _is_code(code) or _is_dict(typed):
+            value = names.evaluate(code if _is_code(code) else typed)
+            return Expansion(as_text(value, typed), value, end + 1)
+        parts = _FORMAT.fullmatch(code)
+        if parts and _is_code(parts["code"]):
+            return Expansion(_formatted(parts, typed, names), "", end + 1)
+    _refuse_json(line, start)
+    if line.find("}", start) < 0:
+        raise UsageError("A { is not closed. Write {{ for the brace itself.")
+    raise UsageError("What is in braces is neither an expression nor JSON. Write {{ for a brace.")
+
+
+def _refuse_json(line: str, start: int) -> None:
+    """Say what is wrong with JSON, if that is what begins there."""
+    if line[start + 1 :].lstrip()[:1] != '"':
+        return
+    try:
+        json.JSONDecoder().raw_decode(line, start)
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"The JSON is not complete, or not valid: {error.msg}, character"
+            f" {error.pos - start + 1} of it."
+        ) from None
+
+
+def _formatted(parts: re.Match[str], typed: str, names: Names) -> str:
+    value = names.evaluate(parts["code"])
+    _refuse_secret(value, typed)
+    try:
+        value = _HOW[parts["how"]](value) if parts["how"] else value
+        return format(value, parts["spec"] or "")
+    except Exception as error:
+        raise UsageError(f"{typed} failed with {type(error).__name__}.") from None
+
+
+def _refuse_secret(value: object, typed: str) -> None:
+    if isinstance(value, (SecretStr, Token)):
+        raise UsageError(
+            f"{typed} is a secret, and no option takes one. A client secret is read from where"
+            " client_secret_from says."
+        )
+
+
+def as_text(value: object, typed: str) -> str:
+    """What an expansion stands for. Raises ``UsageError`` for what cannot be meant."""
+    _refuse_secret(value, typed)
+    match value:
+        case str():
+            return str(value)
+        case int() | float():
+            return str(value)
+        case None:
+            raise UsageError(f"{typed} is None.")
+        case Account():
+            return value.username
+        case Mapping():
+            try:
+                return json.dumps(dict(value))
+            except (TypeError, ValueError):
+                raise UsageError(f"{typed} cannot be written as JSON.") from None
+        case list() | tuple() | set() | frozenset():
+            return " ".join(as_text(each, typed) for each in value)
+        case os.PathLike():
+            return os.fsdecode(value)
+    if callable(value):
+        call = typed.strip("${}")
+        raise UsageError(f"{typed} is a function, not a text. To call it, write {{{call}()}}.")
+    if type(value).__str__ is object.__str__ or isinstance(value, bytes):
+        raise UsageError(f"{typed} is a {type(value).__name__}, not a text.")
+    return str(value)

@@ -1,0 +1,83 @@
+"""Arguments that magics share, and the many of ``%login``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbauth.core.flow_names import AUTO, HERE, LATER
+from nbauth.jupyter.parsed_late import argument
+
+
+def of_every_magic(function: Any) -> Any:
+    """Those that all magics have."""
+    return _noted(
+        function,
+        argument("--profile", metavar="NAME", help="the profile of config.toml to use"),
+        argument("--account", metavar="USER", help="a user name, or an Account"),
+        argument("--quiet", action="store_true", help="print less"),
+    )
+
+
+def of_a_sign_in(function: Any) -> Any:
+    """Those that say how to sign in."""
+    return _noted(
+        function,
+        argument(
+            "--flow",
+            choices=(AUTO, *HERE),
+            later=LATER,
+            metavar="FLOW",
+            help=f"the way to sign in: {', '.join((AUTO, *HERE))}",
+        ),
+        argument("--tenant", help="the tenant's GUID or domain"),
+        argument("--client-id", metavar="ID", help="the application (client) ID"),
+        argument("--authority", metavar="URL", help="the authority's or issuer's address"),
+        argument(
+            "--prompt", metavar="PROMPT", help="select_account, consent, login, create or none"
+        ),
+        argument(
+            "--login-hint", metavar="USER", help="the user name to fill in on the provider's page"
+        ),
+        argument(
+            "--domain-hint", metavar="DOMAIN", help="skip the search for the user's organization"
+        ),
+        argument(
+            "--max-age",
+            type=int,
+            metavar="SECONDS",
+            help="sign in anew if the browser's session at the provider is older",
+        ),
+        argument(
+            "--claims",
+            metavar="JSON",
+            help='a claims request, as JSON or a dict: --claims "$claims"',
+        ),
+        argument(
+            "--consent-also",
+            nargs="+",
+            metavar="SCOPE",
+            help="extra scopes to consent to, not requested in this token",
+        ),
+        argument("--persist", metavar="STORE", help="where to keep it: memory, keyring or file"),
+        argument(
+            "--timeout", type=float, metavar="SECONDS", help="how long to wait for the sign-in"
+        ),
+        argument("--force", action="store_true", help="sign in even if signed in already"),
+        argument(
+            "--background",
+            action="store_true",
+            help="return at once; cells that need a token wait for the sign-in",
+        ),
+        argument(
+            "--doctor",
+            action="store_true",
+            help="start nothing; print what was detected, which flow is chosen and why",
+        ),
+        argument("--offline", action="store_true", help="with --doctor: send nothing"),
+    )
+
+
+def _noted(function: Any, *arguments: Any) -> Any:
+    for each in reversed(arguments):  # as decorators are applied
+        function = each(function)
+    return function

@@ -1,0 +1,222 @@
+"""A magic's line, read once into words, the way a shell reads.
+
+- Blanks separate words. Single and double quotes hold one word together and are taken off.
+- A single quote between two letters is an apostrophe: ``o'brien@contoso.com`` is one word.
+- A backslash takes the meaning from the sign after it; before a letter or digit it is a backslash,
+  as in ``CONTOSO\\ada``. In single quotes it always is.
+- ``$name``, ``$name.attribute``, ``${expression}`` and ``{expression}`` stand for values of the
+  notebook, also in quotes: IPython's magics expand there, and a shell has no braces. ``$$``, ``{{``
+  and ``}}`` are the signs themselves. A value is never read again: its blanks, quotes and dollars
+  are its own.
+- A JSON object is taken as it is written, in quotes or without.
+- ``#`` at the beginning of a word begins a comment; a ``;`` at the end of the line is dropped.
+
+A message shows what was typed, never what a variable holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from IPython.core.error import UsageError
+
+from nbauth.jupyter.expansions import Expansion, Names, braces, dollar, json_object
+
+_JOINERS = "\u200c\u200d"
+"""Invisible, and parts of names: in Persian, in Indian scripts, between emoji."""
+_LONG_DASHES = "‐‑‒–—―−"
+_TYPOGRAPHIC = "“”„«»‘‚"
+_LIKE_AN_OPTION = re.compile(r"--?[^\W\d]")
+_OPTION = re.compile(r"--[A-Za-z][\w-]*")
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}")
+_SHELL = {
+    "|": "pipe", "||": "list", "&&": "list", ";": "list",
+    ">": "redirection", ">>": "redirection", "<": "redirection",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word.
+
+    Attributes:
+        text: what it says.
+        typed: how it stands in the line, for messages.
+        bare: whether its first sign was typed, and not in quotes: only then it can be an option.
+        joined: whether it is an option whose value comes behind ``=``.
+        value: the object, where the word is one expansion alone.
+        after: the option without a value right before it, ``""`` if there is none.
+    """
+
+    text: str
+    typed: str
+    bare: bool = True
+    joined: bool = False
+    value: object = None
+    after: str = ""
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it names an option, known or not."""
+        return self.bare and _LIKE_AN_OPTION.match(self.text) is not None
+
+
+@dataclass
+class _Open:
+    """A word that is being read."""
+
+    start: int
+    parts: list[str] = field(default_factory=list)
+    values: list[object] = field(default_factory=list)
+    bare: bool = True
+
+    def closed(self, line: str, end: int, joined: bool = False) -> Word:
+        typed = line[self.start : end]
+        whole = [value for value in self.values if isinstance(value, (Mapping, list, tuple, set))]
+        if whole and len(self.parts) > 1:
+            raise UsageError(
+                f"{typed} puts a {type(whole[0]).__name__} into a text. Write one value of it, such"
+                " as {name['key']}."
+            )
+        value = self.values[0] if len(self.values) == len(self.parts) == 1 else None
+        return Word("".join(self.parts), typed, self.bare, joined, value)
+
+
+def words_of(line: str, names: Names) -> list[Word]:
+    """The words of a line. Raises ``UsageError`` for what cannot be read."""
+    words = _Reader(line, names).words()
+    for word in words:
+        _check(word)
+    return words
+
+
+class _Reader:
+    def __init__(self, line: str, names: Names) -> None:
+        self._line = line
+        self._names = names
+        self._at = 0
+        self._words: list[Word] = []
+
+    def words(self) -> list[Word]:
+        while self._skip_blanks():
+            self._word()
+        return self._words
+
+    def _skip_blanks(self) -> bool:
+        """Whether another word comes."""
+        line = self._line
+        while self._here.isspace():
+            self._at += 1
+        return self._at < len(line) and self._here != "#" and not self._is_last_semicolon()
+
+    @property
+    def _here(self) -> str:
+        return self._line[self._at : self._at + 1]
+
+    def _is_last_semicolon(self) -> bool:
+        return self._here == ";" and re.match(r"\s*(#|$)", self._line[self._at + 1 :]) is not None
+
+    def _word(self) -> None:
+        word = _Open(self._at)
+        while (sign := self._here) and not sign.isspace() and not self._is_last_semicolon():
+            if sign == '"' or (sign == "'" and not self._is_apostrophe()):
+                word.bare = word.bare and self._at > word.start
+                self._quoted(word, sign)
+            elif sign == "=" and word.bare and _OPTION.fullmatch("".join(word.parts)):
+                self._words.append(word.closed(self._line, self._at, joined=True))
+                self._at += 1
+                word = _Open(self._at, bare=False)
+            else:
+                word.bare = word.bare and (self._at > word.start or sign not in "${\\")
+                self._sign(word, escapes=None)
+        self._words.append(word.closed(self._line, self._at))
+
+    def _is_apostrophe(self) -> bool:
+        before, after = self._line[: self._at][-1:], self._line[self._at + 1 :][:1]
+        return before.isalnum() and after.isalnum()
+
+    def _quoted(self, word: _Open, quote: str) -> None:
+        self._at += 1
+        if self._here == quote:
+            word.parts.append("")
+        while self._here and (self._here != quote or (quote == "'" and self._is_apostrophe())):
+            if quote == '"' and self._here == "{" and self._escaped_json(word):
+                continue
+            self._sign(word, escapes="" if quote == "'" else '"\\$`{}')
+        if not self._here:
+            raise UsageError(f"A quotation mark {quote} is not closed.")
+        self._at += 1
+
+    def _escaped_json(self, word: _Open) -> bool:
+        """Take JSON whose quotes are written ``\\"``, up to the end of the double quotes."""
+        rest = re.match(r'(?:[^"\\]|\\.)*(?=")', self._line[self._at :], re.DOTALL)
+        plain = re.sub(r"\\(.)", r"\1", rest[0]) if rest else ""
+        if rest is None or json_object(plain.strip(), 0) != len(plain.strip()):
+            return False
+        word.parts.append(plain)
+        self._at += len(rest[0])
+        return True
+
+    def _sign(self, word: _Open, escapes: str | None) -> None:
+        """Take one sign, or what begins with it.
+
+        ``escapes``: the signs that a backslash may stand before; ``None`` for all but letters and
+        digits.
+        """
+        line, sign, after = self._line, self._here, self._line[self._at + 1 :][:1]
+        taken, self._at = sign, self._at + 1
+        if sign == "\\" and after and _may_escape(after, escapes):
+            taken = after
+            self._at += 1
+        elif (sign + after) in {"$$", "{{", "}}"}:
+            self._at += 1
+        elif sign == "{" and (end := json_object(line, self._at - 1)):
+            taken, self._at = line[self._at - 1 : end], end
+        elif sign in "${" and (found := self._expansion(self._at - 1)):
+            taken, self._at = found.text, found.end
+            word.values.append(found.value)
+        word.parts.append(taken)
+
+    def _expansion(self, start: int) -> Expansion | None:
+        if self._line[start] == "{":
+            return braces(self._line, start, self._names)
+        if self._line[start + 1 : start + 2] == "{":
+            return braces(self._line, start + 1, self._names)
+        return dollar(self._line, start, self._names)
+
+
+def _may_escape(sign: str, escapes: str | None) -> bool:
+    return not sign.isalnum() if escapes is None else sign in escapes
+
+
+def _check(word: Word) -> None:
+    """Refuse what nobody means: signs that cannot be seen, or that a text program has put in."""
+    hidden = [
+        sign
+        for sign in word.typed
+        if not (sign.isprintable() or sign.isspace() or sign in _JOINERS)
+    ]
+    if hidden:
+        raise UsageError(
+            f"The line has a character that cannot be seen, U+{ord(hidden[0]):04X}: type that word"
+            " by hand."
+        )
+    if _TOKEN.search(word.text):
+        raise UsageError("A word of this line looks like a token. No magic takes one.")
+    if not word.bare or not word.typed:
+        return
+    if word.typed[0] in _LONG_DASHES:
+        raise UsageError(f"Options begin with two hyphens: --{word.typed.lstrip(_LONG_DASHES)}.")
+    if word.typed[0] in _TYPOGRAPHIC:
+        raise UsageError("The line has typographic quotation marks. Write \" or '.")
+    if word.typed in _SHELL:
+        raise UsageError(
+            f"A magic's line has no {_SHELL[word.typed]}: write {word.typed} in quotes if it is"
+            " meant as text."
+        )
+    if word.typed == "&":
+        raise UsageError(
+            "A magic's line has no &. To go on while the sign-in waits: %login --background."
+        )

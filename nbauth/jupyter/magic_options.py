@@ -1,0 +1,176 @@
+"""The words of a magic's line, read by the arguments that the magic has.
+
+argparse describes the arguments and prints their help. It does not read the line: it would take a
+value that begins with a hyphen for an option, and show values in its messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from nbauth.core.account import Account
+from nbauth.core.text import closest
+from nbauth.jupyter.magic_line import Word
+
+HELP = ("--help", "-h")
+NOT_YET = {"token": {"--id": "the ID token as a value"}}
+"""Options that the documentation names and this version does not have."""
+_SECRETS = frozenset({
+    "--password", "--passphrase", "--secret", "--client-secret", "--access-token",
+    "--refresh-token", "--id-token", "--assertion", "--client-assertion", "--certificate",
+})  # fmt: skip
+_OBJECTS = ("account", "user")
+"""Arguments that take an ``Account`` as it is."""
+
+
+def asks_for_help(words: Iterable[Word]) -> bool:
+    """Whether ``--help`` or ``-h`` is among the words."""
+    return any(word.bare and word.text in HELP for word in words)
+
+
+def read_words(words: Sequence[Word], parser: Any, elsewhere: Mapping[str, str]) -> SimpleNamespace:
+    """What a line asks for, by the names of the arguments. Raises ``UsageError``.
+
+    A text is given as ``str``; positional arguments are given as words, since a magic may ask
+    where one stood. ``elsewhere``: options of other magics, and whose they are.
+    """
+    return _Reading(parser, list(words), elsewhere).read()
+
+
+@dataclass
+class _Reading:
+    parser: Any
+    left: list[Word]
+    elsewhere: Mapping[str, str]
+    after: str = ""
+
+    def read(self) -> SimpleNamespace:
+        asked = SimpleNamespace(**{each.dest: each.default for each in self.parser._actions})
+        places = [each for each in self.parser._actions if not each.option_strings]
+        for place in places:
+            if place.nargs == "*":
+                setattr(asked, place.dest, [])
+        only_words = False
+        while self.left:
+            word = self.left.pop(0)
+            if word.bare and word.text == "--" and not only_words:
+                only_words = True
+            elif word.is_option and not only_words:
+                self._option(word, asked)
+            else:
+                self._place(replace(word, after=self.after), places, asked)
+                self.after = ""
+        return asked
+
+    # ── options ─────────────────────────────────────────────────────────────────────────────
+
+    def _option(self, word: Word, asked: SimpleNamespace) -> None:
+        action, name = self._named(word.text)
+        self.after = ""
+        if action.nargs == 0:
+            if word.joined:
+                raise UsageError(f"{name} takes no value.")
+            setattr(asked, action.dest, True)
+            self.after = name
+            return
+        values = [self._value(action, name, word.joined)]
+        while action.nargs == "+" and self.left and not self.left[0].is_option:
+            if self.left[0].bare and self.left[0].text == "--":
+                break
+            values.append(self._value(action, name, False))
+        if action.nargs == "+":
+            values = [*(getattr(asked, action.dest) or []), *values]
+        setattr(asked, action.dest, values if action.nargs == "+" else values[0])
+
+    def _value(self, action: Any, name: str, joined: bool) -> Any:
+        what = action.metavar or action.dest.upper()
+        if not self.left or (self.left[0].is_option and not joined):
+            raise UsageError(f"{name} needs a value: {name} {what}.{_one_of(action)}")
+        word = self.left.pop(0)
+        if not word.text.strip():
+            raise UsageError(f"{word.typed or name} is empty; {name} needs a value.")
+        self._check_kind(action, name, word)
+        if action.dest in _OBJECTS and isinstance(word.value, Account):
+            return word.value
+        if action.type is not None:
+            try:
+                return action.type(word.text)
+            except ValueError:
+                kind = "a whole number" if action.type is int else "a number"
+                of = f" of {what.lower()}" if action.metavar else ""
+                raise UsageError(f"{name} needs {kind}{of}, not {word.typed}.") from None
+        return word.text if action.choices is None else self._choice(action, name, word)
+
+    def _check_kind(self, action: Any, name: str, word: Word) -> None:
+        """Refuse a dictionary or a list where one text is wanted."""
+        wrong = isinstance(word.value, Mapping) and action.dest != "claims"
+        wrong = wrong or (isinstance(word.value, (list, tuple, set)) and action.nargs != "+")
+        if wrong:
+            kind = type(word.value).__name__
+            raise UsageError(f"{word.typed} is a {kind}; {name} needs one text.")
+
+    def _choice(self, action: Any, name: str, word: Word) -> str:
+        if word.text.lower() in action.choices:
+            return word.text.lower()
+        if word.text.lower() in getattr(action, "later", ()):
+            raise UsageError(f"{name} {word.text} is not in this version.{_one_of(action)}")
+        guess = closest(word.text.lower(), action.choices)
+        meant = f" Did you mean {guess}?" if guess else ""
+        raise UsageError(f"{name} cannot be {word.typed}.{meant}{_one_of(action)}")
+
+    def _named(self, written: str) -> tuple[Any, str]:
+        """The option of that name, or of the only name that begins so."""
+        known = {name: action for action in self.parser._actions for name in action.option_strings}
+        if written in known:
+            return known[written], written
+        begun = [name for name in known if name.startswith(written)] if len(written) > 3 else []
+        if len(begun) == 1:
+            return known[begun[0]], begun[0]
+        magic = f"%{self.parser.prog}"
+        later = NOT_YET.get(self.parser.prog, {})
+        if written in later:
+            raise UsageError(f"{written} ({later[written]}) is not in this version.")
+        if written.replace("_", "-").lower() in _SECRETS:
+            raise UsageError(
+                f"{magic} takes no secret, since a cell's text is saved. A password is typed on the"
+                " provider's page; client_secret_from says where a client secret is read."
+            )
+        if begun:
+            raise UsageError(f"{written} may mean {' or '.join(begun)}. Write it in full.")
+        if written in self.elsewhere:
+            raise UsageError(
+                f"{magic} has no option {written}; %{self.elsewhere[written]} has. {magic} --help"
+                " lists what it takes."
+            )
+        guess = closest(f"--{written.lstrip('-').lower()}", known)
+        meant = f"Did you mean {guess}?" if guess else f"{magic} --help lists them."
+        raise UsageError(f"{magic} has no option {written}. {meant}")
+
+    # ── words that are no options ───────────────────────────────────────────────────────────
+
+    def _place(self, word: Word, places: list[Any], asked: SimpleNamespace) -> None:
+        for place in places:
+            if place.nargs == "*":
+                getattr(asked, place.dest).append(word)
+                return
+            if getattr(asked, place.dest) is None:
+                setattr(asked, place.dest, word)
+                return
+        magic = f"%{self.parser.prog}"
+        options = [name for each in self.parser._actions for name in each.option_strings]
+        if guess := closest(f"--{word.text.lower()}", options):
+            meant = f"Did you mean {guess}?"
+        elif "--account" in options:
+            meant = f"To name an account: {magic} --account {word.typed}."
+        else:
+            meant = f"{magic} --help says what it takes."
+        raise UsageError(f"{magic} does not take the word {word.typed}. {meant}")
+
+
+def _one_of(action: Any) -> str:
+    return f" It is one of {', '.join(action.choices)}." if action.choices else ""

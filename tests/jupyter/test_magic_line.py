@@ -1,0 +1,124 @@
+"""A line is read into words: what is written comes out, and what is expanded is not read again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from IPython.core.error import UsageError
+
+from nbauth.core.account import Account
+from nbauth.core.magic_word import as_word
+from nbauth.jupyter.expansions import Names
+from nbauth.jupyter.magic_line import words_of
+
+SIGNS = "ab1 '\"\\$`{}#;|<>&=-?,.@é山‍"
+TEXTS = st.text(st.sampled_from(SIGNS), max_size=12)
+
+
+def read(line: str, **names: Any) -> list[str]:
+    return [word.text for word in words_of(line, Names(names, None))]
+
+
+def refusal(line: str) -> str:
+    try:
+        read(line, a=1, b="2")
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+@settings(deadline=None)
+@given(st.lists(TEXTS, max_size=4))
+def test_words_that_we_write_are_read_back(texts: list[str]) -> None:
+    assert read(" ".join(map(as_word, texts))) == texts
+
+
+@settings(max_examples=30, deadline=None)
+@given(TEXTS)
+@pytest.mark.parametrize("form", ["$x", "{x}", "${x}", '"$x"', "'$x'", '"{x}"', "'{x}'", "--o=$x"])
+def test_a_value_is_one_word_whatever_is_in_it(form: str, value: str) -> None:
+    assert read(f"a {form} b", x=value)[-2:] == [value, "b"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.dictionaries(
+        TEXTS, st.none() | TEXTS | st.dictionaries(TEXTS, TEXTS, max_size=2), max_size=3
+    )
+)
+@pytest.mark.parametrize("form", ["{}", "'{}'", '"{}"', "--claims={}"])
+def test_json_is_taken_as_it_is_written(form: str, value: dict[str, Any]) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    assert read(f"a {form.format(text)} b")[-2:] == [text, "b"]
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from(SIGNS + "\n\t“–‮"), max_size=20))
+def test_any_line_is_read_or_refused_in_a_sentence(line: str) -> None:
+    assert not refusal(line) or refusal(line).endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("a  b\tc", ["a", "b", "c"]),
+        ("a\u00a0b", ["a", "b"]),
+        ("a # b", ["a"]),
+        ("a#b", ["a#b"]),
+        ('a "# b"', ["a", "# b"]),
+        ("a;", ["a"]),
+        ("a ; # b", ["a"]),
+        ("a;b", ["a;b"]),
+        (r"a\ b", ["a b"]),
+        (r"CONTOSO\ada", [r"CONTOSO\ada"]),
+        (r"'CONTOSO\ada'", [r"CONTOSO\ada"]),
+        (r'"CONTOSO\ada"', [r"CONTOSO\ada"]),
+        (r"\$x \{x\}", ["$x", "{x}"]),
+        ("$$x {{x}}", ["$x", "{x}"]),
+        ("$5 a$ $", ["$5", "a$", "$"]),
+        ("a'b'c", ["a'b'c"]),
+        ("'a'b'", ["a'b"]),
+        ('""', [""]),
+        ("--a='b c'", ["--a", "b c"]),
+        ("--a=", ["--a", ""]),
+        ("--a=b=c", ["--a", "b=c"]),
+        ("a=b", ["a=b"]),
+        ("$x.y", ["1.y"]),
+        ("x$x-{x}", ["x1-1"]),
+        ("{x!r:>3} {x:03d}", ["  1", "001"]),
+        ("{'}' * x}", ["}"]),
+        ("{[i for i in 'ab' if x]}", ["a b"]),
+        ("{d['k']} '{d['k']}' \"{d[\"k\"]}\"", ["v"] * 3),
+    ],
+)
+def test_it_is_read_as_in_a_shell(line: str, words: list[str]) -> None:
+    assert read(line, x=1, d={"k": "v"}) == words
+
+
+def test_the_names_of_a_function_come_first() -> None:
+    names = Names({"x": "outside", "y": "outside"}, {"x": "inside"})
+    assert [word.text for word in words_of("$x $y {x + y}", names)] == [
+        "inside", "outside", "insideoutside",
+    ]  # fmt: skip
+
+
+def test_an_account_stays_what_it_is() -> None:
+    ada = Account("ada@example.com", "Ada", "", "1", "https://id.example")
+    (word,) = words_of("'$who'", Names({"who": ada}, None))
+    assert word.value is ada
+    assert word.text == "ada@example.com"
+    assert read("$who.name", who=ada) == ["Ada"]
+
+
+@pytest.mark.parametrize("line", ["$x", "{x}", "{x!s}", "{x:>40}", "a$x", "{[x]}", "$y", "{1/x}"])
+def test_a_secret_is_in_no_message(line: str) -> None:
+    from nbauth.core.secret import SecretStr
+
+    secret = SecretStr("hunter2-hunter2")
+    with pytest.raises(UsageError) as caught:
+        read(line, x=secret, y={"k": secret, "o": object()})
+    assert "hunter2" not in str(caught.value)

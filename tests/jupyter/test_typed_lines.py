@@ -1,0 +1,65 @@
+"""What people type is answered as it stands in ``typed_lines.txt``; nothing shows a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbauth.jupyter.magics import AuthMagics
+from tests.jupyter.typed import SECRET, Typed, shell, typed_lines
+
+LINES = typed_lines()
+
+
+@pytest.mark.parametrize("typed", LINES, ids=[str(number) for number in range(len(LINES))])
+def test_a_line_is_answered(typed: Typed) -> None:
+    with shell(*typed.signed_in) as here:
+        answer = here.type(typed.cell)
+    assert answer == typed.answer
+    assert SECRET not in answer
+    assert "Traceback" not in answer
+
+
+def test_the_lines_are_many_and_of_every_magic() -> None:
+    assert len(LINES) >= 100
+    for magic in ("login", "logout", "token", "accounts", "whoami"):
+        assert any(f"%{magic}" in typed.cell for typed in LINES)
+
+
+@pytest.mark.parametrize("magic", ["login", "logout", "token", "accounts", "whoami"])
+def test_help_lists_what_this_version_has(magic: str) -> None:
+    described = vars(AuthMagics)[magic]
+    assert "password" not in described.help
+    assert "broker" not in described.help
+    for option in described.options:
+        assert option in described.help
+    with shell() as here:
+        for line in (f"%{magic} --help", f"%{magic} read -h", f"x = %{magic} --help"):
+            assert here.type(line) == described.help
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%login --profile nope",
+        "%login --flow nope",
+        "%login --persist nope",
+        "%login --prompt nope",
+        "%login --claims nope",
+        "%login --max-age -1",
+        "%login --timeout 0",
+        "%login --authority nope",
+        '%login --account " "',
+        "%token --into 1st",
+        "%token --into in",
+        "%token --env A-B",
+        '%token --env ""',
+        "%token --profile nope",
+        "%token --header --str",
+    ],
+)
+def test_a_name_is_checked_before_anything_is_asked_or_sent(line: str) -> None:
+    with shell() as here:
+        answer = here.type(line)
+        assert here.bench.screen.shown == []
+        assert [call for engine in here.bench.engines.values() for call in engine.calls] == []
+    assert answer.startswith(("UsageError: ", "ConfigurationError: "))
