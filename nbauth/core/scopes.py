@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.magic_word import as_word
 
 RESERVED = frozenset({"openid", "profile", "email", "offline_access"})
 GRAPH = "https://graph.microsoft.com"
@@ -173,7 +174,9 @@ def _one_resource(scopes: tuple[str, ...]) -> None:
     for scope in scopes:
         by_resource.setdefault(resource_of(scope).lower(), []).append(scope)
     if len(by_resource) > 1:
-        split = "; then ".join("%token " + " ".join(group) for group in by_resource.values())
+        split = "; then ".join(
+            " ".join(["%token", *map(as_word, group)]) for group in by_resource.values()
+        )
         raise ConfigurationError(
             f"One request can name scopes of one resource; this one names {len(by_resource)}.",
             code="mixed_resources",

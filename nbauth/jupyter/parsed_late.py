@@ -63,7 +63,8 @@ class parsed_late:  # noqa: N801 - a decorator
     @property
     def options(self) -> list[str]:
         """The names of its options."""
-        found = [name for names, _ in self.__wrapped__.arguments for name in names]
+        noted = reversed(self.__wrapped__.arguments)  # decorators are applied from below
+        found = [name for names, _ in noted for name in names]
         return [name for name in found if name.startswith("-")]
 
     def read(

@@ -129,7 +129,7 @@ class Variables:
             value = bound.token.value
         except NbAuthError as error:
             if not bound.stale:
-                again = f"Run %login, then %token for {name} again."
+                again = "Run %login, then set it again with %token."
                 say_to(self._person, f"{name} could not be refreshed: {error} {again}")
             return replace(bound, stale=True)
         return bound if value == bound.last else replace(bound, last=value, stale=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbauth.core.account import Account, name_of
 from nbauth.core.errors import SignInCancelled, SignInError
+from nbauth.core.magic_word import as_word
 from nbauth.core.person import Notices, Person
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
@@ -60,8 +61,8 @@ class Arrivals:
             raise SignInError(
                 f"{name} was requested, but {other} signed in; {name} is not signed in.",
                 code="wrong_account",
-                hint=f"Sign in as {name}: %login --account {name}. {other} is also signed in:"
-                f" %accounts use {other}, or %accounts drop {other}.",
+                hint=f"Sign in as {name}: %login --account {as_word(name)}. {other} is also signed"
+                f" in: %accounts use {as_word(other)}, or %accounts drop {as_word(other)}.",
             )
         return account
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Asked, ClientKey, check_client
 from nbauth.core.errors import ConfigurationError, NbAuthError
+from nbauth.core.magic_word import as_word
 from nbauth.core.settings import NAMES, Settings
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.text import closest
@@ -69,7 +70,7 @@ class Door:
             if error.code == "no_client_id" and (unused := self._profiles_unused(settings)):
                 error.hint = (
                     f"config.toml defines {', '.join(unused)}, but selects none: write profile ="
-                    f' "{unused[0]}" at its top, or run %login --profile {unused[0]}.'
+                    f' "{unused[0]}" at its top, or run %login --profile {as_word(unused[0])}.'
                 )
             raise
 

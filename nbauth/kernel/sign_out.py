@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import AccountKey, Asked, key_of, name_of
 from nbauth.core.errors import ConfigurationError, NbAuthError, NotSignedIn
+from nbauth.core.magic_word import as_word
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.signed_in import SignedIn
@@ -122,7 +123,7 @@ class SignOut:
             names = ", ".join(other.username for other in others)
             raise NotSignedIn(
                 f"There is no current account to sign out. Signed in: {names}.",
-                hint=f"%logout --account {others[0].username}, or %logout --all.",
+                hint=f"%logout --account {as_word(others[0].username)}, or %logout --all.",
             )
 
 
@@ -158,5 +159,6 @@ def _refuse_several(account: Asked, pending: list[SignIn]) -> None:
         raise ConfigurationError(
             f"{name_of(account)} is signing in at several clients: {', '.join(profiles)}.",
             code="ambiguous_account",
-            hint=f"Name one: %logout --account {name_of(account)} --profile {profiles[0]}.",
+            hint=f"Name one: %logout --account {as_word(name_of(account))} --profile"
+            f" {as_word(profiles[0])}.",
         )

@@ -21,6 +21,7 @@ from nbauth.core.errors import (
     SignInError,
 )
 from nbauth.core.log import word
+from nbauth.core.magic_word import as_word
 from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
@@ -199,7 +200,8 @@ def _nobody_asked(
     if obstacle is None or obstacle is NOBODY:
         what, hint = "Nobody can be asked here.", NOBODY.hint
         if isinstance(whom, Account):
-            hint = f"Run {f'%login {need.scopes}'.strip()}, then this cell again."
+            login = " ".join(["%login", *map(as_word, str(need.scopes).split())])
+            hint = f"Run {login}, then this cell again."
     else:
         what, hint = obstacle.what, obstacle.hint
     return kind(f"{error} {what}", code=error.code, hint=hint, correlation_id=error.correlation_id)

@@ -20,6 +20,7 @@ from nbauth.core.account import (
     name_of,
 )
 from nbauth.core.errors import NotSignedIn
+from nbauth.core.magic_word import as_word
 from nbauth.core.scopes import Scopes, is_covered
 from nbauth.core.signal import Signal
 from nbauth.core.tokens import AuthenticationResult, TokenResponse
@@ -377,7 +378,7 @@ class TokenCache:
         known = ", ".join(item.username for item in self.accounts()) or "nobody"
         return NotSignedIn(
             f"{name_of(asked)} is not signed in here; signed in: {known}.",
-            hint=f"Sign in: %login --account {name_of(asked)}.",
+            hint=f"Sign in: %login --account {as_word(name_of(asked))}.",
         )
 
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:

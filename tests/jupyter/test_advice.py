@@ -1,0 +1,128 @@
+"""A line that a message tells to run can be run as it stands there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from nbauth.core.errors import NbAuthError
+from nbauth.jupyter.magics import AuthMagics
+from nbauth.testing.engine import FakeEngine
+from tests.jupyter.advice import magics_in, texts
+from tests.jupyter.typed import Shell, shell
+
+ADVICE = sorted({line for text in texts() for line in magics_in(text)})
+ODD = ("o'brien", "conan o'brien", "$x {y}", 'say "hi" #1', "--force", "a\\b", "山田")
+
+
+def test_the_advice_is_found() -> None:
+    for line in (
+        "%login",
+        "%login --flow device",
+        "%login --tenant contoso.com",
+        "%logout --forget",
+        "%logout --account one --profile work",
+        "%accounts drop one",
+        "%login --force",
+        "%token User.Read",
+    ):
+        assert line in ADVICE
+    assert len(ADVICE) >= 15
+
+
+@pytest.mark.parametrize("line", ADVICE)
+def test_the_advice_is_a_line_that_the_magic_takes(line: str) -> None:
+    magic, _, rest = line[1:].partition(" ")
+    magics = vars(AuthMagics)
+    elsewhere = {name: each for each in ("login", "token") for name in magics[each].options}
+    asked = magics[magic].read(rest, {}, None, elsewhere)
+    assert asked is not None
+    if rest:
+        assert any(value for value in vars(asked).values())
+
+
+def advised(error_text: str) -> list[str]:
+    found = list(magics_in(error_text))
+    assert found, error_text
+    return found
+
+
+def run(here: Shell, line: str) -> None:
+    answer = here.type(line)
+    assert not re.search(r"Error|NotSignedIn", answer), (line, answer)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_account_that_is_not_signed_in_can_be_signed_in_as_advised(name: str) -> None:
+    with shell("ada") as here:
+        here.shell.user_ns["who"] = f"{name}@example.com"
+        said = here.type("%logout --account $who")
+        (line,) = advised(said)
+        run(here, line)
+        assert here.shell.user_ns["_"].username == f"{name}@example.com"
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_wrong_account_can_be_used_or_dropped_as_advised(name: str) -> None:
+    with shell("eve") as here:
+        here.shell.user_ns["who"] = f"{name}@example.com"
+        engine = here.bench.engine
+        for scopes in (("read",), ("write",)):
+            engine.will("poll_device", lambda s=scopes: FakeEngine.response(engine, s, user=name))
+            said = here.type(f"%login {scopes[0]} --account ada@example.com --force")
+            again, use, drop = advised(said)
+            run(here, use)
+            assert here.bench.session.cache.accounts()[0].username == f"{name}@example.com"
+            run(here, drop)
+            run(here, again)
+
+
+def test_where_nobody_is_current_the_advice_signs_out() -> None:
+    with shell() as here:
+        engine = here.bench.engine
+        engine.will("poll_device", lambda: FakeEngine.response(engine, ("read",), user="o'brien x"))
+        here.type("%login --account ada@example.com")
+        one, everybody = advised(here.type("%logout"))
+        assert one == '%logout --account "o\'brien x@example.com"'
+        run(here, one)
+        run(here, everybody)
+
+
+def test_scopes_of_two_resources_are_asked_for_as_advised() -> None:
+    with shell() as here:
+        here.bench.session.configure(authority="https://login.microsoftonline.com/contoso.com")
+        said = here.type("%token User.Read https://vault.azure.net/.default")
+        lines = [line for line in advised(said) if line.startswith("%token")]
+        assert len(lines) == 2
+        for line in lines:
+            run(here, line)
+
+
+def test_a_token_that_needs_a_person_is_had_as_advised() -> None:
+    with shell("ada") as here:
+        here.bench.screen.is_attended = False
+        (line,) = advised(here.type("%token 'a$$b' --account ada@example.com"))
+        assert line == r'%login "a\$b"'
+        here.bench.screen.is_attended = True
+        run(here, line)
+
+
+def test_config_lines_of_messages_are_taken() -> None:
+    from nbauth.oauth.client import NO_CLIENT_ID_HINT
+
+    found = re.search(r"%config NbAuth\.\w+ = '[^']*'", NO_CLIENT_ID_HINT)
+    assert found is not None
+    with shell() as here:
+        assert here.type(found[0]) == ""
+        assert here.bench.session.settings().client_id == "<appId>"
+        here.type("%config NbAuth.client_id = None")
+
+
+def test_every_hint_of_an_error_class_is_advice_that_can_be_run() -> None:
+    def classes(root: type[NbAuthError]) -> list[type[NbAuthError]]:
+        return [root, *(each for child in root.__subclasses__() for each in classes(child))]
+
+    lines = [line for each in classes(NbAuthError) for line in magics_in(each.hint)]
+    assert len(lines) >= 5
+    assert set(lines) <= set(ADVICE) | {"%login --flow browser"}

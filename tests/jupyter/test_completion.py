@@ -1,0 +1,161 @@
+"""Tab in a magic's line, with and without jedi: ours alone, and none where nothing is known."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+from nbauth.jupyter.completion_values import GRAPH_SCOPES
+from tests.jupyter.typed import Shell, shell
+
+OPTIONS = {
+    "%login --fl": ["--flow"],
+    "%login --flow d": ["device"],
+    "%login --flow=d": ["device"],
+    "%login --flow ": ["auto", "browser", "callback", "paste", "device"],
+    "%login --flow device --fl": [],
+    "%login --persist ": ["memory", "keyring", "file"],
+    "%login --prompt c": ["consent", "create"],
+    "%login --account ": ["ada@example.com", "o'brien@example.com"],
+    "%login --account A": ["ada@example.com"],
+    '%login --account "o': ["o'brien@example.com"],
+    "%login --account=o": ["o'brien@example.com"],
+    "%login --login-hint o": ["o'brien@example.com"],
+    "%login --profile w": ["work"],
+    "%login --timeout ": [],
+    "%login --claims ": [],
+    "%login --nonsense": [],
+    "%login xyzzy": [],
+    "%login # --fl": [],
+    "%login --client-id x --fl": ["--flow"],
+    "%login --flow device \\\n  --pers": ["--persist"],
+    "x = %token --in": ["--into"],
+    "x, y = %token --in": ["--into"],
+    "d['k'] = %token --in": ["--into"],
+    "    %token --he": ["--header", "--help"],
+    "if True:\n    t = %token --fo": ["--force-refresh"],
+    "x = 1\n%login --fl": ["--flow"],
+    "login --fl": ["--flow"],
+    "%token re": ["read"],
+    "%token $ten": ["$tenant"],
+    "%token {ten": ["{tenant"],
+    "%logout --": ["--all", "--revoke", "--forget", "--profile", "--account", "--quiet", "--help"],
+    "%accounts ": ["use", "drop", "--profile", "--account", "--quiet"],
+    "%accounts u": ["use"],
+    "%accounts use ": [
+        "ada@example.com", "o'brien@example.com", "--profile", "--account", "--quiet",
+    ],
+    "%accounts use o": ["o'brien@example.com"],
+    "%whoami --": ["--profile", "--account", "--quiet", "--help"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    config: Path = tmp_path_factory.mktemp("config") / "config.toml"
+    config.write_text('[profiles.work]\nclient_id = "x"\n', "utf-8")
+    with shell("o'brien", "ada") as made:
+        made.bench.session.reader._find_paths = lambda: [config]
+        made.bench.session.reader._paths = (None, ())
+        yield made
+
+
+def completed(here: Shell, text: str) -> list[str]:
+    with provisionalcompleter():
+        found = list(here.shell.Completer.completions(text, len(text)))
+    assert all(text[each.start :] == text[each.start : each.end] for each in found)
+    return [each.text for each in found]
+
+
+@pytest.mark.parametrize("jedi", [True, False], ids=["jedi", "no-jedi"])
+@pytest.mark.parametrize("text", OPTIONS, ids=[str(number) for number in range(len(OPTIONS))])
+def test_what_is_offered_is_this_and_nothing_else(here: Shell, text: str, jedi: bool) -> None:
+    here.shell.Completer.use_jedi = jedi
+    assert completed(here, text) == OPTIONS[text]
+
+
+@pytest.mark.parametrize("jedi", [True, False], ids=["jedi", "no-jedi"])
+@pytest.mark.parametrize("magic", ["login", "token", "logout", "accounts", "whoami"])
+def test_all_options_of_a_magic_and_no_others(here: Shell, magic: str, jedi: bool) -> None:
+    here.shell.Completer.use_jedi = jedi
+    options = here.shell.find_line_magic(magic).__func__.options
+    assert completed(here, f"%{magic} --") == [*options, "--help"]
+    line = f"%{magic} --"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        _, found = here.shell.complete("", line, len(line))  # as some front ends ask
+    assert list(found) == [*options, "--help"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["%%login --fl", "login = --fl", "print --fl", "'x = %login --fl", "# %login --fl",
+     "%timeit --fl", "logins --fl", "x == %login --fl", "%login.x --fl"],
+)  # fmt: skip
+def test_other_lines_are_left_to_ipython(here: Shell, text: str) -> None:
+    assert "--flow" not in completed(here, text)
+
+
+def test_a_variable_of_that_name_is_no_magic(here: Shell) -> None:
+    here.shell.user_ns["login"] = 1
+    try:
+        assert "--flow" not in completed(here, "login --fl")
+        assert completed(here, "%login --fl") == ["--flow"]
+    finally:
+        del here.shell.user_ns["login"]
+
+
+def test_what_is_offered_can_be_run(here: Shell) -> None:
+    for text in ("%accounts use ", "%login --quiet --account "):
+        for found in completed(here, text):
+            if not found.startswith("--"):
+                assert "Error" not in here.type(text + found)
+
+
+def test_scopes_are_those_of_the_authority(here: Shell) -> None:
+    assert completed(here, "%token ")[:5] == [
+        "openid",
+        "profile",
+        "email",
+        "offline_access",
+        "read",
+    ]
+    here.bench.session.configure(authority="https://login.microsoftonline.com/contoso.com")
+    try:
+        assert completed(here, "%login user.r") == [
+            scope for scope in GRAPH_SCOPES if scope.startswith("User.R")
+        ]
+        assert completed(here, "%login x --consent-also Mail.")[:1] == ["Mail.Read"]
+    finally:
+        here.bench.session.configure(authority=None)
+
+
+def test_nothing_is_evaluated_asked_or_sent(here: Shell) -> None:
+    here.type("ran = []")
+    for text in ("%login {ran.append(1)} --", "%login $ran --fl", "x = %token {ran.append(2)"):
+        completed(here, text)
+    assert here.shell.user_ns["ran"] == []
+    assert [call for engine in here.bench.engines.values() for call in engine.calls] == []
+    assert here.bench.screen.shown == []
+
+
+def test_settings_that_cannot_be_read_offer_nothing(here: Shell) -> None:
+    reader = here.bench.session.reader
+    find, reader._find_paths = reader._find_paths, lambda: 1 / 0
+    reader._paths = (None, ())
+    try:
+        assert completed(here, "%login --profile ") in ([], ["work"])
+        assert completed(here, "%login --fl") == ["--flow"]
+    finally:
+        reader._find_paths, reader._paths = find, (None, ())
+
+
+def test_unloading_leaves_the_completer_as_it_was() -> None:
+    with shell() as made:
+        before = list(made.shell.Completer.custom_matchers)
+        assert len(before) == 1
+    assert made.shell.Completer.custom_matchers == []
