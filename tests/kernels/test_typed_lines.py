@@ -1,0 +1,115 @@
+"""Typed lines in real kernels and in a terminal's IPython: what is run, shown and completed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from nbauth.demo.launcher import Demo
+from tests.harness.kernels import KERNEL_VERSIONS, Kernel, isolated_environment
+from tests.kernels.conftest import environment
+
+
+@pytest.fixture(scope="module", params=[v for v in KERNEL_VERSIONS if v != "7.3"])
+def kernel(request: pytest.FixtureRequest, demo: Demo) -> Iterator[Kernel]:
+    with Kernel(request.param, env=environment(demo), allow_stdin=True) as made:
+        assert made.run("%load_ext nbauth").status == "ok"
+        yield made
+
+
+def completed(kernel: Kernel, text: str) -> list[str]:
+    kernel.client.complete(text, len(text))
+    reply = kernel.client.get_shell_msg(timeout=30)["content"]
+    found = reply["matches"]
+    assert reply["cursor_end"] == len(text)
+    return [text[: reply["cursor_start"]] + each for each in found]
+
+
+@pytest.mark.parametrize("jedi", [True, False], ids=["jedi", "no-jedi"])
+def test_tab_offers_what_is_ours(kernel: Kernel, jedi: bool) -> None:
+    kernel.run(f"get_ipython().Completer.use_jedi = {jedi}")
+    assert completed(kernel, "%login --fl") == ["%login --flow"]
+    assert completed(kernel, "%login --flow de") == ["%login --flow device"]
+    assert completed(kernel, "if True:\n    x = %token --int") == [
+        "if True:\n    x = %token --into"
+    ]
+    assert completed(kernel, "%login --timeout ") == []
+    assert "%login --quiet" in completed(kernel, "%login --")
+    assert len(completed(kernel, "%login --")) < 25
+
+
+def test_a_cell_that_signs_in_tells_of_it_once(kernel: Kernel, willing_person: None) -> None:
+    first = kernel.run("%login --flow device")
+    assert first.status == "ok", first.traceback
+    again = kernel.run("%login")
+    assert again.text == "Already signed in as ada.demo@demo.example. (--force signs in again.)\n"
+    assert again.data == []
+    assert kernel.run("%login --quiet").result.startswith("Account(")
+    assert kernel.run("account = %login\naccount").data == []
+    assert kernel.run("account").result.startswith("Account(")
+    assert kernel.run("%whoami").text.startswith("ada.demo@demo.example (")
+
+
+def test_lines_are_read_in_functions_and_beside_other_lines(
+    kernel: Kernel, willing_person: None
+) -> None:
+    kernel.run("%login --flow device --quiet")
+    result = kernel.run(
+        "def into(name, wanted='outside'):\n"
+        "    wanted = 'User.Read'\n"
+        "    %token $wanted --into {name + '_1'} --quiet\n"
+        "    inner = %token {wanted}\n"
+        "    return str(inner)\n"
+        "text = into('held')\n"
+        'print(text == str(held_1) == "Bearer " + held_1 == False, len(text) > 20)'
+    )
+    assert result.text == "False True\n", result.traceback
+    result = kernel.run(
+        "try:\n"
+        "    %accounts drop o'brien@contoso.com\n"
+        "except Exception as error:\n"
+        "    print('o\\'brien@contoso.com is' in str(error))\n"
+        "x = 'it''s' + \"fine\"\n"
+        "print(x)"
+    )
+    assert result.text == "True\nitsfine\n", result.traceback
+
+
+def test_an_apostrophe_in_one_line_leaves_the_others_alone(kernel: Kernel) -> None:
+    result = kernel.run("print(1)\n%accounts --account o'brien@contoso.com --quiet\nprint(2)")
+    assert result.text == "1\n2\n", result.traceback
+
+
+@pytest.mark.parametrize("jedi", ["True", "False"])
+def test_in_a_terminal_tab_writes_what_is_meant(jedi: str, demo: Demo, tmp_path: Path) -> None:
+    env = isolated_environment(tmp_path, env=environment(demo))
+    env |= {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": "100"}
+    options = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--no-confirm-exit",
+               f"--IPCompleter.use_jedi={jedi}"]  # fmt: skip
+    shell = pexpect.spawn(
+        sys.executable, options, env=env, dimensions=(40, 100), encoding="utf-8", timeout=40
+    )
+    try:
+        shell.expect("In .*1")
+        shell.send("%load_ext nbauth\r")
+        shell.expect("In .*2")
+        shell.send("%login --fl\t")
+        shell.expect("ow\x1b")  # what follows --fl
+        shell.send("\r")
+        shell.expect("--flow needs a value")
+        shell.expect("In .*3")
+        shell.send("x = %token --int\t")
+        shell.expect("o\x1b")
+        shell.send("\r")
+        shell.expect("--into needs a value")
+        shell.expect("In .*4")
+        shell.send("%login --flow pass\t")
+        shell.expect("pass")
+        shell.send("word\r")
+        shell.expect("--flow password is not in this version")
+    finally:
+        shell.close(force=True)
