@@ -48,7 +48,7 @@ install_python() {
   .venv/bin/python -m compileall -q nbauth  # not every machine lets each kernel keep what it compiles
 }
 
-# Kernels that behave differently, libraries whose faults tests show (see tests/harness/kernels.py),
+# Versions of ipykernel that differ, libraries with known faults (see tests/harness/kernels.py),
 # and front ends.
 install_kernels() {
   local version installed
