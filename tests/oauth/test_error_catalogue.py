@@ -58,7 +58,7 @@ def test_a_known_code_has_a_text_and_a_hint(kind: type[NbAuthError], code: str) 
     assert error.code == (f"AADSTS{code}" if code.isdigit() else code)
     assert "Its own words." in str(error)
     assert f"[{error.code}: " in str(error)
-    assert "The provider refused." not in str(error)
+    assert "The provider refused the request." not in str(error)
     assert error.hint == _entries()[code]["next"]
 
 
