@@ -20,8 +20,10 @@ import nbauth
 from nbauth import cli
 from nbauth.core import errors
 from nbauth.core.errors import NbAuthError
+from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.settings import NAMES, Settings, variable
 from nbauth.core.settings_values import form_of
+from nbauth.jupyter.places import obstacles
 from nbauth.jupyter.config import HELP
 from nbauth.jupyter.magics import AuthMagics
 
@@ -174,6 +176,9 @@ def _raised() -> dict[tuple[str, str], set[str]]:
                 key = str(codes[0].value), ast.unparse(node.func)
                 message = _template(node.args[0]) if node.args else ""
                 found.setdefault(key, set()).update([message] if message else [])
+    for one in [NOBODY, *vars(obstacles).values()]:
+        if isinstance(one, Obstacle):
+            found.setdefault((one.code, "InteractionRequired"), set()).add(one.what)
     return found
 
 
