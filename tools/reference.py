@@ -23,9 +23,9 @@ from nbauth.core.errors import NbAuthError
 from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.settings import NAMES, Settings, variable
 from nbauth.core.settings_values import form_of
-from nbauth.jupyter.places import obstacles
 from nbauth.jupyter.config import HELP
 from nbauth.jupyter.magics import AuthMagics
+from nbauth.jupyter.places import obstacles
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"

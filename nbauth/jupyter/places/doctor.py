@@ -123,13 +123,10 @@ def _place(here: Place, evidence: Evidence) -> Iterator[str]:
 
 
 def _somebody(session: Session, settings: Settings) -> Iterator[str]:
-    obstacle = session.screen.obstacle()
-    where = settings.source("attended")
+    obstacle, where = session.screen.obstacle(), settings.source("attended")
     said = "" if settings.attended == AUTO else f" (attended = {shown(settings.attended)}, {where})"
-    if obstacle is None:
-        yield from entry("somebody", f"can answer{said}")
-    else:
-        yield from entry("somebody", f"can't be asked here{said}", obstacle.what)
+    can = "can answer" if obstacle is None else "can't be asked here"
+    yield from entry("somebody", f"{can}{said}", *([obstacle.what] if obstacle else []))
 
 
 def _installed() -> Iterator[str]:
