@@ -419,7 +419,7 @@ def test_a_mistake_in_another_profile_is_said_once_and_the_profile_in_use_works(
     said = text(done)
     assert done.returncode == 0
     assert "of-idp" in said
-    assert said.count("The profile 'work' can't be used") == 1
+    assert said.count("The profile 'work' cannot be used") == 1
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])

@@ -60,7 +60,7 @@ def test_base64_of_other_text_is_not_found() -> None:
 
 
 def test_a_short_secret_is_rejected() -> None:
-    with pytest.raises(ValueError, match="by chance"):
+    with pytest.raises(ValueError, match="by accident"):
         find("abc", "abc")
 
 

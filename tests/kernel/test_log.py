@@ -213,7 +213,7 @@ def test_an_error_is_logged_by_its_type_and_place_only() -> None:
         told = trail(error)
     assert "secret" not in told
     assert told.startswith("ValueError at test_log.py:")
-    assert told.endswith(", because of KeyError")
+    assert told.endswith(", caused by KeyError")
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,17 @@ from tests.kernels.conftest import environment
 
 CELLS = {
     "no client_id": ("%login --tenant contoso.com", "ConfigurationError: No client_id is set"),
-    "unknown flow": ("%login --flow nonsense", "ConfigurationError: The setting flow"),
-    "flow of a later version": ("%login --flow iwa", "FlowUnavailable: The flow 'iwa'"),
+    "unknown flow": (
+        "import nbauth; nbauth.login(flow='nonsense')",
+        "ConfigurationError: The setting flow",
+    ),
+    "flow of a later version": (
+        "import nbauth; nbauth.login(flow='iwa')",
+        "FlowUnavailable: The flow 'iwa'",
+    ),
     "mixed resources": (
         "%login User.Read https://vault.azure.net/.default",
-        "ConfigurationError: One request can ask for one resource",
+        "ConfigurationError: One request can name scopes of one resource",
     ),
     "unreachable authority": (
         "%login --flow device --authority https://127.0.0.1:{port}",
@@ -28,7 +34,7 @@ CELLS = {
     ),
     "wrong tenant": (
         "%login --flow device --authority {wrong_tenant}",
-        "ConfigurationError: There is no such tenant",
+        "ConfigurationError: This tenant does not exist at this authority",
     ),
     "http authority": (
         "%login --authority http://id.example",

@@ -247,7 +247,7 @@ def test_a_file_and_a_passphrase_that_is_typed(
         assert not user.kept.exists()
     with user.kernel() as first:
         prompts = answered(first, "account = %login --persist file", passphrase, passphrase)
-        assert [prompt.split()[0] for prompt in prompts] == ["New", "The"]
+        assert [prompt.split()[0] for prompt in prompts] == ["New", "Repeat"]
         first.kill()
         assert scan([passphrase], [user.kept.parent, first.home]) == []
     before = issued(demo)

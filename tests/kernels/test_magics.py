@@ -65,7 +65,7 @@ def test_doctor_reports_the_environment_and_starts_nothing(kernel, demo):
 
 def test_offline_without_the_doctor_is_refused(kernel):
     result = kernel.run("%login --offline")
-    assert "--offline goes with --doctor." in str(result.traceback) + result.text
+    assert "--offline needs --doctor." in str(result.traceback) + result.text
 
 
 def test_token_as_a_value_is_masked(kernel):

@@ -204,7 +204,7 @@ def test_the_hub_is_named_as_far_as_this_kernel_knows_it(monkeypatch):
         (
             {"NBAUTH_CLIENT_ID": "c", "NBAUTH_REDIRECT_URI": "http://[::1"},
             {},
-            "The setting redirect_uri (NBAUTH_REDIRECT_URI) has to be",
+            "The setting redirect_uri (NBAUTH_REDIRECT_URI) must be",
         ),
         ({"NBAUTH_VERIFY": "/nowhere.pem"}, {}, "The setting verify (NBAUTH_VERIFY)"),
         ({"NBAUTH_CLIENT_ID": "c"}, {"flow": "iwa"}, "The flow 'iwa' is not available"),

@@ -56,7 +56,7 @@ def test_every_setting_is_there_with_its_source_set_or_not() -> None:
 def test_the_words() -> None:
     said = lines_of(**SET)
     for name, words in {
-        "flow": "device: a code that is entered on any screen",
+        "flow": "device: a code that is entered on any device",
         "persist": "keyring: encrypted files",
         "refresh_ahead": "false: a token is refreshed when it is needed",
         "verify": "true: the usual CAs",
