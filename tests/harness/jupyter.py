@@ -68,7 +68,7 @@ class Lab:
     *server_env* goes to the server (and, as always in Jupyter, from there to its kernels too),
     *server_extensions* are modules to enable, *server_config* is added to the server's
     configuration (``{"ServerApp": {...}}``). The rest can be changed while the server runs: see
-    ``offer``.
+    ``offer``. ``settings`` is what a page that is loaded now is set to.
     """
 
     server_env: Mapping[str, str] = field(default_factory=dict)
@@ -190,6 +190,7 @@ class Lab:
         for plugin, values in made.items():
             path = folder / plugin.replace(":", "/", 1)
             _write_json(path.with_name(path.name + ".jupyterlab-settings"), values)
+        self.settings = json.dumps(made, sort_keys=True)
 
     def _write_configuration(self) -> None:
         self._environment = {
@@ -290,46 +291,96 @@ def lab_factory() -> Iterator[LabFactory]:
             stack.push(one)
 
 
+class _OpenLabs:
+    """Pages with JupyterLab that no test uses now: to load it costs more than most tests do."""
+
+    def __init__(self) -> None:
+        self._free: list[tuple[Lab, str, LabPage]] = []
+
+    def take(self, lab: Lab) -> LabPage | None:
+        """One of this server that was loaded with the settings that the server offers now."""
+        for one in list(self._free):
+            owner, settings, page = one
+            if owner.process.poll() is not None:
+                self._free.remove(one)
+                page.page.context.close()
+            elif owner is lab and settings == lab.settings:
+                self._free.remove(one)
+                return page
+        return None
+
+    def give_back(self, lab: Lab, settings: str, page: LabPage) -> None:
+        """Keep the page for the next test, as if its browser profile were new."""
+        page.leave()
+        self._free.append((lab, settings, page))
+        while len(self._free) > LABS_KEPT:
+            self._free.pop(0)[2].page.context.close()
+
+
+@pytest.fixture(scope="session")
+def open_labs() -> _OpenLabs:
+    """What ``open_notebook`` shares between tests."""
+    return _OpenLabs()
+
+
 @pytest.fixture
 def open_notebook(
-    lab_factory: LabFactory, browser: Browser, request: pytest.FixtureRequest
+    lab_factory: LabFactory,
+    browser: Browser,
+    open_labs: _OpenLabs,
+    request: pytest.FixtureRequest,
 ) -> Iterator[OpenNotebook]:
-    """``open_notebook(cells, lab=None, **options) -> LabPage``: new files in a new browser profile.
+    """``open_notebook(cells, lab=None, own_page=False, **options) -> LabPage``: a new notebook.
 
-    ``front_end="notebook"`` opens them in Notebook 7; their server needs that as an extension.
-    Of a test that failed, a picture of each page is kept, and what its scripts complained of is
-    shown. Kernels end with the test.
+    The page may have served an earlier test; its cookies, notebooks and kernels are gone. With
+    *own_page* nobody had it before and nobody gets it afterwards: for a test that reloads, resizes
+    or listens to the page. ``front_end="notebook"`` is Notebook 7, in an own page; its server needs
+    that as an extension. Of a test that failed, a picture of each page is kept, and what its
+    scripts complained of is shown. Kernels end with the test.
     """
     from tests.harness.lab_page import LabPage
 
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
-    opened: list[LabPage] = []
-    labs: list[Lab] = []
+    opened: list[tuple[LabPage, Lab, str | None]] = []
 
     def open_one(
-        cells: Sequence[str], lab: Lab | None = None, front_end: str = "lab", **options: Any
+        cells: Sequence[str],
+        lab: Lab | None = None,
+        front_end: str = "lab",
+        own_page: bool = False,
+        **options: Any,
     ) -> LabPage:
         lab = lab or lab_factory(**options)
-        labs.append(lab)
         path = f"{name}-{len(opened)}.ipynb"
         lab.write_notebook(path, cells)
+        shared = front_end == "lab" and not own_page
+        page = open_labs.take(lab) if shared else None
+        kept = lab.settings if shared else None
+        if page is not None:
+            opened.append((page, lab, kept))
+            page.open_beside(path)
+            return page
         context = browser.new_context(
             viewport={"width": 1280, "height": 900}, ignore_https_errors=True
         )
         page = LabPage(context.new_page(), lab.url, lab.token)
-        opened.append(page)
+        opened.append((page, lab, kept))
         page.open(path, front_end)
         return page
 
     yield open_one
     report = request.node.stash.get(_REPORT, None)
-    for number, page in enumerate(opened):
-        if report is not None and report.failed:
+    failed = report is None or report.failed
+    for number, (page, lab, kept) in enumerate(opened):
+        if failed:
             page.screenshot(f"failed-{name}-{number}")
             print(f"console of page {number}:", *page.console, sep="\n  ")
         page.end_session()
-        page.page.context.close()
-    for lab in labs:  # a page that was closed has left its kernel behind
+        if failed or kept is None or page.page.is_closed():
+            page.page.context.close()
+        else:
+            open_labs.give_back(lab, kept, page)
+    for _, lab, _ in opened:  # a page that was closed has left its kernel behind
         with contextlib.suppress(OSError):
             lab.shut_down_kernels()
 

@@ -14,6 +14,9 @@ from playwright.sync_api import Locator, Page
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "test-results" / "screenshots"
 
+#: Cookies that are not Jupyter's own.
+OF_OTHERS = re.compile("^(?!username-|_xsrf$)")
+
 #: The notebook in the page's application; ``panel`` is Lab's NotebookPanel.
 _PANEL = """path => {
   const app = window.jupyterapp;
@@ -63,6 +66,23 @@ class LabPage:
         self.page.goto(f"{self.url}/{where}/{quote(notebook)}?reset&token={self._token}")
         self.wait_kernel(timeout)
         self.cells.first.wait_for()
+
+    def open_beside(self, notebook: str) -> None:
+        """Open a notebook in the JupyterLab that is loaded already; wait for its kernel."""
+        self.path = notebook
+        self._js("app.commands.execute('docmanager:open', {path: arg}) && null", notebook)
+        self.wait_kernel()
+        self.cells.first.wait_for()
+
+    def leave(self) -> None:
+        """Close what is open, and forget what the page's profile has learnt."""
+        for other in self.page.context.pages:
+            if other is not self.page:
+                other.close()
+        self._js("[...app.shell.widgets('main')].forEach(widget => widget.dispose())")
+        self.page.context.clear_cookies(name=OF_OTHERS)
+        self.page.context.clear_permissions()
+        self.console.clear()
 
     def wait_kernel(self, timeout: float = 60) -> None:
         """Wait until the notebook's kernel is connected and idle."""

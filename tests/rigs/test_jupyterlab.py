@@ -103,7 +103,7 @@ def test_a_save_right_after_another_is_one(
 ) -> None:
     """JupyterLab ignores its save button until the checkpoint of the last save is made."""
     lab = lab_factory(kernel="7.4")
-    page = open_notebook(["print('once')", "print('twice')"], lab=lab)
+    page = open_notebook(["print('once')", "print('twice')"], lab=lab, own_page=True)
     page._js(SLOW_CHECKPOINTS)
     for index in (0, 1):
         page.run(index)

@@ -62,7 +62,7 @@ for panel in shown[-3:]:
 
 def test_the_plain_card_too(open_notebook: OpenNotebook) -> None:
     cells = [SETUP, "for flow in ('device', 'browser', 'paste'): show(flow)", CARDS]
-    page = open_notebook(cells, kernel="7.4")
+    page = open_notebook(cells, kernel="7.4", own_page=True)
     page.run_all()
     for theme in THEMES:
         use_theme(page, theme)
@@ -73,7 +73,7 @@ def test_the_plain_card_too(open_notebook: OpenNotebook) -> None:
 
 
 def test_axe_hears_what_is_wrong(open_notebook: OpenNotebook) -> None:
-    page = open_notebook([SETUP, "show('paste')", "show('device')"], kernel="7.4")
+    page = open_notebook([SETUP, "show('paste')", "show('device')"], kernel="7.4", own_page=True)
     page.run_all()
     use_theme(page, "light")
     panel = panel_under(page, 1)
@@ -87,7 +87,9 @@ def test_axe_hears_what_is_wrong(open_notebook: OpenNotebook) -> None:
 
 @pytest.mark.timeout(300)  # a minute of pictures, on a machine with nothing else to do
 def test_every_state_in_every_light(open_notebook: OpenNotebook) -> None:
-    page = open_notebook([SETUP, *(cell for cell, _ in STATES.values())], kernel="7.4")
+    page = open_notebook(
+        [SETUP, *(cell for cell, _ in STATES.values())], kernel="7.4", own_page=True
+    )
     page.page.emulate_media(reduced_motion="reduce")
     page.run_all()
     panels = {name: panel_under(page, 1 + n) for n, name in enumerate(STATES)}

@@ -73,7 +73,7 @@ def test_a_page_loaded_again_while_the_cell_waits(
 ) -> None:
     """The page gives the kernel 4 s to tell all widgets' state, and shows what was saved if it is
     later. On a very busy machine this has failed; that this limit was the cause is inferred."""
-    page = open_notebook([SETUP, WAIT], kernel=version)
+    page = open_notebook([SETUP, WAIT], kernel=version, own_page=True)
     page.run(0)
     page.run_cell(1)
     expect(panel_under(page, 1).locator("code")).to_have_text(CODE)

@@ -71,7 +71,7 @@ def test_by_mouse_from_code_to_signed_out(
     expect(panel.get_by_role("timer")).to_contain_text(re.compile(r"Token: (5\d:\d\d|1 h 0 min)"))
     expect(panel).to_contain_text(USERNAME)
     expect(panel.locator(".nbauth-avatar")).to_have_text("AL")
-    expect(panel.get_by_role("status")).to_have_text(f"Signed in as {NAME}")
+    expect(panel.get_by_role("status")).to_have_text(f"Signed in as {NAME}.")
     assert page.run(3) == "1 done"
     page.save()
     done = everything_saved(lab.read_notebook(page.path))
@@ -165,7 +165,7 @@ def test_the_paste_box_is_emptied_first_and_kept_nowhere(
     lab = lab_factory(kernel="7.4", save_widget_state=True)
     show, answer = f"show({flow!r})", "shown[-1].engine.answer = tokens()"
     cells = [SETUP, show, answer, "print(shown[-1].engine.redeemed)"]
-    page = open_notebook(cells, lab=lab)
+    page = open_notebook(cells, lab=lab, own_page=True)
     page.page.evaluate(NOTE_THE_BOX)
     page.run(0)
     page.run(1)
@@ -233,7 +233,9 @@ USABLE = 230
 @pytest.mark.parametrize("window", [1280, 700])
 def test_in_every_layout_it_has_a_usable_width(window: int, open_notebook: OpenNotebook) -> None:
     cells = [layout.format("show()") for layout in LAYOUTS]
-    page = open_notebook([f"{SETUP}\nfrom ipywidgets import *", *cells], kernel="7.4")
+    page = open_notebook(
+        [f"{SETUP}\nfrom ipywidgets import *", *cells], kernel="7.4", own_page=True
+    )
     page.page.set_viewport_size({"width": window, "height": 900})
     page.run_all()
     for number, layout in enumerate(LAYOUTS, 1):
@@ -316,7 +318,7 @@ def test_answers_while_the_next_cell_runs(version: str, open_notebook: OpenNoteb
 
 
 def test_copies_without_a_clipboard(open_notebook: OpenNotebook) -> None:
-    page = open_notebook([SETUP, "show()"], kernel="7.4")
+    page = open_notebook([SETUP, "show()"], kernel="7.4", own_page=True)
     page.page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     page.run(0)
     page.run(1)
