@@ -16,7 +16,7 @@ ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/server tests/demo
 	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py)
 
 .PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-other-pythons \
-	test-anywhere test-rigs test-faults bench demo docs screenshot clean
+	test-newest-python 	test-anywhere test-rigs test-faults bench demo docs screenshot clean
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
@@ -86,6 +86,9 @@ test-anywhere: .kernels/.installed $(PROVIDER)/node_modules/.installed
 
 test-other-pythons: .kernels/.installed $(PROVIDER)/node_modules/.installed
 	@tools/other_pythons.sh
+
+test-newest-python: .kernels/.installed $(PROVIDER)/node_modules/.installed
+	@tools/other_pythons.sh newest
 
 test-py3%: .kernels/.installed $(PROVIDER)/node_modules/.installed
 	@tools/other_pythons.sh 3.$*

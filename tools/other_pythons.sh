@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# On the Pythons of the matrix other than .venv's (or on those named), the tests that a Python may
-# change the outcome of. Ends with 1 if tests failed on one of them. A Python that this machine lacks
-# is named and left out. CONTRIBUTING.md says what is not run here, and why.
+# On the Pythons of the matrix other than .venv's (or on those named, or on the newest of the others:
+# "newest"), the tests that a Python may change the outcome of. Ends with 1 if tests failed on one of
+# them. A Python that this machine lacks is named and left out. CONTRIBUTING.md says what is not run
+# here, and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/venv.sh
@@ -11,6 +12,10 @@ TESTS=(tests/core tests/oauth tests/kernel tests/persistence tests/contracts tes
 
 wanted=("$@")
 own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+if [[ ${1:-} == newest ]]; then
+  mapfile -t wanted < <(.venv/bin/python tests/harness/interpreters.py |
+    awk -v own="$own" '$1 != own && $2 != "-" { newest = $1 } END { if (newest) print newest }')
+fi
 
 install() { # VERSION INTERPRETER FOLDER
   if [[ ! $3/.installed -nt pyproject.toml ]]; then
