@@ -16,7 +16,7 @@ ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/server tests/demo
 	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py)
 
 .PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-other-pythons \
-	test-newest-python 	test-anywhere test-rigs test-faults bench demo docs screenshot clean
+	test-newest-python test-anywhere test-rigs test-faults bench demo docs screenshot clean
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
