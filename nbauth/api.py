@@ -136,7 +136,8 @@ def login(
 
     Args:
         scopes: the scopes of the first token; default: the profile's, else ``User.Read`` at
-            Microsoft's authorities and ``openid profile email offline_access`` elsewhere.
+            Microsoft's authorities and ``openid`` elsewhere. Elsewhere, ``openid``, ``profile``,
+            ``email`` and ``offline_access`` are added if the provider lists them.
         background: return the pending ``SignIn`` at once; cells that need a token wait for it.
         flow: ``"auto"``, ``"browser"``, ``"callback"``, ``"paste"`` or ``"device"``.
         profile, tenant, client_id, authority, timeout (seconds) and every other setting: for this
@@ -147,7 +148,8 @@ def login(
         prompt, login_hint, domain_hint, max_age (seconds), claims (JSON): sent to the provider
             (OpenID Connect Core §3.1.2.1).
         consent_also: extra scopes to consent to, not requested in this token.
-        web_ui: ``web_ui(authorize_url) -> address the browser ended at``.
+        web_ui: a function that takes the address to open, and returns the address at which the
+            browser ended.
 
     Raises:
         ConfigurationError: a setting or option is invalid; nothing was sent.
@@ -190,11 +192,12 @@ def logout(
     """Sign out the current account, the given account or all accounts, and delete their tokens.
 
     ``revoke`` also revokes the sign-in at the provider, if it supports that (RFC 7009).
-    ``forget`` also deletes the stored key, files and remembered names. ``profile`` selects the
-    account if several have the same name. The browser's session at the provider stays.
+    ``forget`` signs out all accounts, and deletes the stored key, files and remembered names.
+    ``profile`` selects the account if several have the same name. The browser's session at the
+    provider stays.
 
     Raises:
-        NotSignedIn: the account is not signed in in this kernel.
+        NotSignedIn: this kernel has no sign-in for the account.
         ConfigurationError: several accounts have this name.
     """
     the_session().logout(account, all=all, revoke=revoke, forget=forget, profile=profile)
@@ -211,7 +214,7 @@ def token(
     interactive: bool = True,
     **options: Unpack[CallOptions],
 ) -> Token:
-    """A live token, renewed when less than min(a fifth of its lifetime, 300 s) is left.
+    """A live token: it is renewed when less than min(a fifth of its lifetime, 300 s) is left.
 
     Raises:
         InteractionRequired: a sign-in is needed and no user is present (or ``interactive=False``).
@@ -267,10 +270,10 @@ def session(
     hosts: Sequence[str] | None = None,
     **options: Unpack[CallOptions],
 ) -> AuthorisedSession:
-    """A ``requests.Session`` that adds a token to calls to listed hosts, separately per redirect.
+    """A ``requests.Session`` that adds a token to requests to listed hosts only.
 
-    If a sign-in would be needed, a storage address that may be public is first requested without a
-    token, and with one only if the response requires it.
+    It checks the host again after each redirect. If a sign-in would be needed, it first requests a
+    public storage address without a token, and uses a token only if the response requires one.
     """
     return the_session().authorised_session(*scopes, account=account, hosts=hosts, **options)
 
@@ -297,7 +300,7 @@ def panel(
 
 
 def configure(**settings: Unpack[SettingOptions]) -> None:
-    """Set settings for this kernel, by their names in ``config.toml``; ``None`` unsets one.
+    """Set settings for this kernel, by their names in ``config.toml``; ``None`` removes a value.
 
     Raises:
         ConfigurationError: a name is unknown or a value invalid; then none of them is set.

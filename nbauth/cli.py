@@ -53,8 +53,8 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo = commands.add_parser(
         "demo",
         help="try nbauth with a local identity provider; nothing leaves this computer",
-        description="Starts a local identity provider, a local Graph and JupyterLab with the tour"
-        " notebook.",
+        description="Starts a local identity provider, a local Graph and JupyterLab with two"
+        " notebooks.",
     )
     demo.add_argument(
         "--port", type=_port, metavar="N", help="JupyterLab's port (default: a free port)"
@@ -78,7 +78,9 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     mode = demo.add_mutually_exclusive_group()
     mode.add_argument(
-        "--check", action="store_true", help="run the tour without a browser, with real sign-ins"
+        "--check",
+        action="store_true",
+        help="run the notebooks without a browser, with real sign-ins",
     )
     mode.add_argument(
         "--idp-only", action="store_true", help="start only provider and Graph, until stopped"
@@ -111,9 +113,11 @@ def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentPars
         " them encrypted; the file is not changed. The Azure CLI's file is"
         " ~/.azure/msal_token_cache.json.",
     )
-    command.add_argument("file", metavar="FILE", type=_path)
+    command.add_argument("file", metavar="FILE", type=_path, help="the MSAL cache file")
     _add_options(command)
-    command.add_argument("--persist", metavar="STORE", help="where to store them: keyring or file")
+    command.add_argument(
+        "--persist", metavar="STORE", help="where to store the accounts: keyring or file"
+    )
     command.set_defaults(run=_import_cache)
 
 

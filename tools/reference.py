@@ -40,7 +40,7 @@ PUBLIC = {
 }  # fmt: skip
 """Members for users, of classes that have others for the rest of nbauth."""
 CONNECTION = ("unreachable.py", "tls_faults.py", "trust.py")
-MAGICS = ("login", "logout", "token", "accounts")
+MAGICS = ("login", "logout", "token", "accounts", "whoami")
 
 
 def pages() -> dict[str, str]:
@@ -72,8 +72,9 @@ def _settings() -> Iterator[str]:
     yield ""
     yield from (
         "You can give each setting in a call, with `%config NbAuth.<name>`, in the environment as",
-        "`NBAUTH_<NAME>`, or in a profile. [Configuration](../configuration.md) says which one",
-        "wins. In the environment, write tables in JSON, and lists as words with blanks between.",
+        "`NBAUTH_<NAME>`, or in a profile. [Configuration](../configuration.md) describes the",
+        "precedence. In the environment, write tables in JSON, and lists as words with spaces",
+        "between them.",
         "",
     )
     yield from _table("setting", "in `config.toml`", "default", "meaning")
@@ -230,7 +231,8 @@ def _magics() -> Iterator[str]:
             if not action.option_strings and _operand(action)
         )
         yield from ("", f"## `%{name}{' ' * bool(words)}{words}`", "")
-        yield _markdown(str(magic.parser.description).strip().removeprefix("::").strip())
+        described = str(magic.parser.description).strip().removeprefix("::").strip()
+        yield _markdown(inspect.cleandoc(described))
         returned = inspect.signature(magic.__wrapped__).return_annotation
         if returned != "None":
             yield ""
@@ -264,7 +266,8 @@ def _command_line() -> Iterator[str]:
     yield "# Command line"
     yield ""
     yield "`nbauth --version` prints the version. `nbauth COMMAND --help` shows a command's help."
-    yield "A command ends with 0 if it succeeded, 1 if it failed, and 2 if it was called wrongly."
+    yield "The exit code is 0 if the command succeeded, 1 if it failed, 2 if the arguments were"
+    yield "invalid, and 130 if it was interrupted."
     for name, command in commands.choices.items():
         yield from ("", f"## `nbauth {name}`", "")
         yield str(command.description)

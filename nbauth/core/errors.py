@@ -105,14 +105,14 @@ class SignInDeclined(SignInError):
 
 
 class SignInExpired(SignInError):
-    """The sign-in was not finished in time (RFC 8628 §3.5 ``expired_token``, or our time-out)."""
+    """The sign-in took too long (RFC 8628 §3.5 ``expired_token``, or nbauth's time-out)."""
 
     code = "expired_token"
     hint = "Run %login again; the old code and address no longer work."
 
 
 class FlowUnavailable(SignInError):
-    """This flow is not available here; ``suggested_flow`` may be."""
+    """This flow is not available here. Try ``suggested_flow``."""
 
     code = "flow_unavailable"
     hint = f"Choose another flow: %login --flow {DEVICE} or %login --flow {BROWSER}."
@@ -126,7 +126,7 @@ class TokenError(NbAuthError):
 
 
 class NotSignedIn(TokenError):
-    """The account is not signed in in this kernel."""
+    """This kernel has no sign-in for the account."""
 
     code = "not_signed_in"
 
@@ -145,7 +145,7 @@ class ConsentRequired(InteractionRequired):
     """The person, or an administrator, has not consented to these scopes."""
 
     code = "consent_required"
-    hint = "Run %login with these scopes and accept them, or ask an administrator to."
+    hint = "Run %login with these scopes and accept them, or ask an administrator to accept them."
 
 
 class AuthorityUnreachable(TokenError):

@@ -17,9 +17,9 @@ def refuse_pickling(value: object, instead: str) -> NoReturn:
 class SecretStr(str):
     """A ``str`` with a masked ``repr`` and masked rich displays.
 
-    ``str()``, format and ``+`` give the text, because a request needs it; copies are the same
-    object; pickling raises ``TypeError``. The output guard masks what a type cannot: JSON,
-    ``print``, a slice.
+    ``str()``, format and ``+`` give the text, because a request needs it. Copies are the same
+    object. Pickling raises ``TypeError``. A type cannot mask JSON, ``print`` and slices: they show
+    the text.
     """
 
     __slots__ = ()

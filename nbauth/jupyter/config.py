@@ -14,37 +14,37 @@ from nbauth.jupyter.on_first_use import OnFirstUse
 HELP = {
     "profile": "the profile of config.toml to use",
     "client_id": "the id of the application that is registered at the provider",
-    "tenant": "a tenant's GUID or domain, or common, organizations, consumers",
-    "authority": "the address of an authority or issuer; wins over cloud and tenant",
-    "metadata_url": "the provider's metadata, if they are not at the usual address of its issuer",
-    "authorization_endpoint": "the page to which the browser is sent; wins over the metadata",
-    "token_endpoint": "the endpoint that issues tokens; wins over the metadata",
-    "device_authorization_endpoint": "the endpoint of device codes; wins over the metadata",
-    "userinfo_endpoint": "the endpoint that says who signed in; wins over the metadata",
-    "revocation_endpoint": "the endpoint that revokes tokens; wins over the metadata",
+    "tenant": "a tenant's GUID or domain, or common (the default), organizations, consumers",
+    "authority": "the address of an authority or issuer; overrides cloud and tenant",
+    "metadata_url": "the address of the provider's metadata, if it is not the usual one",
+    "authorization_endpoint": "the page to which the browser is sent; overrides the metadata",
+    "token_endpoint": "the endpoint that issues tokens; overrides the metadata",
+    "device_authorization_endpoint": "the endpoint of device codes; overrides the metadata",
+    "userinfo_endpoint": "the endpoint that says who signed in; overrides the metadata",
+    "revocation_endpoint": "the endpoint that revokes tokens; overrides the metadata",
     "client_secret_from": "where the client's secret is, if it has one: environment or keyring",
     "cloud": "Microsoft's cloud: public, usgov, dod or china",
-    "scopes": "the scopes to ask for if a call names none",
-    "exact_scopes": "true: ask for these scopes only; false: add those that name the account and"
-    " allow a refresh",
+    "scopes": "the scopes to request if a call names none",
+    "exact_scopes": "true: request these scopes only; false: add the scopes that identify the"
+    " account and allow a refresh",
     "flow": f"the way to sign in: {', '.join((AUTO, *HERE))}",
     "persist": "where sign-ins are kept: memory, keyring or file",
     "hosts": "a table of exact https hosts, each with the scopes whose tokens it may get",
     "extra_parameters": "a table of parameters to send with every request of a sign-in",
-    "redirect_uri": "a loopback address for the flows browser and paste, or the registered"
-    " .../nbauth/callback of the Jupyter server for the flow callback; a port in it is open only"
-    " while a sign-in waits, and only one kernel at a time can use it",
+    "redirect_uri": "for the flows browser and paste: a loopback address (its port is open only"
+    " while a sign-in waits, and only one kernel at a time can use it); for the flow callback: the"
+    " registered .../nbauth/callback of the Jupyter server",
     "open_browser": "true, false, the name of a browser, or a function that takes the address",
-    "success_page": "the text of the page at which the browser ends after a sign-in",
-    "error_page": "the text of the page at which the browser ends after a failure",
-    "timeout": "the seconds that a sign-in waits for the person; without it, as long as the device"
-    " code is valid, else 300",
+    "success_page": "the text of the page that the browser shows after a sign-in",
+    "error_page": "the text of the page that the browser shows after a failure",
+    "timeout": "how many seconds a sign-in waits for the person; default: the lifetime of the"
+    " device code, or 300",
     "redact": "no effect yet",
-    "refresh_ahead": "false: refresh a token only when it is needed; true: before that",
-    "verify": "true, a CA file, a folder of CAs, or system; wins over the environment's variables",
-    "proxies": "a table of proxies, by scheme; wins over the environment's variables",
+    "refresh_ahead": "true: refresh tokens in use before they expire; false: only when needed",
+    "verify": "true, a CA file, a folder of CAs, or system; overrides the environment's variables",
+    "proxies": "a table of proxies, by scheme; overrides the environment's variables",
     "debug": "true: errors show their traceback",
-    "attended": "true, false, or auto (what the front end says): whether somebody can sign in here",
+    "attended": "whether a person can sign in here: true, false, or auto (the front end says)",
 }
 
 

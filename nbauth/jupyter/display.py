@@ -167,7 +167,7 @@ class AccountRow:
         return [plain(word) for word in (*words, left, self.kept)]
 
 
-COLUMNS = ("account", "tenant", "profile", "scopes", "minutes left", "kept where")
+COLUMNS = ("account", "tenant", "profile", "scopes", "minutes left", "kept in")
 
 
 def accounts_html(rows: Sequence[AccountRow]) -> str:

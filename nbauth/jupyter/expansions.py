@@ -53,11 +53,13 @@ class Names:
         for space in self._spaces:
             if name in space:
                 return space[name]
-        in_environment = name in os.environ
         raise UsageError(
             f"There is no variable {name}"
-            + (", only an environment variable: write" if in_environment else " (write")
-            + (f" {{os.environ['{name}']}}." if in_environment else f" $${name} for the text).")
+            + (
+                f", only an environment variable. Write {{os.environ['{name}']}}."
+                if name in os.environ
+                else f". For the text itself, write $${name}."
+            )
         )
 
     def evaluate(self, code: str) -> Any:
@@ -134,8 +136,10 @@ def braces(line: str, start: int, names: Names) -> Expansion:
             return Expansion(_formatted(parts, typed, names), "", end + 1)
     _refuse_json(line, start)
     if line.find("}", start) < 0:
-        raise UsageError("A { is not closed. Write {{ for the brace itself.")
-    raise UsageError("What is in braces is neither an expression nor JSON. Write {{ for a brace.")
+        raise UsageError("A brace { is not closed. For a literal brace, write {{.")
+    raise UsageError(
+        "The text in braces is neither a Python expression nor JSON. For a literal brace, write {{."
+    )
 
 
 def _refuse_json(line: str, start: int) -> None:
@@ -146,8 +150,7 @@ def _refuse_json(line: str, start: int) -> None:
         json.JSONDecoder().raw_decode(line, start)
     except json.JSONDecodeError as error:
         raise UsageError(
-            f"The JSON is not complete, or not valid: {error.msg}, character"
-            f" {error.pos - start + 1} of it."
+            f"The JSON is incomplete or invalid: {error.msg} at character {error.pos - start + 1}."
         ) from None
 
 
@@ -164,8 +167,8 @@ def _formatted(parts: re.Match[str], typed: str, names: Names) -> str:
 def _refuse_secret(value: object, typed: str) -> None:
     if isinstance(value, (SecretStr, Token)):
         raise UsageError(
-            f"{typed} is a secret, and no option takes one. A client secret is read from where"
-            " client_secret_from says."
+            f"{typed} is a secret, and no option accepts a secret. The setting client_secret_from"
+            " says where nbauth reads a client secret."
         )
 
 

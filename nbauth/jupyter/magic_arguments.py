@@ -45,7 +45,7 @@ def of_a_sign_in(function: Any) -> Any:
             "--max-age",
             type=int,
             metavar="SECONDS",
-            help="sign in anew if the browser's session at the provider is older",
+            help="sign in again if the session at the provider is older",
         ),
         argument(
             "--claims",
@@ -58,7 +58,11 @@ def of_a_sign_in(function: Any) -> Any:
             metavar="SCOPE",
             help="extra scopes to consent to, not requested in this token",
         ),
-        argument("--persist", metavar="STORE", help="where to keep it: memory, keyring or file"),
+        argument(
+            "--persist",
+            metavar="STORE",
+            help="where to keep the sign-in: memory, keyring or file",
+        ),
         argument(
             "--timeout", type=float, metavar="SECONDS", help="how long to wait for the sign-in"
         ),

@@ -32,7 +32,7 @@ _LIKE_AN_OPTION = re.compile(r"--?[^\W\d]")
 _OPTION = re.compile(r"--[A-Za-z][\w-]*")
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}")
 _SHELL = {
-    "|": "pipe", "||": "list", "&&": "list", ";": "list",
+    "|": "pipe", "||": "command list", "&&": "command list", ";": "command list",
     ">": "redirection", ">>": "redirection", "<": "redirection",
 }  # fmt: skip
 
@@ -77,8 +77,8 @@ class _Open:
         whole = [value for value in self.values if isinstance(value, (Mapping, list, tuple, set))]
         if whole and len(self.parts) > 1:
             raise UsageError(
-                f"{typed} puts a {type(whole[0]).__name__} into a text. Write one value of it, such"
-                " as {name['key']}."
+                f"{typed}: a {type(whole[0]).__name__} cannot be part of a text. Write one of its"
+                " values, such as {name['key']}."
             )
         value = self.values[0] if len(self.values) == len(self.parts) == 1 else None
         return Word("".join(self.parts), typed, self.bare, joined, value)
@@ -200,11 +200,10 @@ def _check(word: Word) -> None:
     ]
     if hidden:
         raise UsageError(
-            f"The line has a character that cannot be seen, U+{ord(hidden[0]):04X}: type that word"
-            " by hand."
+            f"The line contains an invisible character, U+{ord(hidden[0]):04X}. Retype that word."
         )
     if _TOKEN.search(word.text):
-        raise UsageError("A word of this line looks like a token. No magic takes one.")
+        raise UsageError("A word of this line looks like a token. No magic accepts a token.")
     if not word.bare or not word.typed:
         return
     if word.typed[0] in _LONG_DASHES:
@@ -213,10 +212,10 @@ def _check(word: Word) -> None:
         raise UsageError("The line has typographic quotation marks. Write \" or '.")
     if word.typed in _SHELL:
         raise UsageError(
-            f"A magic's line has no {_SHELL[word.typed]}: write {word.typed} in quotes if it is"
-            " meant as text."
+            f"A magic does not support a {_SHELL[word.typed]}. If {word.typed} is meant as text,"
+            " write it in quotes."
         )
     if word.typed == "&":
         raise UsageError(
-            "A magic's line has no &. To go on while the sign-in waits: %login --background."
+            "A magic does not support &. To continue while the sign-in waits: %login --background."
         )

@@ -118,7 +118,9 @@ class _Reading:
         if word.text.lower() in action.choices:
             return word.text.lower()
         if word.text.lower() in getattr(action, "later", ()):
-            raise UsageError(f"{name} {word.text} is not in this version.{_one_of(action)}")
+            raise UsageError(
+                f"{name} {word.text} is not available in this version.{_one_of(action)}"
+            )
         guess = closest(word.text.lower(), action.choices)
         meant = f" Did you mean {guess}?" if guess else ""
         raise UsageError(f"{name} cannot be {word.typed}.{meant}{_one_of(action)}")
@@ -134,21 +136,22 @@ class _Reading:
         magic = f"%{self.parser.prog}"
         later = NOT_YET.get(self.parser.prog, {})
         if written in later:
-            raise UsageError(f"{written} ({later[written]}) is not in this version.")
+            raise UsageError(f"{written} ({later[written]}) is not available in this version.")
         if written.replace("_", "-").lower() in _SECRETS:
             raise UsageError(
-                f"{magic} takes no secret, since a cell's text is saved. A password is typed on the"
-                " provider's page; client_secret_from says where a client secret is read."
+                f"{magic} accepts no secret, because the text of a cell is saved. Type a password"
+                " on the provider's page. The setting client_secret_from says where nbauth reads a"
+                " client secret."
             )
         if begun:
-            raise UsageError(f"{written} may mean {' or '.join(begun)}. Write it in full.")
+            raise UsageError(f"{written} may mean {' or '.join(begun)}. Write the whole option.")
         if written in self.elsewhere:
             raise UsageError(
-                f"{magic} has no option {written}; %{self.elsewhere[written]} has. {magic} --help"
-                " lists what it takes."
+                f"{magic} has no option {written}; %{self.elsewhere[written]} has this option."
+                f" {magic} --help lists the options."
             )
         guess = closest(f"--{written.lstrip('-').lower()}", known)
-        meant = f"Did you mean {guess}?" if guess else f"{magic} --help lists them."
+        meant = f"Did you mean {guess}?" if guess else f"{magic} --help lists the options."
         raise UsageError(f"{magic} has no option {written}. {meant}")
 
     # ── words that are no options ───────────────────────────────────────────────────────────
@@ -168,9 +171,9 @@ class _Reading:
         elif "--account" in options:
             meant = f"To name an account: {magic} --account {word.typed}."
         else:
-            meant = f"{magic} --help says what it takes."
-        raise UsageError(f"{magic} does not take the word {word.typed}. {meant}")
+            meant = f"{magic} --help shows the arguments."
+        raise UsageError(f"{magic} does not accept the word {word.typed}. {meant}")
 
 
 def _one_of(action: Any) -> str:
-    return f" It is one of {', '.join(action.choices)}." if action.choices else ""
+    return f" Possible values: {', '.join(action.choices)}." if action.choices else ""

@@ -75,10 +75,10 @@ def verb_of(verb: Word | None, user: Word | None) -> tuple[str, Any]:
             f"%accounts {meant} {whom}" if meant else "%accounts use USER or %accounts drop USER"
         )
         if verb.text.lower() in {"list", "ls", "show"}:
-            guess = "%accounts alone"
-        raise UsageError(f"%accounts does not know {verb.typed}. Write {guess}.")
+            guess = "%accounts without arguments"
+        raise UsageError(f"%accounts has no action {verb.typed}. Write {guess}.")
     if user is None or not user.text.strip():
-        raise UsageError(f"Say whom: %accounts {verb.text} USER.")
+        raise UsageError(f"Name the account: %accounts {verb.text} USER.")
     from nbauth.core.account import Account
 
     return verb.text, user.value if isinstance(user.value, Account) else user.text

@@ -43,7 +43,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
         self._said = said
 
     @parsed_late
-    @argument("scopes", nargs="*", metavar="SCOPE", help="what the first token is for")
+    @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the first token")
     @of_a_sign_in
     @of_every_magic
     @line_magic
@@ -106,22 +106,22 @@ class AuthMagics(Magics):  # type: ignore[misc]
             )
 
     @parsed_late
-    @argument("scopes", nargs="*", metavar="SCOPE", help="what the token is for")
+    @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the token")
     @argument("--into", metavar="NAME", help="set this variable and show nothing")
     @argument(
         "--str",
         dest="text",
         action="store_true",
-        help="a str whose display is masked; with --into it is refreshed before a cell runs",
+        help="return a str whose display is masked; with --into it is refreshed before a cell runs",
     )
     @argument(
         "--env", metavar="NAME", help="set this environment variable, for ! commands; refreshed too"
     )
-    @argument("--header", action="store_true", help='{"Authorization": "Bearer …"}')
+    @argument("--header", action="store_true", help='return a dict: {"Authorization": "Bearer …"}')
     @argument(
         "--show", action="store_true", help="print account, scopes, tenant, expiry and source"
     )
-    @argument("--force-refresh", action="store_true", help="fetch a new one now")
+    @argument("--force-refresh", action="store_true", help="fetch a new token now")
     @of_every_magic
     @line_magic
     def token(self, asked: Any) -> Token | SecretStr | dict[str, str] | None:
@@ -164,7 +164,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @of_every_magic
     @line_magic
     def accounts(self, asked: Any) -> list[Account]:
-        """Who is signed in: a table, and the list of accounts."""
+        """Show the signed-in accounts as a table, and return them as a list."""
         from nbauth.jupyter.accounts_table import table_of
 
         verb, user = verb_of(asked.verb, asked.user)

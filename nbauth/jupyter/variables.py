@@ -181,11 +181,12 @@ def _variable(name: str) -> str:
         raise ConfigurationError(
             f"{name!r} is not a variable name.",
             code="bad_name",
-            hint="Choose a name that can stand before = in a cell.",
+            hint="Choose a valid Python variable name, such as token.",
         )
     if _IPYTHONS.fullmatch(name):
         raise ConfigurationError(
-            f"{name} is a name of IPython's own; a token there would be lost, or break the shell.",
+            f"IPython itself uses the name {name}. A token in that variable would be lost or would"
+            " stop IPython from working.",
             code="bad_name",
             hint="Choose another name.",
         )

@@ -85,13 +85,13 @@ def refuse_unless_private(
     path: Path, status: os.stat_result, kind: int = stat.S_IFREG, denied: int = 0o077
 ) -> None:
     """Raise ``PersistenceError`` unless it has this type, is ours, and is closed to other users."""
-    remedy = "Remove it (or ask an administrator to), then run the cell again."
+    remedy = "Remove it, or ask an administrator to remove it. Then run the cell again."
     if stat.S_IFMT(status.st_mode) != kind:
         link = stat.S_ISLNK(status.st_mode)
         plain = "folder" if kind == stat.S_IFDIR else "file"
         raise PersistenceError(
-            f"{path} is {'a link' if link else f'not a {plain}'}. nbauth stores sign-ins there and"
-            " does not use it.",
+            f"{path} is {'a link' if link else f'not a {plain}'}, so nbauth does not store sign-ins"
+            " there.",
             code="not_private",
             hint=remedy,
         )

@@ -110,6 +110,6 @@ def test_in_a_terminal_tab_writes_what_is_meant(jedi: str, demo: Demo, tmp_path:
         shell.send("%login --flow pass\t")
         shell.expect("pass")
         shell.send("word\r")
-        shell.expect("--flow password is not in this version")
+        shell.expect("--flow password is not available in this version")
     finally:
         shell.close(force=True)

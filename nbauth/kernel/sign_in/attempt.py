@@ -82,7 +82,7 @@ class SignIn(Waited):
 
     @property
     def flow(self) -> str:
-        """``"auto"`` until one is chosen, then the flow's name."""
+        """The name of the flow; ``"auto"`` until a flow is chosen."""
         return self._walk.flow
 
     @property
@@ -138,7 +138,7 @@ class SignIn(Waited):
         return self.state != "cancelled"
 
     def cancel(self) -> None:
-        """End it now. Its thread, port and requests are gone within a second.
+        """Cancel the sign-in. Its thread, port and requests end within a second.
 
         After the provider's tokens have arrived, it can't be cancelled and ends as done.
         """
@@ -177,7 +177,7 @@ class SignIn(Waited):
             self.engine.abort()  # not while a code is being redeemed: it works only once
 
     def submit(self, address_or_code: str) -> None:
-        """Take the address at which the browser ended, its query, or the bare code.
+        """Accept the address at which the browser ended, its query, or only the code.
 
         Raises ``ConfigurationError`` for anything else, and for the address of another sign-in.
         """

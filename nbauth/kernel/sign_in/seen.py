@@ -76,7 +76,7 @@ class Seen:
 
     @property
     def error(self) -> NbAuthError | None:
-        """The error, once failed or cancelled."""
+        """The error of a sign-in that failed or was cancelled."""
         return self.step.error if isinstance(self.step, Failed | Cancelled) else None
 
     @property

@@ -58,7 +58,7 @@ class Waited(Seen):
 
     @property
     def expires_in(self) -> float | None:
-        """Seconds until it expires; ``None`` while unknown."""
+        """Seconds until the sign-in expires; ``None`` while unknown."""
         return self.time.left
 
     @property
@@ -88,7 +88,7 @@ class Waited(Seen):
         raise NotImplementedError
 
     def wait(self, timeout: float | None = None) -> Account:
-        """Block until it has ended. Raises its error, or ``SignInExpired`` after ``timeout`` s.
+        """Wait until the sign-in ends. Raises its error, or ``SignInExpired`` after ``timeout`` s.
 
         An interrupt cancels it, unless other callers wait too or it continues by itself.
         """
