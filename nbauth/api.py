@@ -136,8 +136,8 @@ def login(
 
     Args:
         scopes: the scopes of the first token; default: the profile's, else ``User.Read`` at
-            Microsoft's authorities and ``openid`` elsewhere. Elsewhere, ``openid``, ``profile``,
-            ``email`` and ``offline_access`` are added if the provider lists them.
+            Microsoft's authorities; at other issuers ``openid``, with ``profile``, ``email`` and
+            ``offline_access`` if the provider lists them.
         background: return the pending ``SignIn`` at once; cells that need a token wait for it.
         flow: ``"auto"``, ``"browser"``, ``"callback"``, ``"paste"`` or ``"device"``.
         profile, tenant, client_id, authority, timeout (seconds) and every other setting: for this

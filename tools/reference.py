@@ -129,8 +129,8 @@ def _errors() -> Iterator[str]:
     yield ""
     yield "## Codes of a connection that failed"
     yield ""
-    yield "All are of the class `AuthorityUnreachable`. The message begins with the host, the proxy"
-    yield "or the CA file. If a proxy is the cause, the code begins with `proxy_`."
+    yield "These errors have the class `AuthorityUnreachable`. The message begins with the host,"
+    yield "the proxy or the CA file. If a proxy is the cause, the code begins with `proxy_`."
     yield ""
     yield from _table("code", "message", "hint")
     for code, what, hint in sorted(_faults()):
@@ -282,9 +282,9 @@ def _python() -> Iterator[str]:
     yield "# Python"
     yield ""
     yield from (
-        "These are the names of `import nbauth`. [Tokens, hosts and accounts](../python.md) says",
-        "how they behave. `**options` are the [settings](settings.md). A sign-in also takes",
-        "`prompt`, `login_hint`, `domain_hint`, `max_age`, `claims` and `consent_also`.",
+        "`import nbauth` provides these names. [Tokens, hosts and accounts](../python.md)",
+        "describes how they behave. `**options` are the [settings](settings.md). A sign-in also",
+        "takes `prompt`, `login_hint`, `domain_hint`, `max_age`, `claims` and `consent_also`.",
     )
     named = [(name, getattr(nbauth, name)) for name in nbauth.__all__]
     yield from ("", "## Functions")
