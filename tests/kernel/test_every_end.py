@@ -328,7 +328,7 @@ def test_an_interrupt_cancels_the_sign_in_only_if_no_other_caller_waits(
     with pytest.raises(KeyboardInterrupt) as caught:
         bench.session.login("read")
     (line,) = caught.value._render_traceback_()  # type: ignore[attr-defined]
-    assert ("goes on" in line) == bool(others)
+    assert ("continues" in line) == bool(others)
     sign_in = bench.screen.shown[0]
     assert sign_in.state == ("waiting" if others else "cancelled")
     gate.open()

@@ -19,7 +19,7 @@ THEMES = {
 }
 NARROW = 320
 WIDE = 900
-TALL = 9000
+TALL = 14_000
 """Of the window: what is scrolled out of sight is invisible to axe."""
 
 
