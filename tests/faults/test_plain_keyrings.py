@@ -100,13 +100,13 @@ def environments(
 
 
 BACKENDS = [
-    ("service", "keyring.backends.null.Keyring", "keeps nothing"),
-    ("service", "keyring.backends.fail.Keyring", "there is none"),
+    ("service", "keyring.backends.null.Keyring", "discards what it is given"),
+    ("service", "keyring.backends.fail.Keyring", "no keyring is installed"),
     ("service", "no.such.Keyring", "which cannot be used here (ModuleNotFoundError"),
     ("service", "keyring.backends.null.Typo", "which cannot be used here (AttributeError"),
     ("bare", "keyring.backends.SecretService.Keyring", "which cannot be used here (RuntimeError"),
     ("bare", "keyring.backends.chainer.ChainerBackend", "not recommended"),
-    ("bare", "", "there is none"),
+    ("bare", "", "no keyring is installed"),
     ("service and alt", "", "includes an unsafe backend"),
     ("service and alt", "keyrings.alt.file.PlaintextKeyring", "may store secrets unencrypted"),
     ("bare and alt", "", "may store secrets unencrypted"),
