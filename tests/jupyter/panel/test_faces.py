@@ -26,8 +26,10 @@ TALL = 14_000
 def use_theme(page: LabPage, theme: str) -> None:
     name = THEMES[theme]
     page._js("app.commands.execute('apputils:change-theme', {theme: arg}) && null", name)
-    expect(page.page.locator("body")).to_have_attribute("data-jp-theme-name", name)
-    expect(page.page.locator("#jupyterlab-splash")).to_have_count(0)
+    painted = 30_000  # ms; a window of this height takes seconds to be painted anew
+    body = page.page.locator("body")
+    expect(body).to_have_attribute("data-jp-theme-name", name, timeout=painted)
+    expect(page.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=painted)
 
 
 def make_cells(page: LabPage, width: int) -> None:
