@@ -21,7 +21,10 @@ from tests.kernel.conftest import until
 
 ADDRESS = "https://id.example/authorize?state=s"
 #: tells what it was started with: its address, whether a stream is a terminal, whether it has one
-PROGRAM = """#!{python}
+#: a #! line cannot name an interpreter whose path has a blank: the shell starts it
+PROGRAM = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import os, sys
 try:
     os.close(os.open("/dev/tty", os.O_RDWR))
