@@ -156,7 +156,7 @@ def _refuse_json(line: str, start: int) -> None:
 
 def _formatted(parts: re.Match[str], typed: str, names: Names) -> str:
     value = names.evaluate(parts["code"])
-    _refuse_secret(value, typed)
+    _refuse_secret_in(value, typed)
     try:
         value = _HOW[parts["how"]](value) if parts["how"] else value
         return format(value, parts["spec"] or "")
@@ -172,6 +172,15 @@ def _refuse_secret(value: object, typed: str) -> None:
         )
 
 
+def _refuse_secret_in(value: object, typed: str) -> None:
+    _refuse_secret(value, typed)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for each in value:
+            _refuse_secret_in(each, typed)
+
+
 def as_text(value: object, typed: str) -> str:
     """What an expansion stands for. Raises ``UsageError`` for what cannot be meant."""
     _refuse_secret(value, typed)
@@ -185,6 +194,7 @@ def as_text(value: object, typed: str) -> str:
         case Account():
             return value.username
         case Mapping():
+            _refuse_secret_in(value, typed)
             try:
                 return json.dumps(dict(value))
             except (TypeError, ValueError):

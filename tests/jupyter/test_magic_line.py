@@ -12,6 +12,7 @@ from IPython.core.error import UsageError
 
 from nbauth.core.account import Account
 from nbauth.core.magic_word import as_word
+from nbauth.core.secret import SecretStr
 from nbauth.jupyter.expansions import Names
 from nbauth.jupyter.magic_line import words_of
 
@@ -116,9 +117,16 @@ def test_an_account_stays_what_it_is() -> None:
 
 @pytest.mark.parametrize("line", ["$x", "{x}", "{x!s}", "{x:>40}", "a$x", "{[x]}", "$y", "{1/x}"])
 def test_a_secret_is_in_no_message(line: str) -> None:
-    from nbauth.core.secret import SecretStr
-
     secret = SecretStr("hunter2-hunter2")
     with pytest.raises(UsageError) as caught:
         read(line, x=secret, y={"k": secret, "o": object()})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["$held", "x-{held}", "{held!r}", "{held:>9}", "'$held'"])
+@pytest.mark.parametrize("wrap", [dict, lambda pairs: [dict(pairs)], lambda pairs: {"a": [pairs]}])
+def test_a_secret_inside_a_value_is_refused_too(line: str, wrap: Any) -> None:
+    held = wrap({"Authorization": SecretStr("Bearer hunter2-hunter2")})
+    with pytest.raises(UsageError, match="is a secret") as caught:
+        read(line, held=held)
     assert "hunter2" not in str(caught.value)
