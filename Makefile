@@ -1,6 +1,5 @@
 # Everything sets itself up: a Python of 3.11 or later, make and Debian's package manager are enough.
 SHELL := /bin/bash
-.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -11,21 +10,23 @@ PYTEST_ARGS ?=
 # What one floor can be tested with in seconds: no browser, no node, no kernel, no server.
 FAST := tests/core tests/oauth tests/kernel tests/persistence tests/contracts tests/jupyter \
 	tests/test_architecture.py tests/docs/test_pages.py tests/docs/test_settings.py
-# What could notice the name or the place of its own folder, beside what the other Pythons run.
-ANYWHERE := tests/test_cli.py tests/test_architecture.py tests/server tests/demo \
+# What could notice the name or the place of its own folder.
+FOLDER_TESTS := tests/test_cli.py tests/server/test_installed.py tests/server/test_page.py tests/demo \
 	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py)
 
-.PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-other-pythons \
-	test-newest-python test-anywhere test-rigs test-faults bench demo docs screenshot clean
+.PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-together \
+	test-one-by-one test-other-pythons test-elsewhere test-rigs test-faults bench demo \
+	docs screenshot clean
 
 help:
 	@echo "make demo    try nbauth with a local identity provider, in JupyterLab"
 	@echo "make test-fast   unit tests, in about two minutes; no browser, no node"
 	@echo "make test    everything: lint, all tests here, the tests of the rigs, the other Pythons"
 	@echo "make lint    ruff, mypy, import-linter"
+	@echo "make test-all-here   all but the tests of the rigs: test-together, then test-one-by-one"
 	@echo "make test-rigs   tests of what the tests stand on: harness, provider, faults of others"
 	@echo "make test-core-alone   tests/core in an environment with pytest alone"
-	@echo "make test-anywhere   tests that could notice the name of this folder"
+	@echo "make test-elsewhere   on the newest other Python, also the tests that could notice this folder's name"
 	@echo "make test-py311 | test-py312 | test-py313    tests that a Python may matter to, on one Python"
 	@echo "make test-faults    attacks and faults at full size; prints the table of figures"
 	@echo "make bench   nbauth and its peers side by side; prints the table of ratios"
@@ -57,10 +58,15 @@ setup: .venv/.installed .kernels/.installed .providers/.installed $(PROVIDER)/no
 	@tools/setup.sh node $*
 	@touch $@
 
+# One after the other: both install node if it is missing.
+$(NODE_TOOLS)/node_modules/.installed: | $(PROVIDER)/node_modules/.installed
+
 browser:
 	@tools/setup.sh browser
 
-test: lint test-core-alone test-all-here test-rigs test-other-pythons
+# One after the other, also with "make -j": each uses all cores by itself.
+test:
+	@$(MAKE) --no-print-directory -j1 lint test-core-alone test-all-here test-rigs test-other-pythons
 
 lint: .venv/.installed
 	ruff check .
@@ -70,25 +76,30 @@ lint: .venv/.installed
 
 test-fast: .venv/.installed
 	@tools/run_tests.sh fast python 'not browser and not node and not long and not timing' \
-		$(FAST) -- --quiet
+		$(FAST) --quiet
 
 test-core-alone: .venv/.installed
 	@tools/core_alone.sh
 
-test-all-here: setup
-	@tools/run_tests.sh all-here python '' tests -- --ignore=tests/rigs
+test-all-here:
+	@$(MAKE) --no-print-directory -j1 --keep-going test-together test-one-by-one
+
+test-together: setup
+	@tools/run_tests.sh all-here python 'not timing' tests --ignore=tests/rigs
+
+# Only files with such a test: to collect all others would take longer than to run these.
+test-one-by-one: setup
+	@NBAUTH_TEST_WORKERS=0 tools/run_tests.sh timing python timing \
+		$$(grep -rlE --include='test_*.py' 'pytest\.mark\.timing' tests)
 
 test-rigs: setup
 	@tools/run_tests.sh rigs python '' tests/rigs
 
-test-anywhere: .kernels/.installed $(PROVIDER)/node_modules/.installed
-	@NBAUTH_TEST_KERNELS=7.4 tools/run_tests.sh anywhere python 'not browser and not timing' $(ANYWHERE)
-
 test-other-pythons: .kernels/.installed $(PROVIDER)/node_modules/.installed
 	@tools/other_pythons.sh
 
-test-newest-python: .kernels/.installed $(PROVIDER)/node_modules/.installed
-	@tools/other_pythons.sh newest
+test-elsewhere: .kernels/.installed $(PROVIDER)/node_modules/.installed
+	@tools/other_pythons.sh newest $(FOLDER_TESTS)
 
 test-py3%: .kernels/.installed $(PROVIDER)/node_modules/.installed
 	@tools/other_pythons.sh 3.$*

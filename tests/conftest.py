@@ -5,10 +5,14 @@ pytest alone is enough to load this file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import tempfile
+import time
+from collections.abc import Generator, Iterator
 from itertools import chain, zip_longest
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -82,6 +86,36 @@ def _part(nodeid: str) -> str:
 
 def _has_browser(item: pytest.Item) -> bool:
     return item.get_closest_marker("browser") is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """With workers, at most one test for each core uses a browser at the same time."""
+    limited = "PYTEST_XDIST_WORKER" in os.environ and _has_browser(item)
+    with _one_of(os.cpu_count() or 1) if limited else contextlib.nullcontext():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _one_of(seats: int) -> Iterator[None]:
+    """Wait until one of the machine's seats for a browser test is free, and take it."""
+    with contextlib.ExitStack() as stack:
+        path = os.path.join(tempfile.gettempdir(), f"nbauth-tests-{os.getuid()}-browser")
+        files = [stack.enter_context(open(f"{path}-{seat}", "w")) for seat in range(seats)]
+        while not any(_locked(file) for file in files):
+            time.sleep(0.05)
+        yield
+
+
+def _locked(file: IO[str]) -> bool:
+    """Lock the file until it is closed, unless another process has it."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @pytest.hookimpl(optionalhook=True)

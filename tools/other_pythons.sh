@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# On the Pythons of the matrix other than .venv's (or on those named, or on the newest of the others:
-# "newest"), the tests that a Python may change the outcome of. Ends with 1 if tests failed on one of
-# them. A Python that this machine lacks is named and left out. CONTRIBUTING.md says what is not run
-# here, and why.
+# The tests whose outcome may depend on the version of Python, on other Pythons than .venv's.
+# Usage: tools/other_pythons.sh [VERSION]…: on these versions, or on all other ones.
+#        tools/other_pythons.sh newest [PATH]…: on the newest other one; if there is none, on .venv's.
+#        The tests in these paths run too.
+# Ends with 1 if tests failed. A Python that this machine lacks is named and left out. CONTRIBUTING.md
+# says what is not run here, and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/venv.sh
 
-# The contract's own test, that it finds bad persistences, is the same on each.
-TESTS=(tests/core tests/oauth tests/kernel tests/persistence tests/contracts tests/kernels/test_cells.py)
+TESTS=(tests/core tests/oauth tests/kernel tests/persistence tests/kernels/test_cells.py)
 
 wanted=("$@")
 own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if [[ ${1:-} == newest ]]; then
-  mapfile -t wanted < <(.venv/bin/python tests/harness/interpreters.py |
-    awk -v own="$own" '$1 != own && $2 != "-" { newest = $1 } END { if (newest) print newest }')
+  shift
+  TESTS+=("$@")
+  wanted=("$(.venv/bin/python tests/harness/interpreters.py |
+    awk -v own="$own" '$1 != own && $2 != "-" { newest = $1 } END { print newest ? newest : own }')")
 fi
 
 install() { # VERSION INTERPRETER FOLDER
@@ -43,7 +46,7 @@ while read -r version interpreter; do
   install "$version" "$interpreter" "$folder"
   printf '== Python %s: %s\n' "$version" "${TESTS[*]}"
   NBAUTH_TEST_KERNELS=7.4 tools/run_tests.sh "py$version" "$folder/bin/python" 'not browser and not timing' \
-    "${TESTS[@]}" -- -k 'not bad_persistence' || failed+=("$version")
+    "${TESTS[@]}" || failed+=("$version")
 done < <(.venv/bin/python tests/harness/interpreters.py)
 
 if ((${#failed[@]})); then

@@ -119,32 +119,33 @@ print(ended, left())
 
 @pytest.mark.timing
 @pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
-@pytest.mark.parametrize("way", ["cancel", "interrupt"])
-def test_it_can_be_ended_while_the_cell_waits(
-    way, kernel, subshells, lab_with_provider, open_notebook
-):
-    """By the panel or by the stop button: one clear line within a second, no thread, no port."""
+def test_it_can_be_ended_while_the_cell_waits(kernel, subshells, lab_with_provider, open_notebook):
+    """By the panel and by the stop button: one clear line within a second, no thread, no port."""
     lab = lab_with_provider(kernel=kernel, comms_over_subshells=subshells, save_widget_state=True)
-    options = {"cancel": " --flow device", "interrupt": ""}[way]
-    cells = ["%load_ext nbauth", LOGIN_AND_NOTE_THE_END.format(options=options), WHAT_IS_LEFT]
+    by_panel, by_interrupt = (
+        LOGIN_AND_NOTE_THE_END.format(options=options) for options in (" --flow device", "")
+    )
+    cells = ["%load_ext nbauth", by_panel, WHAT_IS_LEFT, by_interrupt, WHAT_IS_LEFT]
     page = open_notebook(cells, lab=lab)
     page.run(0)
-    page.run_cell(1)
-    cancel = page.output(1).get_by_role("button", name="Cancel")
-    cancel.wait_for()
-    pressed = time.time()
-    if way == "cancel":
-        cancel.click()
-    else:
-        page.interrupt()
-    page.wait_cell_done(1)
-    text = page.cell_output_text(1)
-    said = {
-        "cancel": "SignInCancelled: The sign-in was cancelled.",
-        "interrupt": "SignInInterrupted: the sign-in was cancelled by the interrupt.",
-    }[way]
-    assert said in text
-    assert "Traceback" not in text
-    ended, left = page.run(2).split(maxsplit=1)
-    assert left == "[]"
-    assert float(ended) - pressed < 1
+
+    def end(cell, press, said):
+        page.run_cell(cell)
+        cancel = page.output(cell).get_by_role("button", name="Cancel")
+        cancel.wait_for()
+        pressed = time.time()
+        press(cancel)
+        page.wait_cell_done(cell)
+        text = page.cell_output_text(cell)
+        assert said in text
+        assert "Traceback" not in text
+        ended, left = page.run(cell + 1).split(maxsplit=1)
+        assert left == "[]"
+        assert float(ended) - pressed < 1
+
+    end(1, lambda cancel: cancel.click(), "SignInCancelled: The sign-in was cancelled.")
+    end(
+        3,
+        lambda _: page.interrupt(),
+        "SignInInterrupted: the sign-in was cancelled by the interrupt.",
+    )
