@@ -228,27 +228,33 @@ LAYOUTS = [
     "HBox([VBox([HBox([{0}])])])",
 ]
 USABLE = 230
+FITS = "width => document.querySelector('.jp-OutputArea-output').offsetWidth < width"
 
 
-@pytest.mark.parametrize("window", [1280, 700])
-def test_in_every_layout_it_has_a_usable_width(window: int, open_notebook: OpenNotebook) -> None:
+def test_in_every_layout_it_has_a_usable_width(open_notebook: OpenNotebook) -> None:
     cells = [layout.format("show()") for layout in LAYOUTS]
     page = open_notebook(
         [f"{SETUP}\nfrom ipywidgets import *", *cells], kernel="7.4", own_page=True
     )
-    page.page.set_viewport_size({"width": window, "height": 900})
     page.run_all()
-    for number, layout in enumerate(LAYOUTS, 1):
-        room = page.output(number).locator(".jp-OutputArea-output").first.bounding_box()
-        assert room is not None
-        for panel in panel_under(page, number).all():
-            expect(panel.locator("code")).to_have_text(CODE)
-            box = panel.bounding_box()
-            assert box is not None
-            assert box["width"] >= min(USABLE, room["width"] - 40), (layout, box)
-            assert panel.evaluate("node => node.scrollWidth <= node.clientWidth"), layout
-            assert box["width"] <= room["width"], layout
-    page.screenshot(f"panel-layouts-{window}")
+    for window in (1280, 700):
+        page.page.set_viewport_size({"width": window, "height": 900})
+        page.page.wait_for_function(FITS, arg=window)
+        for number, layout in enumerate(LAYOUTS, 1):
+            expect_usable_width(page, number, layout)
+        page.screenshot(f"panel-layouts-{window}")
+
+
+def expect_usable_width(page: LabPage, number: int, layout: str) -> None:
+    room = page.output(number).locator(".jp-OutputArea-output").first.bounding_box()
+    assert room is not None
+    for panel in panel_under(page, number).all():
+        expect(panel.locator("code")).to_have_text(CODE)
+        box = panel.bounding_box()
+        assert box is not None
+        assert box["width"] >= min(USABLE, room["width"] - 40), (layout, box)
+        assert panel.evaluate("node => node.scrollWidth <= node.clientWidth"), layout
+        assert box["width"] <= room["width"], layout
 
 
 def test_two_panels_show_one_sign_in(open_notebook: OpenNotebook) -> None:
