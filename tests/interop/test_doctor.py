@@ -49,7 +49,7 @@ def test_report_for_a_real_provider(
     assert "openid" in found["scopes offered"][0].split()
     assert "authorization_code" in found["grants offered"][0].split()
     assert found["flows offered"] == ["browser, callback, paste, device"]
-    assert found["clock"] == ["as the provider's"]
+    assert found["clock"] == ["the same time as the provider's"]
     assert found["CA"] == [f"{panva.ca_file} (verify, NBAUTH_VERIFY)"]
     assert "trouble" not in found
     asked = {one["endpoint"] for one in panva.requests()}

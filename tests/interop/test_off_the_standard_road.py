@@ -211,7 +211,7 @@ def test_the_doctor_for_a_provider_without_metadata(
     here, there = parts(session, {}, ask=True)
     assert (here.trouble, there.trouble) == ((), ())
     said = " ".join(" ".join(there.lines).split())
-    assert "metadata: nowhere: the profile alone describes it" in said
-    assert "scopes sent read:user gist grants offered it does not tell" in said
+    assert "metadata: none; the endpoints are in the profile" in said
+    assert "scopes sent read:user gist grants offered not known: the metadata does not" in said
     assert "flows offered browser, callback, paste, device" in said
     assert CLIENT_SECRET not in said

@@ -53,7 +53,7 @@ def test_doctor_reports_the_environment_and_starts_nothing(kernel, demo):
     assert result.status == "ok", result.traceback
     said = {line[:20].strip(): line[20:].strip() for line in result.text.splitlines()}
     assert said["kernel"] == "not known here; the panel asks the browser"
-    assert said["somebody"] == "can answer"
+    assert said["a person"] == "can answer"
     assert said["tenant"].split() == ["contoso.com", "(this", "call)"]
     assert said["client_id"].startswith(demo.client_id)
     assert said["client_id"].endswith("(NBAUTH_CLIENT_ID)")

@@ -37,8 +37,8 @@ PACKAGES = (
     "ipykernel", "ipython", "ipywidgets", "anywidget", "jupyter_server", "msal", "authlib",
 )  # fmt: skip
 IF = {
-    ReceiverKind.LOOPBACK: "if the panel finds that the browser shares this machine",
-    ReceiverKind.JUPYTER_SERVER: "if the panel finds nbauth's page at your Jupyter server",
+    ReceiverKind.LOOPBACK: "if the panel finds that the browser is on this machine",
+    ReceiverKind.JUPYTER_SERVER: "if the panel finds the callback page at your Jupyter server",
 }
 """When a flow works whose answer has to reach such a receiver."""
 
@@ -112,9 +112,9 @@ def _diagnosis(lines: list[str], faults: list[NbAuthError]) -> Diagnosis:
 def _place(here: Place, evidence: Evidence) -> Iterator[str]:
     yield from entry("place", here.name, here.note)
     where = {
-        True: "on another machine than the browser",
-        False: "on the browser's machine",
-        None: "not known here; the panel asks the browser",
+        True: "not on the machine of the browser",
+        False: "on the machine of the browser",
+        None: "not known whether on the machine of the browser; the panel finds out",
     }
     if here.ways:
         yield from entry("kernel", where[here.apart])
@@ -125,8 +125,8 @@ def _place(here: Place, evidence: Evidence) -> Iterator[str]:
 def _somebody(session: Session, settings: Settings) -> Iterator[str]:
     obstacle, where = session.screen.obstacle(), settings.source("attended")
     said = "" if settings.attended == AUTO else f" (attended = {shown(settings.attended)}, {where})"
-    can = "can answer" if obstacle is None else "can't be asked here"
-    yield from entry("somebody", f"{can}{said}", *([obstacle.what] if obstacle else []))
+    can = "can answer" if obstacle is None else "cannot answer"
+    yield from entry("a person", f"{can}{said}", *([obstacle.what] if obstacle else []))
 
 
 def _installed() -> Iterator[str]:
@@ -134,7 +134,7 @@ def _installed() -> Iterator[str]:
     versions = [f"{name} {_version(name)}" for name in PACKAGES]
     yield from entry("with", ", ".join(versions[:4]), ", ".join(versions[4:]))
     if _version("ipykernel").startswith(AFFECTED):
-        yield from entry("", "ipykernel before 7.4 may stop answering when a page is opened")
+        yield from entry("", "ipykernel 7.0 to 7.3 may hang when a page is opened; update it")
     yield from entry("nbauth.server", _server_extension())
 
 
@@ -151,7 +151,7 @@ def _server_extension() -> str:
         from jupyter_core.paths import jupyter_config_path
         from jupyter_server.config_manager import BaseJSONConfigManager
     except ImportError:
-        return "needs jupyter_server: pip install 'nbauth[server]' where your server runs"
+        return "needs jupyter_server: pip install 'nbauth[server]' in your server's environment"
     try:
         for folder in jupyter_config_path():
             config = BaseJSONConfigManager(config_dir=folder).get("jupyter_server_config")
@@ -159,7 +159,7 @@ def _server_extension() -> str:
             if "nbauth.server" in extensions:
                 return f"{'enabled' if extensions['nbauth.server'] else 'disabled'} in {folder}"
     except Exception as error:  # no home, a folder that is closed, a file of Jupyter's that is bad
-        return f"is not known here: {plain(error)}"
+        return f"not known: {plain(error)}"
     return "not enabled in this environment: jupyter server extension enable nbauth.server"
 
 
@@ -168,14 +168,14 @@ def _file(session: Session) -> Iterator[str]:
     if file.found:
         yield from entry("config.toml", plain(file.name))
     else:
-        yield from entry("config.toml", "none; looked for:", *map(plain, session.reader.places()))
+        yield from entry("config.toml", "none; checked:", *map(plain, session.reader.places()))
 
 
 def _strays(session: Session) -> Iterator[str]:
     """Variables that look as if they were ours."""
     for name, guess in session.reader.strays():
         meant = f"; did you mean {guess}?" if guess else ""
-        yield from entry("not read", f"the variable {plain(name)}{meant}")
+        yield from entry("not used", f"the variable {plain(name)}{meant}")
 
 
 def _flows(here: Place, settings: Settings) -> Iterator[str]:
@@ -200,9 +200,9 @@ def _flows(here: Place, settings: Settings) -> Iterator[str]:
 def _why_not(way: str, here: Place) -> str:
     receiver = flow_named(way).receiver
     if receiver is ReceiverKind.LOOPBACK and here.apart:
-        return "the browser can't come back to another machine's loopback address"
+        return "the browser cannot reach the loopback address of another machine"
     if receiver is ReceiverKind.JUPYTER_SERVER and kernel() is None:
-        return "there is no kernel here that a Jupyter server could hand an answer to"
+        return "it needs a Jupyter kernel, and this is none"
     return here.note.rstrip(".")
 
 
@@ -211,7 +211,7 @@ def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
     loopback = "http://localhost" if microsoft else "http://127.0.0.1"
     own = settings.loopback_uri
     needs = {
-        f"{BROWSER}, {PASTE}": shown(own) if own else f"{loopback}, with any port",
+        f"{BROWSER}, {PASTE}": shown(own) if own else f"{loopback}, any port",
         CALLBACK: _callback_address(settings.redirect_uri, page),
         DEVICE: "public client flows allowed" if microsoft else "the device code grant",
     }
@@ -220,7 +220,7 @@ def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
     if CALLBACK not in here.ways and kernel() is not None:
         del needs[CALLBACK]
     kind = "native (desktop)" if settings.client_secret_from else "public (native)"
-    yield from entry("asks", f"{client.authority.url} ({client.authority.kind})")
+    yield from entry("signs in at", f"{client.authority.url} ({client.authority.kind})")
     yield from entry(
         "register",
         f"client {plain(client.client_id)}, as a {kind} client, with",

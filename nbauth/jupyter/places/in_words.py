@@ -25,44 +25,44 @@ NOBODY_SET = {
     "profile": "none is named",
     "client_id": "none: a sign-in needs one",
     "tenant": "common: any organisation's or personal account",
-    "authority": "follows from cloud and tenant",
-    "metadata_url": "found from the issuer",
+    "authority": "the address for cloud and tenant",
+    "metadata_url": "the usual address at the issuer",
     "client_secret_from": "no client secret is sent",
     "cloud": "public",
-    "flow": "auto: the first of those below that works here",
-    "hosts": "none besides those built in for the authority",
+    "flow": "auto: the first flow below that works here",
+    "hosts": "only the hosts that nbauth lists for this authority",
     "extra_parameters": "none",
-    "open_browser": "the panel's link, or this machine's browser where there is one",
+    "open_browser": "a notebook shows a link; a terminal opens a browser if it can",
     "success_page": "nbauth's own text",
     "error_page": "nbauth's own text",
-    "timeout": "as long as a device code lives, else 300 seconds",
-    "proxies": "those of the environment (HTTPS_PROXY …), if any",
-    "verify": "what the environment names (REQUESTS_CA_BUNDLE …), else the usual CAs",
+    "timeout": "the lifetime of the device code, or 300 seconds",
+    "proxies": "the proxies in the environment (HTTPS_PROXY …), if any",
+    "verify": "the CAs in the environment (REQUESTS_CA_BUNDLE …), or those of certifi",
 }
-"""What holds where a setting has no value of its own."""
+"""What applies if a setting has no value."""
 MEANING: Mapping[str, Mapping[Any, str]] = {
     "persist": {
-        "memory": "memory: a sign-in ends with this kernel",
-        "keyring": "keyring: encrypted files, their key in the system's keyring",
-        "file": "file: encrypted files, under a passphrase",
+        "memory": "memory: a sign-in ends when this kernel ends",
+        "keyring": "keyring: encrypted files; the key is in the system's keyring",
+        "file": "file: encrypted files; the key comes from a passphrase",
     },
     "refresh_ahead": {
-        True: "true: tokens in use are refreshed before they are needed",
+        True: "true: tokens in use are refreshed before they expire",
         False: "false: a token is refreshed when it is needed",
     },
     "exact_scopes": {
-        True: "true: no scope is added to these",
-        False: "false: what names the account and makes a sign-in last is added",
+        True: "true: nbauth adds no scopes",
+        False: "false: nbauth adds the scopes for the account and for a refresh",
     },
-    "debug": {True: "true: errors show their traceback", False: "false: errors are two lines"},
+    "debug": {True: "true: errors show their traceback", False: "false: errors have two lines"},
     "verify": {
-        True: "true: the usual CAs, whatever the environment names",
-        "system": "system: what the system trusts",
+        True: "true: the CAs of certifi, also if the environment names others",
+        "system": "system: the CAs that the operating system trusts",
     },
     "attended": {
-        True: "true: somebody is here, whatever the front end says",
-        False: "false: nobody is here, so nobody is asked",
-        "auto": "auto: as the front end says",
+        True: "true: a person can answer, also if the front end reports that nobody can",
+        False: "false: nobody can answer, so nbauth never asks",
+        "auto": "auto: the front end reports whether a person can answer",
     },
     "client_secret_from": {
         "environment": "environment: NBAUTH_CLIENT_SECRET",
@@ -92,7 +92,7 @@ def _endpoints(settings: Settings) -> list[str]:
         _line(f"{name}: {shown(address)}", settings.source(name))
         for name, address in settings.endpoints
     ]
-    return written or [_line("as the provider's metadata name them", "default")]
+    return written or [_line("those in the provider's metadata", "default")]
 
 
 def _line(value: str, source: str) -> str:
@@ -103,15 +103,15 @@ def _value(settings: Settings, name: str) -> str:
     value = getattr(settings, name)
     own = settings.source(name) != "default"
     if name == "scopes" and not value:
-        return "those of the call, else the usual ones: see scopes sent, below"
+        return "the scopes of the call, or the default ones: see scopes sent, below"
     if name == "redirect_uri" and not value:
-        return "a loopback address, or your Jupyter server's: see register, below"
+        return "a loopback address, or an address of your Jupyter server: see register, below"
     if name == "tenant" and value is None and settings.authority:
-        return "not asked for: authority is set"
+        return "not used, because authority is set"
     if not own and name in NOBODY_SET:
         return NOBODY_SET[name]
     if name == "client_secret_from" and value == "keyring":
-        return f"keyring: the entry {service_of(settings)} of this client"
+        return f"keyring: the entry {service_of(settings)} for this client_id"
     if name in NAMES_ONLY:
         return ", ".join(value) if value else "none"
     if name == "flow" and value != AUTO:

@@ -39,6 +39,7 @@ NEEDS = {
     DEVICE: "device_authorization_endpoint",
 }
 """The endpoint that a flow begins at."""
+UNKNOWN = "not known: the metadata does not list them"
 OF_MSAL = ("openid", "profile", "offline_access")
 """Scopes that MSAL adds to each sign-in."""
 
@@ -83,7 +84,7 @@ def ask(session: Session, client: Client) -> Answers:
     if "secret" not in asked:
         who = "The keyring" if "provider" in asked else client.authority.url
         late = AuthorityUnreachable(
-            f"{who} did not answer within {SECONDS:.0f} seconds.", code="timeout"
+            f"{who} did not respond within {SECONDS:.0f} seconds.", code="timeout"
         )
         return Answers(answers.offer, answers.seconds, [late])
     return answers
@@ -95,19 +96,19 @@ def in_lines(answers: Answers, client: Client) -> Iterator[str]:
     yield from entry("CA", trusted(settings))
     if offer is None:
         return
-    where = plain(offer.read_at) or "nowhere: the profile alone describes it"
+    where = plain(offer.read_at) or "none; the endpoints are in the profile"
     yield from entry(
         "provider", f"{plain(offer.issuer)}, in {answers.seconds:.1f} s", f"metadata: {where}"
     )
-    listed = "it does not tell" if offer.scopes is None else plain(" ".join(offer.scopes)) or "none"
+    listed = UNKNOWN if offer.scopes is None else plain(" ".join(offer.scopes)) or "none"
     yield from entry("scopes offered", listed)
     yield from entry("scopes sent", *_sent(client, offer))
-    grants = "it does not tell" if offer.grants is None else plain(" ".join(offer.grants)) or "none"
+    grants = UNKNOWN if offer.grants is None else plain(" ".join(offer.grants)) or "none"
     yield from entry("grants offered", grants)
     yield from entry("flows offered", ", ".join(_offered(offer)) or "none")
     yield from entry(
-        "signing out", "it withdraws sign-ins" if "revocation_endpoint" in offer.endpoints
-        else "it withdraws no sign-ins: --revoke changes nothing there"
+        "revocation", "supported (%logout --revoke)" if "revocation_endpoint" in offer.endpoints
+        else "not supported: %logout --revoke has no effect at this provider"
     )  # fmt: skip
     if offer.ahead is not None:
         yield from entry("clock", _clock(offer.ahead))
@@ -123,29 +124,30 @@ def faults_of(answers: Answers, client: Client, ways: Iterable[str]) -> Iterator
         return
     for fault in offer.faults:
         yield ConfigurationError(
-            fault, code="not_https", hint="Its administrator has to publish https addresses."
+            fault,
+            code="not_https",
+            hint="The provider's administrator has to publish https addresses.",
         )
     offered, settings = _offered(offer), client.settings
     if settings.flow != AUTO and settings.flow in NEEDS and settings.flow not in offered:
         yield FlowUnavailable(
-            f"The provider does not offer the flow {settings.flow!r}, which is set"
+            f"The provider does not support the flow {settings.flow!r}, which is set"
             f" ({settings.source('flow')}).",
-            hint=f"Choose another (--flow {', '.join(offered) or 'none is offered'}), or set"
-            f" {NEEDS[settings.flow]}, if it has one that its metadata does not name.",
+            hint=f"Choose another flow (supported: {', '.join(offered) or 'none'}). If the provider"
+            f" has this endpoint but its metadata does not list it, set {NEEDS[settings.flow]}.",
         )
     elif settings.flow == AUTO and not set(ways or offered) & set(offered):
         yield FlowUnavailable(
-            "The provider offers none of the flows that work here.",
-            hint=f"Here work {', '.join(ways) or 'no others'}; set authorization_endpoint,"
-            " token_endpoint or device_authorization_endpoint, if it has what its metadata does not"
-            " name.",
+            f"The provider supports none of the flows that work here{_listed(ways)}.",
+            hint="If the provider has an endpoint that its metadata does not list, set"
+            " authorization_endpoint, token_endpoint or device_authorization_endpoint.",
         )
     if offer.ahead is not None and abs(offer.ahead) > SKEW:
         yield ConfigurationError(
             f"This machine's clock is {_clock(offer.ahead)}.",
             code="clock",
-            hint="Set it right (timedatectl set-ntp true): tokens would seem expired, or not yet"
-            " valid.",
+            hint="Correct the clock (timedatectl set-ntp true). With a wrong clock, valid tokens"
+            " seem to be expired or not yet valid.",
         )
 
 
@@ -154,7 +156,7 @@ def trusted(settings: Settings) -> str:
     from nbauth.oauth.trust import Trust
 
     if settings.verify == SYSTEM:
-        return f"those that the system trusts (verify, {settings.source('verify')})"
+        return f"those that the operating system trusts (verify, {settings.source('verify')})"
     trust = Trust.of(settings.verify)
     if isinstance(trust.verify, str):
         own = settings.verify is not None
@@ -162,7 +164,11 @@ def trusted(settings: Settings) -> str:
         return f"{plain(trust.verify)} ({source})"
     from certifi import where
 
-    return f"the usual public CAs ({where()})"
+    return f"the public CAs of certifi ({where()})"
+
+
+def _listed(ways: Iterable[str]) -> str:
+    return f" ({', '.join(ways)})" if ways else ""
 
 
 def _offered(offer: Offer) -> list[str]:
@@ -182,13 +188,13 @@ def _sent(client: Client, offer: Offer) -> list[str]:
     if offer.scopes is not None:
         unlisted = [scope for scope in sent if scope not in offer.scopes]
         if unlisted:
-            lines.append(plain(f"not in its list: {' '.join(unlisted)}"))
+            lines.append(plain(f"not among the scopes offered: {' '.join(unlisted)}"))
     return lines
 
 
 def _clock(ahead: float) -> str:
     seconds = round(abs(ahead))
     if seconds < 2:
-        return "as the provider's"
+        return "the same time as the provider's"
     apart = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
     return f"{apart} {'ahead of' if ahead > 0 else 'behind'} the provider's"

@@ -89,10 +89,10 @@ class Somewhere(NoScreen):
 @pytest.mark.parametrize(
     ("attended", "somebody", "chosen"),
     [
-        (None, "can't be asked here", "none"),
+        (None, "cannot answer", "none"),
         ("true", "can answer (attended = true, NBAUTH_ATTENDED)", "browser"),
-        ("false", "can't be asked here (attended = false, NBAUTH_ATTENDED)", "none"),
-        ("AUTO", "can't be asked here", "none"),
+        ("false", "cannot answer (attended = false, NBAUTH_ATTENDED)", "none"),
+        ("AUTO", "cannot answer", "none"),
     ],
 )
 def test_the_setting_attended_is_told_and_decides(attended, somebody, chosen):
@@ -100,7 +100,7 @@ def test_the_setting_attended_is_told_and_decides(attended, somebody, chosen):
     environ = {"NBAUTH_CLIENT_ID": "c"} | ({"NBAUTH_ATTENDED": attended} if attended else {})
     screen.session = made = Session(Reader(environ), screen)
     said = entries(examine(made, {}, evidence=NOBODY))
-    assert said["somebody"][0] == somebody
+    assert said["a person"][0] == somebody
     assert said["sign in by"][0].partition(":")[0] == chosen
 
 
@@ -136,7 +136,7 @@ def test_settings_say_where_they_come_from():
     assert said["tenant"][0].endswith("(NBAUTH_TENANT)")
     assert said["timeout"][0].split()[0] == "90.0"
     assert said["cloud"][0].endswith("(configured in this kernel)")
-    assert said["asks"] == ["https://login.microsoftonline.us/fabrikam.com (entra)"]
+    assert said["signs in at"] == ["https://login.microsoftonline.us/fabrikam.com (entra)"]
 
 
 @pytest.mark.parametrize(
@@ -329,4 +329,4 @@ def test_an_ipykernel_that_may_stop_answering_is_said(monkeypatch):
         monkeypatch.setattr(
             "nbauth.jupyter.places.doctor._version", lambda name, version=version: version
         )
-        assert "\n".join(report(session(), {})).count("may stop answering") == said
+        assert "\n".join(report(session(), {})).count("may hang when a page is opened") == said

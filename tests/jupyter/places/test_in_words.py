@@ -59,7 +59,7 @@ def test_the_words() -> None:
         "flow": "device: a code that is entered on any device",
         "persist": "keyring: encrypted files",
         "refresh_ahead": "false: a token is refreshed when it is needed",
-        "verify": "true: the usual CAs",
+        "verify": "true: the CAs of certifi",
         "debug": "true: errors show their traceback",
         "client_secret_from": "environment: NBAUTH_CLIENT_SECRET",
         "endpoints": "token_endpoint: https://id.example/token",
@@ -73,7 +73,7 @@ def test_the_words() -> None:
 
 def test_the_keyrings_entry_is_named_as_the_command_keyring_takes_it() -> None:
     said = lines_of(client_secret_from="keyring")
-    assert said["client_secret_from"][0].startswith("keyring: the entry nbauth:default of")
+    assert said["client_secret_from"][0].startswith("keyring: the entry nbauth:default for")
 
 
 def test_no_password_is_shown() -> None:

@@ -63,15 +63,15 @@ def test_what_is_offered() -> None:
     assert "write" in said["scopes sent"][1]
     assert said["grants offered"] == ["authorization_code"]
     assert said["flows offered"] == ["browser, callback, paste, device"]
-    assert "--revoke changes nothing" in said["signing out"][0]
-    assert said["clock"] == ["as the provider's"]
+    assert "not supported" in said["revocation"][0]
+    assert said["clock"] == ["the same time as the provider's"]
 
 
 def test_what_it_does_not_tell_is_said() -> None:
     said, trouble = asked(offering(read_at=""))
     assert trouble == []
-    assert said["scopes offered"] == said["grants offered"] == ["it does not tell"]
-    assert said["provider"][1] == "metadata: nowhere: the profile alone describes it"
+    assert said["scopes offered"] == said["grants offered"] == [provider.UNKNOWN]
+    assert said["provider"][1] == "metadata: none; the endpoints are in the profile"
     assert "clock" not in said
 
 
@@ -87,7 +87,7 @@ def test_what_it_does_not_tell_is_said() -> None:
 def test_a_flow_that_is_set_and_not_offered(missing: str, flow: str, settings: str) -> None:
     left = {name: at for name, at in ENDPOINTS.items() if name != missing}
     said, (trouble,) = asked(offering(endpoints=left), flow=flow)
-    assert trouble.startswith(f"The provider does not offer the flow '{flow}'")
+    assert trouble.startswith(f"The provider does not support the flow '{flow}'")
     assert "(this call)" in trouble
     assert settings in said["trouble"][1]
 
@@ -95,7 +95,8 @@ def test_a_flow_that_is_set_and_not_offered(missing: str, flow: str, settings: s
 @pytest.mark.parametrize("evidence", [LAB, Evidence.of("fact:script")], ids=["lab", "script"])
 def test_none_of_the_flows_that_work_here(evidence: Evidence) -> None:
     _, (trouble,) = asked(offering(endpoints={}), evidence=evidence)
-    assert trouble == "The provider offers none of the flows that work here."
+    assert trouble.startswith("The provider supports none of the flows that work here")
+    assert ("(browser, callback, device, paste)" in trouble) == (evidence is LAB)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_a_provider_that_hangs_is_broken_off(monkeypatch: pytest.MonkeyPatch) ->
     engine.hold("offer")
     began = time.monotonic()
     _, (trouble,) = asked(engine)
-    assert "did not answer within" in trouble
+    assert "did not respond within" in trouble
     assert time.monotonic() - began < 5
     end = time.monotonic() + 5
     while any(one.name == "nbauth-doctor" for one in threading.enumerate()):
@@ -167,6 +168,6 @@ def test_whose_certificates_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_pat
     said, _ = asked(offering())
     assert said["CA"] == [f"{bundle} (REQUESTS_CA_BUNDLE)"]
     said, _ = asked(offering(), verify="system")
-    assert said["CA"] == ["those that the system trusts (verify, this call)"]
+    assert said["CA"] == ["those that the operating system trusts (verify, this call)"]
     said, _ = asked(offering(), verify=True)
-    assert said["CA"][0].startswith("the usual public CAs (")
+    assert said["CA"][0].startswith("the public CAs of certifi (")
