@@ -98,7 +98,7 @@ def again_page(*, nonce: str) -> bytes:
     """
     script = f"location.replace(location.href.split('#')[0] + '&{AGAIN}=1')"
     link = '<noscript><p><a href="">Continue</a></p></noscript>'
-    text = "This page continues by itself."
+    text = "This page continues automatically."
     return _page("Returning to your notebook server", text, nonce, script, body=link)
 
 

@@ -51,34 +51,42 @@ FIRST_WORD = 4.0
 NEXT_WORD = 20.0
 """Seconds that a page which follows a delivery waits for an answer; proxies allow for 60."""
 AGAIN = "Return to your notebook and sign in again."
-HANDED_OVER = "Handed over to your notebook"
+HANDED_OVER = "Delivered to your notebook"
 ENDED = {
     End.UNKNOWN: (
         404,
         "Not signed in",
-        "No sign-in waits for this answer: it was used already, it came too late,"
-        f" or the kernel has been restarted. {AGAIN}",
+        "No sign-in waits for this response: it was already used, it came too late, or the kernel"
+        f" was restarted. {AGAIN}",
     ),
     End.UNREACHABLE: (
         502,
-        "Not handed over",
-        "This server cannot reach the kernel that began this sign-in, so the sign-in still waits."
-        " Return to your notebook to choose another way, or to cancel it and sign in again.",
+        "Not delivered",
+        "This server cannot reach the kernel that began this sign-in, so the sign-in is still"
+        " waiting. Return to your notebook to choose another way, or to cancel the sign-in and"
+        " start again.",
     ),
-    End.GONE: (404, "Not signed in", f"The kernel that began this sign-in is gone. {AGAIN}"),
+    End.GONE: (
+        404,
+        "Not signed in",
+        f"The kernel that began this sign-in has ended, or is not on this server. {AGAIN}",
+    ),
     End.UNTOLD: (
         200,
         HANDED_OVER,
-        "This page cannot tell how the sign-in ended. Your notebook shows it.",
+        "This page does not know the result of the sign-in. Your notebook shows it.",
     ),
 }
-LATER = "Your notebook shows how the sign-in ends, and so does this page as soon as it knows."
-CONNECTING = ("On its way to your notebook", f"This server is connecting to the kernel. {LATER}")
+LATER = "Your notebook will show the result of the sign-in, and this page will show it too."
+CONNECTING = ("Connecting to your notebook", f"This server is connecting to the kernel. {LATER}")
 BUSY = (
     HANDED_OVER,
     f"The kernel has not replied yet; it may be busy with a computation. {LATER}",
 )
-ASKING = (HANDED_OVER, f"The kernel has the answer and is asking the provider. {LATER}")
+ASKING = (
+    HANDED_OVER,
+    f"The kernel has the response and is requesting tokens from the provider. {LATER}",
+)
 
 
 class CallbackHandler(JupyterHandler):
@@ -128,8 +136,8 @@ class CallbackHandler(JupyterHandler):
             self._show(
                 403,
                 "Not your server",
-                "This server belongs to another user, and the answer was not passed on."
-                " Sign in from a notebook on your own server.",
+                "This server belongs to another user, so it does not accept your sign-in. Sign in"
+                " from a notebook on your own server.",
             )
             return
         try:
@@ -140,9 +148,9 @@ class CallbackHandler(JupyterHandler):
             if not answer:
                 self._show(
                     200,
-                    "Sign-ins come back here",
-                    "A browser that signs in for one of this server's notebooks ends on this page."
-                    " There is nothing to do here.",
+                    "Callback page of nbauth",
+                    "After a sign-in for a notebook on this server, the provider redirects the"
+                    " browser to this page. You do not have to do anything here.",
                 )
                 return
             if is_stray_refusal(answer):
@@ -152,7 +160,9 @@ class CallbackHandler(JupyterHandler):
             if not answer.get("code") and not answer.get("error"):
                 raise ValueError("no answer")
         except ValueError:
-            self._show(400, "Not signed in", f"That is no answer to a sign-in. {AGAIN}")
+            self._show(
+                400, "Not signed in", f"The address contains no response to a sign-in. {AGAIN}"
+            )
             return
         delivery = self._deliveries.begin(self.kernel_manager, state, answer)
         self._tell(delivery, await delivery.end(FIRST_WORD))

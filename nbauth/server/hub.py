@@ -78,14 +78,14 @@ def user_redirect_hook(
         try:
             server_name = CallbackState.parse(states[0]).server_name
         except ValueError:
-            raise HTTPError(400, reason="That is no answer to a sign-in") from None
+            raise HTTPError(400, reason="The address contains no response to a sign-in") from None
     spawner = user.spawners.get(server_name)
     if spawner is None or not spawner.active:
         # A reason, not a message: tornado logs messages with the whole address.
         raise HTTPError(
             404,
-            reason="The server that began this sign-in is not running, and its kernels are gone."
-            " Start it and sign in again.",
+            reason="The server that began this sign-in has stopped, and its kernels have ended."
+            " Start the server and sign in again.",
         )
     query = f"?{request.query}" if request.query else ""
     return f"{user.server_url(server_name)}{CALLBACK}{query}"

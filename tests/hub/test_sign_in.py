@@ -80,7 +80,7 @@ def test_to_a_named_server_and_not_to_one_that_is_stopped(hubs, kernels, people,
     late = begin(kernels(hub, "ada", "gpu-2"), wait=False)
     hub.stop_server("ada", "gpu-2")
     page = sign_in_at(people(hub, "ada"), late.authorize_url, person)
-    expect(page.get_by_text("is not running, and its kernels are gone")).to_be_visible()
+    expect(page.get_by_text("has stopped, and its kernels have ended")).to_be_visible()
     assert lines_with(hub.log, late.state) == []
     assert lines_with(page.inner_html("body"), late.state) == []
 
@@ -97,7 +97,7 @@ def test_while_the_kernel_computes_the_page_waits_until_it_knows_the_end(
         page = sign_in_at(profile, ada.authorize_url, person)
         if not scripts:  # this browser has not been at ada's server yet
             page.get_by_role("link", name="Continue").click()
-        expect(page.get_by_role("heading")).to_have_text("Handed over to your notebook")
+        expect(page.get_by_role("heading")).to_have_text("Delivered to your notebook")
         expect(page.get_by_text("may be busy with a computation")).to_be_visible()
         page.screenshot(path="test-results/screenshots/hub-callback-waits.png")
         if scripts:

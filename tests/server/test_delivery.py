@@ -70,7 +70,7 @@ def test_what_is_unknown_behind_a_gateway(gateway_server, gateway_kernel):
     state = begin(gateway_kernel)
     assert gateway_server.get({"code": "c", "state": f"{state[:-1]}_"}).status_code == 404
     gone = state.replace(gateway_kernel.id, gateway_kernel.id[::-1])
-    assert "is gone" in gateway_server.get({"code": "c", "state": gone}).text
+    assert "is not on this server" in gateway_server.get({"code": "c", "state": gone}).text
     gateway_kernel.run("receiver.finish('', '')")
     unknown = gateway_server.get({"code": "c", "state": state})
     assert (unknown.status_code, "No sign-in waits" in unknown.text) == (404, True)
@@ -92,7 +92,7 @@ def test_used_forged_and_ended_get_one_and_the_same_answer(server, kernels):
     def said(page):
         return page.text.partition("<main>")[2]
 
-    assert "No sign-in waits for this answer" in said(used)
+    assert "No sign-in waits for this response" in said(used)
     assert said(forged) == said(used) == said(late)
 
 
@@ -115,7 +115,7 @@ def check_followed_up(server, kernel, folder) -> None:
     )
     with holding_the_gil(kernel, folder):
         first = server.get_once({"code": code, "state": state})
-    assert (first.status_code, "Handed over to your notebook" in first.text) == (202, True)
+    assert (first.status_code, "Delivered to your notebook" in first.text) == (202, True)
     assert "has not replied yet" in first.text
     assert "Not signed in" not in first.text
     assert code not in first.text
@@ -158,7 +158,7 @@ def test_a_kernel_that_was_shut_down_is_gone(server):
     assert first.status_code == 202
     server.order(f"api/kernels/{kernel.id}", "DELETE")
     last = server.get({"nbauth_follow": ticket_of(first)})
-    assert (last.status_code, "is gone" in last.text) == (404, True)
+    assert (last.status_code, "is not on this server" in last.text) == (404, True)
 
 
 def test_if_the_kernel_does_not_tell_the_outcome_the_page_refers_to_the_notebook(server, kernels):
@@ -176,7 +176,7 @@ def test_if_the_kernel_does_not_tell_the_outcome_the_page_refers_to_the_notebook
 @pytest.mark.parametrize("ticket", ["x", "s" * 22, "'><script>", "..", "%00"])
 def test_an_unknown_ticket_reveals_nothing(server, ticket):
     page = server.get_once({"nbauth_follow": ticket})
-    assert (page.status_code, "This page cannot tell" in page.text) == (200, True)
+    assert (page.status_code, "This page does not know" in page.text) == (200, True)
     assert ticket not in page.text.partition("<main>")[2]
 
 

@@ -16,7 +16,7 @@ STATE = f".0f8fad5b-d9cb-469f-a165-70867728950e.{'s' * 43}"
 
 def test_with_no_answer_it_says_what_it_is_for(server):
     page = server.get()
-    assert (page.status_code, "Sign-ins come back here" in page.text) == (200, True)
+    assert (page.status_code, "Callback page of nbauth" in page.text) == (200, True)
     assert server.get({"redirects": "1"}).status_code == 200
 
 
@@ -39,7 +39,7 @@ def test_with_no_answer_it_says_what_it_is_for(server):
 )
 def test_what_is_not_an_answer_is_refused(server, query):
     page = server.get(query)
-    assert (page.status_code, "no answer to a sign-in" in page.text) == (400, True)
+    assert (page.status_code, "no response to a sign-in" in page.text) == (400, True)
 
 
 @pytest.mark.parametrize("state", ["", "&state="])
@@ -54,7 +54,7 @@ def test_a_refusal_without_state_is_shown_and_ends_no_sign_in(server, state):
 
 def test_a_kernel_that_this_server_does_not_have_is_gone(server):
     page = server.get({"code": "c", "state": STATE})
-    assert (page.status_code, "is gone" in page.text) == (404, True)
+    assert (page.status_code, "is not on this server" in page.text) == (404, True)
 
 
 def test_a_person_who_is_not_logged_in_logs_in_and_the_answer_is_kept(server):
