@@ -164,6 +164,6 @@ def _block(demo: Demo, address: str = "") -> str:
         "CA file": demo.ca_file,
     }
     lines = [f"  {name:<11} {value}" for name, value in rows.items() if value]
-    end = "nothing leaves this computer" if demo.provider.is_local else "its pages are outside"
+    end = "nothing leaves this computer" if demo.provider.is_local else "a proxy serves its pages"
     head = f"nbauth local demo - {end}"
     return "\n".join(["", head, *lines, "  Ctrl-C stops everything and removes its files.", ""])

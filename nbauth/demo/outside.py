@@ -21,8 +21,8 @@ def pages_address(template: str, port: int) -> str:
     """
     if template.startswith("/") and not template.startswith("//"):
         raise ValueError(
-            f"{template!r} is a path only: the pages are opened from elsewhere, "
-            "so give the whole address, https:// and host included"
+            f"{template!r} is a path only: a browser on another computer opens the pages, "
+            "so write the whole address with https:// and the host"
         )
     address = template.replace("{port}", str(port))
     try:
@@ -32,8 +32,8 @@ def pages_address(template: str, port: int) -> str:
         good = False
     if not good or not _ADDRESS.fullmatch(address):
         raise ValueError(
-            f"{template!r} is not the address of a page: "
-            "https://HOST/PATH is, with no user name, query or fragment"
+            f"{template!r} is not a valid address: "
+            "write https://HOST/PATH without user name, query or fragment"
         )
     return address.rstrip("/")
 
@@ -54,9 +54,9 @@ def find_pages_url(environment: Mapping[str, str]) -> str:
         pages_address(template, 1)
         return template
     if not prefix:
-        raise ValueError("This is no JupyterHub's server: JUPYTERHUB_SERVICE_PREFIX is not set.")
+        raise ValueError("This is not a JupyterHub server: JUPYTERHUB_SERVICE_PREFIX is not set.")
     launcher = environment.get("BINDER_LAUNCH_HOST", "")
-    aside = f" {launcher} launched it, but need not be the host that serves it." if launcher else ""
+    aside = f" {launcher} launched it, but another host may serve it." if launcher else ""
     raise ValueError(
         f"This server's path is {prefix}, but its host is not known: the hub sets neither "
         f"JUPYTERHUB_PUBLIC_URL nor JUPYTERHUB_PUBLIC_HUB_URL.{aside} "

@@ -24,7 +24,7 @@ button{background:#1d232c;color:#8db8ff}.error{color:#ff9a9a}}
 """
 
 _LOCAL = "Local demo - nothing leaves this computer"
-_OUTSIDE = "Demo - a make-believe identity provider, beside your notebook"
+_OUTSIDE = "Demo - a test identity provider that runs on the server of your notebook"
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def sign_in_page(
         _error(error)
         + pick
         + _form(f"{root}interaction", {"interaction": interaction}, fields)
-        + "<p>The terminal that runs <code>nbauth demo</code> shows users and password; "
-        "on a Binder, the file <code>demo-sign-in.txt</code>.</p>",
+        + "<p>The terminal in which <code>nbauth demo</code> runs shows the users and their "
+        "password. On Binder, the file <code>demo-sign-in.txt</code> shows them.</p>",
     )
 
 
@@ -90,7 +90,7 @@ def consent_page(
     """What the application asks for; with a device code also the warning of RFC 8628, 5.4."""
     rows = "".join(f"<li>{escape(scope)}</li>" for scope in scopes)
     warning = (
-        "<p>Go on only if you yourself started this sign-in and the code is on your own screen.</p>"
+        "<p>Continue only if you started this sign-in and your own screen shows the code.</p>"
         if on_device
         else ""
     )

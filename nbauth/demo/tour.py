@@ -23,6 +23,7 @@ from .servers import Demo, start
 _WHOLE_CHECK = 55.0
 _ONE_CELL = 20.0
 _KERNEL_START = 25.0
+LATE = "not finished in time"
 
 
 class Approver(threading.Thread):
@@ -125,7 +126,7 @@ def check(*, access_ttl: int = 3600) -> int:
         elif not approver.approved:
             print("FAILED: no cell started a sign-in")
             good = False
-    print("The tour works." if good else "The tour does not work.")
+    print("The demo works." if good else "The demo does not work.")
     return 0 if good else 1
 
 
@@ -168,13 +169,13 @@ def _step(demo: Demo, client: BlockingKernelClient, cell: str, deadline: float) 
         if reply["content"]["status"] != "ok" and not outputs.failure:
             outputs.failure = f"{reply['content'].get('ename')}: {reply['content'].get('evalue')}"
     except (TimeoutError, queue.Empty):
-        outputs.failure = "no end within its time"
+        outputs.failure = LATE
     if secret := _shown_secret(demo, outputs.everything):
-        outputs.failure = f"the output holds {secret}"
+        outputs.failure = f"the output contains {secret}"
     verdict = f"FAILED {outputs.failure}" if outputs.failure else outputs.summary() or "ok"
     print(f"{title:<28} {time.monotonic() - began:5.1f} s  {verdict}", flush=True)
-    if outputs.failure == "no end within its time":
-        raise RuntimeError(f"gave up at: {title}")
+    if outputs.failure == LATE:
+        raise RuntimeError(f"stopped at: {title}")
     return not outputs.failure
 
 

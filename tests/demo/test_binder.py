@@ -33,10 +33,10 @@ def test_outside_address_from_the_hub(environment: dict[str, str], found: str) -
 @pytest.mark.parametrize(
     ("environment", "complaint"),
     [
-        ({}, "no JupyterHub's server"),
+        ({}, "not a JupyterHub server"),
         (ADA, "its host is not known"),
         ({**ADA, "JUPYTERHUB_PUBLIC_URL": "", "JUPYTERHUB_PUBLIC_HUB_URL": ""}, "not known"),
-        ({**ADA, "BINDER_LAUNCH_HOST": "https://mybinder.org/"}, "need not be the host"),
+        ({**ADA, "BINDER_LAUNCH_HOST": "https://mybinder.org/"}, "another host may serve it"),
         ({**ADA, **HUB, "JUPYTERHUB_HOST": "https://hub.example"}, "its host is not known"),
         ({**ADA, "JUPYTERHUB_PUBLIC_URL": "/user/ada/"}, "is a path only"),
     ],

@@ -48,7 +48,7 @@ def test_signs_in_for_real(
 @pytest.mark.parametrize(
     ("cells", "complaint"),
     [
-        ([SIGN_IN, "print(result['access_token'])"], "the output holds an access token"),
+        ([SIGN_IN, "print(result['access_token'])"], "the output contains an access token"),
         ([SIGN_IN, "1/0"], "ZeroDivisionError"),
         ([SIGN_IN, "input('name? ')"], "asked for input: name?"),
         ([SIGN_IN, "%nosuchmagic"], "UsageError"),
