@@ -147,9 +147,10 @@ def login(
         quiet: print nothing if already signed in.
         prompt, login_hint, domain_hint, max_age (seconds), claims (JSON): sent to the provider
             (OpenID Connect Core §3.1.2.1).
-        consent_also: extra scopes to consent to, not requested in this token.
-        web_ui: a function that takes the address to open, and returns the address at which the
-            browser ended.
+        consent_also: more scopes to consent to in the same sign-in; the token does not contain
+            them.
+        web_ui: a function that controls a browser: it takes the address of the sign-in page, and
+            returns the address of the last page.
 
     Raises:
         ConfigurationError: a setting or option is invalid; nothing was sent.
@@ -191,10 +192,9 @@ def logout(
 ) -> None:
     """Sign out the current account, the given account or all accounts, and delete their tokens.
 
-    ``revoke`` also revokes the sign-in at the provider, if it supports that (RFC 7009).
-    ``forget`` signs out all accounts, and deletes the stored key, files and remembered names.
-    ``profile`` selects the account if several have the same name. The browser's session at the
-    provider stays.
+    ``revoke`` also asks the provider to revoke the refresh tokens (RFC 7009). ``forget`` signs out
+    all accounts, and deletes all stored files and the key. ``profile`` selects the account if
+    several have the same name. The browser may still be signed in at the provider.
 
     Raises:
         NotSignedIn: this kernel has no sign-in for the account.
@@ -214,7 +214,7 @@ def token(
     interactive: bool = True,
     **options: Unpack[CallOptions],
 ) -> Token:
-    """A live token: it is renewed when less than min(a fifth of its lifetime, 300 s) is left.
+    """A live token: it is refreshed when less than a fifth of its lifetime (at most 300 s) is left.
 
     Raises:
         InteractionRequired: a sign-in is needed and no user is present (or ``interactive=False``).
@@ -253,10 +253,11 @@ def auth(
 ) -> Auth:
     """An object for ``auth=`` of requests and httpx that adds a valid token for listed hosts only.
 
-    It keeps the client and the account it is created with; the default is the current account. A
-    host gets only a token whose scopes are in its entry of the setting ``hosts``; the argument
-    ``hosts`` restricts this object to some of the listed hosts. A request that already has an
-    ``Authorization`` header or a storage signature (SAS) is not changed.
+    It keeps the client and the account with which it is created; the default is the current
+    account. The setting ``hosts`` lists each host with scopes, and the host gets only tokens for
+    these scopes. The argument ``hosts`` restricts this object to some of the listed hosts. A
+    request that already has an ``Authorization`` header or a storage signature (SAS) is not
+    changed.
 
     Raises:
         ConfigurationError: a host is not listed, or no listed host has these scopes.
@@ -272,8 +273,9 @@ def session(
 ) -> AuthorisedSession:
     """A ``requests.Session`` that adds a token to requests to listed hosts only.
 
-    It checks the host again after each redirect. If a sign-in would be needed, it first requests a
-    public storage address without a token, and uses a token only if the response requires one.
+    It checks the host again after each redirect. If a person would have to sign in first, it reads
+    Azure Storage without a token, because public data needs none, and signs in only if the response
+    requires a token.
     """
     return the_session().authorised_session(*scopes, account=account, hosts=hosts, **options)
 
@@ -303,7 +305,7 @@ def configure(**settings: Unpack[SettingOptions]) -> None:
     """Set settings for this kernel, by their names in ``config.toml``; ``None`` removes a value.
 
     Raises:
-        ConfigurationError: a name is unknown or a value invalid; then none of them is set.
+        ConfigurationError: a name is unknown or a value is invalid. No setting is then changed.
     """
     the_session().configure(**settings)
 
@@ -311,8 +313,8 @@ def configure(**settings: Unpack[SettingOptions]) -> None:
 def run(awaitable: Awaitable[Result]) -> Result:
     """Run a coroutine from a plain cell, although an event loop is already running.
 
-    The loop is nested only during the call (nest_asyncio2); cells that are queued meanwhile run
-    afterwards.
+    nest_asyncio2 nests the loop, only during the call. Cells that are queued during the call run
+    after it.
     """
     import asyncio
 

@@ -35,7 +35,7 @@ class ReceiverKind(Enum):
     JUPYTER_SERVER = "jupyter server"
     """The person's own Jupyter server."""
     NONE = "none"
-    """None: the person pastes the address at which the browser ended."""
+    """None: the person pastes the address of the last page."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Receiving:
 
 @dataclass(frozen=True)
 class OpenBrowser:
-    """The person must open this address; with ``paste``, also paste the address it ends at.
+    """The person must open this address; with ``paste``, also paste the address of the last page.
 
     ``note``: a message about a redirect that was received but was not the expected response.
     """
@@ -146,9 +146,9 @@ def message_of(step: Shown) -> str:
         case ShowUserCode():
             return f"To sign in, open {step.verification_uri} and enter the code {step.user_code}"
         case OpenBrowser(paste=True):
-            return "Sign in with your browser, then paste the address at which it ends."
+            return "Sign in with your browser, then paste the address of the last page."
         case OpenBrowser(note=note):
-            return f"{note} Sign in with your browser; the notebook goes on by itself.".lstrip()
+            return f"{note} Sign in with your browser; the notebook then continues.".lstrip()
         case ChooseFlow(error) | Failed(error) | Cancelled(error):
             return str(error)
         case Done(account):

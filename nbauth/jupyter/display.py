@@ -16,7 +16,7 @@ from nbauth.core.text import as_sentences, plain, web_address
 from nbauth.kernel.sign_in.protocol import Pending
 
 NOBODY = "Nobody is signed in. Run %login."
-PASTE_STEP = "Copy the address at which the browser ends, and paste it"
+PASTE_STEP = "Copy the address of the last page, and paste it"
 _CARD = (
     "border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:6px;padding:12px 16px;"
     "max-width:34em;overflow-wrap:anywhere;font-family:var(--jp-ui-font-family,sans-serif)"
@@ -63,8 +63,8 @@ def lines_for(sign_in: Pending) -> list[str]:
             lines += [*asks, f"{PASTE_STEP} below."]
         case OpenBrowser() as step if address := web_address(step.authorize_url):
             note = plain(step.note)
-            lines = [as_sentences(note, "To sign in, open this page in a browser here:")]
-            lines += [f"    {address}", *asks, "This program goes on once you have signed in."]
+            lines = [as_sentences(note, "To sign in, open this page on this computer:")]
+            lines += [f"    {address}", *asks, "This program continues when you have signed in."]
         case _:
             lines = [plain(sign_in.message)]
     return [*lines, *_how_long(sign_in)]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TURN = 0.1
 """Seconds after which a waiting terminal looks up, so that Ctrl-C is heard."""
-PASTE_PROMPT = "Address at which the browser ended (not shown as you paste it): "
+PASTE_PROMPT = "Address of the last page (it is not shown when you paste it): "
 
 
 class TerminalScreen:
@@ -127,7 +127,7 @@ def ask_for_secret(prompt: str, timeout: float | None) -> str:
 
 
 def address_wanted(sign_in: Pending) -> OpenBrowser | None:
-    """The step that waits for the person to bring the address at which the browser ended."""
+    """The step that waits for the person to paste the address of the last page."""
     step = sign_in.step
     return step if isinstance(step, OpenBrowser) and step.paste else None
 

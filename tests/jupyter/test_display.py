@@ -119,10 +119,10 @@ def test_card_of_a_browser_sign_in_and_before() -> None:
     assert card.links == [url]
     assert "You have 1 minute." in card.text
     assert lines_for(browser) == [
-        "To sign in, open this page in a browser here:",
+        "To sign in, open this page on this computer:",
         f"    {url}",
         ASKS,
-        "This program goes on once you have signed in.",
+        "This program continues when you have signed in.",
         "You have 1 minute.",
     ]
     assert "Asking the provider…" in Markup(html_for(sign_in())).text
@@ -136,7 +136,7 @@ def test_card_of_a_paste_sign_in_says_where_to_paste() -> None:
     assert "paste it into the field below this cell." in card.text
     assert ASKS in card.text
     *_, how, left = lines_for(paste)
-    assert how == "Copy the address at which the browser ends, and paste it below."
+    assert how == "Copy the address of the last page, and paste it below."
     assert left == "You have 5 minutes."
 
 

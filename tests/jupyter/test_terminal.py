@@ -99,8 +99,8 @@ def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
     TerminalScreen().wait(made, 5)
     assert taken == ["http://localhost/?code=c&state=s"]
     first, how, *second = terminal.text.splitlines()
-    assert first == "That is not the address."
-    assert how.endswith("it begins with http.")
+    assert first == "That is not the address of the last page."
+    assert how.endswith("It begins with http.")
     assert second == ["That address carries no answer.", "Copy it whole."]
 
 

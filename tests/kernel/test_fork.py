@@ -55,7 +55,7 @@ def test_the_child_does_not_use_the_parents_refresh_token(case: str, tmp_path: P
 def test_a_sign_in_in_progress_continues_in_the_parent(tmp_path: Path) -> None:
     seen = ran("during_sign_in", tmp_path)
     assert seen["child"]["state"] == "cancelled"
-    assert "forked from" in seen["child"]["said"]
+    assert "in the parent process" in seen["child"]["said"]
     assert seen["child"]["asked"] == "not_signed_in"
     assert seen["child"]["pending"] == []
     assert seen["parent"] == "ada@example.com"

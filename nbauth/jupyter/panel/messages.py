@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.accounts.cache import TokenCache
 
 Message = dict[str, Any]
-_AUTO = "Sign in", "nbauth picks the way that works best here."
+_AUTO = "Sign in", "nbauth chooses the way to sign in that works best here."
 
 
 def flows(names: Iterable[str]) -> list[dict[str, str]]:

@@ -162,7 +162,7 @@ class SignIn(Waited):
         if isinstance(self.step, End):
             self.ended.set()
         else:
-            text = "This sign-in continues in the process that this one was forked from."
+            text = "This process was forked, and this sign-in continues in the parent process."
             self._end(Cancelled(SignInCancelled(text)))
 
     def switch(self, flow: str) -> None:
@@ -177,7 +177,7 @@ class SignIn(Waited):
             self.engine.abort()  # not while a code is being redeemed: it works only once
 
     def submit(self, address_or_code: str) -> None:
-        """Accept the address at which the browser ended, its query, or only the code.
+        """Accept the address of the last page, the query of this address, or only the code.
 
         Raises ``ConfigurationError`` for anything else, and for the address of another sign-in.
         """

@@ -101,7 +101,7 @@ class Driver:
             self._time.check()
 
     def submit(self, text: str) -> None:
-        """Take the address at which the browser ended, its query, or the bare code.
+        """Take the address of the last page, its query, or the bare code.
 
         Raises ``ConfigurationError`` for anything else and for another sign-in's address, and the
         provider's error for an error response without ``state``.
@@ -130,7 +130,7 @@ class Driver:
     def _page_of(self, end: Shown) -> tuple[str, str]:
         match end:
             case Done():
-                text = "You can close this tab and go back to your notebook or terminal."
+                text = "You can close this tab and return to your notebook or terminal."
                 return "You are signed in", self._settings.success_page or text
             case Failed(error) | Cancelled(error):
                 text = f"{error} You can close this tab."
@@ -273,7 +273,8 @@ class Driver:
             raise SignInError(
                 f"The web_ui callable failed: {type(error).__name__}.",
                 code="web_ui_failed",
-                hint="It must take the authorize URL and return the browser's final address.",
+                hint="It must take the address of the sign-in page, and return the address of the"
+                " last page as a str.",
             ) from error
 
     def _check_stopped(self) -> None:

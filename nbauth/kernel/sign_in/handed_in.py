@@ -12,9 +12,9 @@ from nbauth.core.pages import is_stray_refusal
 from nbauth.oauth.error_catalogue import error_from
 
 WHOLE = (
-    "Copy the whole address of the page at which the browser ended, from its address bar; it"
-    " begins with http."
+    "Copy the whole address of the last page from the browser's address bar. It begins with http."
 )
+NOT_IT = "That is not the address of the last page."
 
 
 def handed_in(text: str, state: str) -> dict[str, str]:
@@ -38,7 +38,8 @@ def handed_in(text: str, state: str) -> dict[str, str]:
         raise ConfigurationError(
             "That address is from another sign-in.",
             code="state_mismatch",
-            hint="Copy the address of the page that this sign-in opened.",
+            hint="Open the sign-in page of this sign-in, sign in there, and copy the address of the"
+            " last page.",
         )
     return answer
 
@@ -52,7 +53,7 @@ def check_pasted(text: str) -> None:
     word = text.strip().strip("<>\"'")
     begins = re.match(r"https?://[^\s/]", word, re.IGNORECASE) is not None
     if not begins and not re.search(r"(?:^|[?&])(?:code|error)=", word):
-        raise ConfigurationError("That is not the address.", code="bad_answer", hint=WHOLE)
+        raise ConfigurationError(NOT_IT, code="bad_answer", hint=WHOLE)
 
 
 def _refuse_without_answer(text: str, parameters: Mapping[str, str]) -> NoReturn:
@@ -60,13 +61,11 @@ def _refuse_without_answer(text: str, parameters: Mapping[str, str]) -> NoReturn
         raise ConfigurationError(
             "That is the address of the sign-in page.",
             code="bad_answer",
-            hint="Sign in there first, then copy the address at which the browser ends.",
+            hint="Sign in there first, then copy the address of the last page.",
         )
     address = re.match(r"https?://", text.strip(" \n<>\"'"), re.IGNORECASE)
-    what = "There is no answer of the provider in that address."
-    raise ConfigurationError(
-        what if address else "That is not the address.", code="bad_answer", hint=WHOLE
-    )
+    what = "That address contains no response of the provider." if address else NOT_IT
+    raise ConfigurationError(what, code="bad_answer", hint=WHOLE)
 
 
 def _parameters(text: str, state: str) -> dict[str, str]:

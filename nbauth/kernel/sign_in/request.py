@@ -20,7 +20,7 @@ DEFAULT_TIMEOUT = 300.0
 """Seconds for the person, if the provider sets no limit."""
 
 WebUi = Callable[[str], str]
-"""Takes the authorize URL and returns the address at which the browser ended."""
+"""Takes the authorize URL and returns the address of the last page."""
 
 
 @dataclass(frozen=True)

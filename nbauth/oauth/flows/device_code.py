@@ -52,6 +52,6 @@ FLOW = Flow(
     DEVICE,
     run,
     label="Sign in with a code",
-    how="You enter a short code on the provider's page, here or on your phone.",
+    how="You enter a short code on the provider's page, on this computer or on your phone.",
     detail="a code that is entered on any device; no redirect is needed",
 )

@@ -52,7 +52,7 @@ STATES: dict[str, tuple[str, str]] = {
         "'Your organisation does not let anybody sign in with a code.',"
         " hint='Sign in with the browser instead.', code='AADSTS53003',"
         " suggested_flow='browser'))",
-        "This way is not allowed here",
+        "This way to sign in is not allowed",
     ),
     "failed": (
         "show(answer=SignInDeclined('The provider refused: you may not use this application.',"

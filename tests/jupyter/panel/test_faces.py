@@ -94,7 +94,7 @@ def test_axe_hears_what_is_wrong(open_notebook: OpenNotebook) -> None:
     page.run_all()
     use_theme(page, "light")
     panel = panel_under(page, 1)
-    field = panel.get_by_label("Address at which the browser ended")
+    field = panel.get_by_label("Address of the last page")
     field.evaluate("node => { node.removeAttribute('aria-label'); node.placeholder = ''; }")
     panel.evaluate("node => { node.style.color = '#bbb'; }")
     heard = " ".join(axe_complaints(panel_under(page, 2), panel))
@@ -113,7 +113,7 @@ def test_every_state_in_every_light(open_notebook: OpenNotebook) -> None:
     for name, panel in panels.items():
         expect(panel).to_contain_text(STATES[name][1])
     refused = panels["paste-refused"]
-    refused.get_by_label("Address at which the browser ended").fill("https://id.example/")
+    refused.get_by_label("Address of the last page").fill("https://id.example/")
     refused.get_by_role("button", name="Finish").click()
     expect(refused.get_by_role("alert")).to_be_visible()
     for name in ("browser-unfolded", "failed", "done-unfolded", "done-right-to-left"):

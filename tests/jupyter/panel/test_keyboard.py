@@ -14,7 +14,7 @@ from tests.jupyter.panel.scripted import CODE, USERNAME
 
 pytestmark = pytest.mark.browser
 
-BOX = "Address at which the browser ended"
+BOX = "Address of the last page"
 IN_NOTEBOOK = "document.activeElement.closest('.jp-Notebook') !== null"
 IN_PANEL = "document.activeElement.closest('.nbauth-panel') !== null"
 EDITED = "document.activeElement.closest('.jp-Cell-inputArea') !== null"
@@ -62,7 +62,7 @@ def test_shift_enter_after_each_press_and_each_end(open_notebook: OpenNotebook) 
             if press == "Copy":
                 panel.get_by_role("button", name="Copy").click()
             elif press == "a fold":
-                panel.get_by_text("What this asks for").click()
+                panel.get_by_text("Details of this request").click()
             else:
                 panel.get_by_text("Your code", exact=True).click()
             assert is_so(page, IN_NOTEBOOK), press
@@ -121,7 +121,7 @@ def test_only_the_field_holds_keys(open_notebook: OpenNotebook) -> None:
     panel.get_by_role("button", name="Cancel").focus()
     keys.press("b")  # Lab: a cell below
     expect(page.cells).to_have_count(5)
-    panel.get_by_text("What this asks for").focus()
+    panel.get_by_text("Details of this request").focus()
     keys.press("Space")
     expect(panel.locator("dl")).to_be_visible()
     keys.press("Enter")

@@ -233,7 +233,7 @@ def test_one_pasted_word_is_refused_and_the_provider_is_not_asked(front: MakeFro
     for word in ("hello", "WDJB-MJHT", "x" * 40, "ada@example.com"):
         shown.say("paste", text=word)
         what, then = shown.messages("paste-refused")[-1]["error"]
-        assert what == "That is not the address."
+        assert what == "That is not the address of the last page."
         assert "begins with http" in then
     assert shown.sign_in.state == "waiting"
     assert shown.engine.redeemed == []
@@ -389,7 +389,7 @@ def test_a_panel_of_no_client_shows_the_present_clients_account_first() -> None:
 
 def test_browser_flow(front: MakeFront) -> None:
     shown = front("browser")
-    message = "Sign in with your browser; the notebook goes on by itself."
+    message = "Sign in with your browser; the notebook then continues."
     state = shown.until("waiting", flow="browser", user_code=None, message=message)
     assert state["authorize_url"].startswith(f"{ISSUER}/authorize?state=")
     assert state["verification_uri"] is None

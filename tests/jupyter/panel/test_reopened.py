@@ -137,7 +137,7 @@ def test_a_kernel_that_restarts_takes_the_panel_along(open_notebook: OpenNoteboo
     page.run(1)
     expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
     page.restart_kernel()
-    expect(panel_under(page, 1)).to_contain_text("is gone. Run the cell again")
+    expect(panel_under(page, 1)).to_contain_text("has ended. Run the cell again")
     page.run(0)
     page.run(1)
     expect(panel_under(page, 1).locator("code")).to_have_text(CODE)

@@ -17,7 +17,7 @@ from tests.jupyter.panel.scripted import CODE, NAME, PAGE, USERNAME
 pytestmark = pytest.mark.browser
 
 ACCOUNTS = "print(len(shown[-1]._session.accounts()), shown[-1].sign_in.state)"
-BOX = "Address at which the browser ended"
+BOX = "Address of the last page"
 
 
 def everything_saved(notebook: dict[str, Any]) -> str:
@@ -171,7 +171,7 @@ def test_the_paste_box_is_emptied_first_and_kept_nowhere(
     page.run(1)
     panel = panel_under(page, 1)
     if flow == "browser":
-        panel.get_by_text("The last page could not be reached?").click()
+        panel.get_by_text("The last page cannot be opened?").click()
     box = panel.get_by_label(BOX)
     expect(box).to_be_visible()
     assert box.evaluate("node => getComputedStyle(node).webkitTextSecurity") == "none"
@@ -208,7 +208,7 @@ def test_what_is_typed_stays_when_the_state_is_told_again(open_notebook: OpenNot
     panel = panel_under(page, 1)
     box = panel.get_by_label(BOX)
     box.fill("half an address")
-    panel.get_by_text("What this asks for").click()
+    panel.get_by_text("Details of this request").click()
     page.run(2)
     page.run(3)
     expect(box).to_have_value("half an address")

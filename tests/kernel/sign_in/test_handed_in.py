@@ -39,10 +39,10 @@ NO_ADDRESS = [
     "&&&",
 ]
 WRONG_ADDRESS = {
-    "https://id.example/": "no answer of the provider",
-    "https://www.example.com/search?q=code": "no answer of the provider",
-    "http://localhost:8888/lab/tree/a.ipynb": "no answer of the provider",
-    f"http://localhost/#code=c&state={STATE}": "no answer of the provider",
+    "https://id.example/": "no response of the provider",
+    "https://www.example.com/search?q=code": "no response of the provider",
+    "http://localhost:8888/lab/tree/a.ipynb": "no response of the provider",
+    f"http://localhost/#code=c&state={STATE}": "no response of the provider",
     AUTHORIZE: "address of the sign-in page",
     "http://localhost/?code=c": "not complete",
     "?code=c": "not complete",
@@ -72,7 +72,7 @@ def refusal(text: str) -> ConfigurationError:
 @pytest.mark.parametrize("text", NO_ADDRESS, ids=lambda text: ascii(text)[:30])
 def test_what_is_no_address_is_said_to_be_none(text: str) -> None:
     error = refusal(text)
-    assert str(error) == "That is not the address."
+    assert str(error) == "That is not the address of the last page."
     assert "begins with http" in error.hint
 
 
