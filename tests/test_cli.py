@@ -108,7 +108,7 @@ def test_import_cache_lists_and_stores_the_imported_accounts(
     ("content", "options", "what"),
     [
         ("{}", IMPORT, "no account of this application"),
-        ("nonsense", IMPORT, "is not a plain MSAL cache"),
+        ("nonsense", IMPORT, "is not an unencrypted MSAL cache"),
         ("{}", ["--persist", "file"], "No client_id is set"),
         ("{}", [*IMPORT[:4], "--persist", "keyrng"], "did you mean keyring"),
     ],

@@ -71,8 +71,9 @@ def _settings() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield from (
-        "You can give each setting in a call, with `%config NbAuth.<name>`, in the environment as",
-        "`NBAUTH_<NAME>`, or in a profile. [Configuration](../configuration.md) describes the",
+        "You can give each setting in a call of a Python function, with `%config NbAuth.<name>`,",
+        "in the environment as `NBAUTH_<NAME>`, or in a profile. The [magics](magics.md) have",
+        "options for some of the settings. [Configuration](../configuration.md) describes the",
         "precedence. In the environment, write tables in JSON, and lists as words with spaces",
         "between them.",
         "",

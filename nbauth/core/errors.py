@@ -132,7 +132,7 @@ class NotSignedIn(TokenError):
 
 
 class InteractionRequired(TokenError):
-    """The provider requires a person to interact (OpenID Connect Core §3.1.2.6)."""
+    """A person has to sign in, and this call cannot ask one (OpenID Connect Core §3.1.2.6)."""
 
     code = "interaction_required"
 
@@ -149,7 +149,7 @@ class ConsentRequired(InteractionRequired):
 
 
 class AuthorityUnreachable(TokenError):
-    """The provider sent no response, or none in the protocol's format. Accounts stay signed in.
+    """The provider did not respond, or the response is unusable. Accounts stay signed in.
 
     Attributes:
         empty: whether a response came that has a status and no body (so no page of a portal).

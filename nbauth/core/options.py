@@ -52,7 +52,7 @@ class SignInOptions(CallOptions, total=False):
     """Additional options of a sign-in (OpenID Connect Core §3.1.2.1).
 
     ``max_age`` is in seconds; ``claims`` is a JSON object as a string; ``consent_also`` are extra
-    scopes to consent to, not requested in this token.
+    scopes to consent to in the same sign-in; the token does not contain them.
     """
 
     prompt: str | None

@@ -30,8 +30,8 @@ class Obstacle:
 NOBODY = Obstacle(
     "nobody_there",
     "Nobody can answer here.",
-    "Run %login in a notebook that somebody watches, or set attended = true if somebody is here."
-    " Service identities for unattended runs (AZURE_CLIENT_ID and its siblings) are not read by"
+    "Run %login in a notebook that a person uses, or set attended = true if a person can answer."
+    " Service identities for unattended runs (AZURE_CLIENT_ID and similar) are not read by"
     " this version.",
 )
 """Where nobody is."""

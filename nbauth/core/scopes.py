@@ -180,8 +180,8 @@ def _one_resource(scopes: tuple[str, ...]) -> None:
         raise ConfigurationError(
             f"One request can name scopes of one resource; this one names {len(by_resource)}.",
             code="mixed_resources",
-            hint=f"Request them separately: {split}. (Or %login for one, and --consent-also for"
-            " the other.)",
+            hint=f"Request them separately: {split}. To consent to all of them in one sign-in, run"
+            " %login with the scopes of one resource, and name the others with --consent-also.",
         )
     for group in by_resource.values():
         if len(group) > 1 and any(scope.lower().endswith("/.default") for scope in group):

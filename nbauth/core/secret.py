@@ -17,9 +17,9 @@ def refuse_pickling(value: object, instead: str) -> NoReturn:
 class SecretStr(str):
     """A ``str`` with a masked ``repr`` and masked rich displays.
 
-    ``str()``, format and ``+`` give the text, because a request needs it. Copies are the same
-    object. Pickling raises ``TypeError``. A type cannot mask JSON, ``print`` and slices: they show
-    the text.
+    ``str()``, format and ``+`` give the text, because a request needs it. A copy is the same
+    object. Pickling raises ``TypeError``. ``print``, ``json.dumps`` and slices show the text; a
+    type cannot mask them.
     """
 
     __slots__ = ()

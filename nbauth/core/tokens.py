@@ -97,11 +97,11 @@ class TokenSource(Protocol):
 
 
 class Token:
-    """An access token that is renewed before it expires: every read returns a valid one.
+    """An access token that is refreshed before it expires: every read returns a valid one.
 
-    A read is a dictionary look-up while more than :func:`refresh_margin` seconds are left, and one
-    silent refresh otherwise. The token keeps its client, account and scopes. It never prompts where
-    no user is present.
+    A read is fast: it refreshes the token only if the token expires soon. The token keeps its
+    client, account and scopes. If a sign-in is needed and no person can answer, a read raises an
+    error and does not wait.
 
     A read may raise ``NotSignedIn``, ``InteractionRequired`` or ``AuthorityUnreachable``.
     """
@@ -118,7 +118,7 @@ class Token:
 
     @property
     def value(self) -> SecretStr:
-        """The access token, renewed if necessary."""
+        """The access token, refreshed if necessary."""
         return self._source.read()
 
     @property

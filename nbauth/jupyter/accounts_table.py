@@ -105,12 +105,12 @@ class Table(list[Account]):
             known = [grant.expires_on for grant in alive if grant.expires_on is not None]
             who = record.account.username
             if not alive:
-                lines.append(f"{who} has to sign in again once the present token ends.")
+                lines.append(f"{who} has to sign in again when the current token expires.")
             elif len(known) == len(alive) and max(known) - time.time() < SOON:
                 minutes = max(0, round((max(known) - time.time()) / 60))
                 lines.append(
-                    f"The sign-in of {who} ends in {minutes} min: sign in anew first"
-                    " if your run takes longer (%login --force)."
+                    f"The sign-in of {who} ends in {minutes} min. If your program needs more time,"
+                    " sign in again before you start it (%login --force)."
                 )
         return lines
 

@@ -58,9 +58,10 @@ class CardScreen:
 
     def callback(self, sign_in: Pending, secret: str, redirect_uri: str | None) -> Receiver:
         raise FlowUnavailable(
-            "This kernel reads no messages while a cell runs, so a Jupyter server can't hand it the"
-            " browser's answer.",
-            hint=f"Use %login --flow {DEVICE} or %login --flow {PASTE}, or a kernel of ipykernel.",
+            "This kernel reads no messages while a cell runs, so a Jupyter server cannot pass the"
+            " provider's response to it.",
+            hint=f"Use %login --flow {DEVICE} or %login --flow {PASTE}, or a kernel that uses"
+            " ipykernel.",
             suggested_flow=DEVICE,
         )
 

@@ -29,22 +29,26 @@ HELP = {
     " account and allow a refresh",
     "flow": f"the way to sign in: {', '.join((AUTO, *HERE))}",
     "persist": "where sign-ins are kept: memory, keyring or file",
-    "hosts": "a table of exact https hosts, each with the scopes whose tokens it may get",
+    "hosts": "a table: the exact name of each https host, and the scopes of the tokens that it may"
+    " get",
     "extra_parameters": "a table of parameters to send with every request of a sign-in",
-    "redirect_uri": "for the flows browser and paste: a loopback address (its port is open only"
-    " while a sign-in waits, and only one kernel at a time can use it); for the flow callback: the"
-    " registered .../nbauth/callback of the Jupyter server",
-    "open_browser": "true, false, the name of a browser, or a function that takes the address",
+    "redirect_uri": "the registered redirect address. For the flows browser and paste, a loopback"
+    " address: only one kernel at a time can use its port, and the port is open only during a"
+    " sign-in. For the flow callback, the address .../nbauth/callback of the Jupyter server",
+    "open_browser": "whether the kernel opens a browser for the sign-in: true, false, the name of a"
+    " browser, or a function that takes the address",
     "success_page": "the text of the page that the browser shows after a sign-in",
     "error_page": "the text of the page that the browser shows after a failure",
     "timeout": "how many seconds a sign-in waits for the person; default: the lifetime of the"
     " device code, or 300",
-    "redact": "no effect yet",
+    "redact": "has no effect yet",
     "refresh_ahead": "true: refresh tokens in use before they expire; false: only when needed",
-    "verify": "true, a CA file, a folder of CAs, or system; overrides the environment's variables",
-    "proxies": "a table of proxies, by scheme; overrides the environment's variables",
+    "verify": "which CAs are trusted: true (those of certifi), a CA file, a folder of CAs, or"
+    " system; overrides the variables of the environment",
+    "proxies": "a table of proxies, by scheme; overrides the variables of the environment",
     "debug": "true: errors show their traceback",
-    "attended": "whether a person can sign in here: true, false, or auto (the front end says)",
+    "attended": "whether a person can sign in here: true, false, or auto (as the front end"
+    " reports)",
 }
 
 
@@ -74,7 +78,8 @@ NbAuth = type(Configurable)(
     "NbAuth",
     (_Settings,),
     {
-        "__doc__": "Settings of nbauth here; None leaves each to the environment or profile.",
+        "__doc__": "Settings of nbauth for this kernel. With None, the environment or the profile"
+        " decides.",
         **{
             name: AnyTrait(None, allow_none=True, help=said).tag(config=True)
             for name, said in HELP.items()

@@ -205,7 +205,7 @@ def as_text(value: object, typed: str) -> str:
             return os.fsdecode(value)
     if callable(value):
         call = typed.strip("${}")
-        raise UsageError(f"{typed} is a function, not a text. To call it, write {{{call}()}}.")
+        raise UsageError(f"{typed} is a function, not a string. To call it, write {{{call}()}}.")
     if type(value).__str__ is object.__str__ or isinstance(value, bytes):
-        raise UsageError(f"{typed} is a {type(value).__name__}, not a text.")
+        raise UsageError(f"{typed} is a {type(value).__name__}, not a string.")
     return str(value)

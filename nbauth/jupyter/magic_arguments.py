@@ -33,19 +33,23 @@ def of_a_sign_in(function: Any) -> Any:
         argument("--client-id", metavar="ID", help="the application (client) ID"),
         argument("--authority", metavar="URL", help="the authority's or issuer's address"),
         argument(
-            "--prompt", metavar="PROMPT", help="select_account, consent, login, create or none"
+            "--prompt",
+            metavar="PROMPT",
+            help="select_account, consent, login, create, none; or unset, to send no prompt",
         ),
         argument(
             "--login-hint", metavar="USER", help="the user name to fill in on the provider's page"
         ),
         argument(
-            "--domain-hint", metavar="DOMAIN", help="skip the search for the user's organization"
+            "--domain-hint",
+            metavar="DOMAIN",
+            help="the domain of your organisation, so that the provider does not search for it",
         ),
         argument(
             "--max-age",
             type=int,
             metavar="SECONDS",
-            help="sign in again if the session at the provider is older",
+            help="sign in again at the provider if the last sign-in there is older than this",
         ),
         argument(
             "--claims",
@@ -56,7 +60,7 @@ def of_a_sign_in(function: Any) -> Any:
             "--consent-also",
             nargs="+",
             metavar="SCOPE",
-            help="extra scopes to consent to, not requested in this token",
+            help="more scopes to consent to in the same sign-in; the token does not contain them",
         ),
         argument(
             "--persist",
@@ -64,7 +68,7 @@ def of_a_sign_in(function: Any) -> Any:
             help="where to keep the sign-in: memory, keyring or file",
         ),
         argument(
-            "--timeout", type=float, metavar="SECONDS", help="how long to wait for the sign-in"
+            "--timeout", type=float, metavar="SECONDS", help="how long to wait for the person"
         ),
         argument("--force", action="store_true", help="sign in even if signed in already"),
         argument(
@@ -75,9 +79,9 @@ def of_a_sign_in(function: Any) -> Any:
         argument(
             "--doctor",
             action="store_true",
-            help="start nothing; print what was detected, which flow is chosen and why",
+            help="do not sign in; print what was detected, which flow is chosen and why",
         ),
-        argument("--offline", action="store_true", help="with --doctor: send nothing"),
+        argument("--offline", action="store_true", help="with --doctor: send no request"),
     )
 
 

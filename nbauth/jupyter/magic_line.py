@@ -77,7 +77,7 @@ class _Open:
         whole = [value for value in self.values if isinstance(value, (Mapping, list, tuple, set))]
         if whole and len(self.parts) > 1:
             raise UsageError(
-                f"{typed}: a {type(whole[0]).__name__} cannot be part of a text. Write one of its"
+                f"{typed}: a {type(whole[0]).__name__} cannot be part of a string. Write one of its"
                 " values, such as {name['key']}."
             )
         value = self.values[0] if len(self.values) == len(self.parts) == 1 else None

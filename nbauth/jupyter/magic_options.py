@@ -112,7 +112,7 @@ class _Reading:
         wrong = wrong or (isinstance(word.value, (list, tuple, set)) and action.nargs != "+")
         if wrong:
             kind = type(word.value).__name__
-            raise UsageError(f"{word.typed} is a {kind}; {name} needs one text.")
+            raise UsageError(f"{word.typed} is a {kind}; {name} needs one string.")
 
     def _choice(self, action: Any, name: str, word: Word) -> str:
         if word.text.lower() in action.choices:

@@ -76,17 +76,21 @@ class AuthMagics(Magics):  # type: ignore[misc]
         return result
 
     @parsed_late
-    @argument("--all", action="store_true", help="every account")
+    @argument("--all", action="store_true", help="sign out every account")
     @argument(
-        "--revoke", action="store_true", help="also ask the provider to revoke the refresh token"
+        "--revoke", action="store_true", help="also ask the provider to revoke the refresh tokens"
     )
-    @argument("--forget", action="store_true", help="every account, and the stored files and key")
+    @argument(
+        "--forget",
+        action="store_true",
+        help="sign out every account, and delete all stored files and the key",
+    )
     @of_every_magic
     @line_magic
     def logout(self, asked: Any) -> None:
         """Sign out: remove the current or the named account and its tokens.
 
-        The browser's own session at the provider stays.
+        The browser may still be signed in at the provider.
         """
         self._sign_out(
             asked, asked.account, all=asked.all, revoke=asked.revoke, forget=asked.forget
@@ -99,29 +103,32 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if not gone:
             _print("Nobody was signed in.")
         for record in gone:
-            where = f" To end it, open {record.sign_out_url}" if record.sign_out_url else ""
+            where = f" To sign out there: {record.sign_out_url}" if record.sign_out_url else ""
             _print(
-                f"Signed out {record.account.username}. The browser's own session at the provider"
-                f" stays.{where}"
+                f"Signed out {record.account.username}. The browser may still be signed in at the"
+                f" provider.{where}"
             )
 
     @parsed_late
     @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the token")
-    @argument("--into", metavar="NAME", help="set this variable and show nothing")
+    @argument("--into", metavar="NAME", help="put the token into this variable, and show nothing")
     @argument(
         "--str",
         dest="text",
         action="store_true",
-        help="return a str whose display is masked; with --into it is refreshed before a cell runs",
+        help="return a str whose display is masked; with --into, it is refreshed before each cell",
     )
     @argument(
-        "--env", metavar="NAME", help="set this environment variable, for ! commands; refreshed too"
+        "--env",
+        metavar="NAME",
+        help="put the token into this environment variable, for ! commands; it is refreshed before"
+        " each cell",
     )
     @argument("--header", action="store_true", help='return a dict: {"Authorization": "Bearer …"}')
     @argument(
         "--show", action="store_true", help="print account, scopes, tenant, expiry and source"
     )
-    @argument("--force-refresh", action="store_true", help="fetch a new token now")
+    @argument("--force-refresh", action="store_true", help="request a new token now")
     @of_every_magic
     @line_magic
     def token(self, asked: Any) -> Token | SecretStr | dict[str, str] | None:

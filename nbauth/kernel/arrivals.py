@@ -59,10 +59,11 @@ class Arrivals:
             assert asked is not None
             name, other = name_of(asked), account.username
             raise SignInError(
-                f"{name} was requested, but {other} signed in; {name} is not signed in.",
+                f"{name} was requested, but {other} signed in. {name} is not signed in.",
                 code="wrong_account",
-                hint=f"Sign in as {name}: %login --account {as_word(name)}. {other} is also signed"
-                f" in: %accounts use {as_word(other)}, or %accounts drop {as_word(other)}.",
+                hint=f"Sign in as {name}: %login --account {as_word(name)}. {other} is now signed"
+                f" in too; use this account with %accounts use {as_word(other)}, or sign it out"
+                f" with %accounts drop {as_word(other)}.",
             )
         return account
 

@@ -57,7 +57,7 @@ def _from_keyring(service: str, client_id: str) -> SecretStr:
     if not secret:
         raise _none(
             f"The keyring has no client secret: no entry {service!r} for {client_id}.",
-            f"Put it there in a terminal: keyring set {service} {client_id}",
+            f"Store it with this command in a terminal: keyring set {service} {client_id}",
         )
     return SecretStr(secret)
 

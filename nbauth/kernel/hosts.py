@@ -54,9 +54,9 @@ def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | No
             hosts.setdefault(host, scopes)
     if scopes is not None and not any(hosts.values()):
         raise ConfigurationError(
-            f"No listed host takes a token for {scopes}.",
+            f"No host is listed for a token with the scopes {scopes}.",
             code="unlisted_host",
-            hint="List its host with these scopes in the setting hosts: "
+            hint="List the host of your API with these scopes in the setting hosts: "
             f"nbauth.configure(hosts={{'api.example.com': {[*scopes]!r}}}).",
         )
     return hosts if only is None else _subset(hosts, only)
@@ -109,7 +109,7 @@ def _exact(name: object) -> str:
         raise ConfigurationError(
             f"The option hosts {error}.",
             code="unlisted_host",
-            hint="It must name hosts that the setting hosts lists, or the cloud's own hosts.",
+            hint="It must name hosts of the setting hosts, or built-in hosts of the authority.",
         ) from None
 
 

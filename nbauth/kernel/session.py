@@ -367,7 +367,7 @@ class Session:
         found = read_file(path, client)
         if client.settings.persist == "memory" and found.accounts:
             raise PersistenceError(
-                "Nothing was imported: nothing is stored while persist is memory.",
+                "Nothing was imported: with persist = memory, nothing is stored.",
                 code="kept_nowhere",
                 hint="Choose a store: --persist keyring or --persist file.",
             )

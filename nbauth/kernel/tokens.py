@@ -149,7 +149,9 @@ class Tokens:
                 if need.interactive:
                     return sign_in
                 if missing.key is None:
-                    raise InteractionRequired("A sign-in is pending; this call may not wait.")
+                    raise InteractionRequired(
+                        "A sign-in is running, and this call must not wait for it."
+                    )
         return None
 
     def _brings(self, sign_in: SignIn, need: Need, missing: _Missing) -> bool:

@@ -58,7 +58,7 @@ def test_a_sign_in_as_another_account_says_who_is_signed_in(
         bench.session.login("read", account="bob@example.com", web_ui=redirect)
     said = f"{caught.value} {caught.value.hint}"
     assert "bob@example.com is not signed in" in said
-    assert "eve@example.com is also signed in" in said
+    assert "eve@example.com is now signed in too" in said
     assert [account.name for account in bench.session.accounts()] == ["Eve"]
 
 

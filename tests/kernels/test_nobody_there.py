@@ -88,7 +88,7 @@ def test_an_error_with_the_remedy_within_a_second(tool, ask, tmp_path):
     error = next(n for n, line in enumerate(lines) if line.startswith("InteractionRequired: "))
     assert "obody can" in lines[error]
     assert lines[error + 1].startswith(
-        "→ Run %login in a notebook that somebody watches, or set attended"
+        "→ Run %login in a notebook that a person uses, or set attended"
     )
     assert PACKAGE not in said, "a traceback of ours was shown"
     took = re.search(r"took ([\d.]+) ([\d.]+)", said)

@@ -74,7 +74,7 @@ def test_the_error_is_two_lines_that_name_the_way_out(kernel: Kernel) -> None:
     result = kernel.run("%%capture\n%login")
     what, hint = result.traceback.splitlines()
     assert what.startswith("InteractionRequired: Signing in needs a person. The output here is ")
-    assert hint == "→ Run %login in a cell of its own, where output is shown, then this cell again."
+    assert hint == "→ Run %login in another cell, whose output is shown, then this cell again."
 
 
 def test_a_token_says_the_same(kernel: Kernel) -> None:

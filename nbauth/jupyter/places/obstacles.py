@@ -19,46 +19,47 @@ CAPTURED = Obstacle(
     "output_captured",
     "The output here is captured (%%capture, capture_output, a redirected stream), so a sign-in"
     " would not be seen.",
-    "Run %login in a cell of its own, where output is shown, then this cell again.",
+    "Run %login in another cell, whose output is shown, then this cell again.",
 )
 IN_A_CALLBACK = Obstacle(
     "in_a_callback",
     "A widget's callback has no cell whose output could show the sign-in.",
-    "Run %login in a cell or sign in with nbauth.panel(), then use the widget again. In `with out:`"
-    " (an Output widget that is displayed) a callback can show it; where the front end shows what"
-    " callbacks print, set attended = true.",
+    "Run %login in a cell or sign in with nbauth.panel(), then use the widget again. Or run the"
+    " callback's code inside `with out:`, where out is a displayed Output widget. If your front end"
+    " shows what callbacks print, set attended = true.",
 )
 IN_A_THREAD = Obstacle(
     "in_a_thread",
-    "Only the main thread can show a sign-in, and this is another one.",
-    "Run %login in a cell first; then threads get tokens without asking.",
+    "This thread cannot show a sign-in; only the main thread can.",
+    "Run %login in a cell first. Then threads get tokens without a sign-in.",
 )
 IN_VOILA = Obstacle(
     "in_voila",
-    "Voila shows the page when its cells have run, so a cell can't wait there for a sign-in.",
-    "Use nbauth.panel() in place of %login: display it, and get tokens once it shows an account.",
+    "Voila shows the page after all cells have run, so a cell cannot wait for a sign-in.",
+    "Use nbauth.panel() instead of %login: display it, and request tokens when it shows an"
+    " account.",
 )
 IN_MARIMO = Obstacle(
     "in_marimo",
     "A cell of marimo can't show a sign-in while it runs.",
-    "Use nbauth.panel() in place of nbauth.login(): make it the last expression of a cell, sign in"
+    "Use nbauth.panel() instead of nbauth.login(): make it the last expression of a cell, sign in"
     " there, then run the cells that need a token.",
 )
 IN_A_CHILD = Obstacle(
     "in_a_child",
     "A forked process can't show a sign-in.",
-    "Sign in before the process forks, or in the process that the notebook talks to.",
+    "Sign in before the process forks, or sign in with %login in a cell.",
 )
 SAID_NOBODY = Obstacle(
     "nobody_there",
     "Nobody can answer here: the setting attended is false.",
-    "Set attended = auto (NBAUTH_ATTENDED, %config NbAuth.attended, config.toml) if somebody is"
-    " here.",
+    "If a person can answer, set attended = auto (NBAUTH_ATTENDED, %config NbAuth.attended,"
+    " config.toml).",
 )
 NO_TERMINAL = Obstacle(
     "nobody_there",
-    "Nobody can answer here: standard error is not a terminal, and sign-ins are shown there.",
-    "Don't redirect it, or set attended = true if somebody reads it.",
+    "Nobody can answer here: nbauth shows sign-ins on standard error, which is not a terminal.",
+    "Do not redirect standard error, or set attended = true if a person reads it.",
 )
 
 

@@ -21,9 +21,10 @@ LOOK_EVERY = 1.0
 def within_itself() -> PersistenceError:
     """The error for a thread that would wait for itself."""
     return PersistenceError(
-        "A token was requested from code that runs while the same account is renewed or stored.",
+        "Code that nbauth runs while it refreshes or stores an account requested a token of this"
+        " account.",
         code="within_itself",
-        hint="A hook of a persistence must not request a token of the account it is called for.",
+        hint="A hook of a store must not request a token of the account for which it is called.",
     )
 
 

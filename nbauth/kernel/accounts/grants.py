@@ -127,10 +127,11 @@ class ParentGrant:
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         raise TokenError(
-            "Only the notebook's kernel renews its tokens, and this process was forked from it.",
+            "This process was forked from the notebook's kernel, and only the kernel can refresh"
+            " its tokens.",
             code="forked_process",
-            hint="Renew the token in the notebook before the fork, store the sign-in (persist), or"
-            " use threads.",
+            hint="Refresh the token in the notebook before the fork (%token --force-refresh), store"
+            " the sign-in (persist), or use threads instead of processes.",
         )
 
     def renewed(self, response: TokenResponse) -> None:
@@ -144,7 +145,8 @@ class ParentGrant:
 
     def revoke(self, engine: Engine) -> bool:
         raise TokenError(
-            "Only the notebook's kernel revokes its tokens, and this process was forked from it.",
+            "This process was forked from the notebook's kernel, and only the kernel can revoke its"
+            " tokens.",
             code="forked_process",
             hint="Sign out in the notebook.",
         )

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 READ_AGAIN = object()
 """A stamp that differs from every stored one, so that the record is read again."""
 ONLY_THE_PARENT = (
-    "The sign-in of {} is not stored: only the process that this one was forked from can."
+    "The sign-in of {} is not stored: this process was forked, and only the parent can store it."
 )
 
 

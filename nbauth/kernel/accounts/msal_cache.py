@@ -51,10 +51,10 @@ def read_file(path: Path, client: Client) -> Found:
         ) from None
     except (ValueError, RecursionError):
         raise ConfigurationError(
-            f"{path} is not a plain MSAL cache.",
+            f"{path} is not an unencrypted MSAL cache.",
             code="bad_cache_file",
-            hint="An encrypted cache (msal-extensions, Azure CLI on Windows) can't be read. Sign"
-            " in instead.",
+            hint="nbauth cannot read an encrypted cache (msal-extensions, Azure CLI on Windows)."
+            " Run %login instead.",
         ) from None
     host = urlsplit(client.authority.url).netloc
     accounts: dict[AccountKey, SignedIn] = {}

@@ -47,7 +47,7 @@ def unreadable(kept: str) -> PersistenceError:
     return PersistenceError(
         f"Another kernel has stored this account ({kept}) in a form that can't be read here.",
         code="unreadable",
-        hint="Update nbauth in this environment, or %logout and %login.",
+        hint="Update nbauth in this environment, or run %logout, then %login.",
     )
 
 

@@ -77,7 +77,7 @@ def open_browser(choice: bool | str | Callable[[str], object], address: str) -> 
         pass
     inside = name is not None and any(map(is_in_a_terminal, _found([name])))
     what = (
-        f"The browser {name!r} runs inside the terminal, and nbauth starts none that does."
+        f"The browser {name!r} runs inside the terminal. nbauth does not start such browsers."
         if inside
         else f"The browser {name!r} cannot be started here."
         if name
@@ -86,7 +86,7 @@ def open_browser(choice: bool | str | Callable[[str], object], address: str) -> 
     raise ConfigurationError(
         what,
         code="no_browser",
-        hint="Set open_browser to another name, or leave it out and open the address yourself.",
+        hint="Set open_browser to another browser, or remove it and open the address yourself.",
     )
 
 

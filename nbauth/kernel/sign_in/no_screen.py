@@ -15,7 +15,7 @@ from nbauth.kernel.sign_in.protocol import Pending, Receiver
 def no_callback() -> NoReturn:
     """Raise the error of a screen without a Jupyter server for the flow that needs one."""
     raise FlowUnavailable(
-        "There is no Jupyter server here that a browser could return to.",
+        "There is no Jupyter server here to which the browser could return.",
         hint=f"Choose another way: %login --flow {DEVICE} or %login --flow {PASTE}.",
         suggested_flow=DEVICE,
     )

@@ -179,9 +179,10 @@ class Waited(Seen):
         """Raise in code that this sign-in calls, such as a ``web_ui`` or an observer."""
         if self in _CALLED_BY.get():
             raise ConfigurationError(
-                "Code called by a sign-in requested a token that only this sign-in can get.",
+                "A web_ui function or an observer of a sign-in requested a token that only this"
+                " sign-in can get.",
                 code="waits_for_itself",
-                hint="Request tokens after the sign-in, not in a web_ui or an observer.",
+                hint="Request the token after the sign-in, not in web_ui or in an observer.",
             )
 
     def _show_here(self) -> None:

@@ -251,7 +251,7 @@ def test_an_import_skips_invalid_records(
     (tmp_path / "c.json").write_text(json.dumps({"RefreshToken": {"x": {**whole, **record}}}))
     assert machine.kernel().import_cache(tmp_path / "c.json").accounts == {}
     (tmp_path / "c.json").write_text("[" * 200_000)
-    with pytest.raises(ConfigurationError, match="not a plain MSAL cache"):
+    with pytest.raises(ConfigurationError, match="not an unencrypted MSAL cache"):
         machine.kernel().import_cache(tmp_path / "c.json")
 
 

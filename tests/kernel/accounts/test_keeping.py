@@ -656,7 +656,7 @@ def test_a_forked_child_does_not_store_its_parents_sign_in(machine: Machine, how
         else:
             child.use("ada@example.com")
     assert machine.shelf.kept_records == {}
-    told = [line for line in said(child) if "was forked from" in line]
+    told = [line for line in said(child) if "only the parent can store it" in line]
     assert len(told) == (how == "login")
     child.login("more", web_ui=redirect, force=True)
     ((_, data),) = machine.shelf.kept_records.values()

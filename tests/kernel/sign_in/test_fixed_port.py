@@ -341,7 +341,7 @@ def test_a_port_in_use_by_another_kernel_is_reported(free_port: int, host: str) 
     assert caught.value.code == "port_taken"
     assert f"Port {free_port}" in str(caught.value)
     assert "a sign-in in another notebook" in str(caught.value)
-    assert "Finish or cancel that one" in caught.value.hint
+    assert "Finish or cancel that sign-in" in caught.value.hint
     assert caught.value.suggested_flow == "device"
     Receiver("state", redirect_uri=address).finish("", "")
 

@@ -167,7 +167,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError |
         return ConfigurationError(
             f"This machine has no address {host.strip('[]')} to listen on for the browser.",
             code="no_such_address",
-            hint=f"Name another loopback address in redirect_uri, as it is registered, {otherwise}",
+            hint=f"Set redirect_uri to another registered loopback address, {otherwise}",
             suggested_flow=DEVICE,
         )
     if not port:
@@ -181,14 +181,14 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError |
         return ConfigurationError(
             f"This kernel is not allowed to listen on port {port}.",
             code="cannot_listen",
-            hint=f"{low}Choose another port in redirect_uri, above 1023, or none, {otherwise}",
+            hint=f"{low}In redirect_uri, write a port above 1023 or no port, {otherwise}",
             suggested_flow=DEVICE,
         )
     if error.errno != errno.EADDRINUSE:
         return ConfigurationError(
             f"This kernel can't listen on port {port}: {os.strerror(error.errno or 0)}.",
             code="cannot_listen",
-            hint=f"Choose another port in redirect_uri, {otherwise}",
+            hint=f"Write another port in redirect_uri, {otherwise}",
             suggested_flow=DEVICE,
         )
     ours = _is_another_kernels(port)
@@ -196,8 +196,8 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError |
         f"Port {port} on this machine is in use by"
         + (" a sign-in in another notebook." if ours else " another program."),
         code="port_taken",
-        hint=("Finish or cancel that one first" if ours else "Stop that program")
-        + f", leave the port out of redirect_uri, {otherwise}",
+        hint=("Finish or cancel that sign-in" if ours else "Stop that program")
+        + f", remove the port from redirect_uri, {otherwise}",
         suggested_flow=DEVICE,
     )
 
