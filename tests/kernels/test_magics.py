@@ -52,7 +52,7 @@ def test_doctor_reports_the_environment_and_starts_nothing(kernel, demo):
     result = kernel.run("%login --doctor --offline --tenant contoso.com")
     assert result.status == "ok", result.traceback
     said = {line[:20].strip(): line[20:].strip() for line in result.text.splitlines()}
-    assert said["kernel"] == "not known here; the panel asks the browser"
+    assert said["kernel"] == "may be on another machine than the browser; the panel finds out"
     assert said["a person"] == "can answer"
     assert said["tenant"].split() == ["contoso.com", "(this", "call)"]
     assert said["client_id"].startswith(demo.client_id)

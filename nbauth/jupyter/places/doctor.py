@@ -112,9 +112,9 @@ def _diagnosis(lines: list[str], faults: list[NbAuthError]) -> Diagnosis:
 def _place(here: Place, evidence: Evidence) -> Iterator[str]:
     yield from entry("place", here.name, here.note)
     where = {
-        True: "not on the machine of the browser",
-        False: "on the machine of the browser",
-        None: "not known whether on the machine of the browser; the panel finds out",
+        True: "on another machine than the browser",
+        False: "on the same machine as the browser",
+        None: "may be on another machine than the browser; the panel finds out",
     }
     if here.ways:
         yield from entry("kernel", where[here.apart])

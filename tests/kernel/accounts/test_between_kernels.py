@@ -454,3 +454,16 @@ def test_the_end_of_a_kernel_waits_for_a_refresh_whose_caller_was_interrupted(
         kernel.acquire("read")
     kernel.rest()
     assert _kept_tokens(machine) == ["refresh-ada-2"]
+
+
+def test_the_option_persist_finds_a_stored_sign_in_and_the_default_store_does_not(
+    machine: Machine,
+) -> None:
+    """As docs/persistence.md says: without the setting, each kernel needs the option."""
+    first, second = (machine.kernel(persist="memory") for _ in range(2))
+    first.login("read", persist="keyring", web_ui=redirect)
+    with pytest.raises(InteractionRequired):
+        second.login("read")
+    assert second.login("read", persist="keyring").username == "ada@example.com"
+    assert second.acquire("read", interactive=False)
+    assert machine.kernel().login("read").username == "ada@example.com"
