@@ -118,8 +118,7 @@ def _place(here: Place, evidence: Evidence) -> Iterator[str]:
     }
     if here.ways:
         yield from entry("kernel", where[here.apart])
-    named = sorted(signal.replace(":", " ", 1) for signal in evidence.seen)
-    yield from entry("seen", ", ".join(named) or "nothing")
+    yield from entry("detected", ", ".join(evidence.in_words()) or "nothing")
 
 
 def _somebody(session: Session, settings: Settings) -> Iterator[str]:

@@ -12,6 +12,9 @@ from typing import Any
 
 from nbauth.jupyter.places.request import is_widget_event, takes_input
 
+_KINDS = {"env": "variable", "user_ns": "notebook variable", "fact": ""}
+"""What the kinds of signals are called, where the word of the table is not plain."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -51,6 +54,11 @@ class Evidence:
     def of(cls, *signals: str) -> Evidence:
         """For a place that one is not in."""
         return cls(frozenset(signals))
+
+    def in_words(self) -> list[str]:
+        """What was seen, for people."""
+        parts = [signal.partition(":") for signal in self.seen]
+        return sorted(f"{_KINDS.get(kind, kind)} {name}".lstrip() for kind, _, name in parts)
 
 
 NOWHERE = Place("a program with no notebook", ways=(), note="Nothing here can show a sign-in.")

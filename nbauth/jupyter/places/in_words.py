@@ -46,6 +46,7 @@ MEANING: Mapping[str, Mapping[Any, str]] = {
         "keyring": "keyring: encrypted files; the key is in the system's keyring",
         "file": "file: encrypted files; the key comes from a passphrase",
     },
+    "redact": {True: "true (it has no effect yet)", False: "false (it has no effect yet)"},
     "refresh_ahead": {
         True: "true: tokens in use are refreshed before they expire",
         False: "false: a token is refreshed when it is needed",
@@ -103,7 +104,7 @@ def _value(settings: Settings, name: str) -> str:
     value = getattr(settings, name)
     own = settings.source(name) != "default"
     if name == "scopes" and not value:
-        return "the scopes of the call, or the default ones: see scopes sent, below"
+        return "the scopes of the call, or the default ones"
     if name == "redirect_uri" and not value:
         return "a loopback address, or an address of your Jupyter server: see register, below"
     if name == "tenant" and value is None and settings.authority:

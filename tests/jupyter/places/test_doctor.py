@@ -104,6 +104,12 @@ def test_the_setting_attended_is_told_and_decides(attended, somebody, chosen):
     assert said["sign in by"][0].partition(":")[0] == chosen
 
 
+def test_what_was_detected_is_told_in_words():
+    evidence = Evidence.of("fact:kernel", "env:JPY_SESSION_NAME", "user_ns:__session__")
+    said = entries(examine(session(NBAUTH_CLIENT_ID="c"), {}, evidence=evidence))
+    assert said["detected"] == ["kernel, notebook variable __session__, variable JPY_SESSION_NAME"]
+
+
 def test_the_file_that_is_read_is_named_or_where_one_was_looked_for(tmp_path):
     paths = [tmp_path / "a.toml", tmp_path / "b.toml"]
     made = Session(SettingsReader({}, lambda: paths), NoScreen())
