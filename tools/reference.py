@@ -122,7 +122,8 @@ def _errors() -> Iterator[str]:
     yield ""
     yield "## Codes of nbauth"
     yield ""
-    yield "A `…` stands for a part that is different each time."
+    yield "A `…` stands for a part that is different each time. A `–` stands for a message that"
+    yield "depends on the case."
     yield ""
     yield from _table("code", "class", "message")
     for (code, kind_name), messages in sorted(_raised().items()):

@@ -22,7 +22,7 @@ WIDTH = 40
 NAMES_ONLY = ("hosts", "proxies", "extra_parameters")
 """Settings whose values may hold a password or be long."""
 NOBODY_SET = {
-    "profile": "none is named",
+    "profile": "default (none is named)",
     "client_id": "none: a sign-in needs one",
     "tenant": "common: any organisation's or personal account",
     "authority": "the address for cloud and tenant",

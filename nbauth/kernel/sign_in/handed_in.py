@@ -14,7 +14,6 @@ from nbauth.oauth.error_catalogue import error_from
 WHOLE = (
     "Copy the whole address of the last page from the browser's address bar. It begins with http."
 )
-NOT_IT = "That is not the address of the last page."
 
 
 def handed_in(text: str, state: str) -> dict[str, str]:
@@ -53,7 +52,9 @@ def check_pasted(text: str) -> None:
     word = text.strip().strip("<>\"'")
     begins = re.match(r"https?://[^\s/]", word, re.IGNORECASE) is not None
     if not begins and not re.search(r"(?:^|[?&])(?:code|error)=", word):
-        raise ConfigurationError(NOT_IT, code="bad_answer", hint=WHOLE)
+        raise ConfigurationError(
+            "That is not the address of the last page.", code="bad_answer", hint=WHOLE
+        )
 
 
 def _refuse_without_answer(text: str, parameters: Mapping[str, str]) -> NoReturn:
@@ -63,9 +64,13 @@ def _refuse_without_answer(text: str, parameters: Mapping[str, str]) -> NoReturn
             code="bad_answer",
             hint="Sign in there first, then copy the address of the last page.",
         )
-    address = re.match(r"https?://", text.strip(" \n<>\"'"), re.IGNORECASE)
-    what = "That address contains no response of the provider." if address else NOT_IT
-    raise ConfigurationError(what, code="bad_answer", hint=WHOLE)
+    if re.match(r"https?://", text.strip(" \n<>\"'"), re.IGNORECASE):
+        raise ConfigurationError(
+            "That address contains no response of the provider.", code="bad_answer", hint=WHOLE
+        )
+    raise ConfigurationError(
+        "That is not the address of the last page.", code="bad_answer", hint=WHOLE
+    )
 
 
 def _parameters(text: str, state: str) -> dict[str, str]:
