@@ -29,7 +29,7 @@ class Obstacle:
 
 NOBODY = Obstacle(
     "nobody_there",
-    "Nobody can answer here.",
+    "A sign-in needs a person, and nobody can answer here.",
     "Run %login in a notebook that a person uses, or set attended = true if a person can answer."
     " Service identities for unattended runs (AZURE_CLIENT_ID and similar) are not read by"
     " this version.",

@@ -78,7 +78,7 @@ def test_the_callback_is_refused_with_what_to_use(xeus: Kernel) -> None:
 
 
 def test_a_request_without_input_has_nobody_behind_it(xeus: Kernel) -> None:
-    assert "Nobody can answer here." in xeus.run("%login", allow_stdin=False).error
+    assert "nobody can answer here." in xeus.run("%login", allow_stdin=False).error
 
 
 def test_the_panel_is_there_for_between_two_cells(xeus: Kernel) -> None:
