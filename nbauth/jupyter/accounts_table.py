@@ -1,4 +1,4 @@
-"""What ``%accounts`` gives back: a list of accounts that shows itself as a table."""
+"""The return value of ``%accounts``: a list of accounts that is displayed as a table."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from nbauth.kernel.accounts.signed_in import SignedIn
 
 SOON = 12 * 3600.0
-"""Seconds: a sign-in that ends before is worth a word to who begins a long run."""
+"""Seconds. The table warns of a sign-in that ends sooner, because a long run may outlast it."""
 
 
 def table_of(session: Session, profile: str | None = None, asked: Asked | None = None) -> Table:
-    """Who is signed in: everybody, or those of a profile's client, of a name, or both."""
+    """The signed-in accounts, limited to a profile's client, to an account, or to both."""
     client = session.client(profile=profile).key if profile else None
     known = session.accounts(profile=profile)
     accounts = [each for each in known if client in (None, each.key.client)]
@@ -33,7 +33,7 @@ def table_of(session: Session, profile: str | None = None, asked: Asked | None =
 
 
 class Table(list[Account]):
-    """The accounts, with what the session knows of each."""
+    """The accounts, with the session that has their tokens and grants."""
 
     def __init__(self, accounts: list[Account], session: Session) -> None:
         super().__init__(accounts)
@@ -62,12 +62,12 @@ class Table(list[Account]):
         return rows
 
     def _records(self) -> list[SignedIn]:
-        """Those of the accounts that are signed in still."""
+        """The records of those accounts that are still signed in."""
         known = self._session.cache.signed_in
         return [record for account in self if (record := known.get(account.key))]
 
     def first_line(self) -> str:
-        """One account in one line: the present client's current one, else the first."""
+        """One account in one line: the current account of the configured client, else the first."""
         from nbauth.jupyter.display import NOBODY
 
         records = self._records()
@@ -91,13 +91,13 @@ class Table(list[Account]):
         current = self._session.cache.current
         try:
             here = current.get(self._session.client().key)
-        except NbAuthError:  # settings that lead nowhere
+        except NbAuthError:  # the settings describe no client
             here = None
         keys = [record.key for record in records]
         return keys.index(here) if here in keys else 0
 
     def _endings(self) -> list[str]:
-        """A line for each sign-in that will itself end soon, and that no refresh can renew."""
+        """A line for each sign-in that ends soon and that no refresh can renew."""
         lines = []
         for record in self._records():
             grants = record.grants

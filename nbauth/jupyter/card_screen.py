@@ -1,7 +1,8 @@
-"""The screen of a notebook whose kernel is no ipykernel (xeus-python): a card of plain HTML.
+"""The screen of a notebook whose kernel is not ipykernel (xeus-python): a card of plain HTML.
 
-Such a kernel can't be read from while a cell runs, so no button of a panel would answer, and no
-Jupyter server could hand it the browser's answer. Codes and pasted addresses need neither.
+nbauth cannot read the messages of such a kernel while a cell runs. So the buttons of a panel would
+have no effect, and a Jupyter server could not pass on the authorization response. Device codes and
+pasted addresses need neither.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 TURN = 0.1
-"""Seconds after which a waiting cell looks up."""
+"""Seconds between two checks of a waiting cell."""
 
 
 class CardScreen:
@@ -88,7 +89,7 @@ class CardScreen:
 
 
 class _Card:
-    """One output, brought up to date; the code goes at its end."""
+    """One output that is updated. After the sign-in it contains no code."""
 
     def __init__(self) -> None:
         self._shown: Any = None

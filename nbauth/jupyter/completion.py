@@ -1,6 +1,6 @@
-"""Tab in a magic's line: IPython asks us first, and nobody else in a line of ours.
+"""Completion (Tab) in the line of a magic of nbauth. There, IPython uses no other matcher.
 
-Nothing is evaluated, sent or opened: what is offered is in memory, or in ``config.toml``.
+Completion evaluates, sends and opens nothing. All values come from memory or from ``config.toml``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HIGHEST = 10_000.0
 
 @dataclass(frozen=True)
 class _Offered:
-    """What we offer. It counts as one at least: IPython lets others offer where nothing is."""
+    """The completions. Their length is at least 1, so that IPython uses no other matcher."""
 
     found: Sequence[Any]
 
@@ -28,13 +28,13 @@ class _Offered:
 
 
 class Completion:
-    """Our matcher in a shell's completer.
+    """The matcher of nbauth in the completer of a shell.
 
     Args:
-        shell: whose.
-        the_session: gives the process's session.
-        magics: the object whose methods the magics are.
-        names: of the magics.
+        shell: the shell.
+        the_session: returns the process's session.
+        magics: the object whose methods are the magics.
+        names: the names of the magics.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Completion:
         shell.Completer.custom_matchers.append(self._matcher)
 
     def undo(self) -> None:
-        """Leave the shell's completer."""
+        """Remove the matcher from the shell's completer."""
         matchers = self._shell.Completer.custom_matchers
         if self._matcher in matchers:
             matchers.remove(self._matcher)
@@ -72,7 +72,7 @@ class Completion:
         magic, rest = found
         try:
             fragment, offered = self._offers_for(magic, rest)
-        except Exception:  # settings that cannot be read: Tab says nothing of them
+        except Exception:  # such as settings that cannot be read: Tab shows no error
             fragment, offered = "", []
         return {
             "completions": _Offered(
@@ -84,7 +84,7 @@ class Completion:
         }
 
     def _ours(self, context: Any) -> tuple[str, str] | None:
-        """The magic whose line the cursor is in, and what stands between; ``None`` elsewhere."""
+        """The magic of the cursor's line, and the text between it and the cursor, or ``None``."""
         lines = context.full_text.split("\n")[: context.cursor_line]
         text = context.text_until_cursor
         while lines and lines[-1].endswith("\\"):
@@ -98,7 +98,7 @@ class Completion:
         return (found["magic"], found["rest"]) if is_magic else None
 
     def _is_automagic(self, found: re.Match[str]) -> bool:
-        """Whether IPython would take the line for a magic's, though no percent sign begins it."""
+        """Whether IPython would run the line as a magic although it has no percent sign."""
         shell, name = self._shell, found["magic"]
         shadowed = name in shell.user_ns or name in shell.user_global_ns
         return bool(shell.automagic) and not shadowed and found["rest"].lstrip()[:1] not in "=.,+*/"

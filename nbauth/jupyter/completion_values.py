@@ -1,4 +1,4 @@
-"""What may come next in a magic's line, by the arguments of the magic."""
+"""The possible completions in a magic's line, from the arguments of the magic."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Typed:
     """A line up to the cursor.
 
     Attributes:
-        words: those before the cursor's word.
-        option: the option whose value is typed behind ``=``, ``""`` if there is none.
-        quote: the quotation mark that is open.
-        fragment: the part of the cursor's word that is to be completed.
+        words: the words before the word at the cursor.
+        option: the option whose value is being typed after ``=``; ``""`` if there is none.
+        quote: the open quotation mark; ``""`` if there is none.
+        fragment: the part of the word at the cursor that is to be completed.
     """
 
     words: tuple[str, ...]
@@ -39,7 +39,7 @@ class Typed:
 
 
 def typed_until(line: str) -> Typed | None:
-    """A line as it is typed so far; ``None`` in a comment."""
+    """Parse a line up to the cursor. Returns ``None`` in a comment."""
     found = list(_WORD.finditer(line))
     words = [each[0] for each in found]
     if any(word.startswith("#") for word in words):
@@ -60,7 +60,7 @@ def offers(
     the_session: Callable[[], Any],
     user_ns: Mapping[str, Any],
 ) -> list[str]:
-    """What may stand where the cursor is."""
+    """The possible completions at the cursor."""
     fragment = typed.fragment
     if fragment[:1] in {"$", "{"}:
         names = (name for name, value in user_ns.items() if _is_value(name, value))
@@ -93,7 +93,7 @@ def _is_value(name: str, value: object) -> bool:
 
 
 def _beginning(fragment: str, offered: Iterable[str]) -> list[str]:
-    """Those that begin so; in another case, where none does in this one."""
+    """The values that begin with the fragment; if none does, those that do in another case."""
     every = list(dict.fromkeys(offered))
     small = fragment.lower()
     same = [each for each in every if each.startswith(fragment)]
@@ -119,7 +119,7 @@ def _names_of(parser: Any) -> list[str]:
 
 
 def _state(typed: Typed, parser: Any) -> _State:
-    """Which option waits for its value, which are there, and the words that are no options."""
+    """The option that still needs its value, the options that are used, and the other words."""
     known = {name: action for action in parser._actions for name in action.option_strings}
     waits, used, places = None, set(), []
     for word in (*typed.words, *([typed.option] if typed.option else [])):
@@ -141,12 +141,12 @@ def _state(typed: Typed, parser: Any) -> _State:
 
 @dataclass(frozen=True)
 class _Known:
-    """What this kernel knows without asking."""
+    """The values that this process knows. Nothing is requested from a provider."""
 
     the_session: Callable[[], Any]
 
     def of(self, name: str, choices: Iterable[str] | None = None) -> list[str]:
-        """The values of an argument."""
+        """The known values of an argument."""
         if choices:
             return list(choices)
         found = getattr(self, f"_{name}", None)
@@ -187,7 +187,7 @@ class _Known:
         session = self.the_session()
         try:
             microsoft = session.client().authority.microsoft
-        except NbAuthError:  # nothing is set yet
+        except NbAuthError:  # there is no client_id yet
             microsoft = True
         used = [
             scope

@@ -1,4 +1,4 @@
-"""The same steps and accounts as plain HTML and text, where no widget can be."""
+"""Sign-ins and accounts as plain HTML and as text, for places without widgets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CARD = (
     "max-width:34em;overflow-wrap:anywhere;font-family:var(--jp-ui-font-family,sans-serif)"
 )
 _AS_IT_IS = "tex2jax_ignore mathjax_ignore"
-"""Keeps a notebook's MathJax from a provider's text, which ``\\href`` would turn into a link."""
+"""CSS classes that turn MathJax off. In the text of a provider, ``\\href`` would become a link."""
 _FAINT = "color:var(--jp-ui-font-color2,#616161)"
 _CODE = (
     "font:600 1.5em var(--jp-code-font-family,monospace);letter-spacing:.12em;"
@@ -34,7 +34,7 @@ _CODE = (
 
 
 def complete_address(step: ShowUserCode) -> str | None:
-    """The address that carries the code (RFC 8628 §3.3.1), if it is of the page's own origin."""
+    """The address that contains the code (RFC 8628 §3.3.1), if it has the origin of the page."""
     page, complete = web_address(step.verification_uri), step.verification_uri_complete
     if page is None or web_address(complete) is None:
         return None
@@ -42,13 +42,13 @@ def complete_address(step: ShowUserCode) -> str | None:
 
 
 def error_lines(error: NbAuthError) -> list[str]:
-    """What happened and what to do, without the error's class."""
+    """The message and the hint of an error, without the error's class."""
     trail = f" (correlation id {plain(error.correlation_id)})" if error.correlation_id else ""
     return [f"{plain(error)}{trail}", plain(error.hint)]
 
 
 def lines_for(sign_in: Pending) -> list[str]:
-    """What a person at a terminal has to know now, a line each."""
+    """The present step of a sign-in as lines for a terminal."""
     asks = _asks(sign_in, "This program")
     match sign_in.step:
         case Failed(error) | Cancelled(error):
@@ -71,7 +71,7 @@ def lines_for(sign_in: Pending) -> list[str]:
 
 
 def html_for(sign_in: Pending) -> str:
-    """The sign-in as one card of HTML without scripts. After the end it names nobody."""
+    """The sign-in as one card of HTML without scripts. After the end it contains no account."""
     match sign_in.step:
         case Done():
             title, parts = "Signed in", []
@@ -93,7 +93,7 @@ def _faint(text: str) -> str:
 
 
 def _steps(sign_in: Pending) -> list[str]:
-    """What the person has to do, as pieces of HTML."""
+    """The instructions for the person, as pieces of HTML."""
     match sign_in.step:
         case ShowUserCode() as step if page := web_address(step.verification_uri):
             link = _link(complete_address(step) or page, "Open sign-in page")
@@ -113,9 +113,9 @@ def _steps(sign_in: Pending) -> list[str]:
 
 
 def _asks(sign_in: Pending, asking: str = "This notebook") -> list[str]:
-    """Who asks for which permissions; nothing where none are asked for.
+    """A line with the application and the requested permissions; nothing if there are none.
 
-    ``asking``: what is said to ask where nobody would know the application by its id.
+    ``asking``: the subject of the line if the name of the application is unknown.
     """
     request = sign_in.request
     permissions = plain(", ".join(short_names(request.authorization.scopes)))
@@ -147,9 +147,9 @@ class AccountRow:
 
     Attributes:
         account: the user name.
-        minutes_left: of its newest token; ``None`` where it has none.
-        kept: where its tokens are kept, in a word.
-        current: whether it is used when no account is named.
+        minutes_left: until its newest token expires; ``None`` if it has no token.
+        kept: where its tokens are stored, in one word.
+        current: whether calls that name no account use it.
     """
 
     account: str
@@ -161,7 +161,7 @@ class AccountRow:
     current: bool = False
 
     def cells(self) -> list[str]:
-        """Its columns, as safe text."""
+        """Its columns, as text without control characters."""
         left = "–" if self.minutes_left is None else str(self.minutes_left)
         words = [self.account, self.tenant or "–", self.profile, " ".join(self.scopes) or "–"]
         return [plain(word) for word in (*words, left, self.kept)]
@@ -192,7 +192,7 @@ def accounts_html(rows: Sequence[AccountRow]) -> str:
 
 
 def accounts_text(rows: Sequence[AccountRow]) -> str:
-    """The same for a terminal; ``*`` marks the current accounts."""
+    """The table as text for a terminal; ``*`` marks the current accounts."""
     if not rows:
         return NOBODY
     marks = [" ", *("*" if row.current else " " for row in rows)]

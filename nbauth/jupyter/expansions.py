@@ -1,4 +1,4 @@
-"""``$name`` and ``{expression}`` in a magic's line: where one ends, and its value as text."""
+"""``$name`` and ``{expression}`` in a magic's line: finds the end, and gives the value as text."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Expansion:
     """One expansion.
 
     Attributes:
-        text: what it stands for.
-        value: the object that this text is of.
-        end: where the line goes on.
+        text: the value as text.
+        value: the value itself.
+        end: the index in the line after the expansion.
     """
 
     text: str
@@ -38,18 +38,18 @@ class Expansion:
 
 
 class Names:
-    """The names that an expansion may use: the local ones of the caller, then the notebook's.
+    """The variables that an expansion may use: the caller's local ones, then the notebook's.
 
     Args:
-        user_ns: the notebook's names.
-        local_ns: those of the function that the line is in.
+        user_ns: the variables of the notebook.
+        local_ns: the local variables of the function that contains the line.
     """
 
     def __init__(self, user_ns: Mapping[str, Any], local_ns: Mapping[str, Any] | None) -> None:
         self._spaces = (local_ns or {}, user_ns)
 
     def of(self, name: str) -> Any:
-        """The value of a name. Raises ``UsageError`` where there is none."""
+        """The value of a variable. Raises ``UsageError`` if there is none of that name."""
         for space in self._spaces:
             if name in space:
                 return space[name]
@@ -63,16 +63,16 @@ class Names:
         )
 
     def evaluate(self, code: str) -> Any:
-        """The value of an expression. Raises ``UsageError``, which shows no value of a variable."""
+        """The value of an expression. Raises ``UsageError``; its text has no variable's value."""
         names = {**self._spaces[1], **self._spaces[0]}
         try:
-            return eval(_compiled(code), names)  # noqa: S307 - the person's own, from their cell
+            return eval(_compiled(code), names)  # noqa: S307 - code of the user's own cell
         except UsageError:
             raise
         except NameError as error:
             raise UsageError(f"{_in_braces(code)}: there is no variable {error.name}.") from None
         except Exception as error:
-            # Its text may hold a variable's value.
+            # The text of the error may contain a variable's value.
             raise UsageError(f"{_in_braces(code)} failed with {type(error).__name__}.") from None
 
 
@@ -99,7 +99,7 @@ def _is_dict(code: str) -> bool:
 
 
 def json_object(line: str, start: int) -> int | None:
-    """Where the JSON object that begins there ends; ``None`` if there is none."""
+    """The end of the JSON object that begins at ``start``; ``None`` if there is none."""
     try:
         value, end = json.JSONDecoder().raw_decode(line, start)
     except ValueError:
@@ -108,12 +108,12 @@ def json_object(line: str, start: int) -> int | None:
 
 
 def dollar(line: str, start: int, names: Names) -> Expansion | None:
-    """The ``$name`` or ``$name.attribute`` that begins there; ``None`` for a plain dollar sign."""
+    """The ``$name`` or ``$name.attribute`` at ``start``; ``None`` for a plain dollar sign."""
     found = _NAME.match(line, start + 1)
     if found is None:
         return None
     value, end = names.of(found[0]), found.end()
-    # An attribute is one only where there is one: "$host.example" is a name and a text.
+    # If the value has no such attribute, the dot is text: "$host.example".
     while line[end : end + 1] == "." and (found := _NAME.match(line, end + 1)):
         inner = getattr(value, found[0], None)
         if inner is None:
@@ -123,7 +123,7 @@ def dollar(line: str, start: int, names: Names) -> Expansion | None:
 
 
 def braces(line: str, start: int, names: Names) -> Expansion:
-    """The ``{expression}`` that begins there, with ``!r`` and ``:format`` as in an f-string."""
+    """The ``{expression}`` at ``start``, with ``!r`` and ``:format`` as in an f-string."""
     end = start
     while (end := line.find("}", end + 1)) >= 0:
         code = line[start + 1 : end]
@@ -143,7 +143,7 @@ def braces(line: str, start: int, names: Names) -> Expansion:
 
 
 def _refuse_json(line: str, start: int) -> None:
-    """Say what is wrong with JSON, if that is what begins there."""
+    """Raise ``UsageError`` with the position of the mistake if JSON begins at ``start``."""
     if line[start + 1 :].lstrip()[:1] != '"':
         return
     try:
@@ -182,7 +182,7 @@ def _refuse_secret_in(value: object, typed: str) -> None:
 
 
 def as_text(value: object, typed: str) -> str:
-    """What an expansion stands for. Raises ``UsageError`` for what cannot be meant."""
+    """The value of an expansion as text. Raises ``UsageError`` for a value that has no text."""
     _refuse_secret(value, typed)
     match value:
         case str():

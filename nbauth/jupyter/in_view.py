@@ -1,4 +1,4 @@
-"""A cell that waits for a sign-in shows it, whatever becomes of its output meanwhile."""
+"""Keeps the panel of a sign-in visible while a cell waits for it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.protocol import Pending
 
 SOON = 0.3
-"""Seconds that a wait may take without showing anything."""
+"""Seconds that a cell may wait before it shows the sign-in."""
 PATIENCE = 1.5
-"""Seconds for a front end to show a panel where it was displayed, before another place is tried."""
+"""Seconds that a front end has to show a panel before the panel is displayed in another output."""
 
 
 class ShowsPanels(Protocol):
-    """What shows the panels: ``screen.NotebookScreen``."""
+    """The part of ``screen.NotebookScreen`` that is used here."""
 
     def showing(self, sign_in: Pending) -> list[SignInPanel]: ...
     def show_in_cell(self, sign_in: Pending) -> None: ...
@@ -30,16 +30,17 @@ class ShowsPanels(Protocol):
 
 
 class InView:
-    """Of one wait, in one cell.
+    """Keeps a panel visible during one wait of one cell.
 
-    Its panel may be gone: the output was cleared, the cell deleted, or run again, which empties its
-    output while the first run waits. Then the panel is displayed again: in the output of the run
-    that is queued behind, else in the cell's own, else under the next cell that is queued.
+    The panel may disappear: the output was cleared, the cell was deleted, or the cell was run
+    again, which clears its output while the first run waits. Then the panel is displayed again: in
+    the output of the queued run of the same cell, else in the output of the waiting cell, else in
+    the output of the next queued cell.
 
     Args:
-        screen: whose panels these are.
-        kernel: the running one.
-        sign_in: what the cell waits for.
+        screen: shows the panels.
+        kernel: the running kernel.
+        sign_in: the sign-in that the cell waits for.
     """
 
     def __init__(self, screen: ShowsPanels, kernel: Any, sign_in: Pending) -> None:
@@ -53,12 +54,12 @@ class InView:
         self._note_wait()
 
     def queued(self, request: CellRequest) -> None:
-        """A cell is to run after this one."""
+        """Note a request to run a cell after this one."""
         if request.cell_id:
             self._queued.append(request)
 
     def look(self) -> None:
-        """Show the sign-in in the waiting cell if it is not seen there."""
+        """Show the sign-in in the waiting cell if it is not visible there."""
         if self._cell is None or self._sign_in.ended.is_set():
             return
         panels = self._note_wait()
@@ -73,7 +74,7 @@ class InView:
             self._show_again(panels[0])
 
     def stopped(self) -> None:
-        """The cell waits no more, before the end of the sign-in."""
+        """Note that the cell stopped waiting before the end of the sign-in."""
         for panel in self._here():
             panel.cell_stopped()
 
@@ -93,11 +94,11 @@ class InView:
         if place is not None:
             self._tried.add(place.msg_id)
             self._last = time.monotonic()
-            with held_back(), contextlib.suppress(Exception):  # the front end is gone
+            with held_back(), contextlib.suppress(Exception):  # the front end has disconnected
                 self._screen.show_again(panel, place)
 
     def _places(self) -> Iterator[CellRequest]:
-        """Where the panel may be seen, the likeliest first."""
+        """The cells in whose output the panel may be visible, the most likely first."""
         assert self._cell is not None
         again = [one for one in reversed(self._queued) if one.cell_id == self._cell.cell_id]
         yield from again

@@ -1,4 +1,4 @@
-"""Arguments that magics share, and the many of ``%login``."""
+"""The arguments that all magics share, and those of ``%login``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nbauth.jupyter.parsed_late import argument
 
 
 def of_every_magic(function: Any) -> Any:
-    """Those that all magics have."""
+    """Add the arguments of all magics."""
     return _noted(
         function,
         argument("--profile", metavar="NAME", help="the profile of config.toml to use"),
@@ -19,7 +19,7 @@ def of_every_magic(function: Any) -> Any:
 
 
 def of_a_sign_in(function: Any) -> Any:
-    """Those that say how to sign in."""
+    """Add the arguments of a sign-in."""
     return _noted(
         function,
         argument(

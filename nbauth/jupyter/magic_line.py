@@ -1,17 +1,16 @@
-"""A magic's line, read once into words, the way a shell reads.
+"""Splits a magic's line into words, as a shell does.
 
-- Blanks separate words. Single and double quotes hold one word together and are taken off.
+- Blanks separate words. Single and double quotes group characters into one word and are removed.
 - A single quote between two letters is an apostrophe: ``o'brien@contoso.com`` is one word.
-- A backslash takes the meaning from the sign after it; before a letter or digit it is a backslash,
-  as in ``CONTOSO\\ada``. In single quotes it always is.
-- ``$name``, ``$name.attribute``, ``${expression}`` and ``{expression}`` stand for values of the
-  notebook, also in quotes: IPython's magics expand there, and a shell has no braces. ``$$``, ``{{``
-  and ``}}`` are the signs themselves. A value is never read again: its blanks, quotes and dollars
-  are its own.
-- A JSON object is taken as it is written, in quotes or without.
+- A backslash escapes the next character. Before a letter or digit, and in single quotes, it is a
+  plain backslash, as in ``CONTOSO\\ada``.
+- ``$name``, ``$name.attribute``, ``${expression}`` and ``{expression}`` are replaced by values of
+  the notebook, also in quotes, because IPython's own magics do that. ``$$``, ``{{`` and ``}}`` are
+  the characters themselves. A value is not parsed again: its blanks, quotes and dollar signs stay.
+- A JSON object stays as it is written, with or without quotes around it.
 - ``#`` at the beginning of a word begins a comment; a ``;`` at the end of the line is dropped.
 
-A message shows what was typed, never what a variable holds.
+A message shows the typed text, never the value of a variable.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from IPython.core.error import UsageError
 from nbauth.jupyter.expansions import Expansion, Names, braces, dollar, json_object
 
 _JOINERS = "\u200c\u200d"
-"""Invisible, and parts of names: in Persian, in Indian scripts, between emoji."""
+"""Invisible characters that names may contain: in Persian, in Indian scripts, between emoji."""
 _LONG_DASHES = "‐‑‒–—―−"
 _TYPOGRAPHIC = "“”„«»‘‚"
 _LIKE_AN_OPTION = re.compile(r"--?[^\W\d]")
@@ -42,12 +41,13 @@ class Word:
     """One word.
 
     Attributes:
-        text: what it says.
-        typed: how it stands in the line, for messages.
-        bare: whether its first sign was typed, and not in quotes: only then it can be an option.
-        joined: whether it is an option whose value comes behind ``=``.
-        value: the object, where the word is one expansion alone.
-        after: the option without a value right before it, ``""`` if there is none.
+        text: its text, without quotes and with values in place of expansions.
+        typed: its text in the line, for messages.
+        bare: whether its first character is not quoted, escaped or from an expansion. Otherwise the
+            word is no option.
+        joined: whether it is an option whose value follows after ``=``.
+        value: the value of the expansion, if the word consists of one expansion.
+        after: the option without a value directly before it; ``""`` if there is none.
     """
 
     text: str
@@ -59,13 +59,13 @@ class Word:
 
     @property
     def is_option(self) -> bool:
-        """Whether it names an option, known or not."""
+        """Whether it has the form of an option, known or unknown."""
         return self.bare and _LIKE_AN_OPTION.match(self.text) is not None
 
 
 @dataclass
 class _Open:
-    """A word that is being read."""
+    """A word whose end has not been read yet."""
 
     start: int
     parts: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ class _Open:
 
 
 def words_of(line: str, names: Names) -> list[Word]:
-    """The words of a line. Raises ``UsageError`` for what cannot be read."""
+    """The words of a line. Raises ``UsageError`` for a line with a mistake."""
     words = _Reader(line, names).words()
     for word in words:
         _check(word)
@@ -105,7 +105,7 @@ class _Reader:
         return self._words
 
     def _skip_blanks(self) -> bool:
-        """Whether another word comes."""
+        """Skip blanks. Returns whether another word follows."""
         line = self._line
         while self._here.isspace():
             self._at += 1
@@ -150,7 +150,7 @@ class _Reader:
         self._at += 1
 
     def _escaped_json(self, word: _Open) -> bool:
-        """Take JSON whose quotes are written ``\\"``, up to the end of the double quotes."""
+        """Read JSON whose quotes are written ``\\"``, up to the end of the double quotes."""
         rest = re.match(r'(?:[^"\\]|\\.)*(?=")', self._line[self._at :], re.DOTALL)
         plain = re.sub(r"\\(.)", r"\1", rest[0]) if rest else ""
         if rest is None or json_object(plain.strip(), 0) != len(plain.strip()):
@@ -160,9 +160,9 @@ class _Reader:
         return True
 
     def _sign(self, word: _Open, escapes: str | None) -> None:
-        """Take one sign, or what begins with it.
+        """Read one character, or the escape sequence, JSON object or expansion that it begins.
 
-        ``escapes``: the signs that a backslash may stand before; ``None`` for all but letters and
+        ``escapes``: the characters that a backslash escapes; ``None`` for all except letters and
         digits.
         """
         line, sign, after = self._line, self._here, self._line[self._at + 1 :][:1]
@@ -192,7 +192,7 @@ def _may_escape(sign: str, escapes: str | None) -> bool:
 
 
 def _check(word: Word) -> None:
-    """Refuse what nobody means: signs that cannot be seen, or that a text program has put in."""
+    """Refuse tokens, shell syntax, invisible characters, and typographic quotes and dashes."""
     hidden = [
         sign
         for sign in word.typed

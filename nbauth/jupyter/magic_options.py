@@ -1,7 +1,7 @@
-"""The words of a magic's line, read by the arguments that the magic has.
+"""Parses the words of a magic's line into the arguments of the magic.
 
-argparse describes the arguments and prints their help. It does not read the line: it would take a
-value that begins with a hyphen for an option, and show values in its messages.
+argparse describes the arguments and formats their help. It does not parse the line, because it
+treats a value that begins with a hyphen as an option, and its messages contain values.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from nbauth.jupyter.magic_line import Word
 
 HELP = ("--help", "-h")
 NOT_YET = {"token": {"--id": "the ID token as a value"}}
-"""Options that the documentation names and this version does not have."""
+"""Options that are planned but not available in this version."""
 _SECRETS = frozenset({
     "--password", "--passphrase", "--secret", "--client-secret", "--access-token",
     "--refresh-token", "--id-token", "--assertion", "--client-assertion", "--certificate",
 })  # fmt: skip
 _OBJECTS = ("account", "user")
-"""Arguments that take an ``Account`` as it is."""
+"""Arguments whose value may be an ``Account``."""
 
 
 def asks_for_help(words: Iterable[Word]) -> bool:
@@ -34,10 +34,10 @@ def asks_for_help(words: Iterable[Word]) -> bool:
 
 
 def read_words(words: Sequence[Word], parser: Any, elsewhere: Mapping[str, str]) -> SimpleNamespace:
-    """What a line asks for, by the names of the arguments. Raises ``UsageError``.
+    """The arguments of a line, by name. Raises ``UsageError``.
 
-    A text is given as ``str``; positional arguments are given as words, since a magic may ask
-    where one stood. ``elsewhere``: options of other magics, and whose they are.
+    The values of options are ``str``. Positional arguments stay words, because magics check how
+    they were typed. ``elsewhere`` maps options of other magics to the names of these magics.
     """
     return _Reading(parser, list(words), elsewhere).read()
 
@@ -107,7 +107,7 @@ class _Reading:
         return word.text if action.choices is None else self._choice(action, name, word)
 
     def _check_kind(self, action: Any, name: str, word: Word) -> None:
-        """Refuse a dictionary or a list where one text is wanted."""
+        """Refuse a dictionary or a list for an option that needs a text."""
         wrong = isinstance(word.value, Mapping) and action.dest != "claims"
         wrong = wrong or (isinstance(word.value, (list, tuple, set)) and action.nargs != "+")
         if wrong:
@@ -126,7 +126,7 @@ class _Reading:
         raise UsageError(f"{name} cannot be {word.typed}.{meant}{_one_of(action)}")
 
     def _named(self, written: str) -> tuple[Any, str]:
-        """The option of that name, or of the only name that begins so."""
+        """The option of that name, or the only option whose name begins with it."""
         known = {name: action for action in self.parser._actions for name in action.option_strings}
         if written in known:
             return known[written], written

@@ -1,4 +1,4 @@
-"""Words of a magic's line that may not mean what they say: asked about, and not sent."""
+"""Ambiguous words of a magic's line. They raise an error and are not sent."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _CALLED = {
 def scopes_of(
     words: Sequence[Word], magic: str, options: Sequence[str], profiles: Callable[[], Iterable[str]]
 ) -> list[str]:
-    """The scopes that a line names. Raises ``UsageError`` where a word may be something else.
+    """The scopes that a line names. Raises ``UsageError`` for a word that may not be a scope.
 
-    A word in quotes is what it says. ``options``: of the magic; ``profiles``: those of
-    ``config.toml``.
+    A word in quotes is always a scope. ``options`` are the options of the magic; ``profiles``
+    returns the profiles of ``config.toml``.
     """
     for word in words:
         text = word.text
@@ -48,7 +48,7 @@ def scopes_of(
 
 
 def _meant(text: str, options: Sequence[str], profiles: Callable[[], Iterable[str]]) -> str:
-    """The option that a word without hyphens may stand for, ``""`` if there is none."""
+    """The option that a word without hyphens may mean; ``""`` if there is none."""
     if text in _NO_VARIABLES or text.endswith(","):
         return ""
     if f"--{text}" in options:
@@ -65,7 +65,7 @@ def _may_be_a_variable(word: Word) -> bool:
 
 
 def verb_of(verb: Word | None, user: Word | None) -> tuple[str, Any]:
-    """What ``%accounts`` is to do, and to whom. Raises ``UsageError``."""
+    """The action of ``%accounts`` and its account. Raises ``UsageError``."""
     if verb is None:
         return "", None
     meant = _CALLED.get(verb.text.lower(), "use" if "@" in verb.text else "")

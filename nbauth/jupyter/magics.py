@@ -1,4 +1,4 @@
-"""``%login``, ``%logout``, ``%token``, ``%accounts``."""
+"""The magics ``%login``, ``%logout``, ``%token``, ``%accounts`` and ``%whoami``."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _OF_A_SIGN_IN = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "co
 def _print(*lines: str) -> None:
     from nbauth.core.output import OutputGone, write
 
-    with suppress(OutputGone):  # a full disk, or a closed stream of the person's own
+    with suppress(OutputGone):  # a full disk, or a stream that the user has closed
         write(*lines)
 
 
 @magics_class
 class AuthMagics(Magics):  # type: ignore[misc]
-    """The magics, over one session."""
+    """The magics of the process's session."""
 
     def __init__(self, shell: Any, used: OnFirstUse, said: SaidOnce) -> None:
         super().__init__(shell)
@@ -149,7 +149,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
             if asked.show:
                 _print(*describe(result))
         token = session.token(*scopes, account=asked.account, **options)
-        # A variable is read before every cell, where nobody expects to be asked.
+        # It is read before every cell, where a sign-in must not begin.
         quiet = partial(session.token, *scopes, account=token.owner, interactive=False, **options)
         if asked.env:
             variables.put_environment(asked.env, quiet())
@@ -158,7 +158,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
                 variables.put_text(asked.into, quiet())
             else:
                 variables.put(asked.into, token.header if asked.header else token)
-        self._used.forget_the_gone()  # who signed out after the token was read
+        self._used.forget_the_gone()  # the account may have signed out since the token was read
         if asked.into or asked.env or asked.show:
             return None
         if asked.header:
@@ -206,7 +206,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
 
 
 def describe(result: AuthenticationResult) -> list[str]:
-    """What ``%token --show`` shows: everything but the secret."""
+    """The lines of ``%token --show``, without the token itself."""
     left = round(result.expires_on - time.time())
     return [
         f"account  {result.account.username}",

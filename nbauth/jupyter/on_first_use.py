@@ -1,4 +1,4 @@
-"""What the magics work with, made when it is first used and not by ``%load_ext``."""
+"""The session and the variables of the magics. They are created on first use, not at loading."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class OnFirstUse:
     """The session, and the variables that ``%token`` sets.
 
     Args:
-        the_session: gives the process's session, which its first call makes.
-        user_ns: the notebook's names.
+        the_session: returns the process's session; the first call creates it.
+        user_ns: the variables of the notebook.
     """
 
     def __init__(self, the_session: Callable[[], Session], user_ns: dict[str, Any]) -> None:
@@ -30,7 +30,7 @@ class OnFirstUse:
 
     @property
     def variables(self) -> Variables:
-        """The variables; those of an account go when it signs out."""
+        """The variables. Those of an account are removed when it signs out."""
         if self._variables is None:
             from nbauth.jupyter.variables import Variables
 
@@ -39,19 +39,19 @@ class OnFirstUse:
         return self._variables
 
     def refresh(self, *_: object) -> None:
-        """Before a cell: rebind the variables that would go stale."""
+        """Before a cell: rebind the variables whose token would expire."""
         if self._variables is not None:
             self._variables.refresh()
 
     def undo(self) -> None:
-        """Take the variables back."""
+        """Remove the variables."""
         if self._variables is not None:
             self.session.changed.disconnect(self.forget_the_gone)
             self._variables.keep_only()
             self._variables = None
 
     def forget_the_gone(self) -> None:
-        """Take back what was set for who has signed out, by a magic, a function or a panel."""
-        # No look into what is kept: the others there don't count.
+        """Remove the variables of accounts that have signed out, in whatever way."""
+        # The store is not read: other kernels' accounts there have no variables here.
         if self._variables is not None:
             self._variables.keep_only(set(self.session.cache.signed_in))

@@ -1,7 +1,7 @@
-"""IPython's ``magic_arguments``, late: a parser is made when its magic is first used or described.
+"""Lazy ``magic_arguments`` of IPython: the parser of a magic is created on first use.
 
-IPython's own decorator makes the parser and the help text when the magic is defined. For our
-magics that takes longer than all else that ``%load_ext`` does. The line is read by us as well, see
+IPython's own decorator creates the parser and the help text when the magic is defined. For these
+magics that takes longer than the rest of ``%load_ext``. The line itself is parsed by
 ``magic_line``.
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 
 def argument(*names: str, **how: Any) -> Callable[[Any], Any]:
-    """An argument of the magic that it decorates, as ``ArgumentParser.add_argument`` takes it.
+    """Add an argument to the decorated magic; for ``ArgumentParser.add_argument``.
 
-    ``later`` are values that the documentation names and this version does not have.
+    ``later``: values that are planned but not available in this version.
     """
 
     def noted(function: Any) -> Any:
@@ -29,13 +29,13 @@ def argument(*names: str, **how: Any) -> Callable[[Any], Any]:
 
 
 class parsed_late:  # noqa: N801 - a decorator
-    """A magic that is called with what its line asks for, and described by its parser's help.
+    """A magic that is called with the parsed arguments. Its docstring is the help of its parser.
 
-    To IPython it looks like any method that takes a line: ``inspect`` finds its source by
-    ``__wrapped__``, and the ``__doc__`` of a bound method is read from what it binds.
+    For IPython it is like any method with the parameter ``line``: ``inspect`` finds its source by
+    ``__wrapped__``, and a bound method takes its ``__doc__`` from this object.
 
     Args:
-        function: the magic, a method that takes what was asked for.
+        function: the magic, a method with the parsed arguments as its parameter.
     """
 
     _ipython_magic_no_var_expand = True  # as IPython's decorators set them
@@ -62,7 +62,7 @@ class parsed_late:  # noqa: N801 - a decorator
 
     @property
     def options(self) -> list[str]:
-        """The names of its options."""
+        """The names of the magic's options."""
         noted = reversed(self.__wrapped__.arguments)  # decorators are applied from below
         found = [name for names, _ in noted for name in names]
         return [name for name in found if name.startswith("-")]
@@ -74,9 +74,9 @@ class parsed_late:  # noqa: N801 - a decorator
         local_ns: Mapping[str, Any] | None = None,
         elsewhere: Mapping[str, str] | None = None,
     ) -> Any:
-        """What a line asks for; ``None`` for help, which is printed. Raises ``UsageError``.
+        """The arguments of a line. Prints the help and returns ``None`` if the line has ``--help``.
 
-        ``elsewhere``: options of other magics, and whose they are.
+        Raises ``UsageError``. ``elsewhere`` maps options of other magics to these magics.
         """
         from nbauth.jupyter.expansions import Names
         from nbauth.jupyter.magic_line import words_of
@@ -107,7 +107,7 @@ class parsed_late:  # noqa: N801 - a decorator
 
     @property
     def help(self) -> str:
-        """The help for a person; ``__doc__`` has it in IPython's markup."""
+        """The help as plain text; ``__doc__`` has IPython's markup."""
         text = re.sub(r"<(.+?\])>", r"\1", self.__doc__.removeprefix("::\n\n  "))
         usage, blank, rest = text.partition("\n\n")
         return f"{re.sub(r' {9,}', '        ', usage)}{blank}{rest}".rstrip()

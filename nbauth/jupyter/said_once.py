@@ -1,4 +1,4 @@
-"""An account that ``%login`` has told of in its cell is not told of again as the cell's value."""
+"""Hides the value of a cell with ``%login`` if the output already names the account."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _ACCOUNT = ("nbauth.core.account", "Account")
 
 
 class SaidOnce:
-    """Keeps a notebook from showing the value of a ``%login`` that has said who is signed in.
+    """Hides the value of ``%login`` in a notebook after a line or a panel has named the account.
 
-    A terminal writes ``Out[1]:`` before it asks how a value looks, so the value is shown there.
+    A terminal still shows the value, because IPython writes ``Out[1]:`` before it formats it.
 
     Args:
-        shell: the notebook's.
+        shell: the shell of the notebook.
     """
 
     def __init__(self, shell: Any) -> None:
@@ -25,11 +25,11 @@ class SaidOnce:
             self._formatter.for_type_by_name(*_ACCOUNT, self._show)
 
     def add(self, value: object) -> None:
-        """A line or a panel has just told of it."""
+        """Hide this value in the running cell."""
         self._told, self._cell = value, self._shell.execution_count
 
     def undo(self) -> None:
-        """Show every value as IPython does."""
+        """Remove the formatter. IPython then shows every value."""
         self._told = None
         self._formatter.deferred_printers.pop(_ACCOUNT, None)
         for kind in [
@@ -40,4 +40,4 @@ class SaidOnce:
     def _show(self, value: object) -> None:
         told, self._told = self._told, None
         if value is not told or self._cell != self._shell.execution_count:
-            raise NotImplementedError  # to IPython: show it in another way
+            raise NotImplementedError  # IPython then uses its other formatters

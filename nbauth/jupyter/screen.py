@@ -1,4 +1,4 @@
-"""The notebook as a screen: a panel under the cell, plain HTML where there are no widgets."""
+"""Shows sign-ins in a notebook: as a panel in the cell's output, or as HTML without widgets."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 LIVING = 5
-"""Panels that stay alive after their sign-in has ended; older ones become a line of text."""
+"""How many panels stay after their sign-in has ended. Older ones are replaced by a line of text."""
 
 
 class NotebookScreen:
-    """Shows sign-ins under the running cell. See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
+    """Shows sign-ins in the running cell. See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
 
     def __init__(self, session: Session, running: Any) -> None:
         self._session = session
         self._kernel = running
         self._panels: WeakSet[SignInPanel] = WeakSet()
         self._shown: list[Shown] = []
-        self._lock = threading.Lock()  # of what is shown; nothing is called while it is held
+        self._lock = threading.Lock()  # guards _shown; held only while _shown is read or changed
 
     @property
     def page(self) -> Page | None:
-        """Where the notebook is shown, once a panel's browser has said it."""
+        """The page that shows the notebook, after the browser of a panel has sent it."""
         return next((panel.page for panel in list(self._panels) if panel.page), None)
 
     def attended(self) -> bool:
@@ -54,11 +54,11 @@ class NotebookScreen:
     def show(self, sign_in: Pending) -> None:
         from nbauth.jupyter.panel.panel import SignInPanel
 
-        with held_back():  # an interrupt in the middle of a message would be dropped with it
+        with held_back():  # an interrupt while a message is sent would be lost
             panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
             try:
                 shown = Shown(panel, sign_in)
-            except BaseException:  # nobody sees it, so nobody would close it
+            except BaseException:  # it is not displayed, so no other code closes it
                 panel.close_quietly()
                 raise
             with self._lock:
@@ -66,28 +66,28 @@ class NotebookScreen:
             self._retire()
 
     def show_in_cell(self, sign_in: Pending) -> None:
-        """Show it in the running cell, which waits for it and has not shown it."""
+        """Show a sign-in in the running cell, which waits for it but does not show it yet."""
         if sign_in.request.web_ui is None and self.attended():
             self.show(sign_in)
 
     def show_again(self, panel: SignInPanel, place: CellRequest) -> None:
-        """Show another view of a panel of this screen, under the cell of that request."""
+        """Show another view of a panel of this screen, in the output of that request's cell."""
         with self._lock:
             known = self._shown.copy()
         ids = [shown.display_id for shown in known if shown.panel is panel]
         show_again(panel, place, next(iter(ids), "") or f"nbauth-{panel.comm_id}")
 
     def showing(self, sign_in: Pending) -> list[SignInPanel]:
-        """The panels that show it."""
+        """The panels that show the sign-in."""
         return [panel for panel in list(self._panels) if panel.sign_in is sign_in]
 
     def adopt(self, panel: SignInPanel) -> SignInPanel:
-        """Let a panel answer while a cell waits."""
+        """Let a panel handle its messages while a cell waits."""
         self._panels.add(panel)
         return panel
 
     def _retire(self) -> None:
-        """Turn the oldest panels whose sign-in has ended into a line, so that they don't add up."""
+        """Replace the oldest panels whose sign-in has ended by a line, to limit their number."""
         with self._lock:
             over = self._taken_out()
         for shown in over:
@@ -99,7 +99,7 @@ class NotebookScreen:
         return over
 
     def ways(self, sign_in: Pending) -> tuple[str, ...]:
-        """What the panel's browser can see decides; where there is none, what the place is."""
+        """The usable flows. The panel's browser finds them; without a panel, the place decides."""
         from nbauth.core.flow_names import BROWSER
         from nbauth.jupyter.places.environment import place
         from nbauth.oauth.flows import FLOWS, flows_for
@@ -120,7 +120,7 @@ class NotebookScreen:
         from nbauth.kernel.sign_in.receivers.callback_address import callback_address
         from nbauth.kernel.sign_in.receivers.jupyter_server import CallbackReceiver
 
-        self._panel_of(sign_in, PATIENCE)  # its browser knows the address
+        self._panel_of(sign_in, PATIENCE)  # its browser sends the address
         address, server_name = callback_address(self.page, os.environ, redirect_uri)
         return CallbackReceiver(self._kernel, secret, redirect_uri=address, server_name=server_name)
 
@@ -169,7 +169,7 @@ class NotebookScreen:
         return {panel.comm_id for panel in list(self._panels)}
 
     def _panel_of(self, sign_in: Pending, patience: float) -> SignInPanel | None:
-        """A panel that shows the sign-in in a browser, now or within ``patience`` seconds."""
+        """A panel that a browser shows, now or within ``patience`` seconds."""
         end = time.monotonic() + patience
         while not sign_in.ended.is_set():
             for panel in self.showing(sign_in):
@@ -177,12 +177,12 @@ class NotebookScreen:
                     return panel
             if time.monotonic() >= end:
                 break
-            time.sleep(0.01)  # a panel whose button began it is about to take it
+            time.sleep(0.01)  # the panel whose button began the sign-in may not show it yet
         return None
 
 
 class _AskForAddress:
-    """Asks by the notebook's input field for what the panel's paste box would take."""
+    """Asks for the address in the notebook's input field if no panel can ask for it."""
 
     def __init__(self, screen: NotebookScreen, sign_in: Pending, timeout: float | None) -> None:
         self._screen = screen
@@ -192,7 +192,7 @@ class _AskForAddress:
         self._asked: set[OpenBrowser] = set()
 
     def look(self) -> None:
-        """Ask, if the sign-in wants an address and no panel has come to life."""
+        """Ask if the sign-in needs an address and no browser shows a panel."""
         from nbauth.jupyter.terminal import address_wanted, ask_for_address
 
         wanted = address_wanted(self._sign_in)

@@ -1,4 +1,4 @@
-"""Which screen this process has, looked at anew for each call."""
+"""Selects the screen of this process, again for each call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Screens:
-    """The screen of this process, whatever it is at each call.
+    """Forwards each call to the screen that the process has at that time.
 
     See :class:`nbauth.kernel.sign_in.protocol.Screen`.
     """
@@ -29,16 +29,16 @@ class Screens:
         self._nobody = False
 
     def serve(self, session: Session) -> None:
-        """Show this session's sign-ins."""
+        """Show the sign-ins of this session."""
         self._session = session
 
     def forked(self) -> None:
-        """In a forked child: the notebook is the parent's."""
+        """Note that this is a forked child, whose parent has the notebook."""
         self._nobody = True
 
     @property
     def here(self) -> Screen:
-        """The screen as it is now."""
+        """The present screen."""
         running = None if self._nobody else kernel()
         if self._nobody or self._session is None:
             from nbauth.jupyter.places.obstacles import IN_A_CHILD
@@ -60,11 +60,11 @@ class Screens:
 
     @property
     def page(self) -> Page | None:
-        """Where the notebook is shown, once a panel's browser has said it."""
+        """The page that shows the notebook, after the browser of a panel has sent it."""
         return getattr(self.here, "page", None)
 
     def adopt(self, panel: SignInPanel) -> SignInPanel:
-        """Let a panel answer while a cell waits, where there is a notebook."""
+        """Let a panel handle its messages while a cell waits, if there is a notebook."""
         here = self.here
         return here.adopt(panel) if isinstance(here, NotebookScreen) else panel
 

@@ -1,4 +1,4 @@
-"""A panel in the output of a cell, and what stands there in its place."""
+"""A panel in the output of a cell, and the output that replaces it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.protocol import Pending
 
 PATIENCE = 5.0
-"""Seconds a front end has to bring a panel to life before plain HTML stands in for it."""
+"""Seconds that a front end has to show a panel. After that the sign-in is shown as plain HTML."""
 
 
 class Shown:
-    """A panel in the output of a cell, which can become a line of text there."""
+    """A panel in the output of a cell. A line of text can replace it."""
 
     def __init__(self, panel: SignInPanel, sign_in: Pending) -> None:
         from IPython.display import display
@@ -28,11 +28,11 @@ class Shown:
 
     @property
     def display_id(self) -> str:
-        """What its output is brought up to date by; ``""`` where there is none."""
+        """The id with which its output is updated; ``""`` if there is none."""
         return "" if self._output is None else str(self._output.display_id)
 
     def retire(self) -> None:
-        """Close the panel; the cell's output says where the living one is."""
+        """Close the panel, and replace it in the output by a line."""
         self._sign_in.changed.disconnect(self._stand_in.look)
         line = "This sign-in has ended; a newer panel shows who is signed in."
         if self._output is not None:
@@ -42,7 +42,7 @@ class Shown:
 
 
 class _StandIn:
-    """Plain HTML for a panel that no front end has brought to life in time."""
+    """Shows the sign-in as plain HTML if no front end shows the panel in time."""
 
     def __init__(self, panel: SignInPanel) -> None:
         self._panel = panel
@@ -50,7 +50,7 @@ class _StandIn:
         self._began = time.monotonic()
 
     def look(self, sign_in: Pending) -> None:
-        """Show, or bring up to date, what the sign-in has to say; the code goes at its end."""
+        """Display or update the HTML. After the sign-in it contains no code."""
         if self._panel.ready.is_set() and self._shown is None:
             return
         if self._shown is None and time.monotonic() - self._began < PATIENCE - 0.5:
@@ -67,7 +67,7 @@ class _StandIn:
 
 
 def show_again(panel: SignInPanel, place: CellRequest, display_id: str) -> None:
-    """Display another view of a panel, under the cell of that request."""
+    """Display another view of a panel, in the output of that request's cell."""
     from nbauth.jupyter.ipykernel.requests import display_under
     from nbauth.jupyter.places.environment import shell
 

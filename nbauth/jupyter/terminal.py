@@ -1,4 +1,4 @@
-"""A terminal as a screen: Python or IPython, with no notebook in front."""
+"""Shows sign-ins in a terminal: Python or IPython without a notebook."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 TURN = 0.1
-"""Seconds after which a waiting terminal looks up, so that Ctrl-C is heard."""
+"""Seconds between two checks of a wait, so that Ctrl-C takes effect."""
 PASTE_PROMPT = "Address of the last page (it is not shown when you paste it): "
 
 
@@ -38,9 +38,9 @@ class TerminalScreen:
     """See :class:`nbauth.kernel.sign_in.protocol.Screen`.
 
     Args:
-        open_browser: whether it may open the browser by itself, where there is one.
+        open_browser: whether it may open a browser.
         said_attended: the setting ``attended``.
-        timeout: seconds that the person has to type a secret; the setting.
+        timeout: the setting ``timeout``: seconds that the person has to type a secret.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class TerminalScreen:
         def look(sign_in: Pending) -> None:
             step = sign_in.step
             if not isinstance(step, ShowUserCode | OpenBrowser | Done) or step in told:
-                return  # a failure is told by the error that the call raises
+                return  # after a failure, the call raises the error
             told.add(step)
             self._print(lines_for(sign_in))
             opens = isinstance(step, OpenBrowser) and web_address(step.authorize_url)
@@ -114,12 +114,12 @@ class TerminalScreen:
         return ask_for_secret(prompt, self._timeout)
 
     def _print(self, lines: Iterable[str]) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the terminal has gone
+        with contextlib.suppress(OSError, ValueError):  # the terminal is closed
             print(fitting("\n".join(lines), sys.stderr), file=sys.stderr, flush=True)
 
 
 def ask_for_secret(prompt: str, timeout: float | None) -> str:
-    """What the person types unseen; nothing if they end the input (Ctrl-D) or take too long."""
+    """The text that the person types without echo; ``""`` after Ctrl-D or the time limit."""
     try:
         return typed_unseen(prompt, within(DEFAULT_TIMEOUT if timeout is None else timeout))
     except (EOFError, TimeoutError):
@@ -127,7 +127,7 @@ def ask_for_secret(prompt: str, timeout: float | None) -> str:
 
 
 def address_wanted(sign_in: Pending) -> OpenBrowser | None:
-    """The step that waits for the person to paste the address of the last page."""
+    """The present step, if it waits for the address of the last page."""
     step = sign_in.step
     return step if isinstance(step, OpenBrowser) and step.paste else None
 
@@ -135,10 +135,10 @@ def address_wanted(sign_in: Pending) -> OpenBrowser | None:
 def ask_for_address(
     sign_in: Pending, show: Callable[[Iterable[str]], None], *, until: float = math.inf
 ) -> bool:
-    """Ask for it once, unseen and unrecorded; whether that is settled.
+    """Ask once for the address, without echo. Returns whether no further question is needed.
 
-    It is once the sign-in has taken what was typed, has ended by itself, or the person has ended
-    the input (Ctrl-D). ``until`` is when the caller's own time is over, on the monotonic clock.
+    That is the case if the sign-in has accepted the text or has ended, or after Ctrl-D.
+    ``until`` is the end of the caller's time, on the monotonic clock.
     """
     try:
         text = typed_unseen(
@@ -160,7 +160,7 @@ def ask_for_address(
 
 
 def _graphical() -> webbrowser.BaseBrowser | None:
-    """A browser with windows that can be opened here."""
+    """A graphical browser that can be opened here."""
     if sys.platform not in {"darwin", "win32"} and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):

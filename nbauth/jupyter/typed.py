@@ -1,7 +1,7 @@
-"""What a person types unseen: a secret, or an address that carries one.
+"""Reads a line without echo: a secret, or an address that contains one.
 
-The question ends when nobody waits for the answer any more. Where the stream can't be read in turns
-(a kernel that is no ipykernel, a console without a terminal, Windows), it ends with the answer.
+The caller can end the wait. This is not possible with a kernel that is not ipykernel, in a console
+without a terminal, and on Windows: there, only the input ends the wait.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from nbauth.jupyter.ipykernel import stdin
 from nbauth.jupyter.places.environment import is_terminal, kernel
 
 TURN = 0.1
-"""Seconds after which it looks whether somebody still waits."""
+"""Seconds between two calls of ``given_up``."""
 MOST = 65_536
-"""Bytes of a line; a terminal gives no more than 4095 at once."""
+"""The most bytes of a line. One read from a terminal returns at most 4095."""
 _ENDS = b"\r\n"
 
 
 def typed_unseen(prompt: str, given_up: Callable[[], bool]) -> str:
-    """What the person types.
+    """The text that the person types.
 
-    Raises ``EOFError`` if they end the input (Ctrl-D), ``TimeoutError`` once ``given_up`` is true.
+    Raises ``EOFError`` after Ctrl-D, ``TimeoutError`` once ``given_up`` returns true.
     """
     running = kernel()
     if running is not None and stdin.can_ask(running):
@@ -40,18 +40,18 @@ def typed_unseen(prompt: str, given_up: Callable[[], bool]) -> str:
 
 
 def within(seconds: float) -> Callable[[], bool]:
-    """Gives up after so many seconds."""
+    """A function that returns whether this many seconds have passed."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() >= end
 
 
 def _terminal(stream: Any) -> int | None:
-    """The stream's descriptor, if that is a terminal whose echo can be turned off."""
+    """The stream's descriptor, if it is a terminal whose echo can be turned off."""
     if find_spec("termios") is None or not is_terminal(stream):
         return None
     try:
         return int(stream.fileno())
-    except (AttributeError, OSError, ValueError):  # a console that a program draws
+    except (AttributeError, OSError, ValueError):  # an emulated console has no descriptor
         return None
 
 
@@ -89,5 +89,5 @@ def _without_echo(descriptor: int) -> Iterator[None]:
 
 
 def _write(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # the terminal has gone
+    with contextlib.suppress(OSError, ValueError):  # the terminal is closed
         print(text, end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What enters ``user_ns`` and the environment, stays fresh there, and leaves."""
+"""Variables in ``user_ns`` and in the environment: set, refreshed and removed."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _IPYTHONS = re.compile(
 
 @dataclass(frozen=True)
 class _Bound:
-    """A variable that is ours while it has this text.
+    """A variable that nbauth refreshes as long as it has this text.
 
     Attributes:
-        token: where fresh texts come from; it asks nobody.
-        last: the text.
-        before: what the person's own environment had.
-        stale: whether the person has been told that it cannot be refreshed.
+        token: gives the present text, without a sign-in.
+        last: the text that was set.
+        before: the value that the environment variable had before.
+        stale: whether the message that it cannot be refreshed has been shown.
     """
 
     token: Token
@@ -41,11 +41,11 @@ class _Bound:
 
 
 class Variables:
-    """The variables that ``%token`` has set and keeps fresh. They never open a sign-in.
+    """The variables that ``%token`` has set. Refreshing them never begins a sign-in.
 
     Args:
-        user_ns: the notebook's names.
-        person: is told when one cannot be refreshed, once.
+        user_ns: the variables of the notebook.
+        person: gets one message for a variable that cannot be refreshed.
         environ: the environment of ``!`` commands.
     """
 
@@ -60,22 +60,22 @@ class Variables:
         self._environ = environ
         self._texts: dict[str, _Bound] = {}
         self._environment: dict[str, _Bound] = {}
-        self._lock = threading.Lock()  # of these two; what is ours may end in another thread
+        self._lock = threading.Lock()  # guards both; another thread may remove variables
 
     @staticmethod
     def check(into: str | None = None, env: str | None = None) -> None:
-        """Raise ``ConfigurationError`` for a name that cannot be one, before anybody is asked."""
+        """Raise ``ConfigurationError`` for an invalid name, before a token is requested."""
         if into:
             _variable(into)
         if env:
             _environment_variable(env)
 
     def put(self, name: str, value: object) -> None:
-        """Set a plain variable. Raises ``ConfigurationError`` for a name that cannot be one."""
+        """Set a plain variable. Raises ``ConfigurationError`` for an invalid name."""
         self._user_ns[_variable(name)] = value
 
     def put_text(self, name: str, token: Token) -> SecretStr:
-        """Set a masked ``str`` that :meth:`refresh` keeps fresh, while it is ours."""
+        """Set a masked ``str`` that :meth:`refresh` updates until it is reassigned."""
         name = _variable(name)
         bound = _Bound(token, token.value)
         with self._lock:
@@ -84,9 +84,9 @@ class Variables:
         return bound.last
 
     def put_environment(self, name: str, token: Token) -> None:
-        """Set an environment variable for ``!`` commands, kept fresh likewise.
+        """Set an environment variable for ``!`` commands. It is updated in the same way.
 
-        The person's own value comes back when the variable is taken back.
+        When the variable is removed, its previous value is restored.
         """
         _environment_variable(name)
         before = self._environ.get(name)
@@ -99,7 +99,7 @@ class Variables:
             self._environ[name] = str(bound.last)
 
     def refresh(self, *_: object) -> None:
-        """Before a cell: rebind what would go stale. A variable that was reassigned is let go."""
+        """Before a cell: update tokens that would expire. Reassigned variables are left alone."""
         for name, bound in list(self._texts.items()):
             if self._user_ns.get(name) is not bound.last:
                 self._texts.pop(name, None)
@@ -107,7 +107,7 @@ class Variables:
             fresh = self._fresh(name, bound)
             if fresh is bound:
                 continue
-            with self._lock:  # it may have been taken back while the provider was asked
+            with self._lock:  # it may have been removed during the request
                 if self._texts.get(name) is bound:
                     self._texts[name] = fresh
                     self._user_ns[name] = fresh.last
@@ -135,7 +135,7 @@ class Variables:
         return bound if value == bound.last else replace(bound, last=value, stale=False)
 
     def keep_only(self, keys: Collection[AccountKey] = ()) -> None:
-        """Take back what was set for any other account, where it is still ours."""
+        """Remove the variables of all other accounts, unless they were reassigned."""
         for name, bound in list(self._environment.items()):
             if bound.token.owner not in keys:
                 with self._lock:
@@ -147,7 +147,7 @@ class Variables:
 
     def _take_back(self, name: str, keys: Collection[AccountKey]) -> None:
         bound = self._texts.get(name)
-        if bound is None or bound.token.owner in keys:  # set anew meanwhile
+        if bound is None or bound.token.owner in keys:  # it has been set again
             return
         del self._texts[name]
         if self._user_ns.get(name) is bound.last:
@@ -176,7 +176,7 @@ def _environment_variable(name: str) -> None:
 
 
 def _variable(name: str) -> str:
-    name = unicodedata.normalize("NFKC", name)  # as Python reads names (PEP 3131)
+    name = unicodedata.normalize("NFKC", name)  # as Python normalizes names (PEP 3131)
     if not name.isidentifier() or keyword.iskeyword(name):
         raise ConfigurationError(
             f"{name!r} is not a variable name.",

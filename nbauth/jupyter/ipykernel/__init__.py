@@ -1,1 +1,1 @@
-"""All that uses a private name of ipykernel. Elsewhere ``import ipykernel`` is the real one."""
+"""All code that uses private names of ipykernel."""

@@ -1,4 +1,4 @@
-"""The streams by which the main thread of ipykernel gets its shell messages and sends replies."""
+"""The streams with which the main thread of ipykernel reads shell messages and sends replies."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Channels:
-    """Found by names that ipykernel and pyzmq do not promise.
+    """The two streams. The names that lead to them are private in ipykernel and pyzmq.
 
     Attributes:
         requests: the ``ZMQStream`` that the main thread reads. In ipykernel 7 another thread reads
-            the socket itself and passes messages on; in ipykernel 6 it is the socket's stream.
-        replies: what a request's handler sends its reply to.
+            the socket and passes messages to this stream; in ipykernel 6 it is the socket's stream.
+        replies: the stream or socket to which the handler of a request sends its reply.
     """
 
     requests: Any
@@ -21,7 +21,7 @@ class Channels:
 
     @classmethod
     def of(cls, kernel: Any) -> Channels | None:
-        """Those of a running kernel; ``None`` where a name is missing or means something else."""
+        """The streams of a kernel; ``None`` if a name is missing or has another meaning."""
         try:
             thread = getattr(kernel, "shell_channel_thread", None)
             if thread is None:
@@ -34,7 +34,7 @@ class Channels:
                 )
             requests = found.requests
             usable = (
-                requests.io_loop is kernel.io_loop  # else another thread reads it
+                requests.io_loop is kernel.io_loop  # otherwise another thread reads it
                 and all(callable(part) for part in (requests._recv_callback, requests.on_recv))
                 and all(callable(part) for part in (requests.flush, requests.closed))
                 and callable(requests.socket.poll)
@@ -47,12 +47,12 @@ class Channels:
 
 
 def is_ipykernel(kernel: Any) -> bool:
-    """Whether a kernel is one of ipykernel's or derived from it; xeus-python's is not."""
+    """Whether the class of a kernel is from ipykernel or derived from it. xeus-python's is not."""
     return any(base.__module__.partition(".")[0] == "ipykernel" for base in type(kernel).__mro__)
 
 
 def publish_status(kernel: Any, state: str, parent: Any) -> None:
-    """Say ``busy`` or ``idle``, of a request or (``None``) of the running cell."""
+    """Publish ``busy`` or ``idle``, for a request or (``None``) for the running cell."""
     publish = getattr(kernel, "_publish_status", None)
     if publish is not None:
         publish(state, "shell", parent=parent)

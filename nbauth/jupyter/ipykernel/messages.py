@@ -1,8 +1,9 @@
 """Reads a message of the shell channel, after the checks that ipykernel makes itself.
 
-Any local user can connect to the port of that channel; only who knows the kernel's key can sign. So
-nothing of a message is used before its signature has been compared. What fails a check is left to
-the kernel to refuse: reading a message here records nothing, and the frames stay as they are.
+Any local user can connect to the port of that channel, but only a client that has the kernel's key
+can sign. So nothing of a message is used before its signature has been compared. A message that
+fails a check goes to the kernel, which refuses it. Reading a message here records nothing and
+leaves its frames unchanged.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from nbauth.jupyter.ipykernel.requests import CellRequest
 
 COMM_KINDS = frozenset({"comm_open", "comm_msg", "comm_close"})
 SIGNED = 4
-"""Header, parent header, metadata and content. Buffers may follow; they are not signed."""
+"""The signed parts: header, parent header, metadata, content. Buffers, unsigned, may follow."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One that the kernel would accept, as far as it has been read.
+    """A message whose signature is valid.
 
     Attributes:
         kind: its ``msg_type``.
-        comm_id: of the comm that it is about; ``""`` if it is about none.
-        target: what a ``comm_open`` names; ``""`` if nothing.
-        cell: what an ``execute_request`` is to run; ``None`` for every other kind.
+        comm_id: the id of its comm; ``""`` if it has none.
+        target: the target name of a ``comm_open``; ``""`` for other kinds.
+        cell: the request, if it is an ``execute_request``; ``None`` for other kinds.
     """
 
     kind: str
@@ -39,7 +40,7 @@ class Message:
 
     @classmethod
     def read(cls, session: Any, frames: list[Any]) -> Message | None:
-        """The message in these frames; ``None`` if the kernel is to say what is wrong with it."""
+        """The message in these frames; ``None`` if it fails a check."""
         try:
             idents, parts = session.feed_identities(frames, copy=False)
             signature, *signed = [bytes(part.bytes) for part in parts[: SIGNED + 1]]
@@ -58,19 +59,20 @@ class Message:
         return cls(*named, cell, idents, parts, signature)
 
     def take(self, session: Any) -> tuple[list[bytes], dict[str, Any]] | None:
-        """Who sent it, and all of it, as a handler gets it; the kernel can't take it after that.
+        """The sender and the parsed message, as a handler needs them.
 
-        ``None``, and it is still the kernel's, if a part is not what the protocol says.
+        The kernel cannot read the message after that. If a part breaks the protocol, the result is
+        ``None``, and the kernel can still read the message.
         """
         try:
             return self._idents, session.deserialize(self._parts, content=True, copy=False)
         except Exception:
-            session.digest_history.discard(self._signature)  # or the kernel calls it a duplicate
+            session.digest_history.discard(self._signature)  # else the kernel sees a duplicate
             return None
 
 
 def _is_signed(session: Any, signature: bytes, signed: list[bytes]) -> bool:
-    if session.auth is None:  # the kernel has no key, and accepts everything
+    if session.auth is None:  # the kernel has no key and accepts every message
         return True
-    known = signature in session.digest_history  # it came before: the kernel refuses it
+    known = signature in session.digest_history  # a duplicate, which the kernel refuses
     return not known and hmac.compare_digest(signature, session.sign(signed))

@@ -1,8 +1,8 @@
-"""An event loop that runs nested in itself, and is as it was afterwards.
+"""Lets an event loop run nested in itself for the time of a ``with`` block.
 
-nest_asyncio2 changes asyncio, the loop's class and tornado for good: ``asyncio.run`` would no
-longer refuse to run in a cell, and every later task would be a slower one. Here it lasts for a
-``with``.
+nest_asyncio2 changes asyncio, the loop's class and tornado permanently: ``asyncio.run`` would no
+longer raise an error in a cell, and every later task would be slower. This module undoes these
+changes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from typing import Any
 
 KEPT = frozenset({"FUTURES"})
-"""tornado's list of what counts as a future: those made meanwhile may still be awaited."""
+"""tornado's list of future classes stays changed: such futures may still be awaited."""
 
 
 @contextmanager
 def nested(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Let ``loop.run_until_complete`` work though the loop is running.
+    """Let ``loop.run_until_complete`` work while the loop is running.
 
-    Whoever has made it so before, for good, keeps it.
+    If other code had applied nest_asyncio2 before, its changes stay.
     """
     import nest_asyncio2
 

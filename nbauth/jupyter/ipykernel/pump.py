@@ -1,10 +1,10 @@
 """Handles the messages of some comms while the main thread is busy with a cell.
 
-While a cell runs, ipykernel reads nothing from its shell channel, so a click in a widget waits for
-the cell and the cell for the click. The pump reads that channel for as long as a cell waits.
-Genuine messages for the comms of that cell are handled at once, and so is what a page that is
-loaded again has to ask before it can show them. Everything else goes to the kernel's own callback
-as it came; that one only queues, in order.
+While a cell runs, ipykernel does not read its shell channel. So a click in a widget waits for the
+cell, and the cell waits for the click. The pump reads that channel while a cell waits. It handles
+signed messages for the comms of that cell at once. It also answers the requests that a reloaded
+page sends before it can show these comms. All other messages go unchanged to the kernel's own
+callback, which queues them in order.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from nbauth.jupyter.ipykernel.stop_button import StopButton
 from nbauth.jupyter.ipykernel.wedge import Mending
 
 TURN = 0.05
-"""Seconds that one turn of the pump waits for a message."""
+"""Seconds that one call of ``Pump.turn`` waits for a message."""
 AT_ONCE = 100
-"""Messages that one turn reads at most, so that a flood of them can't keep a wait from ending."""
+"""The most messages that one ``Pump.turn`` reads, so that many messages cannot block a wait."""
 POLLIN, POLLOUT = 1, 2
 QUESTIONS = frozenset({"kernel_info_request", "comm_info_request"})
-"""What a front end asks first; the answers change nothing."""
+"""The requests that a front end sends first. They change nothing in the kernel."""
 CONTROL_TARGET = "jupyter.widget.control"
-"""The comm by which it then asks for all widgets' state (ipywidgets' messaging protocol)."""
+"""The comm with which it then requests the state of all widgets (protocol of ipywidgets)."""
 
 
 class Pump:
-    """Works from :meth:`begin` to :meth:`end`.
+    """Reads the shell channel from :meth:`begin` to :meth:`end`.
 
     Args:
         kernel: the running ipykernel.
-        comm_ids: gives the ids of the comms to be handled now.
-        button: of a wait that blocks the main thread.
-        queued: is told of each request to run a cell, which goes to the kernel all the same.
+        comm_ids: returns the ids of the comms whose messages are handled.
+        button: the stop button, if the wait blocks the main thread.
+        queued: is called with each request to run a cell. The request then goes to the kernel.
     """
 
     def __init__(
@@ -58,19 +58,19 @@ class Pump:
         self._filter: _Filter | None = None
 
     def begin(self) -> None:
-        """Change what the pump needs changed in the kernel."""
+        """Replace the callback of the kernel's stream."""
         self._mending.begin()
         if threading.current_thread() is not threading.main_thread():
-            return  # a cell in a subshell leaves the main shell alone
+            return  # a cell in a subshell does not block the main shell
         channels = Channels.of(self._kernel)
         if channels is not None:
             self._filter = _Filter.of(self._kernel, channels)
             self._filter.enter(self)
 
     def end(self) -> None:
-        """Leave the kernel as it was. A second call does no harm, and does what the first did not.
+        """Undo all changes in the kernel. May be called twice.
 
-        So whoever calls it twice has it done even if the first call was interrupted at any place.
+        A second call completes a first call that was interrupted at any line.
         """
         try:
             if self._filter is not None:
@@ -79,13 +79,13 @@ class Pump:
             self._mending.end()
 
     def turn(self) -> None:
-        """Handle what has come, or wait a moment for it."""
+        """Handle the messages that have arrived, or wait ``TURN`` seconds for one."""
         if self._filter is None or not self._filter.turn():
             time.sleep(TURN)
 
 
 class _Filter:
-    """Stands in for the callback of the kernel's stream while at least one pump is there."""
+    """Replaces the callback of the kernel's stream while there is at least one pump."""
 
     def __init__(self, kernel: Any, channels: Channels) -> None:
         self._kernel = kernel
@@ -98,7 +98,7 @@ class _Filter:
 
     @classmethod
     def of(cls, kernel: Any, channels: Channels) -> _Filter:
-        """The one that is there, or a new one. Waits that are awaited end in any order."""
+        """The present filter, or a new one. Asynchronous waits may overlap and end in any order."""
         present = getattr(channels.requests._recv_callback, "__self__", None)
         return present if isinstance(present, cls) else cls(kernel, channels)
 
@@ -114,13 +114,13 @@ class _Filter:
             return
         try:
             self._stream.on_recv(self._original, copy=self._copy)
-            # The descriptor tells of a message once; one that came just now would be forgotten.
+            # The descriptor signals a message once; one that has just arrived would stay unread.
             self._stream.flush(POLLIN, AT_ONCE)
         except Exception:
             self._log_unreadable()
 
     def turn(self) -> bool:
-        """Whether the stream could be read. It can't be when the kernel ends."""
+        """Read the stream. Returns ``False`` if that failed, as when the kernel ends."""
         try:
             if self._stream.closed():
                 return False
@@ -132,16 +132,16 @@ class _Filter:
         return True
 
     def received(self, frames: list[Any]) -> Any:
-        """What the stream calls with each message."""
+        """The callback of the stream, called with each message."""
         try:
             taken = self._take(frames)
         except Exception:
-            self._kernel.log.error("nbauth: whose a message is was not found out", exc_info=True)
+            self._kernel.log.error("nbauth: a message could not be examined", exc_info=True)
             taken = None
         return self._original(frames) if taken is None else self._handle(*taken)
 
     def _take(self, frames: list[Any]) -> tuple[Any, list[bytes], dict[str, Any]] | None:
-        """Who handles the message, who sent it, and all of it; ``None``: it is the kernel's."""
+        """The handler, the sender and the parsed message; ``None`` for the kernel's messages."""
         session = self._kernel.session
         message = Message.read(session, frames) if self._pumps else None
         if message is None:
@@ -166,7 +166,7 @@ class _Filter:
         return bool(known) and any(known in pump.comm_ids() for pump in list(self._pumps))
 
     def _handle(self, handler: Any, idents: list[bytes], parsed: dict[str, Any]) -> None:
-        # The front end holds a widget's next message back until this one is said to be done.
+        # The front end sends a widget's next message only after the status "idle" of this one.
         self._say("busy", parsed)
         try:
             self._run(handler, idents, parsed)
@@ -176,14 +176,14 @@ class _Filter:
 
     def _run(self, handler: Any, idents: list[bytes], parsed: dict[str, Any]) -> None:
         button = self._pumps[-1].button
-        # What a handler calls may be the person's own code, and hang.
+        # A handler may call the user's own code, which may hang.
         interruptible = button.interrupts(2) if button else contextlib.nullcontext()
         try:
             with interruptible:
                 _finish(handler(self._replies, idents, parsed))
         except Exception:
             self._kernel.log.error(
-                "nbauth: a message failed that came during a wait", exc_info=True
+                "nbauth: the handler of a message failed during a wait", exc_info=True
             )
         self._stream.flush(POLLOUT)  # in ipykernel 6 the reply waits for the event loop
 
@@ -198,11 +198,11 @@ class _Filter:
 
 
 def _finish(result: Any) -> None:
-    """Take a handler that is a coroutine to its end; the ones called here wait for nothing."""
+    """Run a handler that is a coroutine to its end. The handlers called here await nothing."""
     if inspect.iscoroutine(result):
         try:
             result.send(None)
         except StopIteration:
             return
         result.close()
-        raise RuntimeError("the handler waits for something")
+        raise RuntimeError("the handler awaits something")

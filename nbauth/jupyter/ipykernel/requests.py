@@ -1,4 +1,4 @@
-"""Requests to run a cell: the one that runs, those behind it, and outputs under any of them."""
+"""Requests to run a cell: the running one, queued ones, and output that belongs to one of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class CellRequest:
     """An ``execute_request``.
 
     Attributes:
-        msg_id: its own.
-        cell_id: of the cell, as JupyterLab and Notebook say it; ``""`` where nobody does.
-        header: what outputs name it by.
+        msg_id: its message id.
+        cell_id: the cell's id that JupyterLab and Notebook send; ``""`` from other front ends.
+        header: its header, which is the parent header of its outputs.
     """
 
     msg_id: str
@@ -23,7 +23,7 @@ class CellRequest:
 
     @classmethod
     def read(cls, header: Any, metadata: Any) -> CellRequest | None:
-        """The request of these two parts of a message; ``None`` if they are not what they are."""
+        """The request with these two parts; ``None`` if their form is wrong."""
         try:
             msg_id, cell_id = header["msg_id"], metadata.get("cellId") or ""
         except (AttributeError, KeyError, TypeError):
@@ -33,7 +33,7 @@ class CellRequest:
 
 
 def running_request(kernel: Any) -> CellRequest | None:
-    """The request that the kernel works on, as the calling thread sees it."""
+    """The request that the kernel handles in the calling thread."""
     try:
         parent = kernel.get_parent("shell")
         return CellRequest.read(parent["header"], parent.get("metadata") or {})
@@ -47,9 +47,10 @@ def display_under(
     bundle: tuple[Mapping[str, Any], Mapping[str, Any]],
     display_id: str,
 ) -> bool:
-    """Display under a cell that need not be the running one; whether that could be done.
+    """Display in the output of any cell, also of one that is not running.
 
-    The publisher is the shell's ``display_pub``, whose parent is not promised by ipykernel.
+    Returns whether that was possible. The publisher is the shell's ``display_pub``; the methods for
+    its parent header are private in ipykernel.
     """
     try:
         before = publisher.parent_header

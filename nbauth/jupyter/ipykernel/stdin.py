@@ -1,6 +1,6 @@
-"""Asks the front end for a line of text, and stops waiting for it when told so.
+"""Reads a line of text from the front end. The caller can end the wait.
 
-ipykernel's own ``input`` and ``getpass`` wait until the front end answers, however long that takes.
+ipykernel's own ``input`` and ``getpass`` wait without a limit.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 TURN = 50
-"""Milliseconds after which it looks whether to go on waiting."""
+"""Milliseconds between two calls of ``given_up``."""
 
 
 def can_ask(kernel: Any) -> bool:
-    """Whether the names are there that this uses; ipykernel promises none of them."""
+    """Whether the kernel has the names that this module uses. They are private in ipykernel."""
     try:
         usable = (
             callable(kernel.stdin_socket.poll)
@@ -28,13 +28,13 @@ def can_ask(kernel: Any) -> bool:
 
 
 def ask(kernel: Any, prompt: str, given_up: Callable[[], bool]) -> str:
-    """What the person types, which the front end shows nowhere.
+    """The text that the person types. The front end does not show it.
 
     Raises ``TimeoutError`` once ``given_up`` is true.
     """
     socket, session = kernel.stdin_socket, kernel.session
     while socket.poll(0):
-        socket.recv_multipart()  # an answer to an earlier question, which nobody waits for any more
+        socket.recv_multipart()  # an answer to an earlier prompt that has ended
     content = {"prompt": prompt, "password": True}
     parent, ident = kernel.get_parent("shell"), kernel._parent_ident["shell"]
     session.send(socket, "input_request", content, parent, ident=ident)
@@ -44,6 +44,6 @@ def ask(kernel: Any, prompt: str, given_up: Callable[[], bool]) -> str:
         try:
             _, reply = session.recv(socket)
             return str(reply["content"]["value"])
-        except (LookupError, TypeError, ValueError):  # not signed, or no answer
+        except (LookupError, TypeError, ValueError):  # not signed, or not an answer
             kernel.log.debug("nbauth: a message on the stdin channel is no answer", exc_info=True)
     raise TimeoutError

@@ -1,9 +1,9 @@
 """The notebook's stop button, while a cell waits.
 
-The button sends SIGINT. Python raises ``KeyboardInterrupt`` wherever the main thread happens to be,
-and a message is then lost half read, or a stream of ZeroMQ reads nothing any more; inside a
-destructor, such as that of a ZeroMQ frame, the exception itself is dropped. So a press is noted,
-and takes effect where it does no harm.
+The button sends SIGINT, and Python raises ``KeyboardInterrupt`` at any line of the main thread.
+There, a partly read message would be lost, or a stream of ZeroMQ would stop reading. In a
+destructor, such as that of a ZeroMQ frame, Python drops the exception. So a press is recorded and
+takes effect at a safe line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 
 class StopButton:
-    """Notes SIGINT from :meth:`begin` to :meth:`end`; does nothing outside the main thread."""
+    """Records SIGINT from :meth:`begin` to :meth:`end`. Has no effect outside the main thread."""
 
     def __init__(self) -> None:
         self._before: Any = None
@@ -26,7 +26,7 @@ class StopButton:
         self._enough: int | None = None
 
     def begin(self) -> None:
-        """Take the place of the handler of SIGINT, if that is a function."""
+        """Replace the handler of SIGINT if it is a function."""
         if threading.current_thread() is threading.main_thread():
             before = signal.getsignal(signal.SIGINT)
             if callable(before):
@@ -34,16 +34,17 @@ class StopButton:
                 signal.signal(signal.SIGINT, self._note)
 
     def end(self) -> None:
-        """Put the handler back. A second call does no harm."""
+        """Restore the handler. May be called twice."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
     def pass_on(self) -> None:
-        """Do what a press was for, if there was one.
+        """Let a recorded press take effect.
 
-        Raises ``KeyboardInterrupt`` in a plain cell. In one that awaits, ipykernel's handler has
-        the cell cancelled at its next ``await``; as nothing is awaited here, ``CancelledError``
-        ends the wait, which unlike an interrupt may cross any task and the kernel's event loop.
+        Raises ``KeyboardInterrupt`` in a cell without ``await``. In a cell with ``await``,
+        ipykernel's handler cancels the cell at its next ``await``. Nothing is awaited here, so
+        ``CancelledError`` ends the wait. It may pass through any task and the kernel's event loop;
+        an interrupt may not.
         """
         if self._pressed:
             self._before(signal.SIGINT, None)
@@ -51,10 +52,11 @@ class StopButton:
 
     @contextmanager
     def interrupts(self, presses: int) -> Iterator[None]:
-        """Let so many presses interrupt what runs in the ``with`` block, wherever it is.
+        """Let the given number of presses interrupt the ``with`` block at any line.
 
-        Those noted before count, once another comes: the block begins in any case. They stay noted,
-        so that :meth:`pass_on` acts where the interrupt was dropped or caught.
+        Presses recorded before the block count, but only after another press: the block always
+        begins. They stay recorded, so that :meth:`pass_on` has an effect even if the interrupt was
+        dropped or caught.
         """
         before, self._enough = self._enough, presses
         try:
@@ -63,7 +65,7 @@ class StopButton:
             self._enough = before
 
     def interrupt_nothing(self) -> None:
-        """Only note presses from here on, also where :meth:`interrupts` was kept from ending."""
+        """Only record presses from now on, even if :meth:`interrupts` could not end."""
         self._enough = None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -74,7 +76,7 @@ class StopButton:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let a press take effect at the end of the ``with`` block, where it does no harm."""
+    """Let a press take effect only at the end of the ``with`` block."""
     button = StopButton()
     try:
         button.begin()

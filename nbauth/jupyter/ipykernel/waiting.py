@@ -1,8 +1,8 @@
-"""A cell that waits while its panel stays alive.
+"""Lets a cell wait while its panel still handles messages.
 
-It leans on names that ipykernel does not promise. Where they are missing, the wait still ends when
-the sign-in does, and Cancel is the stop button. However a wait ends, by an interrupt at any place
-too, the kernel is as it was before.
+This uses private names of ipykernel. Without them, the wait still ends with the sign-in, and the
+stop button cancels it. After every wait, also after an interrupt at any line, all changes in the
+kernel are undone.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def wait(
 ) -> None:
     """Block the cell until ``ended`` is set or ``timeout`` seconds have passed.
 
-    ``queued`` is told of each cell that is to run after it.
+    ``queued`` is called with each request to run another cell. ``meanwhile`` is called regularly.
 
     One press of the stop button ends the wait, also in ``meanwhile``. While the handler of a
-    message runs, it takes two.
+    message runs, two presses are needed.
 
     Raises ``KeyboardInterrupt`` for the stop button, ``asyncio.CancelledError`` in a cell that
     awaits.
@@ -60,7 +60,7 @@ async def wait_async(
     meanwhile: Callable[[], None] = lambda: None,
     queued: Callable[[CellRequest], None] = lambda _: None,
 ) -> None:
-    """The same for a cell that awaits: the event loop turns the pump."""
+    """The same for a cell with ``await``: the event loop reads the messages."""
     pump = Pump(kernel, comm_ids, queued=queued)
     with _Ends(pump), _Ends(pump):
         pump.begin()
@@ -70,7 +70,7 @@ async def wait_async(
 
 
 class _Ends:
-    """Ends a pump and a button. One around another: the outer one if the inner is interrupted."""
+    """Ends a pump and a button. Two are nested: the outer one completes an interrupted inner."""
 
     def __init__(self, pump: Pump, button: StopButton | None = None) -> None:
         self._pump = pump

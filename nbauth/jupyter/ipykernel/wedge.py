@@ -1,11 +1,11 @@
-"""ipykernel 7.0 to 7.3 may stop reading its shell channel; mended for as long as nbauth needs it.
+"""ipykernel 7.0 to 7.3 may stop reading its shell channel. This module prevents that.
 
-They send replies on the shell socket itself, past the stream that reads it. ZeroMQ tells of a new
-message once (``ZMQ_FD`` is edge-triggered), a send takes that notice away, and a request that came
-just then lies unread with all that follow: cells stay at ``[*]``, buttons are dead, "Loading
-widget..." stays, until the kernel is restarted. It happens when a page is opened or reloaded, as
-many requests come at once then. ipykernel 7.4 sends through the stream (ipykernel #1529), and so do
-the others while they are mended.
+These versions send replies on the shell socket, not on the stream that reads the socket. ZeroMQ
+signals a new message once (``ZMQ_FD`` is edge-triggered), and a send removes that signal. Then a
+request that arrived at that moment stays unread, with all later ones: cells stay at ``[*]``,
+buttons do nothing, and "Loading widget..." stays, until the kernel is restarted. It happens when a
+page is opened or reloaded, because many requests arrive at once. ipykernel 7.4 sends on the stream
+(ipykernel #1529). With this fix, the other versions do the same.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Callable
 from typing import Any
 
 AFFECTED = ("7.0.", "7.1.", "7.2.", "7.3.")
-"""How the versions of ipykernel begin that may stop."""
+"""The first characters of the affected versions of ipykernel."""
 
 
 class Mending:
-    """Lets replies go through the stream from :meth:`begin` to :meth:`end`, in such a kernel.
+    """Sends replies on the stream from :meth:`begin` to :meth:`end`, in an affected kernel.
 
-    Several may overlap, in different threads too; the last one to end puts the socket back. There
-    is no lock that an interrupt could leave locked: each writes what it wants first, and looks
-    again at what the others want after it has changed something.
+    Several may overlap, also in different threads. The last one to end restores the socket. There
+    is no lock, because an interrupt could leave it locked. Instead, each one first records its own
+    need, and checks the needs of the others again after each change.
     """
 
     def __init__(self, kernel: Any) -> None:
@@ -30,7 +30,7 @@ class Mending:
         self._replies: _RepliesByStream | None = None
 
     def begin(self) -> None:
-        """Do nothing in a kernel that needs no mending or has other names."""
+        """Has no effect in a kernel that is not affected or that lacks the private names."""
         thread: Any = getattr(self._kernel, "shell_channel_thread", None)
         stream = getattr(self._kernel, "shell_stream", None)
         while True:
@@ -45,10 +45,10 @@ class Mending:
             self._replies.put(self._replies, instead_of=self._replies.socket)
             if thread._shell_socket is self._replies:
                 return
-            self._replies.users.discard(self)  # another thread was faster with its own
+            self._replies.users.discard(self)  # another thread has installed its own first
 
     def end(self) -> None:
-        """Take that back. A second call does no harm, and does what the first did not."""
+        """Undo the change. May be called twice: the second call completes an interrupted one."""
         if self._replies is not None:
             self._replies.users.discard(self)
             if not self._replies.users:
@@ -58,7 +58,7 @@ class Mending:
 
 
 class _RepliesByStream:
-    """In place of the shell socket, of which ipykernel uses nothing but ``send_multipart``."""
+    """Replaces the shell socket. ipykernel uses only its ``send_multipart``."""
 
     def __init__(self, thread: Any, stream: Any, socket: Any) -> None:
         self.socket = socket
@@ -67,7 +67,7 @@ class _RepliesByStream:
         self._thread = thread
 
     def put(self, new: Any, *, instead_of: Any) -> None:
-        """Change who sends. The manager takes it from the thread when the kernel starts."""
+        """Replace the sender, in the thread and in the manager, which copies it at kernel start."""
         holders: list[Any] = [self._thread, getattr(self._thread, "_manager", None)]
         for holder in holders:
             if getattr(holder, "_shell_socket", None) is instead_of:
@@ -75,7 +75,7 @@ class _RepliesByStream:
 
 
 def mend(kernel: Any) -> Callable[[], None]:
-    """Mend a kernel that needs it; gives what takes that back."""
+    """Apply the fix to a kernel if it is affected. Returns the function that undoes it."""
     mending = Mending(kernel)
     try:
         mending.begin()

@@ -1,4 +1,4 @@
-"""What a panel tells the browser: one message for each state, of harmless text alone."""
+"""The messages of a panel to the browser: one for each state, with sanitized text only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AUTO = "Sign in", "nbauth chooses the way to sign in that works best here."
 
 
 def flows(names: Iterable[str]) -> list[dict[str, str]]:
-    """What the panel offers to sign in by: what a button says, and what it means."""
+    """The flows that the panel offers, each with the text of its button and an explanation."""
     offered = [(AUTO, *_AUTO) if name == AUTO else _words(name) for name in names]
     return [{"name": name, "label": label, "how": how} for name, label, how in offered]
 
@@ -35,12 +35,12 @@ def _words(name: str) -> tuple[str, str, str]:
 
 
 def signed_out(ways: Sequence[str]) -> Message:
-    """Nobody is signed in, and nothing is under way."""
+    """No account is signed in, and no sign-in is pending."""
     return {"state": "signed-out", "ways": flows(ways)}
 
 
 def waiting(sign_in: Pending) -> Message:
-    """A sign-in under way. ``expires_in`` is in seconds, ``None`` while unknown."""
+    """A pending sign-in. ``expires_in`` is in seconds, ``None`` while unknown."""
     client, scopes = sign_in.request.client, tuple(sign_in.request.authorization.scopes)
     return {
         "state": "waiting",
@@ -67,7 +67,7 @@ _NOTHING_SHOWN = dict.fromkeys(
 
 
 def _shown(step: Shown) -> Message:
-    """What a step has for the person. Raises ``TypeError`` for one that the panel cannot show."""
+    """The data of a step. Raises ``TypeError`` for a kind of step that the panel cannot show."""
     match step:
         case Asking():
             return {}
@@ -85,7 +85,7 @@ def _shown(step: Shown) -> Message:
 
 
 def ended(sign_in: Pending, at: float) -> Message:
-    """A sign-in that has come to nothing, at a time in seconds since the epoch."""
+    """A sign-in that ended without an account. ``at`` is the time in seconds since the epoch."""
     error = sign_in.error
     state = "expired" if isinstance(error, SignInExpired) else sign_in.state
     told = failure(error, at) if error is not None else {}
@@ -93,7 +93,7 @@ def ended(sign_in: Pending, at: float) -> Message:
 
 
 def failure(error: NbAuthError, at: float) -> Message:
-    """What happened, what to do, and what an administrator needs to find it in a log."""
+    """An error: the message, the hint, and the details with which a log can be searched."""
     details = [
         ["code", plain(error.code)],
         ["correlation_id", plain(error.correlation_id or "")],
@@ -107,7 +107,7 @@ def failure(error: NbAuthError, at: float) -> Message:
 
 
 def two_lines(error: NbAuthError) -> list[str]:
-    """What happened, and what to do next."""
+    """The message and the hint of an error."""
     return [plain(error), plain(error.hint)]
 
 
@@ -119,9 +119,9 @@ def done(
     *,
     stopped: bool = False,
 ) -> Message:
-    """Who is signed in, and whom one could change to, each under the number to name them by.
+    """The signed-in account and the other accounts, each with its number.
 
-    ``stopped``: whether the cell that had asked for it had failed before.
+    ``stopped``: whether the cell that began the sign-in had failed before.
     """
     number, account = shown
     tokens = cache.tokens_of(key)

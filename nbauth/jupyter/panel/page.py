@@ -1,6 +1,6 @@
-"""What the browser that shows a panel says of itself and of the page it is in.
+"""The data that the browser of a panel sends about its page and about what it can reach.
 
-All of it is a browser's word: it may choose which way of signing in is offered, and nothing else.
+The data is not trusted: it only influences which flows are offered.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from nbauth.core.interrupts import Flag
 
 LONGEST = 500
-"""Characters of a text that is taken seriously."""
+"""The most characters of an accepted text."""
 _PATH = re.compile(r"/(?:[\w.~!$&'()*+,;=:@%-]+/)*", re.ASCII)
 
 
@@ -24,10 +24,10 @@ class Page:
 
     Attributes:
         origin: ``https://host[:port]``, as ``location.origin`` gives it.
-        base_url: the Jupyter server's path there, with a slash at both ends.
-        hub_host: the hub's origin, where it has another one; else ``""``.
-        hub_prefix: the hub's path, with a slash at both ends; ``""`` where there is no hub.
-        server_name: of a named server of the hub's; ``""`` for the default one.
+        base_url: the path of the Jupyter server, with a slash at both ends.
+        hub_host: the origin of the hub if it differs; else ``""``.
+        hub_prefix: the path of the hub, with a slash at both ends; ``""`` without a hub.
+        server_name: the name of a named server of the hub; ``""`` for the default one.
     """
 
     origin: str
@@ -38,7 +38,7 @@ class Page:
 
     @classmethod
     def parse(cls, told: Any) -> Page | None:
-        """The page, if all that the browser told has the form it should have."""
+        """The page, if all values from the browser are valid; else ``None``."""
         if not isinstance(told, dict):
             return None
         texts = [told.get(name, "") for name in cls.__dataclass_fields__]
@@ -58,11 +58,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the browser found when it was asked to look.
+    """The result of a probe by the browser.
 
     Attributes:
-        same_machine: it reads a loopback port of the kernel's, so it can come back to one.
-        callback: its Jupyter server answers at ``{base_url}nbauth/callback``.
+        same_machine: whether it can read a loopback port of the kernel's machine.
+        callback: whether its Jupyter server serves ``{base_url}nbauth/callback``.
     """
 
     same_machine: bool = False
@@ -70,7 +70,7 @@ class Seen:
 
 
 class Question:
-    """One look that the browser was asked for; only the answer that names it counts, once."""
+    """One probe that the browser runs. Only the first answer with its nonce is accepted."""
 
     def __init__(self) -> None:
         self.nonce = secrets.token_urlsafe(12)
@@ -79,7 +79,7 @@ class Question:
         self.callback = False
 
     def answer(self, content: dict[str, Any]) -> None:
-        """Take in what the browser has found, if it was asked this."""
+        """Store the result of the browser if the nonce is correct."""
         if content.get("nonce") == self.nonce and not self.answered.is_set():
             self.text = str(content.get("text") or "")
             self.callback = content.get("callback") is True
@@ -87,10 +87,10 @@ class Question:
 
 
 def _is_origin(text: str) -> bool:
-    """Whether it is ``scheme://host[:port]`` and no more, in the letters of such a name."""
+    """Whether it is exactly ``scheme://host[:port]`` with valid characters."""
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 - raises for one that is no number
+        parts.port  # noqa: B018 - raises for an invalid port
     except ValueError:
         return False
     bare = f"{parts.scheme}://{parts.netloc}" == text and "@" not in text

@@ -1,15 +1,15 @@
-// The sign-in panel's face. The kernel sends states and holds all that lasts; nothing is kept here
-// and nothing is fetched but the kernel's own probe and the Jupyter server's callback page.
-// ``panel_words.js``, ``panel_elements.js`` and ``panel_views.js`` come before it in the same module.
+// The front end of the sign-in panel. The kernel sends states; nothing is stored here. The panel
+// fetches only the kernel's own probe and the Jupyter server's callback page.
+// ``panel_words.js``, ``panel_elements.js`` and ``panel_views.js`` precede it in the same module.
 
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const PROBE_PATIENCE = 1500; // ms
-const ASLEEP_AFTER = 1500; // ms without a word from the kernel, as in a notebook just reopened
-const UNSEEN_AFTER = 300; // ms without a view, as after Clear Outputs; a cell that moves is faster
+const ASLEEP_AFTER = 1500; // ms without a message from the kernel, as in a notebook just reopened
+const UNSEEN_AFTER = 300; // ms without a view, as after Clear Outputs; moving a cell takes less
 const VIEW = "application/vnd.jupyter.widget-view+json";
 const STATE = "application/vnd.jupyter.widget-state+json";
 
-/** What JupyterLab and Notebook say of the page; null where it is none of theirs. */
+/** The addresses that JupyterLab or Notebook has written into the page; null on other pages. */
 function thisPage() {
   try {
     const config = JSON.parse(document.getElementById("jupyter-config-data").textContent);
@@ -34,7 +34,7 @@ async function asked(url, options, read) {
   }
 }
 
-/** Only a page on loopback looks: from elsewhere a browser might ask the person for permission. */
+/** Only from a page on loopback: elsewhere, a browser may ask the person for permission. */
 function readProbe(url) {
   if (!url || !LOOPBACK.includes(location.hostname)) return null;
   return asked(url, { mode: "cors", credentials: "omit" }, (answer) => (answer.ok ? answer.text() : null));
@@ -43,7 +43,7 @@ function readProbe(url) {
 function hasCallback() {
   const page = thisPage();
   if (!page?.base_url.startsWith("/")) return false;
-  // JupyterHub takes a request of a script for nobody's without it, and redirects to its login page.
+  // Without it, JupyterHub treats a request of a script as unauthenticated and redirects to its login.
   const [, xsrf] = document.cookie.match(/\b_xsrf=([^;]*)/) ?? [];
   const headers = xsrf ? { "X-XSRFToken": xsrf } : {};
   const options = { credentials: "same-origin", redirect: "error", headers };
@@ -56,10 +56,10 @@ async function probe({ url, nonce }) {
 }
 
 /**
- * Let a saved notebook say what was here. Opened again when the kernel is gone, JupyterLab knows
- * the panel by its id alone and would show "model not found"; so the file gets a line of text
- * under that id. A kernel that is still there has the panel itself, which then comes first. Lines
- * of panels that are no longer in the notebook go.
+ * Save a line of text in the notebook in place of the panel. When the notebook is opened without
+ * its kernel, JupyterLab has only the panel's id and would show "model not found". So the line is
+ * saved as a widget with that id. If the kernel still runs, its panel takes precedence. The lines
+ * of panels that are no longer in the notebook are removed.
  */
 function leaveLine(notebook, id) {
   const known = notebook.getMetadata("widgets")?.[STATE];
@@ -78,10 +78,10 @@ function leaveLine(notebook, id) {
 }
 
 /**
- * Draw anew with folds, text and focus as they were: ``data-key`` tells. The focus never moves to
- * another control, which a key meant for the notebook would then press. Where the focused one has
- * gone the panel's body has the focus, which does nothing with keys; once all is ``over``, the
- * notebook has it.
+ * Redraw, and restore open folds, text and focus by ``data-key``. The focus never moves to another
+ * control, because a key for the notebook would then press that control. If the focused control
+ * no longer exists, the panel's body gets the focus, which ignores keys. If the sign-in is
+ * ``over``, the notebook gets it.
  */
 function keepPlace(body, over, drawAnew) {
   const all = (selector) => [...body.querySelectorAll(selector)];
@@ -99,19 +99,19 @@ function keepPlace(body, over, drawAnew) {
   (same || cell || body).focus({ preventScroll: true });
 }
 
-/** JupyterLab takes Enter and Space for shortcuts of its own: on a control, and alone, they press it. */
+/** JupyterLab has shortcuts for Enter and Space. On a control, without modifiers, they press it. */
 function pressByKey(event) {
   const alone = !(event.shiftKey || event.ctrlKey || event.altKey || event.metaKey);
   const presses = alone && ["Enter", " "].includes(event.key) && event.target.closest("button, a, summary");
   if (presses) event.stopPropagation();
 }
 
-/** What is worth drawing anew; times run by themselves. */
+/** The part of the state whose changes need a redraw. Times update themselves. */
 function gist({ received, expires_in, account, ...rest }) {
   return JSON.stringify([rest, expires_in == null, { ...account, expires_in: account?.expires_in == null }]);
 }
 
-/** Let the kernel show the panel again if a cell still waits for it. */
+/** The kernel shows the panel again if a cell still waits for it. */
 function tellUnseen(model) {
   try {
     model.send({ kind: "unseen" });
@@ -120,7 +120,7 @@ function tellUnseen(model) {
   }
 }
 
-// One call a model, so that all its views share the state.
+// Called once for each model, so that all its views share the state.
 export default () => {
   let state = null;
   let gone = false;
@@ -131,7 +131,7 @@ export default () => {
     const manager = model.widget_manager;
     const saved = (_, what) => what === "started" && state && leaveLine(manager.context.model, state.id);
     manager?.context?.saveState?.connect(saved);
-    // A kernel that restarts or goes takes the panel's other half with it.
+    // After a restart or the end of the kernel, its part of the panel no longer exists.
     model.on("comm_live_update", async () => {
       if (!state) return;
       const other = await manager.get_model(state.id).catch(() => null);

@@ -1,8 +1,8 @@
-"""The sign-in panel: one ``SignIn`` in the notebook, as a widget.
+"""The sign-in panel: a widget that shows one ``SignIn`` in the notebook.
 
-Whatever is private (the code, addresses, names) travels by message and in no synced trait, so
-nothing of it is saved with the notebook. A view says that it is there and is told the state; so
-all views, and the ones that come later, show the same.
+Private data (the code, addresses, names) is sent in messages and is in no synced trait, so it is
+not saved with the notebook. Each new view announces itself and receives the state. So all views
+show the same state.
 """
 
 from __future__ import annotations
@@ -37,40 +37,39 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.protocol import Pending
 
 STATIC_LINE = "nbauth sign-in panel (run the cell to use it)"
-"""What a saved notebook shows in the panel's place; ``panel_words.js`` has it too."""
+"""What a saved notebook shows instead of the panel. ``panel_words.js`` has the same text."""
 UNSEEN_WAYS = (AUTO, DEVICE, PASTE)
-"""What is offered before anybody has looked what works here; the first one looks."""
+"""The flows that are offered before it is known which ones work here. The first finds that out."""
 TURN = 0.05
 FACE = ("panel_words.js", "panel_elements.js", "panel_views.js", "panel.js")
-"""The face, in the order in which its files make one module."""
+"""The scripts, in the order in which they are joined into one module."""
 log = logging.getLogger(__name__)
 
 
 class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
-    """One sign-in, or the account it led to, or a button that begins one.
+    """Shows a sign-in, the account that signed in, or a button that begins a sign-in.
 
     It also shows a sign-in for the same client that another panel or cell has begun.
 
     Args:
-        session: knows who is signed in, and signs out.
-        start: begins a sign-in, by the way that is named, if one is. It is called when the person
-            presses a button, in whichever thread that reaches, so it has to come back soon and may
-            not ask for the main thread.
-        sign_in: one that has begun already.
-        client: the client whose account it shows, where the call has named one.
+        session: has the signed-in accounts.
+        start: begins a sign-in, optionally with a named flow. It is called when the person presses
+            a button, in any thread. So it must return soon and must not need the main thread.
+        sign_in: a sign-in that has already begun.
+        client: the client whose account is shown, if the call names one.
 
     Attributes:
-        ready: a ``Flag``, set once a browser shows the panel.
-        unseen_since: when, by ``time.monotonic``, the browser had no view of it left.
-        shown_under: the ids of the requests, of cells mostly, that have displayed it.
+        ready: a ``Flag``, set when a browser shows the panel.
+        unseen_since: the ``time.monotonic`` at which the browser removed the last view.
+        shown_under: the ids of the requests (usually of cells) that have displayed it.
         waited_for: whether the cell that displayed it waits, or waited, for its sign-in.
-        page: where it is shown, as that browser says; ``None`` outside Jupyter's own pages.
-        comm_id: of the comm that its messages travel by.
-        sign_in: the one it shows, or ``None``.
+        page: the page that shows it, from that browser; ``None`` outside Jupyter's own pages.
+        comm_id: the id of the comm that carries its messages.
+        sign_in: the sign-in that it shows, or ``None``.
     """
 
     _esm = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in FACE)
-    # As text: anywidget would watch a file for every panel, and so keep them all in memory.
+    # As text, because anywidget would watch a file for each panel and keep the panels in memory.
     _css = Path(__file__).with_name("panel.css").read_text("utf-8")
 
     def __init__(
@@ -126,10 +125,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         }, metadata
 
     def look(self, timeout: float) -> Seen:
-        """What the browser that shows the panel sees of this machine and of its Jupyter server.
+        """Whether the browser reaches a loopback port of this machine, and the callback page.
 
-        Opens a port on 127.0.0.1 for the time of the question. Nothing is seen when ``timeout``
-        seconds bring no answer, nor once the sign-in has ended.
+        Opens a port on 127.0.0.1 until the browser answers. The result is negative if there is no
+        answer within ``timeout`` seconds or if the sign-in has ended.
         """
         end = time.monotonic() + timeout
         if not self._wait_for(self.ready, end):
@@ -137,20 +136,20 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         try:
             with LocalityProbe(timeout) as probe:
                 return self._ask(probe.url, probe.text, end)
-        except OSError:  # no port may be opened here: nothing can come back to one
+        except OSError:  # no port can be opened here, so no redirect can reach one
             return self._ask(None, "", end)
 
     @property
     def is_idle(self) -> bool:
-        """Whether what it showed has ended."""
+        """Whether its sign-in has ended."""
         return self.sign_in is None or self.sign_in.ended.is_set()
 
     def cell_stopped(self) -> None:
-        """Its cell waits no more, though the sign-in goes on."""
+        """Note that its cell stopped waiting although the sign-in continues."""
         self._stopped = True
 
     def close(self) -> None:
-        """Take the panel off the page, and watch nothing more; the sign-in goes on."""
+        """Remove the panel from the page and disconnect it. The sign-in continues."""
         self._session.changed.disconnect(self._session_changed)
         with self._taking:
             self._closed = True
@@ -159,7 +158,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         super().close()
 
     def close_quietly(self) -> None:
-        """The same, also where the front end is gone."""
+        """The same without errors, such as those of a disconnected front end."""
         with contextlib.suppress(Exception), self._sending:
             self.close()
 
@@ -180,7 +179,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     # ── from the browser ────────────────────────────────────────────────────────────────────
 
     def _received(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """In the main thread, a subshell's or another; so nothing in here waits."""
+        """Handle a message. Runs in any thread, so it must not wait."""
         match content:
             case {"kind": "ready"}:
                 self.unseen_since = None
@@ -208,7 +207,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _begin(self, flow: str | None) -> None:
         state = self.sign_in.state if self.sign_in is not None else None
-        if state in {"failed", "cancelled"}:  # so the cell that waited for it has raised that
+        if state in {"failed", "cancelled"}:  # so the waiting cell has raised an error
             self._stopped = self._stopped or self.waited_for
         if state != "waiting":
             try:
@@ -217,7 +216,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                 self._not_begun, self._ended_at = error, time.time()
             except Exception as error:
                 log.debug("the panel's sign-in could not begin: %s", trail(error))
-                what = f"The sign-in could not begin: {type(error).__name__}."
+                what = f"The sign-in could not be started: {type(error).__name__}."
                 self._not_begun, self._ended_at = SignInError(what), time.time()
         self._send_state()
 
@@ -226,7 +225,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             if self.sign_in is not None:
                 self.sign_in.switch(flow)
         except NbAuthError as error:
-            log.debug("the panel's sign-in could not change its way: %s", word(error.code))
+            log.debug("the panel's sign-in could not change its flow: %s", word(error.code))
         self._send_state()
 
     def _paste(self, text: str) -> None:
@@ -244,8 +243,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self._send_state()
 
     def _sign_out(self, number: int) -> None:
-        """The account that the person saw, whoever is current by now."""
-        with contextlib.suppress(NotSignedIn, IndexError):  # another panel was faster
+        """Sign out the account that the panel showed, even if another one is current now."""
+        with contextlib.suppress(NotSignedIn, IndexError):  # another panel has signed it out
             account = self._accounts.numbered(number)
             self._session.asking_nobody(lambda: self._session.logout(account))
         self._send_state()
@@ -253,7 +252,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     # ── what it shows ───────────────────────────────────────────────────────────────────────
 
     def _take(self, sign_in: Pending, *, followed: bool = False) -> None:
-        with self._taking:  # two threads may: one sign-in is watched at the end
+        with self._taking:  # for calls from two threads: exactly one sign-in stays connected
             if self.sign_in is not None:
                 self.sign_in.changed.disconnect(self._send_state)
             self._not_begun, self._followed = None, followed
@@ -266,7 +265,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self._send_state()
 
     def _follow(self) -> None:
-        """Show the newest sign-in under way for this client, if it shows none that is."""
+        """Show the newest pending sign-in of this client, unless a pending one is shown."""
         if self.sign_in is None or self.sign_in.state != "waiting":
             for pending in reversed(self._session.pending()):
                 if self._shows in (None, pending.request.client.key):
@@ -274,7 +273,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                     break
 
     def _account(self) -> tuple[AccountKey, Account] | None:
-        """The current account of this panel's client; of any, where it has none."""
+        """The current account of this panel's client; without a client, any current account."""
         signed_in = self.sign_in is not None and self.sign_in.state == "done"
         return self._accounts.current(self._shows if signed_in else self._client)
 
@@ -289,11 +288,11 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self._tell()
 
     def _tell(self, message: dict[str, Any] | None = None) -> None:
-        """Tell all views. Two threads may: the lock keeps the older state from coming last."""
+        """Send a message, or the state, to all views. The lock keeps states in order."""
         try:
             with self._sending:
                 self.send(message or {"kind": "state", "id": self.comm_id, **self._state()})
-        except Exception as error:  # a front end that is gone must not end a sign-in
+        except Exception as error:  # a disconnected front end must not end a sign-in
             log.debug("the panel's state did not reach the browser: %s", type(error).__name__)
 
     def _state(self) -> messages.Message:

@@ -1,9 +1,9 @@
-// What the panel is made of. Data becomes text, never markup, and only http(s) becomes a link.
+// The elements of the panel. Data becomes text, never markup. Only http(s) becomes a link.
 
 const COPIED_FOR = 2000; // ms
 const HURRY = 60_000; // ms
 
-/** An element: h("a", {class: "x", href: "…"}, "text", child, …); absent ones are left out. */
+/** An element: h("a", {class: "x", href: "…"}, "text", child, …). Null and false are left out. */
 function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -18,12 +18,12 @@ const row = (...children) => h("div", { class: "nbauth-row" }, ...children);
 const line = (text, kind = "line") => text && h("div", { class: `nbauth-${kind}`, dir: "auto" }, text);
 
 /**
- * A name, which may run from right to left, in its own place in the line. A mail address runs from
- * left to right, whatever script its parts are in.
+ * A name, isolated from the direction of the text around it. A mail address runs from left to
+ * right in every script.
  */
 const isolated = (text, tag = "bdi") => h(tag, { dir: text.includes("@") ? "ltr" : "auto" }, text);
 
-/** ``key`` is what finds a control again when the panel has been drawn anew: of another act, another. */
+/** ``key`` identifies a control after a redraw. Controls with different actions have different keys. */
 const button = (text, kind, key, onclick) =>
   h("button", { type: "button", class: `nbauth-button nbauth-${kind}`, "data-key": key, onclick }, text);
 
@@ -35,12 +35,12 @@ function link(text, href) {
   return h("a", { ...attributes, target: "_blank", rel: "noopener noreferrer" }, text, hidden);
 }
 
-/** Something that most people need not see. */
+/** Details that are folded away. */
 const fold = (summary, key, ...children) =>
   h("details", { "data-key": key }, h("summary", { "data-key": `${key}-summary` }, summary),
     h("div", { class: "nbauth-folded" }, ...children));
 
-/** Pairs of a word and a text or several; a pair without a text is left out. */
+/** Pairs of a term and one or several texts. A pair without a text is left out. */
 const facts = (pairs) => {
   const told = pairs.map(([word, value]) => [word, [value].flat().filter(Boolean)]).filter(([, all]) => all.length);
   return h("dl", {}, told.flatMap(([word, all]) => [h("dt", {}, word), h("dd", {}, all.map((one) => isolated(one, "div")))]));
@@ -59,7 +59,7 @@ function time(milliseconds) {
   return `${minutes}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-/** A time that runs down. Not a live region: nobody wants to hear every second. */
+/** A countdown. It is not a live region, because a screen reader would read every second. */
 function countdown(ticks, end, say, ended = () => {}) {
   const node = h("span", { class: "nbauth-time", role: "timer" });
   let over = false;
@@ -81,14 +81,14 @@ function hostOf(address) {
   }
 }
 
-/** What a person takes for one letter: an emoji of several parts is one. */
+/** The first grapheme: an emoji of several code points is one. */
 function firstLetter(word) {
   const parts = globalThis.Intl?.Segmenter ? new Intl.Segmenter().segment(word) : word;
   const [first] = parts;
   return first?.segment ?? first ?? "";
 }
 
-/** Two letters of a name in a script that has capitals, else one. */
+/** Two initials of a name in a script with capital letters, else one. */
 function initials(name) {
   const words = name.replace(/@.*/, "").split(/[\s._-]+/).filter(Boolean);
   const ends = words.length > 1 ? [words[0], words[words.length - 1]] : words;
@@ -97,7 +97,7 @@ function initials(name) {
   return letters.slice(0, capitals ? 2 : 1).join("").toUpperCase() || "?";
 }
 
-/** Texts one after the other for a screen reader, each ended by one stop. */
+/** Joins texts for a screen reader. Each ends with one full stop. */
 const sentences = (texts) =>
   texts.filter(Boolean).map((text) => text.trim().replace(/[^.!?…:]$/, "$&.")).join(" ");
 
@@ -106,7 +106,7 @@ async function copy(text, near) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // No clipboard there (plain http), or not allowed: the old way.
+    // There is no clipboard (plain http), or it is not allowed: use the old method.
     const area = h("textarea", { class: "nbauth-hidden", readonly: "", "aria-hidden": "true" });
     area.value = text;
     near.after(area);

@@ -1,5 +1,5 @@
-// What each state looks like. ``act`` is what the buttons do; ``ticks`` collects what changes every
-// second.
+// The view of each state. ``act`` has the actions of the buttons; ``ticks`` collects the functions
+// that are called every second.
 
 const SCOPES_SHOWN = 4;
 let boxes = 0;
@@ -22,14 +22,14 @@ function codeRow(code) {
   return row(shown, copyButton);
 }
 
-/** Where the address comes back by hand. The box is empty before anything is done with its text. */
+/** The field for the pasted address. It is cleared before its text is used. */
 function pasteBox(state, act) {
   const refused = state.refused;
   const id = `nbauth-refused-${++boxes}`;
   const field = h("input", {
     type: "text", class: "nbauth-field", "data-key": "paste", "aria-label": WORDS.pasteLabel,
     autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder: "https://…",
-    "data-lm-suppress-shortcuts": "true", // the one thing here that keeps Lab's keys
+    "data-lm-suppress-shortcuts": "true", // only here are the shortcuts of JupyterLab off
     "aria-invalid": refused ? "true" : null, "aria-describedby": refused ? id : null,
   });
   const send = () => {
@@ -48,7 +48,7 @@ function pasteBox(state, act) {
     button(WORDS.pasteSend, "secondary", "paste-send", send)), why || sent || null);
 }
 
-/** Who asks for which permissions, in one line; the whole of it is folded away. */
+/** The application and the requested permissions in one line. The full list is in a fold. */
 function asksLine({ application, permissions }) {
   if (!permissions.length) return null;
   const shown = permissions.slice(0, SCOPES_SHOWN).flatMap((one, n) => [n ? ", " : "", isolated(one)]);
@@ -60,13 +60,13 @@ function asksLine({ application, permissions }) {
 const asksFold = ({ scopes, client_id, authority }) =>
   fold(WORDS.asks, "asks", facts([[WORDS.scopes, scopes], [WORDS.client, client_id], [WORDS.authority, authority]]));
 
-/** How long the person has, by the newest word of the kernel's. */
+/** The remaining time, from the newest state of the kernel. */
 function timeLeft(act, ticks) {
   const end = () => act.state().received + act.state().expires_in * 1000;
   return countdown(ticks, end, (ms) => WORDS.left(time(ms)));
 }
 
-/** Other ways to sign in, each with what it means. */
+/** Other ways to sign in, each with an explanation. */
 function waysFold(ways, choose) {
   if (!ways.length) return null;
   const way = ({ name, label, how }) => h("div", { class: "nbauth-way" },
@@ -75,7 +75,7 @@ function waysFold(ways, choose) {
   return fold(WORDS.otherWays, "ways", ways.map(way));
 }
 
-/** Two ways that say the same to a person are one choice: the better of them is offered. */
+/** The ways with different labels. Of two ways with the same label, the better one is offered. */
 function choices(ways, without) {
   const labels = new Set(ways.filter((way) => way.name === without).map((way) => way.label));
   return ways.filter(({ name, label }) => name !== without && !labels.has(label) && labels.add(label));
@@ -121,7 +121,7 @@ function waiting(state, act, ticks) {
   ];
 }
 
-/** The provider's policy has closed the way that was tried; the next one is a press away. */
+/** The provider's policy refused the chosen way. The next one has a button. */
 function refused(state, act, ticks) {
   const [next, ...rest] = choices(state.ways, state.flow);
   const left = state.expires_in != null && timeLeft(act, ticks);
@@ -159,7 +159,7 @@ function done({ account, others, stopped }, act, ticks) {
   const who = account.name || account.username;
   const say = (ms) => (ms > 0 ? WORDS.token(time(ms)) : WORDS.tokenEnded);
   const end = () => act.state().received + act.state().account.expires_in * 1000;
-  // Renewed in the kernel, perhaps: one look when it runs out.
+  // The kernel may have refreshed the token: request the state when the time is over.
   const left = account.expires_in != null && countdown(ticks, end, say, act.ready);
   const other = ({ n, username, tenant }) => h("div", { class: "nbauth-way" },
     button([WORDS.use, isolated(username)], "secondary", `use-${n}`, () => act.use(n)),
@@ -198,10 +198,10 @@ function draw(state, act, ticks) {
   return ended(state, act);
 }
 
-/** Whether there is nothing left to do in the panel: the keyboard is the notebook's again. */
+/** Whether no action in the panel is needed. Then the notebook gets the focus. */
 const isOver = (state) => state.state !== "waiting";
 
-/** What a screen reader says when the state has changed. */
+/** The text for screen readers when the state has changed. */
 function announce(state) {
   if (state.state === "done") {
     const who = WORDS.signedInAs + (state.account.name || state.account.username);

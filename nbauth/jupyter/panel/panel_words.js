@@ -1,4 +1,4 @@
-// All that the panel says in English. What the provider and the kernel say comes by message.
+// The English texts of the panel. Texts of the provider and of the kernel arrive in messages.
 
 const WORDS = {
   panel: "Sign in with nbauth",

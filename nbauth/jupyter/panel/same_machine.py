@@ -1,8 +1,8 @@
-"""Do the browser and this kernel run on one machine? A number only this machine can tell.
+"""Finds out whether the browser and this kernel run on the same machine.
 
-A listener on loopback holds one secret text at a secret path, hands it out once, to a page of a
-loopback origin, and closes. A browser that can read it is on this machine, or on one that shares
-its loopback ports, which comes to the same: a sign-in's redirect will arrive.
+A listener on a loopback port has a secret text at a secret path. It sends this text once, to a page
+with a loopback origin. A browser that can read the text is on this machine, or on one that shares
+its loopback ports. In both cases the redirect of a sign-in reaches this kernel.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from nbauth.kernel.sign_in.receivers.http_server import (
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 LONGEST_LIFE = 30.0
-"""Seconds after which the port closes even if nobody closes it."""
+"""Seconds after which the port closes in any case."""
 
 
 class LocalityProbe:
-    """The listener, open from construction until :meth:`close`; also a context manager.
+    """The listener. Open from construction until :meth:`close`; also a context manager.
 
     Args:
         life: seconds after which it closes by itself.
 
     Attributes:
-        url: where the browser has to look.
-        text: what it finds there, once. Not part of ``url``, so that only reading it tells it.
+        url: the address that the browser must read.
+        text: the secret text that is served there once. It is not part of ``url``.
 
-    Raises ``OSError`` where this process may not listen.
+    Raises ``OSError`` if this process cannot listen.
     """
 
     def __init__(self, life: float = LONGEST_LIFE) -> None:
@@ -56,13 +56,13 @@ class LocalityProbe:
         self.close()
 
     def close(self) -> None:
-        """Give port and thread back."""
+        """Close the port and end the thread."""
         self._server.close()
 
     async def _respond(self, request: LoopbackRequest) -> LoopbackReply:
-        """The text, once, to a page of a loopback origin that asks for our path.
+        """Send the text, once, to a page with a loopback origin that requests the secret path.
 
-        OPTIONS is the question that a browser asks first where private addresses are guarded.
+        OPTIONS is the preflight request that some browsers send before a private address.
         """
         origin = request.headers.get("origin", "")
         common = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]

@@ -1,4 +1,4 @@
-"""Whose account a panel shows, and the numbers by which its browser names accounts."""
+"""The account that a panel shows, and the numbers of accounts in its messages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class ShownAccount:
-    """Of one panel.
+    """Finds the account that one panel shows, and numbers the accounts for the browser.
 
     Args:
-        session: knows who is signed in.
+        session: has the signed-in accounts.
     """
 
     def __init__(self, session: Session) -> None:
@@ -24,8 +24,7 @@ class ShownAccount:
         self._listed: list[Account] = []
 
     def current(self, client: ClientKey | None) -> tuple[AccountKey, Account] | None:
-        """The current account of a client; for ``None`` of the client that the settings lead to,
-        else of any."""
+        """The current account of a client. For ``None``: of the configured client, else any."""
         cache = self._session.cache
         if client is not None:
             key = cache.find(client)
@@ -40,17 +39,17 @@ class ShownAccount:
         return None
 
     def number(self, account: Account) -> int:
-        """What the browser names an account by; it stays its own."""
+        """The number of an account in messages. It does not change."""
         if account not in self._listed:
             self._listed.append(account)
         return self._listed.index(account)
 
     def numbered(self, number: int) -> Account:
-        """The account of that number. Raises ``IndexError``."""
+        """The account with this number. Raises ``IndexError``."""
         return self._listed[number]
 
     def others(self, shown: AccountKey) -> list[tuple[int, Account]]:
-        """The client's other accounts, each under its number."""
+        """The client's other accounts, each with its number."""
         others = []
         for key, record in list(self._session.cache.signed_in.items()):
             if key.client == shown.client and key != shown:

@@ -1,1 +1,1 @@
-"""Where this kernel runs, and what follows from it for a sign-in."""
+"""Detects where this kernel runs, and which sign-in flows work there."""

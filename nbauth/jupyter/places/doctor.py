@@ -1,6 +1,6 @@
-"""What was seen here, what holds, which flow that leads to, what to register, what is offered.
+"""The report of ``%login --doctor``: place, settings, flow, what to register, the provider.
 
-Nothing is started, and no secret is shown. The provider is asked last, and only if that is wanted.
+No sign-in begins, and no secret is shown. The provider is contacted last, and only with ``ask``.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ IF = {
     ReceiverKind.LOOPBACK: "if the panel finds that the browser is on this machine",
     ReceiverKind.JUPYTER_SERVER: "if the panel finds the callback page at your Jupyter server",
 }
-"""When a flow works whose answer has to reach such a receiver."""
+"""The condition under which a flow with this receiver works."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """``lines`` for people; ``trouble`` names each thing that would stop a sign-in."""
+    """``lines`` are the text; ``trouble`` has an entry for each fault that prevents a sign-in."""
 
     lines: tuple[str, ...]
     trouble: tuple[str, ...] = ()
@@ -59,15 +59,15 @@ def parts(
     evidence: Evidence | None = None,
     ask: bool = False,
 ) -> Iterator[Diagnosis]:
-    """Look at this process as a sign-in would that is asked for with these options.
+    """Check what a sign-in with these options would find in this process.
 
-    Gives what is known here, then, with ``ask``, what the provider says, after ten seconds at most.
+    Yields the result for this process, and with ``ask`` the provider's part, within ten seconds.
 
     Args:
-        options: settings of the call, by name; ``None`` for what it does not say.
-        page: what a panel's browser has said of its address, where one has.
-        evidence: what to take as seen instead of what is seen here.
-        ask: whether the provider is asked.
+        options: settings of the call, by name; ``None`` for those that are not given.
+        page: the page that shows the notebook, if a panel's browser has sent it.
+        evidence: signals to use instead of those of this process.
+        ask: whether the provider is contacted.
     """
     seen = look() if evidence is None else evidence
     here = place(seen)
@@ -85,7 +85,7 @@ def parts(
         lines += _flows(here, settings)
         made = session.client(**call)
         lines += _register(here, made, page)
-        made.scopes(())  # raises for what is no scope
+        made.scopes(())  # raises for an invalid scope
         _check_redirect_uri(settings, here, page)
         if not ask:
             Trust.of(settings.verify).check()
@@ -145,7 +145,7 @@ def _version(name: str) -> str:
 
 
 def _server_extension() -> str:
-    """Whether a Jupyter server of this environment would serve the callback."""
+    """Whether a Jupyter server of this environment serves the callback."""
     try:
         from jupyter_core.paths import jupyter_config_path
         from jupyter_server.config_manager import BaseJSONConfigManager
@@ -157,7 +157,7 @@ def _server_extension() -> str:
             extensions = config.get("ServerApp", {}).get("jpserver_extensions", {})
             if "nbauth.server" in extensions:
                 return f"{'enabled' if extensions['nbauth.server'] else 'disabled'} in {folder}"
-    except Exception as error:  # no home, a folder that is closed, a file of Jupyter's that is bad
+    except Exception as error:  # no home folder, no permission, or an invalid file of Jupyter
         return f"not known: {plain(error)}"
     return "not enabled in this environment: jupyter server extension enable nbauth.server"
 
@@ -171,7 +171,7 @@ def _file(session: Session) -> Iterator[str]:
 
 
 def _strays(session: Session) -> Iterator[str]:
-    """Variables that look as if they were ours."""
+    """Environment variables whose names resemble those of nbauth's settings."""
     for name, guess in session.reader.strays():
         meant = f"; did you mean {guess}?" if guess else ""
         yield from entry("not used", f"the variable {plain(name)}{meant}")
@@ -237,7 +237,7 @@ def _callback_address(configured: str | None, page: Page | None) -> str:
 
 
 def _check_redirect_uri(settings: Settings, here: Place, page: Page | None) -> None:
-    """Raise the error with which the flow that would be used refuses ``redirect_uri``."""
+    """Raise the error of the flow that would be used, if it refuses ``redirect_uri``."""
     flow = settings.flow if settings.flow != AUTO else next(iter(here.ways), AUTO)
     try:
         if flow == BROWSER and (own := settings.loopback_uri):

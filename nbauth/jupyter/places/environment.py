@@ -1,4 +1,4 @@
-"""Where does this kernel run, and is somebody there? The table of places is ``places.toml``."""
+"""Detects where this kernel runs and whether a person is there. The table is ``places.toml``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Place:
     """One place of the table.
 
     Attributes:
-        name: for people.
-        signals: any one of them means this place.
-        also: and any one of these, where there are some.
-        apart: whether kernel and browser are on different machines; ``None`` if not known.
-        ways: the flows that make sense there, best first; none where nobody can answer.
-        note: one line for people.
-        source: who says that these signals mean this place.
+        name: the name that is shown.
+        signals: the place needs at least one of these.
+        also: if not empty, the place also needs at least one of these.
+        apart: whether kernel and browser are on different machines; ``None`` if unknown.
+        ways: the flows that may work there, best first; empty if no person can answer.
+        note: one line that is shown.
+        source: the evidence that these signals identify this place.
     """
 
     name: str
@@ -39,20 +39,20 @@ class Place:
     source: str = ""
 
     def fits(self, evidence: Evidence) -> bool:
-        """Whether what was seen means this place."""
+        """Whether the signals identify this place."""
         seen = evidence.seen
         return not seen.isdisjoint(self.signals) and not (self.also and seen.isdisjoint(self.also))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The signals of the table that were seen. Their values are not kept, nor read."""
+    """The detected signals. Their values are neither read nor stored."""
 
     seen: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, *signals: str) -> Evidence:
-        """For a place that one is not in."""
+        """Evidence with the given signals instead of those of this process."""
         return cls(frozenset(signals))
 
     def in_words(self) -> list[str]:
@@ -66,7 +66,7 @@ NOWHERE = Place("a program with no notebook", ways=(), note="Nothing here can sh
 
 @cache
 def places() -> tuple[Place, ...]:
-    """The table, in the order in which it is asked."""
+    """The table, in the order in which it is searched."""
     import tomllib
     from importlib import resources
 
@@ -87,13 +87,13 @@ def places() -> tuple[Place, ...]:
 
 
 def place(evidence: Evidence | None = None) -> Place:
-    """The first place that fits what was seen; what can be seen here, if nothing is given."""
+    """The first place that the evidence identifies; by default the evidence of this process."""
     seen = look() if evidence is None else evidence
     return next((row for row in places() if row.fits(seen)), NOWHERE)
 
 
 def as_said(here: Place, seen: Evidence, attended: bool | str) -> Place:
-    """The place, where the setting ``attended`` and not the front end says who is there."""
+    """The place after the setting ``attended``, which overrides the front end."""
     if attended is False:
         return replace(here, ways=())
     if attended is True and not here.ways:
@@ -103,12 +103,12 @@ def as_said(here: Place, seen: Evidence, attended: bool | str) -> Place:
 
 
 def look() -> Evidence:
-    """Look for the signals of the table, and for nothing else.
+    """Detect the signals of the table, and no others.
 
-    Facts: ``kernel``; ``nobody watches`` (the request of a kernel takes no input);
+    Facts: ``kernel``; ``nobody watches`` (the request that the kernel handles takes no input);
     ``kernel reached from elsewhere`` (its channels are not on a loopback address); ``terminal`` and
-    ``script`` (no kernel; standard input is a terminal, or not); ``marimo`` (its notebook runs
-    this); ``display`` (a desktop is there).
+    ``script`` (no kernel; standard input is a terminal, or not); ``marimo`` (a marimo notebook);
+    ``display`` (there is a desktop).
     """
     wanted = {signal for row in places() for signal in (*row.signals, *row.also)}
     return Evidence(frozenset(signal for signal in wanted if _seen(signal)) | _facts())
@@ -147,7 +147,7 @@ def _facts() -> set[str]:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a stream is a terminal; one that is missing or closed is none."""
+    """Whether a stream is a terminal; ``False`` for a missing or closed stream."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError):
@@ -155,13 +155,13 @@ def is_terminal(stream: Any) -> bool:
 
 
 def in_marimo() -> bool:
-    """Whether a notebook of marimo runs this. It has no IPython shell."""
+    """Whether this is a marimo notebook. It has no IPython shell."""
     running = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
     return running is not None and bool(running())
 
 
 def _asked_by_the_cell() -> bool:
-    """Only the main thread knows which request it works on."""
+    """Whether this is the main thread. Only there is the running request known."""
     return threading.current_thread() is threading.main_thread()
 
 
@@ -174,11 +174,11 @@ def _reached_from_elsewhere(running: Any) -> bool:
 
 
 def shell() -> Any | None:
-    """The IPython shell of this process, if it has one."""
+    """The IPython shell of this process, or ``None``."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
 
 
 def kernel() -> Any | None:
-    """The ipykernel of this process, if it is one."""
+    """The kernel of this process, or ``None``."""
     return getattr(shell(), "kernel", None)

@@ -1,6 +1,6 @@
-"""Each setting's value in words, with its source; defaults included.
+"""Describes the value and the source of each setting, including defaults.
 
-No secret is read here, and none is in a setting.
+No secret is read, and no setting contains one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from nbauth.kernel.client_secret import service_of
 from nbauth.oauth.flows import FLOWS
 
 INDENT = 20
-"""Characters of a label."""
+"""The width of a label in characters."""
 WIDTH = 40
-"""Characters of a value, before its source."""
+"""The width of a value in characters; its source follows."""
 NAMES_ONLY = ("hosts", "proxies", "extra_parameters")
-"""Settings whose values may hold a password or be long."""
+"""Settings whose values may contain a password or be long. Only their keys are shown."""
 NOBODY_SET = {
     "profile": "default (none is named)",
     "client_id": "none: a sign-in needs one",
@@ -69,17 +69,17 @@ MEANING: Mapping[str, Mapping[Any, str]] = {
         "environment": "environment: NBAUTH_CLIENT_SECRET",
     },
 }
-"""What a value means, where the word alone does not say it."""
+"""Descriptions of values that are not clear by themselves."""
 
 
 def entry(label: str, *texts: str) -> list[str]:
-    """A label and what belongs to it, each text on a line of its own."""
+    """A label and its texts, each on its own line."""
     first, *rest = texts
     return [f"{label:{INDENT}}{first}", *(" " * INDENT + text for text in rest)]
 
 
 def settings_in_words(settings: Settings) -> Iterator[str]:
-    """A line a setting; the endpoints stand together."""
+    """One line for each setting; the endpoints form one group."""
     for name in NAMES:
         if name in ENDPOINTS:
             continue
@@ -124,7 +124,7 @@ def _value(settings: Settings, name: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a text, without the password of an address."""
+    """A value as text, without the user name and password of an address."""
     if value in (None, ()):
         return "none"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Why a sign-in can't be shown here, or nobody can answer it: said at once, with what to do."""
+"""The reasons why a sign-in can't be shown here or nobody can answer it, each with a remedy."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ NO_TERMINAL = Obstacle(
 
 
 def in_kernel(running: Any, attended: bool | str = AUTO) -> Obstacle | None:
-    """Why the calling thread of a kernel can ask nobody; ``None`` if it can.
+    """Why the calling thread of a kernel can't show a sign-in; ``None`` if it can.
 
-    ``attended`` is the setting: whether somebody is there may be said by it, not whether output is
+    ``attended`` is the setting. It decides whether a person is there, but not whether output is
     shown.
     """
     if attended is False:

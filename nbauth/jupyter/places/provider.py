@@ -1,6 +1,6 @@
-"""Asks the provider for the doctor: its issuer, what it offers, its clock.
+"""The provider's part of the doctor's report: issuer, supported features, clock.
 
-Nobody signs in, and only metadata is requested. It ends in time, whatever the provider does.
+There is no sign-in, and only metadata is requested. The time is limited in every case.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from nbauth.oauth.offer import Offer
 
 SECONDS = 10.0
-"""For all that is asked here."""
+"""The limit for all requests together."""
 NEEDS = {
     BROWSER: "authorization_endpoint",
     CALLBACK: "authorization_endpoint",
     PASTE: "authorization_endpoint",
     DEVICE: "device_authorization_endpoint",
 }
-"""The endpoint that a flow begins at."""
+"""The endpoint with which a flow begins."""
 UNKNOWN = "not known: the metadata does not list them"
 OF_MSAL = ("openid", "profile", "offline_access")
 """Scopes that MSAL adds to each sign-in."""
@@ -46,7 +46,7 @@ OF_MSAL = ("openid", "profile", "offline_access")
 
 @dataclass
 class Answers:
-    """What came in time."""
+    """The responses that arrived in time."""
 
     offer: Offer | None = None
     seconds: float = 0.0
@@ -54,7 +54,7 @@ class Answers:
 
 
 def ask(session: Session, client: Client) -> Answers:
-    """Ask the provider of a client, and look for the client's secret, for ``SECONDS`` at most."""
+    """Request the provider's metadata and read the client's secret, within ``SECONDS``."""
     began = time.monotonic()
     engine, secret = session.new_engine(client), secret_of(client.settings)
     answers, asked = Answers(), []
@@ -91,7 +91,7 @@ def ask(session: Session, client: Client) -> Answers:
 
 
 def in_lines(answers: Answers, client: Client) -> Iterator[str]:
-    """What came, for people."""
+    """The responses as text."""
     settings, offer = client.settings, answers.offer
     yield from entry("CA", trusted(settings))
     if offer is None:
@@ -115,7 +115,7 @@ def in_lines(answers: Answers, client: Client) -> Iterator[str]:
 
 
 def faults_of(answers: Answers, client: Client, ways: Iterable[str]) -> Iterator[NbAuthError]:
-    """What would stop a sign-in, each with its remedy."""
+    """The faults that prevent a sign-in, each with its remedy."""
     from nbauth.oauth.id_token import SKEW
 
     yield from answers.faults
@@ -152,7 +152,7 @@ def faults_of(answers: Answers, client: Client, ways: Iterable[str]) -> Iterator
 
 
 def trusted(settings: Settings) -> str:
-    """Whose certificates are trusted, and what says so."""
+    """The trusted certificates, and the source of that setting."""
     from nbauth.oauth.trust import Trust
 
     if settings.verify == SYSTEM:
@@ -178,7 +178,7 @@ def _offered(offer: Offer) -> list[str]:
 
 
 def _sent(client: Client, offer: Offer) -> list[str]:
-    """The scopes of a sign-in that names none; and which of them the provider does not list."""
+    """The scopes of a sign-in that names none, and those that the provider does not list."""
     asked = client.scopes(())
     if client.authority.microsoft:
         return [plain(" ".join(dict.fromkeys([*asked, *OF_MSAL])))]

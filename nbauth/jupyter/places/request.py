@@ -1,7 +1,7 @@
-"""The request that a kernel works on, in ipykernel and in kernels that are like it.
+"""The request that a kernel handles, in ipykernel and in similar kernels.
 
-ipykernel's ``get_parent`` takes the name of a channel and gives the whole request. In xeus-python
-and in Pyodide's kernel it takes nothing, and xeus-python gives the header alone.
+ipykernel's ``get_parent`` takes the name of a channel and returns the whole request. In xeus-python
+and in Pyodide's kernel it takes no argument. In xeus-python it returns only the header.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def request_of(running: Any) -> Mapping[str, Any]:
-    """What the kernel says of its present request; nothing where it doesn't say."""
+    """The present request of the kernel; empty if the kernel does not give it."""
     for channel in (("shell",), ()):
         try:
             parent = running.get_parent(*channel)
@@ -26,12 +26,12 @@ def request_of(running: Any) -> Mapping[str, Any]:
 
 
 def is_widget_event(running: Any) -> bool:
-    """Whether a widget has sent the request: its callback runs now, in no cell."""
+    """Whether a widget sent the request. Then its callback runs, and no cell."""
     return _header(running).get("msg_type") == "comm_msg"
 
 
 def takes_input(running: Any) -> bool:
-    """Whether who sent the request answers questions: nbconvert, papermill and nbclient do not."""
+    """Whether the sender of the request accepts ``input()``. nbconvert and nbclient do not."""
     content = request_of(running).get("content")
     if isinstance(content, Mapping):
         return bool(content.get("allow_stdin", False))
@@ -40,7 +40,7 @@ def takes_input(running: Any) -> bool:
 
 
 def is_shown_in_output(running: Any) -> bool:
-    """Whether an ``Output`` widget of ipywidgets shows what the request prints."""
+    """Whether an ``Output`` widget of ipywidgets shows the output of the request."""
     ident = _header(running).get("msg_id")
     output = getattr(sys.modules.get("ipywidgets.widgets.widget_output"), "Output", None)
     if not ident or output is None:
@@ -56,9 +56,9 @@ def _header(running: Any) -> Mapping[str, Any]:
 
 
 def _input_is_refused() -> bool:
-    """Whether xeus-python has put its function that refuses in the place of ``input``.
+    """Whether xeus-python has replaced ``input`` by its function that always raises an error.
 
-    It does so for each request that allows no input. The two functions have no name; they differ in
-    the signature that pybind11 writes into their documentation.
+    It does so for each request that allows no input. The two functions have no names. They differ
+    only in the signature that pybind11 writes into their documentation.
     """
     return str(builtins.input.__doc__).strip().endswith("-> None")
