@@ -73,16 +73,16 @@ def offers(
     options = [name for name in _names_of(parser) if name not in state.used]
     if fragment.startswith("-"):
         return _beginning(fragment, [*options, "--help"])
-    words = _places(magic, state.places, known)
+    words = _positional_values(magic, state.positionals, known)
     return _beginning(fragment, [*_quoted(words, typed.quote), *options])
 
 
-def _places(magic: str, places: tuple[str, ...], known: _Known) -> Iterable[str]:
+def _positional_values(magic: str, positionals: tuple[str, ...], known: _Known) -> Iterable[str]:
     if magic in {"login", "token"}:
-        return [scope for scope in known.of("scopes") if scope not in places]
-    if magic == "accounts" and not places:
+        return [scope for scope in known.of("scopes") if scope not in positionals]
+    if magic == "accounts" and not positionals:
         return ("use", "drop")
-    if magic == "accounts" and len(places) == 1:
+    if magic == "accounts" and len(positionals) == 1:
         return known.of("user")
     return ()
 
@@ -111,7 +111,7 @@ def _quoted(values: Iterable[str], quote: str) -> list[str]:
 class _State:
     waits: Any
     used: frozenset[str]
-    places: tuple[str, ...]
+    positionals: tuple[str, ...]
 
 
 def _names_of(parser: Any) -> list[str]:
@@ -121,7 +121,7 @@ def _names_of(parser: Any) -> list[str]:
 def _state(typed: Typed, parser: Any) -> _State:
     """The option that still needs its value, the options that are used, and the other words."""
     known = {name: action for action in parser._actions for name in action.option_strings}
-    waits, used, places = None, set(), []
+    waits, used, positionals = None, set(), []
     for word in (*typed.words, *([typed.option] if typed.option else [])):
         name, equals, _ = word.partition("=")
         if name.startswith("--"):
@@ -130,10 +130,10 @@ def _state(typed: Typed, parser: Any) -> _State:
             if action is not None and action.nargs != "+":
                 used.add(name)
         elif waits is None:
-            places.append(word)
+            positionals.append(word)
         elif waits.nargs != "+":
             waits = None
-    return _State(waits, frozenset(used), tuple(places))
+    return _State(waits, frozenset(used), tuple(positionals))
 
 
 # ── values ──────────────────────────────────────────────────────────────────────────────────

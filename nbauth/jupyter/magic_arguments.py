@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from nbauth.core.flow_names import AUTO, HERE, LATER
-from nbauth.jupyter.parsed_late import argument
+from nbauth.jupyter.lazy_parser import argument
 
 
-def of_every_magic(function: Any) -> Any:
-    """Add the arguments of all magics."""
-    return _noted(
+def common_arguments(function: Any) -> Any:
+    """Add the arguments that all magics have."""
+    return _decorated(
         function,
         argument("--profile", metavar="NAME", help="the profile of config.toml to use"),
         argument("--account", metavar="USER", help="a user name, or an Account"),
@@ -18,9 +18,9 @@ def of_every_magic(function: Any) -> Any:
     )
 
 
-def of_a_sign_in(function: Any) -> Any:
+def sign_in_arguments(function: Any) -> Any:
     """Add the arguments of a sign-in."""
-    return _noted(
+    return _decorated(
         function,
         argument(
             "--flow",
@@ -85,7 +85,7 @@ def of_a_sign_in(function: Any) -> Any:
     )
 
 
-def _noted(function: Any, *arguments: Any) -> Any:
+def _decorated(function: Any, *arguments: Any) -> Any:
     for each in reversed(arguments):  # as decorators are applied
         function = each(function)
     return function

@@ -50,32 +50,32 @@ class _Reading:
     after: str = ""
 
     def read(self) -> SimpleNamespace:
-        asked = SimpleNamespace(**{each.dest: each.default for each in self.parser._actions})
-        places = [each for each in self.parser._actions if not each.option_strings]
-        for place in places:
-            if place.nargs == "*":
-                setattr(asked, place.dest, [])
+        args = SimpleNamespace(**{each.dest: each.default for each in self.parser._actions})
+        positionals = [each for each in self.parser._actions if not each.option_strings]
+        for positional in positionals:
+            if positional.nargs == "*":
+                setattr(args, positional.dest, [])
         only_words = False
         while self.left:
             word = self.left.pop(0)
             if word.bare and word.text == "--" and not only_words:
                 only_words = True
             elif word.is_option and not only_words:
-                self._option(word, asked)
+                self._option(word, args)
             else:
-                self._place(replace(word, after=self.after), places, asked)
+                self._positional(replace(word, after=self.after), positionals, args)
                 self.after = ""
-        return asked
+        return args
 
     # ── options ─────────────────────────────────────────────────────────────────────────────
 
-    def _option(self, word: Word, asked: SimpleNamespace) -> None:
+    def _option(self, word: Word, args: SimpleNamespace) -> None:
         action, name = self._named(word.text)
         self.after = ""
         if action.nargs == 0:
             if word.joined:
                 raise UsageError(f"{name} takes no value.")
-            setattr(asked, action.dest, True)
+            setattr(args, action.dest, True)
             self.after = name
             return
         values = [self._value(action, name, word.joined)]
@@ -84,8 +84,8 @@ class _Reading:
                 break
             values.append(self._value(action, name, False))
         if action.nargs == "+":
-            values = [*(getattr(asked, action.dest) or []), *values]
-        setattr(asked, action.dest, values if action.nargs == "+" else values[0])
+            values = [*(getattr(args, action.dest) or []), *values]
+        setattr(args, action.dest, values if action.nargs == "+" else values[0])
 
     def _value(self, action: Any, name: str, joined: bool) -> Any:
         what = action.metavar or action.dest.upper()
@@ -156,13 +156,13 @@ class _Reading:
 
     # ── words that are no options ───────────────────────────────────────────────────────────
 
-    def _place(self, word: Word, places: list[Any], asked: SimpleNamespace) -> None:
-        for place in places:
-            if place.nargs == "*":
-                getattr(asked, place.dest).append(word)
+    def _positional(self, word: Word, positionals: list[Any], args: SimpleNamespace) -> None:
+        for positional in positionals:
+            if positional.nargs == "*":
+                getattr(args, positional.dest).append(word)
                 return
-            if getattr(asked, place.dest) is None:
-                setattr(asked, place.dest, word)
+            if getattr(args, positional.dest) is None:
+                setattr(args, positional.dest, word)
                 return
         magic = f"%{self.parser.prog}"
         options = [name for each in self.parser._actions for name in each.option_strings]

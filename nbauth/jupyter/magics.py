@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from nbauth.jupyter.magic_arguments import of_a_sign_in, of_every_magic
+from nbauth.jupyter.lazy_parser import argument, lazily_parsed
+from nbauth.jupyter.magic_arguments import common_arguments, sign_in_arguments
 from nbauth.jupyter.magic_questions import scopes_of, verb_of
 from nbauth.jupyter.on_first_use import OnFirstUse
-from nbauth.jupyter.parsed_late import argument, parsed_late
 from nbauth.jupyter.said_once import SaidOnce
 
 if TYPE_CHECKING:
@@ -42,40 +42,40 @@ class AuthMagics(Magics):  # type: ignore[misc]
         self._used = used
         self._said = said
 
-    @parsed_late
+    @lazily_parsed
     @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the first token")
-    @of_a_sign_in
-    @of_every_magic
+    @sign_in_arguments
+    @common_arguments
     @line_magic
-    def login(self, asked: Any) -> Account | SignIn | None:
+    def login(self, args: Any) -> Account | SignIn | None:
         """Sign in. Returns the account, or with --background the pending sign-in.
 
         Values may be quoted; $name and {expression} are replaced by their values.
         """
-        scopes = self._scopes(asked, "login")
-        if asked.doctor:
-            self._doctor(asked)
+        scopes = self._scopes(args, "login")
+        if args.doctor:
+            self._doctor(args)
             return None
-        if asked.offline:
+        if args.offline:
             raise UsageError("--offline needs --doctor.")
         options = {
             name: value
             for name in _OF_A_CALL + _OF_A_SIGN_IN
-            if (value := getattr(asked, name)) is not None
+            if (value := getattr(args, name)) is not None
         }
         result = self._used.session.login(
             *scopes,
-            account=asked.account,
-            force=asked.force,
-            background=asked.background,
-            quiet=asked.quiet,
+            account=args.account,
+            force=args.force,
+            background=args.background,
+            quiet=args.quiet,
             **options,
         )
-        if not asked.quiet:
+        if not args.quiet:
             self._said.add(result)
         return result
 
-    @parsed_late
+    @lazily_parsed
     @argument("--all", action="store_true", help="sign out every account")
     @argument(
         "--revoke", action="store_true", help="also ask the provider to revoke the refresh tokens"
@@ -85,20 +85,18 @@ class AuthMagics(Magics):  # type: ignore[misc]
         action="store_true",
         help="sign out every account, and delete all stored files and the key",
     )
-    @of_every_magic
+    @common_arguments
     @line_magic
-    def logout(self, asked: Any) -> None:
+    def logout(self, args: Any) -> None:
         """Sign out: remove the current or the named account and its tokens.
 
         The browser may still be signed in at the provider.
         """
-        self._sign_out(
-            asked, asked.account, all=asked.all, revoke=asked.revoke, forget=asked.forget
-        )
+        self._sign_out(args, args.account, all=args.all, revoke=args.revoke, forget=args.forget)
 
-    def _sign_out(self, asked: Any, account: str | None, **how: bool) -> None:
-        gone = self._used.session.logout(account, profile=asked.profile, **how)
-        if asked.quiet:
+    def _sign_out(self, args: Any, account: str | None, **how: bool) -> None:
+        gone = self._used.session.logout(account, profile=args.profile, **how)
+        if args.quiet:
             return
         if not gone:
             _print("Nobody was signed in.")
@@ -109,7 +107,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
                 f" provider.{where}"
             )
 
-    @parsed_late
+    @lazily_parsed
     @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the token")
     @argument("--into", metavar="NAME", help="put the token into this variable, and show nothing")
     @argument(
@@ -129,79 +127,79 @@ class AuthMagics(Magics):  # type: ignore[misc]
         "--show", action="store_true", help="print account, scopes, tenant, expiry and source"
     )
     @argument("--force-refresh", action="store_true", help="request a new token now")
-    @of_every_magic
+    @common_arguments
     @line_magic
-    def token(self, asked: Any) -> Token | SecretStr | dict[str, str] | None:
+    def token(self, args: Any) -> Token | SecretStr | dict[str, str] | None:
         """A live token: it is refreshed when it is read. Its display is masked.
 
         Use it as f"Bearer {t}", "Bearer " + t, t.header or str(t).
         """
-        scopes = self._scopes(asked, "token")
-        if asked.header and asked.text:
+        scopes = self._scopes(args, "token")
+        if args.header and args.text:
             raise UsageError("--header and --str exclude each other.")
-        options = {"profile": asked.profile} if asked.profile else {}
-        self._used.variables.check(asked.into, asked.env)
+        options = {"profile": args.profile} if args.profile else {}
+        self._used.variables.check(args.into, args.env)
         session, variables = self._used.session, self._used.variables
-        if asked.force_refresh or asked.show:
+        if args.force_refresh or args.show:
             result = session.acquire(
-                *scopes, account=asked.account, force_refresh=asked.force_refresh, **options
+                *scopes, account=args.account, force_refresh=args.force_refresh, **options
             )
-            if asked.show:
+            if args.show:
                 _print(*describe(result))
-        token = session.token(*scopes, account=asked.account, **options)
+        token = session.token(*scopes, account=args.account, **options)
         # It is read before every cell, where a sign-in must not begin.
         quiet = partial(session.token, *scopes, account=token.owner, interactive=False, **options)
-        if asked.env:
-            variables.put_environment(asked.env, quiet())
-        if asked.into:
-            if asked.text:
-                variables.put_text(asked.into, quiet())
+        if args.env:
+            variables.put_environment(args.env, quiet())
+        if args.into:
+            if args.text:
+                variables.put_text(args.into, quiet())
             else:
-                variables.put(asked.into, token.header if asked.header else token)
+                variables.put(args.into, token.header if args.header else token)
         self._used.forget_the_gone()  # the account may have signed out since the token was read
-        if asked.into or asked.env or asked.show:
+        if args.into or args.env or args.show:
             return None
-        if asked.header:
+        if args.header:
             return token.header
-        return token.value if asked.text else token
+        return token.value if args.text else token
 
-    @parsed_late
+    @lazily_parsed
     @argument("verb", nargs="?", metavar="use|drop", help="make USER current, or sign USER out")
     @argument("user", nargs="?", metavar="USER", help="a user name, or an Account")
-    @of_every_magic
+    @common_arguments
     @line_magic
-    def accounts(self, asked: Any) -> list[Account]:
+    def accounts(self, args: Any) -> list[Account]:
         """Show the signed-in accounts as a table, and return them as a list."""
         from nbauth.jupyter.accounts_table import table_of
 
-        verb, user = verb_of(asked.verb, asked.user)
+        verb, user = verb_of(args.verb, args.user)
         if verb == "use":
-            account = self._used.session.use(user, profile=asked.profile)
-            if not asked.quiet:
+            account = self._used.session.use(user, profile=args.profile)
+            if not args.quiet:
                 _print(f"Using {account.username}.")
         elif verb == "drop":
-            self._sign_out(asked, user)
-        return table_of(self._used.session, asked.profile, asked.account)
+            self._sign_out(args, user)
+        return table_of(self._used.session, args.profile, args.account)
 
-    @parsed_late
-    @of_every_magic
+    @lazily_parsed
+    @common_arguments
     @line_magic
-    def whoami(self, asked: Any) -> None:
+    def whoami(self, args: Any) -> None:
         """Print the current account in one line: tenant, profile, token and where it is kept."""
         from nbauth.jupyter.accounts_table import table_of
 
-        _print(table_of(self._used.session, asked.profile, asked.account).first_line())
+        _print(table_of(self._used.session, args.profile, args.account).first_line())
 
-    def _scopes(self, asked: Any, magic: str) -> list[str]:
+    def _scopes(self, args: Any, magic: str) -> list[str]:
         options = vars(type(self))[magic].options
-        return scopes_of(asked.scopes, magic, options, lambda: self._used.session.reader.profiles())
+        return scopes_of(args.scopes, magic, options, lambda: self._used.session.reader.profiles())
 
-    def _doctor(self, asked: Any) -> None:
+    def _doctor(self, args: Any) -> None:
         from nbauth.jupyter.places.doctor import parts
 
-        call = {name: getattr(asked, name) for name in _OF_A_CALL}
+        call = {name: getattr(args, name) for name in _OF_A_CALL}
         page = getattr(self._used.session.screen, "page", None)
-        for part in parts(self._used.session, call, page=page, ask=not asked.offline):
+        for part in parts(self._used.session, call, page=page, ask=not args.offline):
             _print(*part.lines)
 
 

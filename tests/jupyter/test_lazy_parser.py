@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from nbauth.core.settings import NAMES
-from nbauth.jupyter import parsed_late as ours
+from nbauth.jupyter import lazy_parser as ours
 from nbauth.jupyter.config import HELP
 
 
@@ -44,7 +44,7 @@ def shell() -> Any:
 @pytest.fixture(params=["ours", "IPython's"])
 def magic(request: Any, shell: Any) -> Any:
     theirs = made(ipythons.argument, ipythons.magic_arguments())
-    chosen = theirs if request.param != "ours" else made(ours.argument, ours.parsed_late)
+    chosen = theirs if request.param != "ours" else made(ours.argument, ours.lazily_parsed)
     shell.register_magics(chosen)
     yield shell
     del shell.magics_manager.magics["line"]["try_this"]
@@ -57,7 +57,7 @@ def test_it_is_described_as_by_ipython(magic: Any, before: str) -> None:
     assert "%try_this [--consent-also SCOPE [SCOPE ...]] [--timeout TIMEOUT]" in shown
     assert "Try it. Gives what was asked for." in shown
     assert "--consent-also <SCOPE [SCOPE ...]>" in shown
-    assert "test_parsed_late.py" in shown
+    assert "test_lazy_parser.py" in shown
     assert "class" not in shown.lower()  # what IPython says of an object that is no function
     source = magic.object_inspect_mime("%try_this", detail_level=1)["text/plain"]
     assert "parser" in source
@@ -79,7 +79,7 @@ def test_it_is_parsed_as_by_ipython(magic: Any) -> None:
 
 
 def test_its_parser_is_made_by_who_needs_it() -> None:
-    magic = made(ours.argument, ours.parsed_late).try_this
+    magic = made(ours.argument, ours.lazily_parsed).try_this
     assert "parser" not in vars(magic)
     assert magic.__doc__ == magic.__doc__
     assert "parser" in vars(magic)

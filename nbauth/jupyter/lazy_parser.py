@@ -28,7 +28,7 @@ def argument(*names: str, **how: Any) -> Callable[[Any], Any]:
     return noted
 
 
-class parsed_late:  # noqa: N801 - a decorator
+class lazily_parsed:  # noqa: N801 - a decorator
     """A magic that is called with the parsed arguments. Its docstring is the help of its parser.
 
     For IPython it is like any method with the parameter ``line``: ``inspect`` finds its source by
@@ -55,10 +55,10 @@ class parsed_late:  # noqa: N801 - a decorator
     def __call__(
         self, magics: Any, line: str = "", local_ns: Mapping[str, Any] | None = None
     ) -> Any:
-        others = [each for each in vars(type(magics)).values() if isinstance(each, parsed_late)]
+        others = [each for each in vars(type(magics)).values() if isinstance(each, lazily_parsed)]
         elsewhere = {name: each.__name__ for each in others for name in each.options}
-        asked = self.read(line, magics.shell.user_ns, local_ns, elsewhere)
-        return None if asked is None else self.__wrapped__(magics, asked)
+        args = self.read(line, magics.shell.user_ns, local_ns, elsewhere)
+        return None if args is None else self.__wrapped__(magics, args)
 
     @property
     def options(self) -> list[str]:
