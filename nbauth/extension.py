@@ -13,8 +13,8 @@ from nbauth.api import session_if_made, the_session
 from nbauth.jupyter.completion import Completion
 from nbauth.jupyter.config import NbAuth
 from nbauth.jupyter.ipykernel.wedge import mend
+from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.magics import AuthMagics
-from nbauth.jupyter.on_first_use import OnFirstUse
 from nbauth.jupyter.said_once import SaidOnce
 
 MAGICS = ("login", "logout", "token", "accounts", "whoami")
@@ -25,13 +25,13 @@ class Loaded:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._used = used = OnFirstUse(the_session, shell.user_ns)
-        self._config = NbAuth(used, parent=shell)
+        self._state = state = MagicState(the_session, shell.user_ns)
+        self._config = NbAuth(state, parent=shell)
         shell.configurables.append(self._config)
         self._said = SaidOnce(shell)
-        self._magics = AuthMagics(shell, used, self._said)
+        self._magics = AuthMagics(shell, state, self._said)
         shell.register_magics(self._magics)
-        shell.events.register("pre_run_cell", used.refresh)
+        shell.events.register("pre_run_cell", state.refresh)
         shell.events.register("pre_run_cell", _new_cell)
         self._completion = Completion(shell, the_session, self._magics, MAGICS)
         self._undo_mending = mend(getattr(shell, "kernel", None))
@@ -39,9 +39,9 @@ class Loaded:
     def undo(self) -> None:
         """Remove it all; accounts stay signed in in the process's session."""
         shell = self._shell
-        for before_a_cell in (self._used.refresh, _new_cell):
+        for before_a_cell in (self._state.refresh, _new_cell):
             shell.events.unregister("pre_run_cell", before_a_cell)
-        self._used.undo()
+        self._state.undo()
         if (session := session_if_made()) is not None:
             session.rest()
         for added in (self._config, self._magics):

@@ -9,7 +9,7 @@ from traitlets import TraitError, observe, validate
 from traitlets.config import Configurable
 
 from nbauth.core.flow_names import AUTO, HERE
-from nbauth.jupyter.on_first_use import OnFirstUse
+from nbauth.jupyter.magic_state import MagicState
 
 HELP = {
     "profile": "the profile of config.toml to use",
@@ -53,8 +53,8 @@ HELP = {
 
 
 class _Settings(Configurable):  # type: ignore[misc]
-    def __init__(self, used: OnFirstUse, **options: Any) -> None:
-        self._used = used
+    def __init__(self, state: MagicState, **options: Any) -> None:
+        self._state = state
         super().__init__(**options)
 
     @validate(*HELP)
@@ -62,7 +62,7 @@ class _Settings(Configurable):  # type: ignore[misc]
         if proposal.value is not None:
             from nbauth.core.errors import ConfigurationError
 
-            check = self._used.session.reader.check
+            check = self._state.session.reader.check
             try:
                 check(proposal.trait.name, proposal.value, "%config NbAuth")
             except ConfigurationError as error:
@@ -71,7 +71,7 @@ class _Settings(Configurable):  # type: ignore[misc]
 
     @observe(*HELP)
     def _set(self, change: Any) -> None:
-        self._used.session.configure(**{change.name: change.new})
+        self._state.session.configure(**{change.name: change.new})
 
 
 NbAuth = type(Configurable)(

@@ -13,7 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from nbauth.jupyter.lazy_parser import argument, lazily_parsed
 from nbauth.jupyter.magic_arguments import common_arguments, sign_in_arguments
 from nbauth.jupyter.magic_questions import scopes_of, verb_of
-from nbauth.jupyter.on_first_use import OnFirstUse
+from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.said_once import SaidOnce
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def _print(*lines: str) -> None:
 class AuthMagics(Magics):  # type: ignore[misc]
     """The magics of the process's session."""
 
-    def __init__(self, shell: Any, used: OnFirstUse, said: SaidOnce) -> None:
+    def __init__(self, shell: Any, state: MagicState, said: SaidOnce) -> None:
         super().__init__(shell)
-        self._used = used
+        self._state = state
         self._said = said
 
     @lazily_parsed
@@ -63,7 +63,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
             for name in _OF_A_CALL + _OF_A_SIGN_IN
             if (value := getattr(args, name)) is not None
         }
-        result = self._used.session.login(
+        result = self._state.session.login(
             *scopes,
             account=args.account,
             force=args.force,
@@ -95,7 +95,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
         self._sign_out(args, args.account, all=args.all, revoke=args.revoke, forget=args.forget)
 
     def _sign_out(self, args: Any, account: str | None, **how: bool) -> None:
-        gone = self._used.session.logout(account, profile=args.profile, **how)
+        gone = self._state.session.logout(account, profile=args.profile, **how)
         if args.quiet:
             return
         if not gone:
@@ -138,8 +138,8 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if args.header and args.text:
             raise UsageError("--header and --str exclude each other.")
         options = {"profile": args.profile} if args.profile else {}
-        self._used.variables.check(args.into, args.env)
-        session, variables = self._used.session, self._used.variables
+        self._state.variables.check(args.into, args.env)
+        session, variables = self._state.session, self._state.variables
         if args.force_refresh or args.show:
             result = session.acquire(
                 *scopes, account=args.account, force_refresh=args.force_refresh, **options
@@ -156,7 +156,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
                 variables.put_text(args.into, quiet())
             else:
                 variables.put(args.into, token.header if args.header else token)
-        self._used.forget_the_gone()  # the account may have signed out since the token was read
+        self._state.remove_signed_out()  # the account may have signed out since the token was read
         if args.into or args.env or args.show:
             return None
         if args.header:
@@ -174,12 +174,12 @@ class AuthMagics(Magics):  # type: ignore[misc]
 
         verb, user = verb_of(args.verb, args.user)
         if verb == "use":
-            account = self._used.session.use(user, profile=args.profile)
+            account = self._state.session.use(user, profile=args.profile)
             if not args.quiet:
                 _print(f"Using {account.username}.")
         elif verb == "drop":
             self._sign_out(args, user)
-        return table_of(self._used.session, args.profile, args.account)
+        return table_of(self._state.session, args.profile, args.account)
 
     @lazily_parsed
     @common_arguments
@@ -188,18 +188,18 @@ class AuthMagics(Magics):  # type: ignore[misc]
         """Print the current account in one line: tenant, profile, token and where it is kept."""
         from nbauth.jupyter.accounts_table import table_of
 
-        _print(table_of(self._used.session, args.profile, args.account).first_line())
+        _print(table_of(self._state.session, args.profile, args.account).first_line())
 
     def _scopes(self, args: Any, magic: str) -> list[str]:
         options = vars(type(self))[magic].options
-        return scopes_of(args.scopes, magic, options, lambda: self._used.session.reader.profiles())
+        return scopes_of(args.scopes, magic, options, lambda: self._state.session.reader.profiles())
 
     def _doctor(self, args: Any) -> None:
         from nbauth.jupyter.places.doctor import parts
 
         call = {name: getattr(args, name) for name in _OF_A_CALL}
-        page = getattr(self._used.session.screen, "page", None)
-        for part in parts(self._used.session, call, page=page, ask=not args.offline):
+        page = getattr(self._state.session.screen, "page", None)
+        for part in parts(self._state.session, call, page=page, ask=not args.offline):
             _print(*part.lines)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.tokens import Token
-from nbauth.jupyter.on_first_use import OnFirstUse
+from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.variables import Variables
 from tests.kernel.conftest import Bench, bench, clock  # noqa: F401 - fixtures
 from tests.kernel.test_by_key import twins  # noqa: F401
@@ -225,17 +225,17 @@ def test_the_notebooks_variables_are_those_of_who_is_signed_in(
     bench: Bench,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    used = OnFirstUse(lambda: bench.session, names := {})
+    state = MagicState(lambda: bench.session, names := {})
     account = bench.sign_in("read")
     token = bench.session.token("read", interactive=False)
     text = token.value
     bench.session.logout(account)
     monkeypatch.setattr(Token, "value", property(lambda _: text))  # it was read just before
-    used.variables.put_text("secret", token)
-    used.forget_the_gone()
+    state.variables.put_text("secret", token)
+    state.remove_signed_out()
     assert names == {}
-    used.undo()
+    state.undo()
     before = len(bench.session.changed)
-    used.forget_the_gone()  # an announcement that was under way
+    state.remove_signed_out()  # an announcement that was under way
     assert len(bench.session.changed) == before
-    assert used._variables is None
+    assert state._variables is None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.session import Session
 
 
-class OnFirstUse:
+class MagicState:
     """The session, and the variables that ``%token`` sets.
 
     Args:
@@ -35,7 +35,7 @@ class OnFirstUse:
             from nbauth.jupyter.variables import Variables
 
             self._variables = Variables(self._user_ns, self.session.screen)
-            self.session.changed.connect(self.forget_the_gone)
+            self.session.changed.connect(self.remove_signed_out)
         return self._variables
 
     def refresh(self, *_: object) -> None:
@@ -46,11 +46,11 @@ class OnFirstUse:
     def undo(self) -> None:
         """Remove the variables."""
         if self._variables is not None:
-            self.session.changed.disconnect(self.forget_the_gone)
+            self.session.changed.disconnect(self.remove_signed_out)
             self._variables.keep_only()
             self._variables = None
 
-    def forget_the_gone(self) -> None:
+    def remove_signed_out(self) -> None:
         """Remove the variables of accounts that have signed out, in whatever way."""
         # The store is not read: other kernels' accounts there have no variables here.
         if self._variables is not None:
