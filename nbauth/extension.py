@@ -12,10 +12,10 @@ from traitlets import TraitError
 from nbauth.api import session_if_made, the_session
 from nbauth.jupyter.completion import Completion
 from nbauth.jupyter.config import NbAuth
+from nbauth.jupyter.hidden_value import HiddenValue
 from nbauth.jupyter.ipykernel.wedge import mend
 from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.magics import AuthMagics
-from nbauth.jupyter.said_once import SaidOnce
 
 MAGICS = ("login", "logout", "token", "accounts", "whoami")
 
@@ -28,8 +28,8 @@ class Loaded:
         self._state = state = MagicState(the_session, shell.user_ns)
         self._config = NbAuth(state, parent=shell)
         shell.configurables.append(self._config)
-        self._said = SaidOnce(shell)
-        self._magics = AuthMagics(shell, state, self._said)
+        self._hidden_value = HiddenValue(shell)
+        self._magics = AuthMagics(shell, state, self._hidden_value)
         shell.register_magics(self._magics)
         shell.events.register("pre_run_cell", state.refresh)
         shell.events.register("pre_run_cell", _new_cell)
@@ -51,7 +51,7 @@ class Loaded:
         for name in MAGICS:
             registry.magics["line"].pop(name, None)
         self._completion.undo()
-        self._said.undo()
+        self._hidden_value.undo()
         registry.registry.pop(type(self._magics).__name__, None)
         self._undo_mending()
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
+from nbauth.jupyter.hidden_value import HiddenValue
 from nbauth.jupyter.lazy_parser import argument, lazily_parsed
 from nbauth.jupyter.magic_arguments import common_arguments, sign_in_arguments
 from nbauth.jupyter.magic_questions import scopes_of, verb_of
 from nbauth.jupyter.magic_state import MagicState
-from nbauth.jupyter.said_once import SaidOnce
 
 if TYPE_CHECKING:
     from nbauth.core.account import Account
@@ -37,10 +37,10 @@ def _print(*lines: str) -> None:
 class AuthMagics(Magics):  # type: ignore[misc]
     """The magics of the process's session."""
 
-    def __init__(self, shell: Any, state: MagicState, said: SaidOnce) -> None:
+    def __init__(self, shell: Any, state: MagicState, hidden_value: HiddenValue) -> None:
         super().__init__(shell)
         self._state = state
-        self._said = said
+        self._hidden_value = hidden_value
 
     @lazily_parsed
     @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the first token")
@@ -72,7 +72,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
             **options,
         )
         if not args.quiet:
-            self._said.add(result)
+            self._hidden_value.hide(result)
         return result
 
     @lazily_parsed

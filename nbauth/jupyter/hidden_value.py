@@ -7,7 +7,7 @@ from typing import Any
 _ACCOUNT = ("nbauth.core.account", "Account")
 
 
-class SaidOnce:
+class HiddenValue:
     """Hides the value of ``%login`` in a notebook after a line or a panel has named the account.
 
     A terminal still shows the value, because IPython writes ``Out[1]:`` before it formats it.
@@ -18,19 +18,19 @@ class SaidOnce:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._told: object = None
+        self._hidden: object = None
         self._cell = -1
         self._formatter = shell.display_formatter.ipython_display_formatter
         if getattr(shell, "kernel", None) is not None:
             self._formatter.for_type_by_name(*_ACCOUNT, self._show)
 
-    def add(self, value: object) -> None:
+    def hide(self, value: object) -> None:
         """Hide this value in the running cell."""
-        self._told, self._cell = value, self._shell.execution_count
+        self._hidden, self._cell = value, self._shell.execution_count
 
     def undo(self) -> None:
         """Remove the formatter. IPython then shows every value."""
-        self._told = None
+        self._hidden = None
         self._formatter.deferred_printers.pop(_ACCOUNT, None)
         for kind in [
             kind for kind, how in self._formatter.type_printers.items() if how == self._show
@@ -38,6 +38,6 @@ class SaidOnce:
             self._formatter.pop(kind, None)
 
     def _show(self, value: object) -> None:
-        told, self._told = self._told, None
-        if value is not told or self._cell != self._shell.execution_count:
+        hidden, self._hidden = self._hidden, None
+        if value is not hidden or self._cell != self._shell.execution_count:
             raise NotImplementedError  # IPython then uses its other formatters
