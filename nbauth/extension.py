@@ -13,7 +13,7 @@ from nbauth.api import session_if_made, the_session
 from nbauth.jupyter.completion import Completion
 from nbauth.jupyter.config import NbAuth
 from nbauth.jupyter.hidden_value import HiddenValue
-from nbauth.jupyter.ipykernel.wedge import mend
+from nbauth.jupyter.ipykernel.reply_fix import fix_replies
 from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.magics import AuthMagics
 
@@ -34,7 +34,7 @@ class Loaded:
         shell.events.register("pre_run_cell", state.refresh)
         shell.events.register("pre_run_cell", _new_cell)
         self._completion = Completion(shell, the_session, self._magics, MAGICS)
-        self._undo_mending = mend(getattr(shell, "kernel", None))
+        self._undo_reply_fix = fix_replies(getattr(shell, "kernel", None))
 
     def undo(self) -> None:
         """Remove it all; accounts stay signed in in the process's session."""
@@ -53,7 +53,7 @@ class Loaded:
         self._completion.undo()
         self._hidden_value.undo()
         registry.registry.pop(type(self._magics).__name__, None)
-        self._undo_mending()
+        self._undo_reply_fix()
 
 
 def _new_cell(*_: object) -> None:

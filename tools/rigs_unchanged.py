@@ -17,7 +17,7 @@ TESTED = (
     "tests/harness/",
     "tests/interop/provider/",
     "tests/conftest.py",
-    "tests/kernels/test_wedge.py",  # the rigs use its bursts of requests
+    "tests/kernels/test_reply_fix.py",  # the rigs use its bursts of requests
     "pyproject.toml",
     "tools/setup.sh",
 )

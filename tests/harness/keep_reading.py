@@ -4,7 +4,7 @@ Without it, a few in a hundred page loads stop the kernel before a test has load
 (tests/rigs/test_ipykernel.py shows that in a plain kernel).
 """
 
-from nbauth.jupyter.ipykernel.wedge import mend
+from nbauth.jupyter.ipykernel.reply_fix import fix_replies
 
-mend(get_ipython().kernel)  # type: ignore[name-defined]  # noqa: F821
-del mend
+fix_replies(get_ipython().kernel)  # type: ignore[name-defined]  # noqa: F821
+del fix_replies

@@ -1,12 +1,12 @@
 """ipykernel 7.3, without nbauth, stops reading its shell channel under a burst of requests.
 
-``tests/kernels/test_wedge.py`` shows that nbauth fixes that.
+``tests/kernels/test_reply_fix.py`` shows that nbauth fixes that.
 """
 
 from __future__ import annotations
 
 from tests.harness.kernels import Kernel
-from tests.kernels.test_wedge import BARE, unanswered
+from tests.kernels.test_reply_fix import BARE, unanswered
 
 
 def test_ipykernel_7_3_alone_stops_reading() -> None:

@@ -18,9 +18,9 @@ from typing import Any
 
 from nbauth.jupyter.ipykernel.channels import Channels, publish_status
 from nbauth.jupyter.ipykernel.messages import Message
+from nbauth.jupyter.ipykernel.reply_fix import ReplyFix
 from nbauth.jupyter.ipykernel.requests import CellRequest
 from nbauth.jupyter.ipykernel.stop_button import StopButton
-from nbauth.jupyter.ipykernel.wedge import Mending
 
 TURN = 0.05
 """Seconds that one call of ``Pump.turn`` waits for a message."""
@@ -54,12 +54,12 @@ class Pump:
         self.button = button
         self.queued = queued
         self._kernel = kernel
-        self._mending = Mending(kernel)
+        self._reply_fix = ReplyFix(kernel)
         self._filter: _Filter | None = None
 
     def begin(self) -> None:
         """Replace the callback of the kernel's stream."""
-        self._mending.begin()
+        self._reply_fix.begin()
         if threading.current_thread() is not threading.main_thread():
             return  # a cell in a subshell does not block the main shell
         channels = Channels.of(self._kernel)
@@ -76,7 +76,7 @@ class Pump:
             if self._filter is not None:
                 self._filter.leave(self)
         finally:
-            self._mending.end()
+            self._reply_fix.end()
 
     def turn(self) -> None:
         """Handle the messages that have arrived, or wait ``TURN`` seconds for one."""

@@ -18,7 +18,7 @@ from nbauth.core.flow_names import AUTO, BROWSER, CALLBACK, DEVICE, PASTE
 from nbauth.core.settings import NAMES, Settings
 from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
-from nbauth.jupyter.ipykernel.wedge import AFFECTED
+from nbauth.jupyter.ipykernel.reply_fix import AFFECTED
 from nbauth.jupyter.places.environment import Evidence, Place, as_said, kernel, look, place
 from nbauth.jupyter.places.in_words import INDENT, entry, settings_in_words, shown
 from nbauth.kernel.client_secret import secret_of

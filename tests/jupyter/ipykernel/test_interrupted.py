@@ -21,7 +21,7 @@ import pytest
 
 from nbauth.jupyter import ipykernel
 from nbauth.jupyter.ipykernel import pump, waiting
-from nbauth.jupyter.ipykernel.wedge import mend
+from nbauth.jupyter.ipykernel.reply_fix import fix_replies
 from tests.jupyter.ipykernel.fake_kernel import OURS, FakeKernel
 
 pytestmark = pytest.mark.long
@@ -385,7 +385,7 @@ def test_waits_that_are_awaited_at_once_end_in_any_order():
 
 def test_mending_holds_until_the_last_that_needs_it_ends():
     with FakeKernel(with_subshells=True) as kernel:
-        undo = [mend(kernel) for _ in range(3)]
+        undo = [fix_replies(kernel) for _ in range(3)]
         undo[0]()
         undo[2]()
         undo[0]()

@@ -17,7 +17,7 @@ AFFECTED = ("7.0.", "7.1.", "7.2.", "7.3.")
 """The first characters of the affected versions of ipykernel."""
 
 
-class Mending:
+class ReplyFix:
     """Sends replies on the stream from :meth:`begin` to :meth:`end`, in an affected kernel.
 
     Several may overlap, also in different threads. The last one to end restores the socket. There
@@ -62,7 +62,7 @@ class _RepliesByStream:
 
     def __init__(self, thread: Any, stream: Any, socket: Any) -> None:
         self.socket = socket
-        self.users: set[Mending] = set()
+        self.users: set[ReplyFix] = set()
         self.send_multipart = stream.send_multipart
         self._thread = thread
 
@@ -74,12 +74,12 @@ class _RepliesByStream:
                 holder._shell_socket = new
 
 
-def mend(kernel: Any) -> Callable[[], None]:
+def fix_replies(kernel: Any) -> Callable[[], None]:
     """Apply the fix to a kernel if it is affected. Returns the function that undoes it."""
-    mending = Mending(kernel)
+    fix = ReplyFix(kernel)
     try:
-        mending.begin()
+        fix.begin()
     except BaseException:
-        mending.end()
+        fix.end()
         raise
-    return mending.end
+    return fix.end

@@ -61,7 +61,7 @@ def test_with_the_extension_from_the_start_there_is_no_gap(tmp_path: Path) -> No
     (tmp_path / "profile_default").mkdir()
     (tmp_path / "profile_default" / "ipython_kernel_config.py").write_text(AT_START)
     with Kernel("7.3", env={**BARE, "IPYTHONDIR": str(tmp_path)}) as kernel:
-        assert kernel.run(SOCKET).text.startswith("<nbauth.jupyter.ipykernel.wedge.")
+        assert kernel.run(SOCKET).text.startswith("<nbauth.jupyter.ipykernel.reply_fix.")
         assert unanswered(kernel) == 0
         assert kernel.run("%unload_ext nbauth\n" + SOCKET).text.startswith("<zmq.Socket")
 
