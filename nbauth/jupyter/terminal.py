@@ -18,8 +18,8 @@ from nbauth.core.output import fitting
 from nbauth.core.steps import Done, OpenBrowser, ReceiverKind, ShowUserCode
 from nbauth.core.text import visible, web_address
 from nbauth.jupyter.display import lines_for
+from nbauth.jupyter.hidden_input import read_hidden, timeout_after
 from nbauth.jupyter.places.obstacles import in_process
-from nbauth.jupyter.typed import typed_unseen, within
 from nbauth.kernel.sign_in.browsers import open_window, with_windows
 from nbauth.kernel.sign_in.handed_in import check_pasted
 from nbauth.kernel.sign_in.no_screen import no_callback
@@ -121,7 +121,7 @@ class TerminalScreen:
 def ask_for_secret(prompt: str, timeout: float | None) -> str:
     """The text that the person types without echo; ``""`` after Ctrl-D or the time limit."""
     try:
-        return typed_unseen(prompt, within(DEFAULT_TIMEOUT if timeout is None else timeout))
+        return read_hidden(prompt, timeout_after(DEFAULT_TIMEOUT if timeout is None else timeout))
     except (EOFError, TimeoutError):
         return ""
 
@@ -141,7 +141,7 @@ def ask_for_address(
     ``until`` is the end of the caller's time, on the monotonic clock.
     """
     try:
-        text = typed_unseen(
+        text = read_hidden(
             PASTE_PROMPT, lambda: sign_in.ended.is_set() or time.monotonic() >= until
         )
     except EOFError:

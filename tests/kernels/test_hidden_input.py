@@ -10,9 +10,9 @@ from tests.harness.kernels import KERNEL_VERSIONS, Kernel
 from tests.kernels.conftest import environment
 
 ASK = """
-from nbauth.jupyter.typed import typed_unseen, within
+from nbauth.jupyter.hidden_input import read_hidden, timeout_after
 try:
-    print("typed", typed_unseen("Address: ", within({seconds})))
+    print("typed", read_hidden("Address: ", timeout_after({seconds})))
 except TimeoutError:
     print("given up")
 """
@@ -95,11 +95,11 @@ def test_the_question_ends_when_the_sign_in_does(demo) -> None:
             "        one.cancel()\n"
             "asked = threading.Event()\n"
             "threading.Thread(target=cancel).start()\n"
-            "from nbauth.jupyter import terminal, typed\n"
+            "from nbauth.jupyter import hidden_input, terminal\n"
             "def ask(*arguments):\n"
             "    threading.Timer(0.3, asked.set).start()\n"
-            "    return typed.typed_unseen(*arguments)\n"
-            "terminal.typed_unseen = ask\n"
+            "    return hidden_input.read_hidden(*arguments)\n"
+            "terminal.read_hidden = ask\n"
         )
         ident = kernel.send(later + PASTE.format(seconds=60))
         question(kernel)

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nbauth.jupyter import terminal, typed
-from nbauth.jupyter.typed import typed_unseen, within
+from nbauth.jupyter import hidden_input, terminal
+from nbauth.jupyter.hidden_input import read_hidden, timeout_after
 from tests.jupyter.test_display import sign_in
 
 
@@ -71,20 +71,20 @@ ADDRESS = "http://localhost/?code=" + "c" * 3000
 )
 def test_a_line_comes_as_it_is_typed(person: Person, keys: bytes, text: str) -> None:
     person.types(keys)
-    assert typed_unseen("Address: ", within(10)) == text
+    assert read_hidden("Address: ", timeout_after(10)) == text
     assert person.sees_what_is_typed(), "the terminal is as it was"
 
 
 def test_the_end_of_the_input_is_told(person: Person) -> None:
     person.types(b"\x04")
     with pytest.raises(EOFError):
-        typed_unseen("Address: ", within(10))
+        read_hidden("Address: ", timeout_after(10))
     assert person.sees_what_is_typed()
 
 
 def test_nobody_answers(person: Person) -> None:
     with pytest.raises(TimeoutError):
-        typed_unseen("Address: ", within(0.2))
+        read_hidden("Address: ", timeout_after(0.2))
     assert person.sees_what_is_typed()
     assert terminal.ask_for_secret("Passphrase: ", 0.2) == ""
 
@@ -96,9 +96,9 @@ def test_an_interrupt_leaves_the_terminal_as_it_was(
         assert not person.sees_what_is_typed()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(typed, "select", interrupt)
+    monkeypatch.setattr(hidden_input, "select", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        typed_unseen("Address: ", within(10))
+        read_hidden("Address: ", timeout_after(10))
     assert person.sees_what_is_typed()
 
 
@@ -118,4 +118,4 @@ def test_where_there_is_no_such_terminal_getpass_asks(monkeypatch: pytest.Monkey
     drawn, redirected = SimpleNamespace(isatty=lambda: True), SimpleNamespace(isatty=lambda: False)
     for stream in (None, SimpleNamespace(), drawn, redirected):
         monkeypatch.setattr(sys, "stdin", stream)
-        assert typed_unseen("Address: ", within(10)) == "Address: typed"
+        assert read_hidden("Address: ", timeout_after(10)) == "Address: typed"

@@ -26,7 +26,7 @@ MOST = 65_536
 _ENDS = b"\r\n"
 
 
-def typed_unseen(prompt: str, given_up: Callable[[], bool]) -> str:
+def read_hidden(prompt: str, given_up: Callable[[], bool]) -> str:
     """The text that the person types.
 
     Raises ``EOFError`` after Ctrl-D, ``TimeoutError`` once ``given_up`` returns true.
@@ -35,11 +35,11 @@ def typed_unseen(prompt: str, given_up: Callable[[], bool]) -> str:
     if running is not None and stdin.can_ask(running):
         return stdin.ask(running, prompt, given_up)
     if running is None and (descriptor := _terminal(sys.stdin)) is not None:
-        return _typed_at(descriptor, prompt, given_up)
+        return _read_terminal(descriptor, prompt, given_up)
     return getpass.getpass(prompt)
 
 
-def within(seconds: float) -> Callable[[], bool]:
+def timeout_after(seconds: float) -> Callable[[], bool]:
     """A function that returns whether this many seconds have passed."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() >= end
@@ -55,7 +55,7 @@ def _terminal(stream: Any) -> int | None:
         return None
 
 
-def _typed_at(descriptor: int, prompt: str, given_up: Callable[[], bool]) -> str:
+def _read_terminal(descriptor: int, prompt: str, given_up: Callable[[], bool]) -> str:
     typed = b""
     with _without_echo(descriptor):
         _write(prompt)
