@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbauth.jupyter.ipykernel.requests import CellRequest, running_request
-from nbauth.jupyter.ipykernel.stop_button import held_back
+from nbauth.jupyter.ipykernel.stop_button import defer_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ class ShowsPanels(Protocol):
 
     def showing(self, sign_in: Pending) -> list[SignInPanel]: ...
     def show_in_cell(self, sign_in: Pending) -> None: ...
-    def show_again(self, panel: SignInPanel, place: CellRequest) -> None: ...
+    def show_again(self, panel: SignInPanel, request: CellRequest) -> None: ...
 
 
 class InView:
@@ -90,14 +90,17 @@ class InView:
         return [panel for panel in self._screen.showing(self._sign_in) if cell in panel.shown_under]
 
     def _show_again(self, panel: SignInPanel) -> None:
-        place = next((one for one in self._places() if one.msg_id not in self._tried), None)
-        if place is not None:
-            self._tried.add(place.msg_id)
+        candidate = next((one for one in self._candidates() if one.msg_id not in self._tried), None)
+        if candidate is not None:
+            self._tried.add(candidate.msg_id)
             self._last = time.monotonic()
-            with held_back(), contextlib.suppress(Exception):  # the front end has disconnected
-                self._screen.show_again(panel, place)
+            with (
+                defer_interrupts(),
+                contextlib.suppress(Exception),
+            ):  # disconnected
+                self._screen.show_again(panel, candidate)
 
-    def _places(self) -> Iterator[CellRequest]:
+    def _candidates(self) -> Iterator[CellRequest]:
         """The cells in whose output the panel may be visible, the most likely first."""
         assert self._cell is not None
         again = [one for one in reversed(self._queued) if one.cell_id == self._cell.cell_id]

@@ -14,7 +14,7 @@ from nbauth.core.output import fitting
 from nbauth.core.steps import OpenBrowser, ReceiverKind
 from nbauth.jupyter.in_view import InView
 from nbauth.jupyter.ipykernel import waiting
-from nbauth.jupyter.ipykernel.stop_button import held_back
+from nbauth.jupyter.ipykernel.stop_button import defer_interrupts
 from nbauth.jupyter.places.obstacles import in_kernel
 from nbauth.jupyter.shown import PATIENCE, Shown, show_again
 
@@ -54,7 +54,7 @@ class NotebookScreen:
     def show(self, sign_in: Pending) -> None:
         from nbauth.jupyter.panel.panel import SignInPanel
 
-        with held_back():  # an interrupt while a message is sent would be lost
+        with defer_interrupts():  # an interrupt while a message is sent would be lost
             panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
             try:
                 shown = Shown(panel, sign_in)
@@ -70,12 +70,12 @@ class NotebookScreen:
         if sign_in.request.web_ui is None and self.attended():
             self.show(sign_in)
 
-    def show_again(self, panel: SignInPanel, place: CellRequest) -> None:
+    def show_again(self, panel: SignInPanel, request: CellRequest) -> None:
         """Show another view of a panel of this screen, in the output of that request's cell."""
         with self._lock:
             known = self._shown.copy()
         ids = [shown.display_id for shown in known if shown.panel is panel]
-        show_again(panel, place, next(iter(ids), "") or f"nbauth-{panel.comm_id}")
+        show_again(panel, request, next(iter(ids), "") or f"nbauth-{panel.comm_id}")
 
     def showing(self, sign_in: Pending) -> list[SignInPanel]:
         """The panels that show the sign-in."""

@@ -51,7 +51,7 @@ class Screens:
             settings = self._session.settings()
             return TerminalScreen(
                 open_browser=settings.open_browser is None,
-                said_attended=settings.attended,
+                attended=settings.attended,
                 timeout=settings.timeout,
             )
         if self._notebook is None:

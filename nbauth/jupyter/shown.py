@@ -66,11 +66,11 @@ class _StandIn:
             self._shown.update(card, raw=True)
 
 
-def show_again(panel: SignInPanel, place: CellRequest, display_id: str) -> None:
+def show_again(panel: SignInPanel, request: CellRequest, display_id: str) -> None:
     """Display another view of a panel, in the output of that request's cell."""
     from nbauth.jupyter.ipykernel.requests import display_under
     from nbauth.jupyter.places.environment import shell
 
     bundle = panel._repr_mimebundle_()
     if bundle is not None:
-        display_under(place, getattr(shell(), "display_pub", None), bundle, display_id)
+        display_under(request, getattr(shell(), "display_pub", None), bundle, display_id)

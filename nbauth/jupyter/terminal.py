@@ -39,7 +39,7 @@ class TerminalScreen:
 
     Args:
         open_browser: whether it may open a browser.
-        said_attended: the setting ``attended``.
+        attended: the setting ``attended``.
         timeout: the setting ``timeout``: seconds that the person has to type a secret.
     """
 
@@ -47,18 +47,18 @@ class TerminalScreen:
         self,
         *,
         open_browser: bool = True,
-        said_attended: bool | str = AUTO,
+        attended: bool | str = AUTO,
         timeout: float | None = None,
     ) -> None:
         self._open_browser = open_browser
         self._timeout = timeout
-        self._said_attended = said_attended
+        self._attended = attended
 
     def attended(self) -> bool:
         return self.obstacle() is None
 
     def obstacle(self) -> Obstacle | None:
-        return in_process(sys.stdin, sys.stderr, self._said_attended)
+        return in_process(sys.stdin, sys.stderr, self._attended)
 
     def show(self, sign_in: Pending) -> None:
         told: set[object] = set()

@@ -23,7 +23,7 @@ class StopButton:
     def __init__(self) -> None:
         self._before: Any = None
         self._pressed = 0
-        self._enough: int | None = None
+        self._threshold: int | None = None
 
     def begin(self) -> None:
         """Replace the handler of SIGINT if it is a function."""
@@ -38,7 +38,7 @@ class StopButton:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
-    def pass_on(self) -> None:
+    def deliver(self) -> None:
         """Let a recorded press take effect.
 
         Raises ``KeyboardInterrupt`` in a cell without ``await``. In a cell with ``await``,
@@ -55,27 +55,27 @@ class StopButton:
         """Let the given number of presses interrupt the ``with`` block at any line.
 
         Presses recorded before the block count, but only after another press: the block always
-        begins. They stay recorded, so that :meth:`pass_on` has an effect even if the interrupt was
+        begins. They stay recorded, so that :meth:`deliver` has an effect even if the interrupt was
         dropped or caught.
         """
-        before, self._enough = self._enough, presses
+        before, self._threshold = self._threshold, presses
         try:
             yield
         finally:
-            self._enough = before
+            self._threshold = before
 
     def interrupt_nothing(self) -> None:
         """Only record presses from now on, even if :meth:`interrupts` could not end."""
-        self._enough = None
+        self._threshold = None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._pressed += 1
-        if self._enough is not None and self._pressed >= self._enough:
-            self.pass_on()
+        if self._threshold is not None and self._pressed >= self._threshold:
+            self.deliver()
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def defer_interrupts() -> Iterator[None]:
     """Let a press take effect only at the end of the ``with`` block."""
     button = StopButton()
     try:
@@ -83,4 +83,4 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         button.end()
-    button.pass_on()
+    button.deliver()

@@ -47,9 +47,9 @@ def wait(
         while not ended.is_set() and (end is None or time.monotonic() < end):
             pump.turn()
             with button.interrupts(1):
-                button.pass_on()
+                button.deliver()
                 meanwhile()
-    button.pass_on()
+    button.deliver()
 
 
 async def wait_async(

@@ -19,7 +19,7 @@ from nbauth.core.settings import NAMES, Settings
 from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.jupyter.ipykernel.reply_fix import AFFECTED
-from nbauth.jupyter.places.environment import Evidence, Place, as_said, kernel, look, place
+from nbauth.jupyter.places.environment import Evidence, Place, apply_attended, kernel, look, place
 from nbauth.jupyter.places.in_words import INDENT, entry, settings_in_words, shown
 from nbauth.kernel.client_secret import secret_of
 from nbauth.kernel.sign_in.receivers.callback_address import callback_address, placeholder
@@ -81,7 +81,7 @@ def parts(
         lines += ["", *_file(session), *settings_in_words(settings), ""]
         if settings.flow != AUTO:
             flow_named(settings.flow)
-        here = as_said(here, seen, settings.attended)
+        here = apply_attended(here, seen, settings.attended)
         lines += _flows(here, settings)
         made = session.client(**call)
         lines += _register(here, made, page)

@@ -92,7 +92,7 @@ def place(evidence: Evidence | None = None) -> Place:
     return next((row for row in places() if row.fits(seen)), NOWHERE)
 
 
-def as_said(here: Place, seen: Evidence, attended: bool | str) -> Place:
+def apply_attended(here: Place, seen: Evidence, attended: bool | str) -> Place:
     """The place after the setting ``attended``, which overrides the front end."""
     if attended is False:
         return replace(here, ways=())
