@@ -58,7 +58,7 @@ class InView:
         if request.cell_id:
             self._queued.append(request)
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Show the sign-in in the waiting cell if it is not visible there."""
         if self._cell is None or self._sign_in.ended.is_set():
             return

@@ -107,7 +107,7 @@ class NotebookScreen:
         panel = self._panel_of(sign_in, PATIENCE)
         reached: set[ReceiverKind] = set()
         if panel is not None:
-            seen = panel.look(PATIENCE)
+            seen = panel.probe(PATIENCE)
             reached |= {ReceiverKind.LOOPBACK} if seen.same_machine else set()
             reached |= {ReceiverKind.JUPYTER_SERVER} if seen.callback else set()
         works = flows_for(reached)
@@ -130,9 +130,9 @@ class NotebookScreen:
             InView(self, self._kernel, sign_in),
         )
 
-        def look() -> None:
-            in_view.look()
-            asking.look()
+        def update() -> None:
+            in_view.update()
+            asking.update()
 
         try:
             waiting.wait(
@@ -140,7 +140,7 @@ class NotebookScreen:
                 sign_in.ended,
                 self._comm_ids,
                 timeout=timeout,
-                meanwhile=look,
+                meanwhile=update,
                 queued=in_view.queued,
             )
         except BaseException:
@@ -153,7 +153,7 @@ class NotebookScreen:
             self._kernel,
             sign_in.ended,
             self._comm_ids,
-            meanwhile=in_view.look,
+            meanwhile=in_view.update,
             queued=in_view.queued,
         )
 
@@ -191,7 +191,7 @@ class _AskForAddress:
         self._until = math.inf if timeout is None else self._began + timeout
         self._asked: set[OpenBrowser] = set()
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Ask if the sign-in needs an address and no browser shows a panel."""
         from nbauth.jupyter.terminal import address_wanted, ask_for_address
 

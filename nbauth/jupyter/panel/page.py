@@ -57,7 +57,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProbeResult:
     """The result of a probe by the browser.
 
     Attributes:
@@ -69,7 +69,7 @@ class Seen:
     callback: bool = False
 
 
-class Question:
+class Probe:
     """One probe that the browser runs. Only the first answer with its nonce is accepted."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ function thisPage() {
   }
 }
 
-async function asked(url, options, read) {
+async function fetchInTime(url, options, read) {
   const stop = new AbortController();
   const late = setTimeout(() => stop.abort(), PROBE_PATIENCE);
   try {
@@ -37,17 +37,17 @@ async function asked(url, options, read) {
 /** Only from a page on loopback: elsewhere, a browser may ask the person for permission. */
 function readProbe(url) {
   if (!url || !LOOPBACK.includes(location.hostname)) return null;
-  return asked(url, { mode: "cors", credentials: "omit" }, (answer) => (answer.ok ? answer.text() : null));
+  return fetchInTime(url, { mode: "cors", credentials: "omit" }, (answer) => (answer.ok ? answer.text() : null));
 }
 
 function hasCallback() {
   const page = thisPage();
   if (!page?.base_url.startsWith("/")) return false;
-  // Without it, JupyterHub treats a request of a script as unauthenticated and redirects to its login.
+  // Without the header, JupyterHub treats a request of a script as unauthenticated and redirects to its login.
   const [, xsrf] = document.cookie.match(/\b_xsrf=([^;]*)/) ?? [];
   const headers = xsrf ? { "X-XSRFToken": xsrf } : {};
   const options = { credentials: "same-origin", redirect: "error", headers };
-  return asked(`${page.origin}${page.base_url}nbauth/callback`, options, (answer) => answer.status === 200);
+  return fetchInTime(`${page.origin}${page.base_url}nbauth/callback`, options, (answer) => answer.status === 200);
 }
 
 async function probe({ url, nonce }) {
@@ -61,7 +61,7 @@ async function probe({ url, nonce }) {
  * saved as a widget with that id. If the kernel still runs, its panel takes precedence. The lines
  * of panels that are no longer in the notebook are removed.
  */
-function leaveLine(notebook, id) {
+function saveLine(notebook, id) {
   const known = notebook.getMetadata("widgets")?.[STATE];
   const shown = new Set();
   for (const cell of notebook.cells) {
@@ -83,13 +83,13 @@ function leaveLine(notebook, id) {
  * no longer exists, the panel's body gets the focus, which ignores keys. If the sign-in is
  * ``over``, the notebook gets it.
  */
-function keepPlace(body, over, drawAnew) {
+function redraw(body, over, replace) {
   const all = (selector) => [...body.querySelectorAll(selector)];
   const focused = body.getRootNode().activeElement;
   const active = body.contains(focused) ? focused : null;
   const open = new Set(all("details[open]").map((one) => one.dataset.key));
   const typed = body.querySelector(".nbauth-field")?.value;
-  drawAnew();
+  replace();
   all("details").forEach((one) => (one.open = open.has(one.dataset.key)));
   const field = body.querySelector(".nbauth-field");
   if (field && typed) field.value = typed;
@@ -107,12 +107,12 @@ function pressByKey(event) {
 }
 
 /** The part of the state whose changes need a redraw. Times update themselves. */
-function gist({ received, expires_in, account, ...rest }) {
+function visiblePart({ received, expires_in, account, ...rest }) {
   return JSON.stringify([rest, expires_in == null, { ...account, expires_in: account?.expires_in == null }]);
 }
 
 /** The kernel shows the panel again if a cell still waits for it. */
-function tellUnseen(model) {
+function sendUnseen(model) {
   try {
     model.send({ kind: "unseen" });
   } catch {
@@ -129,7 +129,7 @@ export default () => {
 
   function initialize({ model }) {
     const manager = model.widget_manager;
-    const saved = (_, what) => what === "started" && state && leaveLine(manager.context.model, state.id);
+    const saved = (_, what) => what === "started" && state && saveLine(manager.context.model, state.id);
     manager?.context?.saveState?.connect(saved);
     // After a restart or the end of the kernel, its part of the panel no longer exists.
     model.on("comm_live_update", async () => {
@@ -140,7 +140,7 @@ export default () => {
       if (!gone) model.send({ kind: "ready", page: thisPage() });
     });
     model.on("msg:custom", async (message) => {
-      if (message.kind === "who-shows") return views.size && model.send({ kind: "ready", page: thisPage() });
+      if (message.kind === "report-views") return views.size && model.send({ kind: "ready", page: thisPage() });
       if (message.kind === "probe") return model.send(await probe(message));
       if (message.kind === "state") {
         const pasted = state?.pasted && message.authorize_url === state.authorize_url;
@@ -190,12 +190,12 @@ export default () => {
     }
 
     function show() {
-      const now = gone ? "gone" : state && gist(state);
+      const now = gone ? "gone" : state && visiblePart(state);
       if (now && now !== drawn) {
         drawn = now;
         ticks = [];
         const parts = () => (gone ? [line(WORDS.gone, "faint")] : draw(state, act, ticks).filter(Boolean));
-        keepPlace(body, gone || isOver(state), () => body.replaceChildren(...parts()));
+        redraw(body, gone || isOver(state), () => body.replaceChildren(...parts()));
         body.parentElement.dataset.state = gone ? "gone" : state.state;
         say(gone ? WORDS.gone : announce(state));
       }
@@ -211,7 +211,7 @@ export default () => {
       clearInterval(timer);
       clearTimeout(asleep);
       views.delete(show);
-      setTimeout(() => views.size || tellUnseen(model), UNSEEN_AFTER);
+      setTimeout(() => views.size || sendUnseen(model), UNSEEN_AFTER);
     };
   }
 

@@ -26,7 +26,7 @@ from nbauth.core.log import trail, word
 from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
 from nbauth.jupyter.ipykernel.requests import running_request
 from nbauth.jupyter.panel import messages
-from nbauth.jupyter.panel.page import Page, Question, Seen
+from nbauth.jupyter.panel.page import Page, Probe, ProbeResult
 from nbauth.jupyter.panel.same_machine import LocalityProbe
 from nbauth.jupyter.panel.shown_account import ShownAccount
 from nbauth.jupyter.places.environment import kernel
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 STATIC_LINE = "nbauth sign-in panel (run the cell to use it)"
 """What a saved notebook shows instead of the panel. ``panel_words.js`` has the same text."""
-UNSEEN_WAYS = (AUTO, DEVICE, PASTE)
+DEFAULT_WAYS = (AUTO, DEVICE, PASTE)
 """The flows that are offered before it is known which ones work here. The first finds that out."""
 TURN = 0.05
-FACE = ("panel_words.js", "panel_elements.js", "panel_views.js", "panel.js")
+SCRIPTS = ("panel_words.js", "panel_elements.js", "panel_views.js", "panel.js")
 """The scripts, in the order in which they are joined into one module."""
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         sign_in: the sign-in that it shows, or ``None``.
     """
 
-    _esm = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in FACE)
+    _esm = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in SCRIPTS)
     # As text, because anywidget would watch a file for each panel and keep the panels in memory.
     _css = Path(__file__).with_name("panel.css").read_text("utf-8")
 
@@ -91,10 +91,10 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self._start = start
         self._client = client
         self._followed = False
-        self._not_begun: NbAuthError | None = None
+        self._start_error: NbAuthError | None = None
         self._ended_at = 0.0
         self._accounts = ShownAccount(session)
-        self._question = Question()
+        self._probe = Probe()
         self._sending = threading.Lock()
         self._taking = threading.Lock()
         self._closed = False
@@ -124,7 +124,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             "text/html": f"<div>{STATIC_LINE}</div>",
         }, metadata
 
-    def look(self, timeout: float) -> Seen:
+    def probe(self, timeout: float) -> ProbeResult:
         """Whether the browser reaches a loopback port of this machine, and the callback page.
 
         Opens a port on 127.0.0.1 until the browser answers. The result is negative if there is no
@@ -132,12 +132,12 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         """
         end = time.monotonic() + timeout
         if not self._wait_for(self.ready, end):
-            return Seen()
+            return ProbeResult()
         try:
-            with LocalityProbe(timeout) as probe:
-                return self._ask(probe.url, probe.text, end)
+            with LocalityProbe(timeout) as listener:
+                return self._run_probe(listener.url, listener.text, end)
         except OSError:  # no port can be opened here, so no redirect can reach one
-            return self._ask(None, "", end)
+            return self._run_probe(None, "", end)
 
     @property
     def is_idle(self) -> bool:
@@ -162,12 +162,12 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         with contextlib.suppress(Exception), self._sending:
             self.close()
 
-    def _ask(self, url: str | None, expected: str, end: float) -> Seen:
-        self._question = question = Question()
-        self.send({"kind": "probe", "url": url, "nonce": question.nonce})
-        self._wait_for(question.answered, end)
-        read = bool(expected) and hmac.compare_digest(question.text.encode(), expected.encode())
-        return Seen(same_machine=read, callback=question.callback)
+    def _run_probe(self, url: str | None, expected: str, end: float) -> ProbeResult:
+        self._probe = probe = Probe()
+        self.send({"kind": "probe", "url": url, "nonce": probe.nonce})
+        self._wait_for(probe.answered, end)
+        read = bool(expected) and hmac.compare_digest(probe.text.encode(), expected.encode())
+        return ProbeResult(same_machine=read, callback=probe.callback)
 
     def _wait_for(self, event: Flag, end: float) -> bool:
         while not event.is_set() and time.monotonic() < end:
@@ -188,9 +188,9 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                 self._send_state()
             case {"kind": "unseen"}:
                 self.unseen_since = time.monotonic()
-                self._tell({"kind": "who-shows"})  # another browser may have a view
+                self._broadcast({"kind": "report-views"})  # another browser may have a view
             case {"kind": "probe"}:
-                self._question.answer(content)
+                self._probe.answer(content)
             case {"kind": "sign-in"}:
                 flow = content.get("flow")
                 self._begin(flow if isinstance(flow, str) and flow != AUTO else None)
@@ -213,11 +213,11 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             try:
                 self._take(self._start(flow) if flow else self._start())
             except NbAuthError as error:
-                self._not_begun, self._ended_at = error, time.time()
+                self._start_error, self._ended_at = error, time.time()
             except Exception as error:
                 log.debug("the panel's sign-in could not begin: %s", trail(error))
                 what = f"The sign-in could not be started: {type(error).__name__}."
-                self._not_begun, self._ended_at = SignInError(what), time.time()
+                self._start_error, self._ended_at = SignInError(what), time.time()
         self._send_state()
 
     def _switch(self, flow: str) -> None:
@@ -234,7 +234,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                 check_pasted(text)
                 self.sign_in.submit(text)
         except NbAuthError as error:
-            self._tell({"kind": "paste-refused", "error": messages.two_lines(error)})
+            self._broadcast({"kind": "paste-refused", "error": messages.two_lines(error)})
 
     def _use(self, number: int) -> None:
         with contextlib.suppress(NotSignedIn, IndexError):  # signed out a moment ago
@@ -255,7 +255,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         with self._taking:  # for calls from two threads: exactly one sign-in stays connected
             if self.sign_in is not None:
                 self.sign_in.changed.disconnect(self._send_state)
-            self._not_begun, self._followed = None, followed
+            self._start_error, self._followed = None, followed
             self.sign_in = sign_in
             if not self._closed:
                 sign_in.changed.connect(self._send_state)
@@ -285,9 +285,9 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
     # ── to the browser ──────────────────────────────────────────────────────────────────────
 
     def _send_state(self, _sign_in: Pending | None = None) -> None:
-        self._tell()
+        self._broadcast()
 
-    def _tell(self, message: dict[str, Any] | None = None) -> None:
+    def _broadcast(self, message: dict[str, Any] | None = None) -> None:
         """Send a message, or the state, to all views. The lock keeps states in order."""
         try:
             with self._sending:
@@ -297,9 +297,9 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _state(self) -> messages.Message:
         sign_in, shown = self.sign_in, self._account()
-        if self._not_begun is not None:
+        if self._start_error is not None:
             return {
-                **messages.failure(self._not_begun, self._ended_at),
+                **messages.failure(self._start_error, self._ended_at),
                 "ways": messages.flows(self._offered()),
             }
         if sign_in is not None and sign_in.state == "waiting":
@@ -316,4 +316,4 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         return messages.done(self._session.cache, key, named, others, stopped=self._stopped)
 
     def _offered(self) -> list[str]:
-        return list((self.sign_in and self.sign_in.ways) or UNSEEN_WAYS)
+        return list((self.sign_in and self.sign_in.ways) or DEFAULT_WAYS)

@@ -42,8 +42,8 @@ const fold = (summary, key, ...children) =>
 
 /** Pairs of a term and one or several texts. A pair without a text is left out. */
 const facts = (pairs) => {
-  const told = pairs.map(([word, value]) => [word, [value].flat().filter(Boolean)]).filter(([, all]) => all.length);
-  return h("dl", {}, told.flatMap(([word, all]) => [h("dt", {}, word), h("dd", {}, all.map((one) => isolated(one, "div")))]));
+  const present = pairs.map(([word, value]) => [word, [value].flat().filter(Boolean)]).filter(([, all]) => all.length);
+  return h("dl", {}, present.flatMap(([word, all]) => [h("dt", {}, word), h("dd", {}, all.map((one) => isolated(one, "div")))]));
 };
 
 const spinner = () => h("span", { class: "nbauth-spinner", "aria-hidden": "true" });

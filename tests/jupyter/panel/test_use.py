@@ -289,7 +289,7 @@ def test_looks_at_machine_and_server(
     lab = lab_factory(kernel="7.4", server_config=extensions)
     look = (
         "t = time.monotonic(); seen = None\nthreading.Thread(target=lambda:"
-        " globals().update(seen=shown[0].look(5), took=time.monotonic() - t)).start()"
+        " globals().update(seen=shown[0].probe(5), took=time.monotonic() - t)).start()"
     )
     result = "print(seen, took < 2, shown[0].page)"
     page = open_notebook([SETUP, "show('browser')", look, result], lab=lab)
@@ -300,7 +300,7 @@ def test_looks_at_machine_and_server(
     page.page.wait_for_timeout(500)
     origin = page.url.rstrip("/")
     assert page.run(3) == (
-        f"Seen(same_machine=True, callback={enabled}) True"
+        f"ProbeResult(same_machine=True, callback={enabled}) True"
         f" Page(origin='{origin}', base_url='/', hub_host='', hub_prefix='', server_name='')"
     )
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from nbauth.jupyter.panel import panel as panel_module
-from nbauth.jupyter.panel.page import Page, Seen
+from nbauth.jupyter.panel.page import Page, ProbeResult
 from tests.jupyter.panel.front import Front, MakeFront
 
 LAB = {"origin": "http://localhost:8888", "base_url": "/"}
@@ -66,7 +66,7 @@ def test_a_page_that_is_none_is_not_believed(wrong: Any) -> None:
     assert Page.parse(wrong) is None
 
 
-def look(shown: Front, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Seen:
+def probe_with(shown: Front, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> ProbeResult:
     """What the panel sees with a browser that answers the probe so."""
 
     def browse() -> None:
@@ -78,7 +78,7 @@ def look(shown: Front, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Se
     shown.say("ready")
     browser = threading.Thread(target=browse)
     browser.start()
-    seen = shown.panel.look(1.0)
+    seen = shown.panel.probe(1.0)
     browser.join()
     return seen
 
@@ -89,12 +89,19 @@ def read(probe: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_looks_at_machine_and_server(front: MakeFront) -> None:
-    assert look(front(), read) == Seen(same_machine=True, callback=False)
-    assert look(front(), lambda probe: {"text": None, "callback": True}) == Seen(callback=True)
-    assert look(front(), lambda probe: {**read(probe), "callback": True}) == Seen(True, True)
+    assert probe_with(front(), read) == ProbeResult(same_machine=True, callback=False)
+    assert probe_with(front(), lambda probe: {"text": None, "callback": True}) == ProbeResult(
+        callback=True
+    )
+    assert probe_with(front(), lambda probe: {**read(probe), "callback": True}) == ProbeResult(
+        True, True
+    )
     for wrong in ({"text": None}, {"text": "a guess"}, {"text": ["no text"], "callback": "yes"}):
-        assert look(front(), lambda probe, wrong=wrong: wrong) == Seen()
-    assert look(front(), lambda probe: {**read(probe), "nonce": "of another question"}) == Seen()
+        assert probe_with(front(), lambda probe, wrong=wrong: wrong) == ProbeResult()
+    assert (
+        probe_with(front(), lambda probe: {**read(probe), "nonce": "of another probe"})
+        == ProbeResult()
+    )
 
 
 def test_a_kernel_that_may_not_listen_still_asks_for_the_callback(
@@ -104,17 +111,17 @@ def test_a_kernel_that_may_not_listen_still_asks_for_the_callback(
         raise PermissionError("no ports here")
 
     monkeypatch.setattr(panel_module, "LocalityProbe", refuse)
-    assert look(front(), lambda probe: {"text": "", "callback": probe["url"] is None}) == Seen(
-        callback=True
-    )
+    assert probe_with(
+        front(), lambda probe: {"text": "", "callback": probe["url"] is None}
+    ) == ProbeResult(callback=True)
 
 
 @pytest.mark.timing
 def test_without_a_front_end_it_takes_no_longer_than_allowed(front: MakeFront) -> None:
     shown, begun = front(), time.monotonic()
-    assert shown.panel.look(0.3) == Seen()
+    assert shown.panel.probe(0.3) == ProbeResult()
     assert 0.25 < time.monotonic() - begun < 1
     threading.Timer(0.1, shown.sign_in.cancel).start()
     begun = time.monotonic()
-    assert shown.panel.look(10) == Seen()
+    assert shown.panel.probe(10) == ProbeResult()
     assert time.monotonic() - begun < 1
