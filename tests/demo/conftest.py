@@ -31,7 +31,7 @@ def shared_demo() -> Iterator[Demo]:
 
 @pytest.fixture
 def demo(shared_demo: Demo) -> Demo:
-    """The one running demo, with nothing left in its store by the test before."""
+    """The shared running demo with an empty store."""
     store = shared_demo.provider.store
     store.access_ttl, store.device_ttl = 3600, 900
     for records in (

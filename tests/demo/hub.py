@@ -1,7 +1,7 @@
-"""A hub between a person's browser and the demo's pages, as jupyter-server-proxy is one.
+"""A hub between a person's browser and the demo's pages, similar to jupyter-server-proxy.
 
-It takes its prefix off the path, keeps `Host` and says the prefix in `X-Forwarded-Prefix`. As a
-browser's forward proxy it also stands for the network in which the hub's name means something.
+It removes its prefix from the path, keeps `Host` and sends the prefix in `X-Forwarded-Prefix`. The
+tests also use it as the browser's forward proxy, so that the hub's name needs no DNS entry.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Proxy(RequestHandler):
 
 @contextmanager
 def running_hub() -> Iterator[str]:
-    """Run the hub on a free port of 127.0.0.1; gives its address for `requests`' `proxies`."""
+    """Run the hub on a free port of 127.0.0.1. Yields its address for the proxies of requests."""
     listener = bind_loopback()
     loop, stopping = asyncio.new_event_loop(), asyncio.Event()
 
@@ -78,7 +78,7 @@ def running_hub() -> Iterator[str]:
 
 
 class Form(HTMLParser):
-    """The last form of a page, as a browser would send it from that page's address."""
+    """The last form of a page, sent as a browser sends it."""
 
     def __init__(self, page: requests.Response) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A person at the provider's pages, by form posts; and a client at its token endpoint."""
+"""A person at the provider's pages (with form posts), and a client at its token endpoint."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def post_token(
 def tokens(
     demo: Demo, http: requests.Session, scope: str = "User.Read", **more: str
 ) -> dict[str, Any]:
-    """A quick sign-in by user name and password."""
+    """Get tokens with user name and password."""
     fields = {"username": demo.user, "password": demo.password, **more}
     response = post_token(
         demo, http, grant_type="password", scope=f"{scope} openid offline_access", **fields

@@ -1,4 +1,4 @@
-"""binder/start: the demo beside a hub's Jupyter, and Jupyter in any case."""
+"""binder/start starts Jupyter on a hub, with the demo if that is possible."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_outside_address_unknown(environment: dict[str, str], complaint: str) ->
 
 
 def binder(folder: Path, **variables: str) -> tuple[str, str]:
-    """Run binder/start with `env` in Jupyter's place; then stop what it left running."""
+    """Run binder/start with `env` instead of Jupyter; then stop its processes."""
     names = [name for name in os.environ if name.startswith(("JUPYTERHUB_", "BINDER_", "NBAUTH_"))]
     inherited = {name: value for name, value in os.environ.items() if name not in names}
     scripts = str(Path(sys.executable).parent)
@@ -70,7 +70,7 @@ def binder(folder: Path, **variables: str) -> tuple[str, str]:
         assert process.returncode == 0, errors
         return said, errors
     finally:
-        with contextlib.suppress(ProcessLookupError):  # where nothing was left running
+        with contextlib.suppress(ProcessLookupError):  # no process is left
             os.killpg(process.pid, signal.SIGTERM)
         ends_at = time.monotonic() + 10
         while list(folder.glob("nbauth-demo-*")) and time.monotonic() < ends_at:

@@ -1,4 +1,4 @@
-"""`nbauth demo` as a person runs it: in a process of its own."""
+"""`nbauth demo` in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local Graph: what a client must cope with."""
+"""The local Graph: paging, batches, throttling, errors and claims challenges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sign-ins by the libraries themselves, all loggers at DEBUG: no secret that travels is told."""
+"""Sign-ins with the real libraries and all loggers at DEBUG: the log contains no secret."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECRET = frozenset({
 
 
 class Wire:
-    """What goes over the wire to the provider and from it, by the names of its secrets."""
+    """Collects the secrets of all requests to the provider and of its responses, by name."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.secrets: dict[str, str] = {}
@@ -50,7 +50,7 @@ class Wire:
             return response
 
         def asks(http: Http, *args: Any, **options: Any) -> requests.Response:
-            return self.hear(request(http, *args, **options))  # whose body it has read by then
+            return self.hear(request(http, *args, **options))  # the body has been read
 
         request = Http.request
         monkeypatch.setattr(requests.Session, "send", sends)
@@ -79,11 +79,11 @@ def log() -> Iterator[io.StringIO]:
     root.removeHandler(handler)
 
 
-def test_nothing_that_travels_is_in_the_log(
+def test_no_secret_of_a_request_or_response_is_in_the_log(
     demo: Demo, browser: requests.Session, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wire = Wire(monkeypatch)
-    # The browser of this test is requests too, and its addresses carry what a person's would.
+    # The browser of this test also uses urllib3, whose log would contain its addresses.
     monkeypatch.setattr("urllib3.connectionpool.log.disabled", True)
     session = Session(SettingsReader(demo.environment()), RecordingScreen())
     session.configure(refresh_ahead=False)

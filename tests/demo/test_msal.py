@@ -1,4 +1,4 @@
-"""Stock MSAL, with nothing bent, against the local provider."""
+"""Unmodified MSAL at the local provider."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_device_code(demo: Demo, http: requests.Session) -> None:
     once = app.acquire_token_by_device_flow(flow, exit_condition=lambda _: True)
     assert once["error"] == "authorization_pending" and once["error_codes"] == [70016]
     (device,) = demo.provider.store.pending_devices()
-    device.polled_at = 0  # the poll above was no part of the next loop
+    device.polled_at = 0  # the poll above does not count for the next loop
     approver = threading.Timer(0.2, approve, (demo, device))
     approver.start()
     result = app.acquire_token_by_device_flow(flow)
@@ -79,7 +79,7 @@ def test_authorization_code(
     assert checked.claims["oid"] == claims["oid"] and checked.header["kid"]
 
 
-def test_code_is_spent_once_and_its_tokens_fall_with_it(
+def test_a_code_works_once_and_reuse_revokes_its_tokens(
     demo: Demo, browser: requests.Session
 ) -> None:
     app = public_client(demo)
@@ -103,7 +103,7 @@ def _signed_in(demo: Demo, **options: Any) -> msal.PublicClientApplication:
     return app
 
 
-def test_refresh_rotates_and_reuse_ends_the_family(demo: Demo) -> None:
+def test_refresh_rotates_and_reuse_revokes_all_tokens_of_the_sign_in(demo: Demo) -> None:
     app = _signed_in(demo)
     (account,) = app.get_accounts()
     stolen = app.token_cache.find(msal.TokenCache.CredentialType.REFRESH_TOKEN)[0]["secret"]
@@ -118,12 +118,12 @@ def test_refresh_rotates_and_reuse_ends_the_family(demo: Demo) -> None:
     assert not demo.provider.store.find_access_token(fresh["access_token"])
 
 
-def test_common_authority_and_unconsented_scope(demo: Demo) -> None:
+def test_common_authority_and_scope_without_consent(demo: Demo) -> None:
     app = _signed_in(demo, authority=f"{demo.provider.origin}/common")
     (account,) = app.get_accounts()
     refused = app.acquire_token_silent_with_error(["Mail.Read"], account)
     assert refused["error"] == "invalid_grant" and refused["suberror"] == "consent_required"
-    # The refusal has not cost the refresh token.
+    # The refresh token is still valid after the refusal.
     again = app.acquire_token_silent_with_error(SCOPES, account, force_refresh=True)
     assert "access_token" in again
 

@@ -1,4 +1,4 @@
-"""The pages below a hub's prefix: `--pages-url`."""
+"""The pages of the demo under a hub's prefix: `--pages-url`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def outside() -> Iterator[Demo]:
 
 @pytest.fixture
 def far_browser() -> Iterator[requests.Session]:
-    """A browser that knows the hub, and can't reach this computer's loopback by itself."""
+    """A browser that can reach the hub but not this computer's loopback addresses."""
     with running_hub() as hub, requests.Session() as session:
         session.trust_env = False
         session.proxies = {"http": hub}
@@ -55,9 +55,9 @@ def test_device_code_through_the_hub(outside: Demo, far_browser: requests.Sessio
             page = Form(wrong).send(far_browser, **person, action="sign-in")
             (cookie,) = far_browser.cookies
             assert cookie.domain == "hub.example"
-            # The hub serves others too, and Jupyter itself: neither gets this cookie.
+            # The hub also serves other users and Jupyter itself. They must not get this cookie.
             assert cookie.path == f"{PREFIX}/{page_port(outside)}"
-        assert "Permissions requested" in page.text  # and no password asked for the second time
+        assert "Permissions requested" in page.text  # and no second password prompt
         assert Form(page).action == f"{root}/interaction"
         assert "You are signed in" in Form(page).send(far_browser, action="accept").text
         result = app.acquire_token_by_device_flow(flow)
@@ -86,7 +86,7 @@ def test_authorize_and_logout_through_the_hub(outside: Demo, far_browser: reques
     assert "Password" in far_browser.get(flow["auth_uri"], timeout=5).text
 
 
-def test_only_this_host_and_only_the_pages(outside: Demo, demo: Demo) -> None:
+def test_only_the_hubs_host_and_only_the_pages_are_served(outside: Demo, demo: Demo) -> None:
     def status(url: str, host: str) -> int:
         headers = {"Host": host}
         return requests.get(url, headers=headers, verify=outside.ca_file, timeout=5).status_code
@@ -107,7 +107,7 @@ def test_only_this_host_and_only_the_pages(outside: Demo, demo: Demo) -> None:
     assert status(f"{demo.provider.page_origin}/device", "hub.example") == 421
 
 
-def test_cookie_is_secure_outside_if_https() -> None:
+def test_the_cookie_is_secure_behind_an_https_hub() -> None:
     with start(pages_url="https://hub.example/proxy/{port}/") as demo:
         assert demo.provider.pages_url == f"https://hub.example/proxy/{page_port(demo)}"
         for host, secure in (("hub.example", True), ("127.0.0.1", False)):
@@ -117,7 +117,7 @@ def test_cookie_is_secure_outside_if_https() -> None:
             assert ("Secure" in page.headers["Set-Cookie"]) is secure
 
 
-def test_the_kernel_is_told_to_use_device_code(outside: Demo, demo: Demo) -> None:
+def test_the_kernel_is_configured_for_device_code(outside: Demo, demo: Demo) -> None:
     assert outside.environment()["NBAUTH_FLOW"] == "device"
     assert "NBAUTH_FLOW" not in demo.environment()
 

@@ -1,4 +1,4 @@
-"""The provider's own rules, without a client library in between."""
+"""The provider's own rules, tested without a client library."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_unknown_tenant_echoes_the_correlation_id(demo: Demo, http: requests.Ses
     assert {"trace_id", "timestamp"} <= set(body)
 
 
-def test_without_the_ca_nobody_trusts_it(demo: Demo) -> None:
+def test_without_the_ca_file_its_certificate_is_refused(demo: Demo) -> None:
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(f"{demo.graph_url}/me", timeout=5)
 
@@ -72,7 +72,7 @@ def test_bad_address_or_client_is_a_page_never_a_redirect(
         ({"claims": "{"}, "invalid_request"),
     ],
 )
-def test_other_refusals_go_to_the_client(
+def test_other_errors_are_redirected_to_the_client(
     demo: Demo, browser: requests.Session, changes: dict[str, str], error: str
 ) -> None:
     answer = answer_of(authorize(demo, browser, **changes))
@@ -186,7 +186,7 @@ def test_loopback_only() -> None:
             bind_loopback(0, address)
 
 
-def test_folder_is_private_and_goes() -> None:
+def test_the_folder_is_private_and_is_removed() -> None:
     with start(access_ttl=1) as short:
         folder = short.folder
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700

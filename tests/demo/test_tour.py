@@ -1,4 +1,4 @@
-"""`nbauth demo --check`: that its machinery signs in, and that it can say no."""
+"""`nbauth demo --check` signs in and reports failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(
     return tour.check(), capsys.readouterr().out
 
 
-def test_signs_in_for_real(
+def test_it_signs_in_at_the_local_provider(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, said = run([SIGN_IN], tmp_path, monkeypatch, capsys)
@@ -55,7 +55,7 @@ def test_signs_in_for_real(
         (["1 + 1"], "no cell started a sign-in"),
     ],
 )
-def test_says_no(
+def test_it_reports_a_failure(
     cells: list[str],
     complaint: str,
     tmp_path: Path,

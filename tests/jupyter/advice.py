@@ -1,4 +1,4 @@
-"""Finds the magics that messages tell people to run."""
+"""Finds the magics that messages advise to run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SAMPLE = {"--flow": "device", "--profile": "work"}
 
 
 def magics_in(text: str) -> Iterator[str]:
-    """The lines that a message tells to run: a magic, its options and their values."""
+    """The lines that a message advises to run: a magic, its options and their values."""
     for found in _MAGIC.finditer(text):
         words, at, waits = [found[0]], found.end(), False
         while follows := _WORD.match(text, at):
@@ -34,7 +34,7 @@ def magics_in(text: str) -> Iterator[str]:
 
 
 def texts() -> Iterator[str]:
-    """All texts of the package but its docstrings: what a person may be told."""
+    """All texts of the package that may be shown to a person; no docstrings."""
     for path in sorted(PACKAGE.rglob("*.py")):
         yield from _texts_of(ast.parse(path.read_text("utf-8")))
     catalogue = tomllib.loads((PACKAGE / "oauth" / "error_catalogue.toml").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""What ``%accounts`` shows: who, where kept, and whose sign-in will itself end."""
+"""The table of ``%accounts``: accounts, their stores, and sign-ins that end soon."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def grant_of(bench: Bench) -> object:
     return next(iter(bench.session.cache.signed_in.values())).grants[0]
 
 
-def test_a_row_says_where_it_is_kept(bench: Bench) -> None:
+def test_a_row_names_the_store(bench: Bench) -> None:
     bench.sign_in("read")
     assert "ada@example.com" in shown(bench)
     assert "memory" in shown(bench)
@@ -56,14 +56,14 @@ def test_a_row_says_where_it_is_kept(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("seconds", "says"), [(42 * 60, "ends in 42 min"), (30 * 86_400, None), (None, None)]
 )
-def test_it_warns_before_a_long_run_of_a_sign_in_that_ends(bench, seconds, says) -> None:
+def test_it_warns_of_a_sign_in_that_ends_soon(bench, seconds, says) -> None:
     bench.sign_in("read")
     grant_of(bench).expires_on = None if seconds is None else time.time() + seconds
     text = shown(bench)
     assert (says in text) if says else len(text.splitlines()) == 2
 
 
-def test_a_sign_in_that_nothing_can_renew_is_said(bench: Bench) -> None:
+def test_it_warns_of_a_sign_in_without_a_grant(bench: Bench) -> None:
     bench.sign_in("read")
     grant_of(bench).refresh_token = None
     assert "ada@example.com has to sign in again" in shown(bench)
@@ -72,7 +72,7 @@ def test_a_sign_in_that_nothing_can_renew_is_said(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("name", ["ada@example.com", "ADA@example.com", "ID", "ada@home.example"])
-def test_by_name_it_is_those_of_that_name(bench: Bench, name: str) -> None:
+def test_with_account_it_lists_the_accounts_of_that_name(bench: Bench, name: str) -> None:
     bench.sign_in("read")
     record = next(iter(bench.session.cache.signed_in.values()))
     record.id_token_claims = {**record.id_token_claims, "email": "ada@home.example"}
@@ -82,7 +82,7 @@ def test_by_name_it_is_those_of_that_name(bench: Bench, name: str) -> None:
     assert list(table_of(bench.session, asked="eve")) == []
 
 
-def test_by_profile_it_is_those_of_its_client(bench: Bench, tmp_path: Path) -> None:
+def test_with_profile_it_lists_the_accounts_of_its_client(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[profiles.idp]\nclient_id = "other"\n', "utf-8")
     bench.session.reader._find_paths = lambda: [tmp_path / "config.toml"]
     bench.session.reader._paths = (None, ())
@@ -111,10 +111,10 @@ def test_a_sign_in_that_could_not_be_kept_is_not_shown_as_kept(
     bench.session.rest()
 
 
-def test_of_a_profile_it_is_also_who_is_kept_where_that_profile_says(
+def test_with_profile_it_lists_the_accounts_in_that_profiles_store(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It looked where the present profile keeps its own."""
+    """In the past, the store of the configured profile was read instead."""
     shelf = Shelf()
     monkeypatch.setattr("nbauth.persistence.persistence_named", shelf.named)
     bench.sign_in("read", persist="keyring")
@@ -158,15 +158,15 @@ def test_the_columns_of_a_terminal_stay_aligned(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["עדה", "مريم"])
-def test_a_name_from_right_to_left_leaves_its_neighbours_in_place(name: str) -> None:
-    """After such a name, digits and blanks belong to its direction unless a mark ends that."""
+def test_a_right_to_left_name_does_not_move_other_columns(name: str) -> None:
+    """Without a mark, digits and blanks after such a name take its direction."""
     row = AccountRow(name, "123", "default", ("read",), 60, "memory")
     line = accounts_text([row]).splitlines()[1]
     assert f"{name}\u200e" in line
     assert f"<bdi>{name}</bdi>" in accounts_html([row])
 
 
-def test_in_an_encoding_without_the_letters_the_columns_stay_aligned(
+def test_columns_stay_aligned_in_an_encoding_without_these_letters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
@@ -178,7 +178,7 @@ def test_in_an_encoding_without_the_letters_the_columns_stay_aligned(
     assert len({line.index("default") for line in lines[1:]}) == 1
 
 
-def test_the_line_of_whoami_is_of_the_present_client(bench: Bench) -> None:
+def test_whoami_shows_the_account_of_the_configured_client(bench: Bench) -> None:
     other = FakeEngine(client_id="other", clock=bench.clock.time)
     other.user = "bob"
     bench.engines[ISSUER, "other"] = other

@@ -1,4 +1,4 @@
-"""A line that a message tells to run can be run as it stands there."""
+"""The lines that messages advise to run can be run unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_advice_is_found() -> None:
 
 
 @pytest.mark.parametrize("line", ADVICE)
-def test_the_advice_is_a_line_that_the_magic_takes(line: str) -> None:
+def test_the_magic_accepts_the_advised_line(line: str) -> None:
     magic, _, rest = line[1:].partition(" ")
     magics = vars(AuthMagics)
     elsewhere = {name: each for each in ("login", "token") for name in magics[each].options}
@@ -54,7 +54,7 @@ def run(here: Shell, line: str) -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_an_account_that_is_not_signed_in_can_be_signed_in_as_advised(name: str) -> None:
+def test_the_advice_for_an_account_that_is_not_signed_in_works(name: str) -> None:
     with shell("ada") as here:
         here.shell.user_ns["who"] = f"{name}@example.com"
         said = here.type("%logout --account $who")
@@ -64,7 +64,7 @@ def test_an_account_that_is_not_signed_in_can_be_signed_in_as_advised(name: str)
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_the_wrong_account_can_be_used_or_dropped_as_advised(name: str) -> None:
+def test_the_advice_for_the_wrong_account_works(name: str) -> None:
     with shell("eve") as here:
         here.shell.user_ns["who"] = f"{name}@example.com"
         engine = here.bench.engine
@@ -78,7 +78,7 @@ def test_the_wrong_account_can_be_used_or_dropped_as_advised(name: str) -> None:
             run(here, again)
 
 
-def test_where_nobody_is_current_the_advice_signs_out() -> None:
+def test_without_a_current_account_the_advice_signs_out() -> None:
     with shell() as here:
         engine = here.bench.engine
         engine.will("poll_device", lambda: FakeEngine.response(engine, ("read",), user="o'brien x"))
@@ -89,7 +89,7 @@ def test_where_nobody_is_current_the_advice_signs_out() -> None:
         run(here, everybody)
 
 
-def test_scopes_of_two_resources_are_asked_for_as_advised() -> None:
+def test_the_advice_for_scopes_of_two_resources_works() -> None:
     with shell() as here:
         here.bench.session.configure(authority="https://login.microsoftonline.com/contoso.com")
         said = here.type("%token User.Read https://vault.azure.net/.default")
@@ -99,7 +99,7 @@ def test_scopes_of_two_resources_are_asked_for_as_advised() -> None:
             run(here, line)
 
 
-def test_a_token_that_needs_a_person_is_had_as_advised() -> None:
+def test_the_advice_for_a_token_that_needs_a_sign_in_works() -> None:
     with shell("ada") as here:
         here.bench.screen.is_attended = False
         (line,) = advised(here.type("%token 'a$$b' --account ada@example.com"))
@@ -108,7 +108,7 @@ def test_a_token_that_needs_a_person_is_had_as_advised() -> None:
         run(here, line)
 
 
-def test_config_lines_of_messages_are_taken() -> None:
+def test_config_lines_of_messages_are_accepted() -> None:
     from nbauth.oauth.client import NO_CLIENT_ID_HINT
 
     found = re.search(r"%config NbAuth\.\w+ = '[^']*'", NO_CLIENT_ID_HINT)

@@ -1,4 +1,4 @@
-"""Tab in a magic's line, with and without jedi: ours alone, and none where nothing is known."""
+"""Completion in a magic's line, with and without jedi: only values of nbauth are offered."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def completed(here: Shell, text: str) -> list[str]:
 
 @pytest.mark.parametrize("jedi", [True, False], ids=["jedi", "no-jedi"])
 @pytest.mark.parametrize("text", OPTIONS, ids=[str(number) for number in range(len(OPTIONS))])
-def test_what_is_offered_is_this_and_nothing_else(here: Shell, text: str, jedi: bool) -> None:
+def test_completion_offers_exactly_these_values(here: Shell, text: str, jedi: bool) -> None:
     here.shell.Completer.use_jedi = jedi
     assert completed(here, text) == OPTIONS[text]
 
@@ -100,7 +100,7 @@ def test_other_lines_are_left_to_ipython(here: Shell, text: str) -> None:
     assert "--flow" not in completed(here, text)
 
 
-def test_a_variable_of_that_name_is_no_magic(here: Shell) -> None:
+def test_a_variable_with_the_name_of_a_magic_is_not_completed(here: Shell) -> None:
     here.shell.user_ns["login"] = 1
     try:
         assert "--flow" not in completed(here, "login --fl")
@@ -109,7 +109,7 @@ def test_a_variable_of_that_name_is_no_magic(here: Shell) -> None:
         del here.shell.user_ns["login"]
 
 
-def test_what_is_offered_can_be_run(here: Shell) -> None:
+def test_a_completed_line_can_be_run(here: Shell) -> None:
     for text in ("%accounts use ", "%login --quiet --account "):
         for found in completed(here, text):
             if not found.startswith("--"):
@@ -134,7 +134,7 @@ def test_scopes_are_those_of_the_authority(here: Shell) -> None:
         here.bench.session.configure(authority=None)
 
 
-def test_nothing_is_evaluated_asked_or_sent(here: Shell) -> None:
+def test_completion_evaluates_requests_and_sends_nothing(here: Shell) -> None:
     here.type("ran = []")
     for text in ("%login {ran.append(1)} --", "%login $ran --fl", "x = %token {ran.append(2)"):
         completed(here, text)
@@ -143,7 +143,7 @@ def test_nothing_is_evaluated_asked_or_sent(here: Shell) -> None:
     assert here.bench.screen.shown == []
 
 
-def test_settings_that_cannot_be_read_offer_nothing(here: Shell) -> None:
+def test_with_invalid_settings_completion_offers_nothing(here: Shell) -> None:
     reader = here.bench.session.reader
     find, reader._find_paths = reader._find_paths, lambda: 1 / 0
     reader._paths = (None, ())

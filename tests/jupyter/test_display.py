@@ -1,4 +1,4 @@
-"""Cards, lines and tables: the right facts, and hostile text stays text."""
+"""Cards, lines and tables: correct contents, and hostile text is escaped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def sign_in(
     expires_in: float | None = None,
     scopes: tuple[str, ...] = ("openid", "profile"),
 ) -> Any:
-    """A sign-in as screens see it; see ``Pending``."""
+    """A sign-in with the attributes that screens use; see ``Pending``."""
     authorization = SimpleNamespace(scopes=scopes)
     step = step or Asking()
     return SimpleNamespace(
@@ -71,7 +71,7 @@ def device(scopes: tuple[str, ...] = ("openid", "profile"), **facts: Any) -> Any
 
 
 class Markup(HTMLParser):
-    """Which elements and addresses there are in a piece of HTML, and its text."""
+    """The elements, addresses and text of a piece of HTML."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def test_card_of_a_device_sign_in() -> None:
         assert fact in card.text
 
 
-def test_the_complete_address_counts_only_at_the_pages_own_origin() -> None:
+def test_the_complete_address_is_used_only_with_the_origin_of_the_page() -> None:
     good = device(verification_uri_complete=f"{PAGE}?user_code=WDJB-MJHT")
     assert Markup(html_for(good)).links == [f"{PAGE}?user_code=WDJB-MJHT"]
     for address in (
@@ -112,7 +112,7 @@ def test_the_complete_address_counts_only_at_the_pages_own_origin() -> None:
         assert complete_address(code(verification_uri_complete=address)) is None
 
 
-def test_card_of_a_browser_sign_in_and_before() -> None:
+def test_card_of_a_browser_sign_in_and_of_the_step_before() -> None:
     url = "https://id.example/authorize?a=1&b=%22"
     browser = sign_in(OpenBrowser(url), expires_in=30)
     card = Markup(html_for(browser))
@@ -128,7 +128,7 @@ def test_card_of_a_browser_sign_in_and_before() -> None:
     assert "Asking the provider…" in Markup(html_for(sign_in())).text
 
 
-def test_card_of_a_paste_sign_in_says_where_to_paste() -> None:
+def test_card_of_a_paste_sign_in_names_the_input_field() -> None:
     url = "https://id.example/authorize"
     paste = sign_in(OpenBrowser(url, paste=True), expires_in=300)
     card = Markup(html_for(paste))
@@ -165,7 +165,7 @@ def test_card_after_the_end_is_one_line_without_code_or_name() -> None:
         device(scopes=(HOSTILE,)),
     ],
 )
-def test_hostile_text_stays_text(made: Any) -> None:
+def test_hostile_text_is_escaped(made: Any) -> None:
     for source in (html_for(made), "\n".join(lines_for(made))):
         assert not set(source) & set("\u202e\u2066\x1b")
     card = Markup(html_for(made))
@@ -179,7 +179,7 @@ def test_hostile_text_stays_text(made: Any) -> None:
     ["javascript:alert(1)", "https://", "https:///x", "//x", "", None, "https://x/a b", "http://[",
      "file:///etc/passwd", "https://x/\n", "https://x/\u202egro"],
 )  # fmt: skip
-def test_addresses_that_become_no_link(address: str | None) -> None:
+def test_unsafe_addresses_become_no_link(address: str | None) -> None:
     assert web_address(address) is None
 
 

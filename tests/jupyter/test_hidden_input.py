@@ -1,4 +1,4 @@
-"""What is typed at a real (pseudo) terminal: unseen, and no longer than somebody waits for it."""
+"""Input at a pseudo-terminal: without echo, and ended when the caller gives up."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.jupyter.test_display import sign_in
 
 
 class Person:
-    """Sits at the terminal."""
+    """The person at the terminal."""
 
     def __init__(self) -> None:
         self.end, self.terminal = pty.openpty()
         self.typing: threading.Thread | None = None
 
     def types(self, text: bytes) -> None:
-        """When the question is there, which is when the echo is off."""
+        """Type once the prompt is there, which is when the echo is off."""
 
         def type_it() -> None:
             while self.sees_what_is_typed():
@@ -69,27 +69,27 @@ ADDRESS = "http://localhost/?code=" + "c" * 3000
     ],
     ids=["plain", "in two", "nothing", "blanks", "letters", "long", "ended"],
 )
-def test_a_line_comes_as_it_is_typed(person: Person, keys: bytes, text: str) -> None:
+def test_a_line_is_read_as_typed(person: Person, keys: bytes, text: str) -> None:
     person.types(keys)
     assert read_hidden("Address: ", timeout_after(10)) == text
-    assert person.sees_what_is_typed(), "the terminal is as it was"
+    assert person.sees_what_is_typed(), "the echo is on again"
 
 
-def test_the_end_of_the_input_is_told(person: Person) -> None:
+def test_the_end_of_the_input_raises_eof_error(person: Person) -> None:
     person.types(b"\x04")
     with pytest.raises(EOFError):
         read_hidden("Address: ", timeout_after(10))
     assert person.sees_what_is_typed()
 
 
-def test_nobody_answers(person: Person) -> None:
+def test_no_answer_raises_timeout_error(person: Person) -> None:
     with pytest.raises(TimeoutError):
         read_hidden("Address: ", timeout_after(0.2))
     assert person.sees_what_is_typed()
     assert terminal.ask_for_secret("Passphrase: ", 0.2) == ""
 
 
-def test_an_interrupt_leaves_the_terminal_as_it_was(
+def test_an_interrupt_restores_the_terminal(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -102,7 +102,7 @@ def test_an_interrupt_leaves_the_terminal_as_it_was(
     assert person.sees_what_is_typed()
 
 
-def test_the_question_for_an_address_ends_with_the_sign_in_or_the_callers_time(
+def test_the_prompt_for_an_address_ends_with_the_sign_in_or_at_the_callers_time_limit(
     person: Person,
 ) -> None:
     made = sign_in()
@@ -113,7 +113,7 @@ def test_the_question_for_an_address_ends_with_the_sign_in_or_the_callers_time(
     assert not terminal.ask_for_address(made, print, until=0.0)
 
 
-def test_where_there_is_no_such_terminal_getpass_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_getpass_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getpass", lambda prompt: f"{prompt}typed")
     drawn, redirected = SimpleNamespace(isatty=lambda: True), SimpleNamespace(isatty=lambda: False)
     for stream in (None, SimpleNamespace(), drawn, redirected):

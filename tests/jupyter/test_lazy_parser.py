@@ -1,4 +1,4 @@
-"""Magics whose parser is made late: to IPython they are as ``magic_arguments`` makes them."""
+"""Magics with a lazy parser: for IPython they are the same as those of ``magic_arguments``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nbauth.jupyter.config import HELP
 
 
 def made(argument: Any, with_arguments: Any) -> Any:
-    """A class with one magic, by IPython's decorators or by ours."""
+    """A class with one magic, made with IPython's decorators or nbauth's."""
 
     @magics_class
     class Some(Magics):
@@ -27,8 +27,8 @@ def made(argument: Any, with_arguments: Any) -> Any:
         @argument("--quiet", action="store_true")
         @line_magic
         def try_this(self, line: str) -> Any:
-            """Try it. Gives what was asked for."""
-            if not isinstance(line, str):  # ours: it has been read
+            """Try it. Returns the arguments."""
+            if not isinstance(line, str):  # nbauth's: it has been parsed
                 return {**vars(line), "scopes": [word.text for word in line.scopes]}
             return vars(self.try_this.parser.parse_argstring(line))
 
@@ -51,14 +51,14 @@ def magic(request: Any, shell: Any) -> Any:
 
 
 @pytest.mark.parametrize("before", ["", "--quiet"])
-def test_it_is_described_as_by_ipython(magic: Any, before: str) -> None:
+def test_the_help_is_the_same_as_ipythons(magic: Any, before: str) -> None:
     magic.run_line_magic("try_this", before)
     shown = magic.object_inspect_mime("%try_this")["text/plain"]
     assert "%try_this [--consent-also SCOPE [SCOPE ...]] [--timeout TIMEOUT]" in shown
-    assert "Try it. Gives what was asked for." in shown
+    assert "Try it. Returns the arguments." in shown
     assert "--consent-also <SCOPE [SCOPE ...]>" in shown
     assert "test_lazy_parser.py" in shown
-    assert "class" not in shown.lower()  # what IPython says of an object that is no function
+    assert "class" not in shown.lower()  # which IPython prints for an object that is not a function
     source = magic.object_inspect_mime("%try_this", detail_level=1)["text/plain"]
     assert "parser" in source
     assert "consent-also" in source
@@ -68,7 +68,7 @@ def test_it_is_described_as_by_ipython(magic: Any, before: str) -> None:
     assert magic.magics_manager.lsmagic_docs()["line"]["try_this"].startswith("::\n\n  %try_this")
 
 
-def test_it_is_parsed_as_by_ipython(magic: Any) -> None:
+def test_the_arguments_are_the_same_as_ipythons(magic: Any) -> None:
     asked = magic.run_line_magic("try_this", "a b --timeout 3 --consent-also c d")
     expected = {"scopes": ["a", "b"], "timeout": 3.0, "consent_also": ["c", "d"], "quiet": False}
     assert asked == expected
@@ -78,7 +78,7 @@ def test_it_is_parsed_as_by_ipython(magic: Any) -> None:
         magic.run_line_magic("try_this", "--loud")
 
 
-def test_its_parser_is_made_by_who_needs_it() -> None:
+def test_the_parser_is_created_on_first_use() -> None:
     magic = made(ours.argument, ours.lazily_parsed).try_this
     assert "parser" not in vars(magic)
     assert magic.__doc__ == magic.__doc__

@@ -33,7 +33,7 @@ def refused(probe: LocalityProbe) -> bool:
         return client.connect_ex(("127.0.0.1", urlsplit(probe.url).port)) != 0
 
 
-def test_a_page_of_this_machine_reads_it_once() -> None:
+def test_a_page_of_this_machine_can_read_the_text_once() -> None:
     with LocalityProbe() as probe:
         assert probe.text not in probe.url
         status, text, headers = ask(probe)
@@ -63,7 +63,7 @@ def test_loopback_origins(origin: str) -> None:
         {"Host": "rebound.example.com"},
     ],
 )
-def test_others_are_refused_and_use_nothing_up(headers: dict[str, str]) -> None:
+def test_other_requests_are_refused_and_do_not_use_up_the_text(headers: dict[str, str]) -> None:
     with LocalityProbe() as probe:
         for method in ("GET", "OPTIONS"):
             status, text, answered = ask(probe, method, **headers)
@@ -87,7 +87,7 @@ def test_preflight_for_private_networks() -> None:
 
 
 @pytest.mark.timing
-def test_port_and_thread_are_gone_after_close_in_spite_of_a_silent_client() -> None:
+def test_close_ends_port_and_thread_despite_a_silent_client() -> None:
     before = set(threading.enumerate())
     probe = LocalityProbe()
     with socket.create_connection(("127.0.0.1", urlsplit(probe.url).port)) as silent:
@@ -103,7 +103,7 @@ def test_port_and_thread_are_gone_after_close_in_spite_of_a_silent_client() -> N
 
 
 @pytest.mark.timing
-def test_idle_and_half_sent_connections_delay_nobody() -> None:
+def test_idle_and_half_sent_connections_do_not_delay_others() -> None:
     with LocalityProbe() as probe:
         port = urlsplit(probe.url).port
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
@@ -119,7 +119,7 @@ def test_idle_and_half_sent_connections_delay_nobody() -> None:
 
 
 @pytest.mark.timing
-def test_it_does_not_outlive_its_life() -> None:
+def test_it_closes_by_itself_after_its_life() -> None:
     probe = LocalityProbe(life=0.2)
     end = time.monotonic() + 5
     while not refused(probe):
@@ -127,7 +127,7 @@ def test_it_does_not_outlive_its_life() -> None:
         time.sleep(0.05)
 
 
-def test_it_listens_on_loopback_alone_and_prints_nothing(
+def test_it_listens_only_on_loopback_and_prints_nothing(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with LocalityProbe() as probe:

@@ -1,4 +1,4 @@
-"""A line is read into words: what is written comes out, and what is expanded is not read again."""
+"""A line is split into words; expanded values are not parsed again."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def refusal(line: str) -> str:
 
 @settings(deadline=None)
 @given(st.lists(TEXTS, max_size=4))
-def test_words_that_we_write_are_read_back(texts: list[str]) -> None:
+def test_quoted_words_are_parsed_back(texts: list[str]) -> None:
     assert read(" ".join(map(as_word, texts))) == texts
 
 
 @settings(max_examples=30, deadline=None)
 @given(TEXTS)
 @pytest.mark.parametrize("form", ["$x", "{x}", "${x}", '"$x"', "'$x'", '"{x}"', "'{x}'", "--o=$x"])
-def test_a_value_is_one_word_whatever_is_in_it(form: str, value: str) -> None:
+def test_a_value_is_one_word_regardless_of_its_characters(form: str, value: str) -> None:
     assert read(f"a {form} b", x=value)[-2:] == [value, "b"]
 
 
@@ -52,14 +52,14 @@ def test_a_value_is_one_word_whatever_is_in_it(form: str, value: str) -> None:
     )
 )
 @pytest.mark.parametrize("form", ["{}", "'{}'", '"{}"', "--claims={}"])
-def test_json_is_taken_as_it_is_written(form: str, value: dict[str, Any]) -> None:
+def test_json_is_unchanged(form: str, value: dict[str, Any]) -> None:
     text = json.dumps(value, ensure_ascii=False)
     assert read(f"a {form.format(text)} b")[-2:] == [text, "b"]
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from(SIGNS + "\n\t“–‮"), max_size=20))
-def test_any_line_is_read_or_refused_in_a_sentence(line: str) -> None:
+def test_every_line_is_parsed_or_refused_with_a_message(line: str) -> None:
     assert not refusal(line) or refusal(line).endswith((".", "?"))
 
 
@@ -96,18 +96,18 @@ def test_any_line_is_read_or_refused_in_a_sentence(line: str) -> None:
         ("{d['k']} '{d['k']}' \"{d[\"k\"]}\"", ["v"] * 3),
     ],
 )
-def test_it_is_read_as_in_a_shell(line: str, words: list[str]) -> None:
+def test_it_is_parsed_as_in_a_shell(line: str, words: list[str]) -> None:
     assert read(line, x=1, d={"k": "v"}) == words
 
 
-def test_the_names_of_a_function_come_first() -> None:
+def test_local_variables_come_before_global_ones() -> None:
     names = Names({"x": "outside", "y": "outside"}, {"x": "inside"})
     assert [word.text for word in words_of("$x $y {x + y}", names)] == [
         "inside", "outside", "insideoutside",
     ]  # fmt: skip
 
 
-def test_an_account_stays_what_it_is() -> None:
+def test_the_value_of_a_word_is_the_account_itself() -> None:
     ada = Account("ada@example.com", "Ada", "", "1", "https://id.example")
     (word,) = words_of("'$who'", Names({"who": ada}, None))
     assert word.value is ada
@@ -116,7 +116,7 @@ def test_an_account_stays_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("line", ["$x", "{x}", "{x!s}", "{x:>40}", "a$x", "{[x]}", "$y", "{1/x}"])
-def test_a_secret_is_in_no_message(line: str) -> None:
+def test_no_message_contains_a_secret(line: str) -> None:
     secret = SecretStr("hunter2-hunter2")
     with pytest.raises(UsageError) as caught:
         read(line, x=secret, y={"k": secret, "o": object()})

@@ -1,4 +1,4 @@
-"""IPython shows a cell's last value by its own printer: that shows no secret either."""
+"""IPython's pretty printer, which shows the last value of a cell, masks secrets too."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SECRET = SecretStr(ACCESS)
 
 
 @pytest.mark.parametrize("value", [SECRET, {"a": [SECRET]}], ids=["alone", "in a list"])
-def test_a_secret_does_not_show_itself(value: object) -> None:
+def test_the_pretty_printer_masks_a_secret(value: object) -> None:
     assert ACCESS not in pretty(value)
     assert "secret" in pretty(value)
 
 
 @pytest.mark.parametrize("value", [token(), result(), RESPONSE, ACCOUNT], ids=type)
-def test_no_value_shows_a_secret(value: object) -> None:
+def test_the_pretty_printer_masks_secrets_in_values(value: object) -> None:
     for secret in (ACCESS, REFRESH, ID, "Ada Secret"):
         assert secret not in pretty(value)

@@ -1,4 +1,4 @@
-"""The notebook's screen over many sign-ins: few panels live on, the others become a line."""
+"""The notebook's screen after many sign-ins: few panels stay, a line replaces the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MANY = 200
 
 
 class Output:
-    """What ``display`` gives: the place of one output, and what was put into it since."""
+    """The return value of ``display``: the handle of one output, with its later updates."""
 
     def __init__(self, shown: Any) -> None:
         self.shown = shown
@@ -39,7 +39,7 @@ class Output:
 
 
 class Notebook:
-    """A session on a notebook's screen, with scripts in place of provider and front end."""
+    """A session with a notebook's screen, and scripts instead of provider and front end."""
 
     def __init__(self) -> None:
         self.engine = ScriptedEngine()
@@ -60,7 +60,7 @@ class Notebook:
         return sign_in
 
     def sign_in(self, end: str = "done") -> SignIn:
-        """One, shown from its beginning to that end."""
+        """A sign-in that is shown from its begin to that end."""
         if end == "failed":
             self.engine.refusal = refusal("odd")
             sign_in = self.session.login("openid", force=True, background=True, flow="device")
@@ -79,7 +79,7 @@ class Notebook:
 
     @property
     def living(self) -> list[SignInPanel]:
-        """The panels that the outputs show still."""
+        """The panels that the outputs still show."""
         return [output.shown for output in self.outputs if output.shown is not None]
 
 
@@ -103,13 +103,13 @@ def _shortly(driver: Any, seconds: float) -> None:
 
 
 def panels() -> int:
-    """Those that ipywidgets knows."""
+    """The number of panels that ipywidgets has registered."""
     return sum(isinstance(one, SignInPanel) for one in widget._instances.values())
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
-def test_many_panels_leave_no_more_than_a_few(notebook: Notebook, end: str) -> None:
+def test_only_a_few_of_many_panels_stay(notebook: Notebook, end: str) -> None:
     before = panels()
     for _ in range(LIVING + 1):
         notebook.sign_in(end)
@@ -138,7 +138,7 @@ def figures(notebook: Notebook) -> dict[str, int]:
     }
 
 
-def test_older_panels_become_a_line_of_text(notebook: Notebook) -> None:
+def test_older_panels_are_replaced_by_a_line_of_text(notebook: Notebook) -> None:
     for _ in range(LIVING):
         notebook.sign_in()
     notebook.sign_in()
@@ -151,7 +151,7 @@ def test_older_panels_become_a_line_of_text(notebook: Notebook) -> None:
     assert notebook.living[-1].sign_in is last
 
 
-def test_a_panel_whose_sign_in_waits_is_not_retired(notebook: Notebook) -> None:
+def test_a_panel_with_a_pending_sign_in_is_not_replaced(notebook: Notebook) -> None:
     waiting = notebook.begin()
     panel = notebook.living[0]
     for number in range(2 * LIVING):
@@ -180,7 +180,7 @@ def test_a_closed_panel_observes_nothing(notebook: Notebook) -> None:
 
 
 def beside(call: Callable[[], object]) -> Callable[[], object]:
-    """Call it in another thread, once, and wait a moment for it."""
+    """A function that calls ``act`` once in another thread and waits a moment for it."""
     threads: list[threading.Thread] = []
 
     def once() -> None:
@@ -192,7 +192,7 @@ def beside(call: Callable[[], object]) -> Callable[[], object]:
     return once
 
 
-def test_panels_that_two_threads_retire_are_retired_once(
+def test_two_threads_replace_each_panel_once(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(LIVING + 2):
@@ -214,7 +214,7 @@ def test_panels_that_two_threads_retire_are_retired_once(
     oldest.panel.close_quietly()
 
 
-def test_a_panel_to_which_two_threads_hand_sign_ins_watches_one(
+def test_a_panel_that_gets_sign_ins_from_two_threads_observes_one(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (notebook.sign_in() for _ in range(2))

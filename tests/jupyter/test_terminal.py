@@ -1,4 +1,4 @@
-"""The terminal as a screen."""
+"""Sign-ins in a terminal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Terminal:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     made = Terminal()
-    # Not sys.stderr itself: pytest puts its own back between the fixture and the test.
+    # Not sys.stderr itself: pytest replaces it between the fixture and the test.
     streams = SimpleNamespace(stdin=made, stderr=made, platform="linux")
     monkeypatch.setattr(terminal_screen, "sys", streams)
     return made
@@ -51,7 +51,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
-def test_attended_is_the_main_thread_of_a_terminal(terminal: Terminal) -> None:
+def test_only_the_main_thread_of_a_terminal_is_attended(terminal: Terminal) -> None:
     screen = TerminalScreen()
     assert screen.attended()
     answers: list[bool] = []
@@ -64,7 +64,7 @@ def test_attended_is_the_main_thread_of_a_terminal(terminal: Terminal) -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_the_browser_comes_first_where_a_window_can_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_browser_flow_is_first_if_a_window_can_open(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = TerminalScreen()
     assert screen.ways(sign_in()) == ("browser", "device", "paste")
     monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
@@ -81,7 +81,7 @@ def test_there_is_no_jupyter_server_behind_a_terminal() -> None:
     assert caught.value.suggested_flow == "device"
 
 
-def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
+def test_the_prompt_for_the_address_has_no_echo_and_repeats_until_it_is_valid(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = sign_in(OpenBrowser("https://id.example/a", paste=True))
@@ -104,10 +104,10 @@ def test_the_pasted_address_is_asked_for_unseen_until_it_fits(
     assert second == ["That address carries no answer.", "Copy it whole."]
 
 
-def test_the_end_of_the_input_is_the_end_of_the_question(
+def test_the_end_of_the_input_cancels_the_sign_in(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-D was an ``EOFError`` with its traceback."""
+    """In the past, Ctrl-D showed an ``EOFError`` with its traceback."""
 
     def end(_: str) -> str:
         raise EOFError
@@ -120,7 +120,7 @@ def test_the_end_of_the_input_is_the_end_of_the_question(
     assert made.ended.is_set()
 
 
-def test_the_terminal_tells_each_thing_once(terminal: Terminal, opened: list[str]) -> None:
+def test_the_terminal_prints_each_step_once(terminal: Terminal, opened: list[str]) -> None:
     made = device()
     TerminalScreen().show(made)
     made.changed.emit(made)
@@ -144,7 +144,7 @@ def test_the_terminal_opens_the_browser(terminal: Terminal, opened: list[str]) -
     assert len(opened) == 1
 
 
-def test_what_has_come_back_meanwhile_is_printed_and_opens_nothing(
+def test_a_step_that_has_passed_is_printed_and_opens_nothing(
     terminal: Terminal, opened: list[str]
 ) -> None:
     made = sign_in(OpenBrowser("https://id.example/a"))
@@ -157,7 +157,7 @@ def test_what_has_come_back_meanwhile_is_printed_and_opens_nothing(
 
 
 @pytest.mark.timing
-def test_waiting_ends_with_the_sign_in_or_in_time(terminal: Terminal) -> None:
+def test_waiting_ends_with_the_sign_in_or_at_the_time_limit(terminal: Terminal) -> None:
     screen, made = TerminalScreen(), sign_in()
     begun = time.monotonic()
     screen.wait(made, 0.15)

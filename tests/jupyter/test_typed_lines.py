@@ -1,4 +1,4 @@
-"""What people type is answered as it stands in ``typed_lines.txt``; nothing shows a secret."""
+"""Typed lines give the output in ``typed_lines.txt``; no output contains a secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LINES = typed_lines()
 
 
 @pytest.mark.parametrize("typed", LINES, ids=[str(number) for number in range(len(LINES))])
-def test_a_line_is_answered(typed: Typed) -> None:
+def test_the_output_of_a_typed_line(typed: Typed) -> None:
     with shell(*typed.signed_in) as here:
         answer = here.type(typed.cell)
     assert answer == typed.answer
@@ -19,14 +19,14 @@ def test_a_line_is_answered(typed: Typed) -> None:
     assert "Traceback" not in answer
 
 
-def test_the_lines_are_many_and_of_every_magic() -> None:
+def test_there_are_many_lines_of_every_magic() -> None:
     assert len(LINES) >= 100
     for magic in ("login", "logout", "token", "accounts", "whoami"):
         assert any(f"%{magic}" in typed.cell for typed in LINES)
 
 
 @pytest.mark.parametrize("magic", ["login", "logout", "token", "accounts", "whoami"])
-def test_help_lists_what_this_version_has(magic: str) -> None:
+def test_help_lists_only_available_options(magic: str) -> None:
     described = vars(AuthMagics)[magic]
     assert "password" not in described.help
     assert "broker" not in described.help
@@ -57,7 +57,7 @@ def test_help_lists_what_this_version_has(magic: str) -> None:
         "%token --header --str",
     ],
 )
-def test_a_name_is_checked_before_anything_is_asked_or_sent(line: str) -> None:
+def test_a_name_is_checked_before_any_prompt_or_request(line: str) -> None:
     with shell() as here:
         answer = here.type(line)
         assert here.bench.screen.shown == []

@@ -1,4 +1,4 @@
-"""Variables that ``%token`` sets: fresh without asking, taken back by key."""
+"""Variables that ``%token`` sets: refreshed without a sign-in, removed by account key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kernel.test_by_key import twins  # noqa: F401
 
 
 class Cell:
-    """A notebook's names, an environment, and what ``%token`` does with them."""
+    """A notebook's variables, an environment, and the ``Variables`` over both."""
 
     def __init__(self, bench: Bench) -> None:  # noqa: F811
         self.bench = bench
@@ -37,7 +37,7 @@ def cell(bench: Bench) -> Cell:  # noqa: F811
 
 
 @pytest.mark.parametrize("end", ["dead grant", "sign-out elsewhere"])
-def test_a_variable_whose_sign_in_has_ended_never_prompts_and_says_so_once(
+def test_a_variable_of_an_ended_sign_in_never_prompts_and_gives_one_message(
     cell: Cell, end: str
 ) -> None:
     cell.bench.sign_in("read")
@@ -58,7 +58,9 @@ def test_a_variable_whose_sign_in_has_ended_never_prompts_and_says_so_once(
     assert lines[1].startswith("TOKEN ")
 
 
-def test_what_can_be_refreshed_again_is_and_a_second_end_is_said_again(cell: Cell) -> None:
+def test_a_variable_is_refreshed_again_and_a_second_end_gives_a_message(
+    cell: Cell,
+) -> None:
     cell.bench.sign_in("read")
     cell.variables.put_text("secret", cell.token())
     for round_ in (1, 2):
@@ -76,12 +78,12 @@ def test_what_can_be_refreshed_again_is_and_a_second_end_is_said_again(cell: Cel
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_sign_out_takes_the_variables_of_that_account_alone(
+def test_a_sign_out_removes_only_the_variables_of_that_account(
     cell: Cell,
     twins: Any,  # noqa: F811
     which: int,
 ) -> None:
-    """Two accounts of one user name at two clients."""
+    """Two accounts with the same user name at two clients."""
     for number, account in enumerate(twins):
         call = {"authority": account.authority, "client_id": account.client_id}
         cell.variables.put_text(f"text_{number}", cell.token(account=account, **call))
@@ -94,7 +96,7 @@ def test_a_sign_out_takes_the_variables_of_that_account_alone(
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_the_persons_own_value_comes_back(cell: Cell, times: int) -> None:
+def test_the_previous_value_of_an_environment_variable_is_restored(cell: Cell, times: int) -> None:
     cell.bench.sign_in("read")
     for _ in range(times):
         cell.variables.put_environment("MINE", cell.token())
@@ -105,14 +107,14 @@ def test_the_persons_own_value_comes_back(cell: Cell, times: int) -> None:
     assert cell.environ == {"PATH": "/bin", "MINE": "my own"}
 
 
-def test_what_was_not_there_is_gone_again(cell: Cell) -> None:
+def test_an_environment_variable_without_a_previous_value_is_removed(cell: Cell) -> None:
     cell.bench.sign_in("read")
     cell.variables.put_environment("NEW", cell.token())
     cell.variables.keep_only()
     assert "NEW" not in cell.environ
 
 
-def test_a_variable_that_the_person_has_changed_is_theirs(cell: Cell) -> None:
+def test_a_variable_that_the_user_changed_is_left_alone(cell: Cell) -> None:
     cell.bench.sign_in("read")
     cell.variables.put_environment("MINE", cell.token())
     cell.variables.put_text("secret", cell.token())
@@ -137,7 +139,7 @@ def test_names_that_cannot_be_variables_are_refused(cell: Cell, name: str, how: 
 
 
 @pytest.mark.parametrize("name", ["token", "_token", "_x1", "i", "In_", "type_", "ünïcode"])
-def test_other_names_are_taken(cell: Cell, name: str) -> None:
+def test_other_names_are_accepted(cell: Cell, name: str) -> None:
     cell.variables.put(name, 1)
     assert cell.names == {name: 1}
 
@@ -151,10 +153,8 @@ def test_names_that_no_environment_variable_can_have(cell: Cell, name: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["text", "environment"])
-def test_a_sign_out_while_a_variable_is_refreshed_takes_it_back_for_good(
-    cell: Cell, kind: str
-) -> None:
-    """The refresh put the old token back, where it stayed cell after cell."""
+def test_a_sign_out_during_a_refresh_removes_the_variable(cell: Cell, kind: str) -> None:
+    """In the past, the refresh set the old token again, and it stayed."""
     cell.bench.sign_in("read")
     if kind == "text":
         cell.variables.put_text("secret", cell.token())
@@ -179,9 +179,7 @@ def test_a_sign_out_while_a_variable_is_refreshed_takes_it_back_for_good(
     ["__builtins__", "__name__", "__doc__", "__spec__", "__loader__", "_exit_code", "ﬁn ally",
      "class", "1x", "In", "_", "display"],
 )  # fmt: skip
-def test_a_name_that_cannot_be_one_is_refused_before_anybody_is_asked(
-    cell: Cell, name: str
-) -> None:
+def test_an_invalid_name_is_refused_before_a_token_is_requested(cell: Cell, name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         cell.variables.check(into=name)
     assert caught.value.hint
@@ -190,13 +188,13 @@ def test_a_name_that_cannot_be_one_is_refused_before_anybody_is_asked(
     assert cell.names == {}
 
 
-def test_a_name_is_bound_as_python_reads_it(cell: Cell) -> None:
+def test_a_name_is_normalized_as_in_python(cell: Cell) -> None:
     cell.variables.put("ﬁle", 7)
     assert cell.names == {"file": 7}
 
 
-def test_a_variable_that_is_set_anew_meanwhile_is_not_taken_back(cell: Cell) -> None:
-    """One of another account took the place of one whose account has signed out."""
+def test_a_variable_that_is_set_again_during_a_sign_out_stays(cell: Cell) -> None:
+    """The new variable belongs to another account than the one that signs out."""
     ada = cell.bench.sign_in("read", user="ada")
     cell.variables.put_text("secret", cell.token())
     cell.variables.put_environment("TOKEN", cell.token())
@@ -221,7 +219,7 @@ def test_a_variable_that_is_set_anew_meanwhile_is_not_taken_back(cell: Cell) -> 
     assert "TOKEN" not in cell.environ
 
 
-def test_the_notebooks_variables_are_those_of_who_is_signed_in(
+def test_the_notebook_has_only_variables_of_signed_in_accounts(
     bench: Bench,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -230,12 +228,12 @@ def test_the_notebooks_variables_are_those_of_who_is_signed_in(
     token = bench.session.token("read", interactive=False)
     text = token.value
     bench.session.logout(account)
-    monkeypatch.setattr(Token, "value", property(lambda _: text))  # it was read just before
+    monkeypatch.setattr(Token, "value", property(lambda _: text))  # read just before the sign-out
     state.variables.put_text("secret", token)
     state.remove_signed_out()
     assert names == {}
     state.undo()
     before = len(bench.session.changed)
-    state.remove_signed_out()  # an announcement that was under way
+    state.remove_signed_out()  # a signal that was being sent during undo()
     assert len(bench.session.changed) == before
     assert state._variables is None

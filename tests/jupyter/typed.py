@@ -1,6 +1,6 @@
-"""Cells typed into a real shell over a provider that signs everybody in, and what is answered.
+"""Runs typed cells in a real shell, with a provider that signs everybody in.
 
-``python -m tests.jupyter.typed`` writes the answers of ``typed_lines.txt`` anew: read what changed.
+``python -m tests.jupyter.typed`` rewrites the output in ``typed_lines.txt``. Read the changes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NAMES = {
 
 
 class Obliging(FakeEngine):
-    """Signs in whoever is asked for."""
+    """Signs in the user of ``login_hint``."""
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
         if request.login_hint:
@@ -56,7 +56,7 @@ class Shell:
     """A shell with the extension loaded, and a session of its own.
 
     Args:
-        signed_in: who is, by a word such as ``"ada"``.
+        signed_in: the signed-in users, such as ``"ada"``.
     """
 
     def __init__(self, *signed_in: str) -> None:
@@ -84,7 +84,7 @@ class Shell:
         return made
 
     def type(self, cell: str) -> str:
-        """What is printed, said, shown, raised, and asked of the provider."""
+        """Run a cell. Returns its output, messages, errors and requests to the provider."""
         self.bench.screen.said.clear()
         with capture_output() as seen:
             self.shell.run_cell(cell, store_history=True)
@@ -96,7 +96,7 @@ class Shell:
         return re.sub(r"\d+ min \d+ s", "… min", text).strip()
 
     def _asked(self) -> Iterator[str]:
-        """What the provider was asked, by every client."""
+        """The requests of all clients to the provider."""
         for (issuer, client_id), engine in self.bench.engines.items():
             for call in engine.calls:
                 if call.method == "refresh":
@@ -114,7 +114,7 @@ class Shell:
 
 @contextmanager
 def shell(*signed_in: str) -> Iterator[Shell]:
-    """A shell in which lines can be typed; then it is gone."""
+    """A shell in which lines can be typed."""
     environment = {name: value for name, value in os.environ.items() if "NBAUTH_" not in name}
     with (
         mock.patch.dict(os.environ, environment, clear=True),
@@ -130,7 +130,7 @@ def shell(*signed_in: str) -> Iterator[Shell]:
 
 @dataclass(frozen=True)
 class Typed:
-    """A cell, who is signed in when it is typed, and what it answers."""
+    """A cell, the users who are signed in before it, and its output."""
 
     signed_in: tuple[str, ...]
     cell: str
@@ -138,7 +138,7 @@ class Typed:
 
 
 def typed_lines() -> list[Typed]:
-    """Those of the file."""
+    """The cells of ``typed_lines.txt``."""
     found: list[Typed] = []
     signed_in: tuple[str, ...] = ()
     for block in LINES.read_text("utf-8").split("\n\n"):
@@ -153,7 +153,7 @@ def typed_lines() -> list[Typed]:
 
 
 def rewritten() -> str:
-    """The file with the answers of now."""
+    """The text of ``typed_lines.txt`` with the present output."""
     blocks = []
     signed_in: tuple[str, ...] = ()
     for block in LINES.read_text("utf-8").split("\n\n"):

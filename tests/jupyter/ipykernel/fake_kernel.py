@@ -1,4 +1,4 @@
-"""A kernel of one thread, with pyzmq's own streams and Jupyter's own session, made for one test."""
+"""A fake kernel with one thread, real streams of pyzmq and a real session of jupyter_client."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PROBE = b"the last one"
 
 
 class FakeKernel:
-    """The names of ipykernel 6, or of 7.3 (``with_subshells``), that a wait uses.
+    """The part of ipykernel 6, or of 7.3 (``with_subshells``), that a wait uses.
 
     Attributes:
-        queued: what its own callback got, as frames.
+        queued: the frames that its own callback received.
         handled: the data of the messages that were handled at once.
-        said: what it published of its status.
-        sent: how many messages the front end has sent.
+        said: the status messages that it published.
+        sent: the number of messages from the front end.
     """
 
     def __init__(self, *, with_subshells: bool = False) -> None:
@@ -86,7 +86,7 @@ class FakeKernel:
         self.said.append((state, parent and parent["msg_id"]))
 
     def send(self, *messages: Frames) -> None:
-        """From the front end."""
+        """Send a message as the front end does."""
         for frames in messages:
             self.sent += 1
             self._sender.send_multipart(frames)
@@ -98,7 +98,7 @@ class FakeKernel:
         self.send(genuine(self.front_end, "theirs"))
 
     def is_as_before(self) -> bool:
-        """Callback and shell socket are the kernel's own."""
+        """Whether callback and shell socket are the kernel's own."""
         thread = getattr(self, "shell_channel_thread", None)
         sockets = [thread, thread.manager] if thread is not None else []
         return self.stream._recv_callback == self.queue and all(
@@ -106,15 +106,15 @@ class FakeKernel:
         )
 
     def lost(self) -> int:
-        """How many messages never arrived, once the event loop has brought the last one.
+        """The number of lost messages, after the event loop has read the last one.
 
-        Raises if the stream reads nothing any more.
+        Raises if the stream does not read any more.
         """
         self.when_queued = lambda: self.loop.stop() if self.queued[-1][-1].bytes == PROBE else None
         late = self.loop.call_later(2, self.loop.stop)
         self.send([*genuine(self.front_end, "theirs"), PROBE])
         self.loop.start()
         self.loop.remove_timeout(late)
-        assert self.queued, "the stream reads nothing any more"
-        assert self.queued[-1][-1].bytes == PROBE, "the stream reads nothing any more"
+        assert self.queued, "the stream does not read any more"
+        assert self.queued[-1][-1].bytes == PROBE, "the stream does not read any more"
         return self.sent - len(self.queued) - len(self.handled)

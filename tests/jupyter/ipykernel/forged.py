@@ -1,7 +1,7 @@
-"""Messages on a kernel's shell port that are not a genuine message for one of our comms.
+"""Messages on a kernel's shell port that are not valid messages for a comm of nbauth.
 
-Each case is a function of a session with the kernel's key, and of our comm's id; it gives the
-frames that a DEALER socket sends, without an identity in front.
+Each case is a function of a session with the kernel's key and of the comm's id. It returns the
+frames that a DEALER socket sends, without an identity.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ CONTROL = "jupyter.widget.control"
 
 
 def genuine(session: Session, comm_id: str, **data: Any) -> Frames:
-    """A message that a front end sends to one of our comms."""
+    """A message that a front end sends to a comm of nbauth."""
     content = {"comm_id": comm_id, "data": data or {"n": 7}}
     return list(session.serialize(session.msg("comm_msg", content)))
 
 
 def signed(session: Session, *parts: Any) -> Frames:
-    """Header, parent header, metadata and content; signed, whatever they are."""
+    """The frames of a signed message with any header, parent header, metadata and content."""
     raw = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in parts]
     return [DELIM, session.sign(raw), *raw]
 
@@ -37,7 +37,7 @@ def header(session: Session, kind: Any = "comm_msg", **changed: Any) -> dict[str
 
 
 def odd_header(**changed: Any) -> Case:
-    """Signed, for our comm, with this in its header; ``...`` leaves a name out."""
+    """A signed message for nbauth's comm with a changed header; ``...`` removes an entry."""
     return lambda session, ours: signed(
         session, header(session, **changed), {}, {}, {"comm_id": ours, "data": {"n": 0}}
     )
@@ -48,7 +48,7 @@ def odd_content(content: Any, kind: str = "comm_msg") -> Case:
 
 
 def odd_part(place: int, part: Any) -> Case:
-    """Signed, for our comm, with this in place of header, parent header, metadata or content."""
+    """A signed message for nbauth's comm with one part replaced."""
 
     def make(session: Session, ours: str) -> Frames:
         parts = [header(session), {}, {}, {"comm_id": ours, "data": {"n": 0}}]
@@ -76,7 +76,7 @@ def wrong_signature(signature: bytes | None) -> Case:
 
 
 def altered(session: Session, ours: str) -> Frames:
-    """Signed, and changed on the way."""
+    """A signed message that was changed afterwards."""
     whole = genuine(session, ours)
     return [*whole[:-1], whole[-1].replace(b"7", b"8")]
 
@@ -153,8 +153,8 @@ NOT_GENUINE: dict[str, Case] = {
     "comm_close of none": odd_content({"comm_id": "unknown", "data": {}}, "comm_close"),
     "unknown kind": odd_content({}, "nonsense_request"),
 }
-"""A kernel without nbauth handles each of these itself: it logs it, or it does nothing."""
+"""A kernel without nbauth logs each of these messages or ignores it."""
 UNSIGNED_IS_FINE = frozenset({"unsigned", "unsigned question", "unsigned control comm",
     "unsigned cell", "another key", "wrong signature", "signature of other letters",
     "short signature", "altered"})  # fmt: skip
-"""Genuine, to a kernel that has no key."""
+"""Valid for a kernel that has no key."""

@@ -1,4 +1,4 @@
-"""Which thread handles a comm's message, and that our package does not hide ipykernel."""
+"""The thread that handles a comm's message; nbauth's package does not hide ipykernel."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ print(ipykernel.__version__, nbauth.jupyter.ipykernel is ipykernel)
 """
 
 
-def test_the_subshell_that_the_front_end_names_stands():
+def test_the_subshell_that_the_front_end_names_is_used():
     comm = SimpleNamespace(_reply_subshell_for=lambda data, default: "the busy one")
     answer_in_named_subshell(comm)
     assert comm._reply_subshell_for({}, "named") == "named"
 
 
-def test_a_comm_without_that_name_stays_as_it_is():
+def test_a_comm_without_the_private_method_is_unchanged():
     comm = SimpleNamespace(comm_id="c")
     answer_in_named_subshell(comm)
     assert vars(comm) == {"comm_id": "c"}
 
 
-def test_the_real_ipykernel_is_what_is_imported():
+def test_import_ipykernel_imports_the_real_package():
     done = subprocess.run(
         [sys.executable, "-c", NAMES], capture_output=True, text=True, timeout=60, check=True
     )

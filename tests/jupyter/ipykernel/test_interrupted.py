@@ -1,7 +1,7 @@
-"""However and wherever a wait is interrupted, the kernel is as it was, and nothing waits for ever.
+"""After an interrupt at any line of a wait, the kernel is restored and nothing waits forever.
 
-By machine, at every line: in one run after the other the tracer interrupts at the next line, until
-a run comes to its end without meeting a new one.
+The tests try every line: in each run the tracer interrupts at a line that was not tried yet, until
+a run ends without a new line.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ MOST_LINES = 5000
 
 
 class AtLine:
-    """Does something at the first line that runs below the wait and is new, once.
+    """Calls ``act`` once, at the first new line that runs inside the wait.
 
-    A line of our own is another one each time that it runs, any other line only the first time.
+    A line of nbauth counts as new each time that it runs; any other line only the first time.
 
     Args:
-        known: the lines where it was done already; the new one is added.
-        act: what to do there; it may raise.
-        ours: count the lines of our own files alone, instead of all.
+        known: the lines that were tried already; the new one is added.
+        act: is called there; may raise.
+        ours: use only lines of nbauth's files.
     """
 
     def __init__(self, known: set[tuple[str, int]], act: Callable[[], None], *, ours: bool) -> None:
@@ -103,17 +103,17 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def handler() -> Iterator[Any]:
-    """The handler of SIGINT is Python's own, before and after."""
+    """Set Python's own handler of SIGINT during the test."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield signal.default_int_handler
     signal.signal(signal.SIGINT, before)
 
 
 class Run:
-    """One wait, during which a message for our comm and one for another come.
+    """One wait, during which a message for nbauth's comm and one for another comm arrive.
 
     Args:
-        ends: the message for our comm ends it, or the third turn, if that message was lost.
+        ends: the message for nbauth's comm ends the wait. If it is lost, the third turn does.
     """
 
     def __init__(self, kernel: FakeKernel, *, ends: bool) -> None:
@@ -121,7 +121,7 @@ class Run:
         self.ended = threading.Event()
         self.error: BaseException | None = None
         self._ends = ends
-        self._account_locks = 0
+        self._turns = 0
         if ends:
             kernel.handle = lambda data: self.ended.set()
         kernel.send_other()
@@ -147,8 +147,8 @@ class Run:
         loop.close()
 
     def _count(self) -> None:
-        self._account_locks += 1
-        if self._ends and self._account_locks == 3:
+        self._turns += 1
+        if self._ends and self._turns == 3:
             self.ended.set()
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -160,27 +160,25 @@ class Run:
             self.error = error
         in_time = guard.is_alive()
         guard.cancel()
-        assert in_time, "the wait would have gone on for ever"
+        assert in_time, "the wait did not end"
 
 
 def lines(act: Callable[[], None], *, ours: bool) -> Iterator[AtLine]:
-    """One after the other, until a run has met no new line."""
+    """Yield one tracer for each line, until a run has no new line."""
     known: set[tuple[str, int]] = set()
     while len(known) < MOST_LINES:
         line = AtLine(known, act, ours=ours)
         yield line
         if not line.met:
-            assert len(known) > 100, "the tracer saw next to nothing"
+            assert len(known) > 100, "the tracer saw too few lines"
             return
-    raise AssertionError("there is no end of lines")
+    raise AssertionError("there are too many lines")
 
 
 @pytest.mark.parametrize("with_subshells", [False, True], ids=["6", "7"])
 @pytest.mark.parametrize("way", ["sync", "awaited"])
 @pytest.mark.parametrize("act", [interrupt, fail])
-def test_an_error_at_any_line_of_ours_leaves_the_kernel_as_it_was(
-    act, way, with_subshells, handler
-):
+def test_an_error_at_any_line_of_nbauth_restores_the_kernel(act, way, with_subshells, handler):
     for line in lines(act, ours=True):
         with FakeKernel(with_subshells=with_subshells) as kernel:
             run = Run(kernel, ends=True)
@@ -196,10 +194,10 @@ def test_an_error_at_any_line_of_ours_leaves_the_kernel_as_it_was(
     [(press, False), (press, True), (press_twice, True)],
     ids=["once-6", "once-7", "twice-7"],
 )
-def test_the_stop_button_at_any_line_of_all_ends_the_wait_and_loses_no_message(
+def test_the_stop_button_at_any_line_ends_the_wait_and_loses_no_message(
     act, with_subshells, handler
 ):
-    """Also in pyzmq's, contextlib's and threading's lines, where an exception would do harm."""
+    """Also at lines of pyzmq, contextlib and threading, where an exception would do damage."""
     for line in lines(act, ours=False):
         with FakeKernel(with_subshells=with_subshells) as kernel:
             run = Run(kernel, ends=True)
@@ -207,12 +205,12 @@ def test_the_stop_button_at_any_line_of_all_ends_the_wait_and_loses_no_message(
                 run.sync()
             assert kernel.is_as_before(), line.met
             assert signal.getsignal(signal.SIGINT) is handler, line.met
-            # the second press interrupts a handler, which has then taken its message
+            # The second press interrupts the handler, whose message is then used up.
             assert kernel.lost() <= (act is press_twice), line.met
             assert isinstance(run.error, KeyboardInterrupt) or not line.met, f"lost at {line.met}"
 
 
-def test_the_stop_button_at_any_line_ends_a_wait_that_nothing_else_would_end(handler):
+def test_the_stop_button_at_any_line_ends_an_endless_wait(handler):
     known: set[tuple[str, int]] = set()
     for _ in range(300):
         with FakeKernel() as kernel:
@@ -225,7 +223,7 @@ def test_the_stop_button_at_any_line_ends_a_wait_that_nothing_else_would_end(han
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
-def test_an_error_in_what_is_done_meanwhile_leaves_the_kernel_as_it_was(error, handler):
+def test_an_error_in_meanwhile_restores_the_kernel(error, handler):
     def meanwhile() -> None:
         raise error
 
@@ -240,7 +238,7 @@ def test_an_error_in_what_is_done_meanwhile_leaves_the_kernel_as_it_was(error, h
         assert kernel.lost() == 0
 
 
-def test_an_error_in_a_handler_is_logged_and_the_wait_goes_on(caplog):
+def test_an_error_in_a_handler_is_logged_and_the_wait_continues(caplog):
     ended = threading.Event()
 
     def handle(data: dict[str, int]) -> None:
@@ -259,7 +257,7 @@ def test_an_error_in_a_handler_is_logged_and_the_wait_goes_on(caplog):
     assert "a bug" in caplog.text
 
 
-def test_an_error_in_the_kernels_own_callback_is_its_own(caplog):
+def test_an_error_in_the_kernels_own_callback_is_not_caught(caplog):
     with FakeKernel() as kernel:
         kernel.stream.on_recv(lambda frames: 1 / 0, copy=False)
         ended = threading.Event()
@@ -270,7 +268,7 @@ def test_an_error_in_the_kernels_own_callback_is_its_own(caplog):
         assert kernel.handled == [{"n": 1}]
 
 
-def test_an_error_in_naming_the_comms_leaves_the_message_to_the_kernel():
+def test_after_an_error_in_comm_ids_the_kernel_gets_the_message():
     with FakeKernel() as kernel:
         kernel.send_ours(n=1)
         waiting.wait(kernel, threading.Event(), lambda: 1 / 0, timeout=0.05)
@@ -293,12 +291,12 @@ def test_a_handler_that_hangs_is_interrupted_by_a_second_press(handler):
             waiting.wait(kernel, threading.Event(), lambda: {OURS}, timeout=5)
         assert pressed == [1, 1]
         assert kernel.is_as_before()
-        assert ("idle", kernel.said[0][1]) in kernel.said, "the front end would hold messages back"
+        assert ("idle", kernel.said[0][1]) in kernel.said, "the front end waits for idle"
         assert kernel.lost() == 0
 
 
 class _PressesInItsDestructor:
-    """Python drops what leaves a destructor, as that of a ZeroMQ frame."""
+    """Python drops an exception that leaves a destructor, such as that of a ZeroMQ frame."""
 
     def __del__(self) -> None:
         press_twice()
@@ -313,7 +311,7 @@ def catch_the_interrupt(data: object) -> None:
 @pytest.mark.parametrize(
     "handle", [lambda data: _PressesInItsDestructor() and None, catch_the_interrupt]
 )
-def test_an_interrupt_that_a_handler_drops_or_catches_ends_the_wait_after_it(handle, handler):
+def test_an_interrupt_that_a_handler_drops_or_catches_still_ends_the_wait(handle, handler):
     with FakeKernel() as kernel:
         kernel.handle = handle
         kernel.send_ours(n=1)
@@ -327,8 +325,8 @@ def test_an_interrupt_that_a_handler_drops_or_catches_ends_the_wait_after_it(han
         assert kernel.lost() == 0
 
 
-def test_an_own_handler_may_raise_what_it_likes(handler):
-    """An ``Exception`` of a message's handler is logged and the wait goes on; not so this one."""
+def test_a_sigint_handler_of_the_user_may_raise_any_exception(handler):
+    """An ``Exception`` of a message's handler is logged; this one ends the wait."""
 
     def own(*_: object) -> None:
         raise ValueError("own")
@@ -343,8 +341,8 @@ def test_an_own_handler_may_raise_what_it_likes(handler):
         assert kernel.is_as_before()
 
 
-def test_presses_while_the_wait_is_taken_down_leave_the_kernel_as_it_was(handler, monkeypatch):
-    """A press at any line, such as one that begins to let presses through, and then more."""
+def test_presses_at_the_end_of_the_wait_restore_the_kernel(handler, monkeypatch):
+    """One press at any line, such as at the begin of ``interrupts``, and more at the end."""
     end = pump.Pump.end
 
     def pressed_end(self: pump.Pump) -> None:
@@ -361,7 +359,7 @@ def test_presses_while_the_wait_is_taken_down_leave_the_kernel_as_it_was(handler
             assert signal.getsignal(signal.SIGINT) is handler, line.met
 
 
-def test_waits_that_are_awaited_at_once_end_in_any_order():
+def test_asynchronous_waits_end_in_any_order():
     async def cells(kernel: FakeKernel, order: list[int]) -> None:
         ended = [threading.Event() for _ in order]
         waits = [
@@ -383,7 +381,7 @@ def test_waits_that_are_awaited_at_once_end_in_any_order():
             assert kernel.queued == []
 
 
-def test_mending_holds_until_the_last_that_needs_it_ends():
+def test_the_reply_fix_stays_until_its_last_user_ends():
     with FakeKernel(with_subshells=True) as kernel:
         undo = [fix_replies(kernel) for _ in range(3)]
         undo[0]()
@@ -395,7 +393,7 @@ def test_mending_holds_until_the_last_that_needs_it_ends():
         assert kernel.is_as_before()
 
 
-def test_a_wait_in_another_thread_leaves_stream_and_button_alone(handler):
+def test_a_wait_in_another_thread_does_not_change_stream_and_button(handler):
     with FakeKernel() as kernel:
         ended = threading.Event()
         thread = threading.Thread(target=waiting.wait, args=(kernel, ended, lambda: {OURS}))
@@ -407,7 +405,7 @@ def test_a_wait_in_another_thread_leaves_stream_and_button_alone(handler):
         assert not thread.is_alive()
 
 
-def test_a_stream_that_is_closed_meanwhile_ends_nothing():
+def test_a_stream_that_is_closed_during_the_wait_raises_no_error():
     with FakeKernel() as kernel:
         close = iter([kernel.stream.close])
         waiting.wait(

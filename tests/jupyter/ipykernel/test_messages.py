@@ -1,4 +1,4 @@
-"""What of a message is used is what the kernel would accept; the rest reaches it as it came."""
+"""nbauth handles only messages that the kernel would accept; others reach the kernel unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def session() -> Session:
 
 
 def accepted(session: Session, parts: list[zmq.Frame]) -> bool:
-    """What ipykernel does with each message before it looks for a handler."""
+    """The checks of ipykernel before it looks for a handler."""
     try:
         _, message = session.feed_identities(parts, copy=False)
         session.deserialize(message, content=True, copy=False)
@@ -34,7 +34,7 @@ def accepted(session: Session, parts: list[zmq.Frame]) -> bool:
 
 
 @pytest.mark.parametrize("case", NOT_GENUINE)
-def test_what_the_kernel_refuses_is_not_taken_and_the_kernel_still_refuses_it(session, case):
+def test_a_message_that_the_kernel_refuses_goes_to_the_kernel_which_refuses_it(session, case):
     sent = frames(*NOT_GENUINE[case](session, OURS))
     before = [part.bytes for part in sent]
     message = Message.read(session, sent)
@@ -47,14 +47,14 @@ def test_what_the_kernel_refuses_is_not_taken_and_the_kernel_still_refuses_it(se
 
 
 @pytest.mark.parametrize("case", sorted(UNSIGNED_IS_FINE - {"unsigned cell", "unsigned question"}))
-def test_without_a_key_all_signatures_are_good(case):
+def test_without_a_key_all_signatures_are_accepted(case):
     sent = frames(*NOT_GENUINE[case](Session(key=b"the key"), OURS))
     message = Message.read(Session(key=b""), sent)
     assert message is not None
     assert message.comm_id == OURS
 
 
-def test_reading_records_nothing_and_taking_records_once(session):
+def test_read_records_nothing_and_take_records_the_signature_once(session):
     sent = frames(b"identity", *genuine(session, OURS, n=1), b"a buffer")
     for _ in range(2):
         message = Message.read(session, sent)
@@ -65,17 +65,17 @@ def test_reading_records_nothing_and_taking_records_once(session):
     assert parsed["content"]["data"] == {"n": 1}
     assert [bytes(buffer) for buffer in parsed["buffers"]] == [b"a buffer"]
     assert session.digest_history == {sent[2].bytes}
-    assert Message.read(session, sent) is None, "it came before"
+    assert Message.read(session, sent) is None, "a duplicate"
 
 
-def test_what_is_not_as_the_protocol_says_stays_the_kernels(session):
+def test_a_message_that_breaks_the_protocol_goes_to_the_kernel(session):
     message = Message.read(session, frames(*odd_part(1, b"{")(session, OURS)))
     assert message is not None
     assert message.take(session) is None
-    assert session.digest_history == set(), "the kernel would call it a duplicate"
+    assert session.digest_history == set(), "else the kernel sees a duplicate"
 
 
-def test_the_kernel_gets_the_very_frames():
+def test_the_kernel_gets_the_same_frames():
     with FakeKernel() as kernel:
         ended = threading.Event()
         kernel.handle = lambda data: ended.set()
@@ -89,7 +89,7 @@ def test_the_kernel_gets_the_very_frames():
         assert [state for state, _ in kernel.said] == ["busy", "idle", "busy"]
 
 
-def test_a_message_comes_to_the_kernel_again_if_it_came_to_us_before():
+def test_a_duplicate_of_a_handled_message_goes_to_the_kernel():
     with FakeKernel() as kernel:
         ended = threading.Event()
         kernel.handle = lambda data: ended.set() if "cancel" in data else None

@@ -1,4 +1,4 @@
-"""A panel with a script in place of its front end: what it sends stays on its comm."""
+"""A panel without a front end: its comm records what it sends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.jupyter.panel.scripted import ScriptedEngine, Starter, session_with, 
 
 
 class RecordingComm(comm.base_comm.BaseComm):
-    """A comm whose messages stay here."""
+    """A comm that records its messages."""
 
     def publish_msg(self, msg_type: str, data: Any = None, **rest: Any) -> None:
         self.sent = [*getattr(self, "sent", []), (msg_type, data or {})]
@@ -26,9 +26,9 @@ class RecordingComm(comm.base_comm.BaseComm):
 
 
 class Front:
-    """One panel; ``begun`` says whether its sign-in is under way.
+    """One panel. ``begun``: whether its sign-in has begun.
 
-    ``beside`` is another one, whose session and provider it shares.
+    ``beside``: another ``Front`` whose session and provider are shared.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Front:
         return self.panel.sign_in
 
     def say(self, kind: str, **content: Any) -> None:
-        """What the browser would send."""
+        """Deliver a message of the browser."""
         self.panel._handle_custom_msg({"kind": kind, **content}, [])
 
     def messages(self, kind: str) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ class Front:
         return self.messages("state")[-1]
 
     def until(self, state: str, **facts: Any) -> dict[str, Any]:
-        """Wait for a state that holds these facts."""
+        """Wait for a state with these values."""
         end = time.monotonic() + 5
         while time.monotonic() < end:
             if self.messages("state"):

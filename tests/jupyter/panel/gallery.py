@@ -102,4 +102,4 @@ STATES: dict[str, tuple[str, str]] = {
         "<img src=x",
     ),
 }
-"""For each state: what a cell runs to show it, and the text that it is known by."""
+"""For each state: the code of a cell that shows it, and a text that identifies it."""

@@ -1,4 +1,4 @@
-"""A provider by script, and sign-ins over it. The same source runs in tests and in kernels."""
+"""A scripted provider, and sign-ins at it. The same source runs in tests and in kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nbauth.oauth.authorities import Authority
 from nbauth.oauth.engines.protocol import AuthorizationPending, AuthorizationRequest, DeviceCode
 from nbauth.testing.screen import RecordingScreen
 
-# In pieces, so that no notebook that carries this source carries them.
+# In pieces, so that a notebook with this source does not contain them as text.
 CODE = "-".join(["WDJB", "MJHT"])
 ISSUER = "https://" + "id.example"
 PAGE = ISSUER + "/device"
@@ -26,7 +26,7 @@ WAYS = ("browser", "device", "paste")
 
 
 class ScriptedEngine:
-    """A provider that answers what the test says, without a network."""
+    """A provider whose responses the test sets, without a network."""
 
     authority = Authority("oidc", ISSUER)
     client_id = "notebooks"
@@ -91,7 +91,7 @@ def tokens(
 
 
 def session_with(engine: Any, ways: tuple[str, ...] = WAYS) -> Session:
-    """A session at that provider, on a screen where somebody can go these ways."""
+    """A session at that provider, with a screen on which these flows work."""
     session = Session(
         SettingsReader({}),
         RecordingScreen(ways=ways, offers=True),
@@ -102,7 +102,7 @@ def session_with(engine: Any, ways: tuple[str, ...] = WAYS) -> Session:
 
 
 class Starter:
-    """Begins sign-ins as ``nbauth.panel`` does, by the first way unless one is named."""
+    """Begins sign-ins as ``nbauth.panel`` does, with the first flow unless one is named."""
 
     def __init__(self, session: Session, *scopes: str) -> None:
         self.session = session
@@ -114,5 +114,5 @@ class Starter:
 
 
 def ways_from(flow: str) -> tuple[str, ...]:
-    """The usual ways, that one first."""
+    """The usual flows, with the given one first."""
     return (flow, *(way for way in WAYS if way != flow))

@@ -1,4 +1,4 @@
-"""No cell waits on nothing visible, whatever becomes of its output; used by clicks and keys."""
+"""A waiting cell always shows its sign-in, also after its output was removed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOPPED = "This cell had already stopped: run it and the cells below again."
 
 
 def waits_in_view(page: LabPage, index: int) -> None:
-    """Under the cell there is one living panel, with the code and Cancel."""
+    """The cell's output has one working panel, with the code and Cancel."""
     expect(panel_under(page, index)).to_have_count(1)
     expect(panel_under(page, index).locator("code")).to_have_text(CODE)
     expect(panel_under(page, index).get_by_role("button", name="Cancel")).to_be_visible()
@@ -61,12 +61,12 @@ def test_after_a_second_run_and_after_clear_output(
     page.wait_cell_done(1)
     assert "SignInCancelled" in page.cell_output_text(1)
     page.page.wait_for_timeout(600)
-    clear(page, 1)  # nothing waits: it stays cleared
+    clear(page, 1)  # no cell waits, so the output stays cleared
     page.page.wait_for_timeout(1200)
     expect(panel_under(page, 1)).to_have_count(0)
 
 
-def test_of_a_deleted_cell_the_next_one_shows_what_it_waits_for(
+def test_after_a_cell_is_deleted_the_next_one_shows_its_sign_in(
     open_notebook: OpenNotebook, lab_factory: LabFactory
 ) -> None:
     lab = lab_factory(kernel="7.4")
@@ -110,7 +110,7 @@ def test_a_cell_that_joins_shows_the_sign_in_too(
         waits_in_view(page, index)
         page.interrupt()
         page.wait_cell_done(index)
-        expect(panel_under(page, 1).locator("code")).to_have_text(CODE)  # it goes on
+        expect(panel_under(page, 1).locator("code")).to_have_text(CODE)  # it continues
     page.run(7)
     expect(panel_under(page, 7).locator("code")).to_have_text(CODE)
     clear(page, 1)

@@ -1,4 +1,4 @@
-"""The keyboard stays the notebook's: buttons take Enter and Space, a field what is typed."""
+"""The notebook keeps its keys: buttons handle only Enter and Space, a text field the typed text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EDITED = "document.activeElement.closest('.jp-Cell-inputArea') !== null"
 
 
 def in_kernel(page: LabPage, code: str) -> None:
-    """Run code in the kernel without touching the page, so that the focus stays where it is."""
+    """Run code in the kernel without the page, so that the focus does not move."""
     run = "panel.sessionContext.session.kernel.requestExecute({code: arg, silent: true})"
     page._js(f"{run}.done.then(() => null)", code)
 
@@ -31,7 +31,7 @@ def is_so(page: LabPage, what: str) -> bool:
 
 
 def runs_by_shift_enter(page: LabPage, index: int) -> None:
-    """Shift+Enter runs the cell that is active, and the next one becomes active."""
+    """Check that Shift+Enter runs the active cell and that the next one becomes active."""
     before = page.cell_prompt(index)
     page.page.keyboard.press("Shift+Enter")
     page._wait(
@@ -50,7 +50,7 @@ ENDS = {
 CELLS = [SETUP, "show()", "1 + 1", "2 + 2", "# last"]
 
 
-def test_shift_enter_after_each_press_and_each_end(open_notebook: OpenNotebook) -> None:
+def test_shift_enter_works_after_each_press_and_each_end(open_notebook: OpenNotebook) -> None:
     page = open_notebook(CELLS, kernel="7.4")
     keys = page.page.keyboard
     page.run(0)
@@ -84,7 +84,7 @@ def test_shift_enter_after_each_press_and_each_end(open_notebook: OpenNotebook) 
 
 
 def test_a_redraw_takes_no_focus(open_notebook: OpenNotebook) -> None:
-    """Whoever has used the panel and types in a cell goes on typing there."""
+    """A person who types in a cell after using the panel can continue to type there."""
     page = open_notebook(CELLS, kernel="7.4")
     keys = page.page.keyboard
     page.run(0)
@@ -106,7 +106,7 @@ def test_a_redraw_takes_no_focus(open_notebook: OpenNotebook) -> None:
     expect(editor).to_contain_text("####")
 
 
-def test_only_the_field_holds_keys(open_notebook: OpenNotebook) -> None:
+def test_only_the_text_field_keeps_keys(open_notebook: OpenNotebook) -> None:
     page = open_notebook([SETUP, "show('paste')", "1 + 1", "# last"], kernel="7.4")
     keys = page.page.keyboard
     page.run(0)
@@ -114,12 +114,12 @@ def test_only_the_field_holds_keys(open_notebook: OpenNotebook) -> None:
     panel = panel_under(page, 1)
     panel.get_by_label(BOX).click()
     keys.type("ddaabb")
-    keys.press("Shift+Enter")  # in a field it is what Enter is
+    keys.press("Shift+Enter")  # in a text field the same as Enter
     expect(panel.get_by_role("alert")).to_be_visible()
     expect(page.cells).to_have_count(4)
     assert page.cell_prompt(1) == "2"
     panel.get_by_role("button", name="Cancel").focus()
-    keys.press("b")  # Lab: a cell below
+    keys.press("b")  # JupyterLab inserts a cell below
     expect(page.cells).to_have_count(5)
     panel.get_by_text("Details of this request").focus()
     keys.press("Space")

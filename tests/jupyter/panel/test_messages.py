@@ -37,12 +37,12 @@ from tests.kernel.conftest import Bench
 
 
 def names(state: dict[str, Any]) -> list[str]:
-    """Of the flows that are offered, each with what its button says."""
+    """The offered flows, each with the text of its button."""
     assert all(way["label"] and way["how"] for way in state["ways"])
     return [way["name"] for way in state["ways"]]
 
 
-def test_a_view_is_told_the_state_when_it_is_ready(front: MakeFront) -> None:
+def test_a_view_gets_the_state_when_it_is_ready(front: MakeFront) -> None:
     shown = front()
     assert not shown.panel.ready.is_set()
     shown.until("waiting", user_code=CODE)
@@ -77,7 +77,7 @@ def test_from_waiting_to_signed_in_to_signed_out(front: MakeFront) -> None:
     shown.say("sign-out", account=account["n"])
     assert shown.session.accounts() == []
     assert names(shown.until("signed-out")) == list(ways_from("device"))
-    shown.say("sign-out", account=account["n"])  # of a second view
+    shown.say("sign-out", account=account["n"])  # from a second view
     shown.engine.answer = AuthorizationPending()
     shown.say("sign-in")
     shown.until("waiting", user_code=CODE)
@@ -109,12 +109,12 @@ def test_failed_and_expired(front: MakeFront) -> None:
     assert (details["code"], details["correlation_id"]) == ("access_denied", "c-1")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", details["time"])
     shown.say("ready")
-    assert shown.state == failed  # the time is that of the failure
+    assert shown.state == failed  # with the time of the failure
     late = front(expires_in=0.2)
     assert "in time" in late.until("expired")["error"][0]
 
 
-def test_begins_only_when_asked_and_says_why_it_cannot(front: MakeFront) -> None:
+def test_a_sign_in_begins_only_on_a_press_and_a_failure_is_shown(front: MakeFront) -> None:
     shown = front(begun=False)
     shown.say("ready")
     assert shown.state["state"] == "signed-out"
@@ -132,7 +132,7 @@ def test_begins_only_when_asked_and_says_why_it_cannot(front: MakeFront) -> None
     assert shown.state["error"][0] == "The sign-in could not begin: KeyError."
 
 
-def test_a_way_can_be_named(front: MakeFront) -> None:
+def test_the_browser_can_name_the_flow(front: MakeFront) -> None:
     shown = front(begun=False)
     shown.say("sign-in", flow="paste")
     shown.until("waiting", flow="paste")
@@ -143,7 +143,7 @@ def test_a_way_can_be_named(front: MakeFront) -> None:
         shown.say("cancel")
 
 
-def test_another_way_in_the_same_sign_in(front: MakeFront) -> None:
+def test_switching_to_another_flow_in_the_same_sign_in(front: MakeFront) -> None:
     shown = front()
     shown.until("waiting", user_code=CODE)
     sign_in = shown.sign_in
@@ -159,7 +159,7 @@ def test_another_way_in_the_same_sign_in(front: MakeFront) -> None:
     assert shown.state["state"] == "cancelled"
 
 
-def test_a_way_that_is_refused_offers_the_next(front: MakeFront) -> None:
+def test_after_a_refused_flow_the_next_is_offered(front: MakeFront) -> None:
     shown = front("device", begun=False)
     shown.engine.refusal = FlowUnavailable(
         "Your organisation does not allow codes.", hint="Use the browser.", suggested_flow="browser"
@@ -218,7 +218,7 @@ def test_paste(front: MakeFront, caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("flow", ["browser", "paste"])
-def test_paste_takes_a_query_too(flow: str, front: MakeFront) -> None:
+def test_paste_accepts_a_query(flow: str, front: MakeFront) -> None:
     for form in ("?code=C-1&state={}", "code=C-1&state={}"):
         shown = front(flow)
         shown.engine.answer = tokens()
@@ -291,7 +291,7 @@ def test_two_panels_of_one_session_show_the_same(front: MakeFront) -> None:
     second.until("signed-out")
 
 
-def test_what_another_panel_has_not_got_leaves_the_account_as_it_was(front: MakeFront) -> None:
+def test_a_failed_sign_in_of_another_panel_does_not_change_the_account(front: MakeFront) -> None:
     first = front()
     first.engine.answer = tokens()
     first.until("done")
@@ -302,7 +302,7 @@ def test_what_another_panel_has_not_got_leaves_the_account_as_it_was(front: Make
     assert first.until("done")["account"]["username"] == USERNAME
 
 
-def test_an_account_that_is_there_already_is_shown(front: MakeFront) -> None:
+def test_an_account_that_is_already_signed_in_is_shown(front: MakeFront) -> None:
     shown = front(begun=False)
     shown.engine.answer = tokens()
     shown.start()
@@ -311,7 +311,7 @@ def test_an_account_that_is_there_already_is_shown(front: MakeFront) -> None:
     shown.until("signed-out")
 
 
-def test_to_another_account_and_back(front: MakeFront) -> None:
+def test_switching_to_another_account_and_back(front: MakeFront) -> None:
     shown = front()
     twin = front(begun=False, beside=shown)
     shown.engine.answer = tokens()
@@ -334,12 +334,12 @@ def test_to_another_account_and_back(front: MakeFront) -> None:
         shown.say("sign-out", account=nonsense)
     shown.say("sign-out", account=back["n"])
     assert twin.state["account"]["username"] == USERNAME
-    shown.say("use", account=back["n"])  # of a view that has not heard yet
+    shown.say("use", account=back["n"])  # from a view that has not received the new state
     assert shown.state["account"]["username"] == USERNAME
 
 
-def test_a_sign_out_is_of_the_account_that_the_person_saw(front: MakeFront) -> None:
-    """The click waited while a cell made another account the current one."""
+def test_sign_out_signs_out_the_account_that_was_shown(front: MakeFront) -> None:
+    """A cell made another account the current one before the click was handled."""
     shown = front()
     shown.engine.answer = tokens()
     ada = shown.until("done")["account"]
@@ -350,8 +350,8 @@ def test_a_sign_out_is_of_the_account_that_the_person_saw(front: MakeFront) -> N
     assert [account.username for account in shown.session.accounts()] == [OTHER]
 
 
-def test_a_panel_of_one_client_shows_nobody_elses_account_or_sign_in(front: MakeFront) -> None:
-    """Made for another issuer it showed, and signed out, the account of this one."""
+def test_a_panel_of_one_client_shows_no_account_or_sign_in_of_another(front: MakeFront) -> None:
+    """In the past, a panel of another issuer showed and signed out this account."""
     shown = front()
     shown.engine.answer = tokens()
     shown.until("done")
@@ -371,8 +371,8 @@ def test_a_panel_of_one_client_shows_nobody_elses_account_or_sign_in(front: Make
         panel.close_quietly()
 
 
-def test_a_panel_of_no_client_shows_the_present_clients_account_first() -> None:
-    """It showed, and offered to sign out, whoever had signed in first anywhere."""
+def test_a_panel_without_a_client_shows_the_configured_clients_account_first() -> None:
+    """In the past, it showed the account that had signed in first at any client."""
     bench = Bench(FakeClock(time.time()))
     bench.session.configure(refresh_ahead=False)
     work = bench.sign_in("read", client_id="work")
@@ -381,7 +381,7 @@ def test_a_panel_of_no_client_shows_the_present_clients_account_first() -> None:
     try:
         assert panel._account() == (ida.key, ida)
         bench.session.logout(ida)
-        assert panel._account() == (work.key, work), "of any, where the present one has none"
+        assert panel._account() == (work.key, work), "the configured client has no account"
     finally:
         panel.close_quietly()
         bench.session.rest()
@@ -396,7 +396,7 @@ def test_browser_flow(front: MakeFront) -> None:
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)//", "file:///x", "https://x/\u202e"])
-def test_what_is_no_web_address_is_not_sent_as_one(front: MakeFront, address: str) -> None:
+def test_only_web_addresses_are_sent_as_addresses(front: MakeFront, address: str) -> None:
     shown = front(verification_uri=address, verification_uri_complete=address, user_code="A\u202eB")
     state = shown.until("waiting", user_code="A B")
     assert state["verification_uri"] is None
@@ -410,7 +410,7 @@ def test_the_complete_address_is_sent_for_the_same_origin_only(front: MakeFront)
     assert away["verification_uri_complete"] is None
 
 
-def test_nonsense_from_the_front_end_changes_nothing(front: MakeFront) -> None:
+def test_invalid_messages_from_the_front_end_change_nothing(front: MakeFront) -> None:
     shown = front()
     shown.until("waiting", user_code=CODE)
     for content in (None, [], "cancel", {}, {"kind": None}, {"kind": "probe"}, {"kind": "x"},
@@ -420,7 +420,7 @@ def test_nonsense_from_the_front_end_changes_nothing(front: MakeFront) -> None:
     assert shown.state["user_code"] == CODE
 
 
-def test_a_front_end_that_is_gone_ends_no_sign_in(front: MakeFront) -> None:
+def test_a_disconnected_front_end_ends_no_sign_in(front: MakeFront) -> None:
     shown = front()
 
     def broken(*args: Any, **options: Any) -> None:
@@ -432,7 +432,7 @@ def test_a_front_end_that_is_gone_ends_no_sign_in(front: MakeFront) -> None:
     assert shown.sign_in.state == "done"
 
 
-def test_nothing_private_is_synced_or_in_the_bundle(front: MakeFront) -> None:
+def test_no_private_data_is_synced_or_in_the_bundle(front: MakeFront) -> None:
     shown = front()
     shown.until("waiting", user_code=CODE)
     shown.engine.answer = tokens()
@@ -447,7 +447,7 @@ def test_nothing_private_is_synced_or_in_the_bundle(front: MakeFront) -> None:
         assert private not in saved
 
 
-def test_the_face_is_one_module_without_anything_from_elsewhere() -> None:
+def test_the_scripts_are_one_module_without_imports() -> None:
     source = panel_module.SignInPanel._esm
     assert f'saved: "{panel_module.STATIC_LINE}"' in source
     assert source.count("export default") == 1
@@ -456,10 +456,10 @@ def test_the_face_is_one_module_without_anything_from_elsewhere() -> None:
     assert "window.open" not in source
 
 
-def test_a_click_opens_no_store_that_wants_a_passphrase(
+def test_a_click_opens_no_store_that_needs_a_passphrase(
     front: MakeFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An account in memory, and kept sign-ins of somebody that were never opened here."""
+    """One account is in memory; a store with other sign-ins has not been opened."""
 
     class Locked(Handle):
         def exists(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the browser says of itself: the page it is in, and what it finds when asked to look."""
+"""The data from the browser: the page that shows the panel, and the result of a probe."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ HUB = {
 
 
 @pytest.mark.parametrize("told", [LAB, HUB, {**LAB, "origin": "http://[::1]:8888"}])
-def test_a_page_is_what_the_browser_told(told: dict[str, Any], front: MakeFront) -> None:
+def test_the_page_is_taken_from_the_browsers_message(
+    told: dict[str, Any], front: MakeFront
+) -> None:
     shown = front(begun=False)
     assert shown.panel.page is None
     shown.say("ready", page=told)
     assert shown.panel.page == Page(**told)
-    shown.say("ready", page=None)  # of a view elsewhere
+    shown.say("ready", page=None)  # from a view outside Jupyter
     assert shown.panel.page == Page(**told)
 
 
@@ -62,12 +64,12 @@ def test_a_page_is_what_the_browser_told(told: dict[str, Any], front: MakeFront)
         {**HUB, "server_name": 3},
     ],
 )
-def test_a_page_that_is_none_is_not_believed(wrong: Any) -> None:
+def test_an_invalid_page_is_ignored(wrong: Any) -> None:
     assert Page.parse(wrong) is None
 
 
 def probe_with(shown: Front, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> ProbeResult:
-    """What the panel sees with a browser that answers the probe so."""
+    """The result of a probe to which the browser gives this answer."""
 
     def browse() -> None:
         while not (probes := shown.messages("probe")):
@@ -88,7 +90,7 @@ def read(probe: dict[str, Any]) -> dict[str, Any]:
     return {"text": requests.get(probe["url"], headers=headers, timeout=2).text, "callback": False}
 
 
-def test_looks_at_machine_and_server(front: MakeFront) -> None:
+def test_the_probe_checks_machine_and_server(front: MakeFront) -> None:
     assert probe_with(front(), read) == ProbeResult(same_machine=True, callback=False)
     assert probe_with(front(), lambda probe: {"text": None, "callback": True}) == ProbeResult(
         callback=True
@@ -104,7 +106,7 @@ def test_looks_at_machine_and_server(front: MakeFront) -> None:
     )
 
 
-def test_a_kernel_that_may_not_listen_still_asks_for_the_callback(
+def test_a_kernel_that_cannot_listen_still_probes_the_callback(
     front: MakeFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(life: float) -> None:
@@ -117,7 +119,7 @@ def test_a_kernel_that_may_not_listen_still_asks_for_the_callback(
 
 
 @pytest.mark.timing
-def test_without_a_front_end_it_takes_no_longer_than_allowed(front: MakeFront) -> None:
+def test_without_a_front_end_the_probe_keeps_its_time_limit(front: MakeFront) -> None:
     shown, begun = front(), time.monotonic()
     assert shown.panel.probe(0.3) == ProbeResult()
     assert 0.25 < time.monotonic() - begun < 1

@@ -1,4 +1,4 @@
-"""A panel whose page is loaded again, whose kernel goes, whose notebook is opened again."""
+"""A panel after a reload of the page, the end of the kernel, and reopening the notebook."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def saved_text(lab: Lab, page: LabPage) -> str:
 def open_again(page: LabPage, text: str) -> None:
     """Open the notebook until a panel shows *text*, three times at most.
 
-    The widget manager restores twice, once when the kernel connects, without what is saved. Where
-    that ends 2 s before the other, on a busy machine, every widget there is "model not found" until
-    the page is loaded again, whatever library it is of (jupyterlab_widgets 3.0.17, restoreWidgets).
+    The widget manager restores twice; the first time, when the kernel connects, without the saved
+    state. If that ends 2 s before the other, as on a busy machine, every widget of any library is
+    "model not found" until the page is reloaded (jupyterlab_widgets 3.0.17, restoreWidgets).
     """
     for _ in range(3):
         page.open(page.path)
@@ -38,7 +38,7 @@ def open_again(page: LabPage, text: str) -> None:
     raise AssertionError(found)
 
 
-def test_a_page_loaded_again_shows_what_is_so(open_notebook: OpenNotebook) -> None:
+def test_a_reloaded_page_shows_the_present_state(open_notebook: OpenNotebook) -> None:
     page = open_notebook(CELLS, kernel="7.4")
     page.run(0)
     page.run(1)
@@ -68,11 +68,11 @@ waiting.wait(get_ipython().kernel, panel.sign_in.ended, lambda: {panel.comm_id})
 
 @pytest.mark.timing
 @pytest.mark.parametrize("version", ["7.4", "7.3", "6.29"])
-def test_a_page_loaded_again_while_the_cell_waits(
-    version: str, open_notebook: OpenNotebook
-) -> None:
-    """The page gives the kernel 4 s to tell all widgets' state, and shows what was saved if it is
-    later. On a very busy machine this has failed; that this limit was the cause is inferred."""
+def test_a_page_reloaded_while_the_cell_waits(version: str, open_notebook: OpenNotebook) -> None:
+    """The page waits 4 s for the state of all widgets from the kernel, then shows the saved state.
+
+    This has failed on a very busy machine, probably because of this limit.
+    """
     page = open_notebook([SETUP, WAIT], kernel=version, own_page=True)
     page.run(0)
     page.run_cell(1)
@@ -111,10 +111,10 @@ def test_a_notebook_opened_without_its_kernel_shows_a_line(
     expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
     page.save()
     if not whole_state:
-        assert saved_text(lab, page).count(STATIC_LINE) == 3, "one output, one line for it"
+        assert saved_text(lab, page).count(STATIC_LINE) == 3, "one line for each output"
 
 
-def test_a_notebook_without_panels_keeps_no_line(
+def test_a_notebook_without_panels_has_no_saved_line(
     open_notebook: OpenNotebook, lab_factory: LabFactory
 ) -> None:
     lab = lab_factory(kernel="7.4")
@@ -131,7 +131,7 @@ def test_a_notebook_without_panels_keeps_no_line(
     assert "widgets" not in lab.read_notebook(page.path)["metadata"]
 
 
-def test_a_kernel_that_restarts_takes_the_panel_along(open_notebook: OpenNotebook) -> None:
+def test_after_a_kernel_restart_the_panel_says_so(open_notebook: OpenNotebook) -> None:
     page = open_notebook(CELLS, kernel="7.4")
     page.run(0)
     page.run(1)

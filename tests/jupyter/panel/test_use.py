@@ -1,4 +1,4 @@
-"""The panel as a person uses it in JupyterLab: by mouse, by keyboard alone, by pasting."""
+"""The panel in JupyterLab, used with the mouse, with the keyboard only, and by pasting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOX = "Address of the last page"
 
 
 def everything_saved(notebook: dict[str, Any]) -> str:
-    """The notebook's outputs and metadata, which is all but what its author has typed."""
+    """The outputs and metadata of the notebook, without the source of its cells."""
     outputs = [cell.get("outputs") for cell in notebook["cells"]]
     return json.dumps([outputs, notebook["metadata"]])
 
@@ -76,7 +76,7 @@ def test_by_mouse_from_code_to_signed_out(
     page.save()
     done = everything_saved(lab.read_notebook(page.path))
     for saved in (waiting, done):
-        assert "_anywidget_id" in saved, "no widget state was saved: the next lines say nothing"
+        assert "_anywidget_id" in saved, "without saved widget state, the next lines test nothing"
         assert "nbauth sign-in panel" in saved
         for private in (CODE, PAGE, NAME, USERNAME, "an-access" + "-token", "id.example/"):
             assert private not in saved
@@ -115,7 +115,7 @@ def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
     expect(panel.get_by_role("button", name=re.compile("Copied|Ctrl"))).to_be_focused()
     for _ in range(3):
         keys.press("Tab")
-    assert focused(page) == "way-browser", "the fold has not stayed open"
+    assert focused(page) == "way-browser", "the fold was closed"
     keys.press("Tab")
     keys.press("Enter")
     expect(panel.get_by_label(BOX)).to_be_visible()
@@ -124,7 +124,7 @@ def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
     expect(link).to_be_focused()
     keys.press("Tab")
     expect(panel.get_by_label(BOX)).to_be_focused()
-    keys.type("ddaabb")  # in command mode JupyterLab deletes and adds cells by these
+    keys.type("ddaabb")  # in command mode these keys delete and add cells
     keys.press("Escape")
     expect(panel.get_by_label(BOX)).to_have_value("ddaabb")
     expect(page.cells).to_have_count(4)
@@ -159,7 +159,7 @@ NOTE_THE_BOX = """() => {
 
 
 @pytest.mark.parametrize("flow", ["browser", "paste"])
-def test_the_paste_box_is_emptied_first_and_kept_nowhere(
+def test_the_paste_box_is_cleared_first_and_its_text_is_not_saved(
     flow: str, open_notebook: OpenNotebook, lab_factory: LabFactory
 ) -> None:
     lab = lab_factory(kernel="7.4", save_widget_state=True)
@@ -199,7 +199,7 @@ def test_the_paste_box_is_emptied_first_and_kept_nowhere(
     assert "SECRET" not in json.dumps(saved)
 
 
-def test_what_is_typed_stays_when_the_state_is_told_again(open_notebook: OpenNotebook) -> None:
+def test_typed_text_stays_when_the_state_is_sent_again(open_notebook: OpenNotebook) -> None:
     again, changed = "shown[0]._send_state()", "shown[0].sign_in._tell(message='x')"
     cells = [SETUP, "show('paste')", again, changed]
     page = open_notebook(cells, kernel="7.4")
@@ -282,7 +282,7 @@ def test_two_panels_show_one_sign_in(open_notebook: OpenNotebook) -> None:
 
 @pytest.mark.timing
 @pytest.mark.parametrize("enabled", [True, False], ids=["callback", "no-callback"])
-def test_looks_at_machine_and_server(
+def test_the_probe_checks_machine_and_server(
     enabled: bool, open_notebook: OpenNotebook, lab_factory: LabFactory
 ) -> None:
     extensions = {"ServerApp": {"jpserver_extensions": {"nbauth.server": enabled}}}

@@ -6,7 +6,7 @@ from tests.harness.jupyter import Lab
 from tests.jupyter.panel.gallery import SETUP
 
 APPROVED = "approved"
-"""The file whose presence is the person's consent; in the notebook's folder."""
+"""A file in the notebook's folder. If it exists, the person has consented."""
 
 WAITING = f"""{SETUP}
 import dataclasses, os, nbauth, nbauth.api
@@ -29,7 +29,7 @@ get_ipython().run_line_magic("load_ext", "nbauth")
 
 
 def approve(lab: Lab, yes: bool = True) -> None:
-    """Let the provider find that the person has consented, or that nobody has."""
+    """Give the person's consent at the provider, or withdraw it."""
     file = lab.root / APPROVED
     if yes:
         file.touch()

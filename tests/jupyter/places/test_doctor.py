@@ -1,4 +1,4 @@
-"""What the doctor says, and that it does nothing else."""
+"""The doctor's report; the doctor has no other effect."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILE = {"profiles": {"work": {"client_id": "from-the-file", "tenant": "contoso.c
 
 
 class Reader(SettingsReader):
-    """With :data:`FILE` as its ``config.toml``."""
+    """A session whose ``config.toml`` is :data:`FILE`."""
 
     def _read_file(self, environment):
         return FILE, ConfigFile("config.toml", FILE)
@@ -39,7 +39,7 @@ def session(**environ):
 
 
 def examine(made, options, **seen):
-    """What is known here, all of it."""
+    """The report without the provider's part."""
     (only,) = parts(made, options, **seen)
     assert isinstance(only, Diagnosis)
     return only
@@ -50,7 +50,7 @@ def report(made, options):
 
 
 def entries(diagnosis):
-    """label -> the text after it; "or", "not" and texts without a label are gathered in order."""
+    """label -> its texts; "or", "not" and lines without a label are collected in order."""
     said = {}
     label = ""
     for line in filter(None, diagnosis.lines):
@@ -68,9 +68,7 @@ def entries(diagnosis):
         (NOBODY, "none", [], []),
     ],
 )
-def test_the_flow_that_auto_would_begin_with_and_why_not_the_others(
-    evidence, chosen, others, refused
-):
+def test_the_flow_that_auto_chooses_and_why_not_the_others(evidence, chosen, others, refused):
     said = entries(examine(session(NBAUTH_CLIENT_ID="c"), {}, evidence=evidence))
     ways = {label: [text.partition(":") for text in said.get(label, [])] for label in said}
     assert [way for way, _, _ in ways["sign in by"]] == [chosen]
@@ -80,7 +78,7 @@ def test_the_flow_that_auto_would_begin_with_and_why_not_the_others(
 
 
 class Somewhere(NoScreen):
-    """Where what can be asked follows from the setting alone."""
+    """A screen whose obstacle depends only on the setting ``attended``."""
 
     def obstacle(self):
         return in_process(None, None, self.session.settings().attended)
@@ -95,7 +93,7 @@ class Somewhere(NoScreen):
         ("AUTO", "cannot answer", "none"),
     ],
 )
-def test_the_setting_attended_is_told_and_decides(attended, somebody, chosen):
+def test_the_setting_attended_is_shown_and_decides(attended, somebody, chosen):
     screen = Somewhere()
     environ = {"NBAUTH_CLIENT_ID": "c"} | ({"NBAUTH_ATTENDED": attended} if attended else {})
     screen.session = made = Session(Reader(environ), screen)
@@ -104,13 +102,13 @@ def test_the_setting_attended_is_told_and_decides(attended, somebody, chosen):
     assert said["sign in by"][0].partition(":")[0] == chosen
 
 
-def test_what_was_detected_is_told_in_words():
+def test_the_detected_signals_are_described():
     evidence = Evidence.of("fact:kernel", "env:JPY_SESSION_NAME", "user_ns:__session__")
     said = entries(examine(session(NBAUTH_CLIENT_ID="c"), {}, evidence=evidence))
     assert said["detected"] == ["kernel, notebook variable __session__, variable JPY_SESSION_NAME"]
 
 
-def test_the_file_that_is_read_is_named_or_where_one_was_looked_for(tmp_path):
+def test_the_configuration_file_or_the_searched_paths_are_named(tmp_path):
     paths = [tmp_path / "a.toml", tmp_path / "b.toml"]
     made = Session(SettingsReader({}, lambda: paths), NoScreen())
     assert entries(examine(made, {}, evidence=LAB))["config.toml"][1:] == [*map(str, paths)]
@@ -119,7 +117,7 @@ def test_the_file_that_is_read_is_named_or_where_one_was_looked_for(tmp_path):
     assert entries(examine(made, {}, evidence=LAB))["config.toml"] == [str(paths[1])]
 
 
-def test_a_flow_that_is_set_comes_first_and_says_where_it_is_set():
+def test_a_configured_flow_is_first_and_shows_its_source():
     made = session(NBAUTH_CLIENT_ID="c", NBAUTH_FLOW="paste")
     said = entries(examine(made, {}, evidence=HUB))
     assert said["sign in by"][0].startswith("paste: ")
@@ -128,7 +126,7 @@ def test_a_flow_that_is_set_comes_first_and_says_where_it_is_set():
     assert said["sign in by"][0].endswith("set (this call)")
 
 
-def test_settings_say_where_they_come_from():
+def test_settings_show_their_source():
     made = session(NBAUTH_PROFILE="work", NBAUTH_TIMEOUT="90", NBAUTH_TENANT="fabrikam.com")
     made.configure(cloud="usgov")
     said = entries(examine(made, {"client_id": None}, evidence=LAB))
@@ -187,7 +185,7 @@ def test_what_to_register(options, page, addresses):
     assert not made.trouble
 
 
-def test_the_hub_is_named_as_far_as_this_kernel_knows_it(monkeypatch):
+def test_the_callback_address_has_the_known_parts_of_the_hubs_address(monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/base/user/ada/")
     monkeypatch.setenv("JUPYTERHUB_BASE_URL", "/base/")
     said = entries(examine(session(NBAUTH_CLIENT_ID="c"), {}, evidence=HUB))
@@ -218,26 +216,24 @@ def test_the_hub_is_named_as_far_as_this_kernel_knows_it(monkeypatch):
         ({"NBAUTH_CLIENT_ID": "c"}, {"authority": "http://id.example"}, "'http://id.example'"),
     ],
 )
-def test_what_would_stop_a_sign_in_is_said_with_the_remedy(environ, options, what):
+def test_a_fault_that_prevents_a_sign_in_is_shown_with_its_remedy(environ, options, what):
     made = examine(session(**environ), options, evidence=LAB)
     assert made.trouble[0].startswith(what)
     said, remedy = entries(made)["trouble"]
     assert said.startswith(what)
     assert remedy.startswith("→ ")
-    assert entries(made)["place"], "what was seen is told all the same"
+    assert entries(made)["place"], "the place is shown in spite of the fault"
 
 
 @pytest.mark.parametrize("ask", [False, True])
-def test_scopes_that_are_none_are_told_before_the_provider_is_asked(ask):
+def test_invalid_scopes_are_reported_before_any_request(ask):
     made = session(NBAUTH_CLIENT_ID="c", NBAUTH_AUTHORITY="https://id.invalid")
     (only,) = parts(made, {"scopes": ['a"b']}, evidence=LAB, ask=ask)
     assert ["is not a scope" in one for one in only.trouble] == [True]
 
 
 @pytest.mark.parametrize("variable", ["NBAUTH_VERIFY", "REQUESTS_CA_BUNDLE"])
-def test_a_ca_file_that_cannot_be_used_is_told_without_asking_anybody(
-    monkeypatch, tmp_path, variable
-):
+def test_an_unusable_ca_file_is_reported_without_a_request(monkeypatch, tmp_path, variable):
     bundle = tmp_path / "ca.pem"
     bundle.touch()
     monkeypatch.setenv(variable, str(bundle))
@@ -245,8 +241,8 @@ def test_a_ca_file_that_cannot_be_used_is_told_without_asking_anybody(
     assert ["is empty" in one for one in made.trouble] == [True]
 
 
-def test_profiles_of_which_none_is_named_are_told():
-    """A file with [profiles.work] alone was passed over, with the advice to register one."""
+def test_profiles_without_a_default_are_reported():
+    """In the past, a file with only [profiles.work] was ignored, with the advice to register."""
     made = examine(session(), {}, evidence=LAB)
     said = entries(made)["trouble"]
     assert said[0] == "No client_id is set, and nbauth has no default one."
@@ -294,14 +290,14 @@ def test_a_wrong_redirect_uri_is_trouble_for_the_flow_that_uses_it(flow, address
         assert usual in entries(said)["register"][2]
 
 
-def test_hostile_text_in_a_setting_stays_on_its_line():
+def test_hostile_text_in_a_setting_adds_no_line():
     made = session(NBAUTH_CLIENT_ID="c\u2028\x9b31mtrouble \u202e")
     lines = report(made, {})
     assert not any(line.startswith(("trouble", "\x1b")) for line in lines)
     assert not any("\x1b" in line or "\u202e" in line for line in lines)
 
 
-def test_it_starts_nothing_and_asks_nothing(monkeypatch):
+def test_it_starts_no_sign_in_and_sends_no_request(monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("the doctor opened a socket")
 
@@ -310,9 +306,7 @@ def test_it_starts_nothing_and_asks_nothing(monkeypatch):
     assert report(session(NBAUTH_CLIENT_ID="c"), {})
 
 
-def test_the_server_extension_is_looked_up_where_jupyter_reads_its_configuration(
-    monkeypatch, tmp_path
-):
+def test_the_server_extension_is_found_in_jupyters_configuration(monkeypatch, tmp_path):
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
     folder = tmp_path / "jupyter_server_config.d"
@@ -324,13 +318,13 @@ def test_the_server_extension_is_looked_up_where_jupyter_reads_its_configuration
         assert said["nbauth.server"] == [f"{word} in {tmp_path}"]
 
 
-def test_without_jupyter_server_it_says_what_to_install(monkeypatch):
+def test_without_jupyter_server_it_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jupyter_server.config_manager", None)
     said = entries(examine(session(), {}, evidence=LAB))
     assert "pip install 'nbauth[server]'" in said["nbauth.server"][0]
 
 
-def test_an_ipykernel_that_may_stop_answering_is_said(monkeypatch):
+def test_an_affected_ipykernel_is_reported(monkeypatch):
     for version, said in (("6.29.5", 0), ("7.0.1", 1), ("7.3.0", 1), ("7.4.0", 0), ("7.10.0", 0)):
         monkeypatch.setattr(
             "nbauth.jupyter.places.doctor._version", lambda name, version=version: version

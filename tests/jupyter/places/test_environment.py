@@ -1,4 +1,4 @@
-"""The table of places: each row by the signals that its host gives, none of which is here."""
+"""The table of places: each row is found from the signals of its host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nbauth.oauth.flows import FLOWS
 
 @pytest.fixture(autouse=True)
 def nothing_of_this_machine(monkeypatch):
-    """Take the developer's own signals away: VS Code's, SSH's, a desktop's."""
+    """Remove the signals of the developer's machine, such as VS Code, SSH and a desktop."""
     signals = {signal for row in places() for signal in (*row.signals, *row.also)}
     for signal in signals | {"env:DISPLAY", "env:WAYLAND_DISPLAY"}:
         monkeypatch.delenv(signal.partition(":")[2], raising=False)
@@ -30,7 +30,7 @@ HUB = (*JUPYTER, "env:JUPYTERHUB_SERVICE_PREFIX", "env:JUPYTERHUB_USER")
 CODE = (KERNEL, "user_ns:__vsc_ipynb_file__", "env:VSCODE_PID", "env:VSCODE_CWD")
 SSH = ("env:SSH_CONNECTION", "env:SSH_TTY")
 
-#: what is seen there -> the place, whether kernel and browser are apart, and the ways
+#: the signals there -> the place, whether kernel and browser are apart, and the flows
 HOSTS = [
     (JUPYTER, "JupyterLab or Notebook", None, "browser callback device paste"),
     ((*JUPYTER, *SSH), "Jupyter over SSH", None, "browser callback device paste"),
@@ -76,7 +76,7 @@ def test_every_row_is_reached_by_a_host_above():
     assert {row.name for row in places()} <= {name for _, name, _, _ in HOSTS}
 
 
-def test_the_table_is_written_as_it_is_read():
+def test_every_entry_of_the_table_is_valid():
     text = resources.files("nbauth.jupyter.places").joinpath("places.toml").read_text("utf-8")
     kinds = {"env", "module", "file", "user_ns", "fact"}
     for row in tomllib.loads(text)["place"]:
@@ -89,13 +89,13 @@ def test_the_table_is_written_as_it_is_read():
         } <= kinds
 
 
-def test_looking_sees_what_is_set_and_no_value(monkeypatch):
+def test_look_finds_variables_that_are_set_and_no_value(monkeypatch):
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "secret-value")
     monkeypatch.setenv("COLAB_RELEASE_TAG", "")
     monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
     evidence = look()
     assert {"env:KAGGLE_KERNEL_RUN_TYPE", "module:google.colab"} <= evidence.seen
-    assert "env:COLAB_RELEASE_TAG" not in evidence.seen, "set to nothing is not set"
+    assert "env:COLAB_RELEASE_TAG" not in evidence.seen, "an empty variable does not count"
     assert "secret-value" not in repr(evidence)
 
 
@@ -115,14 +115,14 @@ CLICKED = {"header": {"msg_type": "comm_msg"}, "content": {"data": {}}}
 
 
 @pytest.mark.parametrize(("parent", "watched"), [(ASKED, True), (UNASKED, False), (CLICKED, True)])
-def test_the_request_says_whether_somebody_watches(monkeypatch, parent, watched):
+def test_allow_stdin_decides_whether_a_person_is_there(monkeypatch, parent, watched):
     running_kernel(monkeypatch, parent)
     assert ("fact:nobody watches" in look().seen) is not watched
     assert bool(place().ways) is watched
 
 
 def test_the_place_is_the_same_in_another_thread(monkeypatch):
-    """It may not ask a person, but what the place is does not hang on it."""
+    """Another thread can't show a sign-in, but the place does not depend on the thread."""
     running_kernel(monkeypatch, UNASKED)
     told = []
     thread = threading.Thread(target=lambda: told.append(place().ways))
@@ -149,13 +149,13 @@ def test_where_the_kernel_listens(monkeypatch, application, elsewhere):
     assert ("fact:kernel reached from elsewhere" in look().seen) is elsewhere
 
 
-def test_a_closed_or_missing_standard_input_is_no_terminal(monkeypatch):
+def test_a_closed_or_missing_standard_input_is_not_a_terminal(monkeypatch):
     for stdin in (None, SimpleNamespace()):
         monkeypatch.setattr(sys, "stdin", stdin)
         assert "fact:script" in look().seen
 
 
-def test_loading_it_reads_no_table_and_opens_no_socket():
+def test_importing_it_reads_no_table_and_opens_no_socket():
     code = """
 import sys
 events = []

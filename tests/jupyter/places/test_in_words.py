@@ -1,4 +1,4 @@
-"""The values that hold, in words."""
+"""The descriptions of settings and their values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def lines_of(**settings: Any) -> dict[str, list[str]]:
     return said
 
 
-def test_every_setting_is_there_with_its_source_set_or_not() -> None:
+def test_every_setting_is_listed_with_its_source() -> None:
     labels = {name for name in NAMES if name not in ENDPOINTS} | {"endpoints"}
     for said, source in ((lines_of(), "(default)"), (lines_of(**SET), None)):
         assert set(said) == labels
@@ -53,7 +53,7 @@ def test_every_setting_is_there_with_its_source_set_or_not() -> None:
             assert f"({where}" == (source or f"({expected})"), name
 
 
-def test_the_words() -> None:
+def test_the_descriptions() -> None:
     said = lines_of(**SET)
     for name, words in {
         "flow": "device: a code that is entered on any device",
@@ -71,7 +71,7 @@ def test_the_words() -> None:
         assert said[name][0].startswith(words), said[name]
 
 
-def test_the_keyrings_entry_is_named_as_the_command_keyring_takes_it() -> None:
+def test_the_keyring_entry_has_the_form_of_the_keyring_command() -> None:
     said = lines_of(client_secret_from="keyring")
     assert said["client_secret_from"][0].startswith("keyring: the entry nbauth:default for")
 
@@ -90,6 +90,6 @@ def test_no_password_is_shown() -> None:
         ("NBAUTH_QQQQ", ""),
     ],
 )
-def test_variables_that_nothing_reads_are_named(name: str, meant: str) -> None:
+def test_unknown_nbauth_variables_are_reported(name: str, meant: str) -> None:
     environ = {name: "x", "NBAUTH_CLIENT_ID": "c", "NBAUTH_CLIENT_SECRET": "s", "OTHER": "x"}
     assert SettingsReader(environ).strays() == [(name, meant)]

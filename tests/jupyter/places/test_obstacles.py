@@ -1,4 +1,4 @@
-"""Where a sign-in can't be shown or answered, that is said at once, with what to do instead."""
+"""If a sign-in can't be shown or answered, an error with a remedy is raised at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMPLETION = {"header": {"msg_type": "complete_request", "msg_id": "3"}, "conten
 
 
 class Ipykernel:
-    """``get_parent`` as ipykernel 6 and 7 have it."""
+    """A kernel with ``get_parent`` of ipykernel 6 and 7."""
 
     def __init__(self, request: Any) -> None:
         self.request = request
@@ -36,25 +36,25 @@ class Ipykernel:
 
 
 class Xeus(Ipykernel):
-    """As xeus-python has it: no argument, and the header alone."""
+    """A kernel with ``get_parent`` of xeus-python: no argument; returns only the header."""
 
     def get_parent(self) -> Any:  # type: ignore[override]
         return {"header": self.request["header"]}
 
 
 class Pyodide(Ipykernel):
-    """As Pyodide's kernel has it: no argument, the whole request or nothing yet."""
+    """A kernel with ``get_parent`` of Pyodide's kernel: no argument; the request or nothing."""
 
     def get_parent(self) -> Any:  # type: ignore[override]
         return self.request
 
 
 class Without:
-    """A kernel that can't say what it works on."""
+    """A kernel that does not give its request."""
 
 
 class Outside(Ipykernel):
-    """ipykernel 7 in a thread that works on no request."""
+    """ipykernel 7 in a thread that handles no request."""
 
     def get_parent(self, channel: str | None = None) -> Any:
         raise LookupError(channel)
@@ -78,17 +78,17 @@ def in_thread(act: Callable[[], Any], name: str = "other") -> Any:
 
 
 @pytest.mark.parametrize("kind", [Ipykernel, Xeus, Pyodide])
-def test_a_cell_can_ask_in_each_kind_of_kernel(kind: Any) -> None:
+def test_a_cell_can_show_a_sign_in_in_each_kind_of_kernel(kind: Any) -> None:
     assert in_kernel(kind(CELL)) is None
 
 
 @pytest.mark.parametrize("kind", [Ipykernel, Pyodide])
 @pytest.mark.parametrize("request_", [UNASKED, COMPLETION], ids=["no stdin", "no cell"])
-def test_a_request_that_takes_no_input_has_nobody_behind_it(kind: Any, request_: Any) -> None:
+def test_after_a_request_that_takes_no_input_nobody_can_answer(kind: Any, request_: Any) -> None:
     assert in_kernel(kind(request_)) is NOBODY
 
 
-def test_xeus_python_refuses_input_by_another_function(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_xeus_python_refuses_input_with_another_function(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses() -> None:
         """(prompt: str = '') -> None
         """  # fmt: skip
@@ -96,11 +96,11 @@ def test_xeus_python_refuses_input_by_another_function(monkeypatch: pytest.Monke
     assert in_kernel(Xeus(COMPLETION)) is NOBODY
     monkeypatch.setattr(builtins, "input", refuses)
     assert in_kernel(Xeus(CELL)) is NOBODY
-    assert in_kernel(Ipykernel(CELL)) is None, "only where the request doesn't say it"
+    assert in_kernel(Ipykernel(CELL)) is None, "allow_stdin decides"
 
 
 @pytest.mark.parametrize("kernel", [Without(), Outside(None), Pyodide(None)])
-def test_a_kernel_that_does_not_say_what_it_works_on(kernel: Any) -> None:
+def test_a_kernel_that_does_not_give_its_request(kernel: Any) -> None:
     assert request_of(kernel) == {}
     assert in_kernel(kernel) is NOBODY
     assert in_kernel(kernel, attended=True) is None
@@ -110,22 +110,22 @@ def test_a_kernel_that_does_not_say_what_it_works_on(kernel: Any) -> None:
 
 
 @pytest.mark.parametrize("attended", ["auto", True])
-def test_captured_displays_are_no_place_for_a_sign_in(
+def test_captured_displays_cannot_show_a_sign_in(
     shell: SimpleNamespace, attended: bool | str
 ) -> None:
-    """``%%capture`` and ``capture_output`` put that publisher there."""
+    """``%%capture`` and ``capture_output`` use that publisher."""
     shell.display_pub = CapturingDisplayPublisher()
     assert in_kernel(Ipykernel(CELL), attended) is obstacles.CAPTURED
 
 
-def test_where_only_text_is_redirected_a_panel_is_seen(shell: SimpleNamespace) -> None:
+def test_if_only_text_is_redirected_a_panel_is_visible(shell: SimpleNamespace) -> None:
     hook = CapturingDisplayHook(shell)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         assert hook
         assert in_kernel(Ipykernel(CELL)) is None
 
 
-def test_a_callback_shows_a_sign_in_in_an_output_widget_alone() -> None:
+def test_a_callback_can_show_a_sign_in_only_in_an_output_widget() -> None:
     from ipywidgets import Output
 
     assert in_kernel(Ipykernel(CLICK)) is obstacles.IN_A_CALLBACK
@@ -138,11 +138,11 @@ def test_a_callback_shows_a_sign_in_in_an_output_widget_alone() -> None:
     assert in_kernel(Ipykernel(CLICK)) is obstacles.IN_A_CALLBACK
 
 
-def test_the_setting_speaks_for_front_ends_that_show_what_callbacks_print() -> None:
+def test_attended_true_allows_a_sign_in_in_a_callback() -> None:
     assert in_kernel(Ipykernel(CLICK), attended=True) is None
 
 
-def test_a_thread_and_a_subshell_are_told_apart() -> None:
+def test_a_thread_and_a_subshell_are_distinguished() -> None:
     """ipykernel 7.0 to 7.3 calls a widget's callback in a subshell's thread."""
     assert in_thread(lambda: in_kernel(Ipykernel(CELL))) is obstacles.IN_A_THREAD
     assert in_thread(lambda: in_kernel(Ipykernel(CELL), True)) is obstacles.IN_A_THREAD
@@ -150,7 +150,7 @@ def test_a_thread_and_a_subshell_are_told_apart() -> None:
     assert found is obstacles.IN_A_CALLBACK
 
 
-def test_voila_is_told_to_use_the_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_voila_the_remedy_is_the_panel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOILA_BASE_URL", "/")
     for request in (UNASKED, CLICK):
         found = in_kernel(Ipykernel(request))
@@ -161,13 +161,13 @@ def test_voila_is_told_to_use_the_panel(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("request_", [CELL, UNASKED, CLICK])
-def test_the_setting_may_say_that_nobody_is_there(request_: Any) -> None:
+def test_attended_false_refuses_a_sign_in(request_: Any) -> None:
     found = in_kernel(Ipykernel(request_), attended=False)
     assert found is obstacles.SAID_NOBODY
     assert "NBAUTH_ATTENDED" in found.hint
 
 
-def test_the_setting_may_say_that_somebody_is_there() -> None:
+def test_attended_true_allows_a_sign_in() -> None:
     assert in_kernel(Ipykernel(UNASKED), attended=True) is None
 
 
@@ -190,13 +190,13 @@ FILE = SimpleNamespace(isatty=lambda: False)
         (FILE, FILE, True, None),
     ],
 )
-def test_a_terminal_needs_two_streams(
+def test_a_terminal_needs_stdin_and_stderr(
     stdin: Any, stderr: Any, attended: bool | str, found: Obstacle | None
 ) -> None:
     assert in_process(stdin, stderr, attended) is found
 
 
-def test_a_thread_of_a_terminal_asks_nobody() -> None:
+def test_a_thread_of_a_terminal_cannot_show_a_sign_in() -> None:
     assert in_thread(lambda: in_process(TTY, TTY)) is obstacles.IN_A_THREAD
 
 
@@ -209,7 +209,7 @@ def marimo(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     return made
 
 
-def test_marimo_is_told_to_use_the_panel(marimo: SimpleNamespace) -> None:
+def test_in_marimo_the_remedy_is_the_panel(marimo: SimpleNamespace) -> None:
     """``marimo run`` works in a thread of the server, ``marimo edit`` in a process."""
     for found in (in_process(FILE, FILE), in_thread(lambda: in_process(FILE, FILE))):
         assert found is obstacles.IN_MARIMO
@@ -219,7 +219,7 @@ def test_marimo_is_told_to_use_the_panel(marimo: SimpleNamespace) -> None:
     assert in_process(FILE, FILE) is NOBODY, "a script that imports marimo"
 
 
-def test_each_obstacle_says_what_to_do() -> None:
+def test_each_obstacle_has_a_remedy() -> None:
     known = [one for one in vars(obstacles).values() if isinstance(one, Obstacle)]
     assert len(known) == 9
     for one in known:

@@ -1,4 +1,4 @@
-"""What the doctor makes of a provider's answer, and of none."""
+"""The provider's part of the doctor's report, with and without a response."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ENDPOINTS = {
 def asked(
     engine: FakeEngine, *, evidence: Evidence = LAB, **settings: Any
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """label -> texts of the provider's part, and its troubles."""
+    """The provider's part as label -> texts, and its faults."""
     session = Session(SettingsReader({}), NoScreen(), lambda *_, **__: engine)
     call = {"authority": ISSUER, "client_id": "c", **settings}
     here, there = parts(session, call, evidence=evidence, ask=True)
@@ -50,7 +50,7 @@ def offering(**changes: Any) -> FakeEngine:
     return FakeEngine().will("offer", Offer(**offer))
 
 
-def test_what_is_offered() -> None:
+def test_the_supported_features_are_shown() -> None:
     said, trouble = asked(
         offering(scopes=("openid", "read"), grants=("authorization_code",), ahead=0.4),
         scopes=["openid", "write"],
@@ -67,7 +67,7 @@ def test_what_is_offered() -> None:
     assert said["clock"] == ["the same time as the provider's"]
 
 
-def test_what_it_does_not_tell_is_said() -> None:
+def test_missing_metadata_is_shown_as_not_stated() -> None:
     said, trouble = asked(offering(read_at=""))
     assert trouble == []
     assert said["scopes offered"] == said["grants offered"] == [provider.UNKNOWN]
@@ -84,7 +84,9 @@ def test_what_it_does_not_tell_is_said() -> None:
         ("token_endpoint", "device", "device_authorization_endpoint"),
     ],
 )
-def test_a_flow_that_is_set_and_not_offered(missing: str, flow: str, settings: str) -> None:
+def test_a_configured_flow_that_is_not_offered_is_reported(
+    missing: str, flow: str, settings: str
+) -> None:
     left = {name: at for name, at in ENDPOINTS.items() if name != missing}
     said, (trouble,) = asked(offering(endpoints=left), flow=flow)
     assert trouble.startswith(f"The provider does not support the flow '{flow}'")
@@ -93,7 +95,7 @@ def test_a_flow_that_is_set_and_not_offered(missing: str, flow: str, settings: s
 
 
 @pytest.mark.parametrize("evidence", [LAB, Evidence.of("fact:script")], ids=["lab", "script"])
-def test_none_of_the_flows_that_work_here(evidence: Evidence) -> None:
+def test_it_is_reported_if_no_offered_flow_works_here(evidence: Evidence) -> None:
     _, (trouble,) = asked(offering(endpoints={}), evidence=evidence)
     assert trouble.startswith("The provider supports none of the flows that work here")
     assert ("(browser, callback, device, paste)" in trouble) == (evidence is LAB)
@@ -114,13 +116,13 @@ def test_the_clock(ahead: float, words: str, fault: bool) -> None:
     assert [words in one for one in trouble] == [True] * fault
 
 
-def test_an_endpoint_that_cannot_be_used() -> None:
+def test_an_endpoint_without_https_is_reported() -> None:
     fault = "The token_endpoint of https://id.example is not https (http://id.example)."
     _, trouble = asked(offering(faults=(fault,)))
     assert trouble == [fault]
 
 
-def test_no_answer_is_told_with_its_remedy() -> None:
+def test_a_missing_response_is_reported_with_its_remedy() -> None:
     error = AuthorityUnreachable("id.example cannot be reached.", code="no_connection")
     said, trouble = asked(FakeEngine().will("offer", error))
     assert trouble == [str(error)]
@@ -128,7 +130,7 @@ def test_no_answer_is_told_with_its_remedy() -> None:
 
 
 @pytest.mark.timing
-def test_a_provider_that_hangs_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_a_provider_that_hangs_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider, "SECONDS", 0.2)
     engine = FakeEngine()
     engine.hold("offer")
@@ -138,12 +140,12 @@ def test_a_provider_that_hangs_is_broken_off(monkeypatch: pytest.MonkeyPatch) ->
     assert time.monotonic() - began < 5
     end = time.monotonic() + 5
     while any(one.name == "nbauth-doctor" for one in threading.enumerate()):
-        assert time.monotonic() < end, "its request was not broken off"
+        assert time.monotonic() < end, "its request was not aborted"
         time.sleep(0.02)
 
 
 @pytest.mark.parametrize("value", [None, "hunter2"])
-def test_the_secret_is_looked_for_and_not_shown(
+def test_the_secret_is_read_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     monkeypatch.delenv("NBAUTH_CLIENT_SECRET", raising=False)
@@ -154,12 +156,14 @@ def test_the_secret_is_looked_for_and_not_shown(
     assert "hunter2" not in repr(said)
 
 
-def test_hostile_text_stays_on_its_line() -> None:
+def test_hostile_text_adds_no_line() -> None:
     said, _ = asked(offering(issuer="x\ntrouble \x1b[31m", scopes=("a\nb", "\u202ec")))
     assert not {"\x1b", "\u202e"} & set(repr(said).encode().decode("unicode_escape"))
 
 
-def test_whose_certificates_are_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_the_source_of_trusted_certificates_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
     bundle = tmp_path / "ca.pem"
     bundle.write_text("x")
     said, _ = asked(offering(), verify=str(bundle))

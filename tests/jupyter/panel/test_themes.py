@@ -1,4 +1,4 @@
-"""Each state in a real JupyterLab: seen in light and dark, narrow and wide, and heard by axe."""
+"""Each state in a real JupyterLab: pictures in all themes and two widths, checked with axe."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ pytestmark = pytest.mark.browser
 THEMES = {
     "contrast": "JupyterLab Dark High Contrast",
     "dark": "JupyterLab Dark",
-    "light": "JupyterLab Light",  # last: the server keeps the choice for the tests to come
+    "light": "JupyterLab Light",  # last, because the server keeps the choice for later tests
 }
 NARROW = 320
 WIDE = 900
 TALL = 14_000
-"""Of the window: what is scrolled out of sight is invisible to axe."""
+"""The height of the window: axe does not check what is scrolled out of sight."""
 
 
 def use_theme(page: LabPage, theme: str) -> None:
     name = THEMES[theme]
     page._js("app.commands.execute('apputils:change-theme', {theme: arg}) && null", name)
-    painted = 30_000  # ms; a window of this height takes seconds to be painted anew
+    painted = 30_000  # ms; a repaint of a window with this height takes seconds
     body = page.page.locator("body")
     expect(body).to_have_attribute("data-jp-theme-name", name, timeout=painted)
     expect(page.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=painted)
 
 
 def make_cells(page: LabPage, width: int) -> None:
-    """Give the cells' outputs this width, by the window's."""
+    """Change the width of the window until the cells' outputs have this width."""
     page._js("app.shell.leftCollapsed || app.commands.execute('application:toggle-left-area')")
     for _ in range(4):
         box = page.output(1).locator(".jp-OutputArea-output").first.bounding_box()
@@ -77,7 +77,7 @@ for panel in shown[-3:]:
 """
 
 
-def test_the_plain_card_too(open_notebook: OpenNotebook) -> None:
+def test_the_html_card_in_every_theme(open_notebook: OpenNotebook) -> None:
     cells = [SETUP, "for flow in ('device', 'browser', 'paste'): show(flow)", CARDS]
     page = open_notebook(cells, kernel="7.4", own_page=True)
     page.run_all()
@@ -89,7 +89,7 @@ def test_the_plain_card_too(open_notebook: OpenNotebook) -> None:
         assert axe_complaints(*cards.all()) == []
 
 
-def test_axe_hears_what_is_wrong(open_notebook: OpenNotebook) -> None:
+def test_axe_finds_a_planted_fault(open_notebook: OpenNotebook) -> None:
     page = open_notebook([SETUP, "show('paste')", "show('device')"], kernel="7.4", own_page=True)
     page.run_all()
     use_theme(page, "light")
@@ -102,8 +102,8 @@ def test_axe_hears_what_is_wrong(open_notebook: OpenNotebook) -> None:
     assert "color-contrast" in heard
 
 
-@pytest.mark.timeout(600)  # a minute of pictures, on a machine with nothing else to do
-def test_every_state_in_every_light(open_notebook: OpenNotebook) -> None:
+@pytest.mark.timeout(600)  # the pictures take a minute on an idle machine
+def test_every_state_in_every_theme(open_notebook: OpenNotebook) -> None:
     page = open_notebook(
         [SETUP, *(cell for cell, _ in STATES.values())], kernel="7.4", own_page=True
     )
