@@ -8,7 +8,7 @@ from nbauth.core.account import AccountKey, Asked
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
-from nbauth.kernel.accounts.cache import TokenKey
+from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.tokens import Need, Tokens
 from nbauth.oauth.client import Client
 

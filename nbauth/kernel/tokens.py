@@ -25,9 +25,10 @@ from nbauth.core.magic_word import as_word
 from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
-from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.renewal import Renewal
+from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.oauth.client import Client
 

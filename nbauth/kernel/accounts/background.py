@@ -12,9 +12,10 @@ from nbauth.core.errors import AuthorityUnreachable
 from nbauth.core.interrupts import Flag, join, true_interrupts
 from nbauth.core.log import trail
 from nbauth.core.tokens import refresh_margin
-from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.renewal import Renewal
+from nbauth.kernel.accounts.token_table import TokenKey
 
 log = logging.getLogger(__name__)
 LONGEST_NAP = 30.0

@@ -19,10 +19,11 @@ from nbauth.core.log import word
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Source
 from nbauth.kernel.accounts.by_grants import ByGrants, grants_to_try, no_usable_grant
-from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.flights import AccountLocks, Flights
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.oauth.client import Client, Engines
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from nbauth.core.account import Account, AccountKey, Asked, is_account
 from nbauth.core.scopes import is_covered
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.accounts.grants import Grant, covering
+from nbauth.kernel.accounts.grants import Grant, ParentGrant, covering
 from nbauth.oauth.answers import text_in
 from nbauth.oauth.client import Client, name_in
 from nbauth.oauth.engines.identity import no_identity
@@ -122,6 +122,15 @@ class SignedIn:
         self.stamp, self.took_over_kept = kept.stamp, False
         self.grants = [*older, *(old for old in kept.grants if old not in covered), *made_here]
         self.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
+
+    def forked(self) -> dict[Grant, Grant]:
+        """In a forked child: replace the grants, which belong to the parent; return old to new."""
+        parents: dict[Grant, Grant] = {
+            old: ParentGrant(old.scopes, kept=old.kept, asked=old.asked) for old in self.grants
+        }
+        self.grants = [parents[grant] for grant in self.grants]
+        self.superseded = []
+        return parents
 
     def add_older(self, older: list[Grant]) -> None:
         """Add imported grants as the oldest."""

@@ -10,10 +10,11 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import Settings
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.accounts.cache import TokenCache, TokenKey
+from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import RefreshTokenGrant
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.oauth.client import Client
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import FakeEngine

@@ -16,7 +16,7 @@ from nbauth.core.errors import (
     SignInError,
 )
 from nbauth.kernel.accounts.background import RefreshAhead
-from nbauth.kernel.accounts.cache import TokenKey
+from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.testing.engine import refusal
 from tests.kernel.accounts.machine import Machine
 from tests.kernel.conftest import ISSUER, Bench, in_a_thread, redirect
