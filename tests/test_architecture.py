@@ -332,7 +332,6 @@ LONGEST = 250
 """The maximum length of a file in lines. Longer files have a reason and their own limit."""
 LONG = {
     "api.py": (340, "what users call; half of it are the docstrings that help() shows"),
-    "kernel/session.py": (385, "the one list of all that a session does, a few lines each"),
     "kernel/accounts/cache.py": (265, "one lock, and all code that runs while it is held"),
     "kernel/accounts/keeper.py": (345, "all access to one store, guarded by one lock"),
     "kernel/accounts/keepers.py": (300, "all stores: opening them and asking for passphrases"),

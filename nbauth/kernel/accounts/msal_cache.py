@@ -1,4 +1,4 @@
-"""Reads a plain MSAL cache: a file of ``SerializableTokenCache``, such as the Azure CLI's.
+"""Imports a plain MSAL cache: a file of ``SerializableTokenCache``, such as the Azure CLI's.
 
 Its format is MSAL's "unified cache schema": sections of records, each with ``home_account_id``,
 ``environment`` (the authority's host) and ``client_id``. Only the refresh token of an account is
@@ -16,9 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nbauth.core.account import Account, AccountKey
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import ConfigurationError, PersistenceError
 from nbauth.core.secret import SecretStr
+from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.grants import RefreshTokenGrant
+from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.oauth.client import Client
 
@@ -68,6 +70,32 @@ def read_file(path: Path, client: Client) -> Found:
         signed_in = _signed_in(cache, token, client)
         accounts[signed_in.key] = signed_in
     return Found(accounts, tuple(others))
+
+
+def import_file(path: Path, client: Client, cache: TokenCache, keepers: Keepers) -> Found:
+    """Add the accounts of a file to the cache, and store them.
+
+    Raises ``ConfigurationError``; ``PersistenceError`` if no store outlives this process.
+    """
+    found = read_file(path, client)
+    if client.settings.persist == "memory" and found.accounts:
+        raise PersistenceError(
+            "Nothing was imported: with persist = memory, nothing is stored.",
+            code="kept_nowhere",
+            hint="Choose a store: --persist keyring or --persist file.",
+        )
+    taken: list[str] = []
+    keepers.fetch_all(client.settings.persist)
+    for key, signed_in in found.accounts.items():
+        cache.add_older(signed_in)
+        if not keepers.keep(client, key):
+            raise PersistenceError(
+                f"{signed_in.account.username} could not be stored, so the import stopped;"
+                f" imported: {', '.join(taken) or 'nobody'}.",
+                code="kept_nowhere",
+            )
+        taken.append(signed_in.account.username)
+    return found
 
 
 def _is_whole(token: Mapping[str, Any]) -> bool:

@@ -1,0 +1,132 @@
+"""The parts of the session, its settings, and the hooks of the process.
+
+Locks are taken in this order, each held for a few lines only:
+
+1. an account's lock (``AccountLocks``), and inside it the lock that all kernels share
+   (``Keeper.refreshing``): the only locks that are held during a request to the provider;
+2. the list of attempts (``Attempts``), the state of one (``SignIn``), the fetches in progress;
+3. the cache (``TokenCache``), inside which no other lock is taken.
+
+Under 2 and 3 there are no callbacks, prompts or file accesses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbauth.core.settings import Settings
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.core.signal import Signal
+from nbauth.kernel.accounts.background import Background, RefreshAhead
+from nbauth.kernel.accounts.cache import TokenCache
+from nbauth.kernel.accounts.flights import AccountLocks
+from nbauth.kernel.accounts.keepers import Keepers
+from nbauth.kernel.accounts.registry import Accounts
+from nbauth.kernel.accounts.renewal import Renewal
+from nbauth.kernel.arrivals import Arrivals
+from nbauth.kernel.client_secret import secret_of
+from nbauth.kernel.door import Door
+from nbauth.kernel.refusals import Refusals
+from nbauth.kernel.sign_in.attempts import Attempts
+from nbauth.kernel.sign_out import SignOut
+from nbauth.kernel.tokens import Tokens
+from nbauth.oauth.client import Client, Engines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbauth.kernel.sign_in.protocol import Screen
+    from nbauth.oauth.engines.protocol import Engine
+
+LAST_REFRESH = 3.0
+"""Seconds to wait for a refresh when the process ends; Jupyter kills a kernel after 5."""
+
+
+class SessionParts:
+    """Creates the parts of a session and connects them; see :class:`session.Session`.
+
+    Args:
+        reader: reads the settings of this process.
+        screen: shows sign-ins.
+        make_engine: for tests; the default is ``oauth.engines.engine_for``.
+
+    Attributes:
+        changed: a ``Signal``, emitted after every change of who is signed in, and when a sign-in
+            begins.
+    """
+
+    def __init__(
+        self, reader: SettingsReader, screen: Screen, make_engine: Callable[..., Any] | None = None
+    ) -> None:
+        self.reader = reader
+        self.screen = screen
+        self.cache = TokenCache()
+        self._door = Door(reader)
+        self._engines = Engines(make_engine, secret_of)
+        self._account_locks = AccountLocks()
+        self._keepers = Keepers(self.cache, screen, self._door, self._account_locks)
+        self._renewal = Renewal(self.cache, self._engines, self._account_locks)
+        self._accounts = Accounts(self.cache, self._keepers, self._engines, screen)
+        self._attempts = Attempts(
+            self._engines, screen, Arrivals(self.cache, self._keepers, screen)
+        )
+        self._tokens = Tokens(self.cache, self._keepers, self._renewal, self._attempts, screen)
+        self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
+        self._refusals = Refusals()
+        self._refresh_ahead = Background(
+            "nbauth-refresh", RefreshAhead(self.cache, self._renewal).tick
+        )
+        self.cache.renewed.connect(self._refresh_ahead.wake)
+        self._attempts.began.connect(self.changed.emit)
+
+    @property
+    def changed(self) -> Signal:
+        return self.cache.changed
+
+    # ── settings ────────────────────────────────────────────────────────────────────────────
+
+    def settings(self, **call: Any) -> Settings:
+        """The settings of a call. Raises ``ConfigurationError``."""
+        return self.reader.settings(**call)
+
+    def configure(self, **settings: Any) -> None:
+        """Set them for this kernel; ``None`` resets one. If one value is invalid, none is set."""
+        self.reader.configure(**settings)
+
+    def client(self, **call: Any) -> Client:
+        """The client for the settings of a call. Raises ``ConfigurationError``."""
+        return self._door.client(**call)
+
+    def new_engine(self, client: Client) -> Engine:
+        """A new engine of a client for a single query, such as the provider's capabilities."""
+        return self._engines.for_sign_in(client)
+
+    # ── hooks of the process ────────────────────────────────────────────────────────────────
+
+    def new_cell(self) -> None:
+        """A cell begins: read the settings again."""
+        self.reader.look_again()
+        self._keepers.look_again()
+
+    def rest(self) -> None:
+        """End the background threads; the next sign-in or token starts them again.
+
+        Waits briefly for a refresh in progress: it has used up the stored refresh token.
+        """
+        self._refresh_ahead.stop()
+        self._renewal.finish(LAST_REFRESH)
+        self._keepers.rest()
+
+    def forked(self) -> None:
+        """In a forked child: start clean.
+
+        Only the kernel's own process renews grants that are not stored. The child uses the tokens
+        it inherited. It renews stored grants as another kernel does, under the shared lock.
+        """
+        self.cache.forked()
+        self._engines.forget()
+        self._account_locks.forked()
+        self._refresh_ahead = Background("nbauth-refresh", lambda: None)
+        self._renewal.forked()
+        self._keepers.forked()
+        self._attempts.forked()
