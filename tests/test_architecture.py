@@ -333,8 +333,6 @@ LONGEST = 250
 LONG = {
     "api.py": (340, "what users call; half of it are the docstrings that help() shows"),
     "kernel/accounts/cache.py": (265, "one lock, and all code that runs while it is held"),
-    "kernel/accounts/keeper.py": (345, "all access to one store, guarded by one lock"),
-    "kernel/accounts/keepers.py": (300, "all stores: opening them and asking for passphrases"),
     "kernel/sign_in/attempt.py": (270, "one thread's state, and each way to change or end it"),
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
     "oauth/engines/microsoft.py": (300, "one protocol of ten methods, around MSAL's faults"),

@@ -9,8 +9,8 @@ from nbauth.core.person import Notices, Person
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache
-from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.signed_in import signed_in_from
+from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.sign_in.request import Request
 
 
@@ -18,17 +18,17 @@ class Arrivals:
     """See :class:`nbauth.kernel.sign_in.protocol.Destination`.
 
     Args:
-        cache, keepers: the session's.
+        cache, stored: the session's.
         person: is told about scopes that were not granted.
     """
 
-    def __init__(self, cache: TokenCache, keepers: Keepers, person: Person) -> None:
+    def __init__(self, cache: TokenCache, stored: StoredAccounts, person: Person) -> None:
         self._cache = cache
-        self._keepers = keepers
+        self._stored = stored
         self._notices = Notices(person)
 
     def prepare(self, request: Request) -> None:
-        self._keepers.prepare(request.client)
+        self._stored.prepare(request.client)
 
     def ticket(self) -> int:
         return self._cache.ticket()
@@ -48,7 +48,7 @@ class Arrivals:
             beside=not as_asked,
         ):
             raise SignInCancelled("The account was signed out during this sign-in.")
-        self._keepers.keep(client, signed_in.key)
+        self._stored.keep(client, signed_in.key)
         if self._cache.account(signed_in.key) is None:
             raise SignInCancelled("The account was signed out during this sign-in.")
         self._cache.changed.emit()

@@ -44,7 +44,7 @@ class Session(SessionSignIn):
         wanted = client.scopes(scopes)
         if claims is None and not force_refresh:
             key = (
-                self._keepers.find(client, account, may_ask=interactive)
+                self._stored.find(client, account, may_ask=interactive)
                 if isinstance(account, str)
                 else self.cache.find(client.key, account)
             )
@@ -144,7 +144,7 @@ class Session(SessionSignIn):
 
     def asking_nobody(self, act: Callable[[], Any]) -> Any:
         """Call ``act`` where nobody can be asked for a passphrase, as in a panel's callback."""
-        return self._keepers.asking_nobody(act)
+        return self._stored.asking_nobody(act)
 
     def import_cache(self, path: Path, **call: Any) -> Found:
         """Import the accounts of a plain MSAL cache and store them; see ``accounts.msal_cache``.
@@ -153,4 +153,4 @@ class Session(SessionSignIn):
         """
         from nbauth.kernel.accounts.msal_cache import import_file
 
-        return import_file(path, self.client(**call), self.cache, self._keepers)
+        return import_file(path, self.client(**call), self.cache, self._stored)

@@ -3,7 +3,7 @@
 Locks are taken in this order, each held for a few lines only:
 
 1. an account's lock (``AccountLocks``), and inside it the lock that all kernels share
-   (``Keeper.refreshing``): the only locks that are held during a request to the provider;
+   (``AccountStore.refreshing``): the only locks that are held during a request to the provider;
 2. the list of attempts (``Attempts``), the state of one (``SignIn``), the fetches in progress;
 3. the cache (``TokenCache``), inside which no other lock is taken.
 
@@ -20,9 +20,9 @@ from nbauth.core.signal import Signal
 from nbauth.kernel.accounts.background import Background, RefreshAhead
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.flights import AccountLocks
-from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
+from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.arrivals import Arrivals
 from nbauth.kernel.client_secret import secret_of
 from nbauth.kernel.door import Door
@@ -64,13 +64,11 @@ class SessionParts:
         self._door = Door(reader)
         self._engines = Engines(make_engine, secret_of)
         self._account_locks = AccountLocks()
-        self._keepers = Keepers(self.cache, screen, self._door, self._account_locks)
+        self._stored = StoredAccounts(self.cache, screen, self._door, self._account_locks)
         self._renewal = Renewal(self.cache, self._engines, self._account_locks)
-        self._accounts = Accounts(self.cache, self._keepers, self._engines, screen)
-        self._attempts = Attempts(
-            self._engines, screen, Arrivals(self.cache, self._keepers, screen)
-        )
-        self._tokens = Tokens(self.cache, self._keepers, self._renewal, self._attempts, screen)
+        self._accounts = Accounts(self.cache, self._stored, self._engines, screen)
+        self._attempts = Attempts(self._engines, screen, Arrivals(self.cache, self._stored, screen))
+        self._tokens = Tokens(self.cache, self._stored, self._renewal, self._attempts, screen)
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()
         self._refresh_ahead = Background(
@@ -106,7 +104,7 @@ class SessionParts:
     def new_cell(self) -> None:
         """A cell begins: read the settings again."""
         self.reader.look_again()
-        self._keepers.look_again()
+        self._stored.look_again()
 
     def rest(self) -> None:
         """End the background threads; the next sign-in or token starts them again.
@@ -115,7 +113,7 @@ class SessionParts:
         """
         self._refresh_ahead.stop()
         self._renewal.finish(LAST_REFRESH)
-        self._keepers.rest()
+        self._stored.rest()
 
     def forked(self) -> None:
         """In a forked child: start clean.
@@ -128,5 +126,5 @@ class SessionParts:
         self._account_locks.forked()
         self._refresh_ahead = Background("nbauth-refresh", lambda: None)
         self._renewal.forked()
-        self._keepers.forked()
+        self._stored.forked()
         self._attempts.forked()

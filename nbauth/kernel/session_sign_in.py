@@ -56,7 +56,7 @@ class SessionSignIn(SessionParts):
 
         request = self._door.request(scopes, options, account, web_ui)
         if not force:
-            self._keepers.open(request.client)
+            self._stored.open(request.client)
             signed_in = await asyncio.to_thread(self._already, request, options)
             if signed_in is not None:
                 return signed_in
@@ -88,7 +88,7 @@ class SessionSignIn(SessionParts):
         if request.web_ui or any(options.get(name) is not None for name in SIGN_IN_OPTIONS):
             return None
         client = request.client
-        key = self._keepers.find(client, request.asked)
+        key = self._stored.find(client, request.asked)
         if key is None:
             return None
         try:
@@ -98,9 +98,9 @@ class SessionSignIn(SessionParts):
         if not client.covers(result.scopes, request.scopes):
             return None  # a new sign-in may grant the missing scopes
         record = self.cache.signed_in.get(key)
-        if record is not None and (record.keeper is None or not record.keeper.keeps(key)):
-            self._keepers.prepare(client)
-            self._keepers.keep(client, key)
+        if record is not None and (record.store is None or not record.store.keeps(key)):
+            self._stored.prepare(client)
+            self._stored.keep(client, key)
         if request.asked is not None and self.cache.find(client.key) != key:
             self._accounts.use(key)  # as after a first sign-in
         return result.account

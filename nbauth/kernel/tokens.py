@@ -26,8 +26,8 @@ from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache
-from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.renewal import Renewal
+from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.oauth.client import Client
@@ -72,7 +72,7 @@ class Tokens:
     """Gives tokens.
 
     Args:
-        cache, keepers, renewal: who is signed in.
+        cache, stored, renewal: who is signed in.
         attempts: begins sign-ins.
         screen: shows them.
     """
@@ -80,13 +80,13 @@ class Tokens:
     def __init__(
         self,
         cache: TokenCache,
-        keepers: Keepers,
+        stored: StoredAccounts,
         renewal: Renewal,
         attempts: Attempts,
         screen: Screen,
     ) -> None:
         self.cache = cache
-        self._keepers = keepers
+        self._stored = stored
         self._renewal = renewal
         self._attempts = attempts
         self._screen = screen
@@ -95,7 +95,7 @@ class Tokens:
         self, client: Client, asked: Asked | None, *, interactive: bool = True
     ) -> AccountKey | None:
         """A client's account, the requested or the current one; ``None`` if not signed in."""
-        return self._keepers.find(client, asked, may_ask=interactive)
+        return self._stored.find(client, asked, may_ask=interactive)
 
     def get(self, need: Need) -> AuthenticationResult:
         """Return a token. Raises as ``nbauth.acquire`` does."""
@@ -115,7 +115,7 @@ class Tokens:
         import asyncio
 
         if need.interactive:  # the worker thread can't ask for a passphrase
-            self._keepers.open(need.client)
+            self._stored.open(need.client)
         found = await asyncio.to_thread(self._silently, need)
         while isinstance(found, _Missing):
             pending = self._pending(need, found)

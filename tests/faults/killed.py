@@ -34,7 +34,7 @@ _IN_THE_LOCKS_QUEUE = 0.05  # seconds
 def kept() -> tuple[Persistence, Entry]:
     """The store of this kernel's account, and the account's key."""
     ((key, record),) = the_session().cache.signed_in.items()
-    return record.keeper.store, Entry(*key)  # type: ignore[union-attr]
+    return record.store.persistence, Entry(*key)  # type: ignore[union-attr]
 
 
 def signs_in(scope: str, user: str) -> None:

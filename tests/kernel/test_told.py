@@ -10,7 +10,7 @@ import pytest
 
 from nbauth.core.account import Account
 from nbauth.core.errors import ConsentRequired, InteractionRequired, SignInError
-from nbauth.kernel.accounts.keeper import Keeper
+from nbauth.kernel.accounts.account_store import AccountStore
 from nbauth.testing.engine import refusal
 from tests.kernel.accounts.shelf import Handle, Shelf
 from tests.kernel.conftest import Bench, redirect
@@ -91,10 +91,10 @@ def test_microsofts_short_names_count_as_granted_scopes(bench: Bench) -> None:
     assert wanted.key <= record.grants[0].scopes
 
 
-def test_a_keeper_returns_whether_it_stored(bench: Bench, shelf: Shelf) -> None:
+def test_keep_returns_whether_the_account_was_stored(bench: Bench, shelf: Shelf) -> None:
     bench.session.configure(persist="keyring")
     bench.sign_in("read")
     (record,) = bench.session.cache.signed_in.values()
-    assert isinstance(record.keeper, Keeper)
-    assert record.keeper.keep(record.key)
-    assert not record.keeper.keep(record.key._replace(home_account_id="nobody"))
+    assert isinstance(record.store, AccountStore)
+    assert record.store.keep(record.key)
+    assert not record.store.keep(record.key._replace(home_account_id="nobody"))

@@ -71,9 +71,9 @@ class ByGrants:
     def saved(self, key: AccountKey) -> bool:
         """Save an account's grants; ``False`` if it has been signed out meanwhile."""
         present = self._cache.signed_in.get(key)
-        if present is None or present.keeper is None:
+        if present is None or present.store is None:
             return present is not None
-        return present.keeper.refreshed(key)
+        return present.store.refreshed(key)
 
     def signed_out(self, client: Client, grant: Grant | None) -> NotSignedIn:
         """The error for an account that was signed out during a refresh.

@@ -20,8 +20,8 @@ from nbauth.core.errors import ConfigurationError, PersistenceError
 from nbauth.core.secret import SecretStr
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.grants import RefreshTokenGrant
-from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.oauth.client import Client
 
 
@@ -72,7 +72,7 @@ def read_file(path: Path, client: Client) -> Found:
     return Found(accounts, tuple(others))
 
 
-def import_file(path: Path, client: Client, cache: TokenCache, keepers: Keepers) -> Found:
+def import_file(path: Path, client: Client, cache: TokenCache, stored: StoredAccounts) -> Found:
     """Add the accounts of a file to the cache, and store them.
 
     Raises ``ConfigurationError``; ``PersistenceError`` if no store outlives this process.
@@ -85,10 +85,10 @@ def import_file(path: Path, client: Client, cache: TokenCache, keepers: Keepers)
             hint="Choose a store: --persist keyring or --persist file.",
         )
     taken: list[str] = []
-    keepers.fetch_all(client.settings.persist)
+    stored.fetch_all(client.settings.persist)
     for key, signed_in in found.accounts.items():
         cache.add_older(signed_in)
-        if not keepers.keep(client, key):
+        if not stored.keep(client, key):
             raise PersistenceError(
                 f"{signed_in.account.username} could not be stored, so the import stopped;"
                 f" imported: {', '.join(taken) or 'nobody'}.",

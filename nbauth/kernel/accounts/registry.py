@@ -10,8 +10,8 @@ from nbauth.core.log import word
 from nbauth.core.person import Person, say_to
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.grants import Grant
-from nbauth.kernel.accounts.keepers import Keepers
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.oauth.client import Client, Engines
 
 log = logging.getLogger(__name__)
@@ -21,15 +21,15 @@ class Accounts:
     """The accounts of this kernel and of its stores.
 
     Args:
-        cache, keepers, engines: the session's.
+        cache, stored, engines: the session's.
         person: is told what a provider does not support.
     """
 
     def __init__(
-        self, cache: TokenCache, keepers: Keepers, engines: Engines, person: Person
+        self, cache: TokenCache, stored: StoredAccounts, engines: Engines, person: Person
     ) -> None:
         self._cache = cache
-        self._keepers = keepers
+        self._stored = stored
         self._engines = engines
         self._person = person
 
@@ -38,7 +38,7 @@ class Accounts:
 
         ``persist`` names the store to read.
         """
-        self._keepers.fetch_all(persist)
+        self._stored.fetch_all(persist)
         return self._cache.accounts()
 
     def use(self, key: AccountKey) -> Account:
@@ -47,7 +47,7 @@ class Accounts:
         beside = record is not None and record.beside
         account = self._cache.use(key)
         if beside:
-            self._keepers.store_again(key)  # its stored record has to say so too
+            self._stored.store_again(key)  # its stored record has to say so too
         self._keep_current(key.client)
         self._cache.changed.emit()
         return account
@@ -65,12 +65,12 @@ class Accounts:
             if exact in self._cache.signed_in:
                 return exact
         if client is None:
-            self._keepers.fetch_everybody()
+            self._stored.fetch_everybody()
             return self._cache.named(asked)
-        self._keepers.look_again()
-        key = self._keepers.find(client, asked)
+        self._stored.look_again()
+        key = self._stored.find(client, asked)
         if key is None:
-            self._keepers.fetch_everybody()
+            self._stored.fetch_everybody()
             key = self._cache.find(client.key, asked)
         if key is None:
             raise self._cache.unknown(asked)
@@ -78,18 +78,18 @@ class Accounts:
 
     def begin_sign_out(self) -> None:
         """Before a sign-out: try failed stores again, and report their errors again."""
-        self._keepers.begin_sign_out()
+        self._stored.begin_sign_out()
 
     def everybody(self) -> list[AccountKey]:
         """All accounts from every store, whatever the settings say."""
-        self._keepers.fetch_everybody()
+        self._stored.fetch_everybody()
         return list(self._cache.signed_in)
 
     def current(self, client: Client) -> AccountKey | None:
         """The account of a client that is used when none is named, from any store."""
-        key = self._keepers.find(client)
+        key = self._stored.find(client)
         if key is None:
-            self._keepers.fetch_everybody()
+            self._stored.fetch_everybody()
             key = self._cache.find(client.key)
         return key
 
@@ -112,7 +112,7 @@ class Accounts:
         for client in {key.client for key in keys}:
             self._keep_current(client)
         if forget:
-            self._keepers.forget()
+            self._stored.forget()
         log.debug("signed out: %d%s", len(gone), ", revoked" if revoke else "")
         self._cache.changed.emit()
         return gone
@@ -123,22 +123,22 @@ class Accounts:
         With ``read``, also return the stored grants, as other kernels have left them.
         """
         kept: list[Grant] = []
-        with self._keepers.signing_out(key):
+        with self._stored.signing_out(key):
             record = self._cache.remove(key)
             if record is not None:
                 if read:
-                    kept = self._keepers.grants_of(key)
-                if record.keeper is not None:
-                    record.keeper.forget(key)
-                self._keepers.clear(key)
+                    kept = self._stored.grants_of(key)
+                if record.store is not None:
+                    record.store.forget(key)
+                self._stored.clear(key)
         return record, kept
 
     def _keep_current(self, client: ClientKey) -> None:
         """Record the current account in its store, so that the next kernel starts with it."""
         key = self._cache.current.get(client)
         record = self._cache.signed_in.get(key) if key else None
-        if key and record and record.keeper is not None:
-            record.keeper.used(key)
+        if key and record and record.store is not None:
+            record.store.used(key)
 
     def _revoke(self, record: SignedIn, kept: list[Grant]) -> None:
         """Revoke every grant: also superseded ones, and stored ones that another kernel may have

@@ -201,8 +201,8 @@ class Renewal:
         """
         with self._account_locks.of(key), self._account_locks.held_by_me(key):
             signed_in = self._cache.signed_in.get(key)
-            keeper = signed_in.keeper if signed_in is not None else None
-            with contextlib.nullcontext() if keeper is None else keeper.refreshing(key):
+            store = signed_in.store if signed_in is not None else None
+            with contextlib.nullcontext() if store is None else store.refreshing(key):
                 present = self._cache.signed_in.get(key)
                 if present is None:
                     raise NotSignedIn("That account has been signed out.")

@@ -22,8 +22,8 @@ NAMES = ("preferred_username", "upn", "email", "sub")
 """The claims that may name a person; the first one present is the user name."""
 
 
-class KeptBy(Protocol):
-    """Stores an account beyond this kernel: ``keeper.Keeper``."""
+class Store(Protocol):
+    """Stores an account beyond this kernel: ``account_store.AccountStore``."""
 
     kept: str
 
@@ -45,7 +45,7 @@ class SignedIn:
         sign_out_url: where the browser signs out at the provider.
         grants: renew its tokens, oldest first.
         superseded: grants that a later one covers; not used any more, but revoked with it.
-        keeper: stores it beyond this kernel.
+        store: stores it beyond this kernel.
         stamp: the stamp of the stored record that was last read or written here; ``None`` if
             nothing of this sign-in is stored yet, so an earlier sign-out elsewhere does not
             concern it.
@@ -62,7 +62,7 @@ class SignedIn:
     sign_out_url: str = ""
     grants: list[Grant] = field(default_factory=list)
     superseded: list[Grant] = field(default_factory=list)
-    keeper: KeptBy | None = None
+    store: Store | None = None
     stamp: object | None = field(default=None, repr=False)
     took_over_kept: bool = False
     beside: bool = False
@@ -70,7 +70,7 @@ class SignedIn:
     @property
     def kept(self) -> str:
         """Where it is stored: ``"memory"``, or the name of the persistence."""
-        return self.keeper.kept if self.keeper and self.keeper.keeps(self.key) else "memory"
+        return self.store.kept if self.store and self.store.keeps(self.key) else "memory"
 
     @property
     def unsaved(self) -> bool:
@@ -100,7 +100,7 @@ class SignedIn:
         ]
         self.grants = [old for old in known.grants if old not in covered]
         self.superseded = [*known.superseded, *covered][-SUPERSEDED:]
-        self.keeper = known.keeper
+        self.store = known.store
         self.took_over_kept = known.took_over_kept or known.stamp is not None
 
     def drop_kept(self) -> None:

@@ -97,7 +97,7 @@ def test_failed_writes_are_repeated_at_growing_intervals(
     began = now.monotonic()
     for _ in range(400):
         now.advance(0.5)
-        kernel._keepers._look()
+        kernel._stored._watch.look()
     assert [tried - began for tried in tries][:5] == [0.5, 1.5, 3.5, 7.5, 15.5]
     assert tries[-1] - tries[-2] == unsaved.LAST_SAVE_AGAIN
 
@@ -111,7 +111,7 @@ def test_an_account_signed_out_by_another_kernel_is_not_stored_again(machine: Ma
     other.logout()
     machine.shelf.full = False
     time.sleep(unsaved.FIRST_SAVE_AGAIN)
-    one._keepers._look()
+    one._stored._watch.look()
     assert machine.shelf.kept_records == {}
     assert names(one) == []
 
@@ -352,7 +352,7 @@ def test_an_earlier_sign_out_does_not_remove_a_sign_in_that_waits_for_the_lock(
         other.logout()
         until(lambda: machine.engine.count("redeem") == 2, 5)
         time.sleep(0.2)
-        kernel._keepers._look()
+        kernel._stored._watch.look()
     thread.join(5)
     assert not isinstance(outcome[0], BaseException), outcome
     assert names(kernel) == ["ada@example.com"]
@@ -417,7 +417,7 @@ def test_a_non_interactive_call_does_not_ask_after_the_store_was_made_again(
     in_a_file().logout(forget=True)
     in_a_file().login("read", web_ui=redirect)
     said(kernel).clear()
-    kernel._keepers._look()
+    kernel._stored._watch.look()
     kernel.cache.remove(*kernel.cache.signed_in)
     kernel.bind(interactive=False)
     assert not asked(kernel)

@@ -21,7 +21,7 @@ from nbauth.core.errors import (
     SignInCancelled,
     SignInError,
 )
-from nbauth.kernel.accounts.keepers import LOOK_EVERY
+from nbauth.kernel.accounts.store_watch import LOOK_EVERY
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine, refusal, unreachable
 from tests.kernel.accounts.machine import Machine, live, names, said
@@ -184,7 +184,7 @@ def test_the_watch_removes_signed_out_accounts_and_ends(machine: Machine) -> Non
     other.rest()
     changes: list[int] = []
     other.changed.connect(lambda: changes.append(1))
-    look = other._keepers._look
+    look = other._stored._watch.look
     assert look() == LOOK_EVERY
     assert (len(other.cache.signed_in), changes) == (1, [])
     one.logout()
@@ -342,12 +342,12 @@ def test_an_account_that_was_not_requested_is_not_current_in_the_next_kernel(
 
 def test_what_another_thread_opens_while_a_sign_in_begins_stays_in_use(machine: Machine) -> None:
     kernel = machine.signed_in()
-    keeping = kernel._keepers
-    keepers = keeping._keepers  # the dictionary that the other thread uses
-    keepers["file"] = None  # could not be opened before
-    keeping.prepare(kernel.client())
-    assert keepers is keeping._keepers
-    assert list(keepers) == ["keyring"]
+    stores = kernel._stored._stores
+    opened = stores._open  # the dictionary that the other thread uses
+    opened["file"] = None  # could not be opened before
+    kernel._stored.prepare(kernel.client())
+    assert opened is stores._open
+    assert list(opened) == ["keyring"]
 
 
 def test_a_refresh_notices_another_kernels_sign_out(machine: Machine) -> None:
@@ -565,7 +565,7 @@ def test_another_kernels_sign_out_does_not_refuse_a_later_sign_in(
     machine.kernel().logout()
 
     def web_ui(url: str) -> str:
-        kernel._keepers._look()  # notices the sign-out only now
+        kernel._stored._watch.look()  # notices the sign-out only now
         return redirect(url)
 
     assert kernel.login("read", web_ui=web_ui, force=True)
@@ -578,12 +578,12 @@ def test_a_read_during_a_sign_out_brings_no_account_back_from_another_store(
     machine.signed_in()
     kernel = machine.kernel(persist="memory")
     kernel.login("write", web_ui=redirect)
-    kernel._keepers.fetch_all("keyring")
+    kernel._stored.fetch_all("keyring")
     clear, looked = Handle.clear, []
 
     def late(handle: Handle, entry: Any) -> None:
         if not looked:
-            looked.append(kernel._keepers.fetch_all("keyring"))
+            looked.append(kernel._stored.fetch_all("keyring"))
         clear(handle, entry)
 
     monkeypatch.setattr(Handle, "clear", late)

@@ -90,7 +90,7 @@ def test_a_refresh_that_notices_an_earlier_sign_out_keeps_a_later_sign_in(
     other.acquire("read")
     key = key_of(one)
     for kernel in (one, other):
-        kernel._keepers.rest()
+        kernel._stored.rest()
     with both_refresh(machine, one, other):
         third.logout()
         login, brought = in_a_thread(lambda: one.login("write", web_ui=redirect, force=True))
@@ -107,20 +107,20 @@ def test_the_watch_that_notices_an_earlier_sign_out_keeps_a_later_sign_in(
 ) -> None:
     one = machine.signed_in()
     one.rest()
-    keeper = one.cache.signed_in[key_of(one)].keeper
+    store = one.cache.signed_in[key_of(one)].store
     machine.kernel().logout()
-    gone = keeper.gone  # type: ignore[union-attr]
+    gone = store.gone  # type: ignore[union-attr]
 
     def late() -> Any:
         seen = gone()
-        monkeypatch.setattr(keeper, "gone", gone)
+        monkeypatch.setattr(store, "gone", gone)
         machine.engine.user = "ada"
         one.login("read", web_ui=redirect, force=True)
         one.rest()
         return seen
 
-    monkeypatch.setattr(keeper, "gone", late)
-    one._keepers._look()
+    monkeypatch.setattr(store, "gone", late)
+    one._stored._watch.look()
     assert [key.home_account_id for key in one.cache.signed_in] == ["ada"]
     assert len(machine.shelf.kept_records) == 1
 
@@ -142,7 +142,7 @@ def test_a_refresh_that_ends_during_a_sign_out_brings_no_account_back(machine: M
         return remove(*given, **how)
 
     one.cache.remove = slow  # type: ignore[method-assign]
-    one._keepers._look()
+    one._stored._watch.look()
     assert isinstance(outcome[0], NotSignedIn)
     assert machine.shelf.kept_records == {}
     assert names(machine.kernel()) == names(one) == []
@@ -222,6 +222,6 @@ def test_a_signed_in_account_is_found_without_reading_a_store(
     kernel = machine.kernel(persist="memory")
     (account,) = [kernel.login("read", web_ui=redirect)]
     asked = account if named == "Account" else account.key  # type: ignore[union-attr]
-    monkeypatch.setattr(type(kernel._keepers), "fetch_all", lambda *_: pytest.fail("a store"))
+    monkeypatch.setattr(type(kernel._stored), "fetch_all", lambda *_: pytest.fail("a store"))
     assert kernel._accounts.the_one(None, asked) == account.key  # type: ignore[union-attr,arg-type]
     assert kernel._accounts.the_one(kernel.client(), asked) == account.key  # type: ignore[union-attr,arg-type]

@@ -75,7 +75,7 @@ def test_a_repeated_write_does_not_store_a_refresh_token_in_use(
 
     monkeypatch.setattr(Handle, "save", slow)
     now.advance(1)
-    kernel._keepers._look()
+    kernel._stored._watch.look()
     refreshes[0][0].join(5)
     assert kept_tokens(machine) == live(machine)
 
@@ -86,7 +86,7 @@ def test_a_repeated_write_does_not_wait_for_a_renewal(machine: Machine, now: Fak
     refresh, _ = in_a_thread(lambda: kernel.acquire("read", force_refresh=True))
     assert gate.reached.wait(5)
     now.advance(1)
-    kernel._keepers._look()
+    kernel._stored._watch.look()
     assert machine.shelf.kept_records == {}
     gate.open()
     refresh.join(5)
@@ -109,7 +109,7 @@ def test_a_sign_out_during_a_failing_save_leaves_nothing_to_write(
         kernel.acquire("read", force_refresh=True)
     kernel.rest()
     now.advance(60)
-    assert kernel._keepers._look() is None, "nothing is left to watch"
+    assert kernel._stored._watch.look() is None, "nothing is left to watch"
     machine.signed_in()
     assert names(kernel) == ["ada@example.com"]
 
@@ -128,7 +128,7 @@ def test_an_account_that_was_not_written_is_not_shown_as_stored(
     assert kept_word(kernel) == "memory"
     machine.shelf.full = False
     now.advance(1)
-    kernel._keepers._look()
+    kernel._stored._watch.look()
     assert kept_word(kernel) == "keyring"
 
 

@@ -270,13 +270,13 @@ def test_a_callback_that_would_wait_for_its_own_sign_in_gets_an_error(
 def test_a_sign_out_while_tokens_arrive_cancels_the_sign_in(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = bench.session._keepers.keep
+    keep = bench.session._stored.keep
 
     def late(*given: Any) -> bool:
         bench.session.logout(all=True)
         return keep(*given)
 
-    monkeypatch.setattr(bench.session._keepers, "keep", late)
+    monkeypatch.setattr(bench.session._stored, "keep", late)
     with pytest.raises(SignInCancelled, match="signed out"):
         bench.session.login("read", web_ui=redirect)
     assert bench.session.accounts() == []
