@@ -339,7 +339,6 @@ LONG = {
     "oauth/engines/openid.py": (305, "one protocol of ten methods, around Authlib's faults"),
     "jupyter/panel/panel.py": (320, "one widget: a method a message"),
     "testing/engine.py": (285, "a provider with an answer for each request"),
-    "testing/persistence.py": (355, "a promise a test: a suite that others subclass"),
 }
 
 

@@ -13,30 +13,19 @@ pytest needs no other set-up. The tests start a few processes, which import your
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from nbauth.persistence import Entry, Persistence
+from nbauth.persistence import Entry
 from nbauth.testing.canary import make_canary, scan
-from nbauth.testing.undisturbed import (
-    ADA,
-    OTHERS,
-    SPAWN,
-    START,
-    UndisturbedContract,
-    in_a_thread,
-    refresh,
-)
+from nbauth.testing.refreshing import RefreshingContract
+from nbauth.testing.undisturbed import ADA, OTHERS, START
+from nbauth.testing.whole_store import WholeStoreContract
 
 __all__ = ["ADA", "OTHERS", "PersistenceContract"]
 
 
-class PersistenceContract(UndisturbedContract):
+class PersistenceContract(RefreshingContract, WholeStoreContract):
     """Tests of all promises of :class:`nbauth.persistence.protocol.Persistence`.
 
     A subclass defines ``make``.
@@ -156,192 +145,7 @@ class PersistenceContract(UndisturbedContract):
         assert first.current(ADA.issuer, ADA.client_id) is None
         assert first.load(bob) is None
 
-    # ── refreshing ──────────────────────────────────────────────────────────────────────────
-
-    def test_only_one_kernel_refreshes_at_a_time(self, tmp_path: Path) -> None:
-        inside: list[int] = []
-        most: list[int] = []
-        self.make(tmp_path).save(ADA, b"0")
-
-        def count(_: int) -> None:
-            kernel = self.make(tmp_path)
-            for _ in range(5):
-                with kernel.refreshing(ADA):
-                    inside.append(1)
-                    most.append(len(inside))
-                    number = int(kernel.load(ADA) or b"")
-                    kernel.save(ADA, str(number + 1).encode(), only_if_there=True)
-                    inside.pop()
-
-        with ThreadPoolExecutor(8) as threads:
-            list(threads.map(count, range(8)))
-        assert set(most) == {1}
-        assert self.make(tmp_path).load(ADA) == b"40"
-
-    def test_another_account_is_refreshed_meanwhile(self, tmp_path: Path) -> None:
-        first, second = self.make(tmp_path), self.make(tmp_path)
-        for entry in (ADA, OTHERS[0]):
-            first.save(entry, b"data")
-        with first.refreshing(ADA), in_a_thread(lambda: refresh(second, OTHERS[0])) as done:
-            assert done.wait(self.patience)
-
-    def test_a_failed_refresh_releases_the_lock(self, tmp_path: Path) -> None:
-        first, second = self.make(tmp_path), self.make(tmp_path)
-        first.save(ADA, b"data")
-        try:
-            with first.refreshing(ADA):
-                raise RuntimeError("the provider is down")
-        except RuntimeError:
-            pass
-        with in_a_thread(lambda: refresh(second, ADA)) as done:
-            assert done.wait(self.patience)
-
-    def test_clear_does_not_wait_for_a_refresh_and_lasts_after_it(self, tmp_path: Path) -> None:
-        first, second = self.make(tmp_path), self.make(tmp_path)
-        first.save(ADA, b"data")
-        with first.refreshing(ADA):
-            with in_a_thread(lambda: second.clear(ADA)) as done:
-                assert done.wait(min(self.patience, 5))
-            assert first.stamp(ADA) is None
-            assert first.save(ADA, b"refreshed", only_if_there=True) is False
-        assert second.load(ADA) is None
-
-    def test_a_refreshing_process_holds_the_lock_until_it_dies(self, tmp_path: Path) -> None:
-        kernel = self.make(tmp_path)
-        kernel.save(ADA, b"data")
-        entered = SPAWN.Event()
-        with self._elsewhere("_refresh_for_ever", tmp_path, entered) as process:
-            assert entered.wait(START)
-            with in_a_thread(lambda: refresh(kernel, ADA)) as done:
-                assert not done.wait(0.3)
-                process.kill()
-                process.join(self.patience)
-                killed = time.monotonic()
-                assert done.wait(self.patience)
-                assert time.monotonic() - killed < 5
-
-    # ── the whole store ─────────────────────────────────────────────────────────────────────
-
-    def test_exists_creates_nothing(self, tmp_path: Path) -> None:
-        folder = tmp_path / "looked-at"
-        first, second = self.make(folder), self.make(folder)
-        assert first.exists() is False
-        assert not folder.exists() or list(folder.rglob("*")) == []
-        second.save(ADA, b"data")
-        assert [kernel.exists() for kernel in (first, second, self.make(folder))] == [True] * 3
-        second.forget()
-        assert [kernel.exists() for kernel in (first, second, self.make(folder))] == [False] * 3
-
-    def test_reading_an_empty_store_creates_nothing(self, tmp_path: Path) -> None:
-        folder = tmp_path / "looked-at"
-        for look in _LOOKS:
-            look(self.make(folder))
-            assert not folder.exists() or list(folder.rglob("*")) == []
-        self.make(folder).save(ADA, b"data")
-        self.make(folder).clear(ADA)
-        assert self.make(folder).exists() is False
-
-    def test_opening_twice_changes_nothing(self, tmp_path: Path) -> None:
-        kernel = self.make(tmp_path)
-        kernel.open()
-        kernel.save(ADA, b"data")
-        kernel.open()
-        assert kernel.load(ADA) == b"data"
-        assert kernel.kept.split() == [kernel.kept]
-        assert kernel.notices == []
-
-    def test_hooks_are_called_for_each_access(self, tmp_path: Path) -> None:
-        kernel = self.make(tmp_path)
-        told: list[tuple[str, Entry, bool | None, int]] = []
-        here = threading.get_ident()
-        kernel.save(ADA, b"before there were hooks")
-        kernel.before_access = lambda entry: told.append(
-            ("before", entry, None, threading.get_ident())
-        )
-        kernel.after_access = lambda entry, changed: told.append(
-            ("after", entry, changed, threading.get_ident())
-        )
-        kernel.load(ADA)
-        kernel.save(ADA, b"data")
-        kernel.save(OTHERS[0], b"data", only_if_there=True)
-        kernel.clear(ADA)
-        kernel.clear(ADA)
-        accesses = [(ADA, False), (ADA, True), (OTHERS[0], False), (ADA, True), (ADA, False)]
-        assert told == [
-            one
-            for entry, changed in accesses
-            for one in (("before", entry, None, here), ("after", entry, changed, here))
-        ]
-
-    def test_forget_removes_everything(self, tmp_path: Path) -> None:
-        folder = tmp_path / "forgotten"
-        first, second = self.make(folder), self.make(folder)
-        for entry in (ADA, *OTHERS):
-            first.save(entry, b"data")
-            first.use(entry)
-        second.open()
-        with second.refreshing(ADA):
-            pass
-        first.forget()
-        assert not folder.exists() or list(folder.rglob("*")) == []
-        assert second.load(ADA) is None
-        assert second.save(ADA, b"refreshed", only_if_there=True) is False
-        with second.refreshing(ADA):
-            assert second.stamp(ADA) is None
-        assert second.entries() == first.entries() == []
-        second.save(ADA, b"signed in anew")
-        for kernel in (first, second, self.make(folder)):
-            assert kernel.load(ADA) == b"signed in anew"
-        second.forget()
-        second.forget()
-        assert self.make(folder).load(ADA) is None
-
-    def test_an_open_store_finds_entries_saved_after_forget(self, tmp_path: Path) -> None:
-        first, second = self.make(tmp_path), self.make(tmp_path)
-        others = [self.make(tmp_path) for _ in _FINDS]
-        first.save(ADA, b"data")
-        for kernel in (second, *others):
-            assert kernel.load(ADA) == b"data"
-        first.forget()
-        second.save(ADA, b"signed in anew")
-        second.use(ADA)
-        for finds, kernel in zip(_FINDS, others, strict=True):
-            assert finds(kernel)
-        with ExitStack() as held:
-            held.enter_context(second.refreshing(ADA))
-            with in_a_thread(lambda: refresh(others[0], ADA)) as done:
-                kept_out = not done.wait(0.3)
-                held.close()
-        assert kept_out, "both kernels must use the same lock"
-        others[-1].clear(ADA)
-        assert self.make(tmp_path).load(ADA) is None
-
     # ── other processes ─────────────────────────────────────────────────────────────────────
 
     def _save(self, folder: Path, data: bytes) -> None:
         self.make(folder).save(ADA, data)
-
-    def _refresh_for_ever(self, folder: Path, entered: Event) -> None:
-        with self.make(folder).refreshing(ADA):
-            entered.set()
-            threading.Event().wait()
-
-
-_FINDS: tuple[Callable[[Persistence], object], ...] = (
-    lambda kernel: kernel.load(ADA) == b"signed in anew",
-    lambda kernel: kernel.stamp(ADA) is not None,
-    lambda kernel: kernel.entries() == [ADA],
-    lambda kernel: kernel.current(ADA.issuer, ADA.client_id) == ADA,
-    lambda kernel: kernel.save(ADA, b"refreshed", only_if_there=True),
-    lambda kernel: kernel.exists(),  # the last one also clears it, as its first access
-)
-_LOOKS: tuple[Callable[[Persistence], object], ...] = (
-    lambda kernel: kernel.load(ADA),
-    lambda kernel: kernel.stamp(ADA),
-    lambda kernel: kernel.entries(),
-    lambda kernel: kernel.current(ADA.issuer, ADA.client_id),
-    lambda kernel: kernel.clear(ADA),
-    lambda kernel: kernel.use(ADA),
-    lambda kernel: kernel.save(ADA, b"late", only_if_there=True),
-    lambda kernel: refresh(kernel, ADA),
-)
