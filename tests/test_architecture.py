@@ -337,7 +337,6 @@ LONG = {
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
     "oauth/engines/microsoft.py": (300, "one protocol of ten methods, around MSAL's faults"),
     "oauth/engines/openid.py": (305, "one protocol of ten methods, around Authlib's faults"),
-    "jupyter/panel/panel.py": (320, "one widget: a method a message"),
     "testing/engine.py": (285, "a provider with an answer for each request"),
 }
 

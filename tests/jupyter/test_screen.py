@@ -171,7 +171,7 @@ def test_a_closed_panel_observes_nothing(notebook: Notebook) -> None:
     begun.close()
     assert (len(notebook.session.changed), len(sign_in.changed)) == (1, 2)
     begun.close()
-    begun._take(sign_in)  # a change that was under way
+    begun._shown.show(sign_in)  # a change that was under way
     assert len(sign_in.changed) == 2
     (shown,) = notebook.screen._shown
     shown.retire()
@@ -180,7 +180,7 @@ def test_a_closed_panel_observes_nothing(notebook: Notebook) -> None:
 
 
 def beside(call: Callable[[], object]) -> Callable[[], object]:
-    """A function that calls ``act`` once in another thread and waits a moment for it."""
+    """A function that calls ``call`` once in another thread and waits a moment for it."""
     threads: list[threading.Thread] = []
 
     def once() -> None:
@@ -220,14 +220,14 @@ def test_a_panel_that_gets_sign_ins_from_two_threads_observes_one(
     first, second = (notebook.sign_in() for _ in range(2))
     panel = SignInPanel(notebook.session, first.again)
     before = len(first.changed), len(second.changed)
-    meanwhile, connect = beside(lambda: panel._take(second)), first.changed.connect
+    meanwhile, connect = beside(lambda: panel._shown.show(second)), first.changed.connect
 
     def connects(observer: Callable[..., object]) -> None:
         meanwhile()
         connect(observer)
 
     monkeypatch.setattr(first.changed, "connect", connects)
-    panel._take(first)
+    panel._shown.show(first)
     until(lambda: panel.sign_in is second and len(second.changed) > before[1])
     assert (len(first.changed), len(second.changed)) == (before[0], before[1] + 1)
     panel.close()

@@ -1,4 +1,4 @@
-"""The data that the browser of a panel sends about its page and about what it can reach.
+"""The page that shows a panel, as its browser describes it.
 
 The data is not trusted: it only influences which flows are offered.
 """
@@ -6,12 +6,9 @@ The data is not trusted: it only influences which flows are offered.
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
-
-from nbauth.core.interrupts import Flag
 
 LONGEST = 500
 """The most characters of an accepted text."""
@@ -54,36 +51,6 @@ class Page:
             and "/" not in page.server_name
         )
         return page if sound else None
-
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """The result of a probe by the browser.
-
-    Attributes:
-        same_machine: whether it can read a loopback port of the kernel's machine.
-        callback: whether its Jupyter server serves ``{base_url}nbauth/callback``.
-    """
-
-    same_machine: bool = False
-    callback: bool = False
-
-
-class Probe:
-    """One probe that the browser runs. Only the first answer with its nonce is accepted."""
-
-    def __init__(self) -> None:
-        self.nonce = secrets.token_urlsafe(12)
-        self.answered = Flag()
-        self.text = ""
-        self.callback = False
-
-    def answer(self, content: dict[str, Any]) -> None:
-        """Store the result of the browser if the nonce is correct."""
-        if content.get("nonce") == self.nonce and not self.answered.is_set():
-            self.text = str(content.get("text") or "")
-            self.callback = content.get("callback") is True
-            self.answered.set()
 
 
 def _is_origin(text: str) -> bool:

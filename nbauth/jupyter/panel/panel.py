@@ -8,7 +8,6 @@ show the same state.
 from __future__ import annotations
 
 import contextlib
-import hmac
 import logging
 import threading
 import time
@@ -18,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 
-from nbauth.core.account import Account, AccountKey, ClientKey
+from nbauth.core.account import ClientKey
 from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
-from nbauth.core.flow_names import AUTO, DEVICE, PASTE
+from nbauth.core.flow_names import AUTO
 from nbauth.core.interrupts import Flag
 from nbauth.core.log import trail, word
 from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
 from nbauth.jupyter.ipykernel.requests import running_request
 from nbauth.jupyter.panel import messages
-from nbauth.jupyter.panel.page import Page, Probe, ProbeResult
-from nbauth.jupyter.panel.same_machine import LocalityProbe
+from nbauth.jupyter.panel.page import Page
+from nbauth.jupyter.panel.probe import BrowserProbe, ProbeResult
 from nbauth.jupyter.panel.shown_account import ShownAccount
+from nbauth.jupyter.panel.shown_sign_in import ShownSignIn
 from nbauth.jupyter.places.environment import kernel
 from nbauth.kernel.sign_in.handed_in import check_pasted
 
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 STATIC_LINE = "nbauth sign-in panel (run the cell to use it)"
 """What a saved notebook shows instead of the panel. ``panel_words.js`` has the same text."""
-DEFAULT_WAYS = (AUTO, DEVICE, PASTE)
-"""The flows that are offered before it is known which ones work here. The first finds that out."""
-TURN = 0.05
 SCRIPTS = ("panel_words.js", "panel_elements.js", "panel_views.js", "panel.js")
 """The scripts, in the order in which they are joined into one module."""
 log = logging.getLogger(__name__)
@@ -65,7 +62,6 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         waited_for: whether the cell that displayed it waits, or waited, for its sign-in.
         page: the page that shows it, from that browser; ``None`` outside Jupyter's own pages.
         comm_id: the id of the comm that carries its messages.
-        sign_in: the sign-in that it shows, or ``None``.
     """
 
     _esm = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in SCRIPTS)
@@ -84,29 +80,23 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         self.unseen_since: float | None = None
         self.shown_under: set[str] = set()
         self.waited_for = False
-        self._stopped = False
         self.page: Page | None = None
-        self.sign_in: Pending | None = None
         self._session = session
         self._start = start
-        self._client = client
-        self._followed = False
-        self._start_error: NbAuthError | None = None
-        self._ended_at = 0.0
         self._accounts = ShownAccount(session)
-        self._probe = Probe()
+        self._shown = ShownSignIn(session, self._accounts, client)
+        self._probe = BrowserProbe(self)
         self._sending = threading.Lock()
-        self._taking = threading.Lock()
-        self._closed = False
         super().__init__()
         self.comm_id: str = self.model_id
         answer_in_named_subshell(self.comm)
         self.on_msg(self._received)
         session.changed.connect(self._session_changed)
+        self._shown.changed.connect(self._send_state)
         if sign_in is not None:
-            self._take(sign_in)
+            self._shown.show(sign_in)
         else:
-            self._follow()
+            self._shown.follow()
 
     def __repr__(self) -> str:
         return STATIC_LINE
@@ -125,19 +115,13 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         }, metadata
 
     def probe(self, timeout: float) -> ProbeResult:
-        """Whether the browser reaches a loopback port of this machine, and the callback page.
+        """Let the browser probe this machine and its server; see :class:`probe.BrowserProbe`."""
+        return self._probe.run(timeout)
 
-        Opens a port on 127.0.0.1 until the browser answers. The result is negative if there is no
-        answer within ``timeout`` seconds or if the sign-in has ended.
-        """
-        end = time.monotonic() + timeout
-        if not self._wait_for(self.ready, end):
-            return ProbeResult()
-        try:
-            with LocalityProbe(timeout) as listener:
-                return self._run_probe(listener.url, listener.text, end)
-        except OSError:  # no port can be opened here, so no redirect can reach one
-            return self._run_probe(None, "", end)
+    @property
+    def sign_in(self) -> Pending | None:
+        """The sign-in that it shows, or ``None``."""
+        return self._shown.sign_in
 
     @property
     def is_idle(self) -> bool:
@@ -146,35 +130,18 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def cell_stopped(self) -> None:
         """Note that its cell stopped waiting although the sign-in continues."""
-        self._stopped = True
+        self._shown.stopped = True
 
     def close(self) -> None:
         """Remove the panel from the page and disconnect it. The sign-in continues."""
         self._session.changed.disconnect(self._session_changed)
-        with self._taking:
-            self._closed = True
-            if self.sign_in is not None:
-                self.sign_in.changed.disconnect(self._send_state)
+        self._shown.close()
         super().close()
 
     def close_quietly(self) -> None:
         """The same without errors, such as those of a disconnected front end."""
         with contextlib.suppress(Exception), self._sending:
             self.close()
-
-    def _run_probe(self, url: str | None, expected: str, end: float) -> ProbeResult:
-        self._probe = probe = Probe()
-        self.send({"kind": "probe", "url": url, "nonce": probe.nonce})
-        self._wait_for(probe.answered, end)
-        read = bool(expected) and hmac.compare_digest(probe.text.encode(), expected.encode())
-        return ProbeResult(same_machine=read, callback=probe.callback)
-
-    def _wait_for(self, event: Flag, end: float) -> bool:
-        while not event.is_set() and time.monotonic() < end:
-            if self.sign_in is not None and self.sign_in.ended.is_set():
-                break
-            event.wait(TURN)
-        return event.is_set()
 
     # ── from the browser ────────────────────────────────────────────────────────────────────
 
@@ -207,17 +174,17 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _begin(self, flow: str | None) -> None:
         state = self.sign_in.state if self.sign_in is not None else None
-        if state in {"failed", "cancelled"}:  # so the waiting cell has raised an error
-            self._stopped = self._stopped or self.waited_for
+        if state in {"failed", "cancelled"} and self.waited_for:
+            self._shown.stopped = True  # the waiting cell has raised an error
         if state != "waiting":
             try:
-                self._take(self._start(flow) if flow else self._start())
+                self._shown.show(self._start(flow) if flow else self._start())
             except NbAuthError as error:
-                self._start_error, self._ended_at = error, time.time()
+                self._shown.not_started(error)
             except Exception as error:
                 log.debug("the panel's sign-in could not begin: %s", trail(error))
-                what = f"The sign-in could not be started: {type(error).__name__}."
-                self._start_error, self._ended_at = SignInError(what), time.time()
+                what = f"The sign-in could not begin: {type(error).__name__}."
+                self._shown.not_started(SignInError(what))
         self._send_state()
 
     def _switch(self, flow: str) -> None:
@@ -249,40 +216,11 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             self._session.asking_nobody(lambda: self._session.logout(account))
         self._send_state()
 
-    # ── what it shows ───────────────────────────────────────────────────────────────────────
-
-    def _take(self, sign_in: Pending, *, followed: bool = False) -> None:
-        with self._taking:  # for calls from two threads: exactly one sign-in stays connected
-            if self.sign_in is not None:
-                self.sign_in.changed.disconnect(self._send_state)
-            self._start_error, self._followed = None, followed
-            self.sign_in = sign_in
-            if not self._closed:
-                sign_in.changed.connect(self._send_state)
+    # ── to the browser ──────────────────────────────────────────────────────────────────────
 
     def _session_changed(self) -> None:
-        self._follow()
+        self._shown.follow()
         self._send_state()
-
-    def _follow(self) -> None:
-        """Show the newest pending sign-in of this client, unless a pending one is shown."""
-        if self.sign_in is None or self.sign_in.state != "waiting":
-            for pending in reversed(self._session.pending()):
-                if self._shows in (None, pending.request.client.key):
-                    self._take(pending, followed=True)
-                    break
-
-    def _account(self) -> tuple[AccountKey, Account] | None:
-        """The current account of this panel's client; without a client, any current account."""
-        signed_in = self.sign_in is not None and self.sign_in.state == "done"
-        return self._accounts.current(self._shows if signed_in else self._client)
-
-    @property
-    def _shows(self) -> ClientKey | None:
-        """The client whose sign-ins and accounts it shows; ``None`` for any."""
-        return self._client or (self.sign_in and self.sign_in.request.client.key) or None
-
-    # ── to the browser ──────────────────────────────────────────────────────────────────────
 
     def _send_state(self, _sign_in: Pending | None = None) -> None:
         self._broadcast()
@@ -291,29 +229,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         """Send a message, or the state, to all views. The lock keeps states in order."""
         try:
             with self._sending:
-                self.send(message or {"kind": "state", "id": self.comm_id, **self._state()})
+                state = {"kind": "state", "id": self.comm_id}
+                self.send(message or {**state, **self._shown.message()})
         except Exception as error:  # a disconnected front end must not end a sign-in
             log.debug("the panel's state did not reach the browser: %s", type(error).__name__)
-
-    def _state(self) -> messages.Message:
-        sign_in, shown = self.sign_in, self._account()
-        if self._start_error is not None:
-            return {
-                **messages.failure(self._start_error, self._ended_at),
-                "ways": messages.flows(self._offered()),
-            }
-        if sign_in is not None and sign_in.state == "waiting":
-            self._ended_at = 0.0
-            return messages.waiting(sign_in)
-        if sign_in is not None and sign_in.state != "done" and not (self._followed and shown):
-            self._ended_at = self._ended_at or time.time()
-            return messages.ended(sign_in, self._ended_at)
-        if shown is None:
-            return messages.signed_out(self._offered())
-        key, account = shown
-        named = self._accounts.number(account), account
-        others = self._accounts.others(key)
-        return messages.done(self._session.cache, key, named, others, stopped=self._stopped)
-
-    def _offered(self) -> list[str]:
-        return list((self.sign_in and self.sign_in.ways) or DEFAULT_WAYS)

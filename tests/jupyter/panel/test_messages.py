@@ -358,14 +358,14 @@ def test_a_panel_of_one_client_shows_no_account_or_sign_in_of_another(front: Mak
     elsewhere = ClientKey("https://another.example", "c")
     panel = SignInPanel(shown.session, shown.start, client=elsewhere)
     try:
-        assert panel._state()["state"] == "signed-out"
+        assert panel._shown.message()["state"] == "signed-out"
         shown.engine.answer = AuthorizationPending()
         pending = shown.start()
         assert panel.sign_in is None
         assert shown.session.pending() == [pending]
         pending.cancel()
         same = SignInPanel(shown.session, shown.start, client=pending.request.client.key)
-        assert same._state()["state"] == "done"
+        assert same._shown.message()["state"] == "done"
         same.close_quietly()
     finally:
         panel.close_quietly()
@@ -379,9 +379,9 @@ def test_a_panel_without_a_client_shows_the_configured_clients_account_first() -
     ida = bench.sign_in("read", user="ida")
     panel = SignInPanel(bench.session, lambda *_: bench.session.start())
     try:
-        assert panel._account() == (ida.key, ida)
+        assert panel._shown.account() == (ida.key, ida)
         bench.session.logout(ida)
-        assert panel._account() == (work.key, work), "the configured client has no account"
+        assert panel._shown.account() == (work.key, work), "the configured client has no account"
     finally:
         panel.close_quietly()
         bench.session.rest()

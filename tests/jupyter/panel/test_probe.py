@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from nbauth.jupyter.panel import panel as panel_module
-from nbauth.jupyter.panel.page import Page, ProbeResult
+from nbauth.jupyter.panel import probe as probe_module
+from nbauth.jupyter.panel.page import Page
+from nbauth.jupyter.panel.probe import ProbeResult
 from tests.jupyter.panel.front import Front, MakeFront
 
 LAB = {"origin": "http://localhost:8888", "base_url": "/"}
@@ -112,7 +113,7 @@ def test_a_kernel_that_cannot_listen_still_probes_the_callback(
     def refuse(life: float) -> None:
         raise PermissionError("no ports here")
 
-    monkeypatch.setattr(panel_module, "LocalityProbe", refuse)
+    monkeypatch.setattr(probe_module, "LocalityProbe", refuse)
     assert probe_with(
         front(), lambda probe: {"text": "", "callback": probe["url"] is None}
     ) == ProbeResult(callback=True)
