@@ -6,38 +6,34 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from nbauth.core.output import fitting
 from nbauth.core.steps import OpenBrowser, ReceiverKind
+from nbauth.jupyter.displayed_panel import PATIENCE, DisplayedPanel, show_again
 from nbauth.jupyter.in_view import InView
 from nbauth.jupyter.ipykernel import waiting
 from nbauth.jupyter.ipykernel.stop_button import defer_interrupts
-from nbauth.jupyter.places.obstacles import in_kernel
-from nbauth.jupyter.shown import PATIENCE, Shown, show_again
+from nbauth.jupyter.kernel_screen import KernelScreen, flows_here, print_lines
 
 if TYPE_CHECKING:
-    from nbauth.core.person import Obstacle
     from nbauth.jupyter.ipykernel.requests import CellRequest
     from nbauth.jupyter.panel.page import Page
     from nbauth.jupyter.panel.panel import SignInPanel
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
-LIVING = 5
+KEPT_PANELS = 5
 """How many panels stay after their sign-in has ended. Older ones are replaced by a line of text."""
 
 
-class NotebookScreen:
+class NotebookScreen(KernelScreen):
     """Shows sign-ins in the running cell. See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
 
     def __init__(self, session: Session, running: Any) -> None:
-        self._session = session
-        self._kernel = running
+        super().__init__(session, running)
         self._panels: WeakSet[SignInPanel] = WeakSet()
-        self._shown: list[Shown] = []
+        self._shown: list[DisplayedPanel] = []
         self._lock = threading.Lock()  # guards _shown; held only while _shown is read or changed
 
     @property
@@ -45,25 +41,19 @@ class NotebookScreen:
         """The page that shows the notebook, after the browser of a panel has sent it."""
         return next((panel.page for panel in list(self._panels) if panel.page), None)
 
-    def attended(self) -> bool:
-        return self.obstacle() is None
-
-    def obstacle(self) -> Obstacle | None:
-        return in_kernel(self._kernel, self._session.settings().attended)
-
     def show(self, sign_in: Pending) -> None:
         from nbauth.jupyter.panel.panel import SignInPanel
 
         with defer_interrupts():  # an interrupt while a message is sent would be lost
             panel = self.adopt(SignInPanel(self._session, sign_in.again, sign_in))
             try:
-                shown = Shown(panel, sign_in)
+                shown = DisplayedPanel(panel, sign_in)
             except BaseException:  # it is not displayed, so no other code closes it
                 panel.close_quietly()
                 raise
             with self._lock:
                 self._shown.append(shown)
-            self._retire()
+            self._limit_panels()
 
     def show_in_cell(self, sign_in: Pending) -> None:
         """Show a sign-in in the running cell, which waits for it but does not show it yet."""
@@ -86,32 +76,27 @@ class NotebookScreen:
         self._panels.add(panel)
         return panel
 
-    def _retire(self) -> None:
+    def _limit_panels(self) -> None:
         """Replace the oldest panels whose sign-in has ended by a line, to limit their number."""
         with self._lock:
             over = self._taken_out()
         for shown in over:
-            shown.retire()
+            shown.replace()
 
-    def _taken_out(self) -> list[Shown]:
-        over = [shown for shown in self._shown if shown.panel.is_idle][:-LIVING]
+    def _taken_out(self) -> list[DisplayedPanel]:
+        over = [shown for shown in self._shown if shown.panel.is_idle][:-KEPT_PANELS]
         self._shown = [shown for shown in self._shown if shown not in over]
         return over
 
     def ways(self, sign_in: Pending) -> tuple[str, ...]:
         """The usable flows. The panel's browser finds them; without a panel, the place decides."""
-        from nbauth.core.flow_names import BROWSER
-        from nbauth.jupyter.places.environment import place
-        from nbauth.oauth.flows import FLOWS, flows_for
-
         panel = self._panel_of(sign_in, PATIENCE)
         reached: set[ReceiverKind] = set()
         if panel is not None:
             seen = panel.probe(PATIENCE)
             reached |= {ReceiverKind.LOOPBACK} if seen.same_machine else set()
             reached |= {ReceiverKind.JUPYTER_SERVER} if seen.callback else set()
-        works = flows_for(reached)
-        return tuple(w for w in dict.fromkeys((BROWSER, *place().ways, *FLOWS)) if w in works)
+        return flows_here(reached)
 
     def offers(self, sign_in: Pending) -> bool:
         return self._panel_of(sign_in, 0) is not None
@@ -157,14 +142,6 @@ class NotebookScreen:
             queued=in_view.queued,
         )
 
-    def say(self, text: str) -> None:
-        _print([text])
-
-    def ask(self, prompt: str) -> str:
-        from nbauth.jupyter.terminal import ask_for_secret
-
-        return ask_for_secret(prompt, self._session.settings().timeout)
-
     def _comm_ids(self) -> set[str]:
         return {panel.comm_id for panel in list(self._panels)}
 
@@ -200,9 +177,5 @@ class _AskForAddress:
             return
         if time.monotonic() - self._began < PATIENCE or self._screen.offers(self._sign_in):
             return
-        if ask_for_address(self._sign_in, _print, until=self._until):
+        if ask_for_address(self._sign_in, print_lines, until=self._until):
             self._asked.add(wanted)
-
-
-def _print(lines: Iterable[str]) -> None:
-    print(fitting("\n".join(lines)))

@@ -94,18 +94,10 @@ class TerminalScreen:
         no_callback()
 
     def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
-        end = math.inf if timeout is None else time.monotonic() + timeout
-        asked: set[OpenBrowser | None] = set()
-        while not sign_in.ended.is_set() and (left := end - time.monotonic()) > 0:
-            sign_in.ended.wait(min(TURN, left))
-            wanted = address_wanted(sign_in)
-            open_question = wanted is not None and wanted not in asked
-            if open_question and ask_for_address(sign_in, self._print, until=end):
-                asked.add(wanted)
+        wait_and_ask(sign_in, self._print, timeout)
 
     async def wait_async(self, sign_in: Pending) -> None:
-        while not sign_in.ended.is_set():
-            await asyncio.sleep(TURN / 2)
+        await wait_async(sign_in)
 
     def say(self, text: str) -> None:
         self._print([visible(text)])
@@ -116,6 +108,30 @@ class TerminalScreen:
     def _print(self, lines: Iterable[str]) -> None:
         with contextlib.suppress(OSError, ValueError):  # the terminal is closed
             print(fitting("\n".join(lines), sys.stderr), file=sys.stderr, flush=True)
+
+
+def wait_and_ask(
+    sign_in: Pending, show: Callable[[Iterable[str]], None], timeout: float | None
+) -> None:
+    """Wait for the end of a sign-in, and ask for the address if it needs one.
+
+    ``show`` prints the errors of a wrong address.
+    """
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    asked: set[OpenBrowser] = set()
+    while not sign_in.ended.is_set() and (left := end - time.monotonic()) > 0:
+        sign_in.ended.wait(min(TURN, left))
+        wanted = address_wanted(sign_in)
+        if wanted is None or wanted in asked or sign_in.ended.is_set():
+            continue
+        if ask_for_address(sign_in, show, until=end):
+            asked.add(wanted)
+
+
+async def wait_async(sign_in: Pending) -> None:
+    """Wait for the end of a sign-in in an event loop."""
+    while not sign_in.ended.is_set():
+        await asyncio.sleep(TURN / 2)
 
 
 def ask_for_secret(prompt: str, timeout: float | None) -> str:

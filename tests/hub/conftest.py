@@ -25,8 +25,8 @@ LAYOUTS = {
 }
 BEGIN = """
 import time, nbauth
-import nbauth.jupyter.screen
-nbauth.jupyter.screen.PATIENCE = nbauth.jupyter.shown.PATIENCE = 0  # no panel comes to this kernel
+from nbauth.jupyter import displayed_panel, screen
+screen.PATIENCE = displayed_panel.PATIENCE = 0  # no browser shows a panel of this kernel
 nbauth.logout(all=True)
 sign_in = nbauth.login(flow="callback", background=True)
 while sign_in.authorize_url is None and not sign_in.ended.is_set():

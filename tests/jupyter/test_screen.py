@@ -14,7 +14,7 @@ import pytest
 from ipywidgets.widgets import widget
 
 from nbauth.jupyter.panel.panel import SignInPanel
-from nbauth.jupyter.screen import LIVING, NotebookScreen
+from nbauth.jupyter.screen import KEPT_PANELS, NotebookScreen
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.engines.protocol import AuthorizationPending
 from nbauth.testing.engine import refusal
@@ -111,14 +111,16 @@ def panels() -> int:
 @pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
 def test_only_a_few_of_many_panels_stay(notebook: Notebook, end: str) -> None:
     before = panels()
-    for _ in range(LIVING + 1):
+    for _ in range(KEPT_PANELS + 1):
         notebook.sign_in(end)
     first = figures(notebook)
     for _ in range(MANY):
         notebook.sign_in(end)
     assert figures(notebook) == first
-    assert panels() - before == len(notebook.living) == len(notebook.screen._shown) <= LIVING + 1
-    assert len(notebook.outputs) == LIVING + 1 + MANY
+    assert (
+        panels() - before == len(notebook.living) == len(notebook.screen._shown) <= KEPT_PANELS + 1
+    )
+    assert len(notebook.outputs) == KEPT_PANELS + 1 + MANY
 
 
 def figures(notebook: Notebook) -> dict[str, int]:
@@ -139,12 +141,14 @@ def figures(notebook: Notebook) -> dict[str, int]:
 
 
 def test_older_panels_are_replaced_by_a_line_of_text(notebook: Notebook) -> None:
-    for _ in range(LIVING):
+    for _ in range(KEPT_PANELS):
         notebook.sign_in()
     notebook.sign_in()
-    assert [output.updates for output in notebook.outputs] == [[]] * (LIVING + 1)
+    assert [output.updates for output in notebook.outputs] == [[]] * (KEPT_PANELS + 1)
     last = notebook.sign_in()
-    assert [bool(output.updates) for output in notebook.outputs] == [True] + [False] * (LIVING + 1)
+    assert [bool(output.updates) for output in notebook.outputs] == [True] + [False] * (
+        KEPT_PANELS + 1
+    )
     (line,) = notebook.outputs[0].updates
     assert line["text/plain"] == "This sign-in has ended; a newer panel shows who is signed in."
     assert line["text/html"] == f"<div>{line['text/plain']}</div>"
@@ -154,13 +158,13 @@ def test_older_panels_are_replaced_by_a_line_of_text(notebook: Notebook) -> None
 def test_a_panel_with_a_pending_sign_in_is_not_replaced(notebook: Notebook) -> None:
     waiting = notebook.begin()
     panel = notebook.living[0]
-    for number in range(2 * LIVING):
+    for number in range(2 * KEPT_PANELS):
         sign_in = notebook.session.login(f"scope-{number}", background=True, flow="device")
         assert isinstance(sign_in, SignIn)
         sign_in.cancel()
     assert panel in notebook.living
     assert panel.sign_in is waiting
-    assert len(notebook.living) <= LIVING + 2
+    assert len(notebook.living) <= KEPT_PANELS + 2
     waiting.cancel()
 
 
@@ -174,7 +178,7 @@ def test_a_closed_panel_observes_nothing(notebook: Notebook) -> None:
     begun._shown.show(sign_in)  # a change that was under way
     assert len(sign_in.changed) == 2
     (shown,) = notebook.screen._shown
-    shown.retire()
+    shown.replace()
     assert (len(notebook.session.changed), len(sign_in.changed)) == (0, 0)
     sign_in.cancel()
 
@@ -195,11 +199,11 @@ def beside(call: Callable[[], object]) -> Callable[[], object]:
 def test_two_threads_replace_each_panel_once(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(LIVING + 2):
+    for _ in range(KEPT_PANELS + 2):
         notebook.sign_in()
-    (oldest, *_, newest), retired = notebook.screen._shown, []
-    monkeypatch.setattr(oldest, "retire", lambda: retired.append(1))
-    meanwhile = beside(notebook.screen._retire)
+    (oldest, *_, newest), replaced = notebook.screen._shown, []
+    monkeypatch.setattr(oldest, "replace", lambda: replaced.append(1))
+    meanwhile = beside(notebook.screen._limit_panels)
     ended = SignInPanel.is_idle.fget
 
     def is_idle(panel: SignInPanel) -> bool:
@@ -208,9 +212,9 @@ def test_two_threads_replace_each_panel_once(
         return bool(ended(panel))
 
     monkeypatch.setattr(SignInPanel, "is_idle", property(is_idle))
-    notebook.screen._retire()
-    until(lambda: len(notebook.screen._shown) == LIVING)
-    assert retired == [1]
+    notebook.screen._limit_panels()
+    until(lambda: len(notebook.screen._shown) == KEPT_PANELS)
+    assert replaced == [1]
     oldest.panel.close_quietly()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nbauth.jupyter.card import Card
 
 if TYPE_CHECKING:
     from nbauth.jupyter.ipykernel.requests import CellRequest
@@ -14,7 +16,7 @@ PATIENCE = 5.0
 """Seconds that a front end has to show a panel. After that the sign-in is shown as plain HTML."""
 
 
-class Shown:
+class DisplayedPanel:
     """A panel in the output of a cell. A line of text can replace it."""
 
     def __init__(self, panel: SignInPanel, sign_in: Pending) -> None:
@@ -22,18 +24,18 @@ class Shown:
 
         self.panel = panel
         self._sign_in = sign_in
-        self._stand_in = _StandIn(panel)
+        self._fallback = _CardFallback(panel)
         self._output = display(panel, display_id=True)
-        sign_in.changed.connect(self._stand_in.look)
+        sign_in.changed.connect(self._fallback.update)
 
     @property
     def display_id(self) -> str:
         """The id with which its output is updated; ``""`` if there is none."""
         return "" if self._output is None else str(self._output.display_id)
 
-    def retire(self) -> None:
+    def replace(self) -> None:
         """Close the panel, and replace it in the output by a line."""
-        self._sign_in.changed.disconnect(self._stand_in.look)
+        self._sign_in.changed.disconnect(self._fallback.update)
         line = "This sign-in has ended; a newer panel shows who is signed in."
         if self._output is not None:
             data = {"text/plain": line, "text/html": f"<div>{line}</div>"}
@@ -41,29 +43,20 @@ class Shown:
         self.panel.close_quietly()
 
 
-class _StandIn:
-    """Shows the sign-in as plain HTML if no front end shows the panel in time."""
+class _CardFallback:
+    """Shows the sign-in as a card if no front end shows the panel in time."""
 
     def __init__(self, panel: SignInPanel) -> None:
         self._panel = panel
-        self._shown: Any = None
+        self._card = Card()
         self._began = time.monotonic()
 
-    def look(self, sign_in: Pending) -> None:
-        """Display or update the HTML. After the sign-in it contains no code."""
-        if self._panel.ready.is_set() and self._shown is None:
+    def update(self, sign_in: Pending) -> None:
+        """Display or update the card."""
+        in_time = time.monotonic() - self._began < PATIENCE - 0.5
+        if not self._card.is_displayed and (self._panel.ready.is_set() or in_time):
             return
-        if self._shown is None and time.monotonic() - self._began < PATIENCE - 0.5:
-            return
-        from IPython.display import display
-
-        from nbauth.jupyter.display import html_for, lines_for
-
-        card = {"text/html": html_for(sign_in), "text/plain": "\n".join(lines_for(sign_in))}
-        if self._shown is None:
-            self._shown = display(card, raw=True, display_id=True)
-        else:
-            self._shown.update(card, raw=True)
+        self._card.show(sign_in)
 
 
 def show_again(panel: SignInPanel, request: CellRequest, display_id: str) -> None:
