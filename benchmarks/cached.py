@@ -11,8 +11,7 @@ import msal
 
 import nbauth
 from benchmarks.table import Row, timed_by_turns
-from nbauth import api
-from nbauth.api import config_files
+from nbauth import process_session
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.tokens import TokenResponse
@@ -20,6 +19,7 @@ from nbauth.demo.servers import Demo
 from nbauth.kernel.accounts.signed_in import signed_in_from
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.no_screen import NoScreen
+from nbauth.process_session import config_files
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 SCOPE = "https://graph.microsoft.com/User.Read"
@@ -74,16 +74,16 @@ class Ours:
 
     def make_current(self) -> None:
         """Let the public functions use this session."""
-        api._session = self._session
+        process_session._session = self._session
 
     def acquire(self) -> object:
         """The current account's token, by the public function."""
-        api._session = self._session
+        process_session._session = self._session
         return nbauth.acquire(SCOPE)
 
     def acquire_by_name(self) -> object:
         """The token of an account that is named."""
-        api._session = self._session
+        process_session._session = self._session
         return nbauth.acquire(SCOPE, account=self._name)
 
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 import nbauth
-from nbauth import api
+from nbauth import process_session
 from nbauth.cli import main
 
 
@@ -38,7 +38,7 @@ def warm_up(arguments: list[str]) -> None:
         main(arguments)
     os.environ.clear()
     os.environ.update(given)
-    api._session = None
+    process_session._session = None
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ def no_settings(monkeypatch, tmp_path):
     """No setting of the developer or of another test in this process."""
     import os
 
-    from nbauth import api
+    from nbauth import process_session
 
     for name in list(os.environ):
         if name.startswith("NBAUTH_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(api, "_session", None)
+    monkeypatch.setattr(process_session, "_session", None)
     monkeypatch.setattr(NbAuthError, "wants_traceback", NbAuthError.wants_traceback)
 
 
@@ -89,7 +89,7 @@ IMPORT = ["--client-id", OURS, "--authority", AUTHORITY, "--persist", "file"]
 def test_import_cache_lists_and_stores_the_imported_accounts(
     capsys, kept_in_files, tmp_path, monkeypatch
 ):
-    from nbauth import api
+    from nbauth import api, process_session
 
     file = written(tmp_path / "cache.json", (OURS, "ada"), (ANOTHER, "bob"))
     assert main(["import-cache", str(file), *IMPORT]) == 0
@@ -99,7 +99,7 @@ def test_import_cache_lists_and_stores_the_imported_accounts(
     kept = [path for path in kept_in_files.rglob("*") if path.is_file()]
     assert kept
     assert not any(b"refresh-ada" in path.read_bytes() for path in kept)
-    monkeypatch.setattr(api, "_session", None)  # as a new process
+    monkeypatch.setattr(process_session, "_session", None)  # as a new process
     monkeypatch.setenv("NBAUTH_PERSIST", "file")
     assert [account.name for account in api.accounts()] == ["Ada"]
 

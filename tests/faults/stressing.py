@@ -27,7 +27,7 @@ from typing import Any
 from weakref import WeakSet
 
 import nbauth
-from nbauth import api
+from nbauth import process_session
 from nbauth.kernel.session import Session
 from nbauth.oauth.flows import device_code
 from nbauth.testing.screen import RecordingScreen
@@ -220,8 +220,8 @@ def main(seconds: str, seed: str = "1") -> None:
         os.environ["XDG_CONFIG_HOME"] = folder
         (Path(folder) / "nbauth").mkdir()
         (Path(folder) / "nbauth" / "config.toml").write_text(PROFILES)
-        api._new_session(screen, world.make)
-        session = api.the_session()
+        process_session.new_session(screen, world.make)
+        session = process_session.the_session()
         # Every sign-in gets a browser, since another call may change its flow.
         session.configure(profile="work", open_browser=world.visit)
         session.login("read", web_ui=world.people["work0"])

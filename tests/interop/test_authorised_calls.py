@@ -12,7 +12,7 @@ import pytest
 import requests
 
 import nbauth
-import nbauth.api
+import nbauth.process_session
 from nbauth.core.errors import InteractionRequired
 from nbauth.kernel.session import Session
 from tests.harness.panva import Panva
@@ -25,7 +25,7 @@ def signed_in(
     session: Session, peer: Peer, scripted: ScriptedBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> Session:
     """The process's session, signed in, with its API listed; no user is present any more."""
-    monkeypatch.setattr(nbauth.api, "_session", session)
+    monkeypatch.setattr(nbauth.process_session, "_session", session)
     session.configure(hosts={urlsplit(peer.api_url).netloc: [peer.first]})
     session.login(peer.first, web_ui=scripted)
     screen_of(session).there = False

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from nbauth import api
+from nbauth import process_session
 from nbauth.cli import main
 from tests.harness.certificates import Certificates
 from tests.harness.panva import Panva
@@ -24,7 +24,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("NBAUTH_CLIENT_ID", "notebooks")
-    monkeypatch.setattr(api, "_session", None)
+    monkeypatch.setattr(process_session, "_session", None)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:

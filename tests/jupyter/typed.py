@@ -19,7 +19,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
-from nbauth import api
+from nbauth import process_session
 from nbauth.core.secret import SecretStr
 from nbauth.oauth.engines.protocol import AuthorizationRequest, DeviceCode
 from nbauth.testing.clock import FakeClock
@@ -121,7 +121,7 @@ def shell(*signed_in: str) -> Iterator[Shell]:
         mock.patch("nbauth.oauth.flows.device_code.SHORTEST_INTERVAL", 0.005),
     ):
         made = Shell(*signed_in)
-        with mock.patch.object(api, "_session", made.bench.session):
+        with mock.patch.object(process_session, "_session", made.bench.session):
             made.shell.run_line_magic("load_ext", "nbauth")
             yield made
             made.shell.run_line_magic("unload_ext", "nbauth")

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import nbauth
-from nbauth import api
+from nbauth import process_session
 from nbauth.core.errors import NbAuthError
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
@@ -48,8 +48,8 @@ screen = Screens()
 
 def session() -> Session:
     """The process's session, with the fork hook that it has in a kernel."""
-    api._new_session(screen, lambda *_, **__: engine)
-    made = api.the_session()
+    process_session.new_session(screen, lambda *_, **__: engine)
+    made = process_session.the_session()
     made.configure(authority=ISSUER, client_id="notebooks", refresh_ahead=False)
     return made
 
@@ -144,7 +144,7 @@ def with_locks_held() -> Any:
     made = session()
     made.login("read", web_ui=redirect)
     locks = [
-        made.cache._lock, made._attempts._lock, made._renewal._flights._lock, api._lock,
+        made.cache._lock, made._attempts._lock, made._renewal._flights._lock, process_session._lock,
         made._account_locks.of(made.cache.current[made.client().key]),
     ]  # fmt: skip
     inside, leave = threading.Event(), threading.Event()
@@ -162,7 +162,7 @@ def with_locks_held() -> Any:
     inside.wait(PATIENCE)
 
     def use() -> Any:
-        api.the_session()
+        process_session.the_session()
         made.login("write", web_ui=redirect, force=True)
         made.logout(all=True)
         return made.accounts()
@@ -260,14 +260,14 @@ def during_the_first_use() -> Any:
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with api._lock:
+        with process_session._lock:
             inside.set()
             leave.wait(PATIENCE)
 
     thread = threading.Thread(target=hold)
     thread.start()
     inside.wait(PATIENCE)
-    child = in_child(lambda: type(api.the_session()).__name__)
+    child = in_child(lambda: type(process_session.the_session()).__name__)
     leave.set()
     thread.join()
     return {"child": child}
@@ -286,8 +286,8 @@ def while_a_library_loads() -> Any:
         importlib.import_module("slow_library")
         return engine
 
-    api._new_session(screen, slow_engine)
-    made = api.the_session()
+    process_session.new_session(screen, slow_engine)
+    made = process_session.the_session()
     made.configure(authority=ISSUER, client_id="notebooks", refresh_ahead=False)
     first = threading.Thread(target=made.login, args=("read",), kwargs={"web_ui": redirect})
     first.start()

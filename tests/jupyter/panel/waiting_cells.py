@@ -9,7 +9,7 @@ APPROVED = "approved"
 """A file in the notebook's folder. If it exists, the person has consented."""
 
 WAITING = f"""{SETUP}
-import dataclasses, os, nbauth, nbauth.api
+import dataclasses, os, nbauth, nbauth.process_session
 from nbauth.oauth.flows import device_code
 
 device_code.SHORTEST_INTERVAL = 0.1
@@ -22,7 +22,7 @@ class AsksTheFile(ScriptedEngine):
 
 engine = AsksTheFile()
 engine.device = dataclasses.replace(engine.device, interval=0.1)
-session = nbauth.api._new_session(make_engine=lambda *given, **options: engine)
+session = nbauth.process_session.new_session(make_engine=lambda *given, **options: engine)
 nbauth.configure(authority=ISSUER, client_id="notebooks", refresh_ahead=False, flow="device")
 get_ipython().run_line_magic("load_ext", "nbauth")
 """
