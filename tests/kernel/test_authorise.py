@@ -261,7 +261,7 @@ def test_scopes_of_an_openid_issuer_are_not_interpreted(scopes: list[str]) -> No
     """``…/.default`` has no special meaning there, and one token may be for several hosts."""
     listed = {"reports.example": ["https://reports.example/.default"]}
     here = client(authority="https://id.example", hosts=listed)
-    with pytest.raises(ConfigurationError, match="No listed host"):
+    with pytest.raises(ConfigurationError, match="No host is listed"):
         listed_hosts(here, here.scopes(tuple(scopes)))
 
 
