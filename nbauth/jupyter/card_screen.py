@@ -7,20 +7,28 @@ pasted addresses need neither.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import FlowUnavailable
 from nbauth.core.flow_names import DEVICE, PASTE
 from nbauth.jupyter.card import Card
 from nbauth.jupyter.kernel_screen import KernelScreen, flows_here, print_lines
+from nbauth.jupyter.sigint import Sigint
 from nbauth.jupyter.terminal import wait_and_ask, wait_async
 
 if TYPE_CHECKING:
+    from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
 
 class CardScreen(KernelScreen):
     """See :class:`nbauth.kernel.sign_in.protocol.Screen`."""
+
+    def __init__(self, session: Session, running: Any) -> None:
+        super().__init__(session, running)
+        self._sigint = Sigint()
 
     def show(self, sign_in: Pending) -> None:
         card = Card()
@@ -43,7 +51,24 @@ class CardScreen(KernelScreen):
         )
 
     def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
-        wait_and_ask(sign_in, print_lines, timeout)
+        with self._sigint.noted() as stopped, _interrupted_if(stopped):
+            wait_and_ask(sign_in, print_lines, timeout, stopped)
 
     async def wait_async(self, sign_in: Pending) -> None:
-        await wait_async(sign_in)
+        with self._sigint.noted() as stopped:
+            await wait_async(sign_in, stopped)
+
+    def ask(self, prompt: str) -> str:
+        with self._sigint.noted() as stopped, _interrupted_if(stopped):
+            return super().ask(prompt)
+
+
+@contextmanager
+def _interrupted_if(stopped: Callable[[], bool]) -> Iterator[None]:
+    """Raise ``KeyboardInterrupt`` for a question that the stop button has ended."""
+    try:
+        yield
+    except RuntimeError:
+        if stopped():
+            raise KeyboardInterrupt from None
+        raise

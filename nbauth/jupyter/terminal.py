@@ -111,16 +111,22 @@ class TerminalScreen:
 
 
 def wait_and_ask(
-    sign_in: Pending, show: Callable[[Iterable[str]], None], timeout: float | None
+    sign_in: Pending,
+    show: Callable[[Iterable[str]], None],
+    timeout: float | None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Wait for the end of a sign-in, and ask for the address if it needs one.
 
-    ``show`` prints the errors of a wrong address.
+    ``show`` prints the errors of a wrong address. Raises ``KeyboardInterrupt`` once ``stopped`` is
+    true.
     """
     end = math.inf if timeout is None else time.monotonic() + timeout
     asked: set[OpenBrowser] = set()
     while not sign_in.ended.is_set() and (left := end - time.monotonic()) > 0:
         sign_in.ended.wait(min(TURN, left))
+        if stopped():
+            raise KeyboardInterrupt
         wanted = address_wanted(sign_in)
         if wanted is None or wanted in asked or sign_in.ended.is_set():
             continue
@@ -128,9 +134,15 @@ def wait_and_ask(
             asked.add(wanted)
 
 
-async def wait_async(sign_in: Pending) -> None:
-    """Wait for the end of a sign-in in an event loop."""
+async def wait_async(sign_in: Pending, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Wait for the end of a sign-in in an event loop.
+
+    Raises ``CancelledError`` once ``stopped`` is true: a ``KeyboardInterrupt`` in a task would end
+    the event loop.
+    """
     while not sign_in.ended.is_set():
+        if stopped():
+            raise asyncio.CancelledError("interrupted")
         await asyncio.sleep(TURN / 2)
 
 

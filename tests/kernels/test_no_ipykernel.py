@@ -77,6 +77,44 @@ def test_the_callback_is_refused_with_what_to_use(xeus: Kernel) -> None:
     assert "--flow device" in hint
 
 
+HANDLER = """
+import ctypes, signal
+look = ctypes.pythonapi.PyOS_getsig
+look.restype, look.argtypes = ctypes.c_void_p, (ctypes.c_int,)
+look(signal.SIGINT), signal.getsignal(signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize(
+    ("cell", "text", "error"),
+    [
+        ("%login --flow device", "Your code", "the sign-in was cancelled by the interrupt"),
+        ("await nbauth.login_async(flow='device')", "Your code", "CancelledError"),
+        ("s.wait()", "", "the sign-in continues"),
+        ("%login --flow paste", "Open sign-in page", "the sign-in was cancelled by the interrupt"),
+        ("%login --persist file", "", "the sign-in was cancelled by the interrupt"),
+    ],
+)
+def test_the_stop_button_ends_the_wait_and_not_the_kernel(
+    xeus: Kernel, cell: str, text: str, error: str
+) -> None:
+    """The kernel's own handler of SIGINT ends the process. It is in place again afterwards."""
+    if cell == "s.wait()":
+        xeus.run("s = %login --flow device --background")
+    own = xeus.run(f"import nbauth\n{HANDLER}").result
+    ident = xeus.send(cell)
+    if text:
+        assert "To cancel, stop the cell." in cards(xeus, ident, text)[-1]
+    if "paste" in cell or "persist" in cell:
+        assert xeus.client.get_stdin_msg(timeout=30)
+    xeus.wait(ident, timeout=0.3)
+    xeus.interrupt()
+    result = xeus.wait(ident)[ident]
+    assert error in f"{result.error} {result.traceback}"
+    assert "default_int_handler" in own
+    assert xeus.run(HANDLER).result == own
+
+
 def test_a_request_without_input_has_nobody_behind_it(xeus: Kernel) -> None:
     assert "nobody can answer here." in xeus.run("%login", allow_stdin=False).error
 
