@@ -8,6 +8,7 @@ brought the response; the page follows it by its ticket.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
 from dataclasses import dataclass
 from enum import Enum
@@ -65,6 +66,7 @@ class Delivery:
         self.sent = False
         self._kernels = kernels
         self._kernel_id = state.kernel_id
+        self._state = state
         self._answer: dict[str, str] | None = answer
         self._question = {"state": answer["state"]}
         self._ended: float | None = None
@@ -78,6 +80,11 @@ class Delivery:
     def is_over(self) -> bool:
         """Whether it ended so long ago that nobody asks for it any more."""
         return self._ended is not None and monotonic() - self._ended > KEPT
+
+    def is_of(self, state: CallbackState) -> bool:
+        """Whether it brings the response of this sign-in: it is on its way, or was accepted."""
+        same = hmac.compare_digest(str(self._state), str(state))
+        return same and (self.taken or not self._task.done())
 
     def stop(self) -> None:
         """Give it up; whoever waits for it is told that the outcome is not known."""
@@ -139,9 +146,16 @@ class Deliveries:
         self._all: dict[str, Delivery] = {}
 
     def begin(self, kernels: Any, state: CallbackState, answer: dict[str, str]) -> Delivery:
-        """Start to hand over a response. The event loop carries it to its end."""
+        """Start to hand over a response. The event loop carries it to its end.
+
+        A browser may ask twice: in a second tab, or again after a broken connection. A sign-in
+        takes one response, so the delivery of the first one is given.
+        """
         for ticket in [ticket for ticket, one in self._all.items() if one.is_over()]:
             del self._all[ticket]
+        for one in self._all.values():
+            if one.is_of(state):
+                return one
         while len(self._all) >= MOST:
             self._all.pop(next(iter(self._all))).stop()
         begun = Delivery(kernels, state, answer)

@@ -51,13 +51,18 @@ FIRST_WORD = 4.0
 NEXT_WORD = 20.0
 """Seconds that a page which follows a delivery waits for an answer; proxies allow for 60."""
 AGAIN = "Return to your notebook and sign in again."
+POSTED = (
+    "The provider sent its response as a form. This page accepts a response only in its address"
+    " (response_mode=query). Register no form_post, or return to your notebook and choose another"
+    " way to sign in."
+)
 HANDED_OVER = "Delivered to your notebook"
 ENDED = {
     End.UNKNOWN: (
         404,
         "Not signed in",
-        "No sign-in waits for this response: it was already used, it came too late, or the kernel"
-        f" was restarted. {AGAIN}",
+        "No sign-in waits for this response: the sign-in has ended, or the kernel was restarted."
+        f" {AGAIN}",
     ),
     End.UNREACHABLE: (
         502,
@@ -186,7 +191,8 @@ class CallbackHandler(JupyterHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Show errors of the server's own (403, 405…) on a page with the same restrictions."""
-        self._show(status_code, responses.get(status_code, "Error"), AGAIN)
+        posted = status_code == 405 and self.request.method == "POST"
+        self._show(status_code, responses.get(status_code, "Error"), POSTED if posted else AGAIN)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log without the address: tornado would log it whole, with code and state."""

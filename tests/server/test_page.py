@@ -120,7 +120,7 @@ def test_only_get(server, kernels, method, logged_in):
 def test_a_posted_form_is_refused(server, kernels):
     state = begin(kernels("7.4"))
     page = server.get("", "POST", data={"code": "c", "state": state})
-    assert page.status_code == 405
+    assert (page.status_code, "response_mode=query" in page.text) == (405, True)
     assert kernels("7.4").run("print(receiver.answer.done())").text == "False\n"
 
 
