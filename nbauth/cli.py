@@ -36,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the command line; each subcommand sets `run`."""
     parser = argparse.ArgumentParser(prog="nbauth", description="Sign in from a Jupyter notebook.")
     parser.add_argument("--version", action="version", version=f"nbauth {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
     _add_doctor(commands)
     _add_import_cache(commands)
@@ -44,7 +45,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments = parser().parse_args(argv)
+    ours = parser()
+    arguments = ours.parse_args(argv)
+    if arguments.run is None:
+        ours.print_help(sys.stderr)
+        return 2
     code: int = arguments.run(arguments)
     return code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -26,6 +27,21 @@ def no_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(process_session, "_session", None)
     monkeypatch.setattr(NbAuthError, "wants_traceback", NbAuthError.wants_traceback)
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    assert main([]) == 2
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert all(f"\n    {command}" in said for command in ("demo", "doctor", "import-cache"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--client-id", "c"]], ids=["no client", "offline"])
+def test_doctor_refers_only_to_lines_that_it_prints(capsys, arguments):
+    main(["doctor", "--offline", *arguments])
+    lines = capsys.readouterr().out.splitlines()
+    for name in [found[1] for line in lines if (found := re.search(r"see ([\w ]+), below", line))]:
+        assert any(line.startswith(f"{name}  ") for line in lines), name
 
 
 def test_doctor_returns_0_if_a_sign_in_is_possible(capsys):
@@ -58,7 +74,7 @@ def test_doctor_returns_1_if_a_setting_prevents_a_sign_in(capsys, arguments, wha
     assert "→ " in said
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["doctor", "--nonsense"]])
+@pytest.mark.parametrize("arguments", [["nonsense"], ["doctor", "--nonsense"]])
 def test_wrong_usage_returns_2(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)

@@ -106,7 +106,7 @@ def _value(settings: Settings, name: str) -> str:
     if name == "scopes" and not value:
         return "the scopes of the call, or the default ones"
     if name == "redirect_uri" and not value:
-        return "a loopback address, or an address of your Jupyter server: see register, below"
+        return "a loopback address, or the callback page of your Jupyter server"
     if name == "tenant" and value is None and settings.authority:
         return "not used, because authority is set"
     if not own and name in NOBODY_SET:
