@@ -105,6 +105,10 @@ WRONG = {
     "another server of hers": f"{AT_HUB}/user/ada/gpu/nbauth/callback",
     "another server by the hub": f"{AT_HUB}/hub/user-redirect/gpu/nbauth/callback",
     "a query": f"{ADDRESS}?x=y",
+    "an empty query": f"{ADDRESS}?",
+    "an escaped slash": ADDRESS.replace("nbauth/", "nbauth%2F"),
+    "an escaped slash in the hub's path": ADDRESS.replace("hub/user", "hub%2Fuser"),
+    "an escaped slash in her server's": f"{AT_HUB}/user%2Fada/nbauth/callback",
     "a fragment": f"{ADDRESS}#x",
     "a user name": ADDRESS.replace("//", "//ada@"),
     "a host of nobody's": ADDRESS.replace("hub.example", "nobody.example"),
@@ -135,7 +139,16 @@ def test_an_address_that_does_not_lead_here_is_refused(page, environ, wrong):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["the hub's root", "another path", "a query", "a user name", "a scheme of nobody's"]
+    "wrong",
+    [
+        "the hub's root",
+        "another path",
+        "a query",
+        "an empty query",
+        "an escaped slash",
+        "a user name",
+        "a scheme of nobody's",
+    ],
 )
 def test_what_can_never_be_a_callback_is_refused_where_nothing_is_known(wrong):
     with pytest.raises(ConfigurationError) as caught:

@@ -98,17 +98,17 @@ def _check(
     """Raise ``ConfigurationError`` for an address at which this server's page is not."""
     parts = urlsplit(configured)
     origins = {_origin(one): one for one in _origins(page, environ)}
-    paths = set(_paths(page, environ, server_name))
-    path, also = unquote(parts.path), ""
+    paths = {_segments(one) for one in _paths(page, environ, server_name)}
+    path, also = _segments(parts.path), ""
     if parts.scheme not in DEFAULT_PORTS:
         fault = "which is not an http or https address"
-    elif "@" in parts.netloc or parts.query or parts.fragment:
+    elif "@" in parts.netloc or "?" in configured or "#" in configured:
         fault = "which must have no user name, query or fragment"
     elif origins and _origin(configured) not in origins:
         here = page.origin if page is not None and page.origin else next(iter(origins.values()))
         fault = f"but this notebook's server is at {_bare(here)}"
         also = f" Or open the notebook at {_bare(configured)}, if that is the same server."
-    elif not path.endswith(f"/{CALLBACK}"):
+    elif path[-2:] != _segments(CALLBACK):
         fault = f"which does not end in /{CALLBACK}"
     elif paths and path not in paths:
         fault = "which is not the callback page of this notebook's server"
@@ -131,15 +131,20 @@ def _origins(page: _Page | None, environ: Mapping[str, str]) -> Iterator[str]:
 def _paths(page: _Page | None, environ: Mapping[str, str], server_name: str) -> Iterator[str]:
     """The paths of this server's callback page: its own, and those that the hub redirects."""
     for address in _addresses(page, environ):
-        yield unquote(urlsplit(address).path)
+        yield urlsplit(address).path
     hubs = [page.hub_prefix] if page is not None and page.hub_prefix else []
     if prefix := environ.get("JUPYTERHUB_SERVICE_PREFIX"):
-        yield unquote("/" + _joined(prefix, CALLBACK))
+        yield "/" + _joined(prefix, CALLBACK)
         hubs.append(_joined(environ.get("JUPYTERHUB_BASE_URL", "/"), "hub"))
     for hub in hubs:
-        yield unquote("/" + _joined(hub, "user-redirect", CALLBACK))
+        yield "/" + _joined(hub, "user-redirect", CALLBACK)
         if server_name:
-            yield unquote("/" + _joined(hub, "user-redirect", quote(server_name), CALLBACK))
+            yield "/" + _joined(hub, "user-redirect", quote(server_name), CALLBACK)
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    """The parts of a path, unescaped: an escaped slash separates nothing."""
+    return tuple(unquote(part) for part in path.split("/"))
 
 
 def _origin(address: str) -> tuple[str, str, int]:
