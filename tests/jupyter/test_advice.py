@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import metadata
 
 import pytest
 
+import nbauth
 from nbauth.core.errors import NbAuthError
+from nbauth.core.settings import NAMES
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.testing.engine import FakeEngine
 from tests.jupyter.advice import magics_in, texts
@@ -40,6 +43,29 @@ def test_the_magic_accepts_the_advised_line(line: str) -> None:
     assert asked is not None
     if rest:
         assert any(value for value in vars(asked).values())
+
+
+def named_in_texts(pattern: str) -> list[str]:
+    """What a pattern's group finds in the texts, each once."""
+    return sorted({found[1] for text in texts() for found in re.finditer(pattern, text)})
+
+
+IN_NO_SETTING = {"NBAUTH_CLIENT_SECRET", "NBAUTH_PASSPHRASE", "NBAUTH_DEMO_GRAPH_URL"}
+
+
+def test_settings_functions_and_packages_that_messages_name_exist() -> None:
+    variables = named_in_texts(r"\b(NBAUTH_[A-Z_]+)\b")
+    assert "NBAUTH_CLIENT_ID" in variables
+    assert {name for name in variables if name[7:].lower() not in NAMES} <= IN_NO_SETTING
+    traits = named_in_texts(r"\bNbAuth\.(\w+)")
+    assert "client_id" in traits
+    assert set(traits) <= set(NAMES)
+    functions = named_in_texts(r"\bnbauth\.(\w+)\(")
+    assert "login" in functions
+    assert all(callable(getattr(nbauth, name)) for name in functions)
+    extras = named_in_texts(r"pip install 'nbauth\[(\w+)\]'")
+    assert "server" in extras
+    assert set(extras) <= set(metadata("nbauth").get_all("Provides-Extra") or ())
 
 
 def advised(error_text: str) -> list[str]:
