@@ -82,7 +82,9 @@ def html_for(sign_in: Pending) -> str:
         case _:
             host = urlsplit(sign_in.request.client.authority.url).hostname or ""
             title = f"Sign in at {plain(host)}"
-            ends = " ".join([*_how_long(sign_in), "To cancel, stop the cell."])
+            ends = " ".join(
+                [*_how_long(sign_in), "To cancel, stop the waiting cell or run %logout."]
+            )
             parts = [*map(_faint, _asks(sign_in)), *_steps(sign_in), _faint(ends)]
     lines = "".join(f"<div style='margin:6px 0 0'>{part}</div>" for part in parts)
     return f"<div class='{_AS_IT_IS}' style='{_CARD}'><strong>{escape(title)}</strong>{lines}</div>"
@@ -134,8 +136,10 @@ def _how_long(sign_in: Pending) -> list[str]:
     left = sign_in.expires_in
     if left is None:
         return []
-    minutes = max(1, math.ceil(left / 60))
-    return [f"You have {minutes} minute{'s' if minutes > 1 else ''}."]
+    number, unit = math.ceil(left / 60), "minute"
+    if left < 60:
+        number, unit = max(1, math.ceil(left)), "second"
+    return [f"You have {number} {unit}{'s' if number > 1 else ''}."]
 
 
 # ── the accounts ────────────────────────────────────────────────────────────────────────────

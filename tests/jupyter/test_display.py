@@ -117,15 +117,31 @@ def test_card_of_a_browser_sign_in_and_of_the_step_before() -> None:
     browser = sign_in(OpenBrowser(url), expires_in=30)
     card = Markup(html_for(browser))
     assert card.links == [url]
-    assert "You have 1 minute." in card.text
+    assert "You have 30 seconds." in card.text
     assert lines_for(browser) == [
         "To sign in, open this page on this computer:",
         f"    {url}",
         ASKS,
         "This program continues when you have signed in.",
-        "You have 1 minute.",
+        "You have 30 seconds.",
     ]
     assert "Asking the provider…" in Markup(html_for(sign_in())).text
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (0, "1 second"),
+        (1.2, "2 seconds"),
+        (59.9, "60 seconds"),
+        (60, "1 minute"),
+        (61, "2 minutes"),
+        (900, "15 minutes"),
+    ],
+)
+def test_the_time_left_is_said_in_seconds_below_a_minute(left: float, said: str) -> None:
+    card = Markup(html_for(sign_in(expires_in=left))).text
+    assert card.endswith(f"You have {said}. To cancel, stop the waiting cell or run %logout.")
 
 
 def test_card_of_a_paste_sign_in_names_the_input_field() -> None:

@@ -104,7 +104,7 @@ def test_the_stop_button_ends_the_wait_and_not_the_kernel(
     own = xeus.run(f"import nbauth\n{HANDLER}").result
     ident = xeus.send(cell)
     if text:
-        assert "To cancel, stop the cell." in cards(xeus, ident, text)[-1]
+        assert "To cancel, stop the waiting cell" in cards(xeus, ident, text)[-1]
     if "paste" in cell or "persist" in cell:
         assert xeus.client.get_stdin_msg(timeout=30)
     xeus.wait(ident, timeout=0.3)
