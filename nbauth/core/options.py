@@ -1,6 +1,6 @@
 """The options of the public functions, for type checkers and editors; not imported at run time.
 
-Every setting is also an option of each call, and then applies to that call only.
+The settings of :class:`CallOptions` are also options of each call, and then apply to it only.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ NOBODY = Obstacle(
     "nobody_there",
     "A sign-in needs a person, and nobody can answer here.",
     "Run %login in a notebook that a person uses, or set attended = true if a person can answer."
+    " An unattended run uses a sign-in that was stored before: %login --persist keyring."
     " Service identities for unattended runs (AZURE_CLIENT_ID and similar) are not read by"
     " this version.",
 )

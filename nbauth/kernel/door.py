@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.request import Request, WebUi
 
 SIGN_IN_OPTIONS = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
+OF_THE_PROCESS = ("redact", "debug", "attended")
+"""Settings that have no meaning for a single call."""
 
 
 class Door:
@@ -102,6 +104,12 @@ class Door:
 
 
 def _check_known(name: str, known: Iterable[str]) -> None:
+    if name in OF_THE_PROCESS:
+        raise ConfigurationError(
+            f"{name} is a setting of this kernel, and no option of a call.",
+            code="unknown_option",
+            hint=f"Set it before: nbauth.configure({name}=…).",
+        )
     if name not in known:
         guess = f" Did you mean {close}?" if (close := closest(name, known)) else ""
         raise ConfigurationError(f"There is no option {name!r}.{guess}", code="unknown_option")

@@ -116,3 +116,17 @@ def test_that_text_is_enough_to_sign_in(tmp_path, demo, willing_person):
     code, said = run(tmp_path, ["jupyter-run", "cell.ipy"], cell, environment(demo))
     assert code == 0, said
     assert "/device" in said
+
+
+def test_a_sign_in_that_was_stored_before_is_used(tmp_path, demo, willing_person):
+    """As the error advises. Both runs have the same home, with the setting ``persist``."""
+    stored = {"NBAUTH_PERSIST": "file", "NBAUTH_PASSPHRASE": "of this test"}
+    settings = environment(demo, **stored)
+    watched = {**settings, "NBAUTH_ATTENDED": "true"}
+    tool = TOOLS["ipython -c"]
+    code, said = run(tmp_path, tool, CELL.format(ask="%login --flow device"), watched)
+    assert (code, "Signed in as" in said) == (0, True), said
+    ask = "token = %token\n    print('a token of', len(str(token)))"
+    code, said = run(tmp_path, tool, CELL.format(ask=ask), settings)
+    assert code == 0, said
+    assert re.search(r"a token of \d{3,}", said), said

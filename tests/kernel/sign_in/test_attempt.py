@@ -580,6 +580,8 @@ def test_nothing_can_be_handed_in_where_nothing_is_awaited(bench: Bench) -> None
         ({"flow": "broker"}, FlowUnavailable, "flow_unavailable"),
         ({"timeout": "soon"}, ConfigurationError, "bad_setting"),
         ({"nonsense": 1}, ConfigurationError, "unknown_option"),
+        ({"attended": True}, ConfigurationError, "unknown_option"),
+        ({"debug": True}, ConfigurationError, "unknown_option"),
         ({"verify": False}, ConfigurationError, "bad_setting"),
         ({"authority": "http://id.example"}, ConfigurationError, "bad_authority"),
     ],
