@@ -171,7 +171,7 @@ def _environment_variable(name: str) -> None:
         raise ConfigurationError(
             f"{name!r} is not the name of an environment variable.",
             code="bad_name",
-            hint="Use letters, digits and underscores.",
+            hint="Use letters, digits and underscores, and no digit first.",
         )
 
 

@@ -200,10 +200,13 @@ def _nobody_asked(
     error: NbAuthError, need: Need, whom: Asked | None, obstacle: Obstacle | None
 ) -> InteractionRequired:
     kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
-    if obstacle is None or obstacle is NOBODY:
+    login = " ".join(["%login", *map(as_word, str(need.scopes).split())])
+    if obstacle is None and not need.interactive:
+        what = "This call does not ask anybody to sign in."
+        hint = f"Run {login}, then call again."
+    elif obstacle is None or obstacle is NOBODY:
         what, hint = "Nobody can be asked here.", NOBODY.hint
         if isinstance(whom, Account):
-            login = " ".join(["%login", *map(as_word, str(need.scopes).split())])
             hint = f"Run {login}, then this cell again."
     else:
         what, hint = obstacle.what, obstacle.hint

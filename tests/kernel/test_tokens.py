@@ -425,6 +425,10 @@ def test_unattended_it_raises_at_once_and_says_what_to_do(bench: Bench, interact
     bench.screen.is_attended = not interactive
     with pytest.raises(InteractionRequired, match="Nobody") as caught:
         bench.read("read", interactive=interactive)
+    says_why = ("Nobody can be asked here", "This call does not ask anybody to sign in")
+    assert says_why[not interactive] in str(caught.value)
+    assert says_why[interactive] not in str(caught.value)
+    assert ("attended" in caught.value.hint) is interactive, "nothing is wrong with the place"
     assert "%login" in caught.value.hint
     assert caught.value.code == "not_signed_in"
     assert bench.engine.calls == []
