@@ -72,6 +72,7 @@ def test_doctor_returns_1_if_a_setting_prevents_a_sign_in(capsys, arguments, wha
     said = capsys.readouterr().out
     assert what in said
     assert "→ " in said
+    assert "cell" not in said, "a terminal has none"
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["doctor", "--nonsense"]])

@@ -82,7 +82,7 @@ class ConfigurationError(NbAuthError):
     """An invalid setting, scope or option; nothing was sent."""
 
     code = "configuration"
-    hint = "Correct the value and run the cell again. Nothing was sent."
+    hint = "Correct the value and try again. Nothing was sent."
 
 
 class SignInError(NbAuthError):
