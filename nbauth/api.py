@@ -118,7 +118,7 @@ def logout(
 
     Raises:
         NotSignedIn: this kernel has no sign-in for the account.
-        ConfigurationError: several accounts have this name.
+        ConfigurationError: several accounts have this name, or the arguments contradict.
     """
     the_session().logout(account, all=all, revoke=revoke, forget=forget, profile=profile)
 

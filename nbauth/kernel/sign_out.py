@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,28 @@ from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn
+
+
+def _refuse_contradiction(
+    account: Asked | None, *, all: bool, forget: bool, call: Mapping[str, Any]
+) -> None:
+    """Refuse a call that names whom to sign out, and everybody as well."""
+    if account is not None and (all or forget):
+        raise ConfigurationError(
+            f"Both an account ({name_of(account)}) and {'all' if all else 'forget'} were given.",
+            code="account_and_all",
+            hint="Give only one of them."
+            if all
+            else "Give only one of them: forget signs out every account and deletes what is"
+            " stored.",
+        )
+    if forget and any(value is not None for value in call.values()):
+        raise ConfigurationError(
+            "Both a client or profile and forget were given.",
+            code="account_and_all",
+            hint="Give only one of them: forget signs out the accounts of every client and deletes"
+            " what is stored.",
+        )
 
 
 class SignOut:
@@ -46,14 +69,9 @@ class SignOut:
         **call: Any,
     ) -> list[SignedIn]:
         """Sign out as a call requests it; see ``Session.logout``."""
-        if all and account is not None:
-            raise ConfigurationError(
-                f"Both an account ({name_of(account)}) and all were given.",
-                code="account_and_all",
-                hint="Give only one of them.",
-            )
+        _refuse_contradiction(account, all=all, forget=forget, call=call)
         self._accounts.begin_sign_out()
-        client = self._door.client_named(**call) if all and not forget else None
+        client = self._door.client_named(**call) if all else None
         if client is not None:
             self._cancel_all_of(client)
             keys = [key for key in self._accounts.everybody() if key.client == client.key]

@@ -229,12 +229,24 @@ def test_a_sign_out_without_a_current_account_lists_the_others(bench: Bench) -> 
     assert bench.session.logout() == []
 
 
-def test_an_account_and_all_exclude_each_other(bench: Bench) -> None:
+@pytest.mark.parametrize("everybody", ["all", "forget"])
+def test_an_account_and_everybody_exclude_each_other(bench: Bench, everybody: str) -> None:
     bench.sign_in("read", user="ada")
     bench.sign_in("read", user="bob", force=True)
-    with pytest.raises(ConfigurationError, match=r"Both an account \(ada@example\.com\) and all"):
-        bench.session.logout("ada@example.com", all=True)
+    said = rf"Both an account \(ada@example\.com\) and {everybody}"
+    with pytest.raises(ConfigurationError, match=said):
+        bench.session.logout("ada@example.com", **{everybody: True})
     assert len(bench.session.accounts()) == 2
+
+
+@pytest.mark.parametrize("all_", [False, True])
+def test_a_client_and_forget_exclude_each_other(bench: Bench, all_: bool) -> None:
+    """To forget deletes the sign-ins of every client."""
+    bench.sign_in("read", user="ada")
+    bench.sign_in("read", client_id="another")
+    with pytest.raises(ConfigurationError, match="Both a client or profile and forget"):
+        bench.session.logout(forget=True, all=all_, client_id="another")
+    assert len(bench.session.cache.signed_in) == 2
 
 
 def test_a_sign_out_that_ends_a_sign_in_does_not_sign_out_another_client(bench: Bench) -> None:
