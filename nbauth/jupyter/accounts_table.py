@@ -6,10 +6,11 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account, Asked
+from nbauth.core.account import Account, Asked, name_of
 from nbauth.core.errors import NbAuthError
+from nbauth.core.magic_word import as_word
 from nbauth.core.output import fitting
-from nbauth.core.text import plain
+from nbauth.core.text import plain, visible
 from nbauth.kernel.session import Session
 
 if TYPE_CHECKING:
@@ -29,15 +30,29 @@ def table_of(session: Session, profile: str | None = None, asked: Asked | None =
         records = list(session.cache.signed_in.values())
         called = {record.key for record in records if record.is_asked_for(asked)}
         accounts = [account for account in accounts if account.key in called]
-    return Table(accounts, session)
+    return Table(accounts, session, _nobody(profile, asked))
+
+
+def _nobody(profile: str | None, asked: Asked | None) -> str:
+    """What an empty table says."""
+    from nbauth.jupyter.display import NOBODY
+
+    if not profile and asked is None:
+        return NOBODY
+    who = "Nobody is" if asked is None else f"{name_of(asked)} is not"
+    where = "with this profile" if profile else "here"
+    login = "%login" + (f" --profile {as_word(profile)}" if profile else "")
+    login += "" if asked is None else f" --account {as_word(name_of(asked))}"
+    return visible(f"{who} signed in {where}. Run {login}.")
 
 
 class Table(list[Account]):
     """The accounts, with the session that has their tokens and grants."""
 
-    def __init__(self, accounts: list[Account], session: Session) -> None:
+    def __init__(self, accounts: list[Account], session: Session, nobody: str) -> None:
         super().__init__(accounts)
         self._session = session
+        self._nobody = nobody
 
     def _rows(self) -> list[AccountRow]:
         from nbauth.jupyter.display import AccountRow
@@ -68,11 +83,9 @@ class Table(list[Account]):
 
     def first_line(self) -> str:
         """One account in one line: the current account of the configured client, else the first."""
-        from nbauth.jupyter.display import NOBODY
-
         records = self._records()
         if not records:
-            return NOBODY
+            return self._nobody
         number = self._chosen(records)
         user, tenant, profile, scopes, left, kept = self._rows()[number].cells()
         name = plain(records[number].account.name)
@@ -118,10 +131,10 @@ class Table(list[Account]):
         from nbauth.jupyter.display import accounts_html
 
         notes = "".join(f"<div>{escape(plain(line))}</div>" for line in self._endings())
-        return accounts_html(self._rows()) + notes
+        return accounts_html(self._rows(), self._nobody) + notes
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         from nbauth.jupyter.display import accounts_text
 
-        lines = [accounts_text(self._rows()), *map(plain, self._endings())]
+        lines = [accounts_text(self._rows(), self._nobody), *map(plain, self._endings())]
         printer.text(fitting("\n".join(lines)))

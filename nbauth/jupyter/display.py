@@ -174,10 +174,10 @@ class AccountRow:
 COLUMNS = ("account", "tenant", "profile", "scopes", "minutes left", "kept in")
 
 
-def accounts_html(rows: Sequence[AccountRow]) -> str:
-    """The table of ``%accounts``."""
+def accounts_html(rows: Sequence[AccountRow], nobody: str = NOBODY) -> str:
+    """The table of ``%accounts``; ``nobody`` is shown in place of an empty one."""
     if not rows:
-        return f"<div>{escape(NOBODY)}</div>"
+        return f"<div>{escape(nobody)}</div>"
     style = "text-align:left;vertical-align:top;overflow-wrap:break-word"
     head = "".join(f"<th scope='col' style='{style}'>{name}</th>" for name in COLUMNS)
     lines = [
@@ -195,10 +195,10 @@ def accounts_html(rows: Sequence[AccountRow]) -> str:
     )
 
 
-def accounts_text(rows: Sequence[AccountRow]) -> str:
+def accounts_text(rows: Sequence[AccountRow], nobody: str = NOBODY) -> str:
     """The table as text for a terminal; ``*`` marks the current accounts."""
     if not rows:
-        return NOBODY
+        return nobody
     marks = [" ", *("*" if row.current else " " for row in rows)]
     table = [list(COLUMNS), *(row.cells() for row in rows)]
     return "\n".join(

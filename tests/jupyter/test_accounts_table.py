@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,27 @@ def test_with_account_it_lists_the_accounts_of_that_name(bench: Bench, name: str
     bench.sign_in("read", user="bob", force=True)
     assert [each.username for each in table_of(bench.session, asked=named)] == ["ada@example.com"]
     assert list(table_of(bench.session, asked="eve")) == []
+
+
+def test_an_empty_table_says_of_whom_it_is(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[profiles."my idp"]\nclient_id = "other"\n', "utf-8")
+    bench.session.reader._find_paths = lambda: [tmp_path / "config.toml"]
+    bench.session.reader._paths = (None, ())
+    bench.sign_in("read")
+    for profile, asked, says in (
+        ("my idp", None, 'Nobody is signed in with this profile. Run %login --profile "my idp".'),
+        (None, "eve", "eve is not signed in here. Run %login --account eve."),
+        ("my idp", "eve", "eve is not signed in with this profile."
+         ' Run %login --profile "my idp" --account eve.'),
+        (None, "\x1b[31m<b>", '\\x1b[31m<b> is not signed in here. Run %login --account "'),
+    ):  # fmt: skip
+        table = table_of(bench.session, profile, asked)
+        assert repr_of(table).startswith(says)
+        assert table.first_line() == repr_of(table)
+        assert "\x1b" not in table._repr_html_() + repr_of(table)
+        assert says.split("<")[0] in unescape(table._repr_html_())
+    bench.session.logout()
+    assert repr_of(table_of(bench.session)) == "Nobody is signed in. Run %login."
 
 
 def test_with_profile_it_lists_the_accounts_of_its_client(bench: Bench, tmp_path: Path) -> None:
