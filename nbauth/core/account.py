@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.text import visible
 
 
 class ClientKey(NamedTuple):
@@ -60,7 +61,7 @@ class Account:
 
     def __repr__(self) -> str:
         head, at, domain = self.username.partition("@")
-        return f"Account({head[:2]}•••{at}{domain}, profile={self.profile!r})"
+        return f"Account({visible(f'{head[:2]}•••{at}{domain}')}, profile={self.profile!r})"
 
 
 Asked = Account | AccountKey | str

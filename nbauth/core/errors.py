@@ -74,7 +74,7 @@ class NbAuthError(Exception):
     def _render_traceback_(self) -> list[str]:
         # IPython calls this method instead of formatting the traceback itself.
         if self.wants_traceback():
-            return "".join(traceback.format_exception(self)).splitlines()
+            return fitting("".join(traceback.format_exception(self))).splitlines()
         return [fitting(line) for line in self.lines()]
 
 

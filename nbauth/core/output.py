@@ -1,9 +1,14 @@
-"""Prints lines to any stream: with a limited encoding, on a full disk, or to no stream at all."""
+"""Prints lines to any stream: with a limited encoding, on a full disk, or to no stream at all.
+
+Characters that a terminal would obey, such as a name's or a provider's escape sequences, are
+written out.
+"""
 
 from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
 from typing import Any
 
@@ -13,6 +18,8 @@ _ASCII = str.maketrans({
     "→": "->", "–": "-", "—": "-", "…": "...", "•": "*", "‑": "-", "\u00a0": " ",
     "‘": "'", "’": "'", "“": '"', "”": '"', "×": "x",
 })  # fmt: skip
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+"""Control characters but tab and line feed, and those that reverse the text that follows."""
 
 
 class OutputGone(Exception):
@@ -30,7 +37,11 @@ codecs.register_error(FALLBACK, _in_ascii)
 
 
 def fitting(text: str, stream: Any = None) -> str:
-    """The text in characters that the stream can encode; ``None`` stands for ``sys.stdout``."""
+    """The text in characters that the stream can encode, without those that a terminal obeys.
+
+    ``None`` stands for ``sys.stdout``.
+    """
+    text = _OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
     encoding = getattr(sys.stdout if stream is None else stream, "encoding", None) or "utf-8"
     try:
         return text.encode(encoding, FALLBACK).decode(encoding)

@@ -10,7 +10,7 @@ from nbauth.core.account import Account, Asked, name_of
 from nbauth.core.errors import NbAuthError
 from nbauth.core.magic_word import as_word
 from nbauth.core.output import fitting
-from nbauth.core.text import plain, visible
+from nbauth.core.text import visible
 from nbauth.kernel.session import Session
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Table(list[Account]):
             return self._nobody
         number = self._chosen(records)
         user, tenant, profile, scopes, left, kept = self._rows()[number].cells()
-        name = plain(records[number].account.name)
+        name = visible(records[number].account.name)
         parts = [
             user + (f" ({name})" if name not in {"", user} else ""),
             *([f"tenant {tenant}"] if records[number].account.tenant_id else []),
@@ -130,11 +130,11 @@ class Table(list[Account]):
     def _repr_html_(self) -> str:
         from nbauth.jupyter.display import accounts_html
 
-        notes = "".join(f"<div>{escape(plain(line))}</div>" for line in self._endings())
+        notes = "".join(f"<div>{escape(visible(line))}</div>" for line in self._endings())
         return accounts_html(self._rows(), self._nobody) + notes
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         from nbauth.jupyter.display import accounts_text
 
-        lines = [accounts_text(self._rows(), self._nobody), *map(plain, self._endings())]
+        lines = [accounts_text(self._rows(), self._nobody), *map(visible, self._endings())]
         printer.text(fitting("\n".join(lines)))

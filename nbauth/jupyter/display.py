@@ -12,7 +12,7 @@ from nbauth.core.columns import aligned
 from nbauth.core.errors import NbAuthError
 from nbauth.core.scopes import application_name, short_names
 from nbauth.core.steps import Cancelled, Done, Failed, OpenBrowser, ShowUserCode
-from nbauth.core.text import as_sentences, plain, web_address
+from nbauth.core.text import as_sentences, visible, web_address
 from nbauth.kernel.sign_in.protocol import Pending
 
 NOBODY = "Nobody is signed in. Run %login."
@@ -43,8 +43,8 @@ def complete_address(step: ShowUserCode) -> str | None:
 
 def error_lines(error: NbAuthError) -> list[str]:
     """The message and the hint of an error, without the error's class."""
-    trail = f" (correlation id {plain(error.correlation_id)})" if error.correlation_id else ""
-    return [f"{plain(error)}{trail}", plain(error.hint)]
+    trail = f" (correlation id {visible(error.correlation_id)})" if error.correlation_id else ""
+    return [f"{visible(error)}{trail}", visible(error.hint)]
 
 
 def lines_for(sign_in: Pending) -> list[str]:
@@ -54,19 +54,19 @@ def lines_for(sign_in: Pending) -> list[str]:
         case Failed(error) | Cancelled(error):
             return error_lines(error)
         case Done():
-            return [plain(sign_in.message)]
+            return [visible(sign_in.message)]
         case ShowUserCode() as step if page := web_address(step.verification_uri):
             lines = ["To sign in, open this page in any browser:", f"    {page}"]
-            lines += ["and enter the code:", f"    {plain(step.user_code)}", *asks]
+            lines += ["and enter the code:", f"    {visible(step.user_code)}", *asks]
         case OpenBrowser(paste=True) as step if address := web_address(step.authorize_url):
             lines = ["To sign in, open this page in any browser:", f"    {address}"]
             lines += [*asks, f"{PASTE_STEP} below."]
         case OpenBrowser() as step if address := web_address(step.authorize_url):
-            note = plain(step.note)
+            note = visible(step.note)
             lines = [as_sentences(note, "To sign in, open this page on this computer:")]
             lines += [f"    {address}", *asks, "This program continues when you have signed in."]
         case _:
-            lines = [plain(sign_in.message)]
+            lines = [visible(sign_in.message)]
     return [*lines, *_how_long(sign_in)]
 
 
@@ -81,7 +81,7 @@ def html_for(sign_in: Pending) -> str:
             title, parts = "Sign-in failed", [escape(line) for line in error_lines(error)]
         case _:
             host = urlsplit(sign_in.request.client.authority.url).hostname or ""
-            title = f"Sign in at {plain(host)}"
+            title = f"Sign in at {visible(host)}"
             ends = " ".join(
                 [*_how_long(sign_in), "To cancel, stop the waiting cell or run %logout."]
             )
@@ -100,7 +100,7 @@ def _steps(sign_in: Pending) -> list[str]:
         case ShowUserCode() as step if page := web_address(step.verification_uri):
             link = _link(complete_address(step) or page, "Open sign-in page")
             then = "compare the code" if complete_address(step) else "enter the code"
-            shown = f"<code style='{_CODE}'>{escape(plain(step.user_code))}</code>"
+            shown = f"<code style='{_CODE}'>{escape(visible(step.user_code))}</code>"
             return [
                 f"1. Your code: {shown}",
                 f"2. {link} ({escape(page)}) and {then}.",
@@ -110,8 +110,8 @@ def _steps(sign_in: Pending) -> list[str]:
             below = f"2. {PASTE_STEP} into the field below this cell."
             return [f"1. {link} and sign in there.", below]
         case OpenBrowser() as step if address := web_address(step.authorize_url):
-            return [escape(plain(sign_in.message)), _link(address, "Continue in the browser")]
-    return [escape(plain(sign_in.message))]
+            return [escape(visible(sign_in.message)), _link(address, "Continue in the browser")]
+    return [escape(visible(sign_in.message))]
 
 
 def _asks(sign_in: Pending, asking: str = "This notebook") -> list[str]:
@@ -120,8 +120,8 @@ def _asks(sign_in: Pending, asking: str = "This notebook") -> list[str]:
     ``asking``: the subject of the line if the name of the application is unknown.
     """
     request = sign_in.request
-    permissions = plain(", ".join(short_names(request.authorization.scopes)))
-    name = plain(application_name(request.client.client_id)) or asking
+    permissions = visible(", ".join(short_names(request.authorization.scopes)))
+    name = visible(application_name(request.client.client_id)) or asking
     return [f"{name} asks for {permissions}."] if permissions else []
 
 
@@ -168,7 +168,7 @@ class AccountRow:
         """Its columns, as text without control characters."""
         left = "–" if self.minutes_left is None else str(self.minutes_left)
         words = [self.account, self.tenant or "–", self.profile, " ".join(self.scopes) or "–"]
-        return [plain(word) for word in (*words, left, self.kept)]
+        return [visible(word) for word in (*words, left, self.kept)]
 
 
 COLUMNS = ("account", "tenant", "profile", "scopes", "minutes left", "kept in")

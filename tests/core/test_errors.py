@@ -79,6 +79,19 @@ def test_debug_shows_the_traceback_with_its_cause() -> None:
     assert "in raised" in text
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_control_characters_in_an_error_are_written_out(
+    debug: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = NbAuthError("\x1b[31mred", hint="Run\u202e it.")
+    monkeypatch.setattr(error, "wants_traceback", lambda: debug)
+    shown = "\n".join(error._render_traceback_())
+    assert r"\x1b[31mred" in shown
+    assert debug or r"Run\u202e it." in shown
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+
+
 def test_an_interrupt_is_a_keyboard_interrupt_shown_in_one_line() -> None:
     error = SignInInterrupted()
     assert isinstance(error, KeyboardInterrupt)

@@ -31,6 +31,18 @@ def test_text_is_adapted_to_the_stream(encoding: str, written: str) -> None:
     assert out.buffer.getvalue().decode(encoding) == f"{written}\n"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(
+    "sign", ["\x00", "\a", "\b", "\r", "\x1b", "\x7f", "\x9b", "\u202e", "\u202a"]
+)
+def test_characters_that_a_terminal_obeys_are_written_out(sign: str, encoding: str) -> None:
+    out = stream(encoding)
+    write(f"a{sign}b\tc\nd", stream=out)
+    out.flush()
+    escaped = ascii(sign)[1:-1]
+    assert out.buffer.getvalue().decode() == f"a{escaped}b\tc\nd\n"  # type: ignore[attr-defined]
+
+
 def test_a_stream_without_encoding_is_treated_as_utf_8_and_with_an_invalid_one_as_ascii() -> None:
     class Odd:
         encoding: object = None

@@ -191,6 +191,25 @@ def test_hostile_text_is_escaped(made: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "made",
+    [
+        sign_in(Asking("\x1b[31m")),
+        device(user_code="\x1b[31m"),
+        sign_in(OpenBrowser("https://x/", note="\x1b[31m")),
+        sign_in(ChooseFlow(SignInDeclined("\x1b[31m"))),
+        sign_in(Failed(SignInDeclined("no", hint="\x1b[31m"))),
+        sign_in(Failed(SignInDeclined("no", correlation_id="\x1b[31m"))),
+        device(scopes=("\x1b[31m",)),
+    ],
+)
+def test_a_control_character_is_written_out(made: Any) -> None:
+    for source in (html_for(made), "\n".join(lines_for(made))):
+        assert "\\x1b[31m" in source or isinstance(made.step, OpenBrowser)
+        assert "\x1b" not in source
+    assert "\\x1b[31m" in "\n".join(lines_for(made))
+
+
+@pytest.mark.parametrize(
     "address",
     ["javascript:alert(1)", "https://", "https:///x", "//x", "", None, "https://x/a b", "http://[",
      "file:///etc/passwd", "https://x/\n", "https://x/\u202egro"],
@@ -203,6 +222,15 @@ ROWS = [
     AccountRow("ada@example.com", "t-1", "work", ("User.Read", "Mail.Read"), 54, "memory", True),
     AccountRow(HOSTILE, "", "default", (), None, "memory"),
 ]
+
+
+def test_a_name_with_control_characters_is_written_out() -> None:
+    name = "\x1b[31ma\nb\u202e"
+    row = AccountRow(name, name, name, (name,), 5, "memory")
+    for source in (accounts_html([row]), accounts_text([row])):
+        assert source.count(r"\x1b[31ma\nb\u202e") == 4
+        assert not set(source) & set("\x1b\u202e")
+    assert repr(Account(f"x{name}@x", "", "", "1", "https://x", name)).count("\\x1b") == 2
 
 
 def test_table_of_accounts() -> None:
