@@ -27,13 +27,21 @@ _JOINERS = "\u200c\u200d"
 """Invisible characters that names may contain: in Persian, in Indian scripts, between emoji."""
 _LONG_DASHES = "‐‑‒–—―−"
 _TYPOGRAPHIC = "“”„«»‘‚"
-_LIKE_AN_OPTION = re.compile(r"--?[^\W\d]")
+_LIKE_AN_OPTION = re.compile(r"--.|-[^\W\d]")
 _OPTION = re.compile(r"--[A-Za-z][\w-]*")
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}")
 _SHELL = {
     "|": "pipe", "||": "command list", "&&": "command list", ";": "command list",
     ">": "redirection", ">>": "redirection", "<": "redirection",
 }  # fmt: skip
+_PLACEHOLDER = re.compile(r"<[^<>]+>")
+_JOINED_TO_A_WORD = {
+    re.compile(r"[^<>]*[<>].*"): "redirection",
+    re.compile(r".+[^;];"): "command list",
+    re.compile(r".*(?:\|\||&&)"): "command list",
+    re.compile(r".*\|"): "pipe",
+    re.compile(r"`.*|\$\(.*"): "command substitution",
+}
 
 
 @dataclass(frozen=True)
@@ -204,18 +212,29 @@ def _check(word: Word) -> None:
         )
     if _TOKEN.search(word.text):
         raise UsageError("A word of this line looks like a token. No magic accepts a token.")
-    if not word.bare or not word.typed:
-        return
+    if word.typed.startswith(("$(", "`")) or (word.bare and word.typed):
+        _check_bare(word)
+
+
+def _check_bare(word: Word) -> None:
+    """Refuse what begins as no text does, or what a shell takes for more than a word."""
     if word.typed[0] in _LONG_DASHES:
         raise UsageError(f"Options begin with two hyphens: --{word.typed.lstrip(_LONG_DASHES)}.")
     if word.typed[0] in _TYPOGRAPHIC:
         raise UsageError("The line has typographic quotation marks. Write \" or '.")
-    if word.typed in _SHELL:
+    if _PLACEHOLDER.fullmatch(word.typed):
+        raise UsageError(f"Write your own value in place of {word.typed}.")
+    if meant := _meant_for_a_shell(word.typed):
         raise UsageError(
-            f"A magic does not support a {_SHELL[word.typed]}. If {word.typed} is meant as text,"
+            f"A magic does not support a {meant}. If {word.typed} is meant as text,"
             " write it in quotes."
         )
     if word.typed == "&":
         raise UsageError(
             "A magic does not support &. To continue while the sign-in waits: %login --background."
         )
+
+
+def _meant_for_a_shell(typed: str) -> str:
+    found = (what for form, what in _JOINED_TO_A_WORD.items() if form.fullmatch(typed))
+    return _SHELL.get(typed) or next(found, "")

@@ -7,7 +7,7 @@ treats a value that begins with a hyphen as an option, and its messages contain 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +48,7 @@ class _Reading:
     left: list[Word]
     elsewhere: Mapping[str, str]
     after: str = ""
+    given: dict[str, Word] = field(default_factory=dict)
 
     def read(self) -> SimpleNamespace:
         args = SimpleNamespace(**{each.dest: each.default for each in self.parser._actions})
@@ -95,6 +96,9 @@ class _Reading:
         if not word.text.strip():
             raise UsageError(f"{word.typed or name} is empty; {name} needs a value.")
         self._check_kind(action, name, word)
+        first = self.given.setdefault(action.dest, word)
+        if action.nargs != "+" and first.text != word.text:
+            raise UsageError(f"{name} is given twice: {first.typed} and {word.typed}.")
         if action.dest in _OBJECTS and isinstance(word.value, Account):
             return word.value
         if action.type is not None:
@@ -162,6 +166,7 @@ class _Reading:
                 getattr(args, positional.dest).append(word)
                 return
             if getattr(args, positional.dest) is None:
+                self._check_kind(positional, f"%{self.parser.prog}", word)
                 setattr(args, positional.dest, word)
                 return
         magic = f"%{self.parser.prog}"

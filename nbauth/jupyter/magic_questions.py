@@ -32,6 +32,11 @@ def scopes_of(
         text = word.text
         if isinstance(word.value, Mapping):
             raise UsageError(f"{word.typed} is a {type(word.value).__name__}, not a scope.")
+        if word.bare and text[:1] in {"[", "("}:
+            raise UsageError(
+                f"{word.typed} looks like a list. Scopes are separated by blanks:"
+                f" %{magic} User.Read Mail.Read. For a list in a variable: %{magic} $scopes."
+            )
         if not text.strip():
             raise UsageError(f"{word.typed} is empty; a scope is a word such as User.Read.")
         if word.after in {"--str", "--header"} and _may_be_a_variable(word):
