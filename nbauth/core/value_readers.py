@@ -21,17 +21,17 @@ SYSTEM = "system"
 SECRET_SOURCES = ("environment", "keyring")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_YES = frozenset({"1", "true", "yes", "on"})
-_NO = frozenset({"0", "false", "no", "off"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_NO_TEXT = re.compile(rf"{_CONTROL.pattern}|[\ud800-\udfff]")  # surrogates: only in paths
+_YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 _SCHEMES = ("http", "https", "all", "no_proxy")
 _HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::([0-9]{{1,5}}))?")
 
 
-def text(value: Any) -> str:
+def text(value: Any, refused: re.Pattern[str] = _NO_TEXT) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
-    if _CONTROL.search(value.strip()):
+    if refused.search(value.strip()):
         raise ValueError("contains a control character")
     if not value.strip():
         raise ValueError("must not be empty")
@@ -158,7 +158,7 @@ def verify_form(value: Any) -> bool | str:
         return True
     if word in _YES or isinstance(value, int):
         raise ValueError(right)
-    return text(os.fspath(value))
+    return text(os.fspath(value), _CONTROL)
 
 
 def verify(value: Any) -> bool | str:

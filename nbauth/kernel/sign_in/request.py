@@ -12,6 +12,7 @@ from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import AUTO, BROWSER
 from nbauth.core.scopes import Scopes
 from nbauth.core.text import closest
+from nbauth.core.value_readers import text
 from nbauth.oauth.client import Client
 from nbauth.oauth.engines.protocol import AuthorizationRequest
 from nbauth.oauth.flows.browser import PROMPTS
@@ -91,6 +92,8 @@ def read_request(
         web_ui: acts as the browser.
     """
     authorization = _authorization(client, wanted, asked)
+    if isinstance(account, str):
+        _name("account", account)
     hint = None if account is None or isinstance(account, AccountKey) else name_of(account)
     if hint is not None and authorization.login_hint is None:
         authorization = replace(authorization, login_hint=hint)
@@ -115,13 +118,21 @@ def _authorization(
         scopes=wanted,
         exact_scopes=client.settings.exact_scopes,
         prompt=prompt,
-        login_hint=asked.get("login_hint"),
-        domain_hint=asked.get("domain_hint"),
+        login_hint=_name("login_hint", asked.get("login_hint")),
+        domain_hint=_name("domain_hint", asked.get("domain_hint")),
         max_age=_max_age(asked.get("max_age")),
         claims=claims,
         consent_also=_consent_also(client, asked.get("consent_also") or ()),
         extra_parameters=client.settings.extra_parameters,
     )
+
+
+def _name(option: str, given: Any) -> str | None:
+    """The name that an option gives, as one line of text."""
+    try:
+        return None if given is None else text(given)
+    except ValueError as error:
+        raise ConfigurationError(f"The option {option} {error}.", code="bad_name") from None
 
 
 def _max_age(given: Any) -> int | None:

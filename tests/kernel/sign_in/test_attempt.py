@@ -576,6 +576,14 @@ def test_nothing_can_be_handed_in_where_nothing_is_awaited(bench: Bench) -> None
         ({"claims": "no json"}, ConfigurationError, "bad_claims"),
         ({"max_age": "soon"}, ConfigurationError, "bad_max_age"),
         ({"max_age": -1}, ConfigurationError, "bad_max_age"),
+        *(
+            ({option: name}, ConfigurationError, "bad_name")
+            for option in ("login_hint", "domain_hint", "account")
+            for name in ("a\nb", "\x1b[31m", "\x9b31m", "a\u202eb", "a\u2028b", "\udcff", " ", "")
+        ),
+        ({"login_hint": 5}, ConfigurationError, "bad_name"),
+        ({"client_id": "a\u202eb"}, ConfigurationError, "bad_setting"),
+        ({"client_id": "\udcff"}, ConfigurationError, "bad_setting"),
         ({"flow": "devise"}, ConfigurationError, "bad_setting"),
         ({"flow": "broker"}, FlowUnavailable, "flow_unavailable"),
         ({"timeout": "soon"}, ConfigurationError, "bad_setting"),
