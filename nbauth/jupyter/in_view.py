@@ -25,7 +25,7 @@ class ShowsPanels(Protocol):
     """The part of ``screen.NotebookScreen`` that is used here."""
 
     def showing(self, sign_in: Pending) -> list[SignInPanel]: ...
-    def show_in_cell(self, sign_in: Pending) -> None: ...
+    def show_in_cell(self, sign_in: Pending) -> bool: ...
     def show_again(self, panel: SignInPanel, request: CellRequest) -> None: ...
 
 
@@ -51,6 +51,7 @@ class InView:
         self._tried: set[str] = set()
         self._began = time.monotonic()
         self._last = 0.0
+        self._may_show = True
         self._note_wait()
 
     def queued(self, request: CellRequest) -> None:
@@ -64,8 +65,8 @@ class InView:
             return
         panels = self._note_wait()
         if not panels:
-            if time.monotonic() - self._began >= SOON:
-                self._screen.show_in_cell(self._sign_in)
+            if self._may_show and time.monotonic() - self._began >= SOON:
+                self._may_show = self._screen.show_in_cell(self._sign_in)
             return
         since = [panel.unseen_since for panel in panels]
         if None in since:

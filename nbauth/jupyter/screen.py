@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 KEPT_PANELS = 5
 """How many panels stay after their sign-in has ended. Older ones are replaced by a line of text."""
+WAITS = (
+    "This cell waits for a sign-in that began elsewhere and can't be shown here. To stop waiting,"
+    " interrupt the kernel."
+)
 
 
 class NotebookScreen(KernelScreen):
@@ -55,10 +59,19 @@ class NotebookScreen(KernelScreen):
                 self._shown.append(shown)
             self._limit_panels()
 
-    def show_in_cell(self, sign_in: Pending) -> None:
-        """Show a sign-in in the running cell, which waits for it but does not show it yet."""
-        if sign_in.request.web_ui is None and self.attended():
-            self.show(sign_in)
+    def show_in_cell(self, sign_in: Pending) -> bool:
+        """Show a sign-in in the running cell, which waits for it but does not show it yet.
+
+        Where it cannot be shown, a line says what the cell waits for. Returns whether it is shown.
+        """
+        if sign_in.request.web_ui is not None:
+            return False
+        if not self.attended():
+            if threading.current_thread() is threading.main_thread():
+                self.say(WAITS)
+            return False
+        self.show(sign_in)
+        return True
 
     def show_again(self, panel: SignInPanel, request: CellRequest) -> None:
         """Show another view of a panel of this screen, in the output of that request's cell."""
@@ -69,7 +82,8 @@ class NotebookScreen(KernelScreen):
 
     def showing(self, sign_in: Pending) -> list[SignInPanel]:
         """The panels that show the sign-in."""
-        return [panel for panel in list(self._panels) if panel.sign_in is sign_in]
+        panels = list(self._panels)
+        return [panel for panel in panels if panel.sign_in is sign_in and not panel.closed]
 
     def adopt(self, panel: SignInPanel) -> SignInPanel:
         """Let a panel handle its messages while a cell waits."""

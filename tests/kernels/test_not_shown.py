@@ -126,3 +126,33 @@ def test_the_setting_lets_an_unattended_request_ask(kernel: Kernel) -> None:
     kernel.run("%config NbAuth.attended = True")
     kernel.run(cell, allow_stdin=False)
     assert seen(kernel) == ["nobody_there", "timeout"]
+
+
+def test_a_cell_that_joins_where_nothing_can_be_shown_says_what_it_waits_for(
+    kernel: Kernel,
+) -> None:
+    kernel.run("pending = nbauth.login(background=True)")
+    for cell in (
+        "%login --timeout 1",
+        "await nbauth.login_async(timeout=1)",
+        "with capture_output() as captured:\n"
+        "    try: nbauth.login(timeout=1)\n"
+        "    except nbauth.NbAuthError: pass\n"
+        "print(captured.stdout)",
+    ):
+        kernel.run(f"%config NbAuth.attended = {'capture' in cell}")
+        result = kernel.run(cell)
+        assert result.text.count("This cell waits for a sign-in that began elsewhere") == 1
+        assert not [shown for shown in result.data if "panel" in shown["text/plain"]]
+    kernel.run("%config NbAuth.attended = None")
+    thread = "t = threading.Thread(target=log_in, args=[1]); t.start(); t.join(1)"
+    assert kernel.run(thread).text == "", "a thread stops no cell"
+    kernel.run("pending.cancel(); t.join()")
+
+
+def test_a_panel_that_was_closed_is_shown_anew(kernel: Kernel) -> None:
+    result = kernel.run(
+        "threading.Timer(0.5, ipywidgets.Widget.close_all).start()\n%login --timeout 2"
+    )
+    views = [one.get("application/vnd.jupyter.widget-view+json") for one in result.data]
+    assert len({view["model_id"] for view in views if view}) == 2

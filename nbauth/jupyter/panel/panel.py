@@ -128,6 +128,11 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
         """Whether its sign-in has ended."""
         return self.sign_in is None or self.sign_in.ended.is_set()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was removed from the page, e.g. by ``Widget.close_all()``."""
+        return self._shown.closed
+
     def cell_stopped(self) -> None:
         """Note that its cell stopped waiting although the sign-in continues."""
         self._shown.stopped = True

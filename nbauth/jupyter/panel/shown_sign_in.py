@@ -48,7 +48,7 @@ class ShownSignIn:
         self._start_error: NbAuthError | None = None
         self._ended_at = 0.0
         self._lock = threading.Lock()
-        self._closed = False
+        self.closed = False
 
     def show(self, sign_in: Pending, *, followed: bool = False) -> None:
         """Show this sign-in. ``followed``: another panel or cell has begun it."""
@@ -57,7 +57,7 @@ class ShownSignIn:
                 self.sign_in.changed.disconnect(self.changed.emit)
             self._start_error, self._followed = None, followed
             self.sign_in = sign_in
-            if not self._closed:
+            if not self.closed:
                 sign_in.changed.connect(self.changed.emit)
 
     def follow(self) -> None:
@@ -75,7 +75,7 @@ class ShownSignIn:
     def close(self) -> None:
         """Follow no changes any more. The sign-in continues."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             if self.sign_in is not None:
                 self.sign_in.changed.disconnect(self.changed.emit)
 
