@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nbauth.jupyter.card import Card
 
@@ -59,11 +61,35 @@ class _CardFallback:
         self._card.show(sign_in)
 
 
-def show_again(panel: SignInPanel, request: CellRequest, display_id: str) -> None:
-    """Display another view of a panel, in the output of that request's cell."""
+def show_again(
+    panel: SignInPanel, request: CellRequest, display_id: str, beside: Sequence[Any] = ()
+) -> None:
+    """Display another view of a panel, in the output of that request's cell.
+
+    Args:
+        panel: the panel.
+        request: the request of the cell.
+        display_id: of the output.
+        beside: ``Output`` widgets that receive the cell's output. They do not receive this one.
+    """
     from nbauth.jupyter.ipykernel.requests import display_under
     from nbauth.jupyter.places.environment import shell
 
     bundle = panel._repr_mimebundle_()
-    if bundle is not None:
+    if bundle is None:
+        return
+    with _detached(beside):
         display_under(request, getattr(shell(), "display_pub", None), bundle, display_id)
+
+
+@contextlib.contextmanager
+def _detached(outputs: Sequence[Any]) -> Iterator[None]:
+    """Let the front end put outputs into the cell instead of into these ``Output`` widgets."""
+    attached = [(output, output.msg_id) for output in outputs]
+    try:
+        for output, _ in attached:
+            output.msg_id = ""
+        yield
+    finally:
+        for output, ident in attached:
+            output.msg_id = ident

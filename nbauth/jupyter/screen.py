@@ -17,6 +17,8 @@ from nbauth.jupyter.ipykernel.stop_button import defer_interrupts
 from nbauth.jupyter.kernel_screen import KernelScreen, flows_here, print_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbauth.jupyter.ipykernel.requests import CellRequest
     from nbauth.jupyter.panel.page import Page
     from nbauth.jupyter.panel.panel import SignInPanel
@@ -73,12 +75,14 @@ class NotebookScreen(KernelScreen):
         self.show(sign_in)
         return True
 
-    def show_again(self, panel: SignInPanel, request: CellRequest) -> None:
+    def show_again(
+        self, panel: SignInPanel, request: CellRequest, beside: Sequence[Any] = ()
+    ) -> None:
         """Show another view of a panel of this screen, in the output of that request's cell."""
         with self._lock:
             known = self._shown.copy()
         ids = [shown.display_id for shown in known if shown.panel is panel]
-        show_again(panel, request, next(iter(ids), "") or f"nbauth-{panel.comm_id}")
+        show_again(panel, request, next(iter(ids), "") or f"nbauth-{panel.comm_id}", beside)
 
     def showing(self, sign_in: Pending) -> list[SignInPanel]:
         """The panels that show the sign-in."""

@@ -41,13 +41,18 @@ def takes_input(running: Any) -> bool:
 
 def is_shown_in_output(running: Any) -> bool:
     """Whether an ``Output`` widget of ipywidgets shows the output of the request."""
+    return bool(outputs_around(running))
+
+
+def outputs_around(running: Any) -> list[Any]:
+    """The ``Output`` widgets of ipywidgets that receive the output of the request."""
     ident = _header(running).get("msg_id")
     output = getattr(sys.modules.get("ipywidgets.widgets.widget_output"), "Output", None)
     if not ident or output is None:
-        return False
+        return []
     known = getattr(sys.modules["ipywidgets.widgets.widget"], "_instances", {})
     widgets = list(known.values()) if isinstance(known, Mapping) else []
-    return any(isinstance(one, output) and one.msg_id == ident for one in widgets)
+    return [one for one in widgets if isinstance(one, output) and one.msg_id == ident]
 
 
 def _header(running: Any) -> Mapping[str, Any]:

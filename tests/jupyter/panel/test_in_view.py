@@ -159,3 +159,31 @@ def test_try_again_after_the_cell_has_failed_says_so(
     approve(lab)
     expect(background).to_contain_text(USERNAME)
     expect(background).not_to_contain_text(STOPPED)  # that cell has not failed
+
+
+def test_in_an_output_widget_displayed_or_not(
+    open_notebook: OpenNotebook, lab_factory: LabFactory
+) -> None:
+    lab = lab_factory(kernel="7.4")
+    approve(lab, False)
+    cells = [
+        WAITING + "from ipywidgets import Output\nout = Output()\n",
+        "with out:\n    print('said')\n    account = nbauth.login()",
+        "%logout --quiet\nout.clear_output()\ndisplay(out)\nwith out:\n    account = %login",
+        "out",
+    ]
+    page = open_notebook(cells, lab=lab)
+    page.run(0)
+    page.run_cell(1)
+    waits_in_view(page, 1)
+    assert "said" not in page.cell_output_text(1)
+    panel_under(page, 1).get_by_role("button", name="Cancel").click()
+    page.wait_cell_done(1)
+    page.run(3)
+    assert "said" in page.cell_output_text(3)  # the widget takes the cell's other outputs
+    page.run_cell(2)
+    waits_in_view(page, 2)
+    page.page.wait_for_timeout(3500)
+    waits_in_view(page, 2)
+    approve(lab)
+    page.wait_cell_done(2)
