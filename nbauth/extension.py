@@ -10,6 +10,7 @@ from typing import Any
 from traitlets import TraitError
 
 from nbauth.api import session_if_made, the_session
+from nbauth.jupyter import magic_ends
 from nbauth.jupyter.completion import Completion
 from nbauth.jupyter.config import NbAuth
 from nbauth.jupyter.hidden_value import HiddenValue
@@ -34,6 +35,7 @@ class Loaded:
         shell.events.register("pre_run_cell", state.refresh)
         shell.events.register("pre_run_cell", _new_cell)
         self._completion = Completion(shell, the_session, self._magics, MAGICS)
+        self._undo_reading = magic_ends.add_to(shell, MAGICS)
         self._undo_reply_fix = fix_replies(getattr(shell, "kernel", None))
 
     def undo(self) -> None:
@@ -50,6 +52,7 @@ class Loaded:
         registry = shell.magics_manager
         for name in MAGICS:
             registry.magics["line"].pop(name, None)
+        self._undo_reading()
         self._completion.undo()
         self._hidden_value.undo()
         registry.registry.pop(type(self._magics).__name__, None)

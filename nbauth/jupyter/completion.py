@@ -47,7 +47,7 @@ class Completion:
         self._magics = magics
         self._line = re.compile(
             r"(?P<before>\s*|[^%#]*[^%#=!<>]\s*=\s*)"
-            rf"(?P<percent>%?)(?P<magic>{'|'.join(names)})(?P<rest>\s.*)",
+            rf"(?P<percent>%?)(?P<magic>{'|'.join(names)})(?P<rest>[\s;].*)",
             re.DOTALL,
         )
 

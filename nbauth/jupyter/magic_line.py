@@ -34,6 +34,7 @@ _SHELL = {
     "|": "pipe", "||": "command list", "&&": "command list", ";": "command list",
     ">": "redirection", ">>": "redirection", "<": "redirection",
 }  # fmt: skip
+_NOT_FOR_A_SHELL = re.compile(r"""\\.|"[^"]*"|'[^']*'|\{.*\}""")
 _PLACEHOLDER = re.compile(r"<[^<>]+>")
 _JOINED_TO_A_WORD = {
     re.compile(r"[^<>]*[<>].*"): "redirection",
@@ -236,5 +237,7 @@ def _check_bare(word: Word) -> None:
 
 
 def _meant_for_a_shell(typed: str) -> str:
+    """What a shell would do with a word, ``""`` if it is one."""
+    typed = _NOT_FOR_A_SHELL.sub("x", typed)
     found = (what for form, what in _JOINED_TO_A_WORD.items() if form.fullmatch(typed))
     return _SHELL.get(typed) or next(found, "")

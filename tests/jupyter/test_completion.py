@@ -31,6 +31,8 @@ OPTIONS = {
     "%login --nonsense": [],
     "%login xyzzy": [],
     "%login # --fl": [],
+    "%login;": [],
+    "%login ;": [],
     "%login --client-id x --fl": ["--flow"],
     "%login --flow device \\\n  --pers": ["--persist"],
     "x = %token --in": ["--into"],

@@ -25,6 +25,14 @@ def test_there_are_many_lines_of_every_magic() -> None:
         assert any(f"%{magic}" in typed.cell for typed in LINES)
 
 
+def test_unloading_leaves_ipythons_reading_of_lines_as_it_was() -> None:
+    with shell() as here:
+        read = here.shell.input_transformer_manager.token_transformers
+        loaded = list(read)
+    assert [each.__module__ for each in read] == ["IPython.core.inputtransformer2"] * len(read)
+    assert len(loaded) == len(read) + 1
+
+
 @pytest.mark.parametrize("magic", ["login", "logout", "token", "accounts", "whoami"])
 def test_help_lists_only_available_options(magic: str) -> None:
     described = vars(AuthMagics)[magic]

@@ -1,0 +1,66 @@
+"""What IPython does not read in a line of our magics: what follows a name, and the line's end.
+
+IPython ends a magic's name at a blank alone: ``%login;`` and ``%login<tab>--force`` have unknown
+names. And a ``;`` at the end of a cell keeps its value from being shown, but not after a magic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from tokenize import TokenInfo
+from typing import Any
+
+from IPython.core.inputtransformer2 import (
+    EscapedCommand,
+    MagicAssign,
+    TokenTransformBase,
+    assemble_continued_line,
+    find_end_of_continued_line,
+)
+
+
+def add_to(shell: Any, names: Collection[str]) -> Any:
+    """Let a shell read such lines; gives what takes that back.
+
+    Args:
+        shell: whose.
+        names: of the magics.
+    """
+    begin = re.compile(rf"%(?P<name>{'|'.join(names)})(?P<end>\Z|[^\w.?!])")
+
+    class MagicEnds(TokenTransformBase):  # type: ignore[misc]
+        priority = 1  # before IPython reads the name
+
+        @classmethod
+        def find(cls, tokens_by_line: list[list[TokenInfo]]) -> MagicEnds | None:
+            for line in tokens_by_line:
+                for kind in (EscapedCommand, MagicAssign):
+                    found = kind.find([line])
+                    if found and _needs_us(line, found.start_line + 1, found.start_col):
+                        return cls((found.start_line + 1, found.start_col))
+            return None
+
+        def transform(self, lines: list[str]) -> list[str]:
+            first, column = self.start_line, self.start_col
+            last = find_end_of_continued_line(lines, first)
+            text = assemble_continued_line(lines, (first, column), last)
+            begun = begin.match(text)
+            assert begun is not None
+            rest = text[begun.end("name") :].strip()
+            quiet = ";" if rest.endswith(";") and not rest.endswith("\\;") else ""
+            call = f"get_ipython().run_line_magic({begun['name']!r}, {rest!r}){quiet}\n"
+            return [*lines[:first], lines[first][:column] + call, *lines[last + 1 :]]
+
+    def _needs_us(line: list[TokenInfo], row: int, column: int) -> bool:
+        at = next(token for token in line if token.start == (row, column))
+        return begin.match(at.line[column:]) is not None
+
+    transformers = shell.input_transformer_manager.token_transformers
+    transformers.append(MagicEnds)
+
+    def undo() -> None:
+        if MagicEnds in transformers:
+            transformers.remove(MagicEnds)
+
+    return undo
