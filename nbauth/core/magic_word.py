@@ -6,8 +6,18 @@ import re
 
 _PLAIN = re.compile(r"[\w@.+:/,%~](?:[\w@.+:/,=%~-]|(?<=\w)'(?=\w))*")
 _ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in '\\"${}'})
+_DOUBLED = str.maketrans({sign: sign * 2 for sign in "${}"})
 
 
 def as_word(text: str) -> str:
     """The text as ``jupyter.magic_line`` reads it back: as it is, or in double quotes."""
     return text if _PLAIN.fullmatch(text) else f'"{text.translate(_ESCAPED)}"'
+
+
+def within(quote: str, text: str) -> str | None:
+    """The text as it stands between two such quotation marks; ``None`` where it can't."""
+    if quote == '"':
+        return text.translate(_ESCAPED)
+    if re.search(r"(?<!\w)'|'(?!\w)", text):
+        return None
+    return text.translate(_DOUBLED)

@@ -115,4 +115,5 @@ class Completion:
 
 
 def _inside_a_text(before: str) -> bool:
-    return before.count('"') % 2 == 1 or before.count("'") % 2 == 1
+    left = re.sub(r""""[^"]*"|'[^']*'""", "", before)
+    return '"' in left or "'" in left

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from IPython.core.error import UsageError
+
 from nbauth.core.errors import NbAuthError
-from nbauth.core.magic_word import as_word
+from nbauth.core.magic_word import as_word, within
 
 GRAPH_SCOPES = (
     "User.Read", "User.ReadBasic.All", "User.Read.All", "Mail.Read", "Mail.Send", "Files.Read",
@@ -19,6 +21,7 @@ OPENID_SCOPES = ("openid", "profile", "email", "offline_access")
 PROMPTS = ("select_account", "consent", "login", "create", "none")
 TENANTS = ("common", "organizations", "consumers")
 _WORD = re.compile(r"""(?:"(?:[^"\\]|\\.)*(?:"|$)|(?<=\w)'(?=\w)|'[^']*(?:'|$)|[^\s"'])+""", re.S)
+_EXPANDED = re.compile(r"(?<![${\\])(?P<begin>\$\{|\$|\{)\w*$")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Typed:
         words: the words before the word at the cursor.
         option: the option whose value is being typed after ``=``; ``""`` if there is none.
         quote: the open quotation mark; ``""`` if there is none.
-        fragment: the part of the word at the cursor that is to be completed.
+        fragment: the part of the word at the cursor that is to be completed: ``$te`` of ``a-$te``.
     """
 
     words: tuple[str, ...]
@@ -50,7 +53,9 @@ def typed_until(line: str) -> Typed | None:
         option, value = "", last
     quote = value[:1] if value[:1] in {'"', "'"} else ""
     bare = tuple(word.strip("\"'") for word in words)
-    return Typed(bare, option, quote, value[len(quote) :])
+    value = value[len(quote) :]
+    expanded = _EXPANDED.search(value)
+    return Typed(bare, option, quote, expanded[0] if expanded else value)
 
 
 def offers(
@@ -62,19 +67,22 @@ def offers(
 ) -> list[str]:
     """The possible completions at the cursor."""
     fragment = typed.fragment
-    if fragment[:1] in {"$", "{"}:
+    if expanded := _EXPANDED.match(fragment):
         names = (name for name, value in user_ns.items() if _is_value(name, value))
-        return _beginning(fragment, (fragment[0] + name for name in names))
+        return _beginning(fragment, (expanded["begin"] + name for name in names))
     state = _state(typed, parser)
     known = _Known(the_session)
     if state.waits is not None:
         values = known.of(state.waits.dest, state.waits.choices)
-        return _beginning(fragment, _quoted(values, typed.quote))
-    options = [name for name in _names_of(parser) if name not in state.used]
+        return _values(typed, values)
+    options = [] if state.only_words else [n for n in _names_of(parser) if n not in state.used]
     if fragment.startswith("-"):
-        return _beginning(fragment, [*options, "--help"])
-    words = _positional_values(magic, state.positionals, known)
-    return _beginning(fragment, [*_quoted(words, typed.quote), *options])
+        return _beginning(fragment, [*options, *([] if state.only_words else ["--help"])])
+    if magic in {"login", "token"} and not typed.quote:
+        words = _scopes(typed, magic, parser, state, known)
+    else:
+        words = _values(typed, _positional_values(magic, state.positionals, known))
+    return [*words, *_beginning(fragment, options)]
 
 
 def _positional_values(magic: str, positionals: tuple[str, ...], known: _Known) -> Iterable[str]:
@@ -87,9 +95,40 @@ def _positional_values(magic: str, positionals: tuple[str, ...], known: _Known) 
     return ()
 
 
+def _scopes(typed: Typed, magic: str, parser: Any, state: _State, known: _Known) -> list[str]:
+    """Scopes; in quotes those that the magic would ask about."""
+    from nbauth.jupyter.magic_line import Word
+    from nbauth.jupyter.magic_questions import scopes_of
+
+    profiles = known.of("profile")
+
+    def written(scope: str) -> str:
+        word = Word(scope, scope, after=typed.words[-1] if typed.words else "")
+        try:
+            scopes_of([word], magic, _names_of(parser), lambda: profiles)
+        except UsageError:
+            return f'"{scope}"'
+        return as_word(scope)
+
+    return _values(typed, _positional_values(magic, state.positionals, known), written)
+
+
 def _is_value(name: str, value: object) -> bool:
     hidden = name.startswith("_") or name in {"In", "Out"}
     return not (hidden or callable(value) or isinstance(value, ModuleType))
+
+
+def _values(
+    typed: Typed, values: Iterable[str], written: Callable[[str], str] = as_word
+) -> list[str]:
+    """Those that begin so, as they are written where the cursor is."""
+    forms: dict[str, str] = {}
+    for value in values:
+        form = within(typed.quote, value) if typed.quote else written(value)
+        if form is not None:
+            forms[value] = form
+    begun = {*_beginning(typed.fragment, forms), *_beginning(typed.fragment, forms.values())}
+    return [form for value, form in forms.items() if value in begun or form in begun]
 
 
 def _beginning(fragment: str, offered: Iterable[str]) -> list[str]:
@@ -100,10 +139,6 @@ def _beginning(fragment: str, offered: Iterable[str]) -> list[str]:
     return same or [each for each in every if each.lower().startswith(small)]
 
 
-def _quoted(values: Iterable[str], quote: str) -> list[str]:
-    return [value if quote else as_word(value) for value in values]
-
-
 # ── where the cursor is ─────────────────────────────────────────────────────────────────────
 
 
@@ -112,6 +147,7 @@ class _State:
     waits: Any
     used: frozenset[str]
     positionals: tuple[str, ...]
+    only_words: bool
 
 
 def _names_of(parser: Any) -> list[str]:
@@ -121,10 +157,12 @@ def _names_of(parser: Any) -> list[str]:
 def _state(typed: Typed, parser: Any) -> _State:
     """The option that still needs its value, the options that are used, and the other words."""
     known = {name: action for action in parser._actions for name in action.option_strings}
-    waits, used, positionals = None, set(), []
+    waits, used, positionals, only_words = None, set(), [], False
     for word in (*typed.words, *([typed.option] if typed.option else [])):
         name, equals, _ = word.partition("=")
-        if name.startswith("--"):
+        if word == "--":
+            waits, only_words = None, True
+        elif name.startswith("--") and not only_words:
             action = known.get(name)
             waits = action if action is not None and action.nargs != 0 and not equals else None
             if action is not None and action.nargs != "+":
@@ -133,7 +171,7 @@ def _state(typed: Typed, parser: Any) -> _State:
             positionals.append(word)
         elif waits.nargs != "+":
             waits = None
-    return _State(waits, frozenset(used), tuple(positionals))
+    return _State(waits, frozenset(used), tuple(positionals), only_words)
 
 
 # ── values ──────────────────────────────────────────────────────────────────────────────────

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,17 +54,44 @@ OPTIONS = {
         "ada@example.com", "o'brien@example.com", "--profile", "--account", "--quiet",
     ],
     "%accounts use o": ["o'brien@example.com"],
+    "%login --profile tw": ['"two words"'],
+    "%login --profile 'tw": ["two words"],
+    '%login --profile "two w': ["two words"],
+    "%login --profile o'": ["o'neil"],
+    "%login --profile q": ['"q\\"\\$u{x}"'.replace("{x}", "\\{x\\}")],
+    '%login --profile "q': ['q\\"\\$u\\{x\\}'],
+    "%login --profile 'q": ['q"$$u{{x}}'],
+    "%login x$ten": ["$tenant"],
+    "%login --login-hint a-{ten": ["{tenant"],
+    "%login ${ten": ["${tenant"],
+    "%login $$ten": [],
+    "%login '{ten": ["{tenant"],
+    "%login -- --fl": [],
+    "%token --str re": ['"read"'],
+    "%token --header re": ['"read"'],
+    "%token --str open": ["openid"],
+    "%token --str read re": [],
+    "%token --str --quiet re": ["read"],
+    "d[\"a'b\"] = %token --in": ["--into"],
     "%whoami --": ["--profile", "--account", "--quiet", "--help"],
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    config: Path = tmp_path_factory.mktemp("config") / "config.toml"
-    config.write_text('[profiles.work]\nclient_id = "x"\n', "utf-8")
+@contextmanager
+def with_profiles(folder: Path) -> Iterator[Shell]:
+    names = ("work", "two words", "o'neil", 'q"$u{x}')
+    sections = (f"[profiles.{json.dumps(name)}]\nclient_id = 'x'\n" for name in names)
+    config = folder / "config.toml"
+    config.write_text("".join(sections), "utf-8")
     with shell("o'brien", "ada") as made:
         made.bench.session.reader._find_paths = lambda: [config]
         made.bench.session.reader._paths = (None, ())
+        yield made
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with with_profiles(tmp_path_factory.mktemp("config")) as made:
         yield made
 
 
@@ -111,13 +140,6 @@ def test_a_variable_with_the_name_of_a_magic_is_not_completed(here: Shell) -> No
         del here.shell.user_ns["login"]
 
 
-def test_a_completed_line_can_be_run(here: Shell) -> None:
-    for text in ("%accounts use ", "%login --quiet --account "):
-        for found in completed(here, text):
-            if not found.startswith("--"):
-                assert "Error" not in here.type(text + found)
-
-
 def test_scopes_are_those_of_the_authority(here: Shell) -> None:
     assert completed(here, "%token ")[:5] == [
         "openid",
@@ -161,3 +183,20 @@ def test_unloading_leaves_the_completer_as_it_was() -> None:
         before = list(made.shell.Completer.custom_matchers)
         assert len(before) == 1
     assert made.shell.Completer.custom_matchers == []
+
+
+# The shell is one: from here on, the one of the module is unloaded.
+
+
+def test_what_is_offered_can_be_run(tmp_path: Path) -> None:
+    lines = (
+        "%accounts use ", "%login --quiet --account ", "%token --str ", "%token --header ",
+        "%token --profile ", "%token --profile '", '%token --profile "', "%token ", "%login ",
+    )  # fmt: skip
+    with with_profiles(tmp_path) as here:
+        offered = {text: completed(here, text) for text in lines}
+        for text, every in offered.items():
+            quote = text[-1] if text[-1] in "\"'" else ""
+            for found in every:
+                if not found.startswith("--"):
+                    assert "Error" not in here.type(f"{text}{found}{quote}"), text
