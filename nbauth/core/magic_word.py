@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _PLAIN = re.compile(r"[\w@.+:/,%~](?:[\w@.+:/,=%~-]|(?<=\w)'(?=\w))*")
 _ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in '\\"${}'})
@@ -21,3 +22,11 @@ def within(quote: str, text: str) -> str | None:
     if re.search(r"(?<!\w)'|'(?!\w)", text):
         return None
     return text.translate(_DOUBLED)
+
+
+def login_line(profile: str = "", account: str = "", scopes: Iterable[str] = ()) -> str:
+    """The ``%login`` that signs in an account, with a profile if it is not the default one."""
+    words = ["%login"]
+    words += ["--profile", as_word(profile)] if profile not in {"", "default"} else []
+    words += ["--account", as_word(account)] if account else []
+    return " ".join([*words, *map(as_word, scopes)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Account, Asked, name_of
 from nbauth.core.errors import NbAuthError
-from nbauth.core.magic_word import as_word
+from nbauth.core.magic_word import login_line
 from nbauth.core.output import fitting
 from nbauth.core.text import visible
 from nbauth.kernel.session import Session
@@ -41,8 +41,7 @@ def _nobody(profile: str | None, asked: Asked | None) -> str:
         return NOBODY
     who = "Nobody is" if asked is None else f"{name_of(asked)} is not"
     where = "with this profile" if profile else "here"
-    login = "%login" + (f" --profile {as_word(profile)}" if profile else "")
-    login += "" if asked is None else f" --account {as_word(name_of(asked))}"
+    login = login_line(profile or "", "" if asked is None else name_of(asked))
     return visible(f"{who} signed in {where}. Run {login}.")
 
 

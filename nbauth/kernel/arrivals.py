@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbauth.core.account import Account, name_of
 from nbauth.core.errors import SignInCancelled, SignInError
-from nbauth.core.magic_word import as_word
+from nbauth.core.magic_word import as_word, login_line
 from nbauth.core.person import Notices, Person
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
@@ -61,9 +61,9 @@ class Arrivals:
             raise SignInError(
                 f"{name} was requested, but {other} signed in. {name} is not signed in.",
                 code="wrong_account",
-                hint=f"Sign in as {name}: %login --account {as_word(name)}. {other} is now signed"
-                f" in too; use this account with %accounts use {as_word(other)}, or sign it out"
-                f" with %accounts drop {as_word(other)}.",
+                hint=f"Sign in as {name}: {login_line(account.profile, name)}. {other} is now"
+                f" signed in too; use this account with %accounts use {as_word(other)}, or sign it"
+                f" out with %accounts drop {as_word(other)}.",
             )
         return account
 

@@ -21,7 +21,7 @@ from nbauth.core.errors import (
     SignInError,
 )
 from nbauth.core.log import word
-from nbauth.core.magic_word import as_word
+from nbauth.core.magic_word import login_line
 from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
@@ -135,7 +135,7 @@ class Tokens:
                 raise NotSignedIn("That account has been signed out.")
             if need.asked is None:
                 return _Missing(None, NotSignedIn("Nobody is signed in here yet."))
-            return _Missing(None, self.cache.unknown(need.asked))
+            return _Missing(None, self.cache.unknown(need.asked, need.client.settings.profile))
         try:
             return self._renewal.silent(
                 need.client, key, need.scopes, claims=need.claims, refused=need.refused
@@ -200,7 +200,8 @@ def _nobody_asked(
     error: NbAuthError, need: Need, whom: Asked | None, obstacle: Obstacle | None
 ) -> InteractionRequired:
     kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
-    login = " ".join(["%login", *map(as_word, str(need.scopes).split())])
+    account = whom.username if isinstance(whom, Account) else ""
+    login = login_line(need.client.settings.profile, account, str(need.scopes).split())
     if obstacle is None and not need.interactive:
         what = "This call does not ask anybody to sign in."
         hint = f"Run {login}, then call again."

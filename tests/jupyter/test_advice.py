@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import metadata
+from pathlib import Path
 
 import pytest
 
@@ -129,9 +130,54 @@ def test_the_advice_for_a_token_that_needs_a_sign_in_works() -> None:
     with shell("ada") as here:
         here.bench.screen.is_attended = False
         (line,) = advised(here.type("%token 'a$$b' --account ada@example.com"))
-        assert line == r'%login "a\$b"'
+        assert line == r'%login --account ada@example.com "a\$b"'
         here.bench.screen.is_attended = True
         run(here, line)
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("%token api.write", "--account ada@example.com api.write"),
+        ("%token api.write --account ada@example.com", "--account ada@example.com api.write"),
+        ("%logout --account eve@example.com", "--account eve@example.com"),
+        ("%accounts use eve@example.com", "--account eve@example.com"),
+        ("%whoami --account eve@example.com", "--account eve@example.com"),
+        ("%token --account eve@example.com", None),
+    ],
+)
+def test_the_advice_is_for_the_profile_that_was_named(
+    line: str, advice: str | None, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[profiles."my idp"]\nclient_id = "other"\n', "utf-8")
+    with shell("ada") as here:
+        here.bench.session.reader._find_paths = lambda: [config]
+        here.bench.session.reader._paths = (None, ())
+        here.type('%login --profile "my idp" --login-hint ada@example.com')
+        here.bench.screen.is_attended = False
+        said = here.type(f'{line} --profile "my idp"')
+        if advice is None:  # nobody of that name has been here: any notebook will do
+            assert "Nobody can" in said
+            return
+        (found,) = advised(said)
+        assert found == f'%login --profile "my idp" {advice}'
+        here.bench.screen.is_attended = True
+        run(here, found)
+        assert here.shell.user_ns["_"].profile == "my idp"
+
+
+def test_the_advice_for_the_wrong_account_is_for_the_profile(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[profiles.idp]\nclient_id = "other"\n', "utf-8")
+    with shell() as here:
+        here.bench.session.reader._find_paths = lambda: [config]
+        here.bench.session.reader._paths = (None, ())
+        here.type("%login --profile idp --login-hint ada@example.com")
+        said = here.type(
+            "%login --profile idp --login-hint ada@example.com --account eve@x --force"
+        )
+        assert advised(said)[0] == "%login --profile idp --account eve@x"
 
 
 def test_config_lines_of_messages_are_accepted() -> None:

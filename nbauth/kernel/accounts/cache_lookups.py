@@ -6,7 +6,7 @@ import logging
 
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey, check_client, name_of
 from nbauth.core.errors import NotSignedIn
-from nbauth.core.magic_word import as_word
+from nbauth.core.magic_word import login_line
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.names import Names
@@ -71,12 +71,12 @@ class CacheLookups:
             raise self.unknown(asked)
         return key
 
-    def unknown(self, asked: Asked) -> NotSignedIn:
+    def unknown(self, asked: Asked, profile: str = "") -> NotSignedIn:
         """The error for an account that is not signed in; it lists the accounts that are."""
         known = ", ".join(item.username for item in self.accounts()) or "nobody"
         return NotSignedIn(
             f"{name_of(asked)} is not signed in here; signed in: {known}.",
-            hint=f"Sign in: %login --account {as_word(name_of(asked))}.",
+            hint=f"Sign in: {login_line(profile, name_of(asked))}.",
         )
 
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:

@@ -73,7 +73,7 @@ class Accounts:
             self._stored.fetch_everybody()
             key = self._cache.find(client.key, asked)
         if key is None:
-            raise self._cache.unknown(asked)
+            raise self._cache.unknown(asked, client.settings.profile)
         return key
 
     def begin_sign_out(self) -> None:
