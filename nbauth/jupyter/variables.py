@@ -21,6 +21,12 @@ _IPYTHONS = re.compile(
     r"_+|_+i+|_i?\d+|_[dois]h|__\w+__|_exit_code|In|Out|get_ipython|exit|quit|open|display"
 )
 """Names that IPython sets or reads in a notebook."""
+_READ_BY_PROGRAMS = re.compile(
+    r"PATH|HOME|USER|SHELL|PWD|TMPDIR|TERM|TZ|LANG|LC_\w+|LD_\w+|DYLD_\w+|I?PYTHON\w*|NBAUTH_\w+"
+    r"|SSL_CERT_(?:FILE|DIR)|(?:REQUESTS|CURL)_CA_BUNDLE|(?:https?|ftp|socks|all|no)_proxy",
+    re.IGNORECASE,
+)
+"""Variables from which programs, and nbauth, read settings."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,13 @@ def _environment_variable(name: str) -> None:
             f"{name!r} is not the name of an environment variable.",
             code="bad_name",
             hint="Use letters, digits and underscores, and no digit first.",
+        )
+    if _READ_BY_PROGRAMS.fullmatch(name):
+        raise ConfigurationError(
+            f"Programs read a setting from {name}. A token in that variable would stop them from"
+            " working, or be sent to somewhere else.",
+            code="bad_name",
+            hint="Choose another name, such as ACCESS_TOKEN.",
         )
 
 

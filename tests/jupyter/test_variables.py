@@ -144,6 +144,31 @@ def test_other_names_are_accepted(cell: Cell, name: str) -> None:
     assert cell.names == {name: 1}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["PATH", "Path", "HOME", "LD_PRELOAD", "PYTHONPATH", "HTTPS_PROXY", "http_proxy",
+     "NBAUTH_CLIENT_ID", "SSL_CERT_FILE", "LC_ALL"],
+)  # fmt: skip
+def test_variables_that_programs_read_are_refused(cell: Cell, name: str) -> None:
+    cell.bench.sign_in("read")
+    before = dict(cell.environ)
+    for use in (
+        lambda: cell.variables.check(env=name),
+        lambda: cell.variables.put_environment(name, cell.token()),
+    ):
+        with pytest.raises(ConfigurationError, match="Programs read a setting") as caught:
+            use()
+        assert caught.value.code == "bad_name"
+    assert cell.environ == before
+
+
+@pytest.mark.parametrize("name", ["GH_TOKEN", "MY_PATH", "HOMEPAGE_TOKEN", "CORP_PROXY_TOKEN"])
+def test_other_environment_variables_are_set(cell: Cell, name: str) -> None:
+    cell.bench.sign_in("read")
+    cell.variables.put_environment(name, cell.token())
+    assert name in cell.environ
+
+
 @pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "Ä", "A\0"])
 def test_names_that_no_environment_variable_can_have(cell: Cell, name: str) -> None:
     cell.bench.sign_in("read")
