@@ -55,7 +55,9 @@ HELP = {
 class _Settings(Configurable):  # type: ignore[misc]
     def __init__(self, state: MagicState, **options: Any) -> None:
         self._state = state
+        self._accepted: dict[str, Any] | None = None
         super().__init__(**options)
+        self._accepted = {name: getattr(self, name) for name in HELP}
 
     @validate(*HELP)
     def _check(self, proposal: Any) -> Any:
@@ -66,11 +68,27 @@ class _Settings(Configurable):  # type: ignore[misc]
             try:
                 check(proposal.trait.name, proposal.value, "%config NbAuth")
             except ConfigurationError as error:
+                self._forget_refused(proposal.trait.name)
                 raise TraitError(" ".join(error.lines())) from error
         return proposal.value
 
+    def _forget_refused(self, name: str) -> None:
+        """Remove a refused value from the shell's configuration, into which ``%config`` also wrote it.
+
+        The next load of the extension would read it there.
+        """
+        section = self.parent.config.get("NbAuth")
+        if self._accepted is None or section is None:  # it is from a configuration file
+            return
+        if self._accepted[name] is None:
+            section.pop(name, None)
+        else:
+            section[name] = self._accepted[name]
+
     @observe(*HELP)
     def _set(self, change: Any) -> None:
+        if self._accepted is not None:
+            self._accepted[change.name] = change.new
         self._state.session.configure(**{change.name: change.new})
 
 
