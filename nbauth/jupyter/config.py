@@ -73,7 +73,7 @@ class _Settings(Configurable):  # type: ignore[misc]
         return proposal.value
 
     def _forget_refused(self, name: str) -> None:
-        """Remove a refused value from the shell's configuration, into which ``%config`` also wrote it.
+        """Remove a refused value from the shell's configuration, where ``%config`` also wrote it.
 
         The next load of the extension would read it there.
         """

@@ -84,15 +84,45 @@ def test_an_apostrophe_in_one_line_leaves_the_others_alone(kernel: Kernel) -> No
     assert result.text == "1\n2\n", result.traceback
 
 
+def terminal(demo: Demo, home: Path, *options: str) -> pexpect.spawn:
+    env = isolated_environment(home, env=environment(demo))
+    env |= {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": "100"}
+    begin = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--no-confirm-exit", *options]
+    return pexpect.spawn(
+        sys.executable, begin, env=env, dimensions=(40, 100), encoding="utf-8", timeout=40
+    )
+
+
+def test_a_terminal_that_signs_in_tells_of_it_once(
+    demo: Demo, tmp_path: Path, willing_person: None
+) -> None:
+    shell = terminal(demo, tmp_path, "--simple-prompt")
+    try:
+        shell.expect(r"In \[1\]: ")
+        shell.sendline("%load_ext nbauth")
+        for cell, line, says, shows in (
+            (2, "%login --flow device", "Signed in as", False),
+            (3, "%login", "Already signed in as", False),
+            (4, "_", r"Out\[4\]: Account\(", True),
+            (5, "Out[3]", r"Out\[5\]: Account\(", True),
+            (6, "%login --quiet", r"Out\[6\]: Account\(", True),
+            (7, "%unload_ext nbauth", "", False),
+            (8, "1 + 1", r"Out\[8\]: 2", True),
+        ):
+            shell.expect(rf"In \[{cell}\]: ")
+            shell.sendline(line)
+            shell.expect(says)
+            if not shows:
+                shell.expect(rf"In \[{cell + 1}\]: ")
+                assert "Out[" not in shell.before
+                shell.sendline("")
+    finally:
+        shell.close(force=True)
+
+
 @pytest.mark.parametrize("jedi", ["True", "False"])
 def test_in_a_terminal_tab_writes_what_is_meant(jedi: str, demo: Demo, tmp_path: Path) -> None:
-    env = isolated_environment(tmp_path, env=environment(demo))
-    env |= {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": "100"}
-    options = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--no-confirm-exit",
-               f"--IPCompleter.use_jedi={jedi}"]  # fmt: skip
-    shell = pexpect.spawn(
-        sys.executable, options, env=env, dimensions=(40, 100), encoding="utf-8", timeout=40
-    )
+    shell = terminal(demo, tmp_path, f"--IPCompleter.use_jedi={jedi}")
     try:
         shell.expect("In .*1")
         shell.send("%load_ext nbauth\r")
