@@ -83,6 +83,7 @@ class _Open:
 
     def closed(self, line: str, end: int, joined: bool = False) -> Word:
         typed = line[self.start : end]
+        _refuse_hidden(typed)
         whole = [value for value in self.values if isinstance(value, (Mapping, list, tuple, set))]
         if whole and len(self.parts) > 1:
             raise UsageError(
@@ -200,17 +201,19 @@ def _may_escape(sign: str, escapes: str | None) -> bool:
     return not sign.isalnum() if escapes is None else sign in escapes
 
 
-def _check(word: Word) -> None:
-    """Refuse tokens, shell syntax, invisible characters, and typographic quotes and dashes."""
+def _refuse_hidden(typed: str) -> None:
+    """Refuse invisible characters, before a message shows the word."""
     hidden = [
-        sign
-        for sign in word.typed
-        if not (sign.isprintable() or sign.isspace() or sign in _JOINERS)
+        sign for sign in typed if not (sign.isprintable() or sign.isspace() or sign in _JOINERS)
     ]
     if hidden:
         raise UsageError(
             f"The line contains an invisible character, U+{ord(hidden[0]):04X}. Retype that word."
         )
+
+
+def _check(word: Word) -> None:
+    """Refuse tokens, placeholders, shell syntax, and typographic quotes and dashes."""
     if _TOKEN.search(word.text):
         raise UsageError("A word of this line looks like a token. No magic accepts a token.")
     if word.typed.startswith(("$(", "`")) or (word.bare and word.typed):
@@ -218,7 +221,7 @@ def _check(word: Word) -> None:
 
 
 def _check_bare(word: Word) -> None:
-    """Refuse what begins as no text does, or what a shell takes for more than a word."""
+    """Refuse an unquoted word that looks like a mistake or like shell syntax."""
     if word.typed[0] in _LONG_DASHES:
         raise UsageError(f"Options begin with two hyphens: --{word.typed.lstrip(_LONG_DASHES)}.")
     if word.typed[0] in _TYPOGRAPHIC:
@@ -237,7 +240,7 @@ def _check_bare(word: Word) -> None:
 
 
 def _meant_for_a_shell(typed: str) -> str:
-    """What a shell would do with a word, ``""`` if it is one."""
+    """The shell syntax in a word; ``""`` if there is none."""
     typed = _NOT_FOR_A_SHELL.sub("x", typed)
     found = (what for form, what in _JOINED_TO_A_WORD.items() if form.fullmatch(typed))
     return _SHELL.get(typed) or next(found, "")

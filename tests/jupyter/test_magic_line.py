@@ -26,7 +26,7 @@ def read(line: str, **names: Any) -> list[str]:
 
 def refusal(line: str) -> str:
     try:
-        read(line, a=1, b="2")
+        read(line, a=1, b="2", d={"k": 1})
     except UsageError as error:
         return str(error)
     return ""
@@ -61,6 +61,15 @@ def test_json_is_unchanged(form: str, value: dict[str, Any]) -> None:
 @given(st.text(st.sampled_from(SIGNS + "\n\t“–‮"), max_size=20))
 def test_every_line_is_parsed_or_refused_with_a_message(line: str) -> None:
     assert not refusal(line) or refusal(line).endswith((".", "?"))
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x1b", "\u202e", "\ud800", "\u200b"])
+@pytest.mark.parametrize("word", ["{}a", "$d{}", "{}$d", "'{}'", "--o={}", "${}x", "<{}>"])
+def test_a_sign_that_cannot_be_seen_is_in_no_message(word: str, sign: str) -> None:
+    said = refusal(word.replace("{}", sign))
+    assert said == (
+        f"The line contains an invisible character, U+{ord(sign):04X}. Retype that word."
+    )
 
 
 @pytest.mark.parametrize(
