@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,10 +77,23 @@ class Names:
             raise UsageError(f"{_in_braces(code)} failed with {type(error).__name__}.") from None
 
 
+def _parsed(code: str) -> ast.Expression:
+    with _no_warning():
+        return ast.parse(code.strip(), "<magic>", "eval")
+
+
 def _compiled(code: str) -> Any:
+    with _no_warning():
+        return compile(_parsed(code), "<magic>", "eval")
+
+
+@contextlib.contextmanager
+def _no_warning() -> Iterator[None]:
+    """Code that is only tried may be no code, and what Python thinks of it is of no interest."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
-        return compile(ast.parse(code.strip(), "<magic>", "eval"), "<magic>", "eval")
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.11: an invalid escape
+        yield
 
 
 def _in_braces(code: str) -> str:
@@ -95,7 +109,7 @@ def _is_code(code: str) -> bool:
 
 
 def _is_dict(code: str) -> bool:
-    return _is_code(code) and isinstance(ast.parse(code, mode="eval").body, ast.Dict)
+    return _is_code(code) and isinstance(_parsed(code).body, ast.Dict)
 
 
 def json_object(line: str, start: int) -> int | None:

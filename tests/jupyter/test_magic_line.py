@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -107,6 +108,15 @@ def test_a_sign_that_cannot_be_seen_is_in_no_message(word: str, sign: str) -> No
 )
 def test_it_is_parsed_as_in_a_shell(line: str, words: list[str]) -> None:
     assert read(line, x=1, d={"k": "v"}) == words
+
+
+@pytest.mark.parametrize("line", [r"{'\d': 1}", r"{{'\d'}", r"{'\d' 1}", r"{1 is 1}", r"{x!r:\d}"])
+def test_what_is_only_tried_as_code_warns_of_nothing(
+    line: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    with contextlib.suppress(UsageError):
+        read(line, x=1)
+    assert [str(each.message) for each in recwarn] == []
 
 
 def test_local_variables_come_before_global_ones() -> None:
