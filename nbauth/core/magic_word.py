@@ -16,7 +16,7 @@ def as_word(text: str) -> str:
 
 
 def within(quote: str, text: str) -> str | None:
-    """The text as it stands between two such quotation marks; ``None`` where it can't."""
+    """The text as it is written between two of these quotation marks; ``None`` if that fails."""
     if quote == '"':
         return text.translate(_ESCAPED)
     if re.search(r"(?<!\w)'|'(?!\w)", text):

@@ -1,7 +1,6 @@
 """Prints lines to any stream: with a limited encoding, on a full disk, or to no stream at all.
 
-Characters that a terminal would obey, such as a name's or a provider's escape sequences, are
-written out.
+Control characters, such as escape sequences in a name, are written as ``\\x1b``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _ASCII = str.maketrans({
     "‘": "'", "’": "'", "“": '"', "”": '"', "×": "x",
 })  # fmt: skip
 _OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
-"""Control characters but tab and line feed, and those that reverse the text that follows."""
+"""Control characters except tab and line feed, and characters that change the text direction."""
 
 
 class OutputGone(Exception):

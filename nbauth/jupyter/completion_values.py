@@ -96,7 +96,7 @@ def _positional_values(magic: str, positionals: tuple[str, ...], known: _Known) 
 
 
 def _scopes(typed: Typed, magic: str, parser: Any, state: _State, known: _Known) -> list[str]:
-    """Scopes; in quotes those that the magic would ask about."""
+    """The scopes. Those that the magic would ask about are in quotes."""
     from nbauth.jupyter.magic_line import Word
     from nbauth.jupyter.magic_questions import scopes_of
 
@@ -121,7 +121,7 @@ def _is_value(name: str, value: object) -> bool:
 def _values(
     typed: Typed, values: Iterable[str], written: Callable[[str], str] = as_word
 ) -> list[str]:
-    """Those that begin so, as they are written where the cursor is."""
+    """The values that begin with the fragment, quoted as the position of the cursor requires."""
     forms: dict[str, str] = {}
     for value in values:
         form = within(typed.quote, value) if typed.quote else written(value)

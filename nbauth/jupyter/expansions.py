@@ -89,7 +89,7 @@ def _compiled(code: str) -> Any:
 
 @contextlib.contextmanager
 def _no_warning() -> Iterator[None]:
-    """Code that is only tried may be no code, and what Python thinks of it is of no interest."""
+    """Suppress Python's warnings about text that may not be code at all."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.11: an invalid escape

@@ -1,7 +1,7 @@
-"""What IPython does not read in a line of our magics: what follows a name, and the line's end.
+"""Reads the end of a magic's name and the end of its line.
 
-IPython ends a magic's name at a blank alone: ``%login;`` and ``%login<tab>--force`` have unknown
-names. And a ``;`` at the end of a cell keeps its value from being shown, but not after a magic.
+For IPython, only a blank ends the name of a magic, so ``%login;`` and ``%login<tab>--force`` are
+unknown magics. A ``;`` at the end of a cell hides its value, but not after a magic.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from IPython.core.inputtransformer2 import (
 
 
 def add_to(shell: Any, names: Collection[str]) -> Any:
-    """Let a shell read such lines; gives what takes that back.
+    """Add the transformation of such lines to a shell. Returns a function that removes it.
 
     Args:
-        shell: whose.
-        names: of the magics.
+        shell: the shell.
+        names: the names of the magics.
     """
     begin = re.compile(rf"%(?P<name>{'|'.join(names)})(?P<end>\Z|[^\w.?!])")
 
