@@ -1,4 +1,4 @@
-"""Firefox and WebKitGTK in Chromium's place, and one notebook in each."""
+"""The whole Chromium, Firefox and WebKitGTK, and one notebook in each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from tests.harness.lab_page import LabPage
 from tests.harness.panva import Panva
 
 
-@pytest.fixture(scope="session", params=["firefox", "webkit"])
+@pytest.fixture(scope="session", params=["chromium", "firefox", "webkit"])
 def browser(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """One browser of each kind for the whole run; the second starts when the first has ended."""
-    if request.param == "firefox":
+    """One browser of each kind for the whole run; each starts when the one before has ended."""
+    if request.param == "chromium":
+        from tests.harness.person import launch_chromium
+
+        chromium = launch_chromium(request.getfixturevalue("playwright_driver"), whole=True)
+        yield chromium
+        chromium.close()
+    elif request.param == "firefox":
         from tests.harness.firefox import launch_firefox
 
         firefox = launch_firefox(request.getfixturevalue("playwright_driver"))

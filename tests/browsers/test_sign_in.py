@@ -1,4 +1,4 @@
-"""What people do with the panel in JupyterLab, in Firefox and in WebKitGTK."""
+"""What people do with the panel in JupyterLab, in Chromium, Firefox and WebKitGTK."""
 
 from __future__ import annotations
 
