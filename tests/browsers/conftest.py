@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +14,11 @@ from tests.harness.lab_page import LabPage
 from tests.harness.panva import Panva
 
 
-@pytest.fixture(scope="session", params=["chromium", "firefox", "webkit"])
+@pytest.fixture(scope="package", params=["chromium", "firefox", "webkit"])
 def browser(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """One browser of each kind for the whole run; each starts when the one before has ended."""
+    """One browser of each kind for these tests; each starts when the one before has ended."""
     if request.param == "chromium":
         from tests.harness.person import launch_chromium
 
@@ -47,7 +48,7 @@ def lab(lab_factory: LabFactory, panva_server: Panva) -> Lab:
     return started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_page(browser: Any, lab: Lab) -> Iterator[LabPage]:
     """A notebook in this browser, for all tests: it costs more than they do.
 
@@ -61,7 +62,8 @@ def shared_page(browser: Any, lab: Lab) -> Iterator[LabPage]:
     yield page
     page.end_session()
     context.close()
-    lab.shut_down_kernels()
+    with contextlib.suppress(OSError):  # other tests of this process may have ended this server
+        lab.shut_down_kernels()
 
 
 @pytest.fixture
