@@ -22,10 +22,12 @@ from nbauth.core import errors
 from nbauth.core.errors import NbAuthError
 from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.settings import NAMES, Settings, variable
+from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.settings_values import form_of
 from nbauth.jupyter.config import HELP
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.jupyter.places import obstacles
+from nbauth.kernel.sign_in.receivers.loopback import parts_of
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -126,8 +128,10 @@ def _errors() -> Iterator[str]:
     yield "depends on the case."
     yield ""
     yield from _table("code", "class", "message")
+    examples = _examples()
     for (code, kind_name), messages in sorted(_raised().items()):
-        yield _row(f"`{code}`", f"`{kind_name}`", "<br>".join(sorted(messages)) or "–")
+        shown = [*sorted(messages), *examples.get(code, [])]
+        yield _row(f"`{code}`", f"`{kind_name}`", "<br>".join(shown) or "–")
     yield ""
     yield "## Codes of a connection that failed"
     yield ""
@@ -182,6 +186,20 @@ def _raised() -> dict[tuple[str, str], set[str]]:
     for one in [NOBODY, *vars(obstacles).values()]:
         if isinstance(one, Obstacle):
             found.setdefault((one.code, "InteractionRequired"), set()).add(one.what)
+    return found
+
+
+def _examples() -> dict[str, list[str]]:
+    """Whole messages for codes whose messages have little text that is always the same."""
+    found: dict[str, list[str]] = {}
+    for fail in (
+        lambda: SettingsReader({"NBAUTH_TIMEOUT": "soon"}).settings(),
+        lambda: parts_of("https://hub.example/"),
+    ):
+        try:
+            fail()
+        except NbAuthError as error:
+            found[error.code] = [f"For example: {_escaped(str(error))}"]
     return found
 
 
