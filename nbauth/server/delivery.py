@@ -82,7 +82,7 @@ class Delivery:
         return self._ended is not None and monotonic() - self._ended > KEPT
 
     def is_of(self, state: CallbackState) -> bool:
-        """Whether it brings the response of this sign-in: it is on its way, or was accepted."""
+        """Whether its response is for this sign-in, and is on its way or was accepted."""
         same = hmac.compare_digest(str(self._state), str(state))
         return same and (self.taken or not self._task.done())
 
@@ -146,10 +146,10 @@ class Deliveries:
         self._all: dict[str, Delivery] = {}
 
     def begin(self, kernels: Any, state: CallbackState, answer: dict[str, str]) -> Delivery:
-        """Start to hand over a response. The event loop carries it to its end.
+        """Start to deliver a response. The event loop completes the delivery.
 
-        A browser may ask twice: in a second tab, or again after a broken connection. A sign-in
-        takes one response, so the delivery of the first one is given.
+        A browser may request the page twice: in a second tab, or again after a broken connection.
+        A sign-in accepts one response, so the first delivery is returned for each request.
         """
         for ticket in [ticket for ticket, one in self._all.items() if one.is_over()]:
             del self._all[ticket]

@@ -34,11 +34,7 @@ ONLY_THE_PARENT = (
 class AccountStore(StoreReader):
     """One persistence, and which accounts of the cache are stored in it.
 
-    Args:
-        persistence: already open.
-        cache: of this kernel.
-        notices: tells the person about problems.
-        clients: finds the client of an account that was not requested by a call.
+    The arguments are those of ``StoreReader``.
     """
 
     def __init__(
