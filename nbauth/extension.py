@@ -46,6 +46,7 @@ class Loaded:
         self._state.undo()
         if (session := session_if_made()) is not None:
             session.rest()
+        self._config.remove_refused()
         for added in (self._config, self._magics):
             if added in shell.configurables:
                 shell.configurables.remove(added)

@@ -55,9 +55,8 @@ HELP = {
 class _Settings(Configurable):  # type: ignore[misc]
     def __init__(self, state: MagicState, **options: Any) -> None:
         self._state = state
-        self._accepted: dict[str, Any] | None = None
+        self._refused: set[str] = set()
         super().__init__(**options)
-        self._accepted = {name: getattr(self, name) for name in HELP}
 
     @validate(*HELP)
     def _check(self, proposal: Any) -> Any:
@@ -68,27 +67,26 @@ class _Settings(Configurable):  # type: ignore[misc]
             try:
                 check(proposal.trait.name, proposal.value, "%config NbAuth")
             except ConfigurationError as error:
-                self._forget_refused(proposal.trait.name)
+                self._refused.add(proposal.trait.name)
                 raise TraitError(" ".join(error.lines())) from error
         return proposal.value
 
-    def _forget_refused(self, name: str) -> None:
-        """Remove a refused value from the shell's configuration, where ``%config`` also wrote it.
+    def remove_refused(self) -> None:
+        """Remove refused values from the shell's configuration, where ``%config`` also wrote them.
 
-        The next load of the extension would read it there.
+        The next load of the extension would read them there. ``%config`` may write them after the
+        refusal: it updates objects in the order of their class names.
         """
-        section = self.parent.config.get("NbAuth")
-        if self._accepted is None or section is None:  # it is from a configuration file
-            return
-        if self._accepted[name] is None:
-            section.pop(name, None)
-        else:
-            section[name] = self._accepted[name]
+        section = self.parent.config.get("NbAuth", {})
+        for name in self._refused & section.keys():
+            value = getattr(self, name)
+            if value is None:
+                del section[name]
+            else:
+                section[name] = value
 
     @observe(*HELP)
     def _set(self, change: Any) -> None:
-        if self._accepted is not None:
-            self._accepted[change.name] = change.new
         self._state.session.configure(**{change.name: change.new})
 
 

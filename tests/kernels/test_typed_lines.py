@@ -84,6 +84,20 @@ def test_an_apostrophe_in_one_line_leaves_the_others_alone(kernel: Kernel) -> No
     assert result.text == "1\n2\n", result.traceback
 
 
+@pytest.mark.parametrize("before", ["", "%config NbAuth.timeout = 5\n"], ids=["first", "later"])
+def test_after_a_refused_value_the_extension_can_be_loaded_again(
+    kernel: Kernel, before: str
+) -> None:
+    """In a kernel, ``%config`` updates the shell after nbauth, whose class name comes first."""
+    kernel.run("get_ipython().config.pop('NbAuth', None)\n%reload_ext nbauth")
+    kernel.run(f"{before}%config NbAuth.timeout = 'soon'")
+    assert kernel.run("%reload_ext nbauth").text == ""
+    kept = kernel.run("print(get_ipython().run_line_magic('config', 'NbAuth.timeout'))").text
+    assert kept == ("5\n" if before else "None\n")
+    assert kernel.run("%whoami").status == "ok"
+    kernel.run("get_ipython().config.pop('NbAuth', None)\n%reload_ext nbauth")
+
+
 def terminal(demo: Demo, home: Path, *options: str) -> pexpect.spawn:
     env = isolated_environment(home, env=environment(demo))
     env |= {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": "100"}
