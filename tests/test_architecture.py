@@ -335,9 +335,9 @@ LONG = {
     "kernel/accounts/cache.py": (265, "one lock, and all code that runs while it is held"),
     "kernel/sign_in/attempt.py": (270, "one thread's state, and each way to change or end it"),
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
-    "oauth/engines/microsoft.py": (300, "one protocol of ten methods, around MSAL's faults"),
-    "oauth/engines/openid.py": (305, "one protocol of ten methods, around Authlib's faults"),
-    "testing/engine.py": (285, "a provider with an answer for each request"),
+    "oauth/engines/microsoft.py": (330, "one protocol of twelve methods, around MSAL's faults"),
+    "oauth/engines/openid.py": (335, "one protocol of twelve methods, around Authlib's faults"),
+    "testing/engine.py": (300, "a provider with an answer for each request"),
 }
 
 

@@ -44,6 +44,7 @@ class Account:
         authority: the authority's address.
         profile: the profile that the sign-in used.
         client_id: the application that the account signed in to.
+        application: whether it is an application (a service identity), and not a person.
     """
 
     username: str
@@ -53,6 +54,7 @@ class Account:
     authority: str
     profile: str = "default"
     client_id: str = ""
+    application: bool = False
 
     @cached_property
     def key(self) -> AccountKey:

@@ -22,12 +22,31 @@ def refresh_margin(lifetime: float) -> float:
 
 
 @dataclass(frozen=True)
+class Principal:
+    """Who a token is for, if no ID token says so: an application, or the user of another program.
+
+    Attributes:
+        id: identifies the account at its authority; with a prefix such as ``app:``, so that it
+            differs from the ids of people who signed in.
+        username: for display.
+        tenant_id: the tenant that issues the token, ``""`` if unknown.
+        application: whether it is an application and not a person.
+    """
+
+    id: str
+    username: str
+    tenant_id: str = ""
+    application: bool = False
+
+
+@dataclass(frozen=True)
 class TokenResponse:
     """The response of a token endpoint (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
 
     ``scopes`` are the granted scopes. ``expires_in`` (seconds) counts from ``received_at`` (epoch
     seconds). ``refresh_expires_in`` is the lifetime of the refresh token, if the
-    provider sends it (Keycloak's name; Microsoft's is ``refresh_token_expires_in``).
+    provider sends it (Keycloak's name; Microsoft's is ``refresh_token_expires_in``). ``principal``
+    is set by flows whose responses have no ID token.
     """
 
     access_token: SecretStr
@@ -41,6 +60,7 @@ class TokenResponse:
     id_token_claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     client_info: Mapping[str, Any] = field(default_factory=dict, repr=False)
     correlation_id: str | None = None
+    principal: Principal | None = None
 
     @property
     def grant_ends_on(self) -> float | None:

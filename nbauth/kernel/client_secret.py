@@ -12,6 +12,7 @@ from functools import partial
 from nbauth.core.errors import ConfigurationError, PersistenceError
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import Settings
+from nbauth.oauth.credentials import ClientCredential, ClientSecret
 
 VARIABLE = "NBAUTH_CLIENT_SECRET"
 
@@ -26,6 +27,12 @@ def secret_of(settings: Settings) -> Callable[[], SecretStr] | None:
     if settings.client_secret_from == "keyring":
         return partial(_from_keyring, service_of(settings), settings.client_id or "")
     return None
+
+
+def credential_of(settings: Settings) -> ClientCredential | None:
+    """The client's credential; ``None`` for a public client."""
+    read = secret_of(settings)
+    return None if read is None else ClientSecret(read)
 
 
 def service_of(settings: Settings) -> str:

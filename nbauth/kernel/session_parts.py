@@ -24,7 +24,7 @@ from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.arrivals import Arrivals
-from nbauth.kernel.client_secret import secret_of
+from nbauth.kernel.client_secret import credential_of
 from nbauth.kernel.door import Door
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempts import Attempts
@@ -62,7 +62,7 @@ class SessionParts:
         self.screen = screen
         self.cache = TokenCache()
         self._door = Door(reader)
-        self._engines = Engines(make_engine, secret_of)
+        self._engines = Engines(make_engine, credential_of)
         self._account_locks = AccountLocks()
         self._stored = StoredAccounts(self.cache, screen, self._door, self._account_locks)
         self._renewal = Renewal(self.cache, self._engines, self._account_locks)

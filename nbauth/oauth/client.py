@@ -11,9 +11,9 @@ from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.forks import no_fork
 from nbauth.core.scopes import Scopes
-from nbauth.core.secret import SecretStr
 from nbauth.core.settings import Settings
 from nbauth.oauth.authorities import Authority, authority_from, parse
+from nbauth.oauth.credentials import ClientCredential
 
 if TYPE_CHECKING:
     from nbauth.oauth.engines.protocol import Engine
@@ -141,16 +141,16 @@ class Engines:
 
     Args:
         make: for tests; the default is ``oauth.engines.engine_for``.
-        secret_of: returns a function that reads the client secret, ``None`` if there is none.
+        credential_of: returns the client's credential, ``None`` for a public client.
     """
 
     def __init__(
         self,
         make: Callable[..., Engine] | None = None,
-        secret_of: Callable[[Settings], Callable[[], SecretStr] | None] = lambda _: None,
+        credential_of: Callable[[Settings], ClientCredential | None] = lambda _: None,
     ) -> None:
         self._make = make
-        self._secret_of = secret_of
+        self._credential_of = credential_of
         self._engines: dict[object, Engine] = {}
 
     def of(self, client: Client) -> Engine:
@@ -172,13 +172,13 @@ class Engines:
                 from nbauth.oauth.engines import engine_for
 
                 self._make = engine_for
-            secret = self._secret_of(settings)
+            credential = self._credential_of(settings)
             return self._make(
                 client.authority,
                 client.client_id,
                 verify=settings.verify,
                 proxies=settings.proxies,
-                **({"client_secret": secret} if secret else {}),
+                **({"credential": credential} if credential else {}),
             )
 
     def forget(self) -> None:

@@ -16,12 +16,14 @@ from nbauth.core.secret import SecretStr
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
+from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.engines.protocol import (
     AuthorizationPending,
     AuthorizationRequest,
     DeviceCode,
     PendingAuthorization,
 )
+from nbauth.oauth.engines.token_requests import TokenRequest
 from nbauth.oauth.error_catalogue import error_from
 from nbauth.oauth.offer import Offer
 
@@ -188,6 +190,12 @@ class FakeEngine:
     def sign_out_url(self) -> str:
         return f"{self.issuer}/logout"
 
+    def as_client(
+        self, client_id: str, authority: Authority, credential: ClientCredential
+    ) -> FakeEngine:
+        self._called("as_client", client_id=client_id, authority=authority, credential=credential)
+        return self
+
     def offer(self) -> Offer:
         endpoints = {f"{name}_endpoint": f"{self.issuer}/{name}" for name in OFFERED}
         return self._called("offer") or Offer(self.issuer, self.issuer, endpoints=endpoints)
@@ -219,6 +227,10 @@ class FakeEngine:
     def poll_device(self, device: DeviceCode) -> TokenResponse:
         scripted = self._called("poll_device")
         return scripted or self.response(device.private.scopes)
+
+    def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
+        scripted = self._called("obtain", wanted=wanted, request=request)
+        return scripted or self.response(request.scopes)
 
     def refresh(
         self,

@@ -117,5 +117,5 @@ def test_another_secret_or_endpoint_makes_another_engine() -> None:
     clients = [Client.from_settings(Settings(**own, **way)) for way in ways]
     assert len({id(engines.of(client)) for client in clients}) == len(ways)
     assert len({client.key for client in clients}) == 1
-    assert ["client_secret" in one for one in made] == [False, True, True, True, False, False]
+    assert ["credential" in one for one in made] == [False, True, True, True, False, False]
     assert engines.of(clients[1]) is engines.of(clients[1])

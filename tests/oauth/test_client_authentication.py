@@ -42,14 +42,14 @@ def test_existing_parameters_are_not_repeated() -> None:
     ],
 )
 def test_basic_encodes_client_id_and_secret(client_id: str, secret: str, pair: str) -> None:
-    how = ClientAuthentication(client_id, SecretStr(secret), "client_secret_basic")
+    how = ClientAuthentication(client_id, SecretStr(secret))
     request = sent(how, CODE)
     assert b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() == pair
     assert dict(parse_qsl(request.body)) == CODE
 
 
 def test_post_sends_client_id_and_secret_in_the_body() -> None:
-    how = ClientAuthentication("c", SecretStr("p%q r+s/ü&"), "client_secret_post")
+    how = ClientAuthentication("c", parameters={"client_secret": "p%q r+s/ü&"})
     request = sent(how, CODE)
     said = {**CODE, "client_id": "c", "client_secret": "p%q r+s/ü&"}
     assert dict(parse_qsl(request.body)) == said

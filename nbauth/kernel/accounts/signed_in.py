@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from nbauth.core.account import Account, AccountKey, Asked, is_account
 from nbauth.core.scopes import is_covered
 from nbauth.core.secret import SecretStr
-from nbauth.core.tokens import TokenResponse
+from nbauth.core.tokens import Principal, TokenResponse
 from nbauth.kernel.accounts.grants import Grant, ParentGrant, covering
 from nbauth.oauth.answers import text_in
 from nbauth.oauth.client import Client, name_in
@@ -159,6 +159,8 @@ def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = 
 
     Raises ``SignInError`` if nothing identifies the account.
     """
+    if response.principal is not None:
+        return _signed_in_as(response.principal, client)
     claims, info = response.id_token_claims, response.client_info
     # Elsewhere oid may identify the organisation instead of the person.
     names = ("oid", "sub") if client.authority.microsoft else ("sub",)
@@ -177,3 +179,17 @@ def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = 
         client_id=client.client_id,
     )
     return SignedIn(account, client, unique, response.id_token, claims, sign_out_url)
+
+
+def _signed_in_as(who: Principal, client: Client) -> SignedIn:
+    account = Account(
+        username=who.username,
+        name="",
+        tenant_id=who.tenant_id,
+        home_account_id=who.id,
+        authority=client.authority.url,
+        profile=client.settings.profile,
+        client_id=client.client_id,
+        application=who.application,
+    )
+    return SignedIn(account, client, who.id, None, {})

@@ -5,10 +5,10 @@ Only this folder imports msal and authlib.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from nbauth.core.secret import SecretStr
 from nbauth.oauth.authorities import Authority
+from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.engines.protocol import Engine
 
 
@@ -18,18 +18,14 @@ def engine_for(
     *,
     verify: bool | str | None = None,
     proxies: Mapping[str, str] | None = None,
-    client_secret: Callable[[], SecretStr] | None = None,
+    credential: ClientCredential | None = None,
 ) -> Engine:
     """The engine for this authority. Imports its library, but sends no request.
 
-    ``client_secret`` reads the client secret, if there is one; Microsoft's authorities get none.
+    ``credential``: of a confidential client; ``None`` for a public client.
     """
     if authority.microsoft:
-        from nbauth.oauth.engines.microsoft import MicrosoftEngine
-
-        return MicrosoftEngine(authority, client_id, verify=verify, proxies=proxies)
-    from nbauth.oauth.engines.openid import OpenIDEngine
-
-    return OpenIDEngine(
-        authority, client_id, verify=verify, proxies=proxies, client_secret=client_secret
-    )
+        from nbauth.oauth.engines.microsoft import MicrosoftEngine as Chosen
+    else:
+        from nbauth.oauth.engines.openid import OpenIDEngine as Chosen  # type: ignore[assignment]
+    return Chosen(authority, client_id, verify=verify, proxies=proxies, credential=credential)

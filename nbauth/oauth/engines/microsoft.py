@@ -27,7 +27,9 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.answers import text_in, tokens_in
 from nbauth.oauth.authorities import WELL_KNOWN, Authority
+from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.discovery import Read
+from nbauth.oauth.engines import microsoft_tokens
 from nbauth.oauth.engines.device_answer import device_code_in, polling
 from nbauth.oauth.engines.legible import legible
 from nbauth.oauth.engines.library_errors import library_errors, renewing
@@ -39,6 +41,7 @@ from nbauth.oauth.engines.protocol import (
     extra_parameters,
     with_extra_parameters,
 )
+from nbauth.oauth.engines.token_requests import TokenRequest
 from nbauth.oauth.error_catalogue import error_from, not_understood
 from nbauth.oauth.http import Http
 from nbauth.oauth.issuers import check_issuer
@@ -73,9 +76,12 @@ class MicrosoftEngine:
         *,
         verify: bool | str | None = None,
         proxies: Mapping[str, str] | None = None,
+        credential: ClientCredential | None = None,
     ) -> None:
         self.authority = authority
         self.client_id = client_id
+        self._credential = credential
+        self._network = (verify, proxies)
         self._http = _MsalHttp(verify, proxies)
         self._ready: tuple[Any, Metadata] | None = None
 
@@ -86,6 +92,14 @@ class MicrosoftEngine:
     @property
     def sign_out_url(self) -> str:
         return self._ready[1].sign_out_url if self._ready else ""
+
+    def as_client(
+        self, client_id: str, authority: Authority, credential: ClientCredential
+    ) -> MicrosoftEngine:
+        verify, proxies = self._network
+        return MicrosoftEngine(
+            authority, client_id, verify=verify, proxies=proxies, credential=credential
+        )
 
     def offer(self) -> Offer:
         return self._connect()[1].offer()
@@ -100,7 +114,7 @@ class MicrosoftEngine:
     @library_errors()
     def _application(self) -> Any:
         try:
-            return msal.PublicClientApplication(
+            return microsoft_tokens.application(self._credential)(
                 self.client_id,
                 authority=self.authority.url,
                 instance_discovery=False,
@@ -206,6 +220,12 @@ class MicrosoftEngine:
                 data=extra_parameters(request),
             )
         return self._response(result, request.scopes)
+
+    def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
+        app, metadata = self._connect()
+        with library_errors():
+            result = microsoft_tokens.obtain(app, self._credential, wanted, request)
+        return self._response(result, request.scopes, keys=metadata.keys)
 
     def refresh(
         self,

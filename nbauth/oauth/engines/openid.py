@@ -14,17 +14,18 @@ from authlib.oauth2.client import OAuth2Client
 from nbauth.core.errors import FlowUnavailable
 from nbauth.core.flow_names import BROWSER, DEVICE
 from nbauth.core.scopes import Scopes
-from nbauth.core.secret import SecretStr
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.answers import json_in, text_in, tokens_in
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.client_authentication import ClientAuthentication, method_of
+from nbauth.oauth.client_authentication import ClientAuthentication
+from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.engines import identity
 from nbauth.oauth.engines.device_answer import device_code_in, polling
 from nbauth.oauth.engines.legible import legible
 from nbauth.oauth.engines.library_errors import library_errors, renewing
+from nbauth.oauth.engines.openid_tokens import is_for_a_person, parameters_of
 from nbauth.oauth.engines.protocol import (
     UNSET,
     AuthorizationRequest,
@@ -33,6 +34,7 @@ from nbauth.oauth.engines.protocol import (
     extra_parameters,
     with_extra_parameters,
 )
+from nbauth.oauth.engines.token_requests import TokenRequest
 from nbauth.oauth.error_catalogue import error_from, not_understood, refusal
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
@@ -66,11 +68,12 @@ class OpenIDEngine:
         *,
         verify: bool | str | None = None,
         proxies: Mapping[str, str] | None = None,
-        client_secret: Callable[[], SecretStr] | None = None,
+        credential: ClientCredential | None = None,
     ) -> None:
         self.authority = authority
         self.client_id = client_id
-        self._client_secret = client_secret
+        self._credential = credential
+        self._network = (verify, proxies)
         self._http = Http(verify, proxies)
         self._http.headers["Accept"] = "application/json"  # otherwise some send form encoding
         self._metadata: Metadata | None = None
@@ -87,6 +90,14 @@ class OpenIDEngine:
         if self._metadata is None:  # two threads may fetch it at once, with the same result
             self._metadata = Metadata.of(self._http, self.authority)
         return self._metadata
+
+    def as_client(
+        self, client_id: str, authority: Authority, credential: ClientCredential
+    ) -> OpenIDEngine:
+        verify, proxies = self._network
+        return OpenIDEngine(
+            authority, client_id, verify=verify, proxies=proxies, credential=credential
+        )
 
     def offer(self) -> Offer:
         return self._discovered().offer()
@@ -110,12 +121,10 @@ class OpenIDEngine:
         return client
 
     def _authentication(self) -> ClientAuthentication:
-        """The client's authentication; the secret is read each time it is used."""
-        if self._client_secret is None:
+        """The client's authentication; the credential is read each time it is used."""
+        if self._credential is None:
             return ClientAuthentication(self.client_id)
-        return ClientAuthentication(
-            self.client_id, self._client_secret(), method_of(self._discovered())
-        )
+        return ClientAuthentication.of(self.client_id, self._credential, self._discovered())
 
     def _keys(self) -> Callable[[bool], Mapping[str, Any]] | None:
         """The keys to check signatures with, ``None`` if the provider publishes no metadata: its ID
@@ -215,6 +224,20 @@ class OpenIDEngine:
             )
         return self._response(token, asked)
 
+    def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
+        grant_type, parameters = parameters_of(wanted)
+        personal = is_for_a_person(wanted)
+        asked = (
+            self._asked(request, at_authorize=False) if personal else request.scopes.resource_scopes
+        )
+        token = self._token(
+            grant_type=grant_type,
+            **({"scope": " ".join(asked)} if asked else {}),
+            **parameters,
+            body=urlencode(extra_parameters(request)),
+        )
+        return self._response(token, asked, identified=personal)
+
     def refresh(
         self,
         refresh_token: str,
@@ -265,6 +288,7 @@ class OpenIDEngine:
         keys: Any = None,
         max_age: int | None = None,
         renewing: bool = False,
+        identified: bool = True,
     ) -> TokenResponse:
         if not text_in(token, "access_token"):
             raise not_understood("access_token is missing or not a string")
@@ -280,7 +304,7 @@ class OpenIDEngine:
                 max_age=max_age,
                 renewing=renewing,
             )
-        if not renewing:
+        if identified and not renewing:
             claims = identity.named(claims, lambda: self._userinfo(token["access_token"]))
         return tokens_in(token, asked, claims)
 

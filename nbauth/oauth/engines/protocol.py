@@ -14,6 +14,8 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
+from nbauth.oauth.credentials import ClientCredential
+from nbauth.oauth.engines.token_requests import TokenRequest
 from nbauth.oauth.offer import Offer
 
 
@@ -124,6 +126,11 @@ class Engine(Protocol):
         ``""`` if there is none, or before the first request.
         """
 
+    def as_client(
+        self, client_id: str, authority: Authority, credential: ClientCredential
+    ) -> Engine:
+        """An engine for another client, with the same network settings; close it after use."""
+
     def offer(self) -> Offer:
         """What the provider offers; sends a request."""
 
@@ -140,6 +147,12 @@ class Engine(Protocol):
 
     def poll_device(self, device: DeviceCode) -> TokenResponse:
         """Poll once; raises ``AuthorizationPending`` if the person has not finished."""
+
+    def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
+        """Tokens for another grant type; see :mod:`.token_requests`.
+
+        ``FlowUnavailable`` if this authority does not have it.
+        """
 
     def refresh(
         self,

@@ -1,0 +1,96 @@
+"""Reads a client certificate with its private key from a PEM or PFX file."""
+
+from __future__ import annotations
+
+from base64 import b64encode, urlsafe_b64encode
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.text import plain
+from nbauth.oauth.credentials import Certificate
+
+
+@dataclass(frozen=True)
+class Found:
+    """A certificate as the libraries take it.
+
+    Attributes:
+        private_key: unencrypted PEM.
+        chain: the certificate and, if the file has them, those of its issuers, as PEM.
+        thumbprint: the SHA-1 of the certificate, in hexadecimal.
+        x5t, x5c: the thumbprint and the chain, as in the header of a JWT (RFC 7515 §4.1.6, §4.1.7).
+        elliptic: whether the key is elliptic, and not RSA.
+    """
+
+    private_key: str = field(repr=False)
+    chain: str
+    thumbprint: str
+    x5t: str
+    x5c: list[str]
+    elliptic: bool
+
+
+def certificate_of(credential: Certificate) -> Found:
+    """Read the file. Raises ``ConfigurationError`` if it is no certificate with its key."""
+    try:
+        with open(credential.path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise _unusable(credential, error.strerror or type(error).__name__) from error
+    password = None if credential.password is None else str(credential.password()).encode()
+    try:
+        key, certificates = _read(data, password)
+    except (ValueError, TypeError) as error:
+        raise _unusable(credential, plain(error)) from error
+    if key is None or not certificates:
+        missing = "a private key" if key is None else "a certificate"
+        raise _unusable(credential, f"it does not contain {missing}")
+    own = _of_key(certificates, key)
+    if own is None:
+        raise _unusable(credential, "its certificate does not belong to its private key")
+    chain = [own, *(one for one in certificates if one is not own)]
+    thumbprint = own.fingerprint(hashes.SHA1())  # noqa: S303 - the certificate's name, no proof
+    return Found(
+        private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        chain="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
+        thumbprint=thumbprint.hex(),
+        x5t=urlsafe_b64encode(thumbprint).decode().rstrip("="),
+        x5c=[b64encode(one.public_bytes(Encoding.DER)).decode() for one in chain],
+        elliptic=isinstance(key, EllipticCurvePrivateKey),
+    )
+
+
+def _read(data: bytes, password: bytes | None) -> tuple[Any, list[x509.Certificate]]:
+    if b"-----BEGIN" not in data:
+        bundle = load_pkcs12(data, password)
+        own = [bundle.cert.certificate] if bundle.cert else []
+        return bundle.key, own + [one.certificate for one in bundle.additional_certs]
+    key = load_pem_private_key(data, password) if b"PRIVATE KEY" in data else None
+    certificates = x509.load_pem_x509_certificates(data) if b"BEGIN CERTIFICATE" in data else []
+    return key, certificates
+
+
+def _of_key(certificates: list[x509.Certificate], key: Any) -> x509.Certificate | None:
+    public = key.public_key()
+    return next((one for one in certificates if one.public_key() == public), None)
+
+
+def _unusable(credential: Certificate, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The client certificate in {credential.path} cannot be used: {why.rstrip('.')}.",
+        code="bad_certificate",
+        hint="Name a PEM or PFX file with the certificate and its private key, and the password of"
+        " the key if it has one.",
+    )

@@ -1,0 +1,101 @@
+"""``Engine.obtain`` at Microsoft's authorities: which method of MSAL each kind of request needs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msal
+
+from nbauth.core.errors import ConfigurationError, FlowUnavailable
+from nbauth.oauth.certificate import certificate_of
+from nbauth.oauth.credentials import ClientAssertion, ClientCredential, ClientSecret
+from nbauth.oauth.engines.protocol import AuthorizationRequest, extra_parameters
+from nbauth.oauth.engines.token_requests import (
+    ClientCredentials,
+    ExtensionGrant,
+    OnBehalfOf,
+    TokenRequest,
+)
+
+OPENID = ("openid", "profile", "offline_access")
+"""The scopes that MSAL adds to those of a person's request."""
+
+
+def application(credential: ClientCredential | None) -> Callable[..., Any]:
+    """MSAL's application class for a client with this credential, or for a public client."""
+    if credential is None:
+        return msal.PublicClientApplication  # type: ignore[no-any-return]
+
+    def confidential(client_id: str, **options: Any) -> Any:
+        return msal.ConfidentialClientApplication(
+            client_id, client_credential=_as_msal_takes(credential), **options
+        )
+
+    return confidential
+
+
+def _as_msal_takes(credential: ClientCredential) -> Any:
+    if isinstance(credential, ClientSecret):
+        return str(credential.read())
+    if isinstance(credential, ClientAssertion):
+        return {"client_assertion": lambda: str(credential.read())}
+    found = certificate_of(credential)
+    if credential.send_chain:
+        return {"private_key": found.private_key, "public_certificate": found.chain}
+    return {"private_key": found.private_key, "thumbprint": found.thumbprint}
+
+
+def obtain(
+    app: Any, credential: ClientCredential | None, wanted: TokenRequest, request: Any
+) -> Mapping[str, Any]:
+    """MSAL's response to a request.
+
+    Args:
+        app: MSAL's application.
+        credential: of the application.
+        wanted: the kind of request.
+        request: its scopes and extra parameters.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MSAL calls some of its methods deprecated
+        answer: Mapping[str, Any] = _sent(app, credential, wanted, request)
+    return answer
+
+
+def _sent(
+    app: Any,
+    credential: ClientCredential | None,
+    wanted: TokenRequest,
+    request: AuthorizationRequest,
+) -> Any:
+    scopes = list(request.scopes.resource_scopes)
+    more = {**extra_parameters(request)}
+    claims = {"claims_challenge": request.claims} if request.claims else {}
+    match wanted:
+        case ClientCredentials():
+            _check_credential(credential)
+            return app.acquire_token_for_client(scopes, data=more, **claims)
+        case OnBehalfOf(token):
+            _check_credential(credential)
+            return app.acquire_token_on_behalf_of(str(token), scopes, data=more, **claims)
+        case ExtensionGrant(grant_type, parameters):
+            return app.client.obtain_token_by_assertion(
+                None, grant_type, scope=[*scopes, *OPENID], data={**more, **parameters}
+            )
+    raise FlowUnavailable(
+        "Microsoft's authorities do not offer this flow.",
+        hint="Choose another flow: %login --flow browser.",
+    )
+
+
+def _check_credential(credential: ClientCredential | None) -> None:
+    if credential is None:
+        raise ConfigurationError(
+            "This flow needs the application's own credential, and none is set.",
+            code="no_client_credential",
+            hint="Set client_secret_from or client_certificate in the profile, or the variables"
+            " AZURE_TENANT_ID, AZURE_CLIENT_ID, and AZURE_CLIENT_SECRET or"
+            " AZURE_CLIENT_CERTIFICATE_PATH.",
+        )
