@@ -50,6 +50,9 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in list(os.environ):  # a service identity of the machine is not one of the tests
+        if name.startswith(("AZURE_", "IDENTITY_", "MSI_")):
+            del os.environ[name]
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks

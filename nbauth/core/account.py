@@ -61,6 +61,11 @@ class Account:
         """The key that identifies this account."""
         return AccountKey(self.authority, self.client_id, self.home_account_id)
 
+    @property
+    def title(self) -> str:
+        """The user name for display; of an application, with a word that says so."""
+        return f"{self.username} (application)" if self.application else self.username
+
     def __repr__(self) -> str:
         head, at, domain = self.username.partition("@")
         return f"Account({visible(f'{head[:2]}•••{at}{domain}')}, profile={self.profile!r})"

@@ -31,9 +31,10 @@ NOBODY = Obstacle(
     "nobody_there",
     "A sign-in needs a person, and nobody can answer here.",
     "Run %login in a notebook that a person uses, or set attended = true if a person can answer."
-    " An unattended run uses a sign-in that was stored before: %login --persist keyring."
-    " Service identities for unattended runs (AZURE_CLIENT_ID and similar) are not read by"
-    " this version.",
+    " An unattended run uses a sign-in that was stored before (%login --persist keyring), or a"
+    " service identity: at Microsoft's authorities set AZURE_TENANT_ID, AZURE_CLIENT_ID and one of"
+    " AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH and AZURE_FEDERATED_TOKEN_FILE; elsewhere"
+    " set flow to app and client_secret_from.",
 )
 """Where nobody is."""
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.core.flow_names import ALL as FLOWS
-from nbauth.core.flow_names import AUTO
+from nbauth.core.flow_names import ALL, AUTO, added
 from nbauth.core.text import closest
 from nbauth.core.value_readers import (
     address,
@@ -51,6 +50,12 @@ def _persistence(value: Any) -> str:
     return one_of((*PERSISTENCES, *entry_points(group=PERSISTENCE_GROUP).names))(word)
 
 
+def _flow(value: Any) -> str:
+    if isinstance(value, str) and value.strip().lower() not in ALL:
+        return one_of((*ALL, *added()))(value)
+    return one_of(ALL)(value)
+
+
 def _attended(value: Any) -> bool | str:
     """Whether somebody is there: true, false, or ``"auto"``, which asks the front end."""
     if isinstance(value, str) and value.strip().lower() == AUTO:
@@ -72,7 +77,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "cloud": one_of(CLOUDS),
     "scopes": words,
     "exact_scopes": flag,
-    "flow": one_of(FLOWS),
+    "flow": _flow,
     "persist": _persistence,
     "hosts": hosts,
     "extra_parameters": parameters,

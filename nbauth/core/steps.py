@@ -152,5 +152,5 @@ def message_of(step: Shown) -> str:
         case ChooseFlow(error) | Failed(error) | Cancelled(error):
             return str(error)
         case Done(account):
-            return f"Signed in as {account.username}."
+            return f"Signed in as {account.title}."
     raise TypeError(f"no screen can show {type(step).__name__}")

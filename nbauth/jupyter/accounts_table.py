@@ -64,7 +64,7 @@ class Table(list[Account]):
             ends = max((token.expires_on for token in tokens), default=time.time())
             rows.append(
                 AccountRow(
-                    account=record.account.username,
+                    account=record.account.title,
                     tenant=record.account.tenant_id,
                     profile=record.account.profile,
                     scopes=tuple(dict.fromkeys(s for t in tokens for s in t.response.scopes)),
@@ -113,6 +113,8 @@ class Table(list[Account]):
         lines = []
         for record in self._records():
             grants = record.grants
+            if record.flow:  # its tokens are renewed without a person
+                continue
             alive = [grant for grant in grants if grant.usable]
             known = [grant.expires_on for grant in alive if grant.expires_on is not None]
             who = record.account.username

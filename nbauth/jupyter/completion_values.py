@@ -11,6 +11,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nbauth.core.errors import NbAuthError
+from nbauth.core.flow_names import added
 from nbauth.core.magic_word import as_word, within
 
 GRAPH_SCOPES = (
@@ -186,7 +187,7 @@ class _Known:
     def of(self, name: str, choices: Iterable[str] | None = None) -> list[str]:
         """The known values of an argument."""
         if choices:
-            return list(choices)
+            return [*choices, *(added() if name == "flow" else ())]
         found = getattr(self, f"_{name}", None)
         return [] if found is None else [value for value in dict.fromkeys(found()) if value]
 

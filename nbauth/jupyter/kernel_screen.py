@@ -45,10 +45,10 @@ def flows_here(reached: Collection[ReceiverKind]) -> tuple[str, ...]:
     """The flows that work with these receivers, in the order of the place."""
     from nbauth.core.flow_names import BROWSER
     from nbauth.jupyter.places.environment import place
-    from nbauth.oauth.flows import FLOWS, flows_for
+    from nbauth.oauth.flows import flows_for, offered
 
     works = flows_for(reached)
-    return tuple(way for way in dict.fromkeys((BROWSER, *place().ways, *FLOWS)) if way in works)
+    return tuple(way for way in dict.fromkeys((BROWSER, *place().ways, *offered())) if way in works)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nbauth.core.account import Account
+from nbauth.core.flow_names import added
 from nbauth.core.text import closest
 from nbauth.jupyter.magic_line import Word
 
@@ -125,6 +126,8 @@ class _Reading:
             raise UsageError(
                 f"{name} {word.text} is not available in this version.{_one_of(action)}"
             )
+        if action.dest == "flow" and word.text.lower() in added():
+            return word.text.lower()
         guess = closest(word.text.lower(), action.choices)
         meant = f" Did you mean {guess}?" if guess else ""
         raise UsageError(f"{name} cannot be {word.typed}.{meant}{_one_of(action)}")

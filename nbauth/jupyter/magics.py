@@ -207,7 +207,7 @@ def describe(result: AuthenticationResult) -> list[str]:
     """The lines of ``%token --show``, without the token itself."""
     left = round(result.expires_on - time.time())
     return [
-        f"account  {result.account.username}",
+        f"account  {result.account.title}",
         f"scopes   {' '.join(result.scopes)}",
         *([f"tenant   {result.tenant_id}"] if result.tenant_id else []),
         f"expires  in {left // 60} min {left % 60} s",

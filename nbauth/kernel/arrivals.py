@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from nbauth.core.account import Account, name_of
 from nbauth.core.errors import SignInCancelled, SignInError
+from nbauth.core.flow_names import AUTO
 from nbauth.core.magic_word import as_word, login_line
 from nbauth.core.person import Notices, Person
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache
+from nbauth.kernel.accounts.grants import FlowGrant
 from nbauth.kernel.accounts.signed_in import signed_in_from
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.sign_in.request import Request
@@ -39,6 +41,7 @@ class Arrivals:
         client, asked = request.client, request.asked
         signed_in = signed_in_from(client, response, sign_out_url)
         as_asked = asked is None or signed_in.is_asked_for(asked)
+        grant = _grant_of(request, response)
         if not self._cache.sign_in(
             signed_in,
             response,
@@ -46,9 +49,11 @@ class Arrivals:
             ticket=ticket,
             make_current=as_asked and request.makes_current,
             beside=not as_asked,
+            grant=grant,
         ):
             raise SignInCancelled("The account was signed out during this sign-in.")
-        self._stored.keep(client, signed_in.key)
+        if grant is None:
+            self._stored.keep(client, signed_in.key)
         if self._cache.account(signed_in.key) is None:
             raise SignInCancelled("The account was signed out during this sign-in.")
         self._cache.changed.emit()
@@ -78,3 +83,17 @@ class Arrivals:
                 f"The provider did not grant {' '.join(missing)}; it granted {granted}."
                 " Calls that need more may be refused."
             )
+
+
+def _grant_of(request: Request, response: TokenResponse) -> FlowGrant | None:
+    """The grant of a flow that renews its tokens itself."""
+    if request.flow == AUTO:
+        return None
+    from nbauth.oauth.flows import flow_named  # loaded by the sign-in already
+
+    flow = flow_named(request.flow)
+    if flow.renew is None:
+        return None
+    granted = request.client.granted(response.scopes)
+    asked = request.authorization
+    return FlowGrant(flow.name, flow.renew, asked, granted, request.scopes.key)

@@ -67,7 +67,7 @@ class Door:
 
     def _client_from(self, settings: Settings) -> Client:
         try:
-            return Client.from_settings(settings)
+            return Client.from_settings(settings, need_id=_needs_id(settings))
         except ConfigurationError as error:
             if error.code == "no_client_id" and (unused := self._profiles_unused(settings)):
                 error.hint = (
@@ -113,3 +113,12 @@ def _check_known(name: str, known: Iterable[str]) -> None:
     if name not in known:
         guess = f" Did you mean {close}?" if (close := closest(name, known)) else ""
         raise ConfigurationError(f"There is no option {name!r}.{guess}", code="unknown_option")
+
+
+def _needs_id(settings: Settings) -> bool:
+    """Whether a missing ``client_id`` is an error at once, and not when a person signs in."""
+    if settings.client_id:
+        return True
+    from nbauth.kernel.unattended import has_own_client
+
+    return not has_own_client(settings)

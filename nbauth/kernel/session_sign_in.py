@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account, Asked, ClientKey
+from nbauth.core.account import Account, AccountKey, Asked, ClientKey
 from nbauth.core.errors import NotSignedIn
+from nbauth.core.flow_names import AUTO
 from nbauth.core.person import say_to
 from nbauth.kernel.accounts.refresh_errors import NEEDS_SIGN_IN
 from nbauth.kernel.door import SIGN_IN_OPTIONS
 from nbauth.kernel.session_parts import SessionParts
+from nbauth.kernel.unattended import is_service
 
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn
@@ -36,7 +38,7 @@ class SessionSignIn(SessionParts):
         signed_in = None if force else self._already(request, options)
         if signed_in is not None:
             if not quiet:
-                text = f"Already signed in as {signed_in.username}. (--force signs in again.)"
+                text = f"Already signed in as {signed_in.title}. (--force signs in again.)"
                 say_to(self.screen, text)
             return signed_in
         if background:
@@ -61,6 +63,16 @@ class SessionSignIn(SessionParts):
             if signed_in is not None:
                 return signed_in
         return self._made_current(await self._attempts.sign_in_async(request))
+
+    def _is_meant(self, key: AccountKey, flow: str) -> bool:
+        """Whether the account is one that this flow would sign in: a service identity or a person.
+
+        With the flow ``auto``, any account is.
+        """
+        record = self.cache.signed_in.get(key)
+        if flow == AUTO or record is None:
+            return True
+        return record.flow == (flow if is_service(flow) else "")
 
     def _made_current(self, account: Account) -> Account:
         """Make the signed-in account current, also if the call joined another's sign-in."""
@@ -89,7 +101,7 @@ class SessionSignIn(SessionParts):
             return None
         client = request.client
         key = self._stored.find(client, request.asked)
-        if key is None:
+        if key is None or not self._is_meant(key, request.first_flow):
             return None
         try:
             result = self._renewal.silent(client, key, request.scopes)
@@ -98,7 +110,11 @@ class SessionSignIn(SessionParts):
         if not client.covers(result.scopes, request.scopes):
             return None  # a new sign-in may grant the missing scopes
         record = self.cache.signed_in.get(key)
-        if record is not None and (record.store is None or not record.store.keeps(key)):
+        if (
+            record is not None
+            and not record.flow
+            and (record.store is None or not record.store.keeps(key))
+        ):
             self._stored.prepare(client)
             self._stored.keep(client, key)
         if request.asked is not None and self.cache.find(client.key) != key:

@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nbauth.core.account import Account, AccountKey, Asked, is_account, name_of
 from nbauth.core.errors import (
-    ConsentRequired,
     InteractionRequired,
     NbAuthError,
     NotSignedIn,
     SignInError,
 )
 from nbauth.core.log import word
-from nbauth.core.magic_word import login_line
-from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache
@@ -30,6 +27,7 @@ from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.sign_in.attempts import Attempts
+from nbauth.kernel.unattended import is_service, named_flow, nobody_asked
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
@@ -176,9 +174,14 @@ class Tokens:
             if self._brings(failed, need, missing):
                 failed.result()  # raises the error of a background sign-in, once
         whom, error = self._whom(need, missing), missing.error
+        if (service := self._service(need, missing)) is not None:
+            return service
         if not need.interactive or not self._screen.attended():
             log.debug("%s: a person is needed and must not be asked", need.scopes)
-            raise _nobody_asked(error, need, whom, self._screen.obstacle()) from error
+            obstacle = self._screen.obstacle()
+            raise nobody_asked(
+                error, need.client, need.scopes, whom, obstacle, may_ask=need.interactive
+            ) from error
         from nbauth.kernel.sign_in.request import read_request
 
         log.debug("%s: a person is asked (%s)", need.scopes, word(error.code))
@@ -188,30 +191,30 @@ class Tokens:
         makes_current = current is None or need.asked is None or current == missing.key
         return replace(request, makes_current=makes_current)
 
+    def _service(self, need: Need, missing: _Missing) -> Request | None:
+        """The sign-in of a service identity: the one of the settings, or the one that the
+        environment names if nobody can be asked."""
+        if missing.key is not None or need.asked is not None:
+            return None
+        flow = need.client.settings.flow
+        if not is_service(flow):
+            if need.interactive and self._screen.attended():
+                return None
+            flow = named_flow(need.client)
+        if not flow:
+            return None
+        from nbauth.kernel.sign_in.request import read_request
+
+        log.debug("%s: by the service identity (%s)", need.scopes, flow)
+        request = read_request(need.client, need.scopes, {"claims": need.claims})
+        return replace(request, flow=flow)
+
     def _brought(self, need: Need, account: Account) -> AuthenticationResult:
         cached = self.cache.tokens.get(TokenKey(account.key, need.scopes.key))
         record = self.cache.signed_in.get(account.key)
         if cached is None or record is None:
             raise NotSignedIn("That account has been signed out.")
         return cached.result(record, "flow")
-
-
-def _nobody_asked(
-    error: NbAuthError, need: Need, whom: Asked | None, obstacle: Obstacle | None
-) -> InteractionRequired:
-    kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
-    account = whom.username if isinstance(whom, Account) else ""
-    login = login_line(need.client.settings.profile, account, str(need.scopes).split())
-    if obstacle is None and not need.interactive:
-        what = "This call does not ask anybody to sign in."
-        hint = f"Run {login}, then call again."
-    elif obstacle is None or obstacle is NOBODY:
-        what, hint = "Nobody can be asked here.", NOBODY.hint
-        if isinstance(whom, Account):
-            hint = f"Run {login}, then this cell again."
-    else:
-        what, hint = obstacle.what, obstacle.hint
-    return kind(f"{error} {what}", code=error.code, hint=hint, correlation_id=error.correlation_id)
 
 
 @contextmanager

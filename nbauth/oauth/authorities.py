@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -61,6 +61,17 @@ class Authority:
         """The built-in API hosts: only for Entra at one of Microsoft's own login hosts."""
         known = self.kind == "entra" and urlsplit(self.url).hostname in LOGIN_HOSTS
         return CLOUDS[self.cloud].hosts if known else {}
+
+    def in_tenant(self, tenant: str, base: str = "") -> Authority:
+        """The authority of another tenant in this cloud, or at the login host ``base``.
+
+        Raises ``ConfigurationError`` for a text that is no tenant.
+        """
+        of_tenant = _of_tenant(tenant, self.cloud)
+        if base and urlsplit(base).hostname in LOGIN_HOSTS:
+            return parse(f"{base.rstrip('/')}/{tenant}", self.cloud)
+        own = base or self.url.removesuffix(f"/{self.tenant}")
+        return replace(of_tenant, url=f"{own.rstrip('/')}/{tenant}")
 
     def refuse_prompt(self, prompt: str | None) -> None:
         """Raise ``ConfigurationError`` for a prompt that this authority does not support."""

@@ -31,6 +31,18 @@ NO_CLIENT_ID_HINT = (
 )
 
 
+def no_client_id(authority: Authority) -> ConfigurationError:
+    """The error for a sign-in without a client_id."""
+    return ConfigurationError(
+        "No client_id is set, and nbauth has no default one.",
+        code="no_client_id",
+        hint=NO_CLIENT_ID_HINT
+        if authority.microsoft
+        else "Register a public client at the provider and set NBAUTH_CLIENT_ID,"
+        " or client_id in config.toml.",
+    )
+
+
 @dataclass(frozen=True)
 class Client:
     """Settings with the authority and client_id that they determine."""
@@ -41,19 +53,15 @@ class Client:
     _parsed: dict[tuple[str, ...], Scopes] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Client:
-        """Raises ``ConfigurationError`` without a client_id, or with an invalid authority."""
+    def from_settings(cls, settings: Settings, *, need_id: bool = True) -> Client:
+        """Raises ``ConfigurationError`` for an invalid authority, and without a client_id.
+
+        ``need_id``: whether that is an error. A service identity has a client of its own.
+        """
         authority = authority_from(settings)
-        if not settings.client_id:
-            raise ConfigurationError(
-                "No client_id is set, and nbauth has no default one.",
-                code="no_client_id",
-                hint=NO_CLIENT_ID_HINT
-                if authority.microsoft
-                else "Register a public client at the provider and set NBAUTH_CLIENT_ID,"
-                " or client_id in config.toml.",
-            )
-        return cls(settings, authority, settings.client_id)
+        if need_id and not settings.client_id:
+            raise no_client_id(authority)
+        return cls(settings, authority, settings.client_id or "")
 
     @classmethod
     def from_key(cls, key: ClientKey, profile: str = "default") -> Client:
@@ -121,6 +129,8 @@ class Client:
         if any(scope.lower().endswith("/.default") for scope in wanted.resource_scopes):
             return ()
         if self.authority.microsoft:
+            if f"{wanted.resource}/.default".lower() in have:  # an application's permissions
+                return ()
             return tuple(word for word in wanted.resource_scopes if word.lower() not in have)
         return tuple(word for word in wanted.resource_scopes if word not in have)
 

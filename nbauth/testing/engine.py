@@ -82,6 +82,7 @@ class FakeEngine:
         authority: its authority; default: an OpenID Connect issuer.
         client_id: its client.
         clock: returns ``received_at``.
+        credential: of a confidential client.
 
     Attributes:
         user: who signs in next: a word such as ``"ada"``, also the ``sub``.
@@ -102,10 +103,12 @@ class FakeEngine:
         client_id: str = "notebooks",
         *,
         clock: Callable[[], float] = time.time,
+        credential: ClientCredential | None = None,
         **_: Any,
     ) -> None:
         self.authority = authority or Authority("oidc", ISSUER)
         self.client_id = client_id
+        self.credential = credential
         self.user = "ada"
         self.lifetime = 3600.0
         self.rotates = True

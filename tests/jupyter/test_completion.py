@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from IPython.core.completer import provisionalcompleter
 
+from nbauth.core import flow_names
 from nbauth.jupyter.completion_values import GRAPH_SCOPES
 from tests.jupyter.typed import Shell, shell
 
@@ -18,7 +19,7 @@ OPTIONS = {
     "%login --fl": ["--flow"],
     "%login --flow d": ["device"],
     "%login --flow=d": ["device"],
-    "%login --flow ": ["auto", "browser", "callback", "paste", "device"],
+    "%login --flow ": list(flow_names.names()),
     "%login --flow device --fl": [],
     "%login --persist ": ["memory", "keyring", "file"],
     "%login --prompt c": ["consent", "create"],

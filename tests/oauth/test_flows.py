@@ -221,7 +221,7 @@ def test_every_flow_name_has_a_record() -> None:
         assert flow.label
         assert flow.how.endswith(".")
         assert flow.detail
-        assert flow.interactive
+    assert flow.interactive == (flow.renew is None)
     assert flows_for([]) == ("paste", "device")
     assert set(flows_for([ReceiverKind.LOOPBACK])) == {"browser", "paste", "device"}
 

@@ -142,4 +142,4 @@ def done(
 
 
 def _names(account: Account) -> dict[str, str]:
-    return {"username": plain(account.username), "tenant": plain(account.tenant_id)}
+    return {"username": plain(account.title), "tenant": plain(account.tenant_id)}

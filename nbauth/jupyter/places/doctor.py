@@ -25,7 +25,7 @@ from nbauth.kernel.client_secret import secret_of
 from nbauth.kernel.sign_in.receivers.callback_address import callback_address, placeholder
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
 from nbauth.kernel.sign_in.redirect_uri import with_source
-from nbauth.oauth.flows import FLOWS, flow_named
+from nbauth.oauth.flows import flow_named, offered
 from nbauth.oauth.trust import Trust
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _flows(here: Place, settings: Settings) -> Iterator[str]:
             why += f", {IF[flow.receiver]}"
         yield from entry(label, f"{way}: {why}")
         label = "  or by"
-    for way in FLOWS:
+    for way in offered():
         if way not in (chosen, *here.ways):
             yield from entry("  not by", f"{way}: {_why_not(way, here)}")
 

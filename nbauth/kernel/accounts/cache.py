@@ -58,17 +58,20 @@ class TokenCache(CacheLookups):
         ticket: int | None = None,
         make_current: bool = True,
         beside: bool = False,
+        grant: Grant | None = None,
     ) -> bool:
         """Add the result of a finished sign-in; earlier tokens of the account stay.
 
-        ``beside``: another account was requested. Returns ``False`` and adds nothing if the account
-        has been signed out since ``ticket``.
+        ``grant`` renews its tokens; by default the refresh token in the response. ``beside``:
+        another account was requested. Returns ``False`` and adds nothing if the account has been
+        signed out since ``ticket``.
         """
         key, client = signed_in.key, signed_in.client
         granted = client.granted(response.scopes)
-        grant = RefreshTokenGrant(
-            response.refresh_token, granted, response.grant_ends_on, asked=asked.key
-        )
+        if grant is None:
+            grant = RefreshTokenGrant(
+                response.refresh_token, granted, response.grant_ends_on, asked=asked.key
+            )
         token = CachedToken(response, grant, asked, client)
         names = signed_in.names
         with self._lock:

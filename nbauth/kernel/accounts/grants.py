@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nbauth.core.errors import TokenError
+from nbauth.core.errors import InteractionRequired, TokenError
 from nbauth.core.scopes import Scopes, is_covered, plain_scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
-from nbauth.oauth.engines.protocol import Engine
+from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
+
+if TYPE_CHECKING:
+    from nbauth.oauth.flows.record import Renew
 
 
 class Grant(Protocol):
@@ -36,6 +39,16 @@ class Grant(Protocol):
     @property
     def usable(self) -> bool:
         """Whether it may still get a token."""
+
+    @property
+    def flow(self) -> str:
+        """The flow that renews it; ``""`` if it is renewed with a refresh token."""
+
+    def covers(self, scopes: frozenset[str]) -> bool:
+        """Whether it may get a token for these scopes, in the form of ``Scopes.key``."""
+
+    def in_child(self) -> Grant:
+        """What a forked child has instead of it."""
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         """Get new tokens without asking the person. Raises as ``Engine.refresh`` does."""
@@ -67,10 +80,17 @@ class RefreshTokenGrant:
     ours: bool = True
     older: bool = False
     asked: frozenset[str] = frozenset()
+    flow: str = field(default="", init=False)
 
     @property
     def usable(self) -> bool:
         return self.refresh_token is not None
+
+    def covers(self, scopes: frozenset[str]) -> bool:
+        return is_covered(scopes, self.scopes)
+
+    def in_child(self) -> Grant:
+        return ParentGrant(self.scopes, kept=self.kept, asked=self.asked)
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         assert self.refresh_token is not None
@@ -124,6 +144,13 @@ class ParentGrant:
     older: bool = False
     usable: bool = True
     asked: frozenset[str] = frozenset()
+    flow: str = field(default="", init=False)
+
+    def covers(self, scopes: frozenset[str]) -> bool:
+        return is_covered(scopes, self.scopes)
+
+    def in_child(self) -> Grant:
+        return self
 
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         raise TokenError(
@@ -155,6 +182,54 @@ class ParentGrant:
         return {"refresh_token": None, "scopes": sorted(self.scopes), "expires_on": None}
 
 
+@dataclass(eq=False)
+class FlowGrant:
+    """A flow that gets each token without a person, such as a service identity. See :class:`Grant`.
+
+    It is never stored, since each process can run the flow itself.
+    """
+
+    flow: str
+    get: Renew = field(repr=False)
+    request: AuthorizationRequest = field(repr=False)
+    scopes: frozenset[str]
+    asked: frozenset[str] = frozenset()
+    expires_on: float | None = None
+    kept: bool = True
+    ours: bool = False
+    older: bool = False
+    usable: bool = True
+
+    def covers(self, scopes: frozenset[str]) -> bool:
+        return True
+
+    def in_child(self) -> Grant:
+        return self
+
+    def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
+        try:
+            return self.get(engine, replace(self.request, scopes=scopes, claims=claims))
+        except InteractionRequired as error:  # nobody can sign in as this account
+            raise TokenError(
+                str(error), code=error.code, hint=error.hint, correlation_id=error.correlation_id
+            ) from error
+
+    def renewed(self, response: TokenResponse) -> None:
+        pass
+
+    def replaced(self, refresh_token: SecretStr) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def revoke(self, engine: Engine) -> bool:
+        return True
+
+    def record(self) -> Mapping[str, Any]:
+        return {"refresh_token": None, "scopes": sorted(self.scopes), "expires_on": None}
+
+
 def covering(grants: Sequence[Grant], scopes: frozenset[str]) -> list[Grant]:
     """The usable grants that cover the scopes, the best first.
 
@@ -162,6 +237,6 @@ def covering(grants: Sequence[Grant], scopes: frozenset[str]) -> list[Grant]:
     exactly these scopes, since the provider would grant the same again. Newest first in each group.
     """
     usable = [grant for grant in reversed(grants) if grant.usable]
-    granted = [grant for grant in usable if is_covered(scopes, grant.scopes)]
+    granted = [grant for grant in usable if grant.covers(scopes)]
     asked = [grant for grant in usable if grant not in granted and scopes == grant.asked]
     return granted + asked

@@ -11,6 +11,7 @@ from nbauth.core.errors import (
     NbAuthError,
     NotSignedIn,
     SignInError,
+    TokenError,
 )
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import TokenResponse
@@ -34,6 +35,13 @@ def check_same_person(response: TokenResponse, signed_in: SignedIn, grant: Grant
 
     This ends the grant: its refresh token has been used, and the other person's tokens are dropped.
     """
+    if response.principal is not None and response.principal.id != signed_in.key.home_account_id:
+        raise TokenError(
+            f"{response.principal.username} is signed in there now, and no longer"
+            f" {signed_in.account.username}.",
+            code="other_account",
+            hint=f"Use the new account: %login --flow {grant.flow} --force.",
+        )
     before, now = signed_in.id_token_claims.get("sub"), response.id_token_claims.get("sub")
     if before and now and now != before:
         from nbauth.oauth.id_token import refused  # imports cryptography; not wanted at %load_ext

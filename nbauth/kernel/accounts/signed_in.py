@@ -11,7 +11,7 @@ from nbauth.core.account import Account, AccountKey, Asked, is_account
 from nbauth.core.scopes import is_covered
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import Principal, TokenResponse
-from nbauth.kernel.accounts.grants import Grant, ParentGrant, covering
+from nbauth.kernel.accounts.grants import Grant, covering
 from nbauth.oauth.answers import text_in
 from nbauth.oauth.client import Client, name_in
 from nbauth.oauth.engines.identity import no_identity
@@ -82,6 +82,11 @@ class SignedIn:
         """The key of the account."""
         return self.account.key
 
+    @property
+    def flow(self) -> str:
+        """The flow that renews its tokens; ``""`` for a person who signed in."""
+        return self.grants[-1].flow if self.grants else ""
+
     def grants_for(self, scopes: frozenset[str]) -> list[Grant]:
         """The grants that may get a token for the scopes, the best first.
 
@@ -125,9 +130,7 @@ class SignedIn:
 
     def forked(self) -> dict[Grant, Grant]:
         """In a forked child: replace the grants, which belong to the parent; return old to new."""
-        parents: dict[Grant, Grant] = {
-            old: ParentGrant(old.scopes, kept=old.kept, asked=old.asked) for old in self.grants
-        }
+        parents = {old: old.in_child() for old in self.grants}
         self.grants = [parents[grant] for grant in self.grants]
         self.superseded = []
         return parents

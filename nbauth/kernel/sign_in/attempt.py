@@ -223,7 +223,7 @@ class SignIn(Waited):
         log.debug("%s: tokens have arrived for %s", self.flow, " ".join(self.request.scopes))
         sign_out_url = self.engine.sign_out_url
         try:
-            request = replace(self.request, makes_current=self.makes_current)
+            request = replace(self.request, makes_current=self.makes_current, flow=self._walk.flow)
             account = self._destination.accept(request, response, sign_out_url, self._ticket)
         except SignInCancelled as error:
             self._withdrawing = True

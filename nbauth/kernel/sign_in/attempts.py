@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nbauth.core.account import Account, ClientKey, is_account
@@ -16,6 +17,7 @@ from nbauth.core.forks import no_fork
 from nbauth.core.person import NOBODY
 from nbauth.core.signal import Signal
 from nbauth.kernel.sign_in.seats import Seat, seated, seated_async
+from nbauth.kernel.unattended import check_client_id, is_service, named_flow
 from nbauth.oauth.client import Engines
 
 if TYPE_CHECKING:
@@ -89,8 +91,11 @@ class Attempts:
     def _begun(
         self, request: Request, seat: Seat, *, show: bool = True, waits: bool = True
     ) -> SignIn:
-        shown = show and request.web_ui is None
         attended = self._screen.attended()
+        request = self._unattended(request, attended)
+        service = is_service(request.first_flow)
+        check_client_id(request.client, request.first_flow)
+        shown = show and request.web_ui is None and not service
         if shown and not attended and self._under_way(request) is None:
             obstacle = self._screen.obstacle() or NOBODY
             raise InteractionRequired(
@@ -98,10 +103,6 @@ class Attempts:
                 code=obstacle.code,
                 hint=obstacle.hint,
             )
-        if request.first_flow != AUTO:
-            from nbauth.oauth.flows import flow_named
-
-            flow_named(request.first_flow)
         self._destination.prepare(request)
         made = self._made(request)
         attempt = None
@@ -121,6 +122,13 @@ class Attempts:
         if attempt is made:
             self.began.emit()
         return attempt
+
+    def _unattended(self, request: Request, attended: bool) -> Request:
+        """The request with the service identity that the environment names, if nobody is there."""
+        if attended or request.first_flow != AUTO or request.asked is not None:
+            return request
+        flow = named_flow(request.client)
+        return replace(request, flow=flow) if flow else request
 
     def _made(self, request: Request) -> SignIn:
         # The modules of a sign-in are loaded by the first one, not by %load_ext.

@@ -14,7 +14,7 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.driver import Driver
 from nbauth.kernel.sign_in.protocol import Driven, Screen
 from nbauth.oauth.engines.protocol import Engine
-from nbauth.oauth.flows import FLOWS, flow_named
+from nbauth.oauth.flows import flow_named, offered
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Walk:
             return (self.flow,)
         if self.flow == AUTO:
             return self._screen.ways(self._sign_in)
-        return (self.flow, *(other for other in FLOWS if other != self.flow))
+        return (self.flow, *(other for other in offered() if other != self.flow))
 
     def _another_way(self, refused: NbAuthError) -> str:
         """The next flow after a refusal that concerns the flow, not the person.

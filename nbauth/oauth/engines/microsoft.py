@@ -29,7 +29,7 @@ from nbauth.oauth.answers import text_in, tokens_in
 from nbauth.oauth.authorities import WELL_KNOWN, Authority
 from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.discovery import Read
-from nbauth.oauth.engines import microsoft_tokens
+from nbauth.oauth.engines import managed_identity, microsoft_tokens
 from nbauth.oauth.engines.device_answer import device_code_in, polling
 from nbauth.oauth.engines.legible import legible
 from nbauth.oauth.engines.library_errors import library_errors, renewing
@@ -41,7 +41,7 @@ from nbauth.oauth.engines.protocol import (
     extra_parameters,
     with_extra_parameters,
 )
-from nbauth.oauth.engines.token_requests import TokenRequest
+from nbauth.oauth.engines.token_requests import ManagedIdentity, TokenRequest
 from nbauth.oauth.error_catalogue import error_from, not_understood
 from nbauth.oauth.http import Http
 from nbauth.oauth.issuers import check_issuer
@@ -80,7 +80,7 @@ class MicrosoftEngine:
     ) -> None:
         self.authority = authority
         self.client_id = client_id
-        self._credential = credential
+        self.credential = credential
         self._network = (verify, proxies)
         self._http = _MsalHttp(verify, proxies)
         self._ready: tuple[Any, Metadata] | None = None
@@ -114,7 +114,7 @@ class MicrosoftEngine:
     @library_errors()
     def _application(self) -> Any:
         try:
-            return microsoft_tokens.application(self._credential)(
+            return microsoft_tokens.application(self.credential)(
                 self.client_id,
                 authority=self.authority.url,
                 instance_discovery=False,
@@ -222,9 +222,13 @@ class MicrosoftEngine:
         return self._response(result, request.scopes)
 
     def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
+        if isinstance(wanted, ManagedIdentity):  # no provider is contacted
+            with library_errors():
+                answer = managed_identity.answer_of(wanted, request.scopes, request.claims)
+                return managed_identity.tokens_of(answer, request.scopes)
         app, metadata = self._connect()
         with library_errors():
-            result = microsoft_tokens.obtain(app, self._credential, wanted, request)
+            result = microsoft_tokens.obtain(app, self.credential, wanted, request)
         return self._response(result, request.scopes, keys=metadata.keys)
 
     def refresh(

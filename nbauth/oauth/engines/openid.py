@@ -72,7 +72,7 @@ class OpenIDEngine:
     ) -> None:
         self.authority = authority
         self.client_id = client_id
-        self._credential = credential
+        self.credential = credential
         self._network = (verify, proxies)
         self._http = Http(verify, proxies)
         self._http.headers["Accept"] = "application/json"  # otherwise some send form encoding
@@ -122,9 +122,9 @@ class OpenIDEngine:
 
     def _authentication(self) -> ClientAuthentication:
         """The client's authentication; the credential is read each time it is used."""
-        if self._credential is None:
+        if self.credential is None:
             return ClientAuthentication(self.client_id)
-        return ClientAuthentication.of(self.client_id, self._credential, self._discovered())
+        return ClientAuthentication.of(self.client_id, self.credential, self._discovered())
 
     def _keys(self) -> Callable[[bool], Mapping[str, Any]] | None:
         """The keys to check signatures with, ``None`` if the provider publishes no metadata: its ID

@@ -114,6 +114,7 @@ class Engine(Protocol):
 
     authority: Authority
     client_id: str
+    credential: ClientCredential | None
 
     @property
     def issuer(self) -> str:

@@ -40,6 +40,16 @@ class ClientCredentials:
 
 
 @dataclass(frozen=True)
+class ManagedIdentity:
+    """The identity of the Azure resource on which the kernel runs.
+
+    ``client_id`` of a user-assigned identity; ``""`` for the system-assigned one.
+    """
+
+    client_id: str = ""
+
+
+@dataclass(frozen=True)
 class OnBehalfOf:
     """A token for an API in exchange for a user's token.
 
@@ -57,4 +67,6 @@ class ExtensionGrant:
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-TokenRequest = Password | IntegratedWindows | ClientCredentials | OnBehalfOf | ExtensionGrant
+TokenRequest = (
+    Password | IntegratedWindows | ClientCredentials | ManagedIdentity | OnBehalfOf | ExtensionGrant
+)

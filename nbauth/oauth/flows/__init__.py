@@ -1,29 +1,81 @@
-"""The flows of this version. A flow uses an ``Engine``, never a protocol library."""
+"""The flows. A flow uses an ``Engine``, never a protocol library.
+
+A package of its own can add one: an entry point of the group ``nbauth.flows`` names a ``Flow``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 from nbauth.core.errors import FlowUnavailable
-from nbauth.core.flow_names import DEVICE
+from nbauth.core.flow_names import DEVICE, added
 from nbauth.core.steps import ReceiverKind
-from nbauth.oauth.flows import browser, device_code
+from nbauth.core.text import plain
+from nbauth.oauth.flows import (
+    application,
+    browser,
+    device_code,
+    managed_identity,
+    workload_identity,
+)
 from nbauth.oauth.flows.record import Flow
 
-FLOWS: dict[str, Flow] = {flow.name: flow for flow in (*browser.FLOWS, device_code.FLOW)}
+FLOWS: dict[str, Flow] = {
+    flow.name: flow
+    for flow in (
+        *browser.FLOWS,
+        device_code.FLOW,
+        application.FLOW,
+        managed_identity.FLOW,
+        workload_identity.FLOW,
+    )
+}
 
 
 def flow_named(name: str) -> Flow:
     """The flow for a value of ``--flow``. Raises ``FlowUnavailable`` for an unavailable one."""
-    if name not in FLOWS:
-        raise FlowUnavailable(
-            f"The flow {name!r} is not available in this version.",
-            hint="Available: " + ", ".join(f"--flow {known}" for known in FLOWS) + ".",
-            suggested_flow=DEVICE,
-        )
-    return FLOWS[name]
+    if name in FLOWS:
+        return FLOWS[name]
+    if name in added():
+        return _loaded(name)
+    raise FlowUnavailable(
+        f"The flow {name!r} is not available in this version.",
+        hint="Available: " + ", ".join(f"--flow {known}" for known in FLOWS) + ".",
+        suggested_flow=DEVICE,
+    )
+
+
+def offered() -> tuple[str, ...]:
+    """The names of the flows that a person can choose in a panel."""
+    return tuple(flow.name for flow in FLOWS.values() if flow.offered)
 
 
 def flows_for(receivers: Collection[ReceiverKind]) -> tuple[str, ...]:
-    """The names of the flows that work with these receivers or without one."""
-    return tuple(f.name for f in FLOWS.values() if f.receiver is None or f.receiver in receivers)
+    """The names of the flows that a person can choose where these receivers work."""
+    return tuple(
+        f.name
+        for f in FLOWS.values()
+        if f.offered and (f.receiver is None or f.receiver in receivers)
+    )
+
+
+def _loaded(name: str) -> Flow:
+    try:
+        flow = added()[name].load()
+    except Exception as error:
+        raise _unusable(name, plain(error) or type(error).__name__) from error
+    if not isinstance(flow, Flow) or flow.name != name:
+        raise _unusable(name, f"its entry point is not a Flow with the name {name!r}")
+    return flow
+
+
+def _package_of(name: str) -> str:
+    dist = added()[name].dist
+    return dist.name if dist is not None else "that defines it"
+
+
+def _unusable(name: str, why: str) -> FlowUnavailable:
+    return FlowUnavailable(
+        f"The flow {name!r} of an installed package cannot be used: {why.rstrip('.')}.",
+        hint=f"Update or remove the package {_package_of(name)}, or choose another flow.",
+    )

@@ -11,6 +11,7 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
 
 Run = Callable[[Engine, AuthorizationRequest], Generator[Step, Any, TokenResponse]]
+Renew = Callable[[Engine, AuthorizationRequest], TokenResponse]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Flow:
         detail: how it works technically, for the doctor's report.
         receiver: what receives the authorization response; ``None`` if no receiver is needed.
         interactive: whether a person is needed.
+        renew: gets new tokens without a person, for a flow whose tokens are not renewed with a
+            refresh token.
+        own_client: whether it identifies itself without the profile's ``client_id``.
+        offered: whether the person can choose it in a panel after another flow was refused.
     """
 
     name: str
@@ -34,3 +39,29 @@ class Flow:
     detail: str
     receiver: ReceiverKind | None = None
     interactive: bool = True
+    renew: Renew | None = None
+    own_client: bool = False
+    offered: bool = True
+
+
+def service_flow(name: str, get: Renew, *, detail: str, own_client: bool = True) -> Flow:
+    """The record of a flow that needs no person: it gets each token with ``get``.
+
+    The tokens are renewed by ``get`` too, with the scopes of the new token.
+    """
+
+    def run(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, TokenResponse]:
+        return get(engine, request)
+        yield  # makes it a generator; there is no step
+
+    return Flow(
+        name,
+        run,
+        label=f"Use {name}",
+        how="Nobody has to sign in.",
+        detail=detail,
+        interactive=False,
+        renew=get,
+        own_client=own_client,
+        offered=False,
+    )

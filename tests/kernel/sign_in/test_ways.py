@@ -18,7 +18,7 @@ from nbauth.core.errors import (
 )
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.kernel.sign_in.receivers.callback_address import callback_address
-from nbauth.oauth.flows import FLOWS
+from nbauth.oauth.flows import offered
 from nbauth.testing.engine import PENDING, FakeEngine, refusal
 from tests.kernel.conftest import Bench, redirect, until
 from tests.kernel.sign_in.test_attempt import begun, ended_well, endless
@@ -167,7 +167,7 @@ def test_a_web_ui_that_brings_a_refusal_without_state_has_been_refused(bench: Be
 def test_the_ways_of_a_named_flow_begin_with_it(bench: Bench, flow: str) -> None:
     sign_in = begun(endless(bench), flow=flow)
     assert sign_in.ways[0] == flow
-    assert sorted(sign_in.ways) == sorted(FLOWS)
+    assert sorted(sign_in.ways) == sorted(offered())
     sign_in.cancel()
 
 

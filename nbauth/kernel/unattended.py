@@ -1,0 +1,94 @@
+"""Calls that may ask nobody: which of them use a service identity, and the error of the others."""
+
+from __future__ import annotations
+
+import os
+
+from nbauth.core.account import Account, Asked
+from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError
+from nbauth.core.flow_names import AUTO
+from nbauth.core.magic_word import login_line
+from nbauth.core.person import NOBODY, Obstacle
+from nbauth.core.scopes import Scopes
+from nbauth.core.settings import Settings
+from nbauth.oauth.authorities import authority_from
+from nbauth.oauth.client import Client, no_client_id
+
+
+def named_flow(client: Client) -> str:
+    """The flow of the service identity that the environment names for this client, or ``""``.
+
+    A ``flow`` in the settings decides; then the environment does not.
+    """
+    if client.settings.flow != AUTO:
+        return ""
+    from nbauth.oauth.service_identity import named_in
+
+    return named_in(os.environ, client.authority)
+
+
+def has_own_client(settings: Settings) -> bool:
+    """Whether a service identity is used, or named, that needs no ``client_id`` in the settings."""
+    if settings.flow != AUTO:
+        return _is_own(settings.flow)
+    try:
+        return bool(named_flow(Client(settings, authority_from(settings), "")))
+    except NbAuthError:  # reported by the caller, who reads the authority too
+        return False
+
+
+def check_client_id(client: Client, flow: str) -> None:
+    """Raise ``ConfigurationError`` if a flow needs a ``client_id`` and the client has none."""
+    if not client.client_id and not (flow != AUTO and _is_own(flow)):
+        raise no_client_id(client.authority)
+
+
+def is_service(flow: str) -> bool:
+    """Whether a flow needs no person."""
+    if flow == AUTO:
+        return False
+    from nbauth.oauth.flows import flow_named
+
+    return not flow_named(flow).interactive
+
+
+def _is_own(flow: str) -> bool:
+    from nbauth.oauth.flows import flow_named
+
+    try:
+        return flow_named(flow).own_client
+    except NbAuthError:
+        return False
+
+
+def nobody_asked(
+    error: NbAuthError,
+    client: Client,
+    scopes: Scopes,
+    whom: Asked | None,
+    obstacle: Obstacle | None,
+    *,
+    may_ask: bool,
+) -> InteractionRequired:
+    """The error for a call that needs a person and may not ask one, or that finds none.
+
+    Args:
+        error: why a person is needed.
+        client, scopes: of the call.
+        whom: the account.
+        obstacle: why nobody can be asked, if that is known.
+        may_ask: whether the call itself may ask.
+    """
+    kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
+    account = whom.username if isinstance(whom, Account) else ""
+    login = login_line(client.settings.profile, account, str(scopes).split())
+    if obstacle is None and not may_ask:
+        what = "This call does not ask anybody to sign in."
+        hint = f"Run {login}, then call again."
+    elif obstacle is None or obstacle is NOBODY:
+        what, hint = "Nobody can be asked here.", NOBODY.hint
+        if isinstance(whom, Account):
+            hint = f"Run {login}, then this cell again."
+    else:
+        what, hint = obstacle.what, obstacle.hint
+    return kind(f"{error} {what}", code=error.code, hint=hint, correlation_id=error.correlation_id)
