@@ -12,6 +12,7 @@ step               the driver                      and sends back
 ``OpenBrowser``    shows or opens the address      ``None``
 ``AwaitRedirect``  waits for the redirect          its parameters (``dict[str, str]``)
 ``Pause``          waits                           the time, in monotonic seconds
+``Asking``         shows its message               ``None``
 =================  ==============================  ====================================
 
 A screen shows one ``Shown`` value at a time: a step that concerns the person, ``Asking`` during a
@@ -93,17 +94,17 @@ class Pause:
     seconds: float
 
 
-Step = ShowUserCode | OpenReceiver | OpenBrowser | AwaitRedirect | Pause
+@dataclass(frozen=True)
+class Asking:
+    """A request is in progress. As a step: the message is shown while the flow waits for it."""
+
+    message: str = "Asking the provider…"
+
+
+Step = ShowUserCode | OpenReceiver | OpenBrowser | AwaitRedirect | Pause | Asking
 
 
 # ── other states that a screen shows ────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Asking:
-    """A request to the provider is in progress; the person has nothing to do."""
-
-    message: str = "Asking the provider…"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nbauth.core.account import Account, name_of
 from nbauth.core.errors import SignInCancelled, SignInError
 from nbauth.core.flow_names import AUTO
@@ -41,7 +43,7 @@ class Arrivals:
         client, asked = request.client, request.asked
         signed_in = signed_in_from(client, response, sign_out_url)
         as_asked = asked is None or signed_in.is_asked_for(asked)
-        grant = _grant_of(request, response)
+        grant = _grant_of(request, response, signed_in.account)
         if not self._cache.sign_in(
             signed_in,
             response,
@@ -85,7 +87,7 @@ class Arrivals:
             )
 
 
-def _grant_of(request: Request, response: TokenResponse) -> FlowGrant | None:
+def _grant_of(request: Request, response: TokenResponse, account: Account) -> FlowGrant | None:
     """The grant of a flow that renews its tokens itself."""
     if request.flow == AUTO:
         return None
@@ -95,5 +97,5 @@ def _grant_of(request: Request, response: TokenResponse) -> FlowGrant | None:
     if flow.renew is None:
         return None
     granted = request.client.granted(response.scopes)
-    asked = request.authorization
+    asked = replace(request.authorization, login_hint=account.username, prompt=None)
     return FlowGrant(flow.name, flow.renew, asked, granted, request.scopes.key)

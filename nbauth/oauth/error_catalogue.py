@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Mapping
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import (
     AuthorityUnreachable,
@@ -83,6 +83,11 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
     )
     error.word = told_word
     return error
+
+
+def is_known(answer: Mapping[str, Any]) -> bool:
+    """Whether the catalogue has the error number in a response's text."""
+    return any(number in _entries() for number in _AADSTS.findall(answers.told_in(answer).text))
 
 
 def not_understood(why: str) -> SignInError:

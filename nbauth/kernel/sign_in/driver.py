@@ -162,6 +162,9 @@ class Driver:
                     self._apart(lambda: open_browser(choice, step.authorize_url))
             case AwaitRedirect():
                 return self._await_redirect()
+            case Asking():
+                self._time.begin()
+                self._sign_in.show(step)
             case Pause():
                 self.pause(step.seconds)
                 self._time.check()

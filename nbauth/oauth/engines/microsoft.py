@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msal
@@ -29,7 +29,7 @@ from nbauth.oauth.answers import text_in, tokens_in
 from nbauth.oauth.authorities import WELL_KNOWN, Authority
 from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.discovery import Read
-from nbauth.oauth.engines import managed_identity, microsoft_tokens
+from nbauth.oauth.engines import broker, managed_identity, microsoft_tokens
 from nbauth.oauth.engines.device_answer import device_code_in, polling
 from nbauth.oauth.engines.legible import legible
 from nbauth.oauth.engines.library_errors import library_errors, renewing
@@ -41,7 +41,7 @@ from nbauth.oauth.engines.protocol import (
     extra_parameters,
     with_extra_parameters,
 )
-from nbauth.oauth.engines.token_requests import ManagedIdentity, TokenRequest
+from nbauth.oauth.engines.token_requests import Broker, ManagedIdentity, TokenRequest
 from nbauth.oauth.error_catalogue import error_from, not_understood
 from nbauth.oauth.http import Http
 from nbauth.oauth.issuers import check_issuer
@@ -112,9 +112,9 @@ class MicrosoftEngine:
         return self._ready
 
     @library_errors()
-    def _application(self) -> Any:
+    def _application(self, make: Callable[..., Any] | None = None) -> Any:
         try:
-            return microsoft_tokens.application(self.credential)(
+            return (make or microsoft_tokens.application(self.credential))(
                 self.client_id,
                 authority=self.authority.url,
                 instance_discovery=False,
@@ -226,10 +226,22 @@ class MicrosoftEngine:
             with library_errors():
                 answer = managed_identity.answer_of(wanted, request.scopes, request.claims)
                 return managed_identity.tokens_of(answer, request.scopes)
+        if isinstance(wanted, Broker):
+            return self._by_broker(wanted, request)
         app, metadata = self._connect()
         with library_errors():
             result = microsoft_tokens.obtain(app, self.credential, wanted, request)
         return self._response(result, request.scopes, keys=metadata.keys)
+
+    def _by_broker(self, wanted: Broker, request: AuthorizationRequest) -> TokenResponse:
+        if self.authority.kind not in {"entra", "external-id"} or self.credential is not None:
+            raise broker.unavailable("only public clients at Entra ID can use one")
+        broker.check_available()
+        self._connect()  # checks the metadata
+        app = self._application(broker.application)
+        with library_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._response(broker.answer_of(app, wanted, request), request.scopes)
 
     def refresh(
         self,

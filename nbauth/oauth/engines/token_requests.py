@@ -35,6 +35,14 @@ class IntegratedWindows:
 
 
 @dataclass(frozen=True)
+class Broker:
+    """The broker of the operating system; ``silent``: without its window."""
+
+    username: str = ""
+    silent: bool = False
+
+
+@dataclass(frozen=True)
 class ClientCredentials:
     """The application itself (RFC 6749 §4.4), with the engine's client credential."""
 
@@ -68,5 +76,11 @@ class ExtensionGrant:
 
 
 TokenRequest = (
-    Password | IntegratedWindows | ClientCredentials | ManagedIdentity | OnBehalfOf | ExtensionGrant
+    Password
+    | IntegratedWindows
+    | Broker
+    | ClientCredentials
+    | ManagedIdentity
+    | OnBehalfOf
+    | ExtensionGrant
 )

@@ -13,6 +13,7 @@ from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.oauth.flows import (
     application,
+    broker,
     browser,
     device_code,
     managed_identity,
@@ -25,6 +26,7 @@ FLOWS: dict[str, Flow] = {
     for flow in (
         *browser.FLOWS,
         device_code.FLOW,
+        broker.FLOW,
         application.FLOW,
         managed_identity.FLOW,
         workload_identity.FLOW,
