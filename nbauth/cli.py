@@ -107,7 +107,13 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_options(doctor)
     doctor.add_argument("--flow", metavar="FLOW", help="the sign-in flow")
     doctor.add_argument("--offline", action="store_true", help="send no network request")
-    doctor.set_defaults(run=_doctor)
+    doctor.add_argument(
+        "--live",
+        action="store_true",
+        help="try each way to sign in at the provider, and print a report without names and secrets"
+        " for an issue; takes about five minutes",
+    )
+    doctor.set_defaults(run=_doctor, fail=doctor.error)
 
 
 def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -161,11 +167,30 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from nbauth.api import the_session
     from nbauth.jupyter.places.doctor import parts
 
+    if arguments.live and arguments.offline:
+        arguments.fail("--live signs in, so it cannot be used with --offline")
     code = 0
     for part in parts(the_session(), vars(arguments), ask=not arguments.offline):
         write(*part.lines)
         code = 1 if part.trouble else code
-    return code
+    return _live(arguments) if arguments.live and code == 0 else code
+
+
+def _live(arguments: argparse.Namespace) -> int:
+    from nbauth.api import the_session
+    from nbauth.core.errors import NbAuthError
+    from nbauth.jupyter.places.live import live
+
+    given = vars(arguments)
+    names = ("profile", "tenant", "client_id", "authority", "flow")
+    options = {name: given[name] for name in names if given[name] is not None}
+    try:
+        report = live(the_session(), options, input, write)
+    except (NbAuthError, EOFError) as error:
+        write(*(error.lines() if isinstance(error, NbAuthError) else ["Nobody answers."]))
+        return 1
+    write("", "The report, for an issue. Read it before you publish it.", "", report.markdown())
+    return 1 if report.failed or not report.flows else 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

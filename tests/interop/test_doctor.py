@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import pexpect
 import pytest
 import trustme
 
@@ -14,6 +17,7 @@ from nbauth import process_session
 from nbauth.cli import main
 from tests.harness.certificates import Certificates
 from tests.harness.panva import Panva
+from tests.interop.scripted_browser import ScriptedBrowser
 from tests.oauth.servers import Server, reply
 
 
@@ -136,3 +140,31 @@ def test_a_bad_config(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: 
     found = said(capsys)
     assert len(found["trouble"]) == 2
     assert "provider" not in found
+
+
+def test_live_in_a_terminal(panva: Panva, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person at a terminal signs in by device code; the report names nobody."""
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NBAUTH_VERIFY", panva.ca_file)
+    monkeypatch.setenv("NBAUTH_CLIENT_ID", panva.client_id)
+    monkeypatch.setenv("SSH_CONNECTION", "1")
+    command = ["-m", "nbauth", "doctor", "--live", "--flow", "device"]
+    command += ["--authority", panva.ms_authority]
+    terminal = pexpect.spawn(
+        sys.executable, command, encoding="utf-8", timeout=30, dimensions=(50, 400)
+    )
+    with closing(terminal):
+        terminal.expect("Next: device.*ends: ")
+        terminal.sendline("")
+        terminal.expect(r"(https://\S+/device\S*)")
+        address = terminal.match[1]
+        terminal.expect(r"([A-Z0-9]{4}-[A-Z0-9]{4})")
+        ScriptedBrowser(panva.ca_file).approve(address, terminal.match[1])
+        terminal.expect("The report, for an issue")
+        terminal.expect(pexpect.EOF)
+        report = terminal.before
+    assert terminal.wait() == 0, report
+    assert report.count("| yes") == 5, report
+    for known in ("ada", "Lovelace", panva.client_id, urlsplit(panva.ms_authority).netloc):
+        assert known not in report

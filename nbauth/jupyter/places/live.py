@@ -1,0 +1,292 @@
+"""``nbauth doctor --live``: tries the ways to sign in at a real provider, and reports on them.
+
+The report is for a public issue. It has no names of people, tenants, applications or hosts, and no
+secret. What the provider says is shown with these replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from nbauth import __version__
+from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn
+from nbauth.core.flow_names import AUTO
+from nbauth.core.text import plain
+from nbauth.jupyter.places.environment import place
+from nbauth.kernel.unattended import is_service, named_flow
+from nbauth.oauth.clouds import CLOUDS, LOGIN_HOSTS
+
+if TYPE_CHECKING:
+    from nbauth.core.account import Account
+    from nbauth.core.tokens import AuthenticationResult
+    from nbauth.kernel.session import Session
+    from nbauth.oauth.client import Client
+
+SKIP, QUIT = "s", "q"
+_GUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
+_EMAIL = re.compile(r"[^\s@,;:<>()\[\]'\"]+@[^\s@,;:<>()\[\]'\"]+")
+_ADDRESS = re.compile(r"\bhttps?://[^\s\])>'\"]+")
+_LONG = re.compile(r"[A-Za-z0-9_+/=.-]{60,}")
+_KNOWN = frozenset(LOGIN_HOSTS) | {
+    str(urlsplit(resource).hostname)
+    for cloud in CLOUDS.values()
+    for resource in (cloud.graph, *cloud.hosts.values())
+}
+"""Hosts whose names say nothing about a person or an organisation."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: ``ok`` is ``None`` if it does not apply."""
+
+    what: str
+    ok: bool | None
+    detail: str = ""
+    seconds: float = 0.0
+
+    def line(self) -> str:
+        """The line of the report."""
+        word = {True: "yes", False: "NO", None: "–"}[self.ok]
+        took = f" ({self.seconds:.1f} s)" if self.seconds >= 0.1 else ""
+        return f"| {self.what} | {word}{took} | {self.detail or ' '} |"
+
+
+@dataclass
+class Report:
+    """The checks of each flow, and what is replaced in their texts."""
+
+    header: list[str] = field(default_factory=list)
+    flows: dict[str, list[Check]] = field(default_factory=dict)
+    hidden: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a check has failed."""
+        return any(check.ok is False for checks in self.flows.values() for check in checks)
+
+    def hide(self, text: str, name: str) -> None:
+        """Replace a text in the whole report by ``<name>``."""
+        if len(text) > 2:
+            self.hidden.setdefault(text, f"<{name}>")
+
+    def markdown(self) -> str:
+        """The report as Markdown."""
+        lines = [*self.header]
+        for flow, checks in self.flows.items():
+            lines += ["", f"**{flow}**", "", "| check | result | detail |", "|---|---|---|"]
+            lines += [check.line() for check in checks]
+        return self.without_names("\n".join(lines))
+
+    def without_names(self, text: str) -> str:
+        """The text without names of people, organisations and applications, and without secrets."""
+        for known in sorted(self.hidden, key=len, reverse=True):
+            text = re.sub(re.escape(known), self.hidden[known], text, flags=re.IGNORECASE)
+        text = _ADDRESS.sub(_address, text)
+        text = _EMAIL.sub("<address>", text)
+        text = _GUID.sub("<id>", text)
+        return _LONG.sub("<long text>", text)
+
+
+def _address(found: re.Match[str]) -> str:
+    try:
+        host = urlsplit(found[0]).hostname or ""
+    except ValueError:
+        host = ""
+    return found[0] if host in _KNOWN else "<URL>"
+
+
+def live(
+    session: Session,
+    options: Mapping[str, Any],
+    ask: Callable[[str], str],
+    say: Callable[[str], None],
+) -> Report:
+    """Try each way to sign in that works here, or the one that the options name.
+
+    Args:
+        session: whose accounts are kept in memory for this, and are signed out after each way.
+        options: settings of the call, by name.
+        ask: asks the person, in one line.
+        say: shows a line.
+    """
+    call = {**options, "persist": "memory"}
+    client = session.client(**call)
+    report = Report(_header(client))
+    _hide_client(report, client)
+    for flow in _flows(session, client):
+        if not is_service(flow):
+            answer = ask(f"Next: {flow}. Enter begins it, {SKIP} skips it, {QUIT} ends: ").strip()
+            if answer.lower() == QUIT:
+                break
+            if answer.lower() == SKIP:
+                continue
+        say(f"{flow} …")
+        report.flows[flow] = []
+        for check in _Trial(session, {**call, "flow": flow}, flow, report).checks():
+            report.flows[flow].append(check)
+            say(report.without_names(f"  {check.what}: {check.line().split('|')[2].strip()}"))
+    return report
+
+
+def _header(client: Client) -> list[str]:
+    from importlib import metadata
+
+    engine = "msal" if client.authority.microsoft else "authlib"
+    return [
+        f"nbauth {__version__}, {engine} {metadata.version(engine)},"
+        f" Python {platform.python_version()}, {platform.system()}",
+        f"place: {place().name}; authority: {client.authority.kind},"
+        f" cloud {client.authority.cloud}",
+    ]
+
+
+def _hide_client(report: Report, client: Client) -> None:
+    report.hide(client.client_id, "client id")
+    report.hide(client.authority.url, "authority")
+    if client.authority.tenant not in {"common", "organizations", "consumers"}:
+        report.hide(client.authority.tenant, "tenant")
+    host = urlsplit(client.authority.url).hostname or ""
+    if host not in _KNOWN:
+        report.hide(host, "host")
+
+
+def _flows(session: Session, client: Client) -> Iterable[str]:
+    if client.settings.flow != AUTO:
+        return (client.settings.flow,)
+    people = place().ways if session.screen.attended() else ()
+    service = named_flow(client)
+    return (*people, *([service] if service else []))
+
+
+class _Trial:
+    """The checks of one flow."""
+
+    def __init__(
+        self, session: Session, call: Mapping[str, Any], flow: str, report: Report
+    ) -> None:
+        self._session = session
+        self._call = dict(call)
+        self._flow = flow
+        self._report = report
+        self._of_tokens = {name: value for name, value in call.items() if name != "timeout"}
+
+    def checks(self) -> Iterator[Check]:
+        """Sign in, get tokens in each way, call, sign out."""
+        signed_in = self._timed("signs in", self._sign_in)
+        yield signed_in
+        if not signed_in.ok:
+            return
+        try:
+            yield self._timed("the token comes from the cache", self._from_the_cache)
+            yield self._timed("the token is refreshed", self._refresh)
+            yield self._timed("a token for another API", self._another_api)
+            yield self._timed("a claims request is answered", self._claims)
+            yield self._timed("the API accepts the token", self._api)
+        finally:
+            ended = self._timed("signs out", self._sign_out)
+        yield ended
+
+    def _timed(self, what: str, act: Callable[[], tuple[bool | None, str]]) -> Check:
+        began = time.monotonic()
+        try:
+            ok, detail = act()
+        except NbAuthError as error:
+            ok, detail = False, _in_words(error)
+        except Exception as error:  # the report is wanted most where nbauth has a fault
+            ok, detail = False, f"{type(error).__name__}, which is no error of nbauth"
+        return Check(what, ok, detail, time.monotonic() - began)
+
+    def _sign_in(self) -> tuple[bool, str]:
+        self._account: Account = self._session.login(force=True, **self._call)  # type: ignore[assignment]
+        hide = self._report.hide
+        for text, name in (
+            (self._account.username, "user"),
+            (self._account.name, "name"),
+            (self._account.tenant_id, "tenant"),
+            (self._account.home_account_id, "account id"),
+        ):
+            hide(text, name)
+        result = self._token()
+        for claim in ("sub", "oid", "upn", "email", "preferred_username", "family_name"):
+            hide(str(result.id_token_claims.get(claim, "")), claim)
+        minutes = round((result.expires_on - time.time()) / 60)
+        who = "an application" if self._account.application else "a person"
+        claims = " ".join(sorted(result.id_token_claims)) or "none"
+        return True, (
+            f"{who}; {result.token_type}, {minutes} min; scopes {' '.join(result.scopes)};"
+            f" claims of the ID token: {claims}"
+        )
+
+    def _token(self, *scopes: str, **options: Any) -> AuthenticationResult:
+        return self._session.acquire(
+            *scopes, account=self._account.key, interactive=False, **{**self._of_tokens, **options}
+        )
+
+    def _from_the_cache(self) -> tuple[bool, str]:
+        source = self._token().source
+        return source == "cache", source
+
+    def _refresh(self) -> tuple[bool, str]:
+        before = self._token().access_token
+        result = self._token(force_refresh=True)
+        same = "the same text again" if result.access_token == before else "a new text"
+        return result.source == "refresh", f"{result.source}; {same}"
+
+    def _another_api(self) -> tuple[bool | None, str]:
+        client = self._session.client(**self._of_tokens)
+        if client.authority.kind != "entra":
+            return None, "only at Entra ID"
+        other = "https://management.azure.com/user_impersonation"
+        try:
+            self._token(other)
+        except InteractionRequired as error:
+            return None, f"not without a person: {_in_words(error)}"
+        return True, ""
+
+    def _claims(self) -> tuple[bool | None, str]:
+        now = str(int(time.time()) - 60)
+        asked = {"access_token": {"nbf": {"essential": True, "value": now}}}
+        try:
+            result = self._token(claims=json.dumps(asked))
+        except InteractionRequired as error:
+            return None, f"not without a person: {_in_words(error)}"
+        return True, result.source
+
+    def _api(self) -> tuple[bool | None, str]:
+        client = self._session.client(**self._of_tokens)
+        graph = client.authority.graph
+        if graph.partition("://")[2] not in client.authority.hosts:
+            return None, "no API of this authority is known"
+        wanted = client.scopes(())
+        if (wanted.resource or "").lower() != graph:
+            return None, "the scopes of the profile are not Graph's"
+        path = "/v1.0/organization" if self._account.application else "/v1.0/me"
+        import requests
+
+        try:
+            with self._session.authorised_session(account=self._account, **self._of_tokens) as web:
+                response = web.get(graph + path, timeout=30)
+        except requests.RequestException as error:
+            return False, f"Graph cannot be reached ({type(error).__name__})"
+        return response.status_code < 400, f"HTTP {response.status_code} of {path}"
+
+    def _sign_out(self) -> tuple[bool, str]:
+        records = self._session.logout(self._account, revoke=True)
+        try:
+            self._token()
+        except NotSignedIn:
+            return bool(records), ""
+        return False, "a token is still there"
+
+
+def _in_words(error: NbAuthError) -> str:
+    word = type(error).__name__
+    trail = f" (correlation id {error.correlation_id})" if error.correlation_id else ""
+    return plain(f"{word} {error.code}: {error}").replace("|", "/") + trail
