@@ -1,20 +1,14 @@
-"""The `nbauth` command. Each subcommand is imported when it is called, not before."""
+"""The `nbauth` command: its subcommands and options. The module ``subcommands`` runs them."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nbauth import __version__
-from nbauth.core.output import OutputGone, discard, fit_streams, flush, write
-
-_DEMO_NEEDS = ("tornado", "cryptography", "joserfc")
-_OF_A_CLIENT = ("profile", "tenant", "client_id", "authority", "persist")
-_LAB_NEEDS = ("jupyterlab",)
-_CHECK_NEEDS = ("jupyter_client", "ipykernel", "nbformat", "requests")
+from nbauth import __version__, subcommands
+from nbauth.core.output import OutputGone, discard, fit_streams, flush
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +87,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.add_argument(
         "--json", action="store_true", help="with --idp-only: print one JSON line only"
     )
-    demo.set_defaults(run=_demo, fail=demo.error)
+    demo.set_defaults(run=subcommands.demo, fail=demo.error)
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -113,7 +107,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="try each way to sign in at the provider, and print a report without names and secrets"
         " for an issue; takes about five minutes",
     )
-    doctor.set_defaults(run=_doctor, fail=doctor.error)
+    doctor.set_defaults(run=subcommands.doctor, fail=doctor.error)
 
 
 def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -129,7 +123,7 @@ def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentPars
     command.add_argument(
         "--persist", metavar="STORE", help="where to store the accounts: keyring or file"
     )
-    command.set_defaults(run=_import_cache)
+    command.set_defaults(run=subcommands.import_cache)
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
@@ -141,92 +135,6 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         ("--authority", "URL", "the address of an authority or issuer"),
     ):
         command.add_argument(option, metavar=metavar, help=what)
-
-
-def _import_cache(arguments: argparse.Namespace) -> int:
-    from nbauth.api import the_session
-    from nbauth.core.errors import NbAuthError
-
-    given = vars(arguments)
-    options = {name: given[name] for name in _OF_A_CLIENT if given[name] is not None}
-    try:
-        found = the_session().import_cache(arguments.file, **options)
-    except NbAuthError as error:
-        write(*error.lines(), stream=sys.stderr)
-        return 1
-    for signed_in in found.accounts.values():
-        write(f"Imported the account {signed_in.account.username}.")
-    for client_id in found.others:
-        write(f"Skipped the accounts of {client_id}: it is not the profile's application.")
-    if not found.accounts:
-        write("The file has no account of this application at this authority.")
-    return 0 if found.accounts else 1
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    from nbauth.api import the_session
-    from nbauth.jupyter.places.doctor import parts
-
-    if arguments.live and arguments.offline:
-        arguments.fail("--live signs in, so it cannot be used with --offline")
-    code = 0
-    for part in parts(the_session(), vars(arguments), ask=not arguments.offline):
-        write(*part.lines)
-        code = 1 if part.trouble else code
-    return _live(arguments) if arguments.live and code == 0 else code
-
-
-def _live(arguments: argparse.Namespace) -> int:
-    from nbauth.api import the_session
-    from nbauth.core.errors import NbAuthError
-    from nbauth.jupyter.places.live import live
-
-    given = vars(arguments)
-    names = ("profile", "tenant", "client_id", "authority", "flow")
-    options = {name: given[name] for name in names if given[name] is not None}
-    try:
-        report = live(the_session(), options, input, write)
-    except (NbAuthError, EOFError) as error:
-        write(*(error.lines() if isinstance(error, NbAuthError) else ["Nobody answers."]))
-        return 1
-    write("", "The report, for an issue. Read it before you publish it.", "", report.markdown())
-    return 1 if report.failed or not report.flows else 0
-
-
-def _demo(arguments: argparse.Namespace) -> int:
-    if arguments.json and not arguments.idp_only:
-        arguments.fail("--json requires --idp-only")
-    if arguments.port and (arguments.idp_only or arguments.check):
-        arguments.fail("--port is JupyterLab's port, but --idp-only and --check do not start it")
-    if arguments.check and arguments.pages_url:
-        arguments.fail("--pages-url cannot be used with --check, which uses no browser")
-    needs: tuple[str, ...] = _DEMO_NEEDS
-    if arguments.check:
-        needs += _CHECK_NEEDS
-    elif not arguments.idp_only:
-        needs += _LAB_NEEDS
-    missing = [name for name in needs if importlib.util.find_spec(name) is None]
-    if missing:
-        write(f"The demo needs {', '.join(missing)}: pip install 'nbauth[demo]'", stream=sys.stderr)
-        return 1
-    if arguments.check:
-        from nbauth.demo.tour import check
-
-        return check(access_ttl=arguments.access_ttl)
-    from nbauth.demo.launcher import run_lab, serve_until_stopped
-
-    if arguments.idp_only:
-        return serve_until_stopped(
-            access_ttl=arguments.access_ttl,
-            as_json=arguments.json,
-            pages_url=arguments.pages_url,
-        )
-    return run_lab(
-        port=arguments.port,
-        browser=not arguments.no_browser,
-        access_ttl=arguments.access_ttl,
-        pages_url=arguments.pages_url,
-    )
 
 
 def _path(text: str) -> Path:

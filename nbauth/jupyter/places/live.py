@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from nbauth import __version__
 from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn
 from nbauth.core.flow_names import AUTO
 from nbauth.core.text import plain
 from nbauth.jupyter.places.environment import place
+from nbauth.jupyter.places.live_report import Check, Report, hide_client
 from nbauth.kernel.unattended import is_service, named_flow
-from nbauth.oauth.clouds import CLOUDS, LOGIN_HOSTS
 
 if TYPE_CHECKING:
     from nbauth.core.account import Account
@@ -30,76 +26,6 @@ if TYPE_CHECKING:
     from nbauth.oauth.client import Client
 
 SKIP, QUIT = "s", "q"
-_GUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
-_EMAIL = re.compile(r"[^\s@,;:<>()\[\]'\"]+@[^\s@,;:<>()\[\]'\"]+")
-_ADDRESS = re.compile(r"\bhttps?://[^\s\])>'\"]+")
-_LONG = re.compile(r"[A-Za-z0-9_+/=.-]{60,}")
-_KNOWN = frozenset(LOGIN_HOSTS) | {
-    str(urlsplit(resource).hostname)
-    for cloud in CLOUDS.values()
-    for resource in (cloud.graph, *cloud.hosts.values())
-}
-"""Hosts whose names say nothing about a person or an organisation."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check: ``ok`` is ``None`` if it does not apply."""
-
-    what: str
-    ok: bool | None
-    detail: str = ""
-    seconds: float = 0.0
-
-    def line(self) -> str:
-        """The line of the report."""
-        word = {True: "yes", False: "NO", None: "–"}[self.ok]
-        took = f" ({self.seconds:.1f} s)" if self.seconds >= 0.1 else ""
-        return f"| {self.what} | {word}{took} | {self.detail or ' '} |"
-
-
-@dataclass
-class Report:
-    """The checks of each flow, and what is replaced in their texts."""
-
-    header: list[str] = field(default_factory=list)
-    flows: dict[str, list[Check]] = field(default_factory=dict)
-    hidden: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> bool:
-        """Whether a check has failed."""
-        return any(check.ok is False for checks in self.flows.values() for check in checks)
-
-    def hide(self, text: str, name: str) -> None:
-        """Replace a text in the whole report by ``<name>``."""
-        if len(text) > 2:
-            self.hidden.setdefault(text, f"<{name}>")
-
-    def markdown(self) -> str:
-        """The report as Markdown."""
-        lines = [*self.header]
-        for flow, checks in self.flows.items():
-            lines += ["", f"**{flow}**", "", "| check | result | detail |", "|---|---|---|"]
-            lines += [check.line() for check in checks]
-        return self.without_names("\n".join(lines))
-
-    def without_names(self, text: str) -> str:
-        """The text without names of people, organisations and applications, and without secrets."""
-        for known in sorted(self.hidden, key=len, reverse=True):
-            text = re.sub(re.escape(known), self.hidden[known], text, flags=re.IGNORECASE)
-        text = _ADDRESS.sub(_address, text)
-        text = _EMAIL.sub("<address>", text)
-        text = _GUID.sub("<id>", text)
-        return _LONG.sub("<long text>", text)
-
-
-def _address(found: re.Match[str]) -> str:
-    try:
-        host = urlsplit(found[0]).hostname or ""
-    except ValueError:
-        host = ""
-    return found[0] if host in _KNOWN else "<URL>"
 
 
 def live(
@@ -119,7 +45,7 @@ def live(
     call = {**options, "persist": "memory"}
     client = session.client(**call)
     report = Report(_header(client))
-    _hide_client(report, client)
+    hide_client(report, client)
     for flow in _flows(session, client):
         if not is_service(flow):
             answer = ask(f"Next: {flow}. Enter begins it, {SKIP} skips it, {QUIT} ends: ").strip()
@@ -140,21 +66,11 @@ def _header(client: Client) -> list[str]:
 
     engine = "msal" if client.authority.microsoft else "authlib"
     return [
-        f"nbauth {__version__}, {engine} {metadata.version(engine)},"
+        f"nbauth {metadata.version('nbauth')}, {engine} {metadata.version(engine)},"
         f" Python {platform.python_version()}, {platform.system()}",
         f"place: {place().name}; authority: {client.authority.kind},"
         f" cloud {client.authority.cloud}",
     ]
-
-
-def _hide_client(report: Report, client: Client) -> None:
-    report.hide(client.client_id, "client id")
-    report.hide(client.authority.url, "authority")
-    if client.authority.tenant not in {"common", "organizations", "consumers"}:
-        report.hide(client.authority.tenant, "tenant")
-    host = urlsplit(client.authority.url).hostname or ""
-    if host not in _KNOWN:
-        report.hide(host, "host")
 
 
 def _flows(session: Session, client: Client) -> Iterable[str]:

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from nbauth.core.settings_reader import SettingsReader
-from nbauth.jupyter.places.live import Check, Report, live
+from nbauth.jupyter.places.live import live
+from nbauth.jupyter.places.live_report import Check, Report
 from nbauth.kernel.session import Session
 from nbauth.testing.engine import FakeEngine, refusal, unreachable
 from nbauth.testing.screen import RecordingScreen
