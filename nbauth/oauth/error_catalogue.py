@@ -41,7 +41,8 @@ _AADSTS = re.compile(r"AADSTS(\d{4,8})")
 
 
 @functools.cache
-def _entries() -> dict[str, dict[str, str]]:
+def known_codes() -> dict[str, dict[str, str]]:
+    """The entries of the catalogue, by code."""
     import tomllib
 
     text = resources.files(__package__).joinpath("error_catalogue.toml").read_text("utf-8")
@@ -65,8 +66,8 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
     numbers = answers.numbers_in(members) + _AADSTS.findall(description)
     if word in POLLING:
         numbers = []
-    number = next((number for number in numbers if number in _entries()), None)
-    entry = _entries().get(number or word, {})
+    number = next((number for number in numbers if number in known_codes()), None)
+    entry = known_codes().get(number or word, {})
     code = f"AADSTS{number}" if number else f"AADSTS{numbers[0]}" if numbers else word
     told = description.partition(" Trace ID:")[0].removeprefix(f"{code}: ")
     what = entry.get("what", "The provider refused the request.")
@@ -87,7 +88,7 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
 
 def is_known(answer: Mapping[str, Any]) -> bool:
     """Whether the catalogue has the error number in a response's text."""
-    return any(number in _entries() for number in _AADSTS.findall(answers.told_in(answer).text))
+    return any(number in known_codes() for number in _AADSTS.findall(answers.told_in(answer).text))
 
 
 def not_understood(why: str) -> SignInError:

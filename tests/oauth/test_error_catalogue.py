@@ -14,7 +14,7 @@ from nbauth.core.errors import (
     SignInExpired,
 )
 from nbauth.core.text import plain
-from nbauth.oauth.error_catalogue import _entries, error_from
+from nbauth.oauth.error_catalogue import error_from, known_codes
 from nbauth.oauth.flows import FLOWS
 
 MEANINGS: list[tuple[type[NbAuthError], str]] = [
@@ -59,11 +59,11 @@ def test_a_known_code_has_a_text_and_a_hint(kind: type[NbAuthError], code: str) 
     assert "Its own words." in str(error)
     assert f"[{error.code}: " in str(error)
     assert "The provider refused the request." not in str(error)
-    assert error.hint == _entries()[code]["next"]
+    assert error.hint == known_codes()[code]["next"]
 
 
 def test_every_entry_of_the_catalogue_is_complete() -> None:
-    for code, entry in _entries().items():
+    for code, entry in known_codes().items():
         assert entry.keys() <= {"kind", "what", "next", "flow"}, code
         assert entry["what"].endswith("."), code
         assert entry["next"].endswith("."), code
