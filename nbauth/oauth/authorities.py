@@ -9,7 +9,8 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from nbauth.core.addresses import is_loopback
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import ConfigurationError, FlowUnavailable
+from nbauth.core.flow_names import DEVICE
 from nbauth.core.settings import Settings
 from nbauth.oauth.clouds import CLOUDS, LOGIN_HOSTS
 
@@ -20,6 +21,12 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 OAUTH_WELL_KNOWN = "/.well-known/oauth-authorization-server"
 """RFC 8414 §3."""
 GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The tenant of personal Microsoft accounts."""
+PERSONAL = frozenset({"common", "consumers", CONSUMERS})
+"""Tenants at which a user may have a personal Microsoft account."""
+SEVERAL = PERSONAL | {"organizations"}
+"""Tenants that do not name one organisation."""
 _TENANT = re.compile(rf"(?:{GUID}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)")
 _TENANT_PATH = re.compile(rf"/({GUID}|common|organizations|consumers)(?:/v2\.0)?/?")
 
@@ -72,6 +79,40 @@ class Authority:
             return parse(f"{base.rstrip('/')}/{tenant}", self.cloud)
         own = base or self.url.removesuffix(f"/{self.tenant}")
         return replace(of_tenant, url=f"{own.rstrip('/')}/{tenant}")
+
+    def refuse_accounts_of_any_tenant(self, flow: str) -> None:
+        """Raise ``FlowUnavailable`` at an authority that has personal accounts.
+
+        For flows that take a user's password or Kerberos ticket: Entra refuses them for personal
+        accounts (AADSTS90010), and nbauth refuses them before anything is sent.
+
+        Args:
+            flow: what the message calls the flow, for example "Sign-in with a password".
+        """
+        if self.kind == "entra" and self.tenant.lower() in PERSONAL:
+            raise FlowUnavailable(
+                f"{flow} is not possible at the authority {self.tenant}, which has personal"
+                " Microsoft accounts too. Nothing was sent.",
+                code="no_tenant",
+                hint="Set your tenant: %login --tenant contoso.com, or --tenant organizations. Or"
+                f" sign in by device code: %login --flow {DEVICE}.",
+                suggested_flow=DEVICE,
+            )
+
+    def require_one_tenant(self, flow: str) -> None:
+        """Raise ``ConfigurationError`` at an authority of several tenants.
+
+        For flows of an application without a user: nothing else in the request names the tenant.
+
+        Args:
+            flow: as for :meth:`refuse_accounts_of_any_tenant`.
+        """
+        if self.kind == "entra" and self.tenant.lower() in SEVERAL:
+            raise ConfigurationError(
+                f"{flow} needs one tenant, but the authority is {self.tenant}.",
+                code="no_tenant",
+                hint="Set tenant (or AZURE_TENANT_ID) to the GUID or domain of the tenant.",
+            )
 
     def refuse_prompt(self, prompt: str | None) -> None:
         """Raise ``ConfigurationError`` for a prompt that this authority does not support."""

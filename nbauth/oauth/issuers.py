@@ -12,11 +12,9 @@ from urllib.parse import urlsplit
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.text import plain
-from nbauth.oauth.authorities import GUID, Authority
+from nbauth.oauth.authorities import CONSUMERS, GUID, Authority
 from nbauth.oauth.clouds import ISSUER_HOSTS, LOGIN_HOSTS
 
-CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
-"""The tenant of personal Microsoft accounts."""
 _ANY = "{tenantid}"
 """Placeholder for the token's tenant, in the issuer of an authority for several tenants."""
 

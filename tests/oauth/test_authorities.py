@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import ConfigurationError, FlowUnavailable
 from nbauth.core.settings import resolve
 from nbauth.core.settings_values import CLOUDS as CLOUD_NAMES
-from nbauth.oauth.authorities import Authority, authority_from, parse
+from nbauth.oauth.authorities import CONSUMERS, Authority, authority_from, parse
 from nbauth.oauth.clouds import CLOUDS
 
 GUID = "11111111-2222-3333-4444-555555555555"
@@ -364,3 +364,36 @@ def test_a_client_secret_is_rejected_for_microsofts_authorities(settings: dict[s
     with pytest.raises(ConfigurationError, match="public client") as refused:
         authority_from(resolve(settings, {}, {}))
     assert "client_secret_from" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("address", "of_any", "of_several"),
+    [
+        (f"{LOGIN}/common", True, True),
+        (f"{LOGIN}/Common", True, True),
+        (f"{LOGIN}/consumers", True, True),
+        (f"{LOGIN}/{CONSUMERS}", True, True),
+        (f"{LOGIN}/organizations", False, True),
+        ("https://stack.example/common", True, True),
+        (f"{LOGIN}/contoso.com", False, False),
+        (f"{LOGIN}/{GUID}", False, False),
+        ("https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_ropc", False, False),
+        ("https://contoso.ciamlogin.com", False, False),
+        ("https://adfs.contoso.com/adfs", False, False),
+        ("https://id.example/common/x", False, False),
+    ],
+)
+def test_flows_that_need_a_tenant(address: str, of_any: bool, of_several: bool) -> None:
+    authority = parse(address)
+    if of_any:
+        with pytest.raises(FlowUnavailable) as refused:
+            authority.refuse_accounts_of_any_tenant("Sign-in with a password")
+        assert str(refused.value).startswith("Sign-in with a password is not possible")
+        assert (refused.value.code, refused.value.suggested_flow) == ("no_tenant", "device")
+    else:
+        authority.refuse_accounts_of_any_tenant("Sign-in with a password")
+    if of_several:
+        with pytest.raises(ConfigurationError, match="needs one tenant"):
+            authority.require_one_tenant("Sign-in of an application")
+    else:
+        authority.require_one_tenant("Sign-in of an application")
