@@ -28,6 +28,7 @@ from nbauth.jupyter.config import HELP
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.jupyter.places import obstacles
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
+from nbauth.oauth.error_catalogue import full_code
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -144,13 +145,17 @@ def _errors() -> Iterator[str]:
     yield ""
     yield "## Codes of providers"
     yield ""
-    yield "Numbers are Microsoft's AADSTS codes. Words are from OAuth 2.0 and OpenID Connect."
+    yield "`AADSTS` codes are from Entra ID, `AADB2C` codes from Azure AD B2C. Words are from OAuth"
+    yield "2.0 and OpenID Connect. Such an error also has the time of the refusal (`timestamp`)."
     yield ""
     yield from _table("code", "message", "hint")
     catalogue = tomllib.loads((PACKAGE / "oauth/error_catalogue.toml").read_text("utf-8"))
     for code, entry in catalogue.items():
-        shown = f"AADSTS{code}" if code.isdecimal() else code
-        yield _row(f"`{shown}`", _escaped(entry.get("what", "–")), _escaped(entry.get("next", "–")))
+        yield _row(
+            f"`{full_code(code)}`",
+            _escaped(entry.get("what", "–")),
+            _escaped(entry.get("next", "–")),
+        )
 
 
 def _kinds() -> list[type[NbAuthError]]:

@@ -36,6 +36,8 @@ class NbAuthError(Exception):
         word: the ``error`` of the response (RFC 6749 §5.2), also if ``code`` is a number.
         hint: one sentence that says what to do next.
         correlation_id: identifies the request in the provider's log, for an administrator.
+        timestamp: when the provider refused, as it wrote it; else this computer's time. ``None``
+            for an error that is not a provider's.
         suggested_flow: the ``--flow`` to try instead, if another one can help.
         rotated: the new refresh token in a response that was rejected for another reason; the
             previous refresh token is no longer valid.
@@ -54,6 +56,7 @@ class NbAuthError(Exception):
         code: str | None = None,
         hint: str | None = None,
         correlation_id: str | None = None,
+        timestamp: str | None = None,
         suggested_flow: str | None = None,
     ) -> None:
         super().__init__(message)
@@ -62,14 +65,22 @@ class NbAuthError(Exception):
         if hint is not None:
             self.hint = hint
         self.correlation_id = correlation_id
+        self.timestamp = timestamp
         self.suggested_flow = suggested_flow
         self.rotated: SecretStr | None = None
         self.add_note(f"→ {self.hint}")  # for scripts: Python prints notes below the traceback
 
+    @property
+    def trail(self) -> str:
+        """With what an administrator finds the request in the provider's log; ``""`` if unknown."""
+        if not self.correlation_id:
+            return ""
+        time = f", {self.timestamp}" if self.timestamp else ""
+        return f" (correlation id {self.correlation_id}{time})"
+
     def lines(self) -> list[str]:
         """The two lines a person reads: what happened, what to do."""
-        trail = f" (correlation id {self.correlation_id})" if self.correlation_id else ""
-        return [f"{type(self).__name__}: {self}{trail}", f"→ {self.hint}"]
+        return [f"{type(self).__name__}: {self}{self.trail}", f"→ {self.hint}"]
 
     def _render_traceback_(self) -> list[str]:
         # IPython calls this method instead of formatting the traceback itself.

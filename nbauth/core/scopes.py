@@ -98,6 +98,9 @@ class Scopes:
     ) -> Scopes:
         """Parse scopes as a user writes them; ``microsoft`` selects Microsoft's grammar.
 
+        ``graph``: the resource of short names; ``""`` at an authority without Graph, where a short
+        name is sent as it is.
+
         Raises ``ConfigurationError`` for an invalid scope, and for two resources in one request
         (the hint then shows how to split it).
         """
@@ -151,6 +154,8 @@ def _unique(words: Iterable[str]) -> tuple[str, ...]:
 
 def _full_name(scope: str, graph: str, client_id: str) -> str:
     if "/" not in scope:
+        if not graph and not (_GUID.fullmatch(scope) and scope.lower() != client_id.lower()):
+            return scope
         if client_id and scope.lower() == client_id.lower():
             return f"{scope}/.default"  # a token for the application itself
         if _GUID.fullmatch(scope):
@@ -173,12 +178,13 @@ def _one_resource(scopes: tuple[str, ...]) -> None:
     by_resource: dict[str, list[str]] = {}
     for scope in scopes:
         by_resource.setdefault(resource_of(scope).lower(), []).append(scope)
-    if len(by_resource) > 1:
+    named = [resource for resource in by_resource if resource]  # "" for an opaque word
+    if len(named) > 1:
         split = "; then ".join(
             " ".join(["%token", *map(as_word, group)]) for group in by_resource.values()
         )
         raise ConfigurationError(
-            f"One request can name scopes of one resource; this one names {len(by_resource)}.",
+            f"One request can name scopes of one resource; this one names {len(named)}.",
             code="mixed_resources",
             hint=f"Request them separately: {split}. To consent to all of them in one sign-in, run"
             " %login with the scopes of one resource, and name the others with --consent-also.",

@@ -43,8 +43,7 @@ def complete_address(step: ShowUserCode) -> str | None:
 
 def error_lines(error: NbAuthError) -> list[str]:
     """The message and the hint of an error, without the error's class."""
-    trail = f" (correlation id {visible(error.correlation_id)})" if error.correlation_id else ""
-    return [f"{visible(error)}{trail}", visible(error.hint)]
+    return [visible(f"{error}{error.trail}"), visible(error.hint)]
 
 
 def lines_for(sign_in: Pending) -> list[str]:

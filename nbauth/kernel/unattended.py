@@ -91,4 +91,10 @@ def nobody_asked(
             hint = f"Run {login}, then this cell again."
     else:
         what, hint = obstacle.what, obstacle.hint
-    return kind(f"{error} {what}", code=error.code, hint=hint, correlation_id=error.correlation_id)
+    return kind(
+        f"{error} {what}",
+        code=error.code,
+        hint=hint,
+        correlation_id=error.correlation_id,
+        timestamp=error.timestamp,
+    )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbauth.core.secret import SecretStr
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
+from nbauth.oauth.error_trail import without_trail
 
 if TYPE_CHECKING:
     import requests
@@ -214,7 +215,7 @@ def _spelt(value: object) -> str:
 def _text(value: object, deep: int) -> str:
     """The text of an error, for a person; the first if there are several."""
     if isinstance(value, str):
-        return plain(value)
+        return plain(without_trail(value))
     if isinstance(value, list):
         return next((text for one in value[:10] if (text := _text(one, deep))), "")
     if isinstance(value, Mapping) and deep:

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from nbauth.core.addresses import is_loopback
 from nbauth.core.errors import ConfigurationError, FlowUnavailable
 from nbauth.core.flow_names import DEVICE
 from nbauth.core.settings import Settings
+from nbauth.oauth.authority_forms import (
+    Kind,
+    check_tenant,
+    form_of,
+    is_microsofts_host,
+    issuer,
+    of_tenant,
+    split,
+)
 from nbauth.oauth.clouds import CLOUDS, LOGIN_HOSTS
 
-Kind = Literal["entra", "b2c", "external-id", "adfs", "oidc"]
-
-WELL_KNOWN = "/.well-known/openid-configuration"
-"""OpenID Connect Discovery §4."""
-OAUTH_WELL_KNOWN = "/.well-known/oauth-authorization-server"
-"""RFC 8414 §3."""
-GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of personal Microsoft accounts."""
 PERSONAL = frozenset({"common", "consumers", CONSUMERS})
 """Tenants at which a user may have a personal Microsoft account."""
 SEVERAL = PERSONAL | {"organizations"}
 """Tenants that do not name one organisation."""
-_TENANT = re.compile(rf"(?:{GUID}|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)")
-_TENANT_PATH = re.compile(rf"/({GUID}|common|organizations|consumers)(?:/v2\.0)?/?")
+_WITHOUT_PROMPT = re.compile(r"edit|reset", re.I)
+"""In the names of B2C's policies that edit a profile or reset a password (B2C_1_edit_profile,
+B2C_1A_PasswordReset). Nothing else tells the kind of a policy."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,12 @@ class Authority:
 
     @property
     def graph(self) -> str:
-        """The Graph root of its cloud, which is also the prefix of short scope names."""
-        return CLOUDS[self.cloud].graph
+        """The Graph root of its cloud, which is also the prefix of short scope names.
+
+        ``""`` at B2C and AD FS: they issue no tokens for Graph, and their short scope names are
+        their own.
+        """
+        return "" if self.kind in {"b2c", "adfs"} else CLOUDS[self.cloud].graph
 
     @property
     def hosts(self) -> Mapping[str, str]:
@@ -74,11 +79,12 @@ class Authority:
 
         Raises ``ConfigurationError`` for a text that is no tenant.
         """
-        of_tenant = _of_tenant(tenant, self.cloud)
+        check_tenant(tenant)
         if base and urlsplit(base).hostname in LOGIN_HOSTS:
             return parse(f"{base.rstrip('/')}/{tenant}", self.cloud)
         own = base or self.url.removesuffix(f"/{self.tenant}")
-        return replace(of_tenant, url=f"{own.rstrip('/')}/{tenant}")
+        tenant = tenant.lower()
+        return Authority("entra", f"{own.rstrip('/')}/{tenant}", tenant, self.cloud)
 
     def refuse_accounts_of_any_tenant(self, flow: str) -> None:
         """Raise ``FlowUnavailable`` at an authority that has personal accounts.
@@ -116,15 +122,18 @@ class Authority:
 
     def refuse_prompt(self, prompt: str | None) -> None:
         """Raise ``ConfigurationError`` for a prompt that this authority does not support."""
-        if self.kind == "b2c" and prompt == "create":
+        if self.kind != "b2c" or not prompt:
+            return
+        if prompt == "create":
             raise ConfigurationError(
                 "Azure AD B2C does not support prompt=create.",
                 code="bad_prompt",
                 hint="Use the sign-up policy's authority instead.",
             )
-        if self.kind == "b2c" and prompt and "edit" in self.url.rpartition("/")[2].lower():
+        if _WITHOUT_PROMPT.search(self.url.rpartition("/")[2]):
             raise ConfigurationError(
-                "An edit-profile policy of Azure AD B2C does not support a prompt.",
+                "A policy of Azure AD B2C that edits a profile or resets a password does not"
+                " support a prompt.",
                 code="bad_prompt",
                 hint="Remove --prompt.",
             )
@@ -139,13 +148,16 @@ def authority_from(settings: Settings) -> Authority:
     if settings.authority:
         found = parse(settings.authority, settings.cloud)
     else:
-        found = _of_tenant(settings.tenant or "common", settings.cloud)
+        tenant = settings.tenant or "common"
+        check_tenant(tenant)
+        found = Authority(*of_tenant(tenant, settings.cloud))
     written = {name for name, _ in settings.endpoints}
     written |= {"metadata_url"} if settings.metadata_url else set()
-    if written and not _is_microsofts(found):  # even if its path looks like Microsoft's
+    # Even if its path looks like Microsoft's:
+    if written and not is_microsofts_host(urlsplit(found.url).hostname or ""):
         return Authority(
             "oidc",
-            _issuer(_split(settings.authority or "")),
+            issuer(split(settings.authority or "")),
             metadata_url=settings.metadata_url or "",
             endpoints=settings.endpoints,
         )
@@ -167,95 +179,13 @@ def authority_from(settings: Settings) -> Authority:
     return found
 
 
-def _of_tenant(tenant: str, cloud: str) -> Authority:
-    if not _TENANT.fullmatch(tenant):
-        raise ConfigurationError(
-            f"{tenant!r} is not a tenant. A tenant is a GUID, a domain such as contoso.com, or"
-            " common, organizations or consumers.",
-            code="bad_tenant",
-        )
-    return Authority("entra", f"https://{CLOUDS[cloud].login_host}/{tenant}", tenant, cloud)
-
-
-def _is_microsofts(authority: Authority) -> bool:
-    host = urlsplit(authority.url).hostname or ""
-    return host in LOGIN_HOSTS or host.endswith((".b2clogin.com", ".ciamlogin.com"))
-
-
-def _issuer(parts: SplitResult) -> str:
-    path = parts.path.removeprefix(OAUTH_WELL_KNOWN)
-    path = path.removesuffix(OAUTH_WELL_KNOWN).removesuffix(WELL_KNOWN).rstrip("/")
-    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
-
-
 def parse(address: str, cloud: str = "public") -> Authority:
     """Determine the kind of an authority from its address.
 
-    Microsoft's hosts are known by name. At other hosts, the path ``/<tenant GUID>`` (or
-    ``/common``, ``/organizations``, ``/consumers``), with or without ``/v2.0``, has the form of
-    Microsoft's v2.0 endpoints and is treated as such. Any other address, and any http address on
-    loopback, is an OpenID Connect issuer.
+    Microsoft's hosts are known by name. At other hosts, Microsoft's own domains for customers have
+    the same paths: ``/<tenant>/B2C_1_<name>`` of Azure AD B2C, and the path of Entra and External
+    ID, ``/<tenant GUID>`` or ``/<name>.onmicrosoft.com`` (or ``/common``, ``/organizations``,
+    ``/consumers``), with or without ``/v2.0``. Any other address, and any http address on loopback,
+    is an OpenID Connect issuer.
     """
-    parts = _split(address)
-    if parts.scheme == "http":
-        return Authority("oidc", _issuer(parts))
-    host, path = (parts.hostname or "").lower(), parts.path
-    base = f"https://{parts.netloc.lower()}"
-    segments = [segment for segment in path.split("/") if segment]
-    if segments[-1:] == ["v2.0"] and (
-        host in LOGIN_HOSTS or host.endswith(".b2clogin.com") or _TENANT_PATH.fullmatch(path)
-    ):
-        segments.pop()
-    if host in LOGIN_HOSTS:
-        if len(segments) != 1 or not _TENANT.fullmatch(segments[0]):
-            raise ConfigurationError(
-                f"{address} contains no tenant.",
-                code="bad_authority",
-                hint=f"Write {base}/<tenant GUID or domain>, or {base}/common.",
-            )
-        known = LOGIN_HOSTS[host]
-        cloud = "dod" if cloud == "dod" and known == "usgov" else known
-        return Authority("entra", f"{base}/{segments[0]}", segments[0], cloud)
-    if host.endswith(".b2clogin.com"):
-        if segments[:1] == ["tfp"]:
-            segments = segments[1:]
-        if len(segments) != 2:
-            raise ConfigurationError(
-                f"{address} contains no user flow.",
-                code="bad_authority",
-                hint=f"Write {base}/<tenant>.onmicrosoft.com/<policy>.",
-            )
-        return Authority("b2c", f"{base}/{'/'.join(segments)}", segments[0])
-    if host.endswith(".ciamlogin.com"):
-        tenant = segments[0] if segments else f"{host.split('.')[0]}.onmicrosoft.com"
-        return Authority("external-id", f"{base}/{tenant}", tenant)
-    if [segment.lower() for segment in segments] == ["adfs"]:
-        return Authority("adfs", f"{base}/adfs")
-    if len(segments) == 1 and _TENANT_PATH.fullmatch(path):
-        return Authority("entra", f"{base}/{segments[0]}", segments[0], cloud)
-    return Authority("oidc", _issuer(parts))
-
-
-def _split(address: str) -> SplitResult:
-    shown = "The setting authority" if "@" in address else repr(address)  # may have a password
-    try:
-        parts = urlsplit(address.strip())
-        _ = parts.port  # raises for an invalid port
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ConfigurationError(
-            f"{shown} is not https: tokens would be sent unencrypted.",
-            code="bad_authority",
-            hint="Use the https:// address; for a private CA, set verify to its file. http is"
-            " allowed only for a server on this machine (http://localhost:8080).",
-        )
-    extra = parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in {"https", "http"} or not parts.hostname or extra:
-        raise ConfigurationError(
-            f"{shown} is not the address of an authority.",
-            code="bad_authority",
-            hint="Write an address such as https://login.microsoftonline.com/contoso.com or"
-            " https://id.example.",
-        )
-    return parts
+    return Authority(*form_of(address, cloud))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
@@ -13,6 +14,7 @@ from nbauth.core.forks import no_fork
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import Settings
 from nbauth.oauth.authorities import Authority, authority_from, parse
+from nbauth.oauth.authority_forms import is_microsofts_host
 from nbauth.oauth.credentials import ClientCredential
 
 if TYPE_CHECKING:
@@ -68,8 +70,12 @@ class Client:
         """The client of a stored account that the settings no longer configure."""
         settings = Settings(profile=profile, authority=key.issuer, client_id=key.client_id)
         authority = parse(key.issuer)
-        if authority.url != key.issuer:  # looks like Microsoft's, but was used as an OpenID issuer
-            authority = Authority("oidc", key.issuer)
+        if authority.url != key.issuer:
+            ours = authority.microsoft and is_microsofts_host(urlsplit(key.issuer).hostname or "")
+            # else: it looks like Microsoft's, but was used as an OpenID issuer
+            authority = (
+                replace(authority, url=key.issuer) if ours else Authority("oidc", key.issuer)
+            )
         return cls(settings, authority, key.client_id)
 
     @cached_property
@@ -112,8 +118,13 @@ class Client:
         """The scopes to request if none are set. A sign-in adds the OpenID scopes that the provider
         offers. A provider whose endpoints are set in the profile may not support OpenID Connect and
         reject ``openid``."""
-        if self.authority.microsoft:
-            return ("User.Read",)
+        match self.authority.kind:
+            case "entra" | "external-id":
+                return ("User.Read",)
+            case "b2c":  # issues an access token only for the client itself or for an API
+                return (self.client_id,)
+            case "adfs":
+                return ("openid",)
         return () if self.authority.described else ("openid",)
 
     def covers(self, granted: Iterable[str], wanted: Scopes) -> bool:
@@ -142,7 +153,7 @@ class Client:
         if not self.authority.microsoft:
             return frozenset(scopes) | self.targets
         graph = self.authority.graph
-        full = (scope if "/" in scope else f"{graph}/{scope}" for scope in scopes)
+        full = (scope if "/" in scope or not graph else f"{graph}/{scope}" for scope in scopes)
         return frozenset(scope.lower() for scope in full) | self.targets
 
 

@@ -53,7 +53,7 @@ CLOUDS: dict[str, Cloud] = {
         },
     ),
     "china": Cloud(
-        "login.chinacloudapi.cn",
+        "login.partner.microsoftonline.cn",
         "https://microsoftgraph.chinacloudapi.cn",
         {
             "microsoftgraph.chinacloudapi.cn": "https://microsoftgraph.chinacloudapi.cn",
@@ -85,6 +85,15 @@ LOGIN_HOSTS = {
     "login.chinacloudapi.cn": "china",
     "login.partner.microsoftonline.cn": "china",
 }
-"""Each login host, with its cloud."""
+"""Each login host, with its cloud. The hosts of one cloud are aliases (Microsoft's instance
+discovery lists them so): they have the same tenants, users and tokens."""
+B2C_HOSTS = {".b2clogin.com": "public", ".b2clogin.us": "usgov", ".b2clogin.cn": "china"}
+"""The ends of B2C's host names, with their clouds."""
 ISSUER_HOSTS = frozenset({*LOGIN_HOSTS, "sts.chinacloudapi.cn"})
 """Hosts that an issuer may have; a login host also serves tenants of other clouds."""
+
+
+def aliases(host: str) -> frozenset[str]:
+    """All login hosts of the cloud of a login host; any other host is its own only alias."""
+    cloud = LOGIN_HOSTS.get(host)
+    return frozenset({host, *(one for one, its in LOGIN_HOSTS.items() if cloud and its == cloud)})

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from nbauth.core.addresses import same_issuer
 from nbauth.core.errors import AuthorityUnreachable, ConfigurationError, NbAuthError
 from nbauth.core.text import plain
-from nbauth.oauth.authorities import OAUTH_WELL_KNOWN, WELL_KNOWN, Authority
+from nbauth.oauth.authorities import Authority
+from nbauth.oauth.authority_forms import OAUTH_WELL_KNOWN, WELL_KNOWN
 from nbauth.oauth.http import Http
 
 

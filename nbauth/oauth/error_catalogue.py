@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import time
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ from nbauth.core.errors import (
     SignInError,
     SignInExpired,
 )
-from nbauth.core.text import plain
 from nbauth.oauth import answers
+from nbauth.oauth.error_trail import trail_in
 
 if TYPE_CHECKING:
     import requests
@@ -37,7 +38,7 @@ _KINDS: dict[str, type[NbAuthError]] = {
 }
 POLLING = frozenset({"authorization_pending", "slow_down"})
 """Errors of polling (RFC 8628 §3.5): their words are used instead of Entra's error numbers."""
-_AADSTS = re.compile(r"AADSTS(\d{4,8})")
+_NUMBERED = re.compile(r"AADSTS(\d{4,8})|(AADB2C\d{4,8})")
 
 
 @functools.cache
@@ -63,23 +64,24 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
     told_word, description = answers.told_in(answer)
     word = told_word or (f"http_{status}" if status and status >= 400 else "unknown_error")
     members = answer if isinstance(answer, Mapping) else {}
-    numbers = answers.numbers_in(members) + _AADSTS.findall(description)
+    numbers = answers.numbers_in(members) + _numbers(description)
     if word in POLLING:
         numbers = []
     number = next((number for number in numbers if number in known_codes()), None)
     entry = known_codes().get(number or word, {})
-    code = f"AADSTS{number}" if number else f"AADSTS{numbers[0]}" if numbers else word
-    told = description.partition(" Trace ID:")[0].removeprefix(f"{code}: ")
+    code = full_code(number or numbers[0]) if numbers else word
+    told = description.removeprefix(f"{code}: ")
     what = entry.get("what", "The provider refused the request.")
     message = f"{what} [{code}: {told}]" if told else f"{what} [{code}]"
     if status not in {None, 200, 400} and code != f"http_{status}":
         message += f" (HTTP {status})"
-    correlation_id = members.get("correlation_id")
+    trail = trail_in(answer)
     error = _KINDS[entry.get("kind", "sign-in")](
         message,
         code=code,
         hint=entry.get("next") or "Show this line to your administrator, or run %login again.",
-        correlation_id=plain(correlation_id) if correlation_id else None,
+        correlation_id=trail.correlation_id,
+        timestamp=trail.timestamp or time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime()),
         suggested_flow=entry.get("flow"),
     )
     error.word = told_word
@@ -88,7 +90,16 @@ def error_from(answer: object, status: int | None = None) -> NbAuthError:
 
 def is_known(answer: Mapping[str, Any]) -> bool:
     """Whether the catalogue has the error number in a response's text."""
-    return any(number in known_codes() for number in _AADSTS.findall(answers.told_in(answer).text))
+    return any(number in known_codes() for number in _numbers(answers.told_in(answer).text))
+
+
+def _numbers(text: str) -> list[str]:
+    return [number or b2c for number, b2c in _NUMBERED.findall(text)]
+
+
+def full_code(number: str) -> str:
+    """The code as Microsoft writes it: ``AADSTS50076``, ``AADB2C90118``."""
+    return f"AADSTS{number}" if number.isdecimal() else number
 
 
 def not_understood(why: str) -> SignInError:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.text import plain
-from nbauth.oauth.authorities import CONSUMERS, GUID, Authority
+from nbauth.oauth.authorities import CONSUMERS, Authority
+from nbauth.oauth.authority_forms import CIAM, GUID
 from nbauth.oauth.clouds import ISSUER_HOSTS, LOGIN_HOSTS
 
 _ANY = "{tenantid}"
@@ -35,8 +36,7 @@ def check_issuer(authority: Authority, issuer: object) -> str:
 def _is_its_own(authority: Authority, issuer: str) -> bool:
     try:
         parts, own = urlsplit(issuer), urlsplit(authority.url)
-        if (parts.port or 443) != (own.port or 443) and authority.kind != "adfs":
-            return False
+        port, own_port = parts.port or 443, own.port or 443
     except ValueError:
         return False
     host, here = (parts.hostname or "").lower(), (own.hostname or "").lower()
@@ -45,14 +45,15 @@ def _is_its_own(authority: Authority, issuer: str) -> bool:
         return parts.scheme in {"https", "http"} and host == here and segments[:1] == ["adfs"]
     if parts.scheme != "https" or parts.query or parts.fragment or "@" in parts.netloc:
         return False
-    match authority.kind:
-        case "b2c":
-            known = host == here or host in ISSUER_HOSTS
-            return known and _is_of_policy(segments, authority)
-        case "external-id":
-            own_tenant = bool(segments) and host == f"{segments[0].lower()}.ciamlogin.com"
-            return (host == here or own_tenant) and _is_of_tenant(segments, authority.tenant)
-    known = host in ISSUER_HOSTS if here in LOGIN_HOSTS else host == here
+    same_host = host == here and port == own_port
+    if authority.kind == "b2c":
+        known = same_host or (host in ISSUER_HOSTS and port == own_port)
+        return known and _is_of_policy(segments, authority)
+    if here in LOGIN_HOSTS:
+        known = host in ISSUER_HOSTS and port == own_port
+    else:  # External ID; at a domain of the organisation, its issuer stays that of the tenant
+        named = segments[0].lower() if segments and re.fullmatch(GUID, segments[0]) else ""
+        known = same_host or (bool(named) and (host, port) == (f"{named}{CIAM}", 443))
     return known and _is_of_tenant(segments, authority.tenant)
 
 

@@ -10,7 +10,8 @@ from nbauth.core.addresses import is_secure, same_issuer
 from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.core.settings_values import ENDPOINTS
 from nbauth.core.text import plain
-from nbauth.oauth.authorities import WELL_KNOWN, Authority
+from nbauth.oauth.authorities import Authority
+from nbauth.oauth.authority_forms import WELL_KNOWN
 from nbauth.oauth.discovery import Read, document, is_absent, oauth_places, read
 from nbauth.oauth.http import Http
 from nbauth.oauth.offer import Offer

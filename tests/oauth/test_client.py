@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import GRAPH
-from nbauth.core.settings import Settings
+from nbauth.core.settings import Settings, resolve
 from nbauth.oauth.client import MOST_SPELLINGS, Client, Engines
 from nbauth.testing.engine import ISSUER, FakeEngine
+
+B2C_APP = "11111111-2222-3333-4444-555555555555"
 
 
 def a_client(**settings: Any) -> Client:
@@ -124,3 +127,51 @@ def test_a_client_from_a_key_has_that_key(settings: dict[str, str], kind: str) -
     client = Client.from_settings(Settings(client_id="c", **settings))
     again = Client.from_key(client.key)
     assert (again.key, again.authority.kind) == (client.key, kind)
+
+
+@pytest.mark.parametrize(
+    ("authority", "default", "read"),
+    [
+        ("https://login.microsoftonline.com/common", f"{GRAPH}/User.Read", f"{GRAPH}/read"),
+        ("https://contoso.ciamlogin.com", f"{GRAPH}/User.Read", f"{GRAPH}/read"),
+        ("https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_x", B2C_APP, "read"),
+        ("https://fs.contoso.com/adfs", "openid", "read"),
+        ("https://id.example", "openid", "read"),
+    ],
+)
+def test_short_names_and_the_default_belong_to_graph_only_where_it_is(
+    authority: str, default: str, read: str
+) -> None:
+    client = Client.from_settings(resolve({"authority": authority, "client_id": B2C_APP}, {}, {}))
+    assert str(client.scopes(())) == default
+    assert str(client.scopes(("read",))) == read
+    assert client.covers([read], client.scopes(("read",)))
+
+
+def test_at_ad_fs_a_short_name_does_not_name_a_second_api() -> None:
+    client = Client.from_settings(
+        resolve({"authority": "https://fs.contoso.com/adfs", "client_id": B2C_APP}, {}, {})
+    )
+    assert client.scopes(("allatclaims", "https://api/read"))
+    with pytest.raises(ConfigurationError, match="names 2"):
+        client.scopes(("https://other/read", "https://api/read"))
+
+
+@pytest.mark.parametrize("host", ["login.windows.net", "login.microsoft.com"])
+def test_a_stored_account_of_an_alias_keeps_its_key(host: str) -> None:
+    key = ClientKey(f"https://{host}/contoso.com", B2C_APP)
+    client = Client.from_key(key)
+    assert client.key == key
+    assert client.authority.microsoft
+
+
+def test_the_aliases_of_a_cloud_are_one_account_space() -> None:
+    hosts = ("login.microsoftonline.com", "login.windows.net", "login.microsoft.com")
+    keys = {
+        Client.from_settings(
+            resolve({"authority": f"https://{host}/{tenant}", "client_id": "x"}, {}, {})
+        ).key
+        for host in hosts
+        for tenant in ("contoso.com", "Contoso.COM")
+    }
+    assert len(keys) == 1

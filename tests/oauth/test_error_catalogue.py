@@ -14,28 +14,37 @@ from nbauth.core.errors import (
     SignInExpired,
 )
 from nbauth.core.text import plain
-from nbauth.oauth.error_catalogue import error_from, known_codes
+from nbauth.oauth.error_catalogue import error_from, full_code, known_codes
 from nbauth.oauth.flows import FLOWS
 
 MEANINGS: list[tuple[type[NbAuthError], str]] = [
-    (ConsentRequired, "65001 90094 consent_required"),
+    (ConsentRequired, "65001 90093 90094 90095 consent_required"),
     (
         InteractionRequired,
-        "50072 50074 50076 50079 50158 50173 700082 70043 interaction_required login_required"
-        " account_selection_required invalid_grant",
+        "50072 50074 50076 50078 50079 50158 50173 50132 50133 50058 16000 54005 70000 70008"
+        " 700082 700084 70043 50013 50027 interaction_required login_required"
+        " account_selection_required invalid_grant AADB2C90118 AADB2C90077 AADB2C90080 AADB2C90088"
+        " AADB2C90129",
     ),
     (
         ConfigurationError,
-        "700016 7000218 70002 50059 90002 50011 65002 70011 28000 invalid_client"
-        " unauthorized_client invalid_scope invalid_request no_username",
+        "700016 70001 7000112 7000215 7000218 7000222 700024 700027 70021 700211 700212 700213"
+        " 70002 50059 50128 50194 900023 90002 50011 500011 650057 50020 90072 50105 9002327 90009"
+        " 500131 240002 65002 70011 28000 AADB2C90006 AADB2C90117 AADB2C90205 invalid_client"
+        " unauthorized_client invalid_scope invalid_request invalid_target no_username",
     ),
     (
         FlowUnavailable,
-        "90010 90133 53000 53001 53003 530003 50097 50005 unsupported_grant_type"
+        "90010 90133 53000 53001 53003 530002 530003 530034 50097 50005 50129 50131 AADB2C90224"
+        " unsupported_grant_type"
         " unsupported_response_type",
     ),
-    (SignInError, "50126 50034 unknown_user_type wstrust_not_understood"),
-    (SignInDeclined, "access_denied authorization_declined"),
+    (
+        SignInError,
+        "50126 50034 50053 50055 50056 50057 70016 70018 AADB2C90225 unknown_user_type"
+        " wstrust_not_understood",
+    ),
+    (SignInDeclined, "access_denied authorization_declined AADB2C90091 AADB2C90273"),
     (SignInExpired, "expired_token 70020"),
     (
         AuthorityUnreachable,
@@ -46,8 +55,9 @@ CODES = [(kind, code) for kind, codes in MEANINGS for code in codes.split()]
 
 
 def answer(code: str) -> dict[str, object]:
-    if code.isdigit():
-        return {"error": "invalid_grant", "error_description": f"AADSTS{code}: Its own words."}
+    if full_code(code) != code or code.startswith("AADB2C"):
+        told = f"{full_code(code)}: Its own words."
+        return {"error": "invalid_grant", "error_description": told}
     return {"error": code, "error_description": "Its own words."}
 
 
@@ -55,7 +65,7 @@ def answer(code: str) -> dict[str, object]:
 def test_a_known_code_has_a_text_and_a_hint(kind: type[NbAuthError], code: str) -> None:
     error = error_from(answer(code))
     assert type(error) is kind
-    assert error.code == (f"AADSTS{code}" if code.isdigit() else code)
+    assert error.code == full_code(code)
     assert "Its own words." in str(error)
     assert f"[{error.code}: " in str(error)
     assert "The provider refused the request." not in str(error)
@@ -63,6 +73,7 @@ def test_a_known_code_has_a_text_and_a_hint(kind: type[NbAuthError], code: str) 
 
 
 def test_every_entry_of_the_catalogue_is_complete() -> None:
+    assert known_codes().keys() - {code for _, code in CODES} == set()
     for code, entry in known_codes().items():
         assert entry.keys() <= {"kind", "what", "next", "flow"}, code
         assert entry["what"].endswith("."), code

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from nbauth.core.errors import AuthorityUnreachable, ConfigurationError, NbAuthError
-from nbauth.oauth.authorities import OAUTH_WELL_KNOWN, WELL_KNOWN, Authority
+from nbauth.oauth.authorities import Authority
+from nbauth.oauth.authority_forms import OAUTH_WELL_KNOWN, WELL_KNOWN
 from nbauth.oauth.engines.microsoft import MicrosoftEngine
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata

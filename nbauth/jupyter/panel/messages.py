@@ -94,10 +94,11 @@ def ended(sign_in: Pending, at: float) -> Message:
 
 def failure(error: NbAuthError, at: float) -> Message:
     """An error: the message, the hint, and the details with which a log can be searched."""
+    here = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
     details = [
         ["code", plain(error.code)],
         ["correlation_id", plain(error.correlation_id or "")],
-        ["time", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))],
+        ["time", plain(error.timestamp or here)],
     ]
     return {
         "state": "failed",

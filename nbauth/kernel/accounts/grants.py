@@ -211,7 +211,11 @@ class FlowGrant:
             return self.get(engine, replace(self.request, scopes=scopes, claims=claims))
         except InteractionRequired as error:  # nobody can sign in as this account
             raise TokenError(
-                str(error), code=error.code, hint=error.hint, correlation_id=error.correlation_id
+                str(error),
+                code=error.code,
+                hint=error.hint,
+                correlation_id=error.correlation_id,
+                timestamp=error.timestamp,
             ) from error
 
     def renewed(self, response: TokenResponse) -> None:

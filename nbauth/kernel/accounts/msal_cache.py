@@ -23,6 +23,7 @@ from nbauth.kernel.accounts.grants import RefreshTokenGrant
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.oauth.client import Client
+from nbauth.oauth.clouds import aliases
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ def read_file(path: Path, client: Client) -> Found:
             hint="nbauth cannot read an encrypted cache (msal-extensions, Azure CLI on Windows)."
             " Run %login instead.",
         ) from None
-    host = urlsplit(client.authority.url).netloc
+    hosts = aliases(urlsplit(client.authority.url).netloc)
     accounts: dict[AccountKey, SignedIn] = {}
     others: dict[str, None] = {}
     for token in _records(cache, "RefreshToken"):
-        if token.get("environment") != host or not _is_whole(token):
+        if token.get("environment") not in hosts or not _is_whole(token):
             continue
         if token.get("client_id") != client.client_id:
             others[str(token.get("client_id"))] = None

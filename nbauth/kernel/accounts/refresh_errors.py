@@ -20,7 +20,7 @@ from nbauth.kernel.accounts.signed_in import SignedIn
 
 GRANT_SURVIVES = frozenset(
     {REFRESH_REFUSED, "interaction_required"}
-    | {f"AADSTS{number}" for number in (50072, 50074, 50076, 50079, 50158)}
+    | {f"AADSTS{number}" for number in (50072, 50074, 50076, 50078, 50079, 50158)}
 )
 """Codes of errors that do not end the grant. Either one resource requires more proof than the
 refresh token gives, while others accept it; or it is not known who refused. Entra sends these

@@ -14,7 +14,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.text import closest
 from nbauth.core.value_readers import text
 from nbauth.oauth.client import Client
-from nbauth.oauth.engines.protocol import AuthorizationRequest
+from nbauth.oauth.engines.protocol import UNSET, AuthorizationRequest
 from nbauth.oauth.flows.browser import PROMPTS
 
 DEFAULT_TIMEOUT = 300.0
@@ -111,7 +111,8 @@ def _authorization(
             code="bad_prompt",
             hint=f"Choose one of {', '.join(sorted(PROMPTS))}.",
         )
-    client.authority.refuse_prompt(prompt)
+    sent = prompt or client.settings.extra_parameters.get("prompt")
+    client.authority.refuse_prompt(None if sent == UNSET else sent)
     if claims is not None:
         check_claims(claims)
     return AuthorizationRequest(

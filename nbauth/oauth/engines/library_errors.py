@@ -84,6 +84,7 @@ def renewing(http: Http, sent: str, *, any_word: bool = False) -> Iterator[None]
                     code=REFRESH_REFUSED if without_a_word else error.code,
                     hint="Sign in again: %login.",
                     correlation_id=error.correlation_id,
+                    timestamp=error.timestamp,
                 )
                 ended.word = error.word
                 raise ended from error

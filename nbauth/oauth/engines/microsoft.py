@@ -26,7 +26,8 @@ from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.answers import text_in, tokens_in
-from nbauth.oauth.authorities import WELL_KNOWN, Authority
+from nbauth.oauth.authorities import Authority
+from nbauth.oauth.authority_forms import WELL_KNOWN
 from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.discovery import Read
 from nbauth.oauth.engines import broker, managed_identity, microsoft_tokens
