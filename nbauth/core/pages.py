@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
+from nbauth.core.own_pages import is_fragment
 from nbauth.core.text import plain
 
 PAGE_HEADERS = [
@@ -64,13 +65,21 @@ def policy(nonce: str) -> str:
     )
 
 
-def page(title: str, text: str, *, nonce: str | None = None) -> bytes:
+def page(title: str, text: str, *, nonce: str | None = None, fragment: str = "") -> bytes:
     """A complete HTML page; ``title`` and ``text`` are escaped.
+
+    A ``fragment`` of HTML replaces both; only its text elements and links are kept.
 
     With a ``nonce`` (see :func:`policy`), the page also removes the query from the address bar and
     from the browser's history.
     """
-    return _page(title, text, nonce, _CLEAN_ADDRESS if nonce else "")
+    script = _CLEAN_ADDRESS if nonce else ""
+    inside = ""
+    if is_fragment(fragment):
+        from nbauth.core.html_fragment import safe_fragment
+
+        inside = safe_fragment(fragment)
+    return _page(title, text, nonce, script, inside=inside)
 
 
 def waiting_page(title: str, text: str, ticket: str, *, nonce: str) -> bytes:
@@ -103,14 +112,22 @@ def again_page(*, nonce: str) -> bytes:
 
 
 def _page(
-    title: str, text: str, nonce: str | None, script: str, *, head: str = "", body: str = ""
+    title: str,
+    text: str,
+    nonce: str | None,
+    script: str,
+    *,
+    head: str = "",
+    body: str = "",
+    inside: str = "",
 ) -> bytes:
     title, text = html.escape(title), html.escape(text)
+    inside = inside or f"<h1>{title}</h1><p>{text}</p>{body}"
     by = f' nonce="{nonce}"' if nonce else ""
     element = f"<script{by}>{script}</script>" if script else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"{head}<style{by}>{_STYLE}</style>{element}"
-        f"<main><h1>{title}</h1><p>{text}</p>{body}</main></html>"
+        f"<main>{inside}</main></html>"
     ).encode(errors="replace")

@@ -8,6 +8,7 @@ from typing import Any
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import ALL, AUTO, added
+from nbauth.core.own_pages import page
 from nbauth.core.text import closest
 from nbauth.core.value_readers import (
     address,
@@ -15,7 +16,6 @@ from nbauth.core.value_readers import (
     hosts,
     one_of,
     open_browser,
-    page,
     parameters,
     proxies,
     redirect_uri,

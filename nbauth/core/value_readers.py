@@ -38,13 +38,6 @@ def text(value: Any, refused: re.Pattern[str] = _NO_TEXT) -> str:
     return value.strip()
 
 
-def page(value: Any) -> str:
-    """A string that may have several lines."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be a string")
-    return value.strip()
-
-
 def flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value

@@ -37,8 +37,10 @@ HELP = {
     " sign-in. For the flow callback, the address .../nbauth/callback of the Jupyter server",
     "open_browser": "whether the kernel opens a browser for the sign-in: true, false, the name of a"
     " browser, or a function that takes the address",
-    "success_page": "the text of the page that the browser shows after a sign-in",
-    "error_page": "the text of the page that the browser shows after a failure",
+    "success_page": "the page that the browser shows after a sign-in: a text, a fragment of HTML"
+    " (begins with <), or an https address to go to",
+    "error_page": "the page that the browser shows after a failure, as for success_page;"
+    " $error is the code and $error_description the message",
     "timeout": "how many seconds a sign-in waits for the person; default: the lifetime of the"
     " device code, or 300",
     "redact": "has no effect yet",

@@ -45,10 +45,14 @@ class End(Enum):
 
 @dataclass(frozen=True)
 class Told:
-    """How the sign-in ended, in the kernel's words."""
+    """How the sign-in ended, in the kernel's words; ``own`` is a fragment or an address, or ``""``.
+
+    A kernel with an older nbauth sends no ``own``.
+    """
 
     title: str
     text: str
+    own: str
 
 
 class Delivery:
@@ -132,7 +136,7 @@ class Delivery:
         while True:
             reply = await control.ask(OUTCOME, self._question)
             if reply.get("ended"):
-                return Told(str(reply["title"]), str(reply["text"]))
+                return Told(str(reply["title"]), str(reply["text"]), str(reply.get("own", "")))
             if not reply.get("known", bool(reply)):
                 return End.UNTOLD
             await asyncio.sleep(pause)

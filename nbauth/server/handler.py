@@ -18,6 +18,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 from nbauth.core.callback_state import CallbackState
+from nbauth.core.own_pages import address_in
 from nbauth.core.pages import (
     FOLLOW,
     PAGE_HEADERS,
@@ -187,7 +188,16 @@ class CallbackHandler(JupyterHandler):
         elif isinstance(end, End):
             self._show(*ENDED[end])
         else:
-            self._show(200, end.title, end.text)
+            self._show_last(end)
+
+    def _show_last(self, end: Told) -> None:
+        """The last page; the kernel's fragment is cleaned and its address checked here too."""
+        if address := address_in(end.own):
+            self.set_status(303)
+            self.set_header("Location", address)
+            self.finish()
+            return
+        self.finish(page(end.title, end.text, nonce=self._nonce, fragment=end.own))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Show errors of the server's own (403, 405…) on a page with the same restrictions."""

@@ -187,3 +187,28 @@ def test_the_route_declares_who_may_use_it(server):
     """With ``allow_unauthenticated_access=False`` the server warns of routes that do not."""
     assert "nbauth.server | extension was successfully loaded" in server.log
     assert not re.search(r"CallbackHandler registered|registered for \S*nbauth", server.log)
+
+
+HELP = "https://contoso.example/help?from=nbauth"
+OWN = {
+    HELP: (303, HELP, ""),
+    "<h2>Mine</h2><script>alert(1)</script><img src=x>": (200, None, "<main><h2>Mine</h2></main>"),
+    "http://contoso.example/": (200, None, "<h1>Done</h1><p>Go back.</p>"),
+    "javascript:alert(1)": (200, None, "<h1>Done</h1><p>Go back.</p>"),
+    "https://contoso.example/\r\nX-More: 1": (200, None, "<h1>Done</h1><p>Go back.</p>"),
+}
+
+
+def test_the_kernels_own_page_is_checked_by_the_server(server, kernels):
+    kernel = kernels("7.4")
+    for own, (status, location, body) in OWN.items():
+        state = begin(kernel)
+        end = f"receiver.answer.result(30); receiver.finish('Done', 'Go back.', {own!r})"
+        ident = kernel.send(end)
+        page = server.get({"code": "secret-code", "state": state})
+        kernel.wait(ident)
+        assert (page.status_code, page.headers.get("Location")) == (status, location), own
+        assert body in page.text, own
+        assert "alert(" not in page.text
+        assert "X-More" not in page.headers
+        assert page.headers["Referrer-Policy"] == "no-referrer"

@@ -16,9 +16,6 @@ from nbauth.core.log import place, trail, word
 from nbauth.core.steps import (
     Asking,
     AwaitRedirect,
-    Cancelled,
-    Done,
-    Failed,
     OpenBrowser,
     OpenReceiver,
     Pause,
@@ -30,6 +27,7 @@ from nbauth.core.steps import (
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.browsers import open_browser
 from nbauth.kernel.sign_in.handed_in import handed_in
+from nbauth.kernel.sign_in.last_page import last_page
 from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
 from nbauth.kernel.sign_in.redirect_uri import with_source
 from nbauth.kernel.sign_in.request import WebUi
@@ -119,23 +117,13 @@ class Driver:
     def free(self, end: Shown) -> None:
         """Free what the next sign-in may need. Any thread may call it once the end is known."""
         if (receiver := self._receiver) is not None:
-            receiver.free(*self._page_of(end))
+            receiver.free(*last_page(end, self._settings))
 
     def finish(self, end: Shown) -> None:
         """Show the waiting browser how the sign-in ended, and close the receiver."""
         if (receiver := self._receiver) is not None:
-            receiver.finish(*self._page_of(end))
+            receiver.finish(*last_page(end, self._settings))
             self._receiver = None
-
-    def _page_of(self, end: Shown) -> tuple[str, str]:
-        match end:
-            case Done():
-                text = "You can close this tab and return to your notebook or terminal."
-                return "You are signed in", self._settings.success_page or text
-            case Failed(error) | Cancelled(error):
-                text = f"{error} You can close this tab."
-                return "Not signed in", self._settings.error_page or text
-        raise TypeError(f"{type(end).__name__} does not end a sign-in")
 
     def forked(self) -> None:
         """In a forked child: the browser returns to the parent only."""

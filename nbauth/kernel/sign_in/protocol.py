@@ -68,11 +68,15 @@ class Receiver(Protocol):
     answer: Future[dict[str, str]]
     stray: Future[dict[str, str]]
 
-    def free(self, title: str, text: str) -> None:
+    def free(self, title: str, text: str, own: str = "") -> None:
         """Free a port for the next sign-in. Any thread may call it, repeatedly."""
 
-    def finish(self, title: str, text: str) -> None:
-        """Show the waiting browser how the sign-in ended, and close."""
+    def finish(self, title: str, text: str, own: str = "") -> None:
+        """Show the waiting browser how the sign-in ended, and close.
+
+        ``own``: the fragment or the address of ``success_page`` or ``error_page``, which replaces
+        title and text.
+        """
 
     def forked(self) -> None:
         """In a forked child: close the child's copies of the parent's listening sockets."""

@@ -47,10 +47,10 @@ class Callback:
         self.stray: Future[dict[str, str]] = Future()
         self.finished: list[tuple[str, str]] = []
 
-    def free(self, title: str, text: str) -> None:
+    def free(self, title: str, text: str, own: str = "") -> None:
         pass
 
-    def finish(self, title: str, text: str) -> None:
+    def finish(self, title: str, text: str, own: str = "") -> None:
         self.finished.append((title, text))
 
 

@@ -52,17 +52,17 @@ class CallbackReceiver:
             self.state = str(CallbackState(server_name, _kernel_id(kernel), secret))
         except ValueError as error:
             raise _unreachable() from error
-        self.outcome: tuple[str, str] | None = None
+        self.outcome: tuple[str, str, str] | None = None
         self.told = Flag()
         self._desk = _Desk.of(kernel)
         self._desk.enter(self)
 
-    def free(self, title: str, text: str) -> None:
+    def free(self, title: str, text: str, own: str = "") -> None:
         """Nothing to free. See ``protocol.Receiver``."""
 
-    def finish(self, title: str, text: str) -> None:
+    def finish(self, title: str, text: str, own: str = "") -> None:
         """Tell the waiting page how the sign-in ended, and remove the handlers."""
-        self.outcome = title, text
+        self.outcome = title, text, own
         if self.answer.done():
             self.told.wait(LAST_WORDS)
         self._desk.leave(self)
@@ -119,8 +119,8 @@ class _Desk:
         if receiver is None or receiver.outcome is None:
             self._reply(stream, idents, message, known=receiver is not None, ended=False)
             return
-        title, text = receiver.outcome
-        self._reply(stream, idents, message, ended=True, title=title, text=text)
+        title, text, own = receiver.outcome
+        self._reply(stream, idents, message, ended=True, title=title, text=text, own=own)
         receiver.told.set()
 
     def _addressee(self, message: Any) -> tuple[CallbackReceiver | None, dict[str, str]]:

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 from nbauth.core.errors import ConfigurationError, FlowUnavailable
 from nbauth.core.flow_names import DEVICE
 from nbauth.core.log import word
+from nbauth.core.own_pages import address_in
 from nbauth.core.pages import PAGE_HEADERS, STRAY_REFUSAL, is_stray_refusal, page, says
 from nbauth.kernel.sign_in.receivers.http_server import (
     SERVER,
@@ -64,7 +65,7 @@ class Receiver:
         self.state = state
         self.answer: Future[dict[str, str]] = Future()
         self.stray: Future[dict[str, str]] = Future()
-        self._outcome: Future[tuple[str, str]] = Future()
+        self._outcome: Future[tuple[str, str, str]] = Future()
         try:
             self._shared = SharedPort.enter(self, host.strip("[]"), port)
         except OSError as error:
@@ -73,17 +74,17 @@ class Receiver:
         self.port = self._server.port
         self.redirect_uri = f"http://{host}:{self.port}{self._path}"
 
-    def free(self, title: str, text: str) -> None:
+    def free(self, title: str, text: str, own: str = "") -> None:
         """Free the port for the next sign-in: the same as :meth:`finish`."""
-        self.finish(title, text)
+        self.finish(title, text, own)
 
-    def finish(self, title: str, text: str) -> None:
+    def finish(self, title: str, text: str, own: str = "") -> None:
         """Show the waiting browser how the sign-in ended; then close the port and end the thread.
 
         Any thread may call it, repeatedly.
         """
         with contextlib.suppress(InvalidStateError):
-            self._outcome.set_result((title, text))
+            self._outcome.set_result((title, text, own))
         self._shared.leave(self)
 
     def forked(self) -> None:
@@ -106,8 +107,10 @@ class Receiver:
             return None
         if not self.answer.done():
             self.answer.set_result(answer)
-        title, text = await asyncio.shield(asyncio.wrap_future(self._outcome))
-        return LoopbackReply(200, PAGE_HEADERS, page(title, text))
+        title, text, own = await asyncio.shield(asyncio.wrap_future(self._outcome))
+        if address := address_in(own):
+            return LoopbackReply(303, [*PAGE_HEADERS, ("Location", address)])
+        return LoopbackReply(200, PAGE_HEADERS, page(title, text, fragment=own))
 
     def _answer(self, request: LoopbackRequest) -> dict[str, str] | None:
         """The parameters of a request to the receiver's path, from its query or form."""

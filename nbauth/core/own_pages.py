@@ -1,0 +1,54 @@
+"""The pages that the settings ``success_page`` and ``error_page`` describe.
+
+Such a setting is a text, a fragment of HTML (it begins with ``<``), or an address to go to.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from string import Template
+from urllib.parse import urlsplit
+
+from nbauth.core.addresses import is_secure
+
+
+def page(value: object) -> str:
+    """Read the setting. Raises ``ValueError`` for an address that no browser should go to."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a string")
+    written = value.strip()
+    if _is_one_address(written) and not address_in(written):
+        raise ValueError(
+            "is an address, and must be an https address without user name; http is allowed for"
+            " this machine only"
+        )
+    return written
+
+
+def address_in(own: str) -> str:
+    """The address to go to, ``""`` if the setting is a text or a fragment."""
+    fits = _is_one_address(own) and own.isprintable() and is_secure(own)
+    return own if fits and "@" not in urlsplit(own).netloc else ""
+
+
+def is_fragment(own: str) -> bool:
+    """Whether the setting is a fragment of HTML."""
+    return own.startswith("<")
+
+
+def filled(own: str, values: Mapping[str, str]) -> str:
+    """The setting with its placeholders (``$error``) replaced.
+
+    In a fragment the values are escaped. An address is not changed: an error never goes to it.
+    """
+    if address_in(own):
+        return own
+    if is_fragment(own):
+        values = {name: html.escape(value) for name, value in values.items()}
+    return Template(own).safe_substitute(values)
+
+
+def _is_one_address(own: str) -> bool:
+    return re.fullmatch(r"https?:\S+", own, re.IGNORECASE) is not None
