@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_doctor(commands)
     _add_import_cache(commands)
+    _add_register(commands)
     return parser
 
 
@@ -124,6 +125,50 @@ def _add_import_cache(commands: argparse._SubParsersAction[argparse.ArgumentPars
         "--persist", metavar="STORE", help="where to store the accounts: keyring or file"
     )
     command.set_defaults(run=subcommands.import_cache)
+
+
+def _add_register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "register",
+        help="print how to register an application at the provider, for the flows you want",
+        description="Sends nothing. At Microsoft's authorities it prints commands of the Azure CLI."
+        " At other providers it prints client metadata (RFC 7591) in JSON, which the provider's"
+        " registration endpoint or its administrator takes. The profile gives the authority, the"
+        " scopes and redirect_uri. With a client_id, the commands change that application.",
+    )
+    _add_options(command)
+    command.add_argument(
+        "--flow",
+        action="append",
+        default=[],
+        metavar="FLOW",
+        help="a flow to register for; can be repeated (default: browser and device)",
+    )
+    command.add_argument(
+        "--provider",
+        choices=subcommands.PROVIDERS,
+        help="the form of the output (default: by the authority)",
+    )
+    command.add_argument("--name", help="the name of the application (default: nbauth)")
+    command.add_argument(
+        "--hub", metavar="URL", help="the address of the JupyterHub, for the flow callback"
+    )
+    command.add_argument(
+        "--certificate",
+        metavar="PATH",
+        help="a file with a certificate, for the flows app and obo; without it they use a secret",
+    )
+    command.add_argument(
+        "--federated-issuer",
+        metavar="URL",
+        help="the issuer of the tokens of the flow workload-identity",
+    )
+    command.add_argument(
+        "--federated-subject",
+        metavar="SUBJECT",
+        help="the subject of the tokens of the flow workload-identity",
+    )
+    command.set_defaults(run=subcommands.register)
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:

@@ -7,12 +7,18 @@ error and ends the process.
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
 
 from nbauth.core.output import write
 
 _DEMO_NEEDS = ("tornado", "cryptography", "joserfc")
+PROVIDERS = ("microsoft", "openid", "keycloak")
+"""The forms of the output of ``nbauth register``."""
+_OF_A_REGISTRATION = ("hub", "certificate", "name", "federated_issuer", "federated_subject")
 _OF_A_CLIENT = ("profile", "tenant", "client_id", "authority", "persist")
 _LAB_NEEDS = ("jupyterlab",)
 _CHECK_NEEDS = ("jupyter_client", "ipykernel", "nbformat", "requests")
@@ -105,3 +111,57 @@ def demo(arguments: Namespace) -> int:
         access_ttl=arguments.access_ttl,
         pages_url=arguments.pages_url,
     )
+
+
+def register(arguments: Namespace) -> int:
+    """Print the registration. Returns the exit code."""
+    from nbauth.core.errors import NbAuthError
+
+    try:
+        lines = _registration(vars(arguments))
+    except NbAuthError as error:
+        write(*error.lines(), stream=sys.stderr)
+        return 1
+    write(*lines)
+    return 0
+
+
+def _registration(given: Mapping[str, Any]) -> list[str]:
+    from nbauth.api import the_session
+    from nbauth.core.errors import ConfigurationError
+    from nbauth.oauth.authorities import Authority, authority_from
+    from nbauth.oauth.azure_registration import commands
+    from nbauth.oauth.client_metadata import ENDPOINTS, document
+    from nbauth.oauth.registration import FLOWS, plan_for
+
+    flows = [str(flow) for flow in given["flow"]]
+    for flow in flows:
+        if flow not in FLOWS:
+            raise ConfigurationError(
+                f"There is nothing to register for a flow {flow!r}.",
+                code="unknown_flow",
+                hint=f"Choose from {', '.join(FLOWS)}.",
+            )
+    names = ("profile", "tenant", "client_id", "authority")
+    settings = the_session().settings(**{name: given[name] for name in names if given[name]})
+    authority, provider = authority_from(settings), given["provider"]
+    if provider in {"openid", "keycloak"} and authority.microsoft:
+        authority = Authority("oidc", authority.url if settings.authority else "")
+    if provider == "microsoft" and not authority.microsoft:
+        raise ConfigurationError(
+            f"{authority.url} is not an authority of Microsoft.",
+            code="bad_authority",
+            hint="Remove --provider, or set tenant or authority.",
+        )
+    options = {name: str(given[name]) for name in _OF_A_REGISTRATION if given[name]}
+    plan = plan_for(authority, settings, flows, options)
+    if authority.microsoft:
+        return list(commands(plan))
+    endpoint = "the registration_endpoint of its metadata"
+    if provider in ENDPOINTS and authority.url:
+        endpoint = authority.url + ENDPOINTS[str(provider)]
+    lines = [json.dumps(document(plan), indent=2)]
+    write(f"POST this document to {endpoint}, with an initial access token if it needs one, or"
+          " give it to the provider's administrator. The response has the client_id.",
+          stream=sys.stderr)  # fmt: skip
+    return lines

@@ -33,7 +33,9 @@ def test_without_a_command_the_commands_are_listed(capsys):
     assert main([]) == 2
     out, said = capsys.readouterr()
     assert out == ""
-    assert all(f"\n    {command}" in said for command in ("demo", "doctor", "import-cache"))
+    assert all(
+        f"\n    {command}" in said for command in ("demo", "doctor", "import-cache", "register")
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["--client-id", "c"]], ids=["no client", "offline"])

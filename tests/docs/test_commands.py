@@ -117,6 +117,7 @@ COMMANDS: dict[str, Callable[[list[str], dict[str, str]], None]] = {
     "nbauth demo": is_started_and_stopped,
     "nbauth import-cache": imports_a_cache,
     "nbauth doctor": is_run,
+    "nbauth register": is_run,
     "pip install": is_installable,
     "make": is_a_target,
     "az ad app create": registers_as_the_doctor_says,

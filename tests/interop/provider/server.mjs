@@ -174,6 +174,7 @@ async function makeProvider(issuer, microsoft) {
       introspection: { enabled: true },
       resourceIndicators: { enabled: false },
       revocation: { enabled: true },
+      registration: { enabled: true },
       rpInitiatedLogout: { enabled: true },
     },
     findAccount: (_ctx, account) => ({ accountId: account, claims: async () => person(account, microsoft) }),
