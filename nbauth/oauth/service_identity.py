@@ -108,6 +108,8 @@ def as_application(
             ``.default``, since permissions of an application are granted and not requested.
         client: another client than the profile's.
     """
+    authority = engine.authority if client is None else client.authority
+    authority.require_one_tenant("Sign-in as an application")
     asked = replace(request, scopes=_asked(engine.authority, request.scopes))
     if client is None:
         response = engine.obtain(ClientCredentials(), asked)
@@ -122,7 +124,7 @@ def as_application(
 
 def of_resource(authority: Authority, scopes: Scopes) -> Scopes:
     """All permissions of an application for the resource of these scopes (``.default``)."""
-    if scopes.resource is None:
+    if not scopes.resource:  # a short name at B2C or AD FS names none
         raise ConfigurationError(
             "An application needs a scope of an API; openid, profile, email and offline_access"
             " concern people.",
