@@ -345,3 +345,14 @@ def test_at_another_issuer_the_profiles_own_credential_is_used(bench: Bench) -> 
     assert isinstance(account, Account)
     assert (account.username, account.application) == ("notebooks", True)
     assert asked(bench.engine) == [(ClientCredentials(), "read")]
+
+
+@pytest.mark.parametrize("tenant", ["common", "organizations", "consumers"])
+def test_an_application_needs_one_tenant(
+    bench: Bench, microsoft: FakeEngine, monkeypatch: pytest.MonkeyPatch, tenant: str
+) -> None:
+    name_in(monkeypatch, {**APPLICATION, "AZURE_TENANT_ID": tenant})
+    with pytest.raises(NbAuthError, match="needs one tenant") as refused:
+        bench.session.acquire("User.Read")
+    assert refused.value.code == "no_tenant"
+    assert asked(microsoft) == []

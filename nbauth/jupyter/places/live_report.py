@@ -12,7 +12,8 @@ from nbauth.oauth.clouds import CLOUDS, LOGIN_HOSTS
 _GUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
 _EMAIL = re.compile(r"[^\s@,;:<>()\[\]'\"]+@[^\s@,;:<>()\[\]'\"]+")
 _ADDRESS = re.compile(r"\bhttps?://[^\s\])>'\"]+")
-_LONG = re.compile(r"[A-Za-z0-9_+/=.-]{60,}")
+_LONG = re.compile(r"\beyJ[\w.-]*|[A-Za-z0-9_+/=.-]{60,}|[A-Za-z0-9_+/=.-]{8,}(?=…)")
+"""A token, or the beginning of one (or of a name) in a text that was cut at ``…``."""
 _KNOWN = frozenset(LOGIN_HOSTS) | {
     str(urlsplit(resource).hostname)
     for cloud in CLOUDS.values()
