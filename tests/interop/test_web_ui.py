@@ -73,6 +73,7 @@ def test_a_wrong_one_is_a_clear_error(
     assert session.login(peer.first, web_ui=scripted).username == peer.account[0]
 
 
+@pytest.mark.timing
 def test_one_that_never_returns_ends_by_time_or_cancel(session: Session, peer: Peer) -> None:
     forever = threading.Event()
 
