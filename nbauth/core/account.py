@@ -96,6 +96,17 @@ def is_account(known: Account, asked: Asked) -> bool:
     return asked == known.home_account_id or asked.casefold() == known.username.casefold()
 
 
+def may_be_one(one: Asked | None, other: Asked | None) -> bool:
+    """Whether two names or keys may mean the same account."""
+    if one is None or other is None:
+        return True
+    if isinstance(one, Account):
+        return is_account(one, other)
+    if isinstance(other, Account):
+        return is_account(other, one)
+    return name_of(one).casefold() == name_of(other).casefold()
+
+
 def check_asked(asked: object) -> None:
     """Raise ``ConfigurationError`` for a value whose type cannot identify an account."""
     if not isinstance(asked, (str, Account, AccountKey)):

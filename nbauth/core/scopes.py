@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.magic_word import as_word
 
 RESERVED = frozenset({"openid", "profile", "email", "offline_access"})
 GRAPH = "https://graph.microsoft.com"
+CAPABLE = "capability CP1"
+"""A part of the ``Scopes.key`` of a token that declares a client capability; see ``declaring``."""
 _GRAPH_HOSTS = frozenset(
     {
         "graph.microsoft.com",
@@ -39,6 +41,11 @@ def is_covered(wanted: frozenset[str], granted: frozenset[str]) -> bool:
 def plain_scopes(key: frozenset[str]) -> frozenset[str]:
     """The scopes in a ``Scopes.key``, without the APIs that ``Client.targets`` adds."""
     return key - _targets(key)
+
+
+def undeclared(key: frozenset[str]) -> frozenset[str]:
+    """A ``Scopes.key`` without the client capability, which a grant does not depend on."""
+    return key - {CAPABLE}
 
 
 def _targets(key: frozenset[str]) -> frozenset[str]:
@@ -117,6 +124,23 @@ class Scopes:
         # The reserved scopes do not change a Microsoft access token.
         key = frozenset(scope.lower() for scope in full) or frozenset(reserved)
         return cls(full, reserved, key)
+
+    def declaring(self) -> Scopes:
+        """The same scopes, for a token that declares that its user answers claims challenges.
+
+        Such a token lives longer, and a host may refuse it at any time. Its key differs, so it is
+        stored apart, and only nbauth's own calls get it.
+        """
+        return replace(self, key=self.key | {CAPABLE})
+
+    def undeclared(self) -> Scopes:
+        """The reverse of :meth:`declaring`."""
+        return replace(self, key=undeclared(self.key))
+
+    @property
+    def declares(self) -> bool:
+        """Whether they are the scopes of such a token."""
+        return CAPABLE in self.key
 
     @property
     def resource(self) -> str | None:

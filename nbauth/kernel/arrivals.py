@@ -9,6 +9,7 @@ from nbauth.core.errors import SignInCancelled, SignInError
 from nbauth.core.flow_names import AUTO
 from nbauth.core.magic_word import as_word, login_line
 from nbauth.core.person import Notices, Person
+from nbauth.core.scopes import undeclared
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache import TokenCache
@@ -16,6 +17,7 @@ from nbauth.kernel.accounts.grants import FlowGrant
 from nbauth.kernel.accounts.signed_in import signed_in_from
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.sign_in.request import Request
+from nbauth.oauth.challenge import Requirement
 
 
 class Arrivals:
@@ -52,6 +54,7 @@ class Arrivals:
             make_current=as_asked and request.makes_current,
             beside=not as_asked,
             grant=grant,
+            fulfils=Requirement.of(request.authorization),
         ):
             raise SignInCancelled("The account was signed out during this sign-in.")
         if grant is None:
@@ -98,4 +101,4 @@ def _grant_of(request: Request, response: TokenResponse, account: Account) -> Fl
         return None
     granted = request.client.granted(response.scopes)
     asked = replace(request.authorization, login_hint=account.username, prompt=None)
-    return FlowGrant(flow.name, flow.renew, asked, granted, request.scopes.key)
+    return FlowGrant(flow.name, flow.renew, asked, granted, undeclared(request.scopes.key))

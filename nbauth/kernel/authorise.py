@@ -72,16 +72,17 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
 
     def _retry(self, response: Any, **options: Any) -> Any:
         """Repeat a request once after a 401; the repeated request has no such hook."""
-        if not isinstance(response.request.body, (bytes, str, NoneType)):
-            return response  # a stream can't be sent twice
-        refused = self._refused(response.request, response)
+        whole = isinstance(response.request.body, (bytes, str, NoneType))
+        refused = self._refused(response.request, response, whole=whole)
         if refused is None:
             return response
-        scopes, text = refused
+        if not whole:
+            self._for_later(refused, self._another(refused))
+            return response
         again = self._repeated(response)
-        self._try_with(again, scopes, self._another(again, scopes, text))
+        self._try_with(again, refused, self._another(refused))
         second = _sent_again(again, response, options)
-        self._tried(again, scopes, second)
+        self._tried(again, refused, second)
         return second
 
     def _after_all(self, response: Any, **options: Any) -> Any:
@@ -121,11 +122,13 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             _authorised_by[request] = self
         response = yield request
         again = _last_of(response)
-        refused = self._refused(again, response)
-        if refused is not None and _can_be_repeated(again):
-            scopes, text = refused
-            self._try_with(again, scopes, self._another(again, scopes, text))
-            self._tried(again, scopes, (yield again))
+        whole = _can_be_repeated(again)
+        refused = self._refused(again, response, whole=whole)
+        if refused is not None and whole:
+            self._try_with(again, refused, self._another(refused))
+            self._tried(again, refused, (yield again))
+        elif refused is not None:
+            self._for_later(refused, self._another(refused))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """The same for ``httpx.AsyncClient``; the event loop is not blocked."""
@@ -139,11 +142,13 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             _authorised_by[request] = self
         response = yield request
         again = _last_of(response)
-        refused = self._refused(again, response)
-        if refused is not None and _can_be_repeated(again):
-            scopes, text = refused
-            self._try_with(again, scopes, await self._another_async(again, scopes, text))
-            self._tried(again, scopes, (yield again))
+        whole = _can_be_repeated(again)
+        refused = self._refused(again, response, whole=whole)
+        if refused is not None and whole:
+            self._try_with(again, refused, await self._another_async(refused))
+            self._tried(again, refused, (yield again))
+        elif refused is not None:
+            self._for_later(refused, await self._another_async(refused))
 
 
 def _sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:

@@ -9,7 +9,9 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.token_table import TokenKey
-from nbauth.kernel.tokens import Need, Tokens
+from nbauth.kernel.need import Need
+from nbauth.kernel.tokens import Tokens
+from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
 log = logging.getLogger(__name__)
@@ -51,23 +53,31 @@ class Bound:
         """How often the account has changed."""
         return 0 if self.key is None else self._tokens.cache.changes(self.key)
 
-    def get(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
-        """Return a token that differs from ``refused``, the text of a token a host has refused."""
-        return self._got(scopes, refused, self.interactive)
+    def get(
+        self, scopes: Scopes, refused: str | None = None, required: Requirement | None = None
+    ) -> AuthenticationResult:
+        """Return a token that differs from ``refused``, the text of a token a host has refused.
+
+        ``required``: what the host required.
+        """
+        return self._got(self._need(scopes, refused, self.interactive, required))
 
     def silent(self, scopes: Scopes) -> SecretStr:
         """Return the text of a token without asking the person.
 
         Raises ``InteractionRequired`` or ``NotSignedIn`` if a person is needed.
         """
-        return self._got(scopes, None, False).access_token
+        return self._got(self._need(scopes, None, False)).access_token
 
-    async def get_async(self, scopes: Scopes, refused: str | None = None) -> AuthenticationResult:
+    async def get_async(
+        self, scopes: Scopes, refused: str | None = None, required: Requirement | None = None
+    ) -> AuthenticationResult:
         """The same as :meth:`get`, without blocking the event loop."""
         if refused is None and (here := self._here(scopes)) is not None:
             return here
         while True:
-            result = await self._tokens.get_async(self._need(scopes, refused, self.interactive))
+            need = self._need(scopes, refused, self.interactive, required)
+            result = await self._tokens.get_async(need)
             if self._settles(result):
                 return result
 
@@ -79,15 +89,21 @@ class Bound:
     def _here(self, scopes: Scopes) -> AuthenticationResult | None:
         return self._tokens.cache.serve(self.key, scopes.key)
 
-    def _got(self, scopes: Scopes, refused: str | None, interactive: bool) -> AuthenticationResult:
+    def _got(self, need: Need) -> AuthenticationResult:
         while True:
-            result = self._tokens.get(self._need(scopes, refused, interactive))
+            result = self._tokens.get(need._replace(asked=self.key or self._asked))
             if self._settles(result):
                 return result
 
-    def _need(self, scopes: Scopes, refused: str | None, interactive: bool) -> Need:
+    def _need(
+        self,
+        scopes: Scopes,
+        refused: str | None,
+        interactive: bool,
+        required: Requirement | None = None,
+    ) -> Need:
         asked = self.key or self._asked
-        return Need(self.client, scopes, asked, refused=refused, interactive=interactive)
+        return Need(self.client, scopes, asked, required, refused, interactive)
 
     def _settles(self, result: AuthenticationResult) -> bool:
         """Fix the account by the first token; ``False`` if another thread has fixed another one."""

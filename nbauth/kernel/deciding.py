@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn
@@ -13,8 +13,18 @@ from nbauth.kernel.bound import Bound
 from nbauth.kernel.hosts import Hosts, scopes_at
 from nbauth.kernel.refusals import Refusals, Where
 from nbauth.kernel.storage import is_signed
+from nbauth.oauth.challenge import Requirement, requirement
 
 log = logging.getLogger(__name__)
+
+
+class Refused(NamedTuple):
+    """A token that a host has refused, and what a new one has to fulfil."""
+
+    scopes: Scopes
+    text: str
+    where: Where
+    required: Requirement | None
 
 
 class Deciding:
@@ -70,10 +80,12 @@ class Deciding:
                 self._refusals.no_other(where, "", self.bound.changes, error)
             return None
 
-    def _refused(self, request: Any, response: Any) -> tuple[Scopes, str] | None:
-        """The scopes and the text of the token that a response has refused.
+    def _refused(self, request: Any, response: Any, *, whole: bool) -> Refused | None:
+        """The token that a response has refused.
 
-        ``None`` if no token was sent, or if another token would not help.
+        ``None`` if no token was sent, or if another token would not help. ``whole``: whether the
+        request can be sent again. If not, a new token is of use only if the host has named what it
+        requires: then the next request has it.
         """
         if response.status_code != 401:
             return None
@@ -81,44 +93,56 @@ class Deciding:
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scopes is None or scheme != "Bearer":
             return None
-        passed_on = self._refusals.pass_on(self._where(request, scopes), text)
+        host = place(str(request.url)).partition("/")[0]
+        header = response.headers.get("WWW-Authenticate", "")
+        microsoft = bool(header) and self.bound.client.authority.microsoft
+        required = requirement(header, host, microsoft=microsoft)
+        where = self._where(request, scopes, named=required is not None)
+        if required is None and not whole:
+            return None
+        passed_on = self._refusals.pass_on(where, text)
         what = "passed on" if passed_on else "getting another one"
-        log.debug("%s refused its token; %s", place(request.url).partition("/")[0], what)
-        return None if passed_on else (scopes, text)
+        named = "" if required is None else " and requires a new sign-in"
+        log.debug("%s refused its token%s; %s", host, named, what)
+        return None if passed_on else Refused(scopes, text, where, required)
 
-    def _another(self, request: Any, scopes: Scopes, refused: str) -> str:
+    def _another(self, refused: Refused) -> str:
         """Return another token than the refused one.
 
         Raises if there is none. For a while, later calls raise the same error at once.
         """
-        where = self._where(request, scopes)
-        self._refusals.raise_if_no_other(where, refused, self.bound.changes)
+        scopes, text, where, required = refused
+        self._refusals.raise_if_no_other(where, text, self.bound.changes)
         try:
-            return self.bound.get(scopes, refused).access_token
+            return self.bound.get(scopes, text, required).access_token
         except NbAuthError as error:
-            self._refusals.no_other(where, refused, self.bound.changes, error)
+            self._refusals.no_other(where, text, self.bound.changes, error)
             raise
 
-    async def _another_async(self, request: Any, scopes: Scopes, refused: str) -> str:
-        where = self._where(request, scopes)
-        self._refusals.raise_if_no_other(where, refused, self.bound.changes)
+    async def _another_async(self, refused: Refused) -> str:
+        scopes, text, where, required = refused
+        self._refusals.raise_if_no_other(where, text, self.bound.changes)
         try:
-            return (await self.bound.get_async(scopes, refused)).access_token
+            return (await self.bound.get_async(scopes, text, required)).access_token
         except NbAuthError as error:
-            self._refusals.no_other(where, refused, self.bound.changes, error)
+            self._refusals.no_other(where, text, self.bound.changes, error)
             raise
 
-    def _try_with(self, request: Any, scopes: Scopes, fresh: str) -> None:
+    def _try_with(self, request: Any, refused: Refused, fresh: str) -> None:
         request.headers["Authorization"] = f"Bearer {fresh}"
-        self._refusals.trying(self._where(request, scopes), str(fresh))
+        self._refusals.trying(refused.where, str(fresh))
 
-    def _tried(self, request: Any, scopes: Scopes, response: Any) -> None:
+    def _for_later(self, refused: Refused, fresh: str) -> None:
+        """Note that a new token was fetched, though the request can't be sent again."""
+        self._refusals.trying(refused.where, str(fresh))
+
+    def _tried(self, request: Any, refused: Refused, response: Any) -> None:
         """Record whether the new token helped, by the response to the repeated request itself."""
-        where = self._where(request, scopes)
         if response.request is not request or response.status_code != 401:
-            self._refusals.helped(where)
+            self._refusals.helped(refused.where)
         else:
-            self._refusals.pass_on(where, request.headers["Authorization"].partition(" ")[2])
+            sent = request.headers["Authorization"].partition(" ")[2]
+            self._refusals.pass_on(refused.where, sent)
 
-    def _where(self, request: Any, scopes: Scopes) -> Where:
-        return urlsplit(str(request.url)).netloc, self.bound.key, scopes.key
+    def _where(self, request: Any, scopes: Scopes, *, named: bool = False) -> Where:
+        return urlsplit(str(request.url)).netloc, self.bound.key, scopes.key, named

@@ -62,6 +62,11 @@ def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | No
     return hosts if only is None else _subset(hosts, only)
 
 
+def tokens_of_calls(client: Client, hosts: Hosts) -> Hosts:
+    """The same hosts, with the scopes of tokens that only nbauth's own calls use."""
+    return {host: scopes and client.for_calls(scopes) for host, scopes in hosts.items()}
+
+
 def _covers(listed: Scopes, asked: Scopes, *, microsoft: bool) -> bool:
     """Whether a host that is listed for some scopes may get a token for the requested ones."""
     if not asked.resource_scopes:

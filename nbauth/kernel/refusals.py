@@ -12,8 +12,8 @@ PASS_ON = 60.0
 MOST = 256
 """Hosts that are remembered; the oldest are dropped first."""
 
-Where = tuple[str, AccountKey | None, frozenset[str]]
-"""A host, the account and the scopes of the token."""
+Where = tuple[str, AccountKey | None, frozenset[str], bool]
+"""A host, the account and the scopes of the token, and whether the host named a requirement."""
 Known = tuple[int, int]
 """A token's hash, and the number of changes of its account."""
 

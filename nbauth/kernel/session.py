@@ -14,8 +14,9 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Token
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.bound import Bound, LiveToken
+from nbauth.kernel.need import Need
 from nbauth.kernel.session_sign_in import SessionSignIn
-from nbauth.kernel.tokens import Need
+from nbauth.oauth.challenge import Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +58,8 @@ class Session(SessionSignIn):
             check_claims(claims)
         asked = self._tokens.find(client, account, interactive=interactive) or account
         refused = self._text(asked, wanted) if force_refresh else None
-        return self._tokens.get(Need(client, wanted, asked, claims, refused, interactive))
+        required = None if claims is None else Requirement(claims)
+        return self._tokens.get(Need(client, wanted, asked, required, refused, interactive))
 
     def _text(self, asked: Asked | None, scopes: Scopes) -> str | None:
         """The text of the token that a forced refresh replaces."""
@@ -92,11 +94,12 @@ class Session(SessionSignIn):
     ) -> Auth:
         """An object that adds tokens to requests for listed hosts; see ``nbauth.auth``."""
         from nbauth.kernel.authorise import Auth
-        from nbauth.kernel.hosts import listed_hosts
+        from nbauth.kernel.hosts import listed_hosts, tokens_of_calls
 
         bound = self.bind(account, **call)
         wanted = bound.client.scopes(scopes) if scopes else None
-        return Auth(bound, listed_hosts(bound.client, wanted, hosts), self._refusals)
+        listed = listed_hosts(bound.client, wanted, hosts)
+        return Auth(bound, tokens_of_calls(bound.client, listed), self._refusals)
 
     def authorised_session(self, *scopes: str, **options: Any) -> AuthorisedSession:
         """A ``requests.Session`` that adds tokens; see ``nbauth.session``."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbauth.core.account import Account, AccountKey, Asked, is_account, name_of
+from nbauth.core.account import Account, AccountKey, Asked, may_be_one
 from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
@@ -20,14 +20,16 @@ from nbauth.core.errors import (
     SignInError,
 )
 from nbauth.core.log import word
-from nbauth.core.scopes import Scopes
+from nbauth.core.scopes import undeclared
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.accounts.token_table import TokenKey
+from nbauth.kernel.need import Need
 from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.kernel.unattended import is_service, named_flow, nobody_asked
+from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
@@ -36,27 +38,6 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.request import Request
 
 log = logging.getLogger(__name__)
-
-
-class Need(NamedTuple):
-    """What one call for a token asks for.
-
-    Attributes:
-        client: whose token.
-        scopes: of the token.
-        asked: the account; ``None`` for the current one. A key is an account that was fixed before;
-            no other account is used.
-        claims: a claims challenge (JSON), which only the provider can answer.
-        refused: the text of a token that a host has refused; it is not returned again.
-        interactive: whether the person may be asked.
-    """
-
-    client: Client
-    scopes: Scopes
-    asked: Asked | None = None
-    claims: str | None = None
-    refused: str | None = None
-    interactive: bool = True
 
 
 class _Missing(NamedTuple):
@@ -101,6 +82,8 @@ class Tokens:
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
             if pending is None:
+                if (arrived := self._arrived(need, found)) is not None:
+                    return arrived
                 request = self._request(need, found)
                 return self._brought(need, self._attempts.sign_in(request))
             with _of_its_own(pending, need):
@@ -118,6 +101,8 @@ class Tokens:
         while isinstance(found, _Missing):
             pending = self._pending(need, found)
             if pending is None:
+                if (arrived := self._arrived(need, found)) is not None:
+                    return arrived
                 request = self._request(need, found)
                 return self._brought(need, await self._attempts.sign_in_async(request))
             with _of_its_own(pending, need):
@@ -134,12 +119,24 @@ class Tokens:
             if need.asked is None:
                 return _Missing(None, NotSignedIn("Nobody is signed in here yet."))
             return _Missing(None, self.cache.unknown(need.asked, need.client.settings.profile))
+        if self._is_asked(need):
+            return _Missing(key, InteractionRequired("A new sign-in is needed."))
         try:
             return self._renewal.silent(
-                need.client, key, need.scopes, claims=need.claims, refused=need.refused
+                need.client, key, need.scopes, required=need.required, refused=need.refused
             )
         except InteractionRequired as error:
             return _Missing(key, error)
+
+    def _is_asked(self, need: Need) -> bool:
+        """Whether a sign-in in progress asks for what a host required: then a refresh has failed.
+
+        Its token will serve all calls that the host has refused.
+        """
+        if need.required is None or need.refused is None or not need.interactive:
+            return False
+        waiting = self._attempts.waiting(need.client.key)
+        return any(need.required == Requirement.of(one.request.authorization) for one in waiting)
 
     def _pending(self, need: Need, missing: _Missing) -> SignIn | None:
         """A sign-in in progress that will get what is missing."""
@@ -155,14 +152,15 @@ class Tokens:
 
     def _brings(self, sign_in: SignIn, need: Need, missing: _Missing) -> bool:
         request = sign_in.request
-        covers = request.authorization.scopes.key >= need.scopes.key or missing.key is None
-        if need.claims is not None and need.claims != request.authorization.claims:
+        scopes = request.authorization.scopes
+        covers = undeclared(scopes.key) >= undeclared(need.scopes.key) or missing.key is None
+        if need.required is not None and need.required != Requirement.of(request.authorization):
             return False
         asked = request.asked or request.authorization.login_hint
         record = None if missing.key is None else self.cache.signed_in.get(missing.key)
         if record is not None and asked is not None:
             return covers and record.is_asked_for(asked)
-        return covers and _may_be_one(need.asked, asked)
+        return covers and may_be_one(need.asked, asked)
 
     def _whom(self, need: Need, missing: _Missing) -> Asked | None:
         known = None if missing.key is None else self.cache.account(missing.key)
@@ -180,12 +178,18 @@ class Tokens:
             log.debug("%s: a person is needed and must not be asked", need.scopes)
             obstacle = self._screen.obstacle()
             raise nobody_asked(
-                error, need.client, need.scopes, whom, obstacle, may_ask=need.interactive
+                error,
+                need.client,
+                need.scopes,
+                whom,
+                obstacle,
+                may_ask=need.interactive,
+                required=need.required,
             ) from error
         from nbauth.kernel.sign_in.request import read_request
 
         log.debug("%s: a person is asked (%s)", need.scopes, word(error.code))
-        request = read_request(need.client, need.scopes, {"claims": need.claims}, whom)
+        request = read_request(need.client, need.scopes, need.parameters, whom)
         # A token for a named account does not change the current account.
         current = self.cache.current.get(need.client.key)
         makes_current = current is None or need.asked is None or current == missing.key
@@ -206,8 +210,17 @@ class Tokens:
         from nbauth.kernel.sign_in.request import read_request
 
         log.debug("%s: by the service identity (%s)", need.scopes, flow)
-        request = read_request(need.client, need.scopes, {"claims": need.claims})
+        request = read_request(need.client, need.scopes, need.parameters)
         return replace(request, flow=flow)
+
+    def _arrived(self, need: Need, missing: _Missing) -> AuthenticationResult | None:
+        """The token of a sign-in that has ended since the token was missing."""
+        key = missing.key or self.cache.find(need.client.key, need.asked)
+        record = None if key is None else self.cache.signed_in.get(key)
+        cached = None if record is None else self.cache.token_for(record.key, need.scopes)
+        if record is None or cached is None or not cached.may_serve(need.refused, need.required):
+            return None
+        return cached.serve(record)
 
     def _brought(self, need: Need, account: Account) -> AuthenticationResult:
         cached = self.cache.tokens.get(TokenKey(account.key, need.scopes.key))
@@ -227,14 +240,3 @@ def _of_its_own(pending: SignIn, need: Need) -> Iterator[None]:
     except SignInError as error:
         if error.code != "wrong_account" or need.asked or pending.request.asked is None:
             raise
-
-
-def _may_be_one(one: Asked | None, other: Asked | None) -> bool:
-    """Whether two names or keys may mean the same account."""
-    if one is None or other is None:
-        return True
-    if isinstance(one, Account):
-        return is_account(one, other)
-    if isinstance(other, Account):
-        return is_account(other, one)
-    return name_of(one).casefold() == name_of(other).casefold()

@@ -7,12 +7,16 @@ import os
 from nbauth.core.account import Account, Asked
 from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError
 from nbauth.core.flow_names import AUTO
-from nbauth.core.magic_word import login_line
+from nbauth.core.magic_word import as_word, login_line
 from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import Settings
 from nbauth.oauth.authorities import authority_from
+from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client, no_client_id
+
+MOST_CLAIMS = 200
+"""Characters of a claims request that a hint shows."""
 
 
 def named_flow(client: Client) -> str:
@@ -69,6 +73,7 @@ def nobody_asked(
     obstacle: Obstacle | None,
     *,
     may_ask: bool,
+    required: Requirement | None = None,
 ) -> InteractionRequired:
     """The error for a call that needs a person and may not ask one, or that finds none.
 
@@ -78,10 +83,12 @@ def nobody_asked(
         whom: the account.
         obstacle: why nobody can be asked, if that is known.
         may_ask: whether the call itself may ask.
+        required: what a host requires of a new token.
     """
     kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
     account = whom.username if isinstance(whom, Account) else ""
     login = login_line(client.settings.profile, account, str(scopes).split())
+    login += _options(required)
     if obstacle is None and not may_ask:
         what = "This call does not ask anybody to sign in."
         hint = f"Run {login}, then call again."
@@ -91,10 +98,22 @@ def nobody_asked(
             hint = f"Run {login}, then this cell again."
     else:
         what, hint = obstacle.what, obstacle.hint
+    why = str(error)
+    if required is not None and required.host:
+        why = f"{required.host} refused the token and requires a new sign-in. {why}"
     return kind(
-        f"{error} {what}",
+        f"{why} {what}",
         code=error.code,
         hint=hint,
         correlation_id=error.correlation_id,
         timestamp=error.timestamp,
     )
+
+
+def _options(required: Requirement | None) -> str:
+    """The options of ``%login`` for a sign-in that fulfils a requirement."""
+    if required is None:
+        return ""
+    if required.claims is not None and len(required.claims) <= MOST_CLAIMS:
+        return f" --claims {as_word(required.claims)}"
+    return " --force" if required.max_age is None else f" --max-age {required.max_age}"

@@ -113,6 +113,13 @@ class Client:
         )
         return replace(scopes, key=scopes.key | self.targets)
 
+    def for_calls(self, scopes: Scopes) -> Scopes:
+        """The scopes of a token that only nbauth's own calls use.
+
+        These calls answer claims challenges; see ``oauth.challenge``. Entra has to be told so.
+        """
+        return scopes.declaring() if self.authority.kind == "entra" else scopes
+
     @property
     def _default_scopes(self) -> tuple[str, ...]:
         """The scopes to request if none are set. A sign-in adds the OpenID scopes that the provider

@@ -131,7 +131,9 @@ def of_resource(authority: Authority, scopes: Scopes) -> Scopes:
             code="no_resource",
             hint="Name an API: %token https://graph.microsoft.com/.default",
         )
-    return Scopes.parse([f"{scopes.resource}/.default"], microsoft=True, graph=authority.graph)
+    default = [f"{scopes.resource}/.default"]
+    all_of_them = Scopes.parse(default, microsoft=True, graph=authority.graph)
+    return all_of_them.declaring() if scopes.declares else all_of_them
 
 
 def _asked(authority: Authority, scopes: Scopes) -> Scopes:

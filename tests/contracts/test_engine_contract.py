@@ -248,6 +248,37 @@ def test_options_are_sent_unchanged_and_the_code_is_redeemed(case: Case) -> None
     assert "code_verifier" in redeemed["fields"]
 
 
+def test_acr_values_are_sent_where_a_provider_knows_them(case: Case) -> None:
+    asked = query_of(case.authorize(acr_values="gold silver").authorize_url)
+    device = case.engine.start_device(case.ask(acr_values="gold silver", max_age=0))
+    assert device.user_code
+    (begun,) = case.requests("device_authorization")
+    if case.msal:
+        assert "acr_values" not in asked
+    else:
+        assert asked["acr_values"] == begun["params"]["acr_values"] == "gold silver"
+        assert begun["params"]["max_age"] == "0"
+
+
+@pytest.mark.parametrize("case", ["msal"], indirect=True)
+def test_a_capability_is_declared_in_every_request_of_its_token(case: Case) -> None:
+    """Only at Entra; the other engine is never asked for one."""
+    declared = {"access_token": {"xms_cc": {"values": ["CP1"]}}}
+    both = {"access_token": {**json.loads(CLAIMS)["access_token"], **declared["access_token"]}}
+    scopes = case.first.declaring()
+    case = dataclasses.replace(case, first=scopes)
+    pending = case.authorize(claims=CLAIMS)
+    assert json.loads(query_of(pending.authorize_url)["claims"]) == both
+    response = case.engine.redeem(pending, query_of(case.browser(pending.authorize_url)))
+    assert json.loads(case.requests("token")[-1]["params"]["claims"]) == both
+    assert response.refresh_token
+    case.engine.refresh(response.refresh_token, scopes)
+    assert json.loads(case.requests("token")[-1]["params"]["claims"]) == declared
+    case.engine.start_device(case.ask())
+    sent = case.requests("device_authorization")[-1]["params"]
+    assert json.loads(sent["claims"]) == declared
+
+
 def test_extra_parameters_may_override_some_parameters(case: Case) -> None:
     """They may set response_mode or prompt, but not the parameters that bind the response."""
     pending = case.authorize(

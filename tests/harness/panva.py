@@ -58,12 +58,14 @@ class Panva:
         coop: str | None = None,
         device_answer: Mapping[str, Any] | None = None,
         token_answer: Mapping[str, Any] | None = None,
+        step_up: str | None = None,
     ) -> None:
         """Set life times (seconds, from 1) and the ``interval`` that device answers carry.
 
         ``code_length`` is the minimum length of authorization codes in the redirect;
         ``coop`` is sent as Cross-Origin-Opener-Policy with all responses of the provider;
-        the members of ``device_answer`` and ``token_answer`` replace those of its normal responses.
+        the members of ``device_answer`` and ``token_answer`` replace those of its normal responses;
+        the API refuses tokens that were not requested with the claim ``acrs`` of ``step_up``.
         """
         asked = {
             "access_ttl": access_ttl,
@@ -74,6 +76,7 @@ class Panva:
             "coop": coop,
             "device_answer": device_answer,
             "token_answer": token_answer,
+            "step_up": step_up,
         }
         self._order("/control", {name: given for name, given in asked.items() if given is not None})
 

@@ -40,6 +40,11 @@ def sent(panva: Panva) -> list[int]:
     return [one["status"] for one in panva.requests("api")]
 
 
+def of_calls(peer: Peer) -> int:
+    """The number of refreshes for a token that declares a capability; see docs/python.md."""
+    return 1 if peer.name == "microsoft" else 0
+
+
 def test_requests(peer: Peer, panva: Panva) -> None:
     answer = requests.get(peer.api_url, auth=nbauth.auth(), verify=panva.ca_file, timeout=5)
     assert answer.status_code == 200
@@ -48,7 +53,7 @@ def test_requests(peer: Peer, panva: Panva) -> None:
         assert web.get(peer.api_url).json()["sub"] == "ada"
         assert web.post(peer.api_url, json={"a": 1}).status_code == 200
     assert sent(panva) == [200, 200, 200]
-    assert panva.token_requests("refresh_token") == 0
+    assert panva.token_requests("refresh_token") == of_calls(peer)
 
 
 def test_httpx(peer: Peer, panva: Panva) -> None:
@@ -90,7 +95,7 @@ def test_a_token_that_the_api_rejects_is_renewed_once(
     panva.fault("api", "json", status=401, body={"error": "invalid_token"})
     assert one_request(client, peer, panva) == 200
     assert sent(panva) == [401, 200]
-    assert panva.token_requests("refresh_token") == 1
+    assert panva.token_requests("refresh_token") == 1 + of_calls(peer)
 
 
 @pytest.mark.parametrize("client", ["requests", "httpx"])
@@ -98,7 +103,7 @@ def test_an_api_that_rejects_every_token(peer: Peer, panva: Panva, client: str) 
     panva.fault("api", "json", times=9, status=401, body={"error": "invalid_token"})
     assert one_request(client, peer, panva) == 401
     assert sent(panva) == [401, 401]
-    assert panva.token_requests("refresh_token") == 1
+    assert panva.token_requests("refresh_token") == 1 + of_calls(peer)
 
 
 @pytest.mark.filterwarnings("error::ResourceWarning")

@@ -59,12 +59,14 @@ class Tokens:
     def cached(self, scopes: Scopes) -> None:
         return None
 
-    def get(self, scopes: Scopes, refused: str | None = None) -> Any:
+    def get(self, scopes: Scopes, refused: str | None = None, required: Any = None) -> Any:
         self.asked.append((tuple(scopes), refused is not None))
         self.number += refused is not None
         return SimpleNamespace(access_token=f"{self.name}-{self.number}")
 
-    async def get_async(self, scopes: Scopes, refused: str | None = None) -> Any:
+    async def get_async(
+        self, scopes: Scopes, refused: str | None = None, required: Any = None
+    ) -> Any:
         return self.get(scopes, refused)
 
 
@@ -73,7 +75,7 @@ class Bobs(Tokens):
 
 
 class NoTokens(Tokens):
-    def get(self, scopes: Scopes, refused: str | None = None) -> Any:
+    def get(self, scopes: Scopes, refused: str | None = None, required: Any = None) -> Any:
         raise AssertionError("a token was asked for")
 
 
@@ -544,7 +546,7 @@ def test_the_refused_response_is_closed_before_another_token_is_fetched(
         closed.append(response.status_code)
         close(response)
 
-    def fetch(scopes: Scopes, refused: str | None = None) -> Any:
+    def fetch(scopes: Scopes, refused: str | None = None, required: Any = None) -> Any:
         if refused is not None:
             assert closed == [401]
             if not anew:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -192,7 +193,12 @@ def test_no_secret_is_in_the_log(bench: Bench, engine: CanaryEngine, log: Log) -
     refused.headers["Authorization"] = f"Bearer {bench.read('read')}"
     answer = requests.Response()
     answer.status_code = 401
-    attempt(auth._refused, refused, answer)
+    attempt(lambda: auth._refused(refused, answer, whole=True))
+    claims = base64.b64encode(json.dumps({"id_token": {engine.canary("claims"): None}}).encode())
+    answer.headers["WWW-Authenticate"] = (
+        f'Bearer error="insufficient_claims", claims="{claims.decode()}"'
+    )
+    attempt(lambda: auth._refused(refused, answer, whole=True))
     engine.will("revoke", engine.refused())
     attempt(session.logout, revoke=True)
     attempt(session.logout, all=True, revoke=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from nbauth.core.account import Account, AccountKey, ClientKey
 from nbauth.core.errors import NotSignedIn
-from nbauth.core.scopes import Scopes
+from nbauth.core.scopes import Scopes, undeclared
 from nbauth.core.signal import Signal
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache_lookups import CacheLookups
@@ -21,6 +21,7 @@ from nbauth.kernel.accounts.sign_outs import SignOuts
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.accounts.wider import best
+from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
 
@@ -59,20 +60,20 @@ class TokenCache(CacheLookups):
         make_current: bool = True,
         beside: bool = False,
         grant: Grant | None = None,
+        fulfils: Requirement | None = None,
     ) -> bool:
         """Add the result of a finished sign-in; earlier tokens of the account stay.
 
         ``grant`` renews its tokens; by default the refresh token in the response. ``beside``:
-        another account was requested. Returns ``False`` and adds nothing if the account has been
-        signed out since ``ticket``.
+        another account was requested. ``fulfils``: what a host required. Returns ``False`` and adds
+        nothing if the account has been signed out since ``ticket``.
         """
         key, client = signed_in.key, signed_in.client
         granted = client.granted(response.scopes)
         if grant is None:
-            grant = RefreshTokenGrant(
-                response.refresh_token, granted, response.grant_ends_on, asked=asked.key
-            )
-        token = CachedToken(response, grant, asked, client)
+            wanted, ends_on = undeclared(asked.key), response.grant_ends_on
+            grant = RefreshTokenGrant(response.refresh_token, granted, ends_on, asked=wanted)
+        token = CachedToken(response, grant, asked, client, fulfils)
         names = signed_in.names
         with self._lock:
             if ticket is not None and self._sign_outs.last_of(key) > ticket:
@@ -88,6 +89,7 @@ class TokenCache(CacheLookups):
                 self.current[client.key] = key
             signed_in.beside = beside and (known is None or known.beside)
             self.tokens[TokenKey(key, asked.key)] = token
+            self.tokens.outdate_twin(TokenKey(key, asked.key), token)
         return True
 
     def sign_out_arrivals(self, client: ClientKey | None = None) -> None:
@@ -189,8 +191,28 @@ class TokenCache(CacheLookups):
                     self.tokens[name] = found
         return found
 
+    def undeclared(self, key: AccountKey, wanted: Scopes) -> CachedToken | None:
+        """A copy of the token without the client capability, for a call that cannot get another.
+
+        ``None`` if there is none that is still valid.
+        """
+        found = self.token_for(key, wanted.undeclared()) if wanted.declares else None
+        return found.copy() if found is not None and found.valid else None
+
+    def instead(self, key: TokenKey, token: CachedToken) -> None:
+        """Use a token under another key for now; see :meth:`undeclared`."""
+        with self._lock:
+            if key.account in self.signed_in:
+                self.tokens[key] = token
+
     def refreshed(
-        self, key: AccountKey, response: TokenResponse, asked: Scopes, grant: Grant, client: Client
+        self,
+        key: AccountKey,
+        response: TokenResponse,
+        asked: Scopes,
+        grant: Grant,
+        client: Client,
+        fulfils: Requirement | None = None,
     ) -> CachedToken | None:
         """Add the result of a refresh; ``None`` if the account has been signed out meanwhile.
 
@@ -198,7 +220,7 @@ class TokenCache(CacheLookups):
         but it does not replace the new one. The old grant takes the new refresh token in any case,
         so that a revocation revokes that one.
         """
-        token = CachedToken(response, grant, asked, client)
+        token = CachedToken(response, grant, asked, client, fulfils)
         with self._lock:
             grant.renewed(response)
             if not client.authority.microsoft:  # a response there is about one resource only
@@ -209,6 +231,7 @@ class TokenCache(CacheLookups):
             self._changed(key)
             if grant in signed_in.grants:
                 self.tokens.renew(TokenKey(key, asked.key), token)
+                self.tokens.outdate_twin(TokenKey(key, asked.key), token)
         return token
 
     def use(self, key: AccountKey) -> Account:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from nbauth.core.scopes import Scopes
+from nbauth.core.scopes import CAPABLE, Scopes
 from nbauth.core.tokens import AuthenticationResult, Source, TokenResponse, refresh_margin
 from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
 CLOCK_SKEW = 300.0
@@ -23,16 +24,23 @@ class CachedToken:
         asked: the requested scopes, as they were written.
         client: the client that got it; its proxies and certificates are used to renew it.
         used: whether a caller has read it since it came.
+        fulfils: what a host required when the token was requested.
     """
 
     __slots__ = (
         "_ends", "_from_cache", "_of", "_until", "_until_wall", "asked", "client", "expires_on",
-        "grant", "response", "used",
+        "fulfils", "grant", "response", "used",
     )  # fmt: skip
 
     def __init__(
-        self, response: TokenResponse, grant: Grant, asked: Scopes, client: Client
+        self,
+        response: TokenResponse,
+        grant: Grant,
+        asked: Scopes,
+        client: Client,
+        fulfils: Requirement | None = None,
     ) -> None:
+        self.fulfils = fulfils
         self.response = response
         self.grant = grant
         self.asked = asked
@@ -64,6 +72,29 @@ class CachedToken:
     def valid(self) -> bool:
         """Whether a resource would still accept it."""
         return time.time() < self.expires_on and time.monotonic() < self._ends
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """What it covers, in the form of ``Scopes.key``."""
+        granted = self.client.granted(self.response.scopes)
+        return granted | {CAPABLE} if self.asked.declares else granted
+
+    def may_serve(self, refused: str | None, required: Requirement | None) -> bool:
+        """Whether it may serve a call whose host refused a token, or required something.
+
+        A call that requires something without a refused token wants a new token in any case.
+        """
+        if self.response.access_token == refused:
+            return False
+        return required is None or (refused is not None and self.fulfils == required)
+
+    def copy(self) -> CachedToken:
+        """The same token, with times of its own."""
+        return CachedToken(self.response, self.grant, self.asked, self.client, self.fulfils)
+
+    def outdate(self) -> None:
+        """Renew it at its next use; it stays valid."""
+        self._until = time.monotonic()
 
     def treat_as_fresh(self, seconds: float) -> None:
         """Treat it as fresh for this long, after a failed refresh."""

@@ -49,6 +49,7 @@ def encode(signed_in: SignedIn, tokens: list[CachedToken]) -> bytes:
             {
                 "asked": list(token.asked),
                 "targets": sorted(token.client.targets),
+                "declares": token.asked.declares,
                 "access_token": str(token.response.access_token),
                 "token_type": token.response.token_type,
                 "scopes": list(token.response.scopes),
@@ -127,6 +128,9 @@ def _token(kept: Mapping[str, Any], grants: list[Grant], client: Client) -> Cach
     )
     at = kept["grant"]
     grant = RefreshTokenGrant(None, frozenset()) if at is None else grants[at]
-    token = CachedToken(response, grant, client.just(kept["asked"]), client)
+    asked = client.just(kept["asked"])
+    if kept.get("declares", False):
+        asked = asked.declaring()
+    token = CachedToken(response, grant, asked, client)
     token.used = False  # not used by this kernel yet
     return token

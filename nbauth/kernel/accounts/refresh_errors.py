@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbauth.core.account import Account
 from nbauth.core.errors import (
     REFRESH_REFUSED,
     AuthorityUnreachable,
@@ -13,10 +14,12 @@ from nbauth.core.errors import (
     SignInError,
     TokenError,
 )
-from nbauth.core.scopes import Scopes
+from nbauth.core.scopes import Scopes, undeclared
+from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.grants import Grant
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.oauth.challenge import Requirement
 
 GRANT_SURVIVES = frozenset(
     {REFRESH_REFUSED, "interaction_required"}
@@ -63,9 +66,26 @@ def as_consent(error: NbAuthError, wanted: Scopes, granted: frozenset[str]) -> N
     """Providers answer ``invalid_scope`` if a refresh requests a scope without consent."""
     if isinstance(error, AuthorityUnreachable | InteractionRequired):
         return error
-    if error.code == "invalid_scope" and not wanted.key <= granted:
+    if error.code == "invalid_scope" and not undeclared(wanted.key) <= granted:
         return no_consent(wanted)
     return error
+
+
+def needs_sign_in(required: Requirement, account: Account) -> TokenError:
+    """The error for a requirement that no refresh can fulfil."""
+    asked = ""
+    if required.acr_values is not None:
+        asked = f" It requires the authentication context {plain(required.acr_values)[:200]}."
+    if required.max_age is not None:
+        asked += f" The sign-in must not be older than {required.max_age} seconds."
+    if account.application:
+        return TokenError(
+            f"{required.host} requires the sign-in of a person, and {account.username} is an"
+            " application.",
+            code="step_up_required",
+            hint="Sign in as a person for this call: %login.",
+        )
+    return InteractionRequired(f"A new sign-in is needed.{asked}", code="step_up_required")
 
 
 def no_consent(wanted: Scopes) -> ConsentRequired:

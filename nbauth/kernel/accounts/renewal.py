@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import (
     REFRESH_REFUSED,
+    InteractionRequired,
     NbAuthError,
     NotSignedIn,
     PersistenceError,
@@ -22,8 +23,10 @@ from nbauth.kernel.accounts.by_grants import ByGrants, grants_to_try, no_usable_
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.flights import AccountLocks, Flights
+from nbauth.kernel.accounts.refresh_errors import needs_sign_in
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.accounts.token_table import TokenKey
+from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client, Engines
 
 log = logging.getLogger(__name__)
@@ -48,6 +51,7 @@ class Renewal:
         self._account_locks = locks
         self._flights = Flights()
         self._in_progress: dict[Flag, None] = {}
+        self._in_vain: tuple[object, float, str, str] = (None, 0.0, "", "")
 
     def silent(
         self,
@@ -55,7 +59,7 @@ class Renewal:
         key: AccountKey,
         wanted: Scopes,
         *,
-        claims: str | None = None,
+        required: Requirement | None = None,
         refused: str | None = None,
     ) -> AuthenticationResult:
         """Return a token, cached or renewed. Raises ``InteractionRequired`` if neither is possible.
@@ -64,7 +68,7 @@ class Renewal:
             client: the client that makes the request.
             key: the account.
             wanted: the scopes.
-            claims: a claims challenge (JSON), which only the provider can answer.
+            required: what the new token has to fulfil; only the provider knows whether it does.
             refused: the text of a token that a host has refused; it is not returned again.
         """
         seen = self._cache.token_for(key, wanted)
@@ -72,7 +76,7 @@ class Renewal:
         # A wider token is renewed with its own scopes, for all the requests that it serves.
         asked = seen.asked if seen and wider and not client.authority.microsoft else wanted
         try:
-            return self._silent(client, key, asked, seen, claims, refused)
+            return self._silent(client, key, asked, seen, required, refused)
         except NbAuthError as error:
             record = self._cache.signed_in.get(key)
             if asked is wanted or seen is None:
@@ -81,7 +85,7 @@ class Renewal:
                 raise
             if record is None or not record.grants_for(wanted.key):
                 raise  # otherwise another, usable grant covers the scopes
-        return self._silent(client, key, wanted, None, claims, refused)
+        return self._silent(client, key, wanted, None, required, refused)
 
     def _silent(
         self,
@@ -89,18 +93,20 @@ class Renewal:
         key: AccountKey,
         wanted: Scopes,
         seen: CachedToken | None,
-        claims: str | None,
+        required: Requirement | None,
         refused: str | None,
     ) -> AuthenticationResult:
         signed_in = self._cache.signed_in.get(key)
         if signed_in is None:
             raise NotSignedIn("That account has been signed out.")
         token_key = TokenKey(key, wanted.key)
-        if seen is not None and claims is None and _serves(seen, refused):
+        if seen is not None and seen.may_serve(refused, required):
             here = seen.serve(signed_in)
             if here is not None:
                 log.debug("%s: from the cache", wanted)
                 return here
+        if required is not None and not required.renewable:
+            raise needs_sign_in(required, signed_in.account)
 
         # A rotating refresh token is used up once the provider has it. If an interrupt aborted the
         # request, its replacement and with it the sign-in would be lost.
@@ -108,7 +114,7 @@ class Renewal:
             try:
                 return apart(
                     lambda: self._tracked(
-                        lambda: self._renew(client, token_key, wanted, seen, claims, refused)
+                        lambda: self._renew(client, token_key, wanted, seen, required, refused)
                     )
                 )
             except NotSignedIn:
@@ -116,15 +122,42 @@ class Renewal:
                 raise
             except PersistenceError:  # other kernels' changes can't be read
                 cached = self._cache.tokens.get(token_key)
-                if claims or cached is None or not cached.valid or not _serves(cached, refused):
+                if required or cached is None or not cached.valid:
+                    raise
+                if not cached.may_serve(refused, None):
                     raise
                 cached.treat_as_fresh(FRESH_AFTER_FAILURE)
                 return cached, "cache"
 
-        cached, source = self._flights.run((token_key, claims, refused), renew)
+        self._raise_if_in_vain(token_key, required, refused)
+        try:
+            cached, source = self._flights.run((token_key, required, refused), renew)
+        except InteractionRequired as error:
+            if required is not None:
+                why = self._why(token_key, required, refused)
+                self._in_vain = why, time.monotonic() + FRESH_AFTER_FAILURE, str(error), error.code
+            raise
         present = self._cache.signed_in.get(key, signed_in)
         cached.used = True
         return cached.result(present, source)
+
+    def _raise_if_in_vain(
+        self, token_key: TokenKey, required: Requirement | None, refused: str | None
+    ) -> None:
+        """Raise if a refresh for the same requirement has just failed.
+
+        The responses to parallel calls arrive one after the other, and each would contact the
+        provider. After the next change of the account, a refresh is tried again.
+        """
+        why, until, text, code = self._in_vain
+        if required is None or refused is None or time.monotonic() > until:
+            return
+        if why == self._why(token_key, required, refused):
+            log.debug("the last refresh did not fulfil what is required")
+            raise InteractionRequired(text, code=code)
+
+    def _why(self, token_key: TokenKey, required: Requirement, refused: str | None) -> object:
+        return token_key, required, hash(refused), self._cache.changes(token_key.account)
 
     def finish(self, seconds: float) -> None:
         """Wait for refreshes in progress: their results replace the stored refresh tokens.
@@ -154,26 +187,30 @@ class Renewal:
         token_key: TokenKey,
         wanted: Scopes,
         seen: CachedToken | None,
-        claims: str | None,
+        required: Requirement | None,
         refused: str | None,
     ) -> Renewed:
         key = token_key.account
         with self._exclusive(key) as signed_in:
             cached = self._cache.tokens.get(token_key)
-            if claims is None and cached is not None and _serves(cached, refused):
+            if cached is not None and cached.may_serve(refused, required):
                 if cached is not seen and cached.fresh:
                     log.debug("%s: renewed by another thread or kernel meanwhile", wanted)
                     return cached, "refresh"  # another refresh ended while this one waited
                 usable = cached if cached.valid else None
             else:
                 usable = None
+            if usable is None and refused is None and required is None:
+                usable = self._cache.undeclared(key, wanted)
             grants = grants_to_try(signed_in, cached, wanted)
             if not grants:
                 if usable is not None:
                     log.debug("%s: from the cache, while it is valid", wanted)
+                    self._cache.instead(token_key, usable)
                     return usable, "cache"
                 log.debug("%s: there is no grant to renew it with", wanted)
                 raise no_usable_grant(signed_in, wanted)
+            claims = None if required is None else required.claims
             try:
                 grant, response = self._by_grants.renew(grants, client, signed_in, wanted, claims)
             except NotSignedIn:
@@ -183,8 +220,9 @@ class Renewal:
                     raise
                 log.debug("%s: used while it is valid (%s)", wanted, word(error.code))
                 usable.treat_as_fresh(FRESH_AFTER_FAILURE)
+                self._cache.instead(token_key, usable)
                 return usable, "cache"
-            fresh = self._cache.refreshed(key, response, wanted, grant, client)
+            fresh = self._cache.refreshed(key, response, wanted, grant, client, required)
             if fresh is not None and not self._by_grants.saved(key):
                 fresh = None
         log.debug("%s: %s", wanted, "signed out meanwhile" if fresh is None else "renewed")
@@ -207,7 +245,3 @@ class Renewal:
                 if present is None:
                     raise NotSignedIn("That account has been signed out.")
                 yield present
-
-
-def _serves(cached: CachedToken, refused: str | None) -> bool:
-    return cached.response.access_token != refused

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nbauth.core.account import Account, AccountKey, Asked, is_account
-from nbauth.core.scopes import is_covered
+from nbauth.core.scopes import is_covered, undeclared
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import Principal, TokenResponse
 from nbauth.kernel.accounts.grants import Grant, covering
@@ -93,7 +93,7 @@ class SignedIn:
         At Microsoft's authorities that is any grant: a refresh token covers every consented scope.
         Elsewhere it covers what was granted with it (RFC 6749 §6).
         """
-        best = covering(self.grants, scopes)
+        best = covering(self.grants, undeclared(scopes))
         if not self.client.authority.microsoft:
             return best
         return best + [old for old in reversed(self.grants) if old.usable and old not in best]

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from nbauth.core.account import AccountKey
-from nbauth.core.scopes import is_covered
+from nbauth.core.scopes import is_covered, undeclared
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import Grant
 
@@ -55,12 +55,19 @@ class TokenTable(dict[TokenKey, CachedToken]):
             kept.client = here.client  # its proxies and certificates are this kernel's
         self[key] = kept
 
+    def outdate_twin(self, key: TokenKey, token: CachedToken) -> None:
+        """If a host has refused a token of nbauth's calls (``Scopes.declaring``), renew the other
+        token for the same scopes at its next use: the new sign-in gives a better one too."""
+        twin = self.get(TokenKey(key.account, undeclared(key.scopes)))
+        if token.asked.declares and token.fulfils is not None and twin is not None:
+            twin.outdate()
+
     def renew(self, key: TokenKey, token: CachedToken) -> None:
         """Replace a token under its key, and under every other key of the same token whose scopes
         the new one covers."""
         before = self.get(key)
         self[key] = token
-        granted = token.client.granted(token.response.scopes)
+        granted = token.granted
         for name, other in [item for item in self.items() if item[1] is before]:
             if is_covered(name.scopes, granted):
                 self[name] = token

@@ -15,14 +15,12 @@ def serves(token: CachedToken, wanted: Scopes) -> bool:
     At Microsoft's authorities a token is for one resource, though its response may list the scopes
     of several.
     """
-    client = token.client
-    granted = client.granted(token.response.scopes)
-    if not client.authority.microsoft:
-        return is_covered(wanted.key, granted)
+    if not token.client.authority.microsoft:
+        return is_covered(wanted.key, token.granted)
     one, other = wanted.resource, token.asked.resource
     if one is None or other is None or one.lower() != other.lower():
         return False
-    return is_covered(wanted.key, granted)
+    return is_covered(wanted.key, token.granted)
 
 
 def best(

@@ -64,7 +64,8 @@ class Request:
             _normal(self.asked),
             self.web_ui,
             (asked.scopes.key, asked.prompt, _normal(asked.login_hint), asked.domain_hint),
-            (asked.max_age, asked.claims, frozenset(asked.consent_also), asked.extra_parameters),
+            (asked.max_age, asked.claims, asked.acr_values),
+            (frozenset(asked.consent_also), asked.extra_parameters),
             (settings.persist, settings.redirect_uri, settings.verify, settings.proxies),
         )
 
@@ -123,6 +124,7 @@ def _authorization(
         domain_hint=_name("domain_hint", asked.get("domain_hint")),
         max_age=_max_age(asked.get("max_age")),
         claims=claims,
+        acr_values=asked.get("acr_values"),
         consent_also=_consent_also(client, asked.get("consent_also") or ()),
         extra_parameters=client.settings.extra_parameters,
     )

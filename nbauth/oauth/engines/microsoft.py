@@ -10,6 +10,7 @@ import base64
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msal
@@ -28,6 +29,7 @@ from nbauth.oauth import id_token
 from nbauth.oauth.answers import text_in, tokens_in
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.authority_forms import WELL_KNOWN
+from nbauth.oauth.challenge import claims_for
 from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.discovery import Read
 from nbauth.oauth.engines import broker, managed_identity, microsoft_tokens
@@ -167,7 +169,7 @@ class MicrosoftEngine:
                 login_hint=request.login_hint,
                 domain_hint=request.domain_hint,
                 max_age=request.max_age,
-                claims_challenge=request.claims,
+                claims_challenge=claims_for(request.scopes, request.claims),
                 response_mode="form_post" if receiving.forms else "query",
             )
         url = with_extra_parameters(flow["auth_uri"], request)
@@ -198,7 +200,7 @@ class MicrosoftEngine:
             try:
                 flow = app.initiate_device_flow(
                     list(request.scopes.resource_scopes),
-                    claims_challenge=request.claims,
+                    claims_challenge=claims_for(request.scopes, request.claims),
                     params=extra_parameters(request),  # MSAL sets data= itself
                 )
             except ValueError:
@@ -216,7 +218,7 @@ class MicrosoftEngine:
             warnings.simplefilter("ignore")  # MSAL warns about polling too soon, by the wall clock
             result = app.acquire_token_by_device_flow(
                 {**flow, "interval": 1, "latest_attempt_at": 0},
-                claims_challenge=request.claims,
+                claims_challenge=claims_for(request.scopes, request.claims),
                 exit_condition=lambda _: True,
                 data=extra_parameters(request),
             )
@@ -227,6 +229,7 @@ class MicrosoftEngine:
             with library_errors():
                 answer = managed_identity.answer_of(wanted, request.scopes, request.claims)
                 return managed_identity.tokens_of(answer, request.scopes)
+        request = replace(request, claims=claims_for(request.scopes, request.claims))
         if isinstance(wanted, Broker):
             return self._by_broker(wanted, request)
         app, metadata = self._connect()
@@ -253,6 +256,7 @@ class MicrosoftEngine:
         granted: Iterable[str] = (),
     ) -> TokenResponse:
         app, _ = self._connect()
+        claims = claims_for(scopes, claims)
         with renewing(self._http, str(refresh_token)), library_errors():
             result = app.acquire_token_by_refresh_token(
                 str(refresh_token),

@@ -54,6 +54,12 @@ def _authlib_errors() -> Iterator[None]:
             raise error_from(answer) from None
 
 
+def _required(request: AuthorizationRequest) -> dict[str, str | None]:
+    """The parameters that ask for more than a token (OpenID Connect Core §3.1.2.1)."""
+    max_age = None if request.max_age is None else str(request.max_age)
+    return {"max_age": max_age, "claims": request.claims, "acr_values": request.acr_values}
+
+
 class _Client(OAuth2Client):  # type: ignore[misc]
     oauth_error_class = OAuthError
 
@@ -157,8 +163,7 @@ class OpenIDEngine:
             "prompt": None if prompt == UNSET else prompt,
             "login_hint": request.login_hint,
             "domain_hint": request.domain_hint,
-            "max_age": None if request.max_age is None else str(request.max_age),
-            "claims": request.claims,
+            **_required(request),
         }
         url, _ = self._client().create_authorization_url(
             endpoint,
@@ -205,7 +210,7 @@ class OpenIDEngine:
                 **extra_parameters(request),
                 "client_id": self.client_id,
                 **({"scope": " ".join(asked)} if asked else {}),
-                **({"claims": request.claims} if request.claims else {}),
+                **{name: value for name, value in _required(request).items() if value},
             },
             auth=self._authentication(),
             headers={"Accept": "application/json"},  # otherwise GitHub sends form encoding

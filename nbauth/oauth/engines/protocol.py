@@ -25,7 +25,8 @@ class AuthorizationRequest:
 
     ``exact_scopes``: send only these scopes, without the added OpenID scopes. ``prompt``,
     ``login_hint``, ``max_age`` (seconds) and ``claims`` (JSON): OpenID Connect Core §3.1.2.1; a
-    prompt of ``UNSET``: send none, not even the one needed for a refresh token. ``domain_hint`` and
+    prompt of ``UNSET``: send none, not even the one needed for a refresh token. ``acr_values`` is
+    sent by the engine for OpenID Connect only. ``domain_hint`` and
     ``consent_also`` (sent to the authorization endpoint only): Microsoft's "Acquire a token
     interactively". ``extra_parameters`` are added to every request of the flow.
     """
@@ -37,6 +38,7 @@ class AuthorizationRequest:
     domain_hint: str | None = None
     max_age: int | None = None
     claims: str | None = None
+    acr_values: str | None = None
     consent_also: tuple[str, ...] = ()
     extra_parameters: Mapping[str, str] = field(default_factory=dict)
 

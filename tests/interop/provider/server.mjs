@@ -23,7 +23,8 @@ process.stdin.on('end', () => process.exit(0)).on('close', () => process.exit(0)
 
 // ---------------------------------------------------------------- what the tests can turn
 const DEFAULTS = { access_ttl: 3600, id_token_ttl: 3600, device_ttl: 600, device_interval: 1, code_length: 0, coop: null,
-  device_answer: {}, token_answer: {} };
+  device_answer: {}, token_answer: {}, step_up: null };
+const claimsOf = new Map(); // the claims request of each access token
 let knobs;
 let faults;
 let tampers;
@@ -263,6 +264,7 @@ async function makeProvider(issuer, microsoft) {
         const order = take(tampers, ({ what }) => what in WRONG || what === ODD);
         if (order) ctx.body.id_token = await wrongIdToken(ctx.body.id_token, order);
       }
+      claimsOf.set(ctx.body.access_token, ctx.oidc.body.claims ?? '');
       const account = ctx.oidc.entities.Account?.accountId;
       if (microsoft && account && ctx.oidc.body.client_info) {
         const info = { uid: objectId(account), utid: tenant };
@@ -332,7 +334,14 @@ async function me(provider, req, res) {
   const [, value] = /^Bearer (\S+)$/i.exec(req.headers.authorization ?? '') ?? [];
   const token = value
     && (await provider.AccessToken.find(value) ?? await provider.ClientCredentials.find(value));
-  if (token?.isValid) {
+  if (token?.isValid && knobs.step_up && !claimsOf.get(value)?.includes(`"${knobs.step_up}"`)) {
+    const claims = JSON.stringify({ access_token: { acrs: { essential: true, value: knobs.step_up } } });
+    const encoded = Buffer.from(claims).toString('base64url'); // without padding
+    answer(res, 401, { error: { code: 'InvalidAuthenticationToken' } }, {
+      'www-authenticate': `Bearer realm="", authorization_uri="https://login.example/common", client_id="0000", `
+        + `error="insufficient_claims", claims="${encoded}"`,
+    });
+  } else if (token?.isValid) {
     const who = token.accountId ?? token.clientId;
     answer(res, 200, { sub: who, displayName: NAMES[who] ?? who, scope: token.scope ?? '', client_id: token.clientId });
   } else {
