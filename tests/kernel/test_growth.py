@@ -71,6 +71,10 @@ class Place:
         """New threads that are running."""
         return set(threading.enumerate()) - self.threads_before
 
+    def _is_mine(self, one: object) -> bool:
+        """Whether it is a sign-in of this place: those of earlier tests may end meanwhile."""
+        return isinstance(one, SignIn) and one._screen is self.screen
+
     def left(self) -> dict[str, int]:
         """What is left after the threads have ended."""
         until(lambda: not any(thread.name in OURS for thread in self.threads()))
@@ -82,7 +86,7 @@ class Place:
             "files": len(_files() - self.files_before),
             "observers": len(session.changed) + len(session.cache.renewed),
             "attempts": len(session._attempts._known),
-            "sign-ins": sum(isinstance(one, SignIn) for one in gc.get_objects()),
+            "sign-ins": sum(self._is_mine(one) for one in gc.get_objects()),
             "engines not closed": engines[0],
             "engines closed twice": len(self.engines) - engines[0] - engines[1],
             "tokens": len(session.cache.tokens),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from typing import Any
@@ -356,3 +357,47 @@ def test_an_application_needs_one_tenant(
         bench.session.acquire("User.Read")
     assert refused.value.code == "no_tenant"
     assert asked(microsoft) == []
+
+
+# ── claims challenges ───────────────────────────────────────────────────────────────────────
+
+CLAIMS = '{"access_token":{"nbf":{"value":"1"}}}'
+
+
+def refused(auth: Any, challenge: str) -> Any:
+    """What ``auth`` does with a 401 for its token: the next token, or the error."""
+    import requests
+
+    host = next(host for host, scopes in auth._hosts.items() if scopes)
+    request = auth(requests.Request("GET", f"https://{host}/").prepare())
+    answer = requests.Response()
+    answer.status_code = 401
+    answer.headers["WWW-Authenticate"] = challenge
+    found = auth._refused(request, answer, whole=True)
+    assert found is not None
+    return auth._another(found)
+
+
+def test_an_application_answers_a_claims_challenge_by_a_new_token(
+    bench: Bench, microsoft: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_in(monkeypatch, APPLICATION)
+    encoded = base64.b64encode(CLAIMS.encode()).decode()
+    auth = bench.session.authorise("User.Read")
+    assert refused(auth, f'Bearer error="insufficient_claims", claims="{encoded}"')
+    requests = [one.arguments["request"] for one in microsoft.calls if one.method == "obtain"]
+    assert [request.claims for request in requests] == [None, CLAIMS]
+    assert all(request.scopes.declares for request in requests)
+    bench.session.token("User.Read")
+    assert not microsoft.calls[-1].arguments["request"].scopes.declares
+
+
+def test_nobody_can_step_up_for_an_application(bench: Bench) -> None:
+    bench.engine.credential = ClientSecret(lambda: refusal("never"))  # type: ignore[arg-type, return-value]
+    bench.session.configure(hosts={"api.example": ["read"]})
+    bench.session.login("read", flow="app")
+    auth = bench.session.authorise("read")
+    with pytest.raises(TokenError, match="requires the sign-in of a person") as caught:
+        refused(auth, 'Bearer error="insufficient_user_authentication", max_age=5')
+    assert caught.value.code == "step_up_required"
+    assert bench.screen.shown == []
