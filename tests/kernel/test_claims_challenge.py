@@ -626,3 +626,29 @@ def test_a_call_joins_a_sign_in_in_progress(api: Api) -> None:
         assert call.result() == 200
     assert len(api.sign_ins) == 1
     assert declared(api) == [True]
+
+
+def test_a_call_joins_a_sign_in_that_consents_to_its_scopes(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, attempts = api.bench, api.bench.session._attempts
+    bench.session.configure(hosts={api.host: ["Mail.Read"]})
+    bench.engine.ungranted = {"https://graph.microsoft.com/Mail.Read"}
+    gate = bench.engine.hold("poll_device")
+    bench.session.login("Mail.Read", background=True)
+    assert gate.reached.wait(5)
+    join, sign_in = attempts.join, attempts.sign_in
+
+    def go_on(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*given: Any) -> Any:
+            bench.engine.ungranted = set()
+            gate.open()
+            return call(*given)
+
+        return called
+
+    monkeypatch.setattr(attempts, "join", go_on(join))
+    monkeypatch.setattr(attempts, "sign_in", go_on(sign_in))
+    session = bench.session.authorised_session("Mail.Read")
+    assert session.get(f"https://{api.host}/").status_code == 200
+    assert len(api.sign_ins) == 1

@@ -9,11 +9,12 @@ import requests
 
 from nbauth.core.errors import ConsentRequired
 from nbauth.core.scopes import Scopes, undeclared
+from nbauth.kernel.accounts.refresh_errors import as_consent
 from nbauth.kernel.session import Session
 from nbauth.oauth.authorities import parse
 from nbauth.oauth.challenge import Requirement
 from nbauth.testing.clock import FakeClock
-from nbauth.testing.engine import FakeEngine
+from nbauth.testing.engine import FakeEngine, refusal
 from tests.kernel.accounts.machine import Machine
 from tests.kernel.conftest import redirect
 
@@ -113,6 +114,13 @@ def test_a_missing_consent_is_told_as_such(entra: AtEntra) -> None:
     one.cache.tokens.clear()
     with pytest.raises(ConsentRequired):
         of_calls(one)
+
+
+def test_an_invalid_scope_that_was_granted_is_told_as_such() -> None:
+    wanted = Scopes.parse(["User.Read"], microsoft=True)
+    error = refusal("invalid_scope")
+    assert as_consent(error, wanted.declaring(), wanted.key) is error
+    assert isinstance(as_consent(error, wanted.declaring(), frozenset()), ConsentRequired)
 
 
 def test_a_forked_kernel_uses_the_token_that_is_there(entra: AtEntra) -> None:
