@@ -82,7 +82,7 @@ def for_api(resource: str) -> dict[str, Any]:
 
 
 def test_each_api_gets_its_own_token_of_the_same_account(session: Session) -> None:
-    first = session.login("read", "stock", **for_api(STOCK))
+    first = session.login("read", "stock", web_ui=ScriptedBrowser(""), **for_api(STOCK))
     assert isinstance(first, Account)
     stock = session.acquire("read", "stock", **for_api(STOCK))
     assert (stock.source, audience(stock.access_token)) == ("cache", STOCK)
@@ -95,7 +95,7 @@ def test_each_api_gets_its_own_token_of_the_same_account(session: Session) -> No
 
 
 def test_a_refresh_is_for_the_same_api(session: Session) -> None:
-    session.login("read", "orders", **for_api(ORDERS))
+    session.login("read", "orders", web_ui=ScriptedBrowser(""), **for_api(ORDERS))
     before = session.acquire("read", "orders", **for_api(ORDERS)).access_token
     fresh = session.acquire("read", "orders", force_refresh=True, **for_api(ORDERS))
     assert fresh.source == "refresh"
