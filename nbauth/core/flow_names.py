@@ -15,11 +15,22 @@ CALLBACK = "callback"
 DEVICE = "device"
 PASTE = "paste"
 BROKER = "broker"
+PASSWORD = "password"
 APP = "app"
 MANAGED_IDENTITY = "managed-identity"
 WORKLOAD_IDENTITY = "workload-identity"
-HERE = (BROWSER, CALLBACK, PASTE, DEVICE, BROKER, APP, MANAGED_IDENTITY, WORKLOAD_IDENTITY)
-LATER = ("password", "iwa", "azure-cli", "obo", "hub")
+HERE = (
+    BROWSER,
+    CALLBACK,
+    PASTE,
+    DEVICE,
+    PASSWORD,
+    BROKER,
+    APP,
+    MANAGED_IDENTITY,
+    WORKLOAD_IDENTITY,
+)
+LATER = ("iwa", "azure-cli", "obo", "hub")
 """Flows that are documented but not in this version: using one raises an error that says so."""
 ALL = (AUTO, *HERE, *LATER)
 GROUP = "nbauth.flows"

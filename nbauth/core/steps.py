@@ -11,6 +11,8 @@ step               the driver                      and sends back
 ``OpenReceiver``   opens the redirect URI          the receiver (``Receiving``)
 ``OpenBrowser``    shows or opens the address      ``None``
 ``AwaitRedirect``  waits for the redirect          its parameters (``dict[str, str]``)
+``AskPassword``    reads the keyring, or waits     the user name and the password
+                   for the person                  (``tuple[str, SecretStr]``)
 ``Pause``          waits                           the time, in monotonic seconds
 ``Asking``         shows its message               ``None``
 =================  ==============================  ====================================
@@ -88,6 +90,20 @@ class AwaitRedirect:
 
 
 @dataclass(frozen=True)
+class AskPassword:
+    """The person must type a password, and the user name unless it is right already.
+
+    ``username`` is filled in. ``note``: why another flow is better. ``refusal``: why the previous
+    password, or its user name, was not accepted. ``attempt`` counts from 1.
+    """
+
+    username: str = field(default="", repr=False)
+    note: str = ""
+    refusal: NbAuthError | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
 class Pause:
     """Wait this many seconds."""
 
@@ -101,7 +117,7 @@ class Asking:
     message: str = "Asking the provider…"
 
 
-Step = ShowUserCode | OpenReceiver | OpenBrowser | AwaitRedirect | Pause | Asking
+Step = ShowUserCode | OpenReceiver | OpenBrowser | AwaitRedirect | AskPassword | Pause | Asking
 
 
 # ── other states that a screen shows ────────────────────────────────────────────────────────
@@ -136,7 +152,7 @@ class Cancelled:
 
 
 End = Done | Failed | Cancelled
-Shown = Asking | ShowUserCode | OpenBrowser | ChooseFlow | End
+Shown = Asking | ShowUserCode | OpenBrowser | AskPassword | ChooseFlow | End
 
 
 def message_of(step: Shown) -> str:
@@ -150,6 +166,10 @@ def message_of(step: Shown) -> str:
             return "Sign in with your browser, then paste the address of the last page."
         case OpenBrowser(note=note):
             return f"{note} Sign in with your browser; the notebook then continues.".lstrip()
+        case AskPassword(refusal=None):
+            return "Enter your user name and your password."
+        case AskPassword(refusal=refusal):
+            return f"{refusal} Enter the user name and the password again."
         case ChooseFlow(error) | Failed(error) | Cancelled(error):
             return str(error)
         case Done(account):

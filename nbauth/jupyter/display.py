@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from nbauth.core.columns import aligned
 from nbauth.core.errors import NbAuthError
 from nbauth.core.scopes import application_name, short_names
-from nbauth.core.steps import Cancelled, Done, Failed, OpenBrowser, ShowUserCode
+from nbauth.core.steps import AskPassword, Cancelled, Done, Failed, OpenBrowser, ShowUserCode
 from nbauth.core.text import as_sentences, visible, web_address
 from nbauth.kernel.sign_in.protocol import Pending
 
@@ -64,6 +64,8 @@ def lines_for(sign_in: Pending) -> list[str]:
             note = visible(step.note)
             lines = [as_sentences(note, "To sign in, open this page on this computer:")]
             lines += [f"    {address}", *asks, "This program continues when you have signed in."]
+        case AskPassword() as step:
+            lines = [visible(one) for one in _question(step)] + asks
         case _:
             lines = [visible(sign_in.message)]
     return [*lines, *_how_long(sign_in)]
@@ -110,7 +112,17 @@ def _steps(sign_in: Pending) -> list[str]:
             return [f"1. {link} and sign in there.", below]
         case OpenBrowser() as step if address := web_address(step.authorize_url):
             return [escape(visible(sign_in.message)), _link(address, "Continue in the browser")]
+        case AskPassword() as step:
+            return [escape(visible(one)) for one in _question(step, " into the field below")]
     return [escape(visible(sign_in.message))]
+
+
+def _question(step: AskPassword, where: str = "") -> list[str]:
+    """What the person must know before the password is typed."""
+    refusal = [] if step.refusal is None else [str(step.refusal), step.refusal.hint]
+    again = " again" if refusal else ""
+    enter = f"Enter the user name and the password{where}{again}. They are not saved."
+    return [*filter(None, [*refusal, step.note]), enter]
 
 
 def _asks(sign_in: Pending, asking: str = "This notebook") -> list[str]:

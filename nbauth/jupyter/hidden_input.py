@@ -26,8 +26,10 @@ MOST = 65_536
 _ENDS = b"\r\n"
 
 
-def read_hidden(prompt: str, given_up: Callable[[], bool]) -> str:
-    """The text that the person types.
+def read_hidden(prompt: str, given_up: Callable[[], bool], *, echo: bool = False) -> str:
+    """The text that the person types. A terminal shows it if ``echo`` is true.
+
+    A notebook never does: it would save the text in the output of the cell.
 
     Raises ``EOFError`` after Ctrl-D, ``TimeoutError`` once ``given_up`` returns true.
     """
@@ -35,8 +37,8 @@ def read_hidden(prompt: str, given_up: Callable[[], bool]) -> str:
     if running is not None and stdin.can_ask(running):
         return stdin.ask(running, prompt, given_up)
     if running is None and (descriptor := _terminal(sys.stdin)) is not None:
-        return _read_terminal(descriptor, prompt, given_up)
-    return getpass.getpass(prompt)
+        return _read_terminal(descriptor, prompt, given_up, echo)
+    return input(prompt) if echo and running is None else getpass.getpass(prompt)
 
 
 def timeout_after(seconds: float) -> Callable[[], bool]:
@@ -55,9 +57,9 @@ def _terminal(stream: Any) -> int | None:
         return None
 
 
-def _read_terminal(descriptor: int, prompt: str, given_up: Callable[[], bool]) -> str:
+def _read_terminal(descriptor: int, prompt: str, given_up: Callable[[], bool], echo: bool) -> str:
     typed = b""
-    with _without_echo(descriptor):
+    with contextlib.nullcontext() if echo else _without_echo(descriptor):
         _write(prompt)
         try:
             while not given_up():
@@ -70,7 +72,8 @@ def _read_terminal(descriptor: int, prompt: str, given_up: Callable[[], bool]) -
                 if not piece or piece.endswith((b"\n", b"\r")) or len(typed) >= MOST:
                     return typed.rstrip(_ENDS).decode(errors="replace")
         finally:
-            _write("\n")
+            if not echo:
+                _write("\n")
     raise TimeoutError
 
 

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from nbauth.core.steps import OpenBrowser, ReceiverKind
+from nbauth.core.steps import ReceiverKind
 from nbauth.jupyter.displayed_panel import PATIENCE, DisplayedPanel, show_again
 from nbauth.jupyter.in_view import InView
 from nbauth.jupyter.ipykernel import waiting
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nbauth.jupyter.ipykernel.requests import CellRequest
     from nbauth.jupyter.panel.page import Page
     from nbauth.jupyter.panel.panel import SignInPanel
+    from nbauth.jupyter.terminal import Question
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in.protocol import Pending, Receiver
 
@@ -129,7 +130,7 @@ class NotebookScreen(KernelScreen):
 
     def wait(self, sign_in: Pending, timeout: float | None = None) -> None:
         asking, in_view = (
-            _AskForAddress(self, sign_in, timeout),
+            _AskWithoutPanel(self, sign_in, timeout),
             InView(self, self._kernel, sign_in),
         )
 
@@ -176,24 +177,24 @@ class NotebookScreen(KernelScreen):
         return None
 
 
-class _AskForAddress:
-    """Asks for the address in the notebook's input field if no panel can ask for it."""
+class _AskWithoutPanel:
+    """Asks in the notebook's input field for what the sign-in needs, if no panel can ask."""
 
     def __init__(self, screen: NotebookScreen, sign_in: Pending, timeout: float | None) -> None:
         self._screen = screen
         self._sign_in = sign_in
         self._began = time.monotonic()
         self._until = math.inf if timeout is None else self._began + timeout
-        self._asked: set[OpenBrowser] = set()
+        self._asked: set[Question] = set()
 
     def update(self) -> None:
-        """Ask if the sign-in needs an address and no browser shows a panel."""
-        from nbauth.jupyter.terminal import address_wanted, ask_for_address
+        """Ask if the sign-in needs an answer and no browser shows a panel."""
+        from nbauth.jupyter.terminal import ask_person, question_of
 
-        wanted = address_wanted(self._sign_in)
+        wanted = question_of(self._sign_in)
         if wanted is None or wanted in self._asked:
             return
         if time.monotonic() - self._began < PATIENCE or self._screen.offers(self._sign_in):
             return
-        if ask_for_address(self._sign_in, print_lines, until=self._until):
+        if ask_person(self._sign_in, wanted, print_lines, until=self._until):
             self._asked.add(wanted)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nbauth.core.errors import NbAuthError
 from nbauth.core.flow_names import AUTO
 from nbauth.core.output import fitting
-from nbauth.core.steps import Done, OpenBrowser, ReceiverKind, ShowUserCode
+from nbauth.core.steps import AskPassword, Done, OpenBrowser, ReceiverKind, ShowUserCode
 from nbauth.core.text import visible, web_address
 from nbauth.jupyter.display import lines_for
 from nbauth.jupyter.hidden_input import read_hidden, timeout_after
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 TURN = 0.1
 """Seconds between two checks of a wait, so that Ctrl-C takes effect."""
+Question = OpenBrowser | AskPassword
+"""The steps that a person answers by typing."""
 PASTE_PROMPT = "Address of the last page (it is not shown when you paste it): "
 
 
@@ -65,7 +67,10 @@ class TerminalScreen:
 
         def look(sign_in: Pending) -> None:
             step = sign_in.step
-            if not isinstance(step, ShowUserCode | OpenBrowser | Done) or step in told:
+            if (
+                not isinstance(step, ShowUserCode | OpenBrowser | AskPassword | Done)
+                or step in told
+            ):
                 return  # after a failure, the call raises the error
             told.add(step)
             self._print(lines_for(sign_in))
@@ -116,21 +121,21 @@ def wait_and_ask(
     timeout: float | None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Wait for the end of a sign-in, and ask for the address if it needs one.
+    """Wait for the end of a sign-in, and ask for the address or the password that it needs.
 
-    ``show`` prints the errors of a wrong address. Raises ``KeyboardInterrupt`` once ``stopped`` is
+    ``show`` prints the errors of a wrong answer. Raises ``KeyboardInterrupt`` once ``stopped`` is
     true.
     """
     end = math.inf if timeout is None else time.monotonic() + timeout
-    asked: set[OpenBrowser] = set()
+    asked: set[Question] = set()
     while not sign_in.ended.is_set() and (left := end - time.monotonic()) > 0:
         sign_in.ended.wait(min(TURN, left))
         if stopped():
             raise KeyboardInterrupt
-        wanted = address_wanted(sign_in)
+        wanted = question_of(sign_in)
         if wanted is None or wanted in asked or sign_in.ended.is_set():
             continue
-        if ask_for_address(sign_in, show, until=end):
+        if ask_person(sign_in, wanted, show, until=end):
             asked.add(wanted)
 
 
@@ -154,37 +159,58 @@ def ask_for_secret(prompt: str, timeout: float | None) -> str:
         return ""
 
 
-def address_wanted(sign_in: Pending) -> OpenBrowser | None:
-    """The present step, if it waits for the address of the last page."""
-    step = sign_in.step
-    return step if isinstance(step, OpenBrowser) and step.paste else None
+def question_of(sign_in: Pending) -> Question | None:
+    """The present step, if it waits for the address of the last page or for a password."""
+    match sign_in.step:
+        case OpenBrowser(paste=True) | AskPassword() as step:
+            return step
+    return None
 
 
-def ask_for_address(
-    sign_in: Pending, show: Callable[[Iterable[str]], None], *, until: float = math.inf
+def ask_person(
+    sign_in: Pending,
+    question: Question,
+    show: Callable[[Iterable[str]], None],
+    *,
+    until: float = math.inf,
 ) -> bool:
-    """Ask once for the address, without echo. Returns whether no further question is needed.
+    """Ask once, without echo. Returns whether the question need not be asked again.
 
-    That is the case if the sign-in has accepted the text or has ended, or after Ctrl-D.
+    That is the case if the sign-in has accepted the answer or goes on without it, or after Ctrl-D.
     ``until`` is the end of the caller's time, on the monotonic clock.
     """
+
+    def given_up() -> bool:
+        over = sign_in.ended.is_set() or time.monotonic() >= until
+        return over or sign_in.step is not question
+
     try:
-        text = read_hidden(
-            PASTE_PROMPT, lambda: sign_in.ended.is_set() or time.monotonic() >= until
-        )
+        if isinstance(question, AskPassword):
+            name = _name(question, given_up)
+            password = read_hidden(f"Password for {visible(name)}: ", given_up)
+            sign_in.enter(name, password)
+        else:
+            address = read_hidden(PASTE_PROMPT, given_up)
+            check_pasted(address)
+            sign_in.submit(address)
     except EOFError:
         sign_in.cancel()
-        return True
     except TimeoutError:
-        return sign_in.ended.is_set()
-    try:
-        check_pasted(text)
-        sign_in.submit(text)
+        return sign_in.ended.is_set() or sign_in.step is not question
     except NbAuthError as error:
         if sign_in.state == "waiting":
             show([visible(error), visible(error.hint)])
         return False
     return True
+
+
+def _name(question: AskPassword, given_up: Callable[[], bool]) -> str:
+    """The user name: the known one, unless the provider has refused it."""
+    known = question.username
+    if known and question.refusal is None:
+        return known
+    suffix = f" [{visible(known)}]" if known else ""
+    return read_hidden(f"User name{suffix}: ", given_up, echo=True) or known
 
 
 def _graphical() -> webbrowser.BaseBrowser | None:

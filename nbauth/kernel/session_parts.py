@@ -29,6 +29,7 @@ from nbauth.kernel.door import Door
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.kernel.sign_out import SignOut
+from nbauth.kernel.stored_password import StoredPasswords
 from nbauth.kernel.tokens import Tokens
 from nbauth.oauth.client import Client, Engines
 
@@ -67,7 +68,9 @@ class SessionParts:
         self._stored = StoredAccounts(self.cache, screen, self._door, self._account_locks)
         self._renewal = Renewal(self.cache, self._engines, self._account_locks)
         self._accounts = Accounts(self.cache, self._stored, self._engines, screen)
-        self._attempts = Attempts(self._engines, screen, Arrivals(self.cache, self._stored, screen))
+        self._attempts = Attempts(
+            self._engines, screen, Arrivals(self.cache, self._stored, screen), StoredPasswords()
+        )
         self._tokens = Tokens(self.cache, self._stored, self._renewal, self._attempts, screen)
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()

@@ -19,6 +19,7 @@ from nbauth.core.errors import (
     NotSignedIn,
     SignInError,
 )
+from nbauth.core.flow_names import AUTO
 from nbauth.core.log import word
 from nbauth.core.scopes import undeclared
 from nbauth.core.tokens import AuthenticationResult
@@ -174,26 +175,33 @@ class Tokens:
         whom, error = self._whom(need, missing), missing.error
         if (service := self._service(need, missing)) is not None:
             return service
-        if not need.interactive or not self._screen.attended():
+        attended = need.interactive and self._screen.attended()
+        may_be_stored = need.interactive and need.client.settings.flow != AUTO
+        if not (attended or may_be_stored):
             log.debug("%s: a person is needed and must not be asked", need.scopes)
-            obstacle = self._screen.obstacle()
-            raise nobody_asked(
-                error,
-                need.client,
-                need.scopes,
-                whom,
-                obstacle,
-                may_ask=need.interactive,
-                required=need.required,
-            ) from error
+            raise self._nobody(need, error, whom) from error
         from nbauth.kernel.sign_in.request import read_request
 
-        log.debug("%s: a person is asked (%s)", need.scopes, word(error.code))
         request = read_request(need.client, need.scopes, need.parameters, whom)
+        if not attended and not self._attempts.needs_nobody(request):
+            raise self._nobody(need, error, whom) from error
+        log.debug("%s: a sign-in begins (%s)", need.scopes, word(error.code))
         # A token for a named account does not change the current account.
         current = self.cache.current.get(need.client.key)
         makes_current = current is None or need.asked is None or current == missing.key
         return replace(request, makes_current=makes_current)
+
+    def _nobody(self, need: Need, error: NbAuthError, whom: Asked | None) -> InteractionRequired:
+        obstacle = self._screen.obstacle()
+        return nobody_asked(
+            error,
+            need.client,
+            need.scopes,
+            whom,
+            obstacle,
+            may_ask=need.interactive,
+            required=need.required,
+        )
 
     def _service(self, need: Need, missing: _Missing) -> Request | None:
         """The sign-in of a service identity: the one of the settings, or the one that the

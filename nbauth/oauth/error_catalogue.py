@@ -102,6 +102,25 @@ def full_code(number: str) -> str:
     return f"AADSTS{number}" if number.isdecimal() else number
 
 
+def wrong_password(error: NbAuthError) -> NbAuthError:
+    """The error for ``invalid_grant`` in the response to a password (RFC 6749 §5.2).
+
+    Elsewhere the code means a grant that has expired. The provider's own text is kept.
+    """
+    _, bracket, told = str(error).partition(" [")
+    wrong = error_from({"error": "wrong_password"})
+    message = f"{str(wrong).partition(' [')[0]}{bracket}{told}"
+    found = SignInError(
+        message,
+        code=wrong.code,
+        hint=wrong.hint,
+        correlation_id=error.correlation_id,
+        suggested_flow=wrong.suggested_flow,
+    )
+    found.word = error.word
+    return found
+
+
 def not_understood(why: str) -> SignInError:
     """The error for a response that is neither valid nor an error response."""
     return SignInError(

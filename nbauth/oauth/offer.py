@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+
+from nbauth.core.errors import FlowUnavailable
+from nbauth.core.flow_names import BROWSER
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,14 @@ class Offer:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     ahead: float | None = None
+
+
+def check_grant(listed: Collection[str] | None, grant_type: str) -> None:
+    """Raise ``FlowUnavailable`` if the metadata lists the grant types, but not this one."""
+    if listed is not None and grant_type not in listed:
+        raise FlowUnavailable(
+            f"This provider does not offer sign-in by this flow: its metadata does not list the"
+            f" grant type {grant_type}.",
+            hint=f"Use another flow: %login --flow {BROWSER}.",
+            suggested_flow=BROWSER,
+        )

@@ -10,7 +10,7 @@ from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, SignInExpired
 from nbauth.core.flow_names import AUTO
 from nbauth.core.scopes import application_name, short_names
-from nbauth.core.steps import Asking, ChooseFlow, OpenBrowser, Shown, ShowUserCode
+from nbauth.core.steps import Asking, AskPassword, ChooseFlow, OpenBrowser, Shown, ShowUserCode
 from nbauth.core.text import plain, web_address
 from nbauth.jupyter.display import complete_address
 from nbauth.kernel.sign_in.protocol import Pending
@@ -62,7 +62,7 @@ def waiting(sign_in: Pending) -> Message:
 
 _NOTHING_SHOWN = dict.fromkeys(
     ("refusal", "user_code", "verification_uri", "verification_uri_complete", "authorize_url",
-     "paste")
+     "paste", "password")
 )  # fmt: skip
 
 
@@ -79,6 +79,14 @@ def _shown(step: Shown) -> Message:
             }
         case OpenBrowser():
             return {"authorize_url": web_address(step.authorize_url), "paste": step.paste}
+        case AskPassword():
+            question = {
+                "username": plain(step.username),
+                "note": plain(step.note),
+                "refusal": step.refusal and two_lines(step.refusal),
+                "attempt": step.attempt,
+            }
+            return {"password": question}
         case ChooseFlow(refusal):
             return {"refusal": two_lines(refusal)}
     raise TypeError(f"the panel cannot show {type(step).__name__}")

@@ -78,7 +78,8 @@ function saveLine(notebook, id) {
 }
 
 /**
- * Redraw, and restore open folds, text and focus by ``data-key``. The focus never moves to another
+ * Redraw, and restore open folds, typed text and focus by ``data-key``; a password only while the
+ * same one is asked for (``data-keep``). The focus never moves to another
  * control, because a key for the notebook would then press that control. If the focused control
  * no longer exists, the panel's body gets the focus, which ignores keys. If the sign-in is
  * ``over``, the notebook gets it.
@@ -88,11 +89,11 @@ function redraw(body, over, replace) {
   const focused = body.getRootNode().activeElement;
   const active = body.contains(focused) ? focused : null;
   const open = new Set(all("details[open]").map((one) => one.dataset.key));
-  const typed = body.querySelector(".nbauth-field")?.value;
+  const typed = new Map(all(".nbauth-field").map((one) => [one.dataset.keep, one.value]));
+  all(".nbauth-field").forEach((one) => (one.value = ""));
   replace();
   all("details").forEach((one) => (one.open = open.has(one.dataset.key)));
-  const field = body.querySelector(".nbauth-field");
-  if (field && typed) field.value = typed;
+  all(".nbauth-field").forEach((one) => (one.value = typed.get(one.dataset.keep) || one.value));
   if (!active) return;
   const same = active.dataset.key && all("[data-key]").find((one) => one.dataset.key === active.dataset.key);
   const cell = over && body.closest(".jp-Notebook")?.querySelector(".jp-Cell.jp-mod-active");
@@ -145,8 +146,8 @@ export default () => {
       if (message.kind === "state") {
         const pasted = state?.pasted && message.authorize_url === state.authorize_url;
         state = { ...message, received: Date.now(), pasted };
-      } else if (message.kind === "paste-refused" && state) {
-        state = { ...state, pasted: false, refused: message.error };
+      } else if (message.kind === "input-refused" && state) {
+        state = { ...state, pasted: false, entered: false, refused: message.error };
       } else return;
       gone = false;
       showAll();
@@ -170,6 +171,9 @@ export default () => {
       showAll();
     }
     const send = (kind, more) => model.send({ kind, ...more });
+    /** As bytes beside the message, because the kernel may log messages. */
+    const sendTyped = (kind, text, more) =>
+      model.send({ kind, ...more }, undefined, [new TextEncoder().encode(text).buffer]);
     const act = {
       state: () => state,
       ready: () => send("ready", { page: thisPage() }),
@@ -177,8 +181,15 @@ export default () => {
       signOut: (account) => send("sign-out", { account }),
       use: (account) => send("use", { account }),
       paste: (text) => {
-        send("paste", { text });
+        sendTyped("paste", text);
         state = { ...state, pasted: true, refused: null };
+        showAll();
+      },
+      enter: (username, password) => {
+        const { attempt } = state.password;
+        const complete = username.trim() && password;
+        if (complete) sendTyped("password", password, { username, attempt });
+        state = { ...state, entered: complete, refused: complete ? null : [WORDS.passwordMissing] };
         showAll();
       },
       signIn: (flow) => (starting(), send("sign-in", flow && { flow })),

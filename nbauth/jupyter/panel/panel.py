@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,8 @@ from nbauth.jupyter.panel.page import Page
 from nbauth.jupyter.panel.probe import BrowserProbe, ProbeResult
 from nbauth.jupyter.panel.shown_account import ShownAccount
 from nbauth.jupyter.panel.shown_sign_in import ShownSignIn
+from nbauth.jupyter.panel.typed_text import hand_in
 from nbauth.jupyter.places.environment import kernel
-from nbauth.kernel.sign_in.handed_in import check_pasted
 
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
@@ -150,7 +150,7 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     # ── from the browser ────────────────────────────────────────────────────────────────────
 
-    def _received(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _received(self, _widget: Any, content: Any, buffers: Any) -> None:
         """Handle a message. Runs in any thread, so it must not wait."""
         match content:
             case {"kind": "ready"}:
@@ -168,8 +168,8 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
                 self._begin(flow if isinstance(flow, str) and flow != AUTO else None)
             case {"kind": "switch", "flow": str(flow)}:
                 self._switch(flow)
-            case {"kind": "paste", "text": str(text)}:
-                self._paste(text)
+            case {"kind": "paste" | "password"} if buffers:
+                self._hand_in(content, buffers)
             case {"kind": "cancel"} if self.sign_in is not None:
                 self.sign_in.cancel()
             case {"kind": "use", "account": int(number)} if number >= 0:
@@ -200,13 +200,12 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
             log.debug("the panel's sign-in could not change its flow: %s", word(error.code))
         self._send_state()
 
-    def _paste(self, text: str) -> None:
+    def _hand_in(self, content: dict[str, Any], buffers: Sequence[Any]) -> None:
         try:
             if self.sign_in is not None:
-                check_pasted(text)
-                self.sign_in.submit(text)
+                hand_in(self.sign_in, content, buffers)
         except NbAuthError as error:
-            self._broadcast({"kind": "paste-refused", "error": messages.two_lines(error)})
+            self._broadcast({"kind": "input-refused", "error": messages.two_lines(error)})
 
     def _use(self, number: int) -> None:
         with contextlib.suppress(NotSignedIn, IndexError):  # signed out a moment ago

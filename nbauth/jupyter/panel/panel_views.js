@@ -27,7 +27,7 @@ function pasteBox(state, act) {
   const refused = state.refused;
   const id = `nbauth-refused-${++boxes}`;
   const field = h("input", {
-    type: "text", class: "nbauth-field", "data-key": "paste", "aria-label": WORDS.pasteLabel,
+    type: "text", class: "nbauth-field nbauth-masked", "data-key": "paste", "data-keep": "paste", "aria-label": WORDS.pasteLabel,
     autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder: "https://…",
     "data-lm-suppress-shortcuts": "true", // only here are the shortcuts of JupyterLab off
     "aria-invalid": refused ? "true" : null, "aria-describedby": refused ? id : null,
@@ -46,6 +46,41 @@ function pasteBox(state, act) {
   const sent = state.pasted && h("div", { class: "nbauth-row nbauth-start" }, spinner(), line(WORDS.pasted, "faint"));
   return h("div", {}, h("div", { class: "nbauth-row nbauth-paste" }, field,
     button(WORDS.pasteSend, "secondary", "paste-send", send)), why || sent || null);
+}
+
+/**
+ * User name and password. The password is cleared before it is used, and it is not in a form, so
+ * that a browser does not submit it by itself.
+ */
+function passwordForm(state, act) {
+  const { username, note, refusal, attempt } = state.password;
+  const refused = state.refused ?? refusal;
+  const id = `nbauth-refused-${++boxes}`;
+  const field = (key, label, more) => {
+    const input = h("input", {
+      class: "nbauth-field", "data-key": key, "data-keep": `${key}-${attempt}`, autocapitalize: "off",
+      spellcheck: "false", "data-lm-suppress-shortcuts": "true", "aria-invalid": refused ? "true" : null,
+      "aria-describedby": refused ? id : null, ...more,
+    });
+    return [input, h("label", { class: "nbauth-labelled" }, h("span", {}, label), input)];
+  };
+  const [name, nameRow] = field("username", WORDS.username, { type: "text", autocomplete: "username", dir: "ltr", value: username });
+  const [password, passwordRow] = field("password", WORDS.password, { type: "password", autocomplete: "current-password" });
+  const send = () => {
+    const [who, text] = [name.value, password.value];
+    password.value = "";
+    (who.trim() ? password : name).focus();
+    act.enter(who, text);
+  };
+  for (const input of [name, password]) {
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !event.isComposing) send();
+    });
+  }
+  const why = refused && h("div", { id, class: "nbauth-alert", role: "alert" }, ...refused.map((text) => line(text)));
+  return h("div", { class: "nbauth-password" },
+    note && h("div", { class: "nbauth-note" }, line(note)), nameRow, passwordRow, why,
+    row(button(WORDS.passwordSend, "primary", "password-send", send)));
 }
 
 /** The application and the requested permissions in one line. The full list is in a fold. */
@@ -105,12 +140,13 @@ function waiting(state, act, ticks) {
   const folds = [];
   let main;
   if (state.user_code && state.verification_uri) main = deviceSteps(state);
+  else if (state.password && !state.entered) main = passwordForm(state, act);
   else if (state.authorize_url && state.paste) main = pasteSteps(state, act);
   else if (state.authorize_url) {
     main = h("div", {}, line(state.message), row(link(WORDS.openBrowser, state.authorize_url)));
     folds.push(fold(WORDS.unreachable, "unreachable", line(WORDS.unreachableHow), pasteBox(state, act)));
   } else {
-    main = h("div", { class: "nbauth-row nbauth-start" }, spinner(), line(state.message || WORDS.starting));
+    main = h("div", { class: "nbauth-row nbauth-start" }, spinner(), line(state.entered ? WORDS.starting : state.message || WORDS.starting));
   }
   folds.push(waysFold(other, act.switch), state.asks && asksFold(state.asks));
   return [
@@ -211,6 +247,9 @@ function announce(state) {
   if (state.refusal) return sentences([WORDS.refused, ...state.refusal]);
   if (state.state !== "waiting") return sentences([WORDS[state.state], ...state.error]);
   if (state.user_code) return WORDS.codeReady;
+  if (state.password && !state.entered) {
+    return sentences([...(state.refused ?? state.password.refusal ?? []), WORDS.passwordReady]);
+  }
   if (!state.authorize_url) return state.message || WORDS.starting;
   return state.paste ? WORDS.pasteReady : WORDS.browserReady;
 }

@@ -45,6 +45,12 @@ const WORDS = {
   pasted: "Asking the provider…",
   pasteReady: "Open the sign-in page, sign in, then paste the address of the last page.",
 
+  username: "User name",
+  password: "Password",
+  passwordSend: "Sign in",
+  passwordMissing: "Enter the user name and the password.",
+  passwordReady: "Enter your user name and your password.",
+
   refused: "This way to sign in is not allowed",
   failed: "Sign-in failed",
   cancelled: "Sign-in cancelled",

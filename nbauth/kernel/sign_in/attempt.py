@@ -17,6 +17,7 @@ from nbauth.core.errors import (
 from nbauth.core.flow_names import AUTO
 from nbauth.core.interrupts import Flag, join, true_interrupts
 from nbauth.core.log import place, trail, word
+from nbauth.core.person import Obstacle
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
     Cancelled,
@@ -27,7 +28,7 @@ from nbauth.core.steps import (
 )
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
-from nbauth.kernel.sign_in.protocol import Begins, Destination, Pending, Screen
+from nbauth.kernel.sign_in.protocol import Begins, Destination, Passwords, Pending, Screen
 from nbauth.kernel.sign_in.request import Request
 from nbauth.kernel.sign_in.seats import Seats
 from nbauth.kernel.sign_in.waited import Waited
@@ -48,6 +49,8 @@ class SignIn(Waited):
     Attributes:
         engine: talks to the provider.
         makes_current: whether the account becomes current, because one of the callers wants that.
+        passwords: those that the person has stored.
+        obstacle: why nobody can answer its questions; ``None`` if somebody can.
     """
 
     def __init__(
@@ -57,8 +60,11 @@ class SignIn(Waited):
         screen: Screen,
         destination: Destination,
         attempts: Begins,
+        passwords: Passwords,
     ) -> None:
         super().__init__(request, screen)
+        self.passwords = passwords
+        self.obstacle: Obstacle | None = None
         self.engine = engine
         self.makes_current = request.makes_current
         self._destination = destination
@@ -182,6 +188,13 @@ class SignIn(Waited):
         Raises ``ConfigurationError`` for anything else, and for the address of another sign-in.
         """
         self._walk.driver.submit(address_or_code)
+
+    def enter(self, username: str, password: str) -> None:
+        """Accept the user name and the password, while the flow ``password`` asks for them.
+
+        Raises ``ConfigurationError`` if one is missing, or the sign-in does not ask for them.
+        """
+        self._walk.driver.enter(username, password)
 
     # ── in its own thread ───────────────────────────────────────────────────────────────────
 

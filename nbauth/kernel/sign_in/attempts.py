@@ -22,14 +22,29 @@ from nbauth.oauth.client import Engines
 
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn
-    from nbauth.kernel.sign_in.protocol import Destination, Screen
+    from nbauth.kernel.sign_in.protocol import Destination, Passwords, Screen
     from nbauth.kernel.sign_in.request import Request
+    from nbauth.oauth.flows.record import Flow
 
 log = logging.getLogger(__name__)
 MOST_UNTOLD = 20
 """Failures not reported to a caller yet that are remembered; the oldest are dropped first."""
 AT_ITS_END = 1.0
 """Seconds to wait for the end of a sign-in that can't be joined any more."""
+
+
+def checked_flow(request: Request) -> Flow | None:
+    """The flow that a request names; ``None`` if it depends on the front end.
+
+    Raises ``FlowUnavailable`` and ``ConfigurationError`` for one that cannot work.
+    """
+    if request.first_flow == AUTO:
+        return None
+    from nbauth.oauth.flows import flow_named
+
+    flow = flow_named(request.first_flow)
+    flow.check(request.client.authority, request.authorization)
+    return flow
 
 
 class Attempts:
@@ -39,16 +54,20 @@ class Attempts:
         engines: makes the engine of each.
         screen: shows them.
         destination: takes their tokens.
+        passwords: those that the person has stored.
 
     Attributes:
         began: a ``Signal``, emitted when one has begun.
     """
 
-    def __init__(self, engines: Engines, screen: Screen, destination: Destination) -> None:
+    def __init__(
+        self, engines: Engines, screen: Screen, destination: Destination, passwords: Passwords
+    ) -> None:
         self.began = Signal()
         self._engines = engines
         self._screen = screen
         self._destination = destination
+        self._passwords = passwords
         self._known: list[SignIn] = []
         self._lock = threading.Lock()
 
@@ -95,9 +114,10 @@ class Attempts:
         request = self._unattended(request, attended)
         service = is_service(request.first_flow)
         check_client_id(request.client, request.first_flow)
+        checked_flow(request)
         shown = show and request.web_ui is None and not service
-        if shown and not attended and self._under_way(request) is None:
-            obstacle = self._screen.obstacle() or NOBODY
+        obstacle = None if attended or not shown else self._screen.obstacle() or NOBODY
+        if obstacle is not None and not (self._under_way(request) or self.needs_nobody(request)):
             raise InteractionRequired(
                 f"Signing in needs a person. {obstacle.what}",
                 code=obstacle.code,
@@ -105,6 +125,7 @@ class Attempts:
             )
         self._destination.prepare(request)
         made = self._made(request)
+        made.obstacle = obstacle
         attempt = None
         try:
             attempt = self._join_or_register(made, seat)
@@ -112,6 +133,8 @@ class Attempts:
                 attempt.ended.wait(AT_ITS_END)
                 seat.leave()
                 attempt = self._join_or_register(made, seat)
+            if attempt is not made and obstacle is None:
+                attempt.obstacle = None
             if shown and attended and (attempt is made or waits):
                 self._screen.show(attempt)
             attempt.start()
@@ -130,6 +153,17 @@ class Attempts:
         flow = named_flow(request.client)
         return replace(request, flow=flow) if flow else request
 
+    def needs_nobody(self, request: Request) -> bool:
+        """Whether the keyring has the password that the request needs.
+
+        Raises as :func:`checked_flow` and ``StoredPasswords.of`` do.
+        """
+        flow = checked_flow(request)
+        if flow is None or not flow.asks_password:
+            return False
+        username = request.authorization.login_hint or ""
+        return self._passwords.of(request.client.settings, username) is not None
+
     def _made(self, request: Request) -> SignIn:
         # The modules of a sign-in are loaded by the first one, not by %load_ext.
         # A fork waits for this import, the first time only.
@@ -138,7 +172,7 @@ class Attempts:
             from nbauth.kernel.sign_in.attempt import SignIn
 
         engine = self._engines.for_sign_in(request.client)
-        return SignIn(request, engine, self._screen, self._destination, self)
+        return SignIn(request, engine, self._screen, self._destination, self, self._passwords)
 
     def _join_or_register(self, made: SignIn, seat: Seat) -> SignIn:
         with self._lock:

@@ -15,6 +15,7 @@ from nbauth.core.interrupts import Flag
 from nbauth.core.log import place, trail, word
 from nbauth.core.steps import (
     Asking,
+    AskPassword,
     AwaitRedirect,
     OpenBrowser,
     OpenReceiver,
@@ -28,6 +29,7 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.sign_in.browsers import open_browser
 from nbauth.kernel.sign_in.handed_in import handed_in
 from nbauth.kernel.sign_in.last_page import last_page
+from nbauth.kernel.sign_in.password_question import Answer, PasswordQuestion
 from nbauth.kernel.sign_in.protocol import Driven, Receiver, Screen
 from nbauth.kernel.sign_in.redirect_uri import with_source
 from nbauth.kernel.sign_in.request import WebUi
@@ -58,6 +60,7 @@ class Driver:
         self._state: str | None = None
         self._answer: dict[str, str] | None = None
         self._receiver: Receiver | None = None
+        self._password = PasswordQuestion(sign_in, screen)
 
     def walk(self, steps: Steps) -> TokenResponse:
         """Run the flow to its end. Raises its errors, ``SignInExpired``, or the reason to stop."""
@@ -71,8 +74,12 @@ class Driver:
                     return response
                 self._check_stopped()
                 answer = self._do(step)
+        except NbAuthError as error:
+            self._password.failed(error)
+            raise
         finally:
-            self._state = None
+            self._state = answer = None  # the traceback of an error keeps the frame
+            self._password.close()
             steps.close()
 
     def pause(self, seconds: float) -> None:
@@ -114,6 +121,12 @@ class Driver:
         self._answer = answer
         self.wake()
 
+    def enter(self, username: str, password: str) -> None:
+        """Take the user name and the password. Raises ``ConfigurationError``."""
+        self._password.give(username, password)
+        log.debug("a password was handed in")
+        self.wake()
+
     def free(self, end: Shown) -> None:
         """Free what the next sign-in may need. Any thread may call it once the end is known."""
         if (receiver := self._receiver) is not None:
@@ -127,6 +140,7 @@ class Driver:
 
     def forked(self) -> None:
         """In a forked child: the browser returns to the parent only."""
+        self._password.close()
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.forked()
@@ -153,6 +167,8 @@ class Driver:
             case Asking():
                 self._time.begin()
                 self._sign_in.show(step)
+            case AskPassword():
+                return self._ask_password(step)
             case Pause():
                 self.pause(step.seconds)
                 self._time.check()
@@ -203,6 +219,17 @@ class Driver:
                 self._time.check()
         self._sign_in.show(Asking("Asking the provider for tokens…"))
         return self._answer
+
+    def _ask_password(self, step: AskPassword) -> Answer:
+        answer = self._password.stored(step)
+        if answer is None:
+            self._time.begin()
+            self._sign_in.show(self._password.open(step))
+            while (answer := self._password.take()) is None:
+                self._time.check()
+                self.pause(1.0)
+        self._sign_in.show(Asking("Asking the provider for tokens…"))
+        return answer
 
     def _show_stray_refusal(self) -> None:
         """Show an error response without ``state``. Anyone can send one, so it ends nothing."""

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 from nbauth.core.account import Account
 from nbauth.core.errors import NbAuthError
 from nbauth.core.interrupts import Flag
-from nbauth.core.person import Person
+from nbauth.core.person import Obstacle, Person
+from nbauth.core.secret import SecretStr
+from nbauth.core.settings import Settings
 from nbauth.core.signal import Signal
 from nbauth.core.steps import Shown
 from nbauth.core.tokens import TokenResponse
@@ -39,15 +41,29 @@ class Pending(Protocol):
     @property
     def error(self) -> NbAuthError | None: ...
     def submit(self, address_or_code: str) -> None: ...
+    def enter(self, username: str, password: str) -> None: ...
     def cancel(self) -> None: ...
     def switch(self, flow: str) -> None: ...
     def again(self, flow: str | None = None) -> Pending: ...
 
 
+class Passwords(Protocol):
+    """The passwords that the person has stored: ``stored_password.StoredPasswords``."""
+
+    def of(self, settings: Settings, username: str) -> SecretStr | None: ...
+    def refused(self, settings: Settings, username: str, why: NbAuthError) -> None: ...
+    def first_use(self) -> bool: ...
+
+
 class Driven(Pending, Protocol):
-    """A sign-in as its driver sees it."""
+    """A sign-in as its driver sees it.
+
+    ``obstacle``: why nobody can answer a question; ``None`` if somebody can.
+    """
 
     time: PersonsTime
+    passwords: Passwords
+    obstacle: Obstacle | None
 
     def show(self, step: Shown) -> None: ...
     def stopped(self) -> NbAuthError | None: ...

@@ -94,7 +94,9 @@ class Walk:
             say_to(self._screen, f"{refused} Continuing with {before}.")
             return before
         if not self._may_choose:
-            raise refused
+            if flow_named(self.flow).offered or not self._screen.offers(self._sign_in):
+                raise refused
+            self.ways = (self.flow, *self._screen.ways(self._sign_in))
         return self._another_way(refused)
 
     def _first_ways(self) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ from nbauth.oauth.engines.token_requests import TokenRequest
 from nbauth.oauth.error_catalogue import error_from, not_understood, refusal
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
-from nbauth.oauth.offer import Offer
+from nbauth.oauth.offer import Offer, check_grant
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -232,6 +232,8 @@ class OpenIDEngine:
     def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
         grant_type, parameters = parameters_of(wanted)
         personal = is_for_a_person(wanted)
+        if personal:
+            check_grant(self._discovered().words("grant_types_supported"), grant_type)
         asked = (
             self._asked(request, at_authorize=False) if personal else request.scopes.resource_scopes
         )

@@ -17,6 +17,7 @@ from nbauth.oauth.flows import (
     browser,
     device_code,
     managed_identity,
+    password,
     workload_identity,
 )
 from nbauth.oauth.flows.record import Flow
@@ -26,6 +27,7 @@ FLOWS: dict[str, Flow] = {
     for flow in (
         *browser.FLOWS,
         device_code.FLOW,
+        password.FLOW,
         broker.FLOW,
         application.FLOW,
         managed_identity.FLOW,

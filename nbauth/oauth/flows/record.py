@@ -8,10 +8,16 @@ from typing import Any
 
 from nbauth.core.steps import ReceiverKind, Step
 from nbauth.core.tokens import TokenResponse
+from nbauth.oauth.authorities import Authority
 from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
 
+Check = Callable[[Authority, AuthorizationRequest], None]
 Run = Callable[[Engine, AuthorizationRequest], Generator[Step, Any, TokenResponse]]
 Renew = Callable[[Engine, AuthorizationRequest], TokenResponse]
+
+
+def _accept(authority: Authority, request: AuthorizationRequest) -> None:
+    """The check of a flow that works at every authority, or finds out by asking it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,10 @@ class Flow:
         renew: gets new tokens without a person, for a flow whose tokens are not renewed with a
             refresh token.
         own_client: whether it identifies itself without the profile's ``client_id``.
-        offered: whether the person can choose it in a panel after another flow was refused.
+        offered: whether the person can choose it in a panel, and ``auto`` can choose it.
+        check: raises ``FlowUnavailable`` or ``ConfigurationError`` for an authority or a request
+            for which the flow cannot work, before anything is sent.
+        asks_password: whether it uses a password, which the keyring may hold.
     """
 
     name: str
@@ -42,6 +51,8 @@ class Flow:
     renew: Renew | None = None
     own_client: bool = False
     offered: bool = True
+    check: Check = _accept
+    asks_password: bool = False
 
 
 def service_flow(name: str, get: Renew, *, detail: str, own_client: bool = True) -> Flow:
