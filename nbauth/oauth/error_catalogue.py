@@ -105,17 +105,19 @@ def full_code(number: str) -> str:
 def wrong_password(error: NbAuthError) -> NbAuthError:
     """The error for ``invalid_grant`` in the response to a password (RFC 6749 §5.2).
 
-    Elsewhere the code means a grant that has expired. The provider's own text is kept.
+    Elsewhere this word means a grant that has expired. The provider's own code and text are kept.
+    Errors with another meaning are returned unchanged.
     """
-    _, bracket, told = str(error).partition(" [")
-    wrong = error_from({"error": "wrong_password"})
-    message = f"{str(wrong).partition(' [')[0]}{bracket}{told}"
+    entries = _entries()
+    expired, wrong = entries["invalid_grant"]["what"], entries["wrong_password"]
+    if error.word != "invalid_grant" or not str(error).startswith(expired):
+        return error
     found = SignInError(
-        message,
-        code=wrong.code,
-        hint=wrong.hint,
+        wrong["what"] + str(error).removeprefix(expired),
+        code="wrong_password" if error.code == "invalid_grant" else error.code,
+        hint=wrong["next"],
         correlation_id=error.correlation_id,
-        suggested_flow=wrong.suggested_flow,
+        suggested_flow=wrong["flow"],
     )
     found.word = error.word
     return found

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from nbauth.core.steps import OpenBrowser
 from nbauth.jupyter import hidden_input, terminal
 from nbauth.jupyter.hidden_input import read_hidden, timeout_after
 from tests.jupyter.test_display import sign_in
@@ -105,12 +106,12 @@ def test_an_interrupt_restores_the_terminal(
 def test_the_prompt_for_an_address_ends_with_the_sign_in_or_at_the_callers_time_limit(
     person: Person,
 ) -> None:
-    made = sign_in()
+    made = sign_in(OpenBrowser("https://id.example/a", paste=True))
     made.cancel = lambda: pytest.fail("nobody has cancelled")
     threading.Timer(0.2, made.ended.set).start()
-    assert terminal.ask_for_address(made, print)
+    assert terminal.ask_person(made, made.step, print)
     made.ended.clear()
-    assert not terminal.ask_for_address(made, print, until=0.0)
+    assert not terminal.ask_person(made, made.step, print, until=0.0)
 
 
 def test_without_a_terminal_getpass_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

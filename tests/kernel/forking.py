@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import nbauth
 from nbauth import process_session
 from nbauth.core.errors import NbAuthError
+from nbauth.core.steps import AskPassword
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.testing.engine import ISSUER, FakeEngine
@@ -136,6 +137,17 @@ def during_sign_in() -> Any:
 
     child = in_child(look)
     gate.open()
+    return {"child": child, "parent": pending.wait(PATIENCE).username}
+
+
+def during_a_question() -> Any:
+    """While a password is asked for."""
+    made = session()
+    pending = made.login("read", flow="password", background=True)
+    assert isinstance(pending, SignIn)
+    until(lambda: isinstance(pending.step, AskPassword))
+    child = in_child(lambda: [pending.state, pending.enter("ada@example.com", "x")])
+    pending.enter("ada@example.com", "y")
     return {"child": child, "parent": pending.wait(PATIENCE).username}
 
 

@@ -52,6 +52,12 @@ def test_the_child_does_not_use_the_parents_refresh_token(case: str, tmp_path: P
     assert seen["reused"] == []
 
 
+def test_a_question_for_a_password_is_answered_in_the_parent_only(tmp_path: Path) -> None:
+    seen = ran("during_a_question", tmp_path)
+    assert seen["child"]["code"] == "not_waiting"
+    assert seen["parent"] == "ada@example.com"
+
+
 def test_a_sign_in_in_progress_continues_in_the_parent(tmp_path: Path) -> None:
     seen = ran("during_sign_in", tmp_path)
     assert seen["child"]["state"] == "cancelled"

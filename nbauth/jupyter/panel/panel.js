@@ -81,8 +81,8 @@ function saveLine(notebook, id) {
  * Redraw, and restore open folds, typed text and focus by ``data-key``; a password only while the
  * same one is asked for (``data-keep``). The focus never moves to another
  * control, because a key for the notebook would then press that control. If the focused control
- * no longer exists, the panel's body gets the focus, which ignores keys. If the sign-in is
- * ``over``, the notebook gets it.
+ * no longer exists, the panel's body gets the focus, which ignores keys; from there it moves to a
+ * field that asks again (``data-again``). If the sign-in is ``over``, the notebook gets it.
  */
 function redraw(body, over, replace) {
   const all = (selector) => [...body.querySelectorAll(selector)];
@@ -96,8 +96,9 @@ function redraw(body, over, replace) {
   all(".nbauth-field").forEach((one) => (one.value = typed.get(one.dataset.keep) || one.value));
   if (!active) return;
   const same = active.dataset.key && all("[data-key]").find((one) => one.dataset.key === active.dataset.key);
+  const again = active === body && body.querySelector("[data-again]");
   const cell = over && body.closest(".jp-Notebook")?.querySelector(".jp-Cell.jp-mod-active");
-  (same || cell || body).focus({ preventScroll: true });
+  (same || again || cell || body).focus({ preventScroll: true });
 }
 
 /** JupyterLab has shortcuts for Enter and Space. On a control, without modifiers, they press it. */

@@ -65,7 +65,9 @@ function passwordForm(state, act) {
     return [input, h("label", { class: "nbauth-labelled" }, h("span", {}, label), input)];
   };
   const [name, nameRow] = field("username", WORDS.username, { type: "text", autocomplete: "username", dir: "ltr", value: username });
-  const [password, passwordRow] = field("password", WORDS.password, { type: "password", autocomplete: "current-password" });
+  const [password, passwordRow] = field("password", WORDS.password, {
+    type: "password", autocomplete: "current-password", "data-again": attempt > 1 ? "" : null,
+  });
   const send = () => {
     const [who, text] = [name.value, password.value];
     password.value = "";

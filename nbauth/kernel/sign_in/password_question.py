@@ -44,21 +44,22 @@ class PasswordQuestion:
         self._asked: AskPassword | None = None
         self._given: Answer | None = None
         self._stored_for = ""
+        self._why: NbAuthError | None = None
 
     def stored(self, step: AskPassword) -> Answer | None:
         """The answer in the keyring; ``None`` if the person has to answer.
 
         The keyring is read once. Raises the reason if it has no password and nobody can answer.
         """
+        self._why = step.refusal
         if step.refusal is not None:
             self.failed(step.refusal)
         settings, passwords = self._sign_in.request.client.settings, self._sign_in.passwords
-        unread: NbAuthError | None = step.refusal
         if step.attempt == 1:
             try:
                 password = passwords.of(settings, step.username)
             except NbAuthError as error:
-                unread = error
+                self._why = error
             else:
                 if password is not None:
                     log.debug("the password is from the keyring")
@@ -67,8 +68,8 @@ class PasswordQuestion:
                         say_to(self._screen, step.note)
                     return step.username, password
         if (obstacle := self._sign_in.obstacle) is not None:
-            if unread is not None:
-                raise unread
+            if self._why is not None:
+                raise self._why
             raise InteractionRequired(
                 f"Signing in needs a password. {obstacle.what}",
                 code=obstacle.code,
@@ -79,9 +80,8 @@ class PasswordQuestion:
     def open(self, step: AskPassword) -> AskPassword:
         """Accept an answer from now on; return the step to show."""
         self._given, self._asked = None, step
-        if step.note and not self._sign_in.passwords.first_use():
-            return replace(step, note="")
-        return step
+        note = step.note if step.note and self._sign_in.passwords.first_use() else ""
+        return replace(step, note=note, refusal=self._why)
 
     def give(self, username: str, password: str) -> None:
         """Take the person's answer. Raises ``ConfigurationError`` if it is incomplete."""

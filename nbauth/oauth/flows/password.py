@@ -118,8 +118,7 @@ def _outcome(
 
 def _as_advice(error: NbAuthError) -> NbAuthError:
     """The error as it reads for a sign-in by password."""
-    if error.code == "invalid_grant":
-        return wrong_password(error)
+    error = wrong_password(error)
     if isinstance(error, InteractionRequired) and error.suggested_flow is None:
         error.suggested_flow = BROWSER
     return error

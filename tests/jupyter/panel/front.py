@@ -49,9 +49,10 @@ class Front:
     def sign_in(self) -> Any:
         return self.panel.sign_in
 
-    def say(self, kind: str, **content: Any) -> None:
-        """Deliver a message of the browser."""
-        self.panel._handle_custom_msg({"kind": kind, **content}, [])
+    def say(self, kind: str, *, typed: str | None = None, **content: Any) -> None:
+        """Deliver a message of the browser, with the bytes of what the person has typed."""
+        buffers = [] if typed is None else [memoryview(typed.encode())]
+        self.panel._handle_custom_msg({"kind": kind, **content}, buffers)
 
     def messages(self, kind: str) -> list[dict[str, Any]]:
         return self.panel.comm.messages(kind)

@@ -17,10 +17,10 @@ from nbauth.jupyter.panel.panel import SignInPanel
 shown = []
 
 def show(flow="device", *, begun=True, ways=None, scopes=(), answer=None, refusal=None,
-         engine=None, **device):
+         engine=None, options=None, **device):
     engine = engine or ScriptedEngine(**device)
     engine.answer, engine.refusal = answer or engine.answer, refusal
-    start = Starter(session_with(engine, ways or ways_from(flow)), *scopes)
+    start = Starter(session_with(engine, ways or ways_from(flow)), *scopes, **(options or dict()))
     panel = SignInPanel(start.session, start, start() if begun else None)
     panel.engine = engine
     shown.append(panel)
@@ -47,6 +47,28 @@ STATES: dict[str, tuple[str, str]] = {
     ),
     "paste": ("show('paste')", "Open sign-in page"),
     "paste-refused": ("show('paste')", "Open sign-in page"),
+    "password": (
+        "show(options={'flow': 'password', 'login_hint': USERNAME})",
+        "User name",
+    ),
+    "password-refused": (
+        "panel = show(options={'flow': 'password'}, answer=SignInError("
+        "'The user name or password is wrong. [AADSTS50126: Error validating credentials.]',"
+        " hint='Try again, or sign in with a browser: %login --flow browser.',"
+        " code='AADSTS50126'))\n"
+        "while not hasattr(panel.sign_in.step, 'attempt'): time.sleep(0.01)\n"
+        "panel.sign_in.enter(USERNAME, 'wrong')\npanel",
+        "AADSTS50126",
+    ),
+    "password-wanted-more": (
+        "panel = show(options={'flow': 'password'}, answer=InteractionRequired("
+        "'The organisation requires multi-factor authentication. [AADSTS50076]',"
+        " hint='Sign in with a browser: %login --flow browser.', code='AADSTS50076',"
+        " suggested_flow='browser'))\n"
+        "while not hasattr(panel.sign_in.step, 'attempt'): time.sleep(0.01)\n"
+        "panel.sign_in.enter(USERNAME, 'right')\npanel",
+        "This way to sign in is not allowed",
+    ),
     "refused": (
         "show(refusal=FlowUnavailable("
         "'Your organisation does not let anybody sign in with a code.',"

@@ -13,6 +13,7 @@ from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.engines.protocol import AuthorizationPending, AuthorizationRequest, DeviceCode
+from nbauth.oauth.offer import Offer
 from nbauth.testing.screen import RecordingScreen
 
 # In pieces, so that a notebook with this source does not contain them as text.
@@ -39,6 +40,7 @@ class ScriptedEngine:
         self.answer: Any = AuthorizationPending()
         self.refusal: Exception | None = None
         self.redeemed: list[str] = []
+        self.sent: list[tuple[str, str]] = []
         self.may_start = threading.Event()
         self.may_start.set()
 
@@ -60,6 +62,14 @@ class ScriptedEngine:
 
     def redeem(self, pending: Any, answer: Any) -> TokenResponse:
         self.redeemed.append(answer["code"])
+        return self._answer()
+
+    def offer(self) -> Offer:
+        return Offer(ISSUER)
+
+    def obtain(self, wanted: Any, request: AuthorizationRequest) -> TokenResponse:
+        self.sent.append((wanted.username, str(wanted.password)))
+        self.may_start.wait(300)
         return self._answer()
 
     def abort(self) -> None:
@@ -102,14 +112,18 @@ def session_with(engine: Any, ways: tuple[str, ...] = WAYS) -> Session:
 
 
 class Starter:
-    """Begins sign-ins as ``nbauth.panel`` does, with the first flow unless one is named."""
+    """Begins sign-ins as ``nbauth.panel`` does, with the first flow unless one is named.
 
-    def __init__(self, session: Session, *scopes: str) -> None:
+    ``options`` are those of each sign-in.
+    """
+
+    def __init__(self, session: Session, *scopes: str, **options: Any) -> None:
         self.session = session
+        self.options = options
         self.scopes = scopes or ("openid", "profile")
 
     def __call__(self, flow: str | None = None) -> SignIn:
-        chosen = {"flow": flow} if flow else {}
+        chosen = {**self.options, **({"flow": flow} if flow else {})}
         return self.session.start(*self.scopes, show=False, **chosen)
 
 

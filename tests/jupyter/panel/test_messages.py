@@ -199,20 +199,21 @@ def test_paste(front: MakeFront, caplog: pytest.LogCaptureFixture) -> None:
         "http://localhost/?state=x",
         f"http://x/?code=SECRET&state={secret}x",
     ):
-        shown.say("paste", text=wrong)
-        what, then = shown.messages("paste-refused")[-1]["error"]
+        shown.say("paste", typed=wrong)
+        what, then = shown.messages("input-refused")[-1]["error"]
         assert what
         assert then
         assert shown.sign_in.state == "waiting"
+    shown.say("paste")
     for nonsense in (None, 7, ["x"]):
         shown.say("paste", text=nonsense)
-    assert len(shown.messages("paste-refused")) == 4
-    assert "another sign-in" in shown.messages("paste-refused")[-1]["error"][0]
+    assert len(shown.messages("input-refused")) == 4
+    assert "another sign-in" in shown.messages("input-refused")[-1]["error"][0]
     shown.engine.answer = tokens()
-    shown.say("paste", text=f" http://localhost/?code=SECRET-CODE&state={secret}\n")
+    shown.say("paste", typed=f" http://localhost/?code=SECRET-CODE&state={secret}\n")
     shown.until("done")
     assert shown.engine.redeemed == ["SECRET-CODE"]
-    shown.say("paste", text="too late")
+    shown.say("paste", typed="too late")
     everything = json.dumps([sent for _, sent in shown.panel.comm.sent], default=repr)
     assert "SECRET" not in everything + caplog.text + repr(vars(shown.panel))
 
@@ -222,7 +223,7 @@ def test_paste_accepts_a_query(flow: str, front: MakeFront) -> None:
     for form in ("?code=C-1&state={}", "code=C-1&state={}"):
         shown = front(flow)
         shown.engine.answer = tokens()
-        shown.say("paste", text=form.format(state_of(address_in(shown))))
+        shown.say("paste", typed=form.format(state_of(address_in(shown))))
         shown.until("done")
         assert shown.engine.redeemed == ["C-1"]
 
@@ -231,8 +232,8 @@ def test_one_pasted_word_is_refused_and_the_provider_is_not_asked(front: MakeFro
     shown = front("paste")
     address_in(shown)
     for word in ("hello", "WDJB-MJHT", "x" * 40, "ada@example.com"):
-        shown.say("paste", text=word)
-        what, then = shown.messages("paste-refused")[-1]["error"]
+        shown.say("paste", typed=word)
+        what, then = shown.messages("input-refused")[-1]["error"]
         assert what == "That is not the address of the last page."
         assert "begins with http" in then
     assert shown.sign_in.state == "waiting"

@@ -26,6 +26,7 @@ from nbauth.core.errors import (
     SignInExpired,
     SignInInterrupted,
 )
+from nbauth.core.steps import Asking
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.kernel.sign_in.driver import Driver
 from nbauth.testing.engine import PENDING, SLOW_DOWN, refusal, unreachable
@@ -36,7 +37,7 @@ def begun(bench: Bench, *scopes: str, **options: Any) -> SignIn:
     """A background sign-in that waits for the person."""
     sign_in = bench.session.login(*(scopes or ("read",)), background=True, **options)
     assert isinstance(sign_in, SignIn)
-    until(lambda: sign_in.user_code or sign_in.authorize_url or sign_in.state != "waiting")
+    until(lambda: not isinstance(sign_in.step, Asking))
     return sign_in
 
 

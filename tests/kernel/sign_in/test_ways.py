@@ -163,11 +163,13 @@ def test_a_web_ui_that_brings_a_refusal_without_state_has_been_refused(bench: Be
 # ── another way, by the person ──────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("flow", ["browser", "device", "paste"])
+@pytest.mark.parametrize("flow", ["browser", "device", "paste", "password"])
 def test_the_ways_of_a_named_flow_begin_with_it(bench: Bench, flow: str) -> None:
+    """A password is never offered: only a person who names that flow is asked for one."""
     sign_in = begun(endless(bench), flow=flow)
     assert sign_in.ways[0] == flow
-    assert sorted(sign_in.ways) == sorted(offered())
+    assert sorted(sign_in.ways) == sorted({*offered(), flow})
+    assert "password" not in offered()
     sign_in.cancel()
 
 
