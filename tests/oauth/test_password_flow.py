@@ -64,7 +64,7 @@ def test_it_asks_and_sends_what_was_typed() -> None:
 def test_it_is_never_chosen_or_offered_by_itself() -> None:
     assert "password" in FLOWS
     assert "password" not in flows_for([])
-    assert [name for name, flow in FLOWS.items() if not flow.automatic] == ["password"]
+    assert [name for name, flow in FLOWS.items() if flow.asks_password] == ["password"]
 
 
 @pytest.mark.parametrize(
