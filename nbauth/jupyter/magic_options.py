@@ -147,8 +147,8 @@ class _Reading:
         if written.replace("_", "-").lower() in _SECRETS:
             raise UsageError(
                 f"{magic} accepts no secret, because the text of a cell is saved. Type a password"
-                " on the provider's page. The setting client_secret_from says where nbauth reads a"
-                " client secret."
+                " on the provider's page, or into the field of %login --flow password. The setting"
+                " client_secret_from says where nbauth reads a client secret."
             )
         if begun:
             raise UsageError(f"{written} may mean {' or '.join(begun)}. Write the whole option.")

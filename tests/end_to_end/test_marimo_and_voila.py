@@ -60,6 +60,17 @@ def sign_in_and_out(page: Page, person: Person, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}-signed-in.png")
     panel.get_by_role("button", name="Sign out").click()
     expect(panel).to_contain_text("You are not signed in.")
+    typed_text_arrives(panel)
+
+
+def typed_text_arrives(panel: Locator) -> None:
+    """It travels as bytes beside a message, as a password does."""
+    panel.get_by_text("Another way to sign in").click()
+    panel.get_by_role("button", name="Sign in and paste an address").click()
+    panel.get_by_label("Address of the last page").fill("http://localhost/?code=x&state=anothers")
+    panel.get_by_role("button", name="Finish").click()
+    expect(panel.get_by_role("alert")).to_contain_text("from another sign-in")
+    panel.get_by_role("button", name="Cancel").click()
 
 
 def use_device_code(panel: Locator) -> None:

@@ -21,7 +21,10 @@ from traitlets.config import Config
 
 from nbauth import process_session
 from nbauth.core.secret import SecretStr
+from nbauth.core.steps import AskPassword
+from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.engines.protocol import AuthorizationRequest, DeviceCode
+from nbauth.oauth.engines.token_requests import Password, TokenRequest
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import FakeEngine
 from tests.kernel.conftest import Bench
@@ -51,6 +54,22 @@ class Obliging(FakeEngine):
             self.user = request.login_hint.partition("@")[0]
         return super().start_device(request)
 
+    def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
+        if isinstance(wanted, Password):
+            self.user = wanted.username.partition("@")[0]
+        return super().obtain(wanted, request)
+
+
+def _enter_password(sign_in: Any) -> None:
+    """The person who enters the password that a sign-in asks for."""
+
+    def look(sign_in: Any) -> None:
+        if isinstance(sign_in.step, AskPassword):
+            sign_in.enter(sign_in.step.username or "ada", SECRET)
+
+    sign_in.changed.connect(look)
+    look(sign_in)
+
 
 class Shell:
     """A shell with the extension loaded, and a session of its own.
@@ -66,6 +85,7 @@ class Shell:
         self.bench._engine_for = self._engine_for  # type: ignore[method-assign]
         self.bench.session._engines._make = self._engine_for
         self.bench.session.configure(refresh_ahead=False)
+        self.bench.screen.person = _enter_password
         for user in signed_in:
             self.bench.sign_in("read", user=user, force=True)
         for engine in self.bench.engines.values():

@@ -13,6 +13,7 @@ from nbauth.core.account import Account
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.kernel.accounts.flights import Flights, _Flight
 from nbauth.kernel.session import Session
+from nbauth.kernel.stored_password import StoredPasswords
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine
 from nbauth.testing.screen import RecordingScreen
@@ -87,6 +88,7 @@ class Bench:
         self.environ = {"NBAUTH_AUTHORITY": ISSUER, "NBAUTH_CLIENT_ID": "notebooks"}
         reader = SettingsReader(self.environ, look_every=0)
         self.session = Session(reader, self.screen, self._engine_for)
+        self.session._attempts._passwords = StoredPasswords(lambda *_: None)  # no keyring
 
     def _engine_for(self, authority: Any, client_id: str, **_: Any) -> FakeEngine:
         key = (authority.url, client_id)

@@ -151,9 +151,9 @@ def test_in_a_terminal_tab_writes_what_is_meant(jedi: str, demo: Demo, tmp_path:
         shell.send("\r")
         shell.expect("--into needs a value")
         shell.expect("In .*4")
-        shell.send("%login --flow pass\t")
-        shell.expect("pass")
-        shell.send("word\r")
-        shell.expect("--flow password is not available in this version")
+        shell.send("%login --flow hu\t")
+        shell.expect("hu")
+        shell.send("b\r")
+        shell.expect("--flow hub is not available in this version")
     finally:
         shell.close(force=True)

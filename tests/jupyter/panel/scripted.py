@@ -11,6 +11,7 @@ from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
+from nbauth.kernel.stored_password import StoredPasswords
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.engines.protocol import AuthorizationPending, AuthorizationRequest, DeviceCode
 from nbauth.oauth.offer import Offer
@@ -107,6 +108,7 @@ def session_with(engine: Any, ways: tuple[str, ...] = WAYS) -> Session:
         RecordingScreen(ways=ways, offers=True),
         lambda *given, **options: engine,
     )
+    session._attempts._passwords = StoredPasswords(lambda *_: None)  # no keyring
     session.configure(authority=engine.issuer, client_id=engine.client_id, refresh_ahead=False)
     return session
 

@@ -46,11 +46,6 @@ def keyring(bench: Bench, entries: dict[str, str] | Exception) -> list[tuple[str
     return asked
 
 
-@pytest.fixture(autouse=True)
-def empty_keyring(bench: Bench) -> None:
-    keyring(bench, {})
-
-
 def question(sign_in: SignIn, attempt: int = 1) -> AskPassword:
     """Wait for the question, and return it."""
     until(lambda: getattr(sign_in.step, "attempt", 0) == attempt or sign_in.state != "waiting")
