@@ -108,7 +108,7 @@ def wrong_password(error: NbAuthError) -> NbAuthError:
     Elsewhere this word means a grant that has expired. The provider's own code and text are kept.
     Errors with another meaning are returned unchanged.
     """
-    entries = _entries()
+    entries = known_codes()
     expired, wrong = entries["invalid_grant"]["what"], entries["wrong_password"]
     if error.word != "invalid_grant" or not str(error).startswith(expired):
         return error
