@@ -32,7 +32,7 @@ WHY_NOT = (
 _AGAIN = frozenset(
     {
         "AADSTS50126", "AADSTS50034", "AADSTS50056", "AADB2C90225", "wrong_password",
-        "personal_account", "unknown_user_type", "no_username", "wstrust_not_understood",
+        "personal_account", "unknown_user_type", "no_username", "wstrust_password", "bad_character",
     }
 )  # fmt: skip
 """The codes of a wrong user name or password, which the person can correct."""

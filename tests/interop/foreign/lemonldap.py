@@ -68,6 +68,7 @@ def running_lemonldap(certificates: Certificates, directory: Path) -> Iterator[F
             clicks=_clicks,
             cannot={
                 "device": "has a device grant from 2.22 on; Debian 12 has 2.16",
+                "password": "lists its grant types without it, even if a client may use it",
                 "rotate": "gives the same refresh token until it ends",
                 "revoke": "has no revocation endpoint",
             },

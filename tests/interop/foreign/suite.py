@@ -24,6 +24,7 @@ from nbauth.core.errors import (
     InteractionRequired,
     NotSignedIn,
 )
+from nbauth.core.steps import AskPassword
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
 from tests.harness.kernels import ROOT, isolated_environment
@@ -110,6 +111,20 @@ class EveryProvider:
         assert account.home_account_id == foreign.subject
         result = session.acquire(foreign.first, interactive=False)
         assert result.id_token_claims["iss"] == foreign.issuer
+
+    def test_a_password_is_not_asked_for_if_the_metadata_does_not_list_the_grant(
+        self, session: Session, foreign: Foreign
+    ) -> None:
+        sign_in = session.login(foreign.first, flow="password", background=True)
+        assert isinstance(sign_in, SignIn)
+        until(lambda: sign_in.state != "waiting" or isinstance(sign_in.step, AskPassword))
+        if foreign.can("password"):
+            assert isinstance(sign_in.step, AskPassword), sign_in.error
+            return
+        assert isinstance(sign_in.error, FlowUnavailable), sign_in.step
+        assert sign_in.error.suggested_flow == "browser"
+        assert_plain(sign_in.error)
+        assert foreign.token_requests("password") == []
 
     def test_a_device_code(self, session: Session, foreign: Foreign, forms: FormBrowser) -> None:
         sign_in = session.login(foreign.first, flow="device", background=True)
