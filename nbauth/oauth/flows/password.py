@@ -26,8 +26,8 @@ MOST_ATTEMPTS = 3
 """How often a sign-in sends a password. Providers lock an account after about ten."""
 WHY_NOT = (
     "A password that is typed here passes through the notebook and this kernel, and rules out"
-    " multi-factor authentication and single sign-on: use --flow browser or --flow device where"
-    " you can."
+    " multi-factor authentication and single sign-on: sign in with the browser or with a code"
+    " if you can."
 )
 _AGAIN = frozenset(
     {
