@@ -42,6 +42,11 @@ def forms(secret: str) -> dict[str, tuple[bytes, ...]]:
             json.dumps(secret, ensure_ascii=False)[1:-1].encode(),
             json.dumps(escaped)[1:-1].encode(),  # JSON within JSON
         ),
+        "repr": (
+            repr(secret)[1:-1].encode(),
+            ascii(secret)[1:-1].encode(),
+            repr(raw)[2:-1].encode(),
+        ),
         "html": (html.escape(secret).encode(), html.escape(secret, quote=False).encode()),
         "hex": (raw.hex().encode(), raw.hex().upper().encode()),
         "base64": tuple(_base64(raw)),
