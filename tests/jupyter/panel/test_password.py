@@ -16,6 +16,7 @@ from tests.harness.lab_page import LabPage
 from tests.jupyter.panel.front import MakeFront
 from tests.jupyter.panel.gallery import SETUP, panel_under
 from tests.jupyter.panel.scripted import USERNAME, tokens
+from tests.jupyter.panel.waiting_cells import WAITING, approve
 
 WRONG = SignInError("It is wrong.", code="AADSTS50126", hint="Try again.")
 
@@ -190,3 +191,26 @@ def test_the_field_is_emptied_when_the_flow_changes_and_in_the_other_view(
     for panel in (first, second):
         expect(panel.get_by_label("Password")).to_have_count(0)
         expect(panel).to_contain_text("Sign-in failed")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("version", ["7.4", "7.3", "6.29"])
+def test_while_a_cell_waits(
+    version: str, open_notebook: OpenNotebook, lab_factory: LabFactory
+) -> None:
+    lab = lab_factory(kernel=version)
+    approve(lab)
+    cells = [WAITING, "account = %login --flow password", "print(account.username, engine.sent)",
+             "%logout --quiet"]  # fmt: skip
+    page = open_notebook(cells, lab=lab)
+    page.run(0)
+    page.run_cell(1)
+    panel = panel_under(page, 1)
+    panel.get_by_label("User name").fill("ada")
+    panel.get_by_label("Password").fill("ri\u00dfght")
+    panel.get_by_label("Password").press("Enter")
+    expect(panel).to_contain_text(USERNAME)
+    page.wait_cell_done(1)
+    assert page.run(2) == f"{USERNAME} [('ada', 'ri\u00dfght')]"
+    page.run(3)
+    approve(lab, False)
