@@ -165,7 +165,7 @@ def test_by_keyboard_alone_and_nowhere_saved(
 
 
 @pytest.mark.browser
-def test_the_field_is_emptied_when_the_flow_changes_and_in_the_other_view(
+def test_the_field_is_emptied_when_the_flow_changes_at_a_reload_and_in_the_other_view(
     open_notebook: OpenNotebook,
 ) -> None:
     cells = [SETUP, "show(options={'flow': 'password'})", "shown[-1]",
@@ -183,6 +183,11 @@ def test_the_field_is_emptied_when_the_flow_changes_and_in_the_other_view(
     page.run(3)
     expect(first.locator("code")).to_be_visible()
     page.run(4)
+    for panel in (first, second):
+        expect(panel.get_by_label("Password")).to_have_value("")
+    first.get_by_label("Password").fill("half a passw")
+    page.save()
+    page.open(page.path)  # loads the page again
     for panel in (first, second):
         expect(panel.get_by_label("Password")).to_have_value("")
     second.get_by_label("User name").fill("ada")
