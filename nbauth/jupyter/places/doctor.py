@@ -22,9 +22,11 @@ from nbauth.jupyter.ipykernel.reply_fix import AFFECTED
 from nbauth.jupyter.places.environment import Evidence, Place, apply_attended, kernel, look, place
 from nbauth.jupyter.places.in_words import INDENT, entry, settings_in_words, shown
 from nbauth.kernel.client_secret import secret_of
+from nbauth.kernel.sign_in.attempts import checked_flow
 from nbauth.kernel.sign_in.receivers.callback_address import callback_address, placeholder
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
 from nbauth.kernel.sign_in.redirect_uri import with_source
+from nbauth.kernel.sign_in.request import read_request
 from nbauth.oauth.flows import flow_named, offered
 from nbauth.oauth.trust import Trust
 
@@ -79,13 +81,11 @@ def parts(
         settings = session.settings(**call)
         lines += [*_somebody(session, settings)]
         lines += ["", *_file(session), *settings_in_words(settings), ""]
-        if settings.flow != AUTO:
-            flow_named(settings.flow)
         here = apply_attended(here, seen, settings.attended)
         lines += _flows(here, settings)
         made = session.client(**call)
         lines += _register(here, made, page)
-        made.scopes(())  # raises for an invalid scope
+        checked_flow(read_request(made, made.scopes(()), {}))
         _check_redirect_uri(settings, here, page)
         if not ask:
             Trust.of(settings.verify).check()

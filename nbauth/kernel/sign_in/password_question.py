@@ -101,7 +101,8 @@ class PasswordQuestion:
             raise ConfigurationError(
                 "The password is missing.", code="no_password", hint="Enter your password."
             )
-        self._asked, self._given = None, (name, SecretStr(password))
+        self._given = name, SecretStr(password)  # first: after an interrupt here it is taken
+        self._asked = None
 
     def take(self) -> Answer | None:
         """The person's answer, if it is there; it is kept no longer."""
