@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import pickle
 import threading
@@ -20,11 +21,13 @@ from nbauth.core.errors import (
     SignInExpired,
 )
 from nbauth.core.steps import AskPassword, ChooseFlow
+from nbauth.kernel.sign_in import password_question
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.kernel.stored_password import StoredPasswords
 from nbauth.testing.canary import find, make_canary
 from nbauth.testing.engine import refusal, unreachable
 from tests.kernel.conftest import Bench, until
+from tests.kernel.lines import interrupted
 from tests.kernel.sign_in.test_attempt import begun, ended_well
 
 ADA = "ada@example.com"
@@ -214,6 +217,28 @@ def test_awaited_and_cancelled(bench: Bench) -> None:
         assert sign_in.state == "cancelled"
 
     asyncio.run(cell())
+
+
+def test_an_interrupt_at_any_line_of_an_answer_leaves_a_question_or_an_answer(
+    bench: Bench,
+) -> None:
+    begins: list[SignIn] = []
+
+    def act() -> None:
+        begins.clear()
+        begins.append(begun(bench, flow="password", force=True))
+        begins[-1].enter(ADA, "x")
+
+    reached = 0
+    for _where in interrupted(act, password_question.__file__):
+        if not begins:  # interrupted before the sign-in began
+            continue
+        reached += 1
+        with contextlib.suppress(ConfigurationError):  # the first answer was taken
+            begins[-1].enter(ADA, "x")
+        assert begins[-1].wait(5).name == "Ada"
+    begins[-1].wait(5)
+    assert reached > 5
 
 
 # ── refused ─────────────────────────────────────────────────────────────────────────────────
