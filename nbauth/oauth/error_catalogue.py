@@ -117,6 +117,7 @@ def wrong_password(error: NbAuthError) -> NbAuthError:
         code="wrong_password" if error.code == "invalid_grant" else error.code,
         hint=wrong["next"],
         correlation_id=error.correlation_id,
+        timestamp=error.timestamp,
         suggested_flow=wrong["flow"],
     )
     found.word = error.word

@@ -24,7 +24,7 @@ MEANINGS: list[tuple[type[NbAuthError], str]] = [
         "50072 50074 50076 50078 50079 50158 50173 50132 50133 50058 16000 54005 70000 70008"
         " 700082 700084 70043 50013 50027 interaction_required login_required"
         " account_selection_required invalid_grant AADB2C90118 AADB2C90077 AADB2C90080 AADB2C90088"
-        " AADB2C90129",
+        " AADB2C90129 mfa_required",
     ),
     (
         ConfigurationError,
@@ -42,7 +42,7 @@ MEANINGS: list[tuple[type[NbAuthError], str]] = [
     (
         SignInError,
         "50126 50034 50053 50055 50056 50057 70016 70018 AADB2C90225 unknown_user_type"
-        " wstrust_not_understood",
+        " wstrust_not_understood wrong_password",
     ),
     (SignInDeclined, "access_denied authorization_declined AADB2C90091 AADB2C90273"),
     (SignInExpired, "expired_token 70020"),

@@ -81,7 +81,7 @@ def test_nothing_is_asked_or_sent_at_an_authority_with_personal_accounts(address
     engine = FakeEngine(parse(address))
     with pytest.raises(FlowUnavailable) as refused:
         next(password.run(engine, REQUEST))
-    assert refused.value.code == "AADSTS90010"
+    assert refused.value.code == "no_tenant"
     assert "--tenant" in refused.value.hint
     assert engine.calls == []
 
@@ -186,7 +186,7 @@ FINAL = [
     (refusal("mfa_required"), InteractionRequired, "browser"),
     (refusal("interaction_required"), InteractionRequired, "browser"),
     (refusal("invalid_grant", "AADSTS65001: No consent."), InteractionRequired, "browser"),
-    (refusal("invalid_grant", "AADSTS50055: Expired."), InteractionRequired, "browser"),
+    (refusal("invalid_grant", "AADSTS50055: Expired."), SignInError, "browser"),
     (refusal("invalid_grant", "AADSTS50053: Locked."), SignInError, None),
     (refusal("invalid_grant", "AADSTS50057: Disabled."), SignInError, None),
     (refusal("invalid_grant", "AADSTS999999: New."), SignInError, "browser"),

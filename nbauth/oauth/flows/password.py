@@ -11,7 +11,7 @@ from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
 )
-from nbauth.core.flow_names import BROWSER, DEVICE, PASSWORD
+from nbauth.core.flow_names import BROWSER, PASSWORD
 from nbauth.core.secret import SecretStr
 from nbauth.core.steps import AskPassword, Step
 from nbauth.core.tokens import TokenResponse
@@ -31,13 +31,11 @@ WHY_NOT = (
 )
 _AGAIN = frozenset(
     {
-        "AADSTS50126", "AADSTS50034", "AADSTS50056", "AADB2C90225", "wrong_password",
+        "AADSTS50126", "AADSTS50034", "AADB2C90225", "wrong_password",
         "personal_account", "unknown_user_type", "no_username", "wstrust_password", "bad_character",
     }
 )  # fmt: skip
 """The codes of a wrong user name or password, which the person can correct."""
-_SHARED = frozenset({"common", "consumers", "9188040d-6c67-4c5b-b112-36a304b66dad"})
-"""Tenants that contain personal accounts; the last is the id of ``consumers``."""
 _PERSONAL = re.compile(
     r"(?:outlook|hotmail|windowslive|passport)\.[a-z.]{2,6}|msn\.com|live\.(?:com|com\.[a-z]{2}"
     r"|ca|cn|de|dk|fr|ie|in|it|jp|nl|no|ru|se|be|at|cl|co\.uk|co\.za|co\.kr)",
@@ -72,15 +70,7 @@ def run(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, T
 
 def check(authority: Authority, request: AuthorizationRequest) -> None:
     """Refuse what cannot work, before a password is asked for or anything is sent."""
-    if authority.kind == "entra" and authority.tenant.casefold() in _SHARED:
-        raise FlowUnavailable(
-            f"Sign-in by password is not possible at the authority {authority.tenant}, which has"
-            " personal accounts.",
-            code="AADSTS90010",
-            hint="Name your organisation's tenant, such as %login --flow password --tenant"
-            f" contoso.com, or use %login --flow {DEVICE}.",
-            suggested_flow=DEVICE,
-        )
+    authority.refuse_accounts_of_any_tenant("Sign-in with a password")
     refused = personal_account(authority, request.login_hint or "")
     if refused is not None:
         raise refused

@@ -214,7 +214,7 @@ def test_the_callback_address_has_the_known_parts_of_the_hubs_address(monkeypatc
         (
             {"NBAUTH_CLIENT_ID": "c", "NBAUTH_FLOW": "password"},
             {},
-            "Sign-in by password is not possible at the authority common",
+            "Sign-in with a password is not possible at the authority common",
         ),
         ({"NBAUTH_CLIENT_ID": "c"}, {"flow": "iwa"}, "The flow 'iwa' is not available"),
         ({"NBAUTH_CLIENT_ID": "c"}, {"profile": "x"}, "There is no profile 'x'"),
