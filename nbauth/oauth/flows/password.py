@@ -90,7 +90,7 @@ def personal_account(authority: Authority, username: str) -> NbAuthError | None:
 
 
 def _check_offered(engine: Engine) -> None:
-    """Raise ``FlowUnavailable`` if the provider's metadata lists its grant types without this one."""
+    """Raise ``FlowUnavailable`` if the metadata lists grant types without this one."""
     check_grant(engine.offer().grants, "password")
 
 
