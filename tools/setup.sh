@@ -90,6 +90,23 @@ install_providers() {
   # Its OpenID Connect part needs the second and third, which its package only recommends.
   provider_from_debian lemonldap liblemonldap-ng-portal-perl libstring-random-perl \
     libio-string-perl starman
+  provider_from_debian kerberos krb5-kdc krb5-admin-server krb5-user libkrb5-dev
+  [[ ! -d .providers/kerberos ]] || install_kerberos_client
+}
+
+# What nbauth[kerberos] needs. Its packages gssapi and krb5 have no wheels for Linux: they are compiled
+# with the headers of the unpacked packages, and use the libraries there or those of the machine.
+install_kerberos_client() {
+  local usr=$PWD/.providers/kerberos/usr lib headers
+  lib=$(dirname "$usr"/lib/*/mit-krb5)
+  headers="-I$usr/include/mit-krb5 -I$usr/include"
+  lib="-L$lib -Wl,-rpath,$lib -l:libkrb5.so.3 -l:libk5crypto.so.3 -l:libcom_err.so.2"
+  say "pyspnego with gssapi and krb5"
+  CFLAGS=-O0 GSSAPI_COMPILER_ARGS="$headers -DHAS_GSSAPI_EXT_H" KRB5_COMPILER_ARGS=$headers \
+    GSSAPI_LINKER_ARGS="$lib -l:libgssapi_krb5.so.2" KRB5_LINKER_ARGS=$lib \
+    GSSAPI_MAIN_LIB=libgssapi_krb5.so.2 KRB5_MAIN_LIB=libkrb5.so.3 \
+    install_into .venv -e '.[kerberos]' ||
+    say "pyspnego could not be compiled here: its tests are left out"
 }
 
 provider_from_pypi() { # NAME REQUIREMENT…

@@ -13,13 +13,14 @@ AUTO = "auto"
 BROWSER = "browser"
 CALLBACK = "callback"
 DEVICE = "device"
+IWA = "iwa"
 PASTE = "paste"
 BROKER = "broker"
 APP = "app"
 MANAGED_IDENTITY = "managed-identity"
 WORKLOAD_IDENTITY = "workload-identity"
-HERE = (BROWSER, CALLBACK, PASTE, DEVICE, BROKER, APP, MANAGED_IDENTITY, WORKLOAD_IDENTITY)
-LATER = ("password", "iwa", "azure-cli", "obo", "hub")
+HERE = (BROWSER, CALLBACK, PASTE, DEVICE, IWA, BROKER, APP, MANAGED_IDENTITY, WORKLOAD_IDENTITY)
+LATER = ("password", "azure-cli", "obo", "hub")
 """Flows that are documented but not in this version: using one raises an error that says so."""
 ALL = (AUTO, *HERE, *LATER)
 GROUP = "nbauth.flows"

@@ -16,6 +16,7 @@ from nbauth.oauth.flows import (
     broker,
     browser,
     device_code,
+    integrated_windows,
     managed_identity,
     workload_identity,
 )
@@ -26,6 +27,7 @@ FLOWS: dict[str, Flow] = {
     for flow in (
         *browser.FLOWS,
         device_code.FLOW,
+        integrated_windows.FLOW,
         broker.FLOW,
         application.FLOW,
         managed_identity.FLOW,
