@@ -28,7 +28,7 @@ from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.need import Need
 from nbauth.kernel.sign_in.attempts import Attempts
-from nbauth.kernel.unattended import is_service, named_flow, nobody_asked
+from nbauth.kernel.unattended import asks_nobody, is_service, named_flow, nobody_asked
 from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
@@ -174,7 +174,8 @@ class Tokens:
         whom, error = self._whom(need, missing), missing.error
         if (service := self._service(need, missing)) is not None:
             return service
-        if not need.interactive or not self._screen.attended():
+        silent = asks_nobody(need.client.settings.flow)
+        if not silent and not (need.interactive and self._screen.attended()):
             log.debug("%s: a person is needed and must not be asked", need.scopes)
             obstacle = self._screen.obstacle()
             raise nobody_asked(

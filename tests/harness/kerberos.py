@@ -49,8 +49,9 @@ class Kerberos:
         return cache
 
     def expired_ticket(self) -> Path:
+        """A credential cache whose ticket has expired. Kerberos counts whole seconds."""
         cache = self.ticket("expired", seconds=1)
-        time.sleep(1.2)
+        time.sleep(2.5)
         return cache
 
     def variables(self, cache: Path) -> dict[str, str]:

@@ -1,0 +1,471 @@
+"""Sign-in of federated users: a real Kerberos realm, and a stand-in for AD FS."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    ConsentRequired,
+    FlowUnavailable,
+    InteractionRequired,
+    NbAuthError,
+    SignInError,
+)
+from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
+from nbauth.core.tokens import TokenResponse
+from nbauth.kernel.session import Session
+from nbauth.oauth.authorities import parse
+from nbauth.oauth.engines.microsoft import MicrosoftEngine
+from nbauth.oauth.engines.protocol import AuthorizationRequest
+from nbauth.oauth.engines.token_requests import IntegratedWindows, Password
+from nbauth.oauth.federation.metadata_exchange import Kind, Version
+from nbauth.oauth.federation.namespaces import SECURITY_POLICIES
+from tests.harness.certificates import Certificates
+from tests.harness.federation_server import PASSWORD, PATHS, FederationServer, fault
+from tests.harness.kerberos import USER, Kerberos, running_kerberos
+from tests.harness.panva import Panva
+from tests.interop.peers import assert_plain, new_session, screen_of
+from tests.oauth.servers import reply
+
+SAML = {"1.1": "urn:ietf:params:oauth:grant-type:saml1_1-bearer"}
+SAML["2.0"] = "urn:ietf:params:oauth:grant-type:saml2-bearer"
+MEX = "/adfs/services/trust/mex"
+WINDOWS = PATHS[Kind.WINDOWS, Version.V13]
+USERNAME = PATHS[Kind.USERNAME, Version.V13]
+
+
+@pytest.fixture(scope="module")
+def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kerberos]:
+    with running_kerberos(tmp_path_factory.mktemp("kerberos")) as kerberos:
+        yield kerberos
+
+
+@pytest.fixture
+def kerberos(realm: Kerberos, monkeypatch: pytest.MonkeyPatch) -> Kerberos:
+    """The realm, and a valid ticket of its user."""
+    monkeypatch.setenv("KRB5_KTNAME", str(realm.keytab))
+    _use(monkeypatch, realm, "ticket")
+    return realm
+
+
+def _use(monkeypatch: pytest.MonkeyPatch, kerberos: Kerberos, name: str) -> None:
+    cache = kerberos.folder / f"{name}.ccache"
+    if name == "ticket" and not cache.exists():
+        kerberos.ticket(name)
+    elif name == "expired" and not cache.exists():
+        kerberos.expired_ticket()
+    for variable, value in kerberos.variables(cache).items():
+        monkeypatch.setenv(variable, value)
+
+
+@pytest.fixture
+def server(panva: Panva, certificates: Certificates) -> Iterator[FederationServer]:
+    """The stand-in for AD FS; the provider knows it as the server of its users."""
+    with FederationServer(certificates, panva.accept_assertion) as made:
+        panva.control(realm=made.realm)
+        yield made
+
+
+@pytest.fixture
+def engine(panva: Panva) -> Iterator[MicrosoftEngine]:
+    made = MicrosoftEngine(parse(panva.ms_authority), panva.client_id, verify=panva.ca_file)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def session(panva: Panva) -> Session:
+    settings: dict[str, Any] = {"authority": panva.ms_authority, "verify": panva.ca_file}
+    return new_session(client_id=panva.client_id, **settings)
+
+
+def obtain(engine: MicrosoftEngine, wanted: Any, **more: Any) -> TokenResponse:
+    return engine.obtain(wanted, AuthorizationRequest(SCOPES, **more))
+
+
+def refused(engine: MicrosoftEngine, wanted: Any) -> NbAuthError:
+    with pytest.raises(NbAuthError) as caught:
+        obtain(engine, wanted)
+    assert_plain(caught.value)
+    assert caught.value.hint
+    return caught.value
+
+
+SCOPES = Scopes.parse(["User.Read"], microsoft=True)
+BY_PASSWORD = Password("ada@example.org", SecretStr(PASSWORD))
+BY_TICKET = IntegratedWindows()
+
+
+# ── the sign-in ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_ticket_becomes_an_account_that_refreshes(
+    session: Session, server: FederationServer, kerberos: Kerberos, panva: Panva
+) -> None:
+    account = session.login("User.Read", flow="iwa")
+    assert account.username == "ada@example.org"
+    assert account.home_account_id == panva.home_account_id()
+    asked = panva.requests("realm")
+    assert [one["path"] for one in asked] == [f"/common/UserRealm/{USER}"]
+    again = session.acquire("User.Read", force_refresh=True)
+    assert again.source == "refresh"
+    assert panva.token_requests("refresh_token") == 1
+    assert screen_of(session).shown == [], "nothing is shown, since nothing is asked"
+
+
+def test_it_needs_nobody(session: Session, server: FederationServer, kerberos: Kerberos) -> None:
+    screen_of(session).there = False
+    session.configure(flow="iwa")
+    assert session.acquire("User.Read").account.username == "ada@example.org"
+    assert session.acquire("User.Read", account="ada@example.org").source == "cache"
+    session.login("User.Read")
+    assert len(server.seen) == 2, "already signed in"
+
+
+def test_an_expired_sign_in_is_repeated_with_nobody_there(
+    session: Session, server: FederationServer, kerberos: Kerberos, panva: Panva
+) -> None:
+    screen_of(session).there = False
+    session.configure(flow="iwa")
+    session.acquire("User.Read")
+    panva.revoke()
+    assert session.acquire("User.Read", force_refresh=True).source == "flow"
+
+
+def test_the_account_option_names_the_user(
+    session: Session, server: FederationServer, kerberos: Kerberos, panva: Panva
+) -> None:
+    session.login("User.Read", flow="iwa", account="Ada@example.org")
+    assert [one["path"] for one in panva.requests("realm")] == ["/common/UserRealm/Ada@example.org"]
+
+
+@pytest.mark.parametrize("policies", SECURITY_POLICIES)
+@pytest.mark.parametrize("saml", SAML)
+@pytest.mark.parametrize("version", Version)
+@pytest.mark.parametrize("wanted", [BY_PASSWORD, BY_TICKET], ids=["password", "ticket"])
+def test_versions_and_namespaces(
+    engine: MicrosoftEngine,
+    server: FederationServer,
+    kerberos: Kerberos,
+    panva: Panva,
+    wanted: Any,
+    version: Version,
+    saml: str,
+    policies: str,
+) -> None:
+    server.versions, server.saml, server.policies = (version,), saml, policies
+    tokens = obtain(engine, wanted)
+    assert tokens.refresh_token
+    assert tokens.client_info["utid"] == panva.tenant
+    kind = Kind.WINDOWS if wanted is BY_TICKET else Kind.USERNAME
+    assert server.paths() == [MEX, PATHS[kind, version]]
+    assert panva.token_requests(SAML[saml]) == 1
+
+
+def test_the_newer_version_is_preferred(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos
+) -> None:
+    obtain(engine, BY_TICKET)
+    assert server.paths() == [MEX, WINDOWS]
+
+
+@pytest.mark.parametrize("account_type", ["Managed", None])
+def test_a_managed_users_password(
+    engine: MicrosoftEngine, panva: Panva, account_type: str | None
+) -> None:
+    """``None``: an authority without user realm discovery."""
+    if account_type:
+        panva.control(realm={"account_type": account_type})
+    tokens = obtain(engine, Password("ada@example.org", SecretStr("ada-password")))
+    assert tokens.refresh_token
+    assert panva.token_requests("password") == 1
+    wrong = refused(engine, Password("ada@example.org", SecretStr("not-it")))
+    assert wrong.code == "AADSTS50126"
+
+
+def test_a_server_without_metadata(
+    engine: MicrosoftEngine, server: FederationServer, panva: Panva
+) -> None:
+    panva.control(realm={**server.realm, "federation_metadata_url": ""})
+    assert obtain(engine, BY_PASSWORD).refresh_token
+    assert server.paths() == [PATHS[Kind.USERNAME, Version.V2005]]
+
+
+def test_a_password_is_sent_to_no_other_address(
+    engine: MicrosoftEngine, server: FederationServer, panva: Panva
+) -> None:
+    obtain(engine, BY_PASSWORD)
+    assert "password" not in panva.requests("token")[-1]["fields"]
+    sent = [seen.target for seen in server.seen if b"Password" in seen.body]
+    assert sent == [USERNAME]
+
+
+# ── refusals ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("wanted", [BY_PASSWORD, BY_TICKET], ids=["password", "ticket"])
+@pytest.mark.parametrize("tenant", ["common", "consumers"])
+def test_common_and_consumers_are_refused_before_anything_is_sent(
+    panva: Panva, tenant: str, wanted: Any
+) -> None:
+    base = panva.ms_authority.rpartition("/")[0]
+    engine = MicrosoftEngine(parse(f"{base}/{tenant}"), panva.client_id, verify=panva.ca_file)
+    error = refused(engine, wanted)
+    assert (error.code, error.suggested_flow) == ("tenant_required", "device")
+    assert panva.requests() == []
+
+
+@pytest.mark.parametrize(
+    "authority", ["https://fs.example/adfs", "https://x.b2clogin.com/x.onmicrosoft.com/b2c_1_a"]
+)
+def test_other_authorities_of_microsoft_refuse_it(authority: str) -> None:
+    error = refused(MicrosoftEngine(parse(authority), "id"), BY_TICKET)
+    assert isinstance(error, FlowUnavailable)
+    assert error.suggested_flow == "browser"
+    assert ("AD FS" in str(error)) == ("adfs" in authority)
+
+
+@pytest.mark.parametrize(
+    ("account_type", "code"), [("Managed", "managed_user"), ("Unknown", "unknown_user_type")]
+)
+def test_a_user_that_is_not_federated(
+    engine: MicrosoftEngine, kerberos: Kerberos, panva: Panva, account_type: str, code: str
+) -> None:
+    panva.control(realm={"account_type": account_type})
+    error = refused(engine, BY_TICKET)
+    assert (error.code, error.suggested_flow) == (code, "browser")
+    assert panva.token_requests() == 0
+
+
+@pytest.mark.parametrize(
+    ("ticket", "code"), [("none", "no_kerberos_ticket"), ("expired", "kerberos_ticket_expired")]
+)
+@pytest.mark.parametrize("username", ["", "ada@example.org"])
+def test_without_a_valid_ticket(
+    engine: MicrosoftEngine,
+    server: FederationServer,
+    kerberos: Kerberos,
+    monkeypatch: pytest.MonkeyPatch,
+    ticket: str,
+    code: str,
+    username: str,
+) -> None:
+    _use(monkeypatch, kerberos, ticket)
+    error = refused(engine, IntegratedWindows(username))
+    assert (error.code, error.suggested_flow) == (code, "browser")
+    assert "kinit" in error.hint
+
+
+def test_a_server_that_the_realm_does_not_know(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos
+) -> None:
+    text = server.answers[MEX] = reply(200, _metadata(server).replace("localhost", "127.0.0.1"))
+    assert b"127.0.0.1" in text
+    assert refused(engine, BY_TICKET).code == "kerberos_failed"
+    assert server.paths() == [MEX], "no request without a Kerberos token"
+
+
+def test_without_a_kerberos_library(
+    engine: MicrosoftEngine, server: FederationServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **options: Any) -> Any:
+        if name == "spnego":
+            raise ImportError(name)
+        return real(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    error = refused(engine, IntegratedWindows("ada@example.org"))
+    assert error.code == "no_kerberos_library"
+    assert "nbauth[kerberos]" in error.hint
+
+
+def test_a_ticket_that_the_server_refuses(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos
+) -> None:
+    server.answers[WINDOWS] = reply(401, "", www_authenticate="Negotiate")
+    error = refused(engine, BY_TICKET)
+    assert error.code == "kerberos_refused"
+
+
+@pytest.mark.parametrize("proof", ["Negotiate AAAA", "Negotiate not-base64!"])
+def test_a_server_that_cannot_prove_its_identity(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos, proof: str
+) -> None:
+    server.answers[WINDOWS] = reply(200, "<x/>", www_authenticate=proof)
+    assert refused(engine, BY_TICKET).code == "kerberos_server_not_verified"
+
+
+@pytest.mark.parametrize("number", [50076, 50079])
+def test_multi_factor_authentication(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos, panva: Panva, number: int
+) -> None:
+    _refuse(panva, number, "interaction_required")
+    error = refused(engine, BY_TICKET)
+    assert isinstance(error, InteractionRequired)
+    assert (error.code, error.suggested_flow) == (f"AADSTS{number}", "browser")
+
+
+def test_a_missing_consent_names_the_page(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos, panva: Panva
+) -> None:
+    _refuse(panva, 65001, "invalid_grant")
+    error = refused(engine, BY_TICKET)
+    assert isinstance(error, ConsentRequired)
+    assert f"{panva.ms_issuer}/auth?client_id={panva.client_id}" in error.hint
+    assert "User.Read" in error.hint
+
+
+def _refuse(panva: Panva, number: int, word: str) -> None:
+    body = {"error": word, "error_description": f"AADSTS{number}: no", "error_codes": [number]}
+    panva.fault("token", "json", status=400, body=body)
+
+
+def test_realm_discovery_that_fails(
+    engine: MicrosoftEngine, kerberos: Kerberos, panva: Panva
+) -> None:
+    assert refused(engine, BY_TICKET).code == "realm_discovery_failed"  # 404
+    for answer in ({"account_type": 5}, {"error": "x"}, {"ver": "1.0"}):
+        panva.control(realm=answer)
+        for wanted in (BY_TICKET, BY_PASSWORD):
+            error = refused(engine, wanted)
+            assert (error.code, error.suggested_flow) == ("realm_discovery_failed", "browser")
+    panva.fault("realm", "503")
+    assert refused(engine, BY_PASSWORD).code == "http_503"
+    assert panva.token_requests() == 0
+
+
+def test_a_wrong_password(engine: MicrosoftEngine, server: FederationServer, panva: Panva) -> None:
+    error = refused(engine, Password("ada@example.org", SecretStr("not-it-at-all")))
+    assert (error.code, error.suggested_flow) == ("wstrust_password", "browser")
+    assert "ID3242" in str(error)
+    assert panva.token_requests() == 0
+
+
+def test_no_error_shows_the_password(engine: MicrosoftEngine, server: FederationServer) -> None:
+    server.answers[USERNAME] = reply(500, fault("FailedAuthentication", f"not {PASSWORD} today"))
+    error = refused(engine, BY_PASSWORD)
+    assert PASSWORD.strip() not in repr(error) + error.hint
+    assert "today" in str(error)
+
+
+def test_another_fault(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos
+) -> None:
+    for path, wanted in ((USERNAME, BY_PASSWORD), (WINDOWS, BY_TICKET)):
+        server.answers[path] = reply(500, fault("RequestFailed", "MSIS3127: no such relying party"))
+        error = refused(engine, wanted)
+        assert error.code == "wstrust_refused"
+        assert "RequestFailed: MSIS3127" in str(error)
+
+
+def test_a_server_without_such_an_endpoint(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos
+) -> None:
+    server.kinds = (Kind.WINDOWS,)
+    assert refused(engine, BY_PASSWORD).code == "no_wstrust_endpoint"
+    server.kinds = (Kind.USERNAME,)
+    assert refused(engine, BY_TICKET).code == "no_wstrust_endpoint"
+
+
+# ── hostile responses ───────────────────────────────────────────────────────────────────────
+
+LAUGHS = '<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><a>&b;</a>'
+OUTSIDE = '<!DOCTYPE a SYSTEM "https://localhost:1/x.dtd"><a/>'
+HOSTILE = {
+    "entities": LAUGHS,
+    "DOCTYPE": OUTSIDE,
+    "deep": "<a>" * 100_000,
+    "wide": f"<a>{'<b/>' * 30_000}</a>",
+    "JSON": '{"a": 1}',
+    "HTML": "<html><title>Sign in<br></html>",
+    "empty": "",
+    "no UTF-8": "<a>\udcff</a>",
+    "another message": "<a/>",
+}
+
+
+@pytest.mark.parametrize("path", [MEX, USERNAME])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_documents(
+    engine: MicrosoftEngine, server: FederationServer, panva: Panva, name: str, path: str
+) -> None:
+    body = HOSTILE[name].encode("utf-8", "surrogateescape")
+    server.answers[path] = reply(200, body, content_type="application/soap+xml")
+    error = refused(engine, BY_PASSWORD)
+    expected = {"wstrust_not_understood"}
+    if (name, path) == ("another message", MEX):
+        expected = {"no_wstrust_endpoint"}
+    assert {error.code} == expected
+    assert panva.token_requests() == 0
+
+
+@pytest.mark.parametrize("path", [MEX, USERNAME])
+def test_a_huge_document(engine: MicrosoftEngine, server: FederationServer, path: str) -> None:
+    server.answers[path] = reply(200, "<a>" + " " * 600_000 + "</a>")
+    assert refused(engine, BY_PASSWORD).code == "too_large"
+
+
+@pytest.mark.parametrize("where", ["http://localhost:1/x", "https://127.0.0.1:1/x"])
+@pytest.mark.parametrize("path", [MEX, USERNAME])
+def test_redirects_to_another_origin(
+    engine: MicrosoftEngine, server: FederationServer, path: str, where: str
+) -> None:
+    server.answers[path] = reply(307, "", location=where)
+    error = refused(engine, BY_PASSWORD)
+    assert isinstance(error, AuthorityUnreachable)
+    assert error.code == "redirected"
+
+
+def test_a_posted_password_follows_no_redirect(
+    engine: MicrosoftEngine, server: FederationServer
+) -> None:
+    server.answers[USERNAME] = reply(307, "", location="/elsewhere")
+    assert refused(engine, BY_PASSWORD).code == "redirected"
+    assert server.paths() == [MEX, USERNAME]
+
+
+def test_an_endpoint_without_tls(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos
+) -> None:
+    text = _metadata(server).replace("https://localhost", "http://fs.example")
+    server.answers[MEX] = reply(200, text)
+    for wanted in (BY_PASSWORD, BY_TICKET):
+        assert refused(engine, wanted).code == "no_wstrust_endpoint"
+
+
+def test_metadata_without_tls(
+    engine: MicrosoftEngine, server: FederationServer, panva: Panva
+) -> None:
+    panva.control(realm={**server.realm, "federation_metadata_url": "http://fs.example/mex"})
+    assert refused(engine, BY_PASSWORD).code == "not_https"
+
+
+def test_a_failure_of_the_server(engine: MicrosoftEngine, server: FederationServer) -> None:
+    server.answers[USERNAME] = reply(503, "<html><title>Down</title>")
+    error = refused(engine, BY_PASSWORD)
+    assert isinstance(error, AuthorityUnreachable)
+    assert error.code == "http_503"
+
+
+def _metadata(server: FederationServer) -> str:
+    from tests.harness.federation_server import metadata
+
+    return metadata(server.base)
+
+
+def test_the_flow_ends_with_the_error(
+    session: Session, server: FederationServer, kerberos: Kerberos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(monkeypatch, kerberos, "none")
+    with pytest.raises(SignInError) as caught:
+        session.login("User.Read", flow="iwa")
+    assert caught.value.code == "no_kerberos_ticket"
+    assert session.accounts() == []
