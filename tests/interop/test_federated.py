@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nbauth import process_session
+from nbauth.cli import main
 from nbauth.core.errors import (
     AuthorityUnreachable,
     ConsentRequired,
@@ -469,3 +472,23 @@ def test_the_flow_ends_with_the_error(
         session.login("User.Read", flow="iwa")
     assert caught.value.code == "no_kerberos_ticket"
     assert session.accounts() == []
+
+
+@pytest.mark.parametrize(("ticket", "ends"), [("ticket", 0), ("none", 1)])
+def test_the_doctor_shows_whose_ticket_it_is(
+    kerberos: Kerberos,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    ticket: str,
+    ends: int,
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr(process_session, "_session", None)
+    _use(monkeypatch, kerberos, ticket)
+    options = ["--client-id", "c", "--tenant", "contoso.com", "--flow", "iwa", "--offline"]
+    assert main(["doctor", *options]) == ends
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["sign", "in", "by", "iwa:"] in [line[:4] for line in lines]
+    assert (["Kerberos", "ticket", "of", USER] in lines) == (ends == 0)
+    assert (["trouble"] in [line[:1] for line in lines]) == (ends == 1)

@@ -18,7 +18,6 @@ import msal
 from nbauth.core.errors import (
     AuthorityUnreachable,
     ConfigurationError,
-    ConsentRequired,
     FlowUnavailable,
     NbAuthError,
 )
@@ -235,16 +234,12 @@ class MicrosoftEngine:
             return self._by_broker(wanted, request)
         microsoft_federated.check(self.authority, wanted)
         app, metadata = self._connect()
-        try:
+        with microsoft_federated.consent_page(metadata, self.client_id, request):
             with library_errors():
                 result = microsoft_tokens.obtain(
                     app, self._http, self.authority, self.credential, wanted, request
                 )
             return self._response(result, request.scopes, keys=metadata.keys)
-        except ConsentRequired as error:
-            raise microsoft_federated.with_consent_address(
-                error, metadata, self.client_id, request
-            ) from None
 
     def _by_broker(self, wanted: Broker, request: AuthorizationRequest) -> TokenResponse:
         if self.authority.kind not in {"entra", "external-id"} or self.credential is not None:

@@ -7,11 +7,12 @@ the port of the authority, has no method for Kerberos, and reads XML without lim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
-from nbauth.core.errors import ConsentRequired, FlowUnavailable, NbAuthError
+from nbauth.core.errors import ConsentRequired, FlowUnavailable
 from nbauth.core.flow_names import BROWSER
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.engines.protocol import AuthorizationRequest, extra_parameters
@@ -102,28 +103,32 @@ def _realm_for_ticket(http: Http, authority: Authority, username: str) -> Realm:
     return realm
 
 
-def with_consent_address(
-    error: NbAuthError, metadata: Metadata, client_id: str, request: AuthorizationRequest
-) -> NbAuthError:
-    """The error for a missing consent with the page for it: this flow has no page of its own."""
-    page = metadata.get("authorization_endpoint")
-    if not isinstance(error, ConsentRequired) or not page:
-        return error
-    asked = {
-        "client_id": client_id,
-        "response_type": "code",
-        "scope": " ".join((*request.scopes.resource_scopes, "openid")),
-        "prompt": "consent",
-    }
-    if request.login_hint:
-        asked["login_hint"] = request.login_hint
-    shown = ConsentRequired(
-        str(error),
-        code=error.code,
-        hint=f"Consent once at {page}?{urlencode(asked)} or by %login --flow {BROWSER};"
-        " then repeat this sign-in.",
-        correlation_id=error.correlation_id,
-        suggested_flow=BROWSER,
-    )
-    shown.word = error.word
-    return shown
+@contextmanager
+def consent_page(
+    metadata: Metadata, client_id: str, request: AuthorizationRequest
+) -> Iterator[None]:
+    """Add the page for the consent to the error for a missing one: no browser has shown it."""
+    try:
+        yield
+    except ConsentRequired as error:
+        page = metadata.get("authorization_endpoint")
+        if not page:
+            raise
+        asked = {
+            "client_id": client_id,
+            "response_type": "code",
+            "scope": " ".join((*request.scopes.resource_scopes, "openid")),
+            "prompt": "consent",
+        }
+        if request.login_hint:
+            asked["login_hint"] = request.login_hint
+        shown = ConsentRequired(
+            str(error),
+            code=error.code,
+            hint=f"Consent once at {page}?{urlencode(asked)} or by %login --flow {BROWSER};"
+            " then repeat this sign-in.",
+            correlation_id=error.correlation_id,
+            suggested_flow=BROWSER,
+        )
+        shown.word = error.word
+        raise shown from None

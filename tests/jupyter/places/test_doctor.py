@@ -211,7 +211,7 @@ def test_the_callback_address_has_the_known_parts_of_the_hubs_address(monkeypatc
             "The setting redirect_uri (NBAUTH_REDIRECT_URI) must be",
         ),
         ({"NBAUTH_VERIFY": "/nowhere.pem"}, {}, "The setting verify (NBAUTH_VERIFY)"),
-        ({"NBAUTH_CLIENT_ID": "c"}, {"flow": "broker"}, "The flow 'broker' is not available"),
+        ({"NBAUTH_CLIENT_ID": "c"}, {"flow": "hub"}, "The flow 'hub' is not available"),
         ({"NBAUTH_CLIENT_ID": "c"}, {"profile": "x"}, "There is no profile 'x'"),
         ({"NBAUTH_CLIENT_ID": "c"}, {"authority": "http://id.example"}, "'http://id.example'"),
     ],
