@@ -97,13 +97,14 @@ install_providers() {
 # What nbauth[kerberos] needs. Its packages gssapi and krb5 have no wheels for Linux: they are compiled
 # with the headers of the unpacked packages, and use the libraries there or those of the machine.
 install_kerberos_client() {
-  local usr=$PWD/.providers/kerberos/usr lib headers
-  lib=$(dirname "$usr"/lib/*/mit-krb5)
+  local usr=$PWD/.providers/kerberos/usr folder headers libraries
+  folder=$(dirname "$usr"/lib/*/mit-krb5)
   headers="-I$usr/include/mit-krb5 -I$usr/include"
-  lib="-L$lib -Wl,-rpath,$lib -l:libkrb5.so.3 -l:libk5crypto.so.3 -l:libcom_err.so.2"
+  libraries="-L$folder -Wl,-rpath,$folder -l:libkrb5.so.3 -l:libk5crypto.so.3 -l:libcom_err.so.2"
   say "pyspnego with gssapi and krb5"
-  CFLAGS=-O0 GSSAPI_COMPILER_ARGS="$headers -DHAS_GSSAPI_EXT_H" KRB5_COMPILER_ARGS=$headers \
-    GSSAPI_LINKER_ARGS="$lib -l:libgssapi_krb5.so.2" KRB5_LINKER_ARGS=$lib \
+  CFLAGS=-O0 LD_LIBRARY_PATH=$folder \
+    GSSAPI_COMPILER_ARGS="$headers -DHAS_GSSAPI_EXT_H" KRB5_COMPILER_ARGS=$headers \
+    GSSAPI_LINKER_ARGS="$libraries -l:libgssapi_krb5.so.2" KRB5_LINKER_ARGS=$libraries \
     GSSAPI_MAIN_LIB=libgssapi_krb5.so.2 KRB5_MAIN_LIB=libkrb5.so.3 \
     install_into .venv -e '.[kerberos]' ||
     say "pyspnego could not be compiled here: its tests are left out"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import gzip
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ from tests.harness.certificates import Certificates
 from tests.harness.federation_server import PASSWORD, PATHS, FederationServer, fault
 from tests.harness.kerberos import USER, Kerberos, running_kerberos
 from tests.harness.panva import Panva
+from tests.harness.ports import free_port
 from tests.interop.peers import assert_plain, new_session, screen_of
 from tests.oauth.servers import reply
 
@@ -209,6 +213,61 @@ def test_a_password_is_sent_to_no_other_address(
     assert sent == [USERNAME]
 
 
+def test_a_user_name_stays_one_part_of_the_address(
+    engine: MicrosoftEngine, server: FederationServer, panva: Panva
+) -> None:
+    obtain(engine, Password("a/../b?api-version=2#c@example.org", SecretStr(PASSWORD)))
+    (asked,) = panva.requests("realm")
+    assert asked["path"] == "/common/UserRealm/a%2F..%2Fb%3Fapi-version%3D2%23c@example.org"
+    assert asked["fields"] == ["api-version"]
+
+
+@pytest.mark.parametrize("kind", ["adfs", "b2c", "external-id"])
+def test_other_authorities_check_passwords_themselves(
+    panva: Panva, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbauth.oauth.engines.microsoft.check_issuer", lambda *_: None)
+    authority = replace(parse(panva.ms_authority), kind=kind)
+    engine = MicrosoftEngine(authority, panva.client_id, verify=panva.ca_file)
+    assert obtain(engine, Password("ada", SecretStr("ada-password"))).refresh_token
+    assert panva.requests("realm") == []
+
+
+@pytest.mark.parametrize("wanted", [BY_PASSWORD, BY_TICKET], ids=["password", "ticket"])
+def test_claims_and_extra_parameters_are_sent_to_the_authority(
+    engine: MicrosoftEngine, server: FederationServer, kerberos: Kerberos, panva: Panva, wanted: Any
+) -> None:
+    claims = '{"access_token": {}}'
+    obtain(engine, wanted, claims=claims, extra_parameters={"ui_locales": "de", "scope": "x"})
+    (asked,) = panva.requests("token")
+    assert asked["params"]["claims"] == claims
+    assert asked["params"]["ui_locales"] == "de"
+    assert set(asked["scope"].split()) == {*SCOPES, "openid", "profile", "offline_access"}
+
+
+def test_no_log_has_a_secret(
+    engine: MicrosoftEngine,
+    server: FederationServer,
+    kerberos: Kerberos,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    for wanted in (BY_PASSWORD, BY_TICKET):
+        tokens = obtain(engine, wanted)
+        assert str(tokens.access_token) not in caplog.text
+    token = server.seen[-1].headers["authorization"].split()[1]
+    assert len(token) > 500
+    assert token not in caplog.text
+    assert PASSWORD.strip() not in caplog.text
+    assert "usernamemixed: 200" in caplog.text
+
+
+def test_a_compressed_document(engine: MicrosoftEngine, server: FederationServer) -> None:
+    text = gzip.compress(_metadata(server).encode())
+    server.answers[MEX] = reply(200, text, content_encoding="gzip")
+    assert obtain(engine, BY_PASSWORD).refresh_token
+
+
 # ── refusals ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -272,6 +331,25 @@ def test_a_server_that_the_realm_does_not_know(
     assert b"127.0.0.1" in text
     assert refused(engine, BY_TICKET).code == "kerberos_failed"
     assert server.paths() == [MEX], "no request without a Kerberos token"
+
+
+def test_a_realm_whose_server_does_not_answer(
+    engine: MicrosoftEngine,
+    server: FederationServer,
+    kerberos: Kerberos,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The ticket is valid, but a ticket for the service cannot be requested."""
+    text = Path(kerberos.environment["KRB5_CONFIG"]).read_text()
+    silent = re.sub(r"kdc = .*", f"kdc = 127.0.0.1:{free_port()}", text)
+    (tmp_path / "krb5.conf").write_text(silent)
+    fresh = kerberos.ticket("fresh")
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{fresh}")
+    monkeypatch.setenv("KRB5_CONFIG", str(tmp_path / "krb5.conf"))
+    error = refused(engine, BY_TICKET)
+    assert error.code == "kerberos_failed"
+    assert "KDC" in str(error)
 
 
 def test_without_a_kerberos_library(
@@ -413,6 +491,15 @@ def test_hostile_documents(
 @pytest.mark.parametrize("path", [MEX, USERNAME])
 def test_a_huge_document(engine: MicrosoftEngine, server: FederationServer, path: str) -> None:
     server.answers[path] = reply(200, "<a>" + " " * 600_000 + "</a>")
+    assert refused(engine, BY_PASSWORD).code == "too_large"
+
+
+@pytest.mark.parametrize("path", [MEX, USERNAME])
+def test_a_document_that_is_large_when_decompressed(
+    engine: MicrosoftEngine, server: FederationServer, path: str
+) -> None:
+    body = gzip.compress(b"<a>" + b" " * 2_000_000 + b"</a>")
+    server.answers[path] = reply(200, body, content_encoding="gzip")
     assert refused(engine, BY_PASSWORD).code == "too_large"
 
 

@@ -10,6 +10,7 @@ import base64
 import binascii
 import contextlib
 import importlib
+import logging
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -83,8 +84,9 @@ def _windows_principal() -> str:
 
     name = ctypes.create_unicode_buffer(_LONGEST_NAME)
     size = ctypes.c_ulong(_LONGEST_NAME)
-    secur32 = ctypes.WinDLL("secur32")  # type: ignore[attr-defined, unused-ignore]
-    if not secur32.GetUserNameExW(_USER_PRINCIPAL, name, ctypes.byref(size)):
+    get = ctypes.WinDLL("secur32").GetUserNameExW  # type: ignore[attr-defined, unused-ignore]
+    get.restype = ctypes.c_ubyte  # BOOLEAN
+    if not get(_USER_PRINCIPAL, name, ctypes.byref(size)):
         raise error_from({"error": "unknown_user"})  # not an account of a domain
     return name.value
 
@@ -103,6 +105,9 @@ def _library() -> Any:
             " %login --flow browser.",
             suggested_flow="browser",
         ) from None
+    log = logging.getLogger("spnego")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.INFO)  # at DEBUG it logs the Kerberos tokens
     return spnego
 
 
