@@ -94,8 +94,8 @@ install_providers() {
   [[ ! -d .providers/kerberos ]] || install_kerberos_client
 }
 
-# What nbauth[kerberos] needs. Its packages gssapi and krb5 have no wheels for Linux: they are compiled
-# with the headers of the unpacked packages, and use the libraries there or those of the machine.
+# What nbauth[kerberos] installs. Its packages gssapi and krb5 have no wheels for Linux: they are
+# compiled with the headers of the unpacked packages, and use the libraries there or the machine's.
 install_kerberos_client() {
   local usr=$PWD/.providers/kerberos/usr folder headers libraries
   folder=$(dirname "$usr"/lib/*/mit-krb5)
@@ -106,7 +106,8 @@ install_kerberos_client() {
     GSSAPI_COMPILER_ARGS="$headers -DHAS_GSSAPI_EXT_H" KRB5_COMPILER_ARGS=$headers \
     GSSAPI_LINKER_ARGS="$libraries -l:libgssapi_krb5.so.2" KRB5_LINKER_ARGS=$libraries \
     GSSAPI_MAIN_LIB=libgssapi_krb5.so.2 KRB5_MAIN_LIB=libkrb5.so.3 \
-    install_into .venv -e '.[kerberos]' ||
+    install_into .venv --no-deps --target .providers/kerberos/python \
+    'pyspnego>=0.11' gssapi krb5 decorator ||
     say "pyspnego could not be compiled here: its tests are left out"
 }
 

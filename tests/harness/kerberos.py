@@ -1,14 +1,15 @@
 """A Kerberos realm of the tests' own: MIT's KDC from Debian's packages, without root, on loopback.
 
-``tools/setup.sh`` unpacks it into ``.providers/kerberos``.
+``tools/setup.sh`` unpacks it into ``.providers/kerberos``, and puts the packages of
+``nbauth[kerberos]`` there too.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from tests.harness import missing
 from tests.harness.ports import free_port
 
 ROOT = Path(__file__).parents[2] / ".providers" / "kerberos"
+PYTHON = ROOT / "python"
 REALM = "EXAMPLE.ORG"
 USER = f"ada@{REALM}"
 SERVICE = "HTTP/localhost"
@@ -85,8 +87,9 @@ def running_kerberos(folder: Path) -> Iterator[Kerberos]:
     """Create a realm, start its KDC, and end it."""
     if not (ROOT / "usr" / "sbin" / "krb5kdc").exists():
         missing("krb5-kdc (run `make setup`)")
-    if importlib.util.find_spec("spnego") is None or importlib.util.find_spec("gssapi") is None:
+    if not (PYTHON / "gssapi").is_dir():
         missing("pyspnego[kerberos] (run `make setup`)")
+    sys.path.append(str(PYTHON))
     port = free_port()
     environment = _written(folder, port)
     run(environment, "kdb5_util", "create", "-s", "-P", "not-secret", "-r", REALM)
@@ -106,6 +109,7 @@ def running_kerberos(folder: Path) -> Iterator[Kerberos]:
         _wait_for(kdc, port, log)
         yield Kerberos(environment, folder / "service.keytab", folder)
     finally:
+        sys.path.remove(str(PYTHON))
         kdc.terminate()
         kdc.wait(timeout=10)
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import (
-    NbAuthError,
-)
+from nbauth.core.errors import NbAuthError
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
