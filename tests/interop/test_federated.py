@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import gzip
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,8 @@ from nbauth.oauth.engines.token_requests import IntegratedWindows, Password
 from nbauth.oauth.federation.metadata_exchange import Kind, Version
 from nbauth.oauth.federation.namespaces import SECURITY_POLICIES
 from tests.harness.federation_server import PASSWORD, PATHS, FederationServer, fault
-from tests.harness.kerberos import USER, Kerberos
+from tests.harness.kerberos import PYTHON, USER, Kerberos
+from tests.harness.kernels import Kernel
 from tests.harness.panva import Panva
 from tests.harness.ports import free_port
 from tests.interop.federated import (
@@ -95,6 +97,31 @@ def test_the_account_option_names_the_user(
 ) -> None:
     session.login("User.Read", flow="iwa", account="Ada@example.org")
     assert [one["path"] for one in panva.requests("realm")] == ["/common/UserRealm/Ada@example.org"]
+
+
+@pytest.mark.parametrize("attended", [True, False])
+def test_in_a_kernel(
+    server: FederationServer, kerberos: Kerberos, panva: Panva, attended: bool
+) -> None:
+    """No panel is shown and no line printed, whether or not a person could answer."""
+    environment = {
+        **kerberos.variables(kerberos.ticket("kernel")),
+        "PYTHONPATH": str(PYTHON),
+        "NBAUTH_CLIENT_ID": panva.client_id,
+        "NBAUTH_AUTHORITY": panva.ms_authority,
+        "NBAUTH_VERIFY": panva.ca_file,
+    }
+    with Kernel(env=environment, allow_stdin=attended) as kernel:
+        kernel.run("%load_ext nbauth")
+        signed_in = kernel.run("account = %login --flow iwa --quiet\nprint(account.username)")
+        assert signed_in.text == "ada@example.org\n"
+        assert signed_in.data == []
+        kernel.run("%logout")
+        os.unlink(kerberos.folder / "kernel.ccache")
+        failed = kernel.run("%login --flow iwa")
+    assert failed.error.startswith("SignInError")
+    assert "no_kerberos_ticket" in failed.traceback
+    assert "kinit" in failed.traceback
 
 
 @pytest.mark.parametrize("policies", SECURITY_POLICIES)
