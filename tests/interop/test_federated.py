@@ -251,7 +251,7 @@ def test_common_and_consumers_are_refused_before_anything_is_sent(
     base = panva.ms_authority.rpartition("/")[0]
     engine = MicrosoftEngine(parse(f"{base}/{tenant}"), panva.client_id, verify=panva.ca_file)
     error = refused(engine, wanted)
-    assert (error.code, error.suggested_flow) == ("tenant_required", "device")
+    assert (error.code, error.suggested_flow) == ("no_tenant", "device")
     assert panva.requests() == []
 
 

@@ -24,18 +24,17 @@ from nbauth.oauth.federation.realm import MANAGED, Realm, discover
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
 
-NOT_FOR_TENANTS = frozenset({"common", "consumers"})
-
 
 def check(authority: Authority, wanted: TokenRequest) -> None:
     """Raise ``FlowUnavailable``, before anything is sent, if the authority cannot do this."""
     if not isinstance(wanted, Password | IntegratedWindows):
         return
-    if authority.kind == "entra" and authority.tenant.lower() in NOT_FOR_TENANTS:
-        raise error_from({"error": "tenant_required"})
-    if isinstance(wanted, IntegratedWindows) and authority.kind != "entra":
+    windows = isinstance(wanted, IntegratedWindows)
+    flow = "Integrated Windows Authentication" if windows else "Sign-in with a password"
+    authority.refuse_accounts_of_any_tenant(flow)
+    if windows and authority.kind != "entra":
         raise FlowUnavailable(
-            "Integrated Windows Authentication works only at an authority of Microsoft Entra."
+            f"{flow} works only at an authority of Microsoft Entra."
             + (" At AD FS itself, the browser does it." if authority.kind == "adfs" else ""),
             code="not_at_this_authority",
             hint=f"Sign in with a browser: %login --flow {BROWSER}.",
