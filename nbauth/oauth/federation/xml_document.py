@@ -14,7 +14,7 @@ from xml.parsers import expat
 DEEPEST = 64
 """Levels of nested elements; the metadata of AD FS have 15."""
 MOST = 20_000
-"""Elements and attributes; the metadata of AD FS have about 3,000."""
+"""Elements, attributes and namespace declarations; the metadata of AD FS have about 3,000."""
 _SEPARATOR = "\n"  # cannot occur in a namespace or a name: the parser normalises white space
 
 
@@ -26,13 +26,14 @@ class NotXml(ValueError):
 class Element:
     """An element. Names have the form ``{namespace}local``.
 
-    ``scope`` has the namespace of each prefix that may be used inside; ``start`` and ``end`` are
-    positions in the bytes of the document.
+    ``declared`` has the namespaces that its start tag declares, by prefix; ``start`` and ``end``
+    are positions in the bytes of the document.
     """
 
     name: str
     attributes: Mapping[str, str] = field(repr=False)
-    scope: Mapping[str, str] = field(repr=False)
+    declared: Mapping[str, str] = field(repr=False)
+    parent: Element | None = field(repr=False, compare=False)
     start: int
     end: int = 0
     text: str = field(default="", repr=False)
@@ -63,6 +64,12 @@ class Element:
             waiting += reversed(one.children)
 
     @property
+    def scope(self) -> Mapping[str, str]:
+        """The namespace of each prefix that may be used inside."""
+        outer = self.parent.scope if self.parent else {}
+        return {**outer, **self.declared}
+
+    @property
     def local(self) -> str:
         """The name without its namespace."""
         return self.name.rpartition("}")[2]
@@ -86,8 +93,8 @@ class Document:
         if _names(cut) == [one.name for one in element.all()]:
             return cut
         name_end = next(at for at, byte in enumerate(cut) if byte in b" \t\r\n/>")
-        own = _names_declared_at_start(cut)
-        missing = [(prefix, uri) for prefix, uri in element.scope.items() if prefix not in own]
+        scope = element.scope.items()
+        missing = [(prefix, uri) for prefix, uri in scope if prefix not in element.declared]
         added = "".join(f' xmlns{":" * bool(p)}{p}="{_quoted(uri)}"' for p, uri in missing)
         return cut[:name_end] + added.encode() + cut[name_end:]
 
@@ -133,19 +140,18 @@ class _Builder:
         self._declared[prefix or ""] = uri or ""
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._count += 1 + len(attributes)
+        self._count += 1 + len(attributes) + len(self._declared)
         if self._count > MOST:
             raise NotXml(f"it has more than {MOST:,} elements")
         if len(self._open) >= DEEPEST:
             raise NotXml("it is nested too deeply")
         parent = self._open[-1] if self._open else None
-        scope: Mapping[str, str] = parent.scope if parent else {}
-        if self._declared:
-            scope, self._declared = {**scope, **self._declared}, {}
+        declared, self._declared = self._declared, {}
         one = Element(
             _clark(name),
             {_clark(key): value for key, value in attributes.items()},
-            scope,
+            declared,
+            parent,
             self._parser.CurrentByteIndex,
         )
         if parent is not None:
@@ -175,24 +181,6 @@ def _names(cut: bytes) -> list[str]:
         return [one.name for one in _Builder().build(cut).all()]
     except NotXml:
         return []
-
-
-def _names_declared_at_start(cut: bytes) -> set[str]:
-    """The prefixes that the start tag of a part of a document declares."""
-    found: set[str] = set()
-    parser = expat.ParserCreate("utf-8")
-
-    def start(_name: str, attributes: dict[str, str]) -> None:
-        found.update(_prefix(name) for name in attributes if name.partition(":")[0] == "xmlns")
-        parser.StartElementHandler = None
-
-    parser.StartElementHandler = start
-    parser.Parse(cut, True)
-    return found
-
-
-def _prefix(declaration: str) -> str:
-    return declaration.partition(":")[2]
 
 
 def _quoted(uri: str) -> str:

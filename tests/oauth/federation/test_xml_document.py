@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from nbauth.oauth.federation.xml_document import DEEPEST, MOST, NotXml, parse
@@ -60,6 +62,7 @@ def test_a_cut_has_the_declarations_that_it_needs(body: bytes, cut: bytes | None
         (b"<a>" * (DEEPEST + 1) + b"</a>" * (DEEPEST + 1), "deep"),
         (b"<a>" + b"<b/>" * MOST + b"</a>", "elements"),
         (b"<a>" + b'<b x=""/>' * (MOST // 2) + b"</a>", "elements"),
+        (b"<a " + b" ".join(b'xmlns:p%d="u"' % n for n in range(MOST)) + b"/>", "elements"),
         (b"<p:a/>", "prefix"),
         (b"<a/><b/>", "junk"),
         (b"", "no element"),
@@ -81,3 +84,15 @@ def test_the_limits_themselves_are_allowed() -> None:
 def test_no_repr_shows_the_content() -> None:
     document = parse(b'<a k="secret">secret</a>')
     assert "secret" not in repr(document)
+
+
+def test_declarations_do_not_multiply() -> None:
+    """Each element inside would otherwise have a copy of the namespaces around it."""
+    names = b" ".join(b'xmlns:n%d="u:%d"' % (n, n) for n in range(8_000))
+    body = b"<a " + names + b">" + b'<b xmlns="u"/>' * 5_000 + b"</a>"
+    tracemalloc.start()
+    try:
+        parse(body)
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
