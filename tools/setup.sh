@@ -90,6 +90,25 @@ install_providers() {
   # Its OpenID Connect part needs the second and third, which its package only recommends.
   provider_from_debian lemonldap liblemonldap-ng-portal-perl libstring-random-perl \
     libio-string-perl starman
+  provider_from_debian kerberos krb5-kdc krb5-admin-server krb5-user libkrb5-dev
+  [[ ! -d .providers/kerberos ]] || install_kerberos_client
+}
+
+# What nbauth[kerberos] installs. Its packages gssapi and krb5 have no wheels for Linux: they are
+# compiled with the headers of the unpacked packages, and use the libraries there or the machine's.
+install_kerberos_client() {
+  local usr=$PWD/.providers/kerberos/usr folder headers libraries
+  folder=$(dirname "$usr"/lib/*/mit-krb5)
+  headers="-I$usr/include/mit-krb5 -I$usr/include"
+  libraries="-L$folder -Wl,-rpath,$folder -l:libkrb5.so.3 -l:libk5crypto.so.3 -l:libcom_err.so.2"
+  say "pyspnego with gssapi and krb5"
+  CFLAGS=-O0 LD_LIBRARY_PATH=$folder \
+    GSSAPI_COMPILER_ARGS="$headers -DHAS_GSSAPI_EXT_H" KRB5_COMPILER_ARGS=$headers \
+    GSSAPI_LINKER_ARGS="$libraries -l:libgssapi_krb5.so.2" KRB5_LINKER_ARGS=$libraries \
+    GSSAPI_MAIN_LIB=libgssapi_krb5.so.2 KRB5_MAIN_LIB=libkrb5.so.3 \
+    install_into .venv --no-deps --target .providers/kerberos/python \
+    'pyspnego>=0.11' gssapi krb5 decorator ||
+    say "pyspnego could not be compiled here: its tests are left out"
 }
 
 provider_from_pypi() { # NAME REQUIREMENT…

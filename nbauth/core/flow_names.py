@@ -13,6 +13,7 @@ AUTO = "auto"
 BROWSER = "browser"
 CALLBACK = "callback"
 DEVICE = "device"
+IWA = "iwa"
 PASTE = "paste"
 BROKER = "broker"
 PASSWORD = "password"
@@ -24,13 +25,14 @@ HERE = (
     CALLBACK,
     PASTE,
     DEVICE,
+    IWA,
     PASSWORD,
     BROKER,
     APP,
     MANAGED_IDENTITY,
     WORKLOAD_IDENTITY,
 )
-LATER = ("iwa", "azure-cli", "obo", "hub")
+LATER = ("azure-cli", "obo", "hub")
 """Flows that are documented but not in this version: using one raises an error that says so."""
 ALL = (AUTO, *HERE, *LATER)
 GROUP = "nbauth.flows"

@@ -15,6 +15,7 @@ from nbauth.jupyter.in_view import InView
 from nbauth.jupyter.ipykernel import waiting
 from nbauth.jupyter.ipykernel.stop_button import defer_interrupts
 from nbauth.jupyter.kernel_screen import KernelScreen, flows_here, print_lines
+from nbauth.kernel.unattended import is_service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +66,10 @@ class NotebookScreen(KernelScreen):
     def show_in_cell(self, sign_in: Pending) -> bool:
         """Show a sign-in in the running cell, which waits for it but does not show it yet.
 
-        Where it cannot be shown, a line says what the cell waits for. Returns whether it is shown.
+        Where it cannot be shown, a line says what the cell waits for. A sign-in that asks nobody is
+        not shown. Returns whether it is shown.
         """
-        if sign_in.request.web_ui is not None:
+        if sign_in.request.web_ui is not None or is_service(sign_in.request.first_flow):
             return False
         if not self.attended():
             if threading.current_thread() is threading.main_thread():

@@ -13,7 +13,7 @@ from nbauth.core.person import say_to
 from nbauth.kernel.accounts.refresh_errors import NEEDS_SIGN_IN
 from nbauth.kernel.door import SIGN_IN_OPTIONS
 from nbauth.kernel.session_parts import SessionParts
-from nbauth.kernel.unattended import is_service
+from nbauth.kernel.unattended import asks_nobody, is_service
 
 if TYPE_CHECKING:
     from nbauth.kernel.sign_in.attempt import SignIn
@@ -72,7 +72,8 @@ class SessionSignIn(SessionParts):
         record = self.cache.signed_in.get(key)
         if flow == AUTO or record is None:
             return True
-        return record.flow == (flow if is_service(flow) else "")
+        service = is_service(flow) and not asks_nobody(flow)
+        return record.flow == (flow if service else "")
 
     def _made_current(self, account: Account) -> Account:
         """Make the signed-in account current, also if the call joined another's sign-in."""

@@ -29,7 +29,7 @@ from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.need import Need
 from nbauth.kernel.sign_in.attempts import Attempts
-from nbauth.kernel.unattended import is_service, named_flow, nobody_asked
+from nbauth.kernel.unattended import asks_nobody, is_service, named_flow, nobody_asked
 from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
@@ -176,8 +176,9 @@ class Tokens:
         if (service := self._service(need, missing)) is not None:
             return service
         attended = need.interactive and self._screen.attended()
-        may_be_stored = need.interactive and need.client.settings.flow != AUTO
-        if not (attended or may_be_stored):
+        flow = need.client.settings.flow
+        may_be_silent = flow != AUTO and (need.interactive or asks_nobody(flow))
+        if not (attended or may_be_silent):
             log.debug("%s: a person is needed and must not be asked", need.scopes)
             raise self._nobody(need, error, whom) from error
         from nbauth.kernel.sign_in.request import read_request

@@ -56,6 +56,16 @@ def is_service(flow: str) -> bool:
     return not flow_named(flow).interactive
 
 
+def asks_nobody(flow: str) -> bool:
+    """Whether a flow signs a person in without asking: by a sign-in outside the notebook."""
+    if flow == AUTO:
+        return False
+    from nbauth.oauth.flows import flow_named
+
+    found = flow_named(flow)
+    return not found.interactive and found.renew is None
+
+
 def _is_own(flow: str) -> bool:
     from nbauth.oauth.flows import flow_named
 

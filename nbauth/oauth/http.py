@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -37,6 +37,7 @@ LONGEST = 20.0
 """Seconds for a whole request with its redirects: the time-out above never ends a response that
 arrives byte by byte. A refresh may need two requests, and the lock around it ends after 60 s."""
 MOST_REDIRECTS = 3
+Read = Callable[[requests.Response], None]
 CORRELATION_IDS = ("client-request-id", "x-ms-request-id", "x-correlation-id", "x-request-id")
 
 
@@ -62,14 +63,17 @@ class Http(VerifiedSession):
         self.mount("https://", self._adapter)
         self.mount("http://", self._adapter)
 
-    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+    def request(
+        self, method: Any, url: Any, *args: Any, read: Read = read_into, **options: Any
+    ) -> requests.Response:
+        """Send a request. ``read`` reads the body, by default JSON; see :mod:`.answered`."""
         options["timeout"] = options.get("timeout") or TIMEOUT
         # Without auth=, requests would use credentials from ~/.netrc or from the address.
         options["auth"] = options.get("auth") or _as_it_is
         options |= {"stream": True, "allow_redirects": False}
         with _told(method, url, options.get("headers")) as answer:
             require_secure(url)
-            self._ask(answer, method, url, *args, **options)
+            self._ask(answer, read, method, url, *args, **options)
         if (heard := getattr(self._hearing, "answers", None)) is not None:
             heard.append(answer[0])
         return answer[0]
@@ -97,7 +101,13 @@ class Http(VerifiedSession):
         return None  # otherwise requests would read the whole body of the redirect
 
     def _ask(
-        self, answer: list[requests.Response], method: Any, url: Any, *args: Any, **options: Any
+        self,
+        answer: list[requests.Response],
+        read: Read,
+        method: Any,
+        url: Any,
+        *args: Any,
+        **options: Any,
     ) -> None:
         """Send, and append the response to the list, even if its body is then rejected."""
         try:
@@ -105,7 +115,7 @@ class Http(VerifiedSession):
                 self._trust().check()
             with self._adapter.within(LONGEST):
                 answer.append(self._last_hop(method, url, *args, **options))
-                read_into(answer[0])
+                read(answer[0])
         except json_body.TooLarge:
             raise too_large(url) from None
         # ValueError: an invalid address.

@@ -59,13 +59,15 @@ class Panva:
         device_answer: Mapping[str, Any] | None = None,
         token_answer: Mapping[str, Any] | None = None,
         step_up: str | None = None,
+        realm: Mapping[str, Any] | None = None,
     ) -> None:
         """Set life times (seconds, from 1) and the ``interval`` that device answers carry.
 
         ``code_length`` is the minimum length of authorization codes in the redirect;
         ``coop`` is sent as Cross-Origin-Opener-Policy with all responses of the provider;
         the members of ``device_answer`` and ``token_answer`` replace those of its normal responses;
-        the API refuses tokens that were not requested with the claim ``acrs`` of ``step_up``.
+        the API refuses tokens that were not requested with the claim ``acrs`` of ``step_up``;
+        ``realm`` is the response of the Microsoft-shaped issuer's user realm discovery.
         """
         asked = {
             "access_ttl": access_ttl,
@@ -77,12 +79,18 @@ class Panva:
             "device_answer": device_answer,
             "token_answer": token_answer,
             "step_up": step_up,
+            "realm": realm,
         }
         self._order("/control", {name: given for name, given in asked.items() if given is not None})
 
     def register(self, redirect_uri: str) -> None:
         """Register one more redirect URI for the public client, at both issuers."""
         self._order("/register", {"redirect_uri": redirect_uri})
+
+    def accept_assertion(self, assertion: bytes, account: str = "ada") -> None:
+        """Accept a SAML assertion with exactly these bytes, until the next reset."""
+        digest = hashlib.sha256(assertion).hexdigest()
+        self._order("/assertion", {"digest": digest, "account": account})
 
     def without_interval(self) -> None:
         """Send device responses without ``interval`` (RFC 8628: then it is 5 seconds)."""

@@ -78,7 +78,7 @@ def test_an_invalid_option(
     assert panva.requests() == []
 
 
-@pytest.mark.parametrize("flow", ["iwa", "broker", "obo"])
+@pytest.mark.parametrize("flow", ["obo", "hub"])
 def test_an_unavailable_flow(session: Session, peer: Peer, panva: Panva, flow: str) -> None:
     error = error_of(session, peer.first, flow=flow)
     assert isinstance(error, FlowUnavailable)

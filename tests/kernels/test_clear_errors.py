@@ -21,8 +21,8 @@ CELLS = {
         "ConfigurationError: The setting flow",
     ),
     "flow of a later version": (
-        "import nbauth; nbauth.login(flow='iwa')",
-        "FlowUnavailable: The flow 'iwa'",
+        "import nbauth; nbauth.login(flow='hub')",
+        "FlowUnavailable: The flow 'hub'",
     ),
     "mixed resources": (
         "%login User.Read https://vault.azure.net/.default",

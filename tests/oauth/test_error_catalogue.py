@@ -37,12 +37,14 @@ MEANINGS: list[tuple[type[NbAuthError], str]] = [
         FlowUnavailable,
         "90010 90133 53000 53001 53003 530002 530003 530034 50097 50005 50129 50131 AADB2C90224"
         " unsupported_grant_type"
-        " unsupported_response_type",
+        " unsupported_response_type managed_user no_wstrust_endpoint",
     ),
     (
         SignInError,
         "50126 50034 50053 50055 50056 50057 70016 70018 AADB2C90225 unknown_user_type"
-        " wstrust_not_understood wrong_password",
+        " unknown_user no_kerberos_ticket kerberos_ticket_expired kerberos_failed kerberos_refused"
+        " kerberos_server_not_verified wstrust_password wstrust_refused wstrust_not_understood"
+        " wrong_password",
     ),
     (SignInDeclined, "access_denied authorization_declined AADB2C90091 AADB2C90273"),
     (SignInExpired, "expired_token 70020"),

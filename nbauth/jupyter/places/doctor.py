@@ -20,7 +20,14 @@ from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.jupyter.ipykernel.reply_fix import AFFECTED
 from nbauth.jupyter.places.environment import Evidence, Place, apply_attended, kernel, look, place
-from nbauth.jupyter.places.in_words import INDENT, entry, settings_in_words, shown
+from nbauth.jupyter.places.in_words import (
+    INDENT,
+    entry,
+    settings_in_words,
+    shown,
+    ticket_in_words,
+    why_not,
+)
 from nbauth.kernel.client_secret import secret_of
 from nbauth.kernel.sign_in.attempts import checked_flow
 from nbauth.kernel.sign_in.receivers.callback_address import callback_address, placeholder
@@ -87,6 +94,7 @@ def parts(
         lines += _register(here, made, page)
         checked_flow(read_request(made, made.scopes(()), {}))
         _check_redirect_uri(settings, here, page)
+        lines += ticket_in_words(settings.flow)
         if not ask:
             Trust.of(settings.verify).check()
             if settings.client_secret_from == "environment":
@@ -178,10 +186,10 @@ def _strays(session: Session) -> Iterator[str]:
 
 
 def _flows(here: Place, settings: Settings) -> Iterator[str]:
-    if not here.ways:
-        yield from entry("sign in by", "none: nobody can answer here, so a sign-in fails at once")
-        return
     chosen, label = settings.flow, "sign in by"
+    if not here.ways and (chosen == AUTO or flow_named(chosen).interactive):
+        yield from entry(label, "none: nobody can answer here, so a sign-in fails at once")
+        return
     for way in here.ways if chosen == AUTO else dict.fromkeys((chosen, *here.ways)):
         flow = flow_named(way)
         why = flow.detail
@@ -193,16 +201,7 @@ def _flows(here: Place, settings: Settings) -> Iterator[str]:
         label = "  or by"
     for way in offered():
         if way not in (chosen, *here.ways):
-            yield from entry("  not by", f"{way}: {_why_not(way, here)}")
-
-
-def _why_not(way: str, here: Place) -> str:
-    receiver = flow_named(way).receiver
-    if receiver is ReceiverKind.LOOPBACK and here.apart:
-        return "the browser cannot reach the loopback address of another machine"
-    if receiver is ReceiverKind.JUPYTER_SERVER and kernel() is None:
-        return "it needs a Jupyter kernel, and this is none"
-    return here.note.rstrip(".")
+            yield from entry("  not by", f"{way}: {why_not(way, here)}")
 
 
 def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:

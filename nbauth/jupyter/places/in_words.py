@@ -1,4 +1,4 @@
-"""Describes the value and the source of each setting, including defaults.
+"""Describes flows and the value and source of each setting, including defaults.
 
 No secret is read, and no setting contains one.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from nbauth.core.flow_names import AUTO
+from nbauth.core.flow_names import AUTO, IWA
 from nbauth.core.settings import NAMES, Settings
 from nbauth.core.settings_values import ENDPOINTS
+from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
+from nbauth.jupyter.places.environment import Place, kernel
 from nbauth.kernel.client_secret import service_of
-from nbauth.oauth.flows import FLOWS
+from nbauth.oauth.flows import FLOWS, flow_named
 
 INDENT = 20
 """The width of a label in characters."""
@@ -76,6 +78,25 @@ def entry(label: str, *texts: str) -> list[str]:
     """A label and its texts, each on its own line."""
     first, *rest = texts
     return [f"{label:{INDENT}}{first}", *(" " * INDENT + text for text in rest)]
+
+
+def ticket_in_words(flow: str) -> list[str]:
+    """The Kerberos ticket that a flow would use. Raises ``NbAuthError`` if there is none."""
+    if flow != IWA:
+        return []
+    from nbauth.oauth.federation.negotiate import ticket_principal
+
+    return entry("Kerberos", f"ticket of {plain(ticket_principal())}")
+
+
+def why_not(way: str, here: Place) -> str:
+    """Why a flow does not work in a place."""
+    receiver = flow_named(way).receiver
+    if receiver is ReceiverKind.LOOPBACK and here.apart:
+        return "the browser cannot reach the loopback address of another machine"
+    if receiver is ReceiverKind.JUPYTER_SERVER and kernel() is None:
+        return "it needs a Jupyter kernel, and this is none"
+    return here.note.rstrip(".")
 
 
 def settings_in_words(settings: Settings) -> Iterator[str]:

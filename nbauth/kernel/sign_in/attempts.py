@@ -154,13 +154,13 @@ class Attempts:
         return replace(request, flow=flow) if flow else request
 
     def needs_nobody(self, request: Request) -> bool:
-        """Whether the keyring has the password that the request needs.
+        """Whether the flow signs a person in without asking, or the keyring has the password.
 
         Raises as :func:`checked_flow` and ``StoredPasswords.of`` do.
         """
         flow = checked_flow(request)
         if flow is None or not flow.asks_password:
-            return False
+            return flow is not None and not flow.interactive
         username = request.authorization.login_hint or ""
         return self._passwords.of(request.client.settings, username) is not None
 

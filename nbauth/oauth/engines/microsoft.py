@@ -32,7 +32,7 @@ from nbauth.oauth.authority_forms import WELL_KNOWN
 from nbauth.oauth.challenge import claims_for
 from nbauth.oauth.credentials import ClientCredential
 from nbauth.oauth.discovery import Read
-from nbauth.oauth.engines import broker, managed_identity, microsoft_tokens
+from nbauth.oauth.engines import broker, managed_identity, microsoft_federated, microsoft_tokens
 from nbauth.oauth.engines.device_answer import device_code_in, polling
 from nbauth.oauth.engines.legible import legible
 from nbauth.oauth.engines.library_errors import library_errors, renewing
@@ -232,10 +232,14 @@ class MicrosoftEngine:
         request = replace(request, claims=claims_for(request.scopes, request.claims))
         if isinstance(wanted, Broker):
             return self._by_broker(wanted, request)
+        microsoft_federated.check(self.authority, wanted)
         app, metadata = self._connect()
-        with library_errors():
-            result = microsoft_tokens.obtain(app, self.credential, wanted, request)
-        return self._response(result, request.scopes, keys=metadata.keys)
+        with microsoft_federated.consent_page(metadata, self.client_id, request):
+            with library_errors():
+                result = microsoft_tokens.obtain(
+                    app, self._http, self.authority, self.credential, wanted, request
+                )
+            return self._response(result, request.scopes, keys=metadata.keys)
 
     def _by_broker(self, wanted: Broker, request: AuthorizationRequest) -> TokenResponse:
         if self.authority.kind not in {"entra", "external-id"} or self.credential is not None:

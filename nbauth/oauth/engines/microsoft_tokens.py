@@ -9,15 +9,20 @@ from typing import Any
 import msal
 
 from nbauth.core.errors import ConfigurationError, FlowUnavailable
+from nbauth.oauth.authorities import Authority
 from nbauth.oauth.certificate import certificate_of
 from nbauth.oauth.credentials import ClientAssertion, ClientCredential, ClientSecret
+from nbauth.oauth.engines import microsoft_federated
 from nbauth.oauth.engines.protocol import AuthorizationRequest, extra_parameters
 from nbauth.oauth.engines.token_requests import (
     ClientCredentials,
     ExtensionGrant,
+    IntegratedWindows,
     OnBehalfOf,
+    Password,
     TokenRequest,
 )
+from nbauth.oauth.http import Http
 
 OPENID = ("openid", "profile", "offline_access")
 """The scopes that MSAL adds to those of a person's request."""
@@ -48,18 +53,28 @@ def _as_msal_takes(credential: ClientCredential) -> Any:
 
 
 def obtain(
-    app: Any, credential: ClientCredential | None, wanted: TokenRequest, request: Any
+    app: Any,
+    http: Http,
+    authority: Authority,
+    credential: ClientCredential | None,
+    wanted: TokenRequest,
+    request: AuthorizationRequest,
 ) -> Mapping[str, Any]:
     """MSAL's response to a request.
 
     Args:
         app: MSAL's application.
+        http: for the requests of federated sign-ins, which MSAL does not send.
+        authority: of the application.
         credential: of the application.
         wanted: the kind of request.
         request: its scopes and extra parameters.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MSAL calls some of its methods deprecated
+        if isinstance(wanted, Password | IntegratedWindows):
+            scopes = [*request.scopes.resource_scopes, *OPENID]
+            return microsoft_federated.obtain(app, http, authority, wanted, request, scopes)
         answer: Mapping[str, Any] = _sent(app, credential, wanted, request)
     return answer
 

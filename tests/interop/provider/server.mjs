@@ -11,6 +11,8 @@ import * as https from 'node:https';
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
 import { Provider } from 'oidc-provider';
 
+import { addDirectGrants, assertions, PASSWORD_GRANT, SAML_GRANTS } from './direct_grants.mjs';
+
 const [certFile, keyFile, tenant] = process.argv.slice(2);
 const LOOPBACK = '127.0.0.1';
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -23,7 +25,7 @@ process.stdin.on('end', () => process.exit(0)).on('close', () => process.exit(0)
 
 // ---------------------------------------------------------------- what the tests can turn
 const DEFAULTS = { access_ttl: 3600, id_token_ttl: 3600, device_ttl: 600, device_interval: 1, code_length: 0, coop: null,
-  device_answer: {}, token_answer: {}, step_up: null };
+  device_answer: {}, token_answer: {}, step_up: null, realm: null };
 const claimsOf = new Map(); // the claims request of each access token
 let knobs;
 let faults;
@@ -35,6 +37,7 @@ function reset() {
   faults = [];
   tampers = [];
   seen = [];
+  assertions.clear();
 }
 reset();
 
@@ -137,6 +140,7 @@ async function makeProvider(issuer, microsoft) {
     response_types: ['code'],
   };
 
+  const findAccount = (_ctx, account) => ({ accountId: account, claims: async () => person(account, microsoft) });
   const provider = new Provider(issuer, {
     adapter: Shelf,
     jwks: { keys: [jwk] },
@@ -146,7 +150,7 @@ async function makeProvider(issuer, microsoft) {
         client_id: 'notebooks',
         client_name: 'Notebooks',
         token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT],
+        grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT, PASSWORD_GRANT, ...SAML_GRANTS],
       },
       {
         ...native,
@@ -178,7 +182,7 @@ async function makeProvider(issuer, microsoft) {
       registration: { enabled: true },
       rpInitiatedLogout: { enabled: true },
     },
-    findAccount: (_ctx, account) => ({ accountId: account, claims: async () => person(account, microsoft) }),
+    findAccount,
     pkce: { required: () => true },
     rotateRefreshToken: true,
     scopes: ['openid', 'offline_access', ...(microsoft ? MICROSOFT_SCOPES : ['read', 'write'])],
@@ -277,6 +281,7 @@ async function makeProvider(issuer, microsoft) {
       lengthenCode(ctx);
     }
   });
+  addDirectGrants(provider, findAccount);
   provider.on('server_error', (_ctx, error) => console.error(label, error));
   return provider;
 }
@@ -299,7 +304,7 @@ const ENDPOINTS = [
   [/\/device(\/[^/]+)?$/, 'device'], [/\/token\/revocation$/, 'revocation'],
   [/\/token\/introspection$/, 'introspection'], [/\/token$/, 'token'], [/\/auth$/, 'authorization'],
   [/\/auth\/[^/]+$/, 'resume'], [/\/interaction\//, 'interaction'], [/\/session\/end/, 'end_session'],
-  [/^\/api\//, 'api'], [/\/me$/, 'userinfo'],
+  [/^\/api\//, 'api'], [/^\/common\/userrealm\//i, 'realm'], [/\/me$/, 'userinfo'],
 ];
 const endpointOf = (path) => ENDPOINTS.find(([pattern]) => pattern.test(path))?.[1] ?? 'other';
 const withoutIds = (path) => path.replace(/\/(interaction|auth|device)\/(?!auth$)[^/]+/, '/$1/:uid');
@@ -382,6 +387,8 @@ function front(label, mount, site) {
 
     if (fault) {
       misbehave(fault, req, res);
+    } else if (endpoint === 'realm' && mount && knobs.realm) {
+      answer(res, 200, knobs.realm); // Microsoft's user realm discovery
     } else if (url.pathname === '/api/me') {
       await me(site.provider, req, res);
     } else if (!`${url.pathname}/`.startsWith(`${mount}/`)) {
@@ -427,6 +434,7 @@ const ORDERS = {
   'POST /control': (order) => Object.assign(knobs, order),
   'POST /fault': (order) => { faults.push({ times: 1, ...order }); return { faults }; },
   'POST /tamper': (order) => { tampers.push({ times: 1, ...order }); return { tampers }; },
+  'POST /assertion': ({ digest, account }) => { assertions.set(digest, account); return {}; },
   'POST /revoke': ({ account }) => ({ grants: revokeAccount(account) }),
   'POST /reset': ({ storage }) => {
     reset();
