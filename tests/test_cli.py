@@ -148,3 +148,20 @@ def test_version_is_the_packages(capsys):
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"nbauth {version('nbauth')}\n"
+
+
+@pytest.mark.parametrize(("path", "code"), [("", 0), ("/nowhere/client.pem", 1)])
+def test_doctor_checks_the_service_identity_of_the_environment(capsys, monkeypatch, path, code):
+    named = {
+        "AZURE_TENANT_ID": "contoso.com",
+        "AZURE_CLIENT_ID": "job",
+        "AZURE_CLIENT_CERTIFICATE_PATH" if path else "AZURE_CLIENT_SECRET": path or "s3cret-of-job",
+    }
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    assert main(["doctor", "--offline", "--client-id", "person"]) == code
+    said = capsys.readouterr().out
+    assert "app: used where nobody can answer" in said
+    assert "application job (AZURE_CLIENT_ID) in tenant contoso.com" in said
+    assert ("cannot be used: No such file" in said) == bool(path)
+    assert "s3cret-of-job" not in said

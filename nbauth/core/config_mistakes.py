@@ -193,7 +193,7 @@ class _Finder:
             path,
             f"{quoted(path[-1])} is a secret; secrets are not read from this file",
             "Remove the line. Secrets come from the keyring or the environment"
-            " (setting client_secret_from).",
+            " (settings client_secret_from and client_certificate).",
             profile,
         )
 

@@ -23,6 +23,9 @@ class CallOptions(TypedDict, total=False):
     userinfo_endpoint: str | None
     revocation_endpoint: str | None
     client_secret_from: Literal["environment", "keyring"] | None
+    client_certificate: str | None
+    client_certificate_chain: bool | None
+    client_assertion_file: str | None
     cloud: str | None
     exact_scopes: bool | None
     flow: str | None

@@ -34,6 +34,9 @@ class Settings:
     userinfo_endpoint: str | None = None
     revocation_endpoint: str | None = None
     client_secret_from: str | None = None
+    client_certificate: str | None = None
+    client_certificate_chain: bool = False
+    client_assertion_file: str | None = None
     cloud: str = "public"
     scopes: tuple[str, ...] = ()
     exact_scopes: bool = False
@@ -71,7 +74,14 @@ class Settings:
         return self.sources.get(name, "default")
 
 
-OF_ONE_ISSUER = ("hosts", "metadata_url", *ENDPOINTS, "client_secret_from")
+CREDENTIALS = (
+    "client_secret_from",
+    "client_certificate",
+    "client_certificate_chain",
+    "client_assertion_file",
+)
+"""Settings that say where the credential of a confidential client is."""
+OF_ONE_ISSUER = ("hosts", "metadata_url", *ENDPOINTS, *CREDENTIALS)
 """Settings that are valid for one issuer only."""
 NAMES = tuple(item.name for item in fields(Settings) if item.name != "sources")
 

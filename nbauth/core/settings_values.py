@@ -9,6 +9,7 @@ from typing import Any
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import ALL, AUTO, added
 from nbauth.core.own_pages import page
+from nbauth.core.secret_readers import secret_file, secret_source
 from nbauth.core.text import closest
 from nbauth.core.value_readers import (
     address,
@@ -20,7 +21,6 @@ from nbauth.core.value_readers import (
     proxies,
     redirect_uri,
     seconds,
-    secret_source,
     text,
     verify,
     verify_form,
@@ -74,6 +74,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "metadata_url": address,
     **dict.fromkeys(ENDPOINTS, address),
     "client_secret_from": secret_source,
+    "client_certificate": secret_file,
+    "client_certificate_chain": flag,
+    "client_assertion_file": secret_file,
     "cloud": one_of(CLOUDS),
     "scopes": words,
     "exact_scopes": flag,
@@ -108,6 +111,7 @@ _FORMS: dict[Callable[[Any], Any], str] = {
     address: '"https://id.example/…"',
     redirect_uri: '"http://127.0.0.1:8400/callback"',
     secret_source: '"keyring"',
+    secret_file: "'/path/of/the/file.pem'",
 }
 _NAMED = {"flow": '"device"', "cloud": '"usgov"', "persist": '"keyring"', "profile": '"work"'}
 _TABLES: dict[Callable[[Any], Any], str] = {

@@ -18,11 +18,10 @@ from nbauth.core.text import closest, plain, without_user
 
 SYSTEM = "system"
 """The value of ``verify`` for the system's certificate store (package truststore)."""
-SECRET_SOURCES = ("environment", "keyring")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_NO_TEXT = re.compile(rf"{_CONTROL.pattern}|[\ud800-\udfff]")  # surrogates: only in paths
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_NO_TEXT = re.compile(rf"{CONTROL.pattern}|[\ud800-\udfff]")  # surrogates: only in paths
 _YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 _SCHEMES = ("http", "https", "all", "no_proxy")
 _HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::([0-9]{{1,5}}))?")
@@ -151,7 +150,7 @@ def verify_form(value: Any) -> bool | str:
         return True
     if word in _YES or isinstance(value, int):
         raise ValueError(right)
-    return text(os.fspath(value), _CONTROL)
+    return text(os.fspath(value), CONTROL)
 
 
 def verify(value: Any) -> bool | str:
@@ -230,14 +229,3 @@ def redirect_uri(value: Any) -> str:
             " http://127.0.0.1:8400/callback or https://lab.example/nbauth/callback"
         )
     return written
-
-
-def secret_source(value: Any) -> str:
-    """Where the client secret is stored. The value is never shown, since it may be the secret."""
-    word = str(value).strip().lower()
-    if word not in SECRET_SOURCES:
-        raise ValueError(
-            f"must be one of {', '.join(SECRET_SOURCES)}: it says where the client secret is;"
-            " the secret itself never goes into a setting"
-        )
-    return word

@@ -23,6 +23,11 @@ HELP = {
     "userinfo_endpoint": "the endpoint that says who signed in; overrides the metadata",
     "revocation_endpoint": "the endpoint that revokes tokens; overrides the metadata",
     "client_secret_from": "where the client's secret is, if it has one: environment or keyring",
+    "client_certificate": "a PEM or PFX file with the client's certificate and its private key",
+    "client_certificate_chain": "true: send the certificate too, for a provider that checks its"
+    " subject name and issuer; false: send only its thumbprint",
+    "client_assertion_file": "a file with an assertion that another service has signed for the"
+    " client; it is read each time it is used",
     "cloud": "Microsoft's cloud: public, usgov, dod or china",
     "scopes": "the scopes to request if a call names none",
     "exact_scopes": "true: request these scopes only; false: add the scopes that identify the"

@@ -102,10 +102,9 @@ class AuthMagics(Magics):  # type: ignore[misc]
             _print("Nobody was signed in.")
         for record in gone:
             where = f" To sign out there: {record.sign_out_url}" if record.sign_out_url else ""
-            _print(
-                f"Signed out {record.account.username}. The browser may still be signed in at the"
-                f" provider.{where}"
-            )
+            browser = f" The browser may still be signed in at the provider.{where}"
+            by_itself = bool(record.flow)  # no browser has signed in
+            _print(f"Signed out {record.account.title}.{'' if by_itself else browser}")
 
     @lazily_parsed
     @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the token")

@@ -45,6 +45,13 @@ class Arrivals:
         client, asked = request.client, request.asked
         signed_in = signed_in_from(client, response, sign_out_url)
         as_asked = asked is None or signed_in.is_asked_for(asked)
+        if asked is not None and not as_asked and response.principal is not None:
+            raise SignInError(
+                f"{name_of(asked)} was requested, but --flow {request.flow} signs in as"
+                f" {signed_in.account.title}.",
+                code="wrong_account",
+                hint="Name no account, or use another flow.",
+            )
         grant = _grant_of(request, response, signed_in.account)
         if not self._cache.sign_in(
             signed_in,

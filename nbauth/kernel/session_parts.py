@@ -24,7 +24,7 @@ from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.arrivals import Arrivals
-from nbauth.kernel.client_secret import credential_of
+from nbauth.kernel.client_credential import credential_of
 from nbauth.kernel.door import Door
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempts import Attempts

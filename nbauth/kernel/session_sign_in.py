@@ -43,7 +43,11 @@ class SessionSignIn(SessionParts):
             return signed_in
         if background:
             return self._attempts.begin(request)
-        return self._made_current(self._attempts.sign_in(request))
+        account = self._made_current(self._attempts.sign_in(request))
+        record = self.cache.signed_in.get(account.key)
+        if record is not None and record.flow and not quiet:  # no screen has shown it
+            say_to(self.screen, f"Signed in as {account.title}.")
+        return account
 
     async def login_async(
         self,

@@ -14,7 +14,7 @@ from nbauth.core.errors import InteractionRequired, NbAuthError, PersistenceErro
 from nbauth.core.log import word
 from nbauth.core.secret import SecretStr
 from nbauth.core.settings import Settings
-from nbauth.kernel.client_secret import service_of
+from nbauth.kernel.client_credential import service_of
 
 log = logging.getLogger(__name__)
 NO_KEYRING = frozenset({"no_keyring", "plain_keyring"})

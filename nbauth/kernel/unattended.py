@@ -6,7 +6,7 @@ import os
 
 from nbauth.core.account import Account, Asked
 from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError
-from nbauth.core.flow_names import AUTO
+from nbauth.core.flow_names import APP, AUTO
 from nbauth.core.magic_word import as_word, login_line
 from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
@@ -33,17 +33,18 @@ def named_flow(client: Client) -> str:
 
 def has_own_client(settings: Settings) -> bool:
     """Whether a service identity is used, or named, that needs no ``client_id`` in the settings."""
-    if settings.flow != AUTO:
-        return _is_own(settings.flow)
     try:
-        return bool(named_flow(Client(settings, authority_from(settings), "")))
+        client = Client(settings, authority_from(settings), "")
     except NbAuthError:  # reported by the caller, who reads the authority too
         return False
+    if settings.flow != AUTO:
+        return _is_own(client, settings.flow)
+    return bool(named_flow(client))
 
 
 def check_client_id(client: Client, flow: str) -> None:
     """Raise ``ConfigurationError`` if a flow needs a ``client_id`` and the client has none."""
-    if not client.client_id and not (flow != AUTO and _is_own(flow)):
+    if not client.client_id and not (flow != AUTO and _is_own(client, flow)):
         raise no_client_id(client.authority)
 
 
@@ -66,9 +67,11 @@ def asks_nobody(flow: str) -> bool:
     return not found.interactive and found.renew is None
 
 
-def _is_own(flow: str) -> bool:
+def _is_own(client: Client, flow: str) -> bool:
     from nbauth.oauth.flows import flow_named
 
+    if flow == APP and client.authority.kind != "entra":
+        return False  # the variables of the Azure SDKs name an application of Entra ID
     try:
         return flow_named(flow).own_client
     except NbAuthError:

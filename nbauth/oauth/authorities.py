@@ -168,14 +168,6 @@ def authority_from(settings: Settings) -> Authority:
             code="bad_authority",
             hint="Set authority to the issuer of these addresses, or remove them.",
         )
-    if settings.client_secret_from and found.microsoft:
-        raise ConfigurationError(
-            "nbauth sends no client secret to Microsoft's authorities: a sign-in there uses a"
-            f" public client (client_secret_from: {settings.source('client_secret_from')}).",
-            code="bad_authority",
-            hint="Remove client_secret_from, and allow public client flows in the app"
-            " registration.",
-        )
     return found
 
 

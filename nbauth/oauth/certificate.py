@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -18,8 +20,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.forks import no_fork
 from nbauth.core.text import plain
 from nbauth.oauth.credentials import Certificate
+
+MOST_BYTES = 1_000_000
+"""Maximum size of a certificate file."""
 
 
 @dataclass(frozen=True)
@@ -28,31 +34,30 @@ class Found:
 
     Attributes:
         private_key: unencrypted PEM.
-        chain: the certificate and, if the file has them, those of its issuers, as PEM.
         thumbprint: the SHA-1 of the certificate, in hexadecimal.
-        x5t, x5c: the thumbprint and the chain, as in the header of a JWT (RFC 7515 §4.1.6, §4.1.7).
-        elliptic: whether the key is elliptic, and not RSA.
+        x5t, x5c: the thumbprint, and the certificate with those of its issuers that the file has,
+            as in the header of a JWT (RFC 7515 §4.1.6, §4.1.7).
+        kind: of the key: ``RSA``, ``EC``, or another one.
     """
 
     private_key: str = field(repr=False)
-    chain: str
     thumbprint: str
     x5t: str
     x5c: list[str]
-    elliptic: bool
+    kind: str
 
 
 def certificate_of(credential: Certificate) -> Found:
     """Read the file. Raises ``ConfigurationError`` if it is no certificate with its key."""
     try:
         with open(credential.path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise _unusable(credential, error.strerror or type(error).__name__) from error
-    password = None if credential.password is None else str(credential.password()).encode()
+            data = file.read(MOST_BYTES)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise _unusable(credential, why) from error
     try:
-        key, certificates = _read(data, password)
-    except (ValueError, TypeError) as error:
+        key, certificates = _decrypted(data, credential)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unusable(credential, plain(error)) from error
     if key is None or not certificates:
         missing = "a private key" if key is None else "a certificate"
@@ -64,12 +69,24 @@ def certificate_of(credential: Certificate) -> Found:
     thumbprint = own.fingerprint(hashes.SHA1())  # noqa: S303 - the certificate's name, no proof
     return Found(
         private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-        chain="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
         thumbprint=thumbprint.hex(),
         x5t=urlsafe_b64encode(thumbprint).decode().rstrip("="),
         x5c=[b64encode(one.public_bytes(Encoding.DER)).decode() for one in chain],
-        elliptic=isinstance(key, EllipticCurvePrivateKey),
+        kind=_kind(key),
     )
+
+
+def _decrypted(data: bytes, credential: Certificate) -> tuple[Any, list[x509.Certificate]]:
+    """Key and certificates. The password is only asked for if the key needs one."""
+    with no_fork():
+        try:
+            return _read(data, None)
+        except (ValueError, TypeError) as error:
+            if credential.password is None or "password" not in str(error).lower():
+                raise
+    password = str(credential.password()).encode()
+    with no_fork():
+        return _read(data, password)
 
 
 def _read(data: bytes, password: bytes | None) -> tuple[Any, list[x509.Certificate]]:
@@ -85,6 +102,12 @@ def _read(data: bytes, password: bytes | None) -> tuple[Any, list[x509.Certifica
 def _of_key(certificates: list[x509.Certificate], key: Any) -> x509.Certificate | None:
     public = key.public_key()
     return next((one for one in certificates if one.public_key() == public), None)
+
+
+def _kind(key: Any) -> str:
+    if isinstance(key, RSAPrivateKey):
+        return "RSA"
+    return "EC" if isinstance(key, EllipticCurvePrivateKey) else type(key).__name__
 
 
 def _unusable(credential: Certificate, why: str) -> ConfigurationError:

@@ -12,7 +12,7 @@ from nbauth.core.account import ClientKey
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.forks import no_fork
 from nbauth.core.scopes import Scopes
-from nbauth.core.settings import Settings
+from nbauth.core.settings import CREDENTIALS, Settings
 from nbauth.oauth.authorities import Authority, authority_from, parse
 from nbauth.oauth.authority_forms import is_microsofts_host
 from nbauth.oauth.credentials import ClientCredential
@@ -184,9 +184,11 @@ class Engines:
     def of(self, client: Client) -> Engine:
         """The client's engine. The first call imports the protocol library."""
         settings = client.settings
-        secret = settings.client_secret_from and (settings.client_secret_from, settings.profile)
+        secret = [value for name in CREDENTIALS if (value := getattr(settings, name))]
+        if secret:  # an entry of the keyring belongs to a profile
+            secret.append(settings.profile)
         proxies = tuple(sorted((settings.proxies or {}).items()))
-        key = (client.authority, client.client_id, settings.verify, proxies, secret)
+        key = (client.authority, client.client_id, settings.verify, proxies, *secret)
         engine = self._engines.get(key)
         if engine is None:  # another thread may create one too; setdefault keeps one of them
             engine = self._engines.setdefault(key, self.for_sign_in(client))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
+from nbauth.core.errors import ConfigurationError
 from nbauth.core.secret import SecretStr
+from nbauth.core.text import plain
 from nbauth.oauth.credentials import Certificate, ClientCredential, ClientSecret
 from nbauth.oauth.metadata import Metadata
 
@@ -17,7 +19,9 @@ BASIC, POST = "client_secret_basic", "client_secret_post"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFETIME = 300
 """Seconds for which a signed assertion is valid."""
-ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+OF_RSA = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
+"""The algorithms for an RSA key, in the order in which they are chosen (RFC 7518 §3.1)."""
+OF_CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 """The algorithm of each curve (RFC 7518 §3.4)."""
 
 
@@ -65,7 +69,7 @@ class ClientAuthentication:
                 return cls(client_id, secret)
             return cls(client_id, parameters={"client_secret": str(secret)})
         assertion = (
-            _signed(client_id, credential, metadata.get("token_endpoint") or metadata.issuer)
+            _signed(client_id, credential, metadata)
             if isinstance(credential, Certificate)
             else str(credential.read())
         )
@@ -87,7 +91,7 @@ class ClientAuthentication:
         return request
 
 
-def _signed(client_id: str, credential: Certificate, audience: str) -> str:
+def _signed(client_id: str, credential: Certificate, metadata: Metadata) -> str:
     """An assertion signed with the certificate's key (``private_key_jwt``, OpenID Connect Core §9;
     its claims: RFC 7523 §3)."""
     from joserfc import jwt
@@ -100,17 +104,41 @@ def _signed(client_id: str, credential: Certificate, audience: str) -> str:
     claims = {
         "iss": client_id,
         "sub": client_id,
-        "aud": audience,
+        "aud": metadata.get("token_endpoint") or metadata.issuer,
         "jti": secrets.token_urlsafe(24),
         "iat": now,
         "exp": now + ASSERTION_LIFETIME,
     }
-    key: Any = (ECKey if found.elliptic else RSAKey).import_key(found.private_key)
-    algorithm = ALGORITHMS.get(key.as_dict().get("crv", ""), "RS256")
+    if found.kind not in {"RSA", "EC"}:
+        raise _no_algorithm(credential, found.kind)
+    key: Any = (RSAKey if found.kind == "RSA" else ECKey).import_key(found.private_key)
+    algorithm = _algorithm(credential, key.as_dict().get("crv", ""), metadata)
     header: dict[str, Any] = {"alg": algorithm, "typ": "JWT", "x5t": found.x5t}
     if credential.send_chain:
         header["x5c"] = found.x5c
     return jwt.encode(header, claims, key, algorithms=[algorithm])
+
+
+def _algorithm(credential: Certificate, curve: str, metadata: Metadata) -> str:
+    """The first algorithm for this key that the provider lists; the usual one if it lists none."""
+    possible = (OF_CURVES.get(curve, ""),) if curve else OF_RSA
+    listed = metadata.words("token_endpoint_auth_signing_alg_values_supported")
+    chosen = next((one for one in possible if one and (not listed or one in listed)), "")
+    if not chosen:
+        raise _no_algorithm(credential, f"{curve or 'RSA'} key", listed or ())
+    return chosen
+
+
+def _no_algorithm(
+    credential: Certificate, key: str, listed: Iterable[str] = ()
+) -> ConfigurationError:
+    accepted = f" It accepts {plain(', '.join(listed))}." if listed else ""
+    return ConfigurationError(
+        f"The key in {credential.path} ({key}) cannot sign an assertion for this provider."
+        f"{accepted}",
+        code="bad_certificate",
+        hint="Register a certificate with another kind of key: RSA, or EC with the curve P-256.",
+    )
 
 
 def _text(body: str | bytes | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError
@@ -58,7 +59,7 @@ def document(plan: Plan) -> dict[str, Any]:
         from nbauth.oauth.certificate import certificate_of
 
         found = certificate_of(Certificate(plan.certificate))
-        key = {**_public_key(found.chain), "x5t": found.x5t}
+        key = {**_public_key(found.x5c[0]), "x5t": found.x5t}
         made["token_endpoint_auth_method"] = "private_key_jwt"
         made["jwks"] = {"keys": [key]}
     elif not CONFIDENTIAL.isdisjoint(plan.flows) or settings.client_secret_from:
@@ -72,7 +73,7 @@ def _public_key(certificate: str) -> dict[str, Any]:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
     from joserfc.jwk import ECKey, RSAKey
 
-    key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
+    key = x509.load_der_x509_certificate(b64decode(certificate)).public_key()
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     kind = RSAKey if isinstance(key, RSAPublicKey) else ECKey
     return {**kind.import_key(pem).as_dict(private=False), "use": "sig"}

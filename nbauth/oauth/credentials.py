@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nbauth.core.errors import ConfigurationError
 from nbauth.core.secret import SecretStr
+
+MOST_BYTES = 100_000
+"""Maximum size of an assertion file."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Certificate:
 
     Attributes:
         path: of the file.
-        password: reads the password of the key; ``None`` if the key is not encrypted.
+        password: reads the password of the key; called only if the key is encrypted.
         send_chain: whether assertions contain the certificate (``x5c``, RFC 7515 §4.1.6), so that
             the provider can check its subject name and issuer instead of its thumbprint.
     """
@@ -39,3 +43,40 @@ class ClientAssertion:
 
 
 ClientCredential = ClientSecret | Certificate | ClientAssertion
+
+
+def assertion_in(path: str, named_by: str) -> SecretStr:
+    """The assertion in a file. Raises ``ConfigurationError`` if it cannot be read.
+
+    ``named_by``: the variable or setting that names the file, for the message.
+    """
+    try:
+        with open(path, encoding="ascii") as file:
+            assertion = file.read(MOST_BYTES + 1).strip()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise _unreadable(path, named_by, why) from error
+    if not assertion:
+        raise _unreadable(path, named_by, "it is empty")
+    if len(assertion) > MOST_BYTES or any(character.isspace() for character in assertion):
+        raise _unreadable(path, named_by, "it is not a single assertion")
+    return SecretStr(assertion)
+
+
+def no_credential() -> ConfigurationError:
+    """The error for a flow that needs a credential if the client has none."""
+    return ConfigurationError(
+        "This flow needs the application's own credential, and none is set.",
+        code="no_client_credential",
+        hint="Set client_secret_from or client_certificate in the profile. At Microsoft's"
+        " authorities the variables AZURE_TENANT_ID, AZURE_CLIENT_ID, and AZURE_CLIENT_SECRET or"
+        " AZURE_CLIENT_CERTIFICATE_PATH can name one too.",
+    )
+
+
+def _unreadable(path: str, named_by: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The assertion in {path} ({named_by}) cannot be read: {why}.",
+        code="no_assertion",
+        hint="The platform that issues the assertion writes this file; check that it is mounted.",
+    )

@@ -19,6 +19,7 @@ from nbauth.core.errors import (
     SignInDeclined,
     SignInError,
     SignInExpired,
+    TokenError,
 )
 from nbauth.oauth import answers
 from nbauth.oauth.error_trail import trail_in
@@ -122,6 +123,23 @@ def wrong_password(error: NbAuthError) -> NbAuthError:
     )
     found.word = error.word
     return found
+
+
+def of_application(error: NbAuthError) -> NbAuthError:
+    """The same error for an application: a person can neither sign in nor choose another flow."""
+    number = error.code.removeprefix("AADSTS")
+    entry = known_codes().get(number, {})
+    asks_a_person = isinstance(error, InteractionRequired | FlowUnavailable)
+    if not (asks_a_person and entry):
+        return error
+    what, mark, told = str(error).partition(" [")
+    return TokenError(
+        f"{entry.get('app_what', what)}{mark}{told}",
+        code=error.code,
+        hint=entry.get("app_next", "Ask an administrator; an application cannot do more."),
+        correlation_id=error.correlation_id,
+        timestamp=error.timestamp,
+    )
 
 
 def not_understood(why: str) -> SignInError:

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from nbauth.core.addresses import is_secure
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.core.flow_names import APP, MANAGED_IDENTITY, WORKLOAD_IDENTITY
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import Principal, TokenResponse
 from nbauth.oauth.authorities import Authority
+from nbauth.oauth.clouds import LOGIN_HOSTS
 from nbauth.oauth.credentials import (
     Certificate,
     ClientAssertion,
     ClientCredential,
     ClientSecret,
+    assertion_in,
 )
 from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
 from nbauth.oauth.engines.token_requests import ClientCredentials
+from nbauth.oauth.error_catalogue import of_application
 
 TENANT, CLIENT = "AZURE_TENANT_ID", "AZURE_CLIENT_ID"
 SECRET, CERTIFICATE = "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH"
@@ -32,8 +36,16 @@ CERTIFICATE_PASSWORD = "AZURE_CLIENT_CERTIFICATE_PASSWORD"
 SEND_CHAIN = "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN"
 TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE"
 AUTHORITY_HOST = "AZURE_AUTHORITY_HOST"
-ENDPOINTS = (("IDENTITY_ENDPOINT", "IDENTITY_HEADER"), ("MSI_ENDPOINT", "MSI_SECRET"))
-"""Variables of the managed identity of App Service, Functions, Arc, Service Fabric and Azure ML."""
+POD_HOST, CLOUD_SHELL = "AZURE_POD_IDENTITY_AUTHORITY_HOST", "AZUREPS_HOST_ENVIRONMENT"
+ENDPOINTS = (
+    ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
+    ("MSI_ENDPOINT", "MSI_SECRET"),
+    ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT"),
+    ("MSI_ENDPOINT", CLOUD_SHELL),
+    (POD_HOST,),
+)
+"""Variables that name the endpoint of a managed identity: App Service, Functions and Service
+Fabric; Azure ML; Azure Arc; Cloud Shell; another address of a VM's endpoint."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +61,36 @@ def named_in(environ: Mapping[str, str], authority: Authority) -> str:
     """The flow of the service identity that the environment names for an authority, or ``""``."""
     if authority.kind != "entra":
         return ""
-    if environ.get(TENANT) and environ.get(CLIENT):
+    if environ.get(TENANT) and environ.get(CLIENT) and _has_host(environ, authority):
         if environ.get(SECRET) or environ.get(CERTIFICATE):
             return APP
         if environ.get(TOKEN_FILE):
             return WORKLOAD_IDENTITY
-    if any(all(environ.get(name) for name in pair) for pair in ENDPOINTS):
-        return MANAGED_IDENTITY
-    return ""
+    return MANAGED_IDENTITY if endpoint_variables(environ) else ""
+
+
+def endpoint_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that name the endpoint of a managed identity; empty if there are none."""
+    return next((names for names in ENDPOINTS if all(map(environ.get, names))), ())
+
+
+def check_entra(authority: Authority) -> None:
+    """Raise ``ConfigurationError`` unless the Azure SDKs' variables are for this authority."""
+    if authority.kind != "entra":
+        raise ConfigurationError(
+            "The service identities of the Azure SDKs' variables are for Entra ID, and"
+            f" {authority.url} is another provider.",
+            code="no_service_identity",
+            hint="Use --flow app with client_secret_from, client_certificate or"
+            " client_assertion_file in the profile.",
+        )
+
+
+def _has_host(environ: Mapping[str, str], authority: Authority) -> bool:
+    """Whether it is certain where the credential may be sent: a login host of Microsoft's, or the
+    host that the environment names."""
+    own = urlsplit(authority.url).hostname in LOGIN_HOSTS
+    return own or bool(environ.get(AUTHORITY_HOST))
 
 
 def application_in(environ: Mapping[str, str], authority: Authority) -> ServiceClient:
@@ -82,19 +116,7 @@ def workload_in(environ: Mapping[str, str], authority: Authority) -> ServiceClie
     """
     client = _client(environ, authority, (TOKEN_FILE,))
     path = environ[TOKEN_FILE]
-
-    def read() -> SecretStr:
-        try:
-            with open(path, encoding="ascii") as file:
-                assertion = file.read().strip()
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "it is not text"
-            raise _unreadable(path, why) from error
-        if not assertion:
-            raise _unreadable(path, "it is empty")
-        return SecretStr(assertion)
-
-    return replace(client, credential=ClientAssertion(read))
+    return replace(client, credential=ClientAssertion(lambda: assertion_in(path, TOKEN_FILE)))
 
 
 def as_application(
@@ -112,14 +134,24 @@ def as_application(
     authority.require_one_tenant("Sign-in as an application")
     asked = replace(request, scopes=_asked(engine.authority, request.scopes))
     if client is None:
-        response = engine.obtain(ClientCredentials(), asked)
-        return _as(response, engine.client_id, engine.authority.tenant)
+        return _obtained(engine, asked)
     own = engine.as_client(client.client_id, client.authority, client.credential)
     try:
-        response = own.obtain(ClientCredentials(), asked)
+        return _obtained(own, asked)
     finally:
         own.close()
-    return _as(response, client.client_id, client.authority.tenant)
+
+
+def _obtained(engine: Engine, asked: AuthorizationRequest) -> TokenResponse:
+    authority, client_id = engine.authority, engine.client_id
+    try:
+        response = engine.obtain(ClientCredentials(), asked)
+    except NbAuthError as error:
+        told = of_application(error)
+        raise told from (error if told is not error else error.__cause__)
+    tenant = authority.tenant
+    who = Principal(f"app:{client_id}@{tenant}", client_id, tenant, application=True)
+    return replace(response, refresh_token=None, principal=who)
 
 
 def of_resource(authority: Authority, scopes: Scopes) -> Scopes:
@@ -140,14 +172,10 @@ def _asked(authority: Authority, scopes: Scopes) -> Scopes:
     return of_resource(authority, scopes) if authority.microsoft else scopes
 
 
-def _as(response: TokenResponse, client_id: str, tenant: str) -> TokenResponse:
-    who = Principal(f"app:{client_id}@{tenant}", client_id, tenant, application=True)
-    return replace(response, refresh_token=None, principal=who)
-
-
 def _client(
     environ: Mapping[str, str], authority: Authority, credentials: tuple[str, ...]
 ) -> ServiceClient:
+    check_entra(authority)
     missing = [name for name in (TENANT, CLIENT) if not environ.get(name)]
     if not any(environ.get(name) for name in credentials):
         missing.append(" or ".join(credentials))
@@ -160,18 +188,17 @@ def _client(
         )
     tenant = environ[TENANT]
     base = environ.get(AUTHORITY_HOST) or ""
+    if not _has_host(environ, authority):
+        raise ConfigurationError(
+            f"The variables {TENANT} and {CLIENT} do not say that their credential may be sent to"
+            f" {authority.url}.",
+            code="no_service_identity",
+            hint=f"Set {AUTHORITY_HOST} to the login host of this application.",
+        )
     if base and "://" not in base:
         base = f"https://{base}"
     if base and not is_secure(base):
         raise ConfigurationError(f"{AUTHORITY_HOST} is not an https address.", code="bad_authority")
     return ServiceClient(
         authority.in_tenant(tenant, base), environ[CLIENT], ClientAssertion(lambda: SecretStr(""))
-    )
-
-
-def _unreadable(path: str, why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"The assertion in {path} ({TOKEN_FILE}) cannot be read: {why}.",
-        code="no_assertion",
-        hint="The platform that issues the assertion writes this file; check that it is mounted.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import threading
 import time
@@ -197,7 +198,9 @@ class FakeEngine:
         self, client_id: str, authority: Authority, credential: ClientCredential
     ) -> FakeEngine:
         self._called("as_client", client_id=client_id, authority=authority, credential=credential)
-        return self
+        other = copy.copy(self)  # with the same script, and the same list of calls
+        other.client_id, other.authority, other.credential = client_id, authority, credential
+        return other
 
     def offer(self) -> Offer:
         endpoints = {f"{name}_endpoint": f"{self.issuer}/{name}" for name in OFFERED}

@@ -120,3 +120,24 @@ def test_a_layer_of_higher_precedence_can_set_them_for_the_other_issuer(
     call = {"authority": "https://other.example", "token_endpoint": "https://other.example/t"}
     found = reader.settings(profile="own", **call)
     assert found.endpoints == (("token_endpoint", "https://other.example/t"),)
+
+
+@pytest.mark.parametrize("name", ["client_certificate", "client_assertion_file"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----",
+        "eyJhbGciOiJSUzI1NiJ9.e30.x",
+        5,
+    ],
+)
+def test_a_secret_in_place_of_its_file_is_refused_and_not_shown(name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="must be the path of a file") as refused:
+        read(name, value, "here")
+    assert "MIIE" not in "".join(refused.value.lines())
+    assert "eyJ" not in "".join(refused.value.lines())
+
+
+def test_the_path_of_a_certificate_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert read("client_certificate", "~/client.pem", "here") == "/home/ada/client.pem"

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from nbauth.core.settings import Settings
 from nbauth.demo.servers import Demo, start
-from nbauth.kernel.client_secret import service_of
+from nbauth.kernel.client_credential import service_of
 from nbauth.oauth.client import NO_CLIENT_ID_HINT
 from tests.docs.blocks import ROOT, of_kind
 from tests.kernel.accounts.test_msal_cache import AUTHORITY, OURS, written

@@ -92,6 +92,18 @@ class Panva:
         digest = hashlib.sha256(assertion).hexdigest()
         self._order("/assertion", {"digest": digest, "account": account})
 
+    def add_client(self, client_id: str, **properties: Any) -> None:
+        """Register a client at both issuers, or replace it.
+
+        Its default is a client for client credentials with the secret in ``client_secret``.
+        """
+        self._order("/client", {"client_id": client_id, **properties})
+
+    def device_codes(self) -> list[str]:
+        """The user codes that nobody has entered yet."""
+        codes: list[str] = self._order("/device-codes")
+        return codes
+
     def without_interval(self) -> None:
         """Send device responses without ``interval`` (RFC 8628: then it is 5 seconds)."""
         self._order("/control", {"device_interval": None})

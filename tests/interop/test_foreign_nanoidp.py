@@ -11,13 +11,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 import requests
 
+from nbauth.core.account import Account
 from nbauth.core.errors import ConfigurationError, InteractionRequired, SignInDeclined, SignInError
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
 from tests.harness.certificates import Certificates
 from tests.harness.kernels import Kernel
 from tests.interop.foreign.form_browser import FormBrowser
-from tests.interop.foreign.nanoidp import PASSWORD, running_nanoidp
+from tests.interop.foreign.nanoidp import CLIENT_SECRET, PASSWORD, running_nanoidp
 from tests.interop.foreign.provider import Foreign
 from tests.interop.foreign.suite import EveryProvider, environment, forms, session
 from tests.interop.peers import assert_plain, device_shown, screen_of, until
@@ -95,6 +96,37 @@ def test_a_sign_in_that_was_revoked_elsewhere(
             session.acquire("api.read", force_refresh=True)
         assert_plain(dead.value)
     assert len(foreign.refreshes()) == 1
+
+
+def test_a_client_with_a_secret_for_a_person_and_for_itself(
+    session: Session, foreign: Foreign, forms: FormBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its secret is required for each request, and read for each."""
+    monkeypatch.setenv("NBAUTH_CLIENT_SECRET", CLIENT_SECRET)
+    session.configure(client_id="web", client_secret_from="environment")
+    person = session.login("api.read", web_ui=forms)
+    assert session.acquire("api.read", force_refresh=True).source == "refresh"
+    itself = session.login("api.read", flow="app")
+    assert isinstance(itself, Account)
+    assert (itself.title, itself.application) == ("web (application)", True)
+    (asked,) = foreign.token_requests("client_credentials")
+    assert asked.form == {"grant_type": "client_credentials", "scope": "api.read"}
+    assert "refresh_token" not in asked.answer
+    tokens = {session.acquire("api.read", account=one).access_token for one in (person, itself)}
+    assert len(tokens) == 2, "they are kept apart"
+    assert session.acquire("api.read", account=itself, force_refresh=True).source == "refresh"
+    monkeypatch.setenv("NBAUTH_CLIENT_SECRET", "wrong")
+    for one in (person, itself):
+        with pytest.raises(ConfigurationError) as refused:
+            session.acquire("api.read", account=one, force_refresh=True)
+        assert_plain(refused.value)
+        assert refused.value.code == "invalid_client"
+    session.configure(client_secret_from=None)
+    before = len(foreign.token_requests("client_credentials"))
+    with pytest.raises(ConfigurationError) as refused:
+        session.login("api.read", flow="app", force=True)
+    assert refused.value.code == "no_client_credential"
+    assert len(foreign.token_requests("client_credentials")) == before
 
 
 # ── by password ─────────────────────────────────────────────────────────────────────────────

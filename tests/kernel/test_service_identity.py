@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,19 @@ import pytest
 
 from nbauth.core.account import Account
 from nbauth.core.errors import (
+    AuthorityUnreachable,
     ConfigurationError,
     InteractionRequired,
     NbAuthError,
     TokenError,
 )
+from nbauth.core.settings_reader import SettingsReader
+from nbauth.jupyter.places.doctor import parts
+from nbauth.kernel.session import Session
+from nbauth.kernel.sign_in.no_screen import NoScreen
 from nbauth.oauth.credentials import Certificate, ClientAssertion, ClientSecret
 from nbauth.oauth.engines.token_requests import ClientCredentials, ManagedIdentity
-from nbauth.testing.engine import FakeEngine, refusal
+from nbauth.testing.engine import FakeEngine, refusal, unreachable
 from tests.kernel.conftest import Bench, redirect
 
 TENANT = "00000000-0000-0000-0000-000000000001"
@@ -224,6 +230,17 @@ def test_a_renewed_token_is_of_the_same_application(
         str(token)
 
 
+def test_a_sign_in_says_that_it_is_an_application(
+    bench: Bench, microsoft: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_in(monkeypatch, APPLICATION)
+    bench.session.login("User.Read")
+    bench.session.login("User.Read")
+    bench.session.login("User.Read", force=True, quiet=True)
+    said = ["Signed in as job (application).", "Already signed in as job (application)."]
+    assert [one.partition(" (--")[0] for one in bench.screen.said] == said
+
+
 def test_it_asks_for_each_resource(
     bench: Bench, microsoft: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +374,117 @@ def test_an_application_needs_one_tenant(
         bench.session.acquire("User.Read")
     assert refused.value.code == "no_tenant"
     assert asked(microsoft) == []
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"AZURE_CLIENT_ID": "x"}, {"IDENTITY_ENDPOINT": "http://127.0.0.1:1"}]
+)
+def test_a_metadata_endpoint_is_never_contacted_unasked(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """With the real engine: a token, a sign-in, the doctor, and the account list open no socket."""
+    name_in(monkeypatch, variables)
+
+    def guard(self: socket.socket, address: Any) -> None:
+        raise AssertionError(f"a connection to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", guard)
+    monkeypatch.setattr(socket.socket, "connect_ex", guard)
+    environ = {"NBAUTH_AUTHORITY": AUTHORITY, "NBAUTH_CLIENT_ID": "person"}
+    session = Session(SettingsReader(environ), NoScreen())
+    for call in (session.acquire, session.login, session.token):
+        with pytest.raises(InteractionRequired):
+            call("User.Read")
+    assert session.accounts() == []
+    assert list(parts(session, {}))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
+        ("MSI_ENDPOINT", "MSI_SECRET"),
+        ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT"),
+        ("MSI_ENDPOINT", "AZUREPS_HOST_ENVIRONMENT"),
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST",),
+    ],
+)
+def test_each_platforms_variables_name_its_endpoint(
+    bench: Bench, microsoft: FakeEngine, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    name_in(monkeypatch, dict.fromkeys(names, "http://127.0.0.1:1"))
+    assert bench.session.acquire("User.Read").account.application
+    assert asked(microsoft) == [(ManagedIdentity(""), f"{GRAPH}/.default")]
+
+
+def test_a_failing_endpoint_does_not_end_a_token_that_is_still_valid(
+    bench: Bench, microsoft: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_in(monkeypatch, {"IDENTITY_ENDPOINT": "http://127.0.0.1:1", "IDENTITY_HEADER": "h"})
+    token = bench.session.token("User.Read")
+    first = str(token)
+    bench.clock.advance(microsoft.lifetime - 100)
+    microsoft.will("obtain", unreachable())
+    assert str(token) == first
+    bench.clock.advance(100)
+    microsoft.will("obtain", unreachable())
+    with pytest.raises(AuthorityUnreachable):
+        str(token)
+    assert str(token) != first
+
+
+def test_an_applications_policy_error_asks_no_person(
+    bench: Bench, microsoft: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_in(monkeypatch, APPLICATION)
+    text = "AADSTS53003: Access has been blocked by Conditional Access policies."
+    microsoft.will("obtain", refusal("interaction_required", text))
+    with pytest.raises(TokenError, match="Conditional Access policy for workload") as refused:
+        bench.session.acquire("User.Read")
+    assert not isinstance(refused.value, InteractionRequired)
+    assert "%login" not in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("host", ["", "http://login.example", "https://a b"])
+def test_a_credential_is_sent_only_to_a_named_https_host(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """The profile's authority has only the form of Microsoft's."""
+    bench.environ["NBAUTH_AUTHORITY"] = f"https://stack.example/{TENANT}"
+    bench.screen.is_attended = False
+    bench.session.new_cell()
+    name_in(monkeypatch, {**APPLICATION, "AZURE_AUTHORITY_HOST": host})
+    with pytest.raises(ConfigurationError, match=r"AZURE_AUTHORITY_HOST|may be sent to"):
+        bench.session.login("User.Read", flow="app")
+
+
+@pytest.mark.parametrize("flow", ["app", "workload-identity", "managed-identity"])
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "https://id.example",
+        "https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_signin",
+        "https://c.ciamlogin.com",
+        "https://fs.example/adfs",
+    ],
+)
+def test_the_variables_are_for_entra_only(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, flow: str, authority: str
+) -> None:
+    """Elsewhere the profile has a credential of its own."""
+    name_in(monkeypatch, {**APPLICATION, "AZURE_AUTHORITY_HOST": "login.microsoftonline.com"})
+    bench.environ["NBAUTH_AUTHORITY"] = authority
+    bench.session.new_cell()
+    scope = "https://api.example/read"
+    if (flow, authority) == ("app", "https://id.example"):
+        del bench.environ["NBAUTH_CLIENT_ID"]
+        bench.session.new_cell()
+        with pytest.raises(ConfigurationError, match="No client_id is set"):
+            bench.session.login(scope, flow=flow)
+        return
+    with pytest.raises(ConfigurationError, match="for Entra ID") as refused:
+        bench.session.login(scope, flow=flow)
+    assert "client_certificate" in (refused.value.hint or "")
 
 
 # ── claims challenges ───────────────────────────────────────────────────────────────────────

@@ -448,11 +448,13 @@ def test_endpoints_cannot_be_set_for_microsofts_authorities(
 @pytest.mark.parametrize(
     "settings", [{}, {"authority": f"https://stack.example/{GUID}"}, {"tenant": "contoso.com"}]
 )
-def test_a_client_secret_is_rejected_for_microsofts_authorities(settings: dict[str, str]) -> None:
-    settings = {**settings, "client_secret_from": "environment"}
-    with pytest.raises(ConfigurationError, match="public client") as refused:
-        authority_from(resolve(settings, {}, {}))
-    assert "client_secret_from" in (refused.value.hint or "")
+def test_a_credential_is_accepted_at_microsofts_authorities(settings: dict[str, str]) -> None:
+    """A web application's registration has one (F2b)."""
+    for name in ("client_secret_from", "client_certificate", "client_assertion_file"):
+        given = {**settings, name: "environment"}
+        found = authority_from(resolve(given, {}, {}))
+        assert found.microsoft
+        assert found == authority_from(resolve(settings, {}, {}))
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,10 @@ MEANINGS: list[tuple[type[NbAuthError], str]] = [
     ),
     (
         ConfigurationError,
-        "700016 70001 7000112 7000215 7000218 7000222 700024 700027 70021 700211 700212 700213"
-        " 70002 50059 50128 50194 900023 90002 50011 500011 650057 50020 90072 50105 9002327 90009"
+        "700016 70001 7000112 7000215 7000218 7000222"
+        " 7000229 700024 700025 700027 70021 700211 700212"
+        " 700213 70002 50059 50128 50194 900023 90002 50011"
+        " 500011 501051 650057 50020 90072 50105 9002327 90009"
         " 500131 240002 65002 70011 28000 AADB2C90006 AADB2C90117 AADB2C90205 invalid_client"
         " unauthorized_client invalid_scope invalid_request invalid_target no_username",
     ),
@@ -77,7 +79,7 @@ def test_a_known_code_has_a_text_and_a_hint(kind: type[NbAuthError], code: str) 
 def test_every_entry_of_the_catalogue_is_complete() -> None:
     assert known_codes().keys() - {code for _, code in CODES} == set()
     for code, entry in known_codes().items():
-        assert entry.keys() <= {"kind", "what", "next", "flow"}, code
+        assert entry.keys() <= {"kind", "what", "next", "flow", "app_what", "app_next"}, code
         assert entry["what"].endswith("."), code
         assert entry["next"].endswith("."), code
         assert entry.get("flow", "device") in FLOWS, code

@@ -14,33 +14,34 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.errors import ConfigurationError, FlowUnavailable, NbAuthError
-from nbauth.core.flow_names import AUTO, BROWSER, CALLBACK, DEVICE, PASTE
+from nbauth.core.flow_names import AUTO, BROWSER, CALLBACK
 from nbauth.core.settings import NAMES, Settings
 from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.jupyter.ipykernel.reply_fix import AFFECTED
-from nbauth.jupyter.places.environment import Evidence, Place, apply_attended, kernel, look, place
+from nbauth.jupyter.places import service_part
+from nbauth.jupyter.places.environment import Evidence, Place, apply_attended, look, place
 from nbauth.jupyter.places.in_words import (
-    INDENT,
     entry,
     settings_in_words,
     shown,
     ticket_in_words,
     why_not,
 )
-from nbauth.kernel.client_secret import secret_of
+from nbauth.jupyter.places.registration import to_register
+from nbauth.kernel.client_credential import check_credential
 from nbauth.kernel.sign_in.attempts import checked_flow
-from nbauth.kernel.sign_in.receivers.callback_address import callback_address, placeholder
+from nbauth.kernel.sign_in.receivers.callback_address import callback_address
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
 from nbauth.kernel.sign_in.redirect_uri import with_source
 from nbauth.kernel.sign_in.request import read_request
+from nbauth.oauth.client import Client
 from nbauth.oauth.flows import flow_named, offered
 from nbauth.oauth.trust import Trust
 
 if TYPE_CHECKING:
     from nbauth.jupyter.panel.page import Page
     from nbauth.kernel.session import Session
-    from nbauth.oauth.client import Client
 
 PACKAGES = (
     "ipykernel", "ipython", "ipywidgets", "anywidget", "jupyter_server", "msal", "authlib",
@@ -90,15 +91,17 @@ def parts(
         lines += ["", *_file(session), *settings_in_words(settings), ""]
         here = apply_attended(here, seen, settings.attended)
         lines += _flows(here, settings)
+        lines += service_part.in_lines(Client.from_settings(settings, need_id=False))
         made = session.client(**call)
-        lines += _register(here, made, page)
+        lines += to_register(here, made, page)
         checked_flow(read_request(made, made.scopes(()), {}))
         _check_redirect_uri(settings, here, page)
+        service_part.check(made)
         lines += ticket_in_words(settings.flow)
         if not ask:
             Trust.of(settings.verify).check()
-            if settings.client_secret_from == "environment":
-                secret_of(settings)()  # type: ignore[misc]
+            if settings.client_secret_from != "keyring":
+                check_credential(settings)
         client = made
     except NbAuthError as error:
         faults.append(error)
@@ -202,37 +205,6 @@ def _flows(here: Place, settings: Settings) -> Iterator[str]:
     for way in offered():
         if way not in (chosen, *here.ways):
             yield from entry("  not by", f"{way}: {why_not(way, here)}")
-
-
-def _register(here: Place, client: Client, page: Page | None) -> Iterator[str]:
-    settings, microsoft = client.settings, client.authority.microsoft
-    loopback = "http://localhost" if microsoft else "http://127.0.0.1"
-    own = settings.loopback_uri
-    needs = {
-        f"{BROWSER}, {PASTE}": shown(own) if own else f"{loopback}, any port",
-        CALLBACK: _callback_address(settings.redirect_uri, page),
-        DEVICE: "public client flows allowed" if microsoft else "the device code grant",
-    }
-    if settings.redirect_uri != own:
-        needs["redirect_uri"] = shown(settings.redirect_uri)
-    if CALLBACK not in here.ways and kernel() is not None:
-        del needs[CALLBACK]
-    kind = "native (desktop)" if settings.client_secret_from else "public (native)"
-    yield from entry("signs in at", f"{client.authority.url} ({client.authority.kind})")
-    yield from entry(
-        "register",
-        f"client {plain(client.client_id)}, as a {kind} client, with",
-        *(f"{way:{INDENT}}  {need}" for way, need in needs.items()),
-    )
-
-
-def _callback_address(configured: str | None, page: Page | None) -> str:
-    try:
-        return callback_address(page, os.environ, configured)[0]
-    except FlowUnavailable:
-        return placeholder(os.environ)
-    except ConfigurationError:
-        return _callback_address(None, page)
 
 
 def _check_redirect_uri(settings: Settings, here: Place, page: Page | None) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nbauth.core.flow_names import AUTO, IWA
-from nbauth.core.settings import NAMES, Settings
+from nbauth.core.settings import CREDENTIALS, NAMES, Settings
 from nbauth.core.settings_values import ENDPOINTS
 from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.jupyter.places.environment import Place, kernel
-from nbauth.kernel.client_secret import service_of
+from nbauth.kernel.client_credential import service_of
 from nbauth.oauth.flows import FLOWS, flow_named
 
 INDENT = 20
@@ -29,7 +29,6 @@ NOBODY_SET = {
     "tenant": "common: any organisation's or personal account",
     "authority": "the address for cloud and tenant",
     "metadata_url": "the usual address at the issuer",
-    "client_secret_from": "no client secret is sent",
     "cloud": "public",
     "flow": "auto: the first flow below that works here",
     "hosts": "only the hosts that nbauth lists for this authority",
@@ -102,7 +101,10 @@ def why_not(way: str, here: Place) -> str:
 def settings_in_words(settings: Settings) -> Iterator[str]:
     """One line for each setting; the endpoints form one group."""
     for name in NAMES:
-        if name in ENDPOINTS:
+        if name in ENDPOINTS or name in CREDENTIALS[1:]:
+            continue
+        if name in CREDENTIALS:
+            yield from entry("client credential", *_credential(settings))
             continue
         yield from entry(name, _line(_value(settings, name), settings.source(name)))
         if name == "metadata_url":
@@ -115,6 +117,15 @@ def _endpoints(settings: Settings) -> list[str]:
         for name, address in settings.endpoints
     ]
     return written or [_line("those in the provider's metadata", "default")]
+
+
+def _credential(settings: Settings) -> list[str]:
+    written = [
+        _line(f"{name}: {_value(settings, name)}", settings.source(name))
+        for name in CREDENTIALS
+        if settings.source(name) != "default"
+    ]
+    return written or [_line("none: a public client", "default")]
 
 
 def _line(value: str, source: str) -> str:

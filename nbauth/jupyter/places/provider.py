@@ -23,7 +23,7 @@ from nbauth.core.settings import Settings
 from nbauth.core.text import plain
 from nbauth.core.value_readers import SYSTEM
 from nbauth.jupyter.places.in_words import entry
-from nbauth.kernel.client_secret import secret_of
+from nbauth.kernel.client_credential import check_credential
 
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
@@ -54,9 +54,9 @@ class Answers:
 
 
 def ask(session: Session, client: Client) -> Answers:
-    """Request the provider's metadata and read the client's secret, within ``SECONDS``."""
+    """Request the provider's metadata and read the client's credential, within ``SECONDS``."""
     began = time.monotonic()
-    engine, secret = session.new_engine(client), secret_of(client.settings)
+    engine = session.new_engine(client)
     answers, asked = Answers(), []
 
     def work() -> None:
@@ -67,8 +67,7 @@ def ask(session: Session, client: Client) -> Answers:
             answers.faults.append(error)
         asked.append("provider")
         try:
-            if secret is not None:
-                secret()
+            check_credential(client.settings)
         except NbAuthError as error:
             answers.faults.append(error)
         asked.append("secret")

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import msal
-
 from nbauth.core.errors import (
     AuthorityUnreachable,
     ConfigurationError,
@@ -28,14 +26,12 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
 from nbauth.oauth.answers import text_in, tokens_in
 from nbauth.oauth.authorities import Authority
-from nbauth.oauth.authority_forms import WELL_KNOWN
 from nbauth.oauth.challenge import claims_for
 from nbauth.oauth.credentials import ClientCredential
-from nbauth.oauth.discovery import Read
 from nbauth.oauth.engines import broker, managed_identity, microsoft_federated, microsoft_tokens
 from nbauth.oauth.engines.device_answer import device_code_in, polling
-from nbauth.oauth.engines.legible import legible
 from nbauth.oauth.engines.library_errors import library_errors, renewing
+from nbauth.oauth.engines.msal_parts import ForgetfulDict, ForgetfulTokenCache, MsalHttp
 from nbauth.oauth.engines.protocol import (
     UNSET,
     AuthorizationRequest,
@@ -46,27 +42,12 @@ from nbauth.oauth.engines.protocol import (
 )
 from nbauth.oauth.engines.token_requests import Broker, ManagedIdentity, TokenRequest
 from nbauth.oauth.error_catalogue import error_from, not_understood
-from nbauth.oauth.http import Http
 from nbauth.oauth.issuers import check_issuer
 from nbauth.oauth.metadata import Metadata
 from nbauth.oauth.offer import Offer
 
 USED = ("authorization_endpoint", "token_endpoint", "device_authorization_endpoint", "jwks_uri")
 """The parts of the metadata that MSAL and nbauth use."""
-
-
-class _ForgetfulTokenCache(msal.TokenCache):  # type: ignore[misc]
-    """A token cache that stores nothing, since nbauth has its own."""
-
-    def add(self, event: Any, now: Any = None) -> None:
-        pass
-
-
-class _ForgetfulDict(dict[Any, Any]):
-    """An ``http_cache`` that stores nothing, so that MSAL does not repeat an old error."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
 
 
 class MicrosoftEngine:
@@ -85,7 +66,7 @@ class MicrosoftEngine:
         self.client_id = client_id
         self.credential = credential
         self._network = (verify, proxies)
-        self._http = _MsalHttp(verify, proxies)
+        self._http = MsalHttp(verify, proxies)
         self._ready: tuple[Any, Metadata] | None = None
 
     @property
@@ -108,22 +89,34 @@ class MicrosoftEngine:
         return self._connect()[1].offer()
 
     def _connect(self) -> tuple[Any, Metadata]:
+        """A public client's application and the metadata; a credential is not read."""
         # MSAL's constructor requests the metadata, so the application is created on first use.
         if self._ready is None:
-            app = self._application()
+            app = self._application(None)
             self._ready = app, self._checked()
+            self._http.keep = True
         return self._ready
 
+    def _client(self) -> tuple[Any, Metadata]:
+        """The application with its credential, which is read now, and the metadata."""
+        app, metadata = self._connect()
+        if self.credential is not None:
+            app = self._application(self.credential)
+        return app, metadata
+
     @library_errors()
-    def _application(self, make: Callable[..., Any] | None = None) -> Any:
+    def _application(
+        self, credential: ClientCredential | None, make: Callable[..., Any] | None = None
+    ) -> Any:
+        make = make or microsoft_tokens.application(credential)
         try:
-            return (make or microsoft_tokens.application(self.credential))(
+            return make(
                 self.client_id,
                 authority=self.authority.url,
                 instance_discovery=False,
                 http_client=self._http,
-                http_cache=_ForgetfulDict(),
-                token_cache=_ForgetfulTokenCache(),
+                http_cache=ForgetfulDict(),
+                token_cache=ForgetfulTokenCache(),
             )
         except (ValueError, KeyError):
             if self._http.read.document.get("issuer"):
@@ -155,7 +148,7 @@ class MicrosoftEngine:
     def authorize(
         self, request: AuthorizationRequest, receiving: Receiving
     ) -> PendingAuthorization:
-        app, metadata = self._connect()
+        app, metadata = self._client()
         metadata.keys()  # fetched before the browser opens, so that it fails early
         prompt = None if request.prompt == UNSET else request.prompt
         self.authority.refuse_prompt(prompt)
@@ -178,7 +171,7 @@ class MicrosoftEngine:
         )
 
     def redeem(self, pending: PendingAuthorization, answer: Mapping[str, str]) -> TokenResponse:
-        app, metadata = self._connect()
+        app, metadata = self._client()
         flow, request = pending.private
         with library_errors():
             try:
@@ -195,7 +188,9 @@ class MicrosoftEngine:
         return self._response(result, request.scopes, keys=metadata.keys, max_age=request.max_age)
 
     def start_device(self, request: AuthorizationRequest) -> DeviceCode:
-        app, _ = self._connect()
+        if self.credential is not None:
+            raise _no_device_codes("Device codes are for public clients, and this one is not.")
+        app, _ = self._client()
         with library_errors():
             try:
                 flow = app.initiate_device_flow(
@@ -204,15 +199,12 @@ class MicrosoftEngine:
                     params=extra_parameters(request),  # MSAL sets data= itself
                 )
             except ValueError:
-                raise FlowUnavailable(
-                    "This authority does not support device codes.",
-                    hint=f"Sign in with a browser: %login --flow {BROWSER}.",
-                    suggested_flow=BROWSER,
-                ) from None
+                what = "This authority does not support device codes."
+                raise _no_device_codes(what) from None
         return device_code_in(flow, request)
 
     def poll_device(self, device: DeviceCode) -> TokenResponse:
-        app, _ = self._connect()
+        app, _ = self._client()
         flow, request = device.private
         with polling(), library_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MSAL warns about polling too soon, by the wall clock
@@ -225,15 +217,17 @@ class MicrosoftEngine:
         return self._response(result, request.scopes)
 
     def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
-        if isinstance(wanted, ManagedIdentity):  # no provider is contacted
+        if isinstance(wanted, ManagedIdentity):
             with library_errors():
-                answer = managed_identity.answer_of(wanted, request.scopes, request.claims)
-                return managed_identity.tokens_of(answer, request.scopes)
+                if managed_identity.is_cloud_shell():
+                    app, _ = self._connect()
+                    return managed_identity.token_in_cloud_shell(app, wanted, request.scopes)
+                return managed_identity.token_of(wanted, request.scopes, request.claims)
         request = replace(request, claims=claims_for(request.scopes, request.claims))
         if isinstance(wanted, Broker):
             return self._by_broker(wanted, request)
         microsoft_federated.check(self.authority, wanted)
-        app, metadata = self._connect()
+        app, metadata = self._client()
         with microsoft_federated.consent_page(metadata, self.client_id, request):
             with library_errors():
                 result = microsoft_tokens.obtain(
@@ -246,7 +240,7 @@ class MicrosoftEngine:
             raise broker.unavailable("only public clients at Entra ID can use one")
         broker.check_available()
         self._connect()  # checks the metadata
-        app = self._application(broker.application)
+        app = self._application(None, broker.application)
         with library_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self._response(broker.answer_of(app, wanted, request), request.scopes)
@@ -259,7 +253,7 @@ class MicrosoftEngine:
         *,
         granted: Iterable[str] = (),
     ) -> TokenResponse:
-        app, _ = self._connect()
+        app, _ = self._client()
         claims = claims_for(scopes, claims)
         with renewing(self._http, str(refresh_token)), library_errors():
             result = app.acquire_token_by_refresh_token(
@@ -310,19 +304,12 @@ class MicrosoftEngine:
         return tokens_in(result, scopes, claims, _client_info(result.get("client_info")))
 
 
-class _MsalHttp(Http):
-    """Keeps the metadata that MSAL fetches, and passes only normalised responses to MSAL."""
-
-    read = Read({})
-
-    def get(self, url: Any, **options: Any) -> Any:
-        response = super().get(url, **options)
-        if str(url).split("?")[0].endswith(WELL_KNOWN):
-            self.read = Read.of(response)
-        return response
-
-    def post(self, url: Any, *args: Any, **options: Any) -> Any:
-        return legible(super().post(url, *args, **options))
+def _no_device_codes(what: str) -> FlowUnavailable:
+    return FlowUnavailable(
+        what,
+        hint=f"Sign in with a browser: %login --flow {BROWSER}.",
+        suggested_flow=BROWSER,
+    )
 
 
 def _client_info(encoded: object) -> Mapping[str, Any]:

@@ -11,7 +11,12 @@ import msal
 from nbauth.core.errors import ConfigurationError, FlowUnavailable
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.certificate import certificate_of
-from nbauth.oauth.credentials import ClientAssertion, ClientCredential, ClientSecret
+from nbauth.oauth.credentials import (
+    ClientAssertion,
+    ClientCredential,
+    ClientSecret,
+    no_credential,
+)
 from nbauth.oauth.engines import microsoft_federated
 from nbauth.oauth.engines.protocol import AuthorizationRequest, extra_parameters
 from nbauth.oauth.engines.token_requests import (
@@ -27,15 +32,25 @@ from nbauth.oauth.http import Http
 OPENID = ("openid", "profile", "offline_access")
 """The scopes that MSAL adds to those of a person's request."""
 
+BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+
 
 def application(credential: ClientCredential | None) -> Callable[..., Any]:
-    """MSAL's application class for a client with this credential, or for a public client."""
+    """MSAL's application class for a client with this credential, or for a public client.
+
+    The credential is read now. Raises ``ConfigurationError`` if that fails.
+    """
     if credential is None:
         return msal.PublicClientApplication  # type: ignore[no-any-return]
 
+    taken = _as_msal_takes(credential)
+
     def confidential(client_id: str, **options: Any) -> Any:
         return msal.ConfidentialClientApplication(
-            client_id, client_credential=_as_msal_takes(credential), **options
+            client_id,
+            client_credential=taken,
+            azure_region=False,  # MSAL_FORCE_REGION would send the credential to another host
+            **options,
         )
 
     return confidential
@@ -47,9 +62,18 @@ def _as_msal_takes(credential: ClientCredential) -> Any:
     if isinstance(credential, ClientAssertion):
         return {"client_assertion": lambda: str(credential.read())}
     found = certificate_of(credential)
-    if credential.send_chain:
-        return {"private_key": found.private_key, "public_certificate": found.chain}
-    return {"private_key": found.private_key, "thumbprint": found.thumbprint}
+    if found.kind != "RSA":
+        raise ConfigurationError(
+            f"The key in {credential.path} is not an RSA key, and Microsoft's authorities accept no"
+            " other.",
+            code="bad_certificate",
+            hint="Register a certificate with an RSA key.",
+        )
+    # Without the thumbprint, MSAL would send the first certificate of the chain only. It does not
+    # remove line breaks from the PEM, and x5c has none (RFC 7515 §4.1.6).
+    taken = {"private_key": found.private_key, "thumbprint": found.thumbprint}
+    chain = "".join(f"{BEGIN}{one}{END}" for one in found.x5c)
+    return taken | ({"public_certificate": chain} if credential.send_chain else {})
 
 
 def obtain(
@@ -90,10 +114,12 @@ def _sent(
     claims = {"claims_challenge": request.claims} if request.claims else {}
     match wanted:
         case ClientCredentials():
-            _check_credential(credential)
+            if credential is None:
+                raise no_credential()
             return app.acquire_token_for_client(scopes, data=more, **claims)
         case OnBehalfOf(token):
-            _check_credential(credential)
+            if credential is None:
+                raise no_credential()
             return app.acquire_token_on_behalf_of(str(token), scopes, data=more, **claims)
         case ExtensionGrant(grant_type, parameters):
             return app.client.obtain_token_by_assertion(
@@ -103,14 +129,3 @@ def _sent(
         "Microsoft's authorities do not offer this flow.",
         hint="Choose another flow: %login --flow browser.",
     )
-
-
-def _check_credential(credential: ClientCredential | None) -> None:
-    if credential is None:
-        raise ConfigurationError(
-            "This flow needs the application's own credential, and none is set.",
-            code="no_client_credential",
-            hint="Set client_secret_from or client_certificate in the profile, or the variables"
-            " AZURE_TENANT_ID, AZURE_CLIENT_ID, and AZURE_CLIENT_SECRET or"
-            " AZURE_CLIENT_CERTIFICATE_PATH.",
-        )

@@ -20,7 +20,7 @@ from nbauth.oauth import id_token
 from nbauth.oauth.answers import json_in, text_in, tokens_in
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.client_authentication import ClientAuthentication
-from nbauth.oauth.credentials import ClientCredential
+from nbauth.oauth.credentials import ClientCredential, no_credential
 from nbauth.oauth.engines import identity
 from nbauth.oauth.engines.device_answer import device_code_in, polling
 from nbauth.oauth.engines.legible import legible
@@ -34,7 +34,7 @@ from nbauth.oauth.engines.protocol import (
     extra_parameters,
     with_extra_parameters,
 )
-from nbauth.oauth.engines.token_requests import TokenRequest
+from nbauth.oauth.engines.token_requests import ClientCredentials, TokenRequest
 from nbauth.oauth.error_catalogue import error_from, not_understood, refusal
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
@@ -230,6 +230,8 @@ class OpenIDEngine:
         return self._response(token, asked)
 
     def obtain(self, wanted: TokenRequest, request: AuthorizationRequest) -> TokenResponse:
+        if isinstance(wanted, ClientCredentials) and self.credential is None:
+            raise no_credential()
         grant_type, parameters = parameters_of(wanted)
         personal = is_for_a_person(wanted)
         if personal:

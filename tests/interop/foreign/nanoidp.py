@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 PASSWORD = "a-password"
+CLIENT_SECRET = "a-client-secret-of-nanoidp"
 SCOPES = ["openid", "profile", "email", "offline_access", "api.read", "api.write"]
 
 
@@ -41,7 +42,12 @@ def running_nanoidp(certificates: Certificates, directory: Path) -> Iterator[For
                     "client_id": "notebooks",
                     "token_endpoint_auth_method": "none",
                     "redirect_uris": ["http://127.0.0.1:1", "http://127.0.0.1:1/"],
-                }
+                },
+                {
+                    "client_id": "web",
+                    "client_secret": CLIENT_SECRET,
+                    "redirect_uris": ["http://127.0.0.1:1", "http://127.0.0.1:1/"],
+                },
             ],
         },
     }

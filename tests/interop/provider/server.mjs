@@ -19,7 +19,7 @@ const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const CLIENT_SECRET = randomBytes(24).toString('base64url');
 const NOT_A_USERS_SECRET = ['response_type', 'response_mode', 'redirect_uri', 'prompt', 'scope', 'claims',
   'login_hint', 'domain_hint', 'max_age', 'ui_locales', 'resource', 'code_challenge_method',
-  'client_info', 'post_logout_redirect_uri', 'acr_values'];
+  'client_info', 'post_logout_redirect_uri', 'acr_values', 'client_assertion_type'];
 
 process.stdin.on('end', () => process.exit(0)).on('close', () => process.exit(0)).resume();
 
@@ -309,6 +309,14 @@ const ENDPOINTS = [
 const endpointOf = (path) => ENDPOINTS.find(([pattern]) => pattern.test(path))?.[1] ?? 'other';
 const withoutIds = (path) => path.replace(/\/(interaction|auth|device)\/(?!auth$)[^/]+/, '/$1/:uid');
 
+function headerOf(assertion) {
+  try {
+    return assertion ? { ...decodeProtectedHeader(assertion), aud: decodeJwt(assertion).aud } : null;
+  } catch {
+    return null;
+  }
+}
+
 function readBody(req) {
   return new Promise((resolve, reject) => {
     const chunks = [];
@@ -355,6 +363,9 @@ async function me(provider, req, res) {
   }
 }
 
+// Where azure-identity sends some of its requests, without reading the metadata.
+const V2_TOKEN = new RegExp(`^/${tenant}/oauth2/v2.0/token$`);
+
 function front(label, mount, site) {
   return async (req, res) => {
     const url = new URL(req.url, 'https://loopback');
@@ -375,6 +386,7 @@ function front(label, mount, site) {
       grant_type: given('grant_type') ?? null,
       scope: given('scope') ?? null,
       fields: [...new Set([...form.keys(), ...url.searchParams.keys()])].sort(),
+      assertion: headerOf(given('client_assertion')),
       params: Object.fromEntries(NOT_A_USERS_SECRET.flatMap((name) => (
         given(name) === undefined ? [] : [[name, given(name)]]))),
       user_agent: req.headers['user-agent'] ?? null,
@@ -391,10 +403,11 @@ function front(label, mount, site) {
       answer(res, 200, knobs.realm); // Microsoft's user realm discovery
     } else if (url.pathname === '/api/me') {
       await me(site.provider, req, res);
-    } else if (!`${url.pathname}/`.startsWith(`${mount}/`)) {
+    } else if (!`${url.pathname}/`.startsWith(`${mount}/`) && !V2_TOKEN.test(url.pathname)) {
       answer(res, 404, { error: 'not_found' });
     } else {
       if (mount && endpoint === 'authorization') asMicrosoftReadsIt(url);
+      url.pathname = url.pathname.replace(V2_TOKEN, `${mount}/token`);
       req.originalUrl = url.pathname + url.search;
       req.url = req.originalUrl.slice(mount.length) || '/';
       req.body = body.replace(/([?&]?code=[\w-]+)\.x+/, '$1') || {}; // a code that was lengthened
@@ -414,6 +427,7 @@ async function serve(label, mount) {
   const issuer = `https://${LOOPBACK}:${port}${mount}`;
   site.provider = await makeProvider(issuer, mount !== '');
   site.handler = site.provider.callback();
+  site.label = label;
   sites.push(site);
   return { issuer, base: `https://${LOOPBACK}:${port}` };
 }
@@ -428,8 +442,30 @@ async function register({ redirect_uri }) {
   return {};
 }
 
+// A client that the tests make, with keys that they have made. It replaces one of the same id.
+async function addClient(properties) {
+  for (const { label, provider } of sites) {
+    const [method] = [].concat(properties.token_endpoint_auth_method ?? (label === 'oidc' ? 'client_secret_basic' : 'client_secret_post'));
+    await provider.Client.adapter.upsert(properties.client_id, {
+      grant_types: ['client_credentials'], redirect_uris: [], response_types: [], ...properties,
+      token_endpoint_auth_method: method,
+    });
+  }
+  return {};
+}
+
+// What a person would read from a screen: the codes that nobody has entered yet.
+function deviceCodes() {
+  return Shelf.drawers.filter(({ model }) => model === 'DeviceCode')
+    .flatMap(({ items }) => [...items.values()])
+    .filter(({ accountId, error, consumed }) => !accountId && !error && !consumed)
+    .map(({ userCode }) => userCode);
+}
+
 const sites = [];
 const ORDERS = {
+  'GET /device-codes': deviceCodes,
+  'POST /client': addClient,
   'POST /register': register,
   'POST /control': (order) => Object.assign(knobs, order),
   'POST /fault': (order) => { faults.push({ times: 1, ...order }); return { faults }; },

@@ -11,9 +11,9 @@ import pytest
 from nbauth.core.config_file import ConfigFile
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.jupyter.panel.page import Page
-from nbauth.jupyter.places import doctor
 from nbauth.jupyter.places.doctor import Diagnosis, parts
 from nbauth.jupyter.places.environment import Evidence
+from nbauth.jupyter.places.in_words import INDENT
 from nbauth.jupyter.places.obstacles import in_process
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.no_screen import NoScreen
@@ -54,8 +54,8 @@ def entries(diagnosis):
     said = {}
     label = ""
     for line in filter(None, diagnosis.lines):
-        label = line[: doctor.INDENT].strip() or label
-        said.setdefault(label, []).append(line[doctor.INDENT :].strip())
+        label = line[:INDENT].strip() or label
+        said.setdefault(label, []).append(line[INDENT:].strip())
     return said
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.settings import NAMES, resolve
+from nbauth.core.settings import CREDENTIALS, NAMES, resolve
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.settings_values import ENDPOINTS
 from nbauth.jupyter.places.in_words import INDENT, settings_in_words
@@ -43,13 +43,14 @@ def lines_of(**settings: Any) -> dict[str, list[str]]:
 
 
 def test_every_setting_is_listed_with_its_source() -> None:
-    labels = {name for name in NAMES if name not in ENDPOINTS} | {"endpoints"}
+    groups = {"endpoints", "client credential"}
+    labels = {name for name in NAMES if name not in (*ENDPOINTS, *CREDENTIALS)} | groups
     for said, source in ((lines_of(), "(default)"), (lines_of(**SET), None)):
         assert set(said) == labels
         for name, (first, *_) in said.items():
             value, _, where = first.rpartition("(")
             assert value.strip() not in {"", "None", "()", "{}"}, name
-            expected = "this call" if name in SET or name == "endpoints" else "default"
+            expected = "this call" if name in SET or name in groups else "default"
             assert f"({where}" == (source or f"({expected})"), name
 
 
@@ -61,7 +62,7 @@ def test_the_descriptions() -> None:
         "refresh_ahead": "false: a token is refreshed when it is needed",
         "verify": "true: the CAs of certifi",
         "debug": "true: errors show their traceback",
-        "client_secret_from": "environment: NBAUTH_CLIENT_SECRET",
+        "client credential": "client_secret_from: environment: NBAUTH_CLIENT_SECRET",
         "endpoints": "token_endpoint: https://id.example/token",
         "hosts": "api.example.com",
         "proxies": "https",
@@ -73,7 +74,8 @@ def test_the_descriptions() -> None:
 
 def test_the_keyring_entry_has_the_form_of_the_keyring_command() -> None:
     said = lines_of(client_secret_from="keyring")
-    assert said["client_secret_from"][0].startswith("keyring: the entry nbauth:default for")
+    (line,) = said["client credential"]
+    assert line.startswith("client_secret_from: keyring: the entry nbauth:default for")
 
 
 def test_no_password_is_shown() -> None:

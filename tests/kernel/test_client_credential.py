@@ -12,7 +12,7 @@ import pytest
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.settings import Settings
-from nbauth.kernel.client_secret import secret_of
+from nbauth.kernel.client_credential import secret_of
 from nbauth.oauth.client import Client, Engines
 from tests.kernel.conftest import until
 from tests.persistence.keyrings import (
