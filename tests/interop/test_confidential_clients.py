@@ -324,9 +324,9 @@ def test_two_credentials_or_none(session: Session, peer: Peer, panva: Panva) -> 
 REFUSALS = {
     "AADSTS7000215": "The client secret is wrong.",
     "AADSTS7000222": "The client secret has expired.",
-    "AADSTS700027": "does not accept the application's certificate",
+    "AADSTS700027": "The application's certificate is not registered",
     "AADSTS700016": "is not known in this tenant",
-    "AADSTS500011": "The API of this scope is not known",
+    "AADSTS500011": "This tenant does not have the API",
     "AADSTS53003": "A Conditional Access policy for workload identities",
 }
 
