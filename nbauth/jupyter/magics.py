@@ -103,8 +103,8 @@ class AuthMagics(Magics):  # type: ignore[misc]
         for record in gone:
             where = f" To sign out there: {record.sign_out_url}" if record.sign_out_url else ""
             browser = f" The browser may still be signed in at the provider.{where}"
-            by_itself = bool(record.flow)  # no browser has signed in
-            _print(f"Signed out {record.account.title}.{'' if by_itself else browser}")
+            told = "" if record.account.application else browser
+            _print(f"Signed out {record.account.title}.{told}")
 
     @lazily_parsed
     @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the token")

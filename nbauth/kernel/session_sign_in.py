@@ -45,7 +45,8 @@ class SessionSignIn(SessionParts):
             return self._attempts.begin(request)
         account = self._made_current(self._attempts.sign_in(request))
         record = self.cache.signed_in.get(account.key)
-        if record is not None and record.flow and not quiet:  # no screen has shown it
+        by_itself = record is not None and record.flow and is_service(record.flow)
+        if by_itself and not quiet:  # no screen has shown it
             say_to(self.screen, f"Signed in as {account.title}.")
         return account
 
