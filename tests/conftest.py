@@ -51,7 +51,7 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in list(os.environ):  # a service identity of the machine is not one of the tests
-        if name.startswith(("AZURE_", "IDENTITY_", "MSI_")):
+        if name.startswith(("AZURE_", "AZUREPS_", "IDENTITY_", "IMDS_", "MSI_")):
             del os.environ[name]
 
 

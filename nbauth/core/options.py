@@ -23,6 +23,7 @@ class CallOptions(TypedDict, total=False):
     userinfo_endpoint: str | None
     revocation_endpoint: str | None
     client_secret_from: Literal["environment", "keyring"] | None
+    token_endpoint_auth_method: Literal["client_secret_basic", "client_secret_post"] | None
     client_certificate: str | None
     client_certificate_chain: bool | None
     client_assertion_file: str | None

@@ -34,6 +34,7 @@ class Settings:
     userinfo_endpoint: str | None = None
     revocation_endpoint: str | None = None
     client_secret_from: str | None = None
+    token_endpoint_auth_method: str | None = None
     client_certificate: str | None = None
     client_certificate_chain: bool = False
     client_assertion_file: str | None = None
@@ -76,6 +77,7 @@ class Settings:
 
 CREDENTIALS = (
     "client_secret_from",
+    "token_endpoint_auth_method",
     "client_certificate",
     "client_certificate_chain",
     "client_assertion_file",

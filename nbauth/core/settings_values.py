@@ -38,6 +38,8 @@ ENDPOINTS = (
     "revocation_endpoint",
 )
 """Endpoints that a profile may set, by their names in a provider's metadata."""
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+"""How a client secret may be sent (RFC 7591 §2)."""
 CLOUDS = ("public", "usgov", "dod", "china")
 
 
@@ -74,6 +76,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "metadata_url": address,
     **dict.fromkeys(ENDPOINTS, address),
     "client_secret_from": secret_source,
+    "token_endpoint_auth_method": one_of(SECRET_METHODS),
     "client_certificate": secret_file,
     "client_certificate_chain": flag,
     "client_assertion_file": secret_file,
@@ -113,7 +116,13 @@ _FORMS: dict[Callable[[Any], Any], str] = {
     secret_source: '"keyring"',
     secret_file: "'/path/of/the/file.pem'",
 }
-_NAMED = {"flow": '"device"', "cloud": '"usgov"', "persist": '"keyring"', "profile": '"work"'}
+_NAMED = {
+    "token_endpoint_auth_method": '"client_secret_post"',
+    "flow": '"device"',
+    "cloud": '"usgov"',
+    "persist": '"keyring"',
+    "profile": '"work"',
+}
 _TABLES: dict[Callable[[Any], Any], str] = {
     hosts: '"api.contoso.com" = ["scope"]',
     parameters: 'name = "value"',

@@ -23,6 +23,8 @@ HELP = {
     "userinfo_endpoint": "the endpoint that says who signed in; overrides the metadata",
     "revocation_endpoint": "the endpoint that revokes tokens; overrides the metadata",
     "client_secret_from": "where the client's secret is, if it has one: environment or keyring",
+    "token_endpoint_auth_method": "how the client's secret is sent: client_secret_basic or"
+    " client_secret_post; default: as the provider's metadata says",
     "client_certificate": "a PEM or PFX file with the client's certificate and its private key",
     "client_certificate_chain": "true: send the certificate too, for a provider that checks its"
     " subject name and issuer; false: send only its thumbprint",

@@ -47,7 +47,8 @@ def credential_of(settings: Settings) -> ClientCredential | None:
         path = settings.client_assertion_file
         return ClientAssertion(partial(assertion_in, path, "client_assertion_file"))
     read = secret_of(settings)
-    return None if read is None else ClientSecret(read)
+    method = settings.token_endpoint_auth_method or ""
+    return None if read is None else ClientSecret(read, method)
 
 
 def check_credential(settings: Settings) -> None:

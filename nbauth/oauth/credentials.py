@@ -14,9 +14,15 @@ MOST_BYTES = 100_000
 
 @dataclass(frozen=True)
 class ClientSecret:
-    """A client secret (RFC 6749 §2.3.1)."""
+    """A client secret (RFC 6749 §2.3.1).
+
+    Attributes:
+        read: reads it.
+        method: how it is sent (RFC 7591 §2); ``""`` for the way that the metadata say.
+    """
 
     read: Callable[[], SecretStr] = field(repr=False)
+    method: str = ""
 
 
 @dataclass(frozen=True)

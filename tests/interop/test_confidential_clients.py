@@ -596,6 +596,33 @@ def test_a_credential_goes_only_to_the_host_that_is_named(
     assert panva.requests("token") == []
 
 
+# --------------------------------------------------------------------------- secrets
+
+
+def test_no_secret_is_in_a_log(
+    unattended: Session,
+    panva: Panva,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At DEBUG, nbauth's loggers and MSAL's."""
+    caplog.set_level("DEBUG")
+    register(panva)
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", SECRET)
+    token = str(unattended.acquire("User.Read").access_token)
+    unattended.logout(all=True)
+    monkeypatch.delenv("AZURE_CLIENT_SECRET")
+    file = tmp_path / "assertion"
+    register(panva, client_key())
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
+    file.write_text(assertion := signed(client_key(), None, peer_of(panva, "microsoft")))
+    other = str(unattended.acquire("User.Read").access_token)
+    assert "POST" in caplog.text
+    for secret in (SECRET, token, other, assertion):
+        assert secret not in caplog.text
+
+
 # --------------------------------------------------------------------------- Cloud Shell
 
 

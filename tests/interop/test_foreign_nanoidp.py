@@ -129,6 +129,22 @@ def test_a_client_with_a_secret_for_a_person_and_for_itself(
     assert len(foreign.token_requests("client_credentials")) == before
 
 
+def test_how_a_secret_is_sent_can_be_set(
+    session: Session, foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its metadata list both ways, but each of its clients may use one only."""
+    monkeypatch.setenv("NBAUTH_CLIENT_SECRET", CLIENT_SECRET)
+    session.configure(client_id="web-post", client_secret_from="environment")
+    with pytest.raises(ConfigurationError) as refused:
+        session.login("api.read", flow="app")
+    assert refused.value.code == "invalid_client"
+    session.configure(token_endpoint_auth_method="client_secret_post")
+    itself = session.login("api.read", flow="app")
+    assert isinstance(itself, Account)
+    assert itself.username == "web-post"
+    assert foreign.token_requests("client_credentials")[-1].form["client_secret"] == CLIENT_SECRET
+
+
 # ── by password ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -48,6 +48,12 @@ def running_nanoidp(certificates: Certificates, directory: Path) -> Iterator[For
                     "client_secret": CLIENT_SECRET,
                     "redirect_uris": ["http://127.0.0.1:1", "http://127.0.0.1:1/"],
                 },
+                {
+                    "client_id": "web-post",
+                    "client_secret": CLIENT_SECRET,
+                    "token_endpoint_auth_method": "client_secret_post",
+                    "redirect_uris": ["http://127.0.0.1:1", "http://127.0.0.1:1/"],
+                },
             ],
         },
     }
