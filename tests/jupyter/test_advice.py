@@ -11,6 +11,7 @@ import pytest
 import nbauth
 from nbauth.core.errors import NbAuthError
 from nbauth.core.settings import NAMES
+from nbauth.core.settings_reader import OTHER_VARIABLES
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.testing.engine import FakeEngine
 from tests.jupyter.advice import magics_in, texts
@@ -51,7 +52,7 @@ def named_in_texts(pattern: str) -> list[str]:
     return sorted({found[1] for text in texts() for found in re.finditer(pattern, text)})
 
 
-IN_NO_SETTING = {"NBAUTH_CLIENT_SECRET", "NBAUTH_PASSPHRASE", "NBAUTH_DEMO_GRAPH_URL"}
+IN_NO_SETTING = set(OTHER_VARIABLES)
 
 
 def test_settings_functions_and_packages_that_messages_name_exist() -> None:
