@@ -163,16 +163,13 @@ class Tokens:
             return covers and record.is_asked_for(asked)
         return covers and may_be_one(need.asked, asked)
 
-    def _whom(self, need: Need, missing: _Missing) -> Asked | None:
-        known = None if missing.key is None else self.cache.account(missing.key)
-        return known or need.asked
-
     def _request(self, need: Need, missing: _Missing) -> Request:
         """The sign-in to show to the person; raises with instructions if nobody is there."""
         for failed in self._attempts.untold(need.client.key):
             if self._brings(failed, need, missing):
                 failed.result()  # raises the error of a background sign-in, once
-        whom, error = self._whom(need, missing), missing.error
+        known = None if missing.key is None else self.cache.account(missing.key)
+        whom, error = known or need.asked, missing.error
         if (service := self._service(need, missing)) is not None:
             return service
         attended = need.interactive and self._screen.attended()

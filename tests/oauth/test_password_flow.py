@@ -151,7 +151,7 @@ WORDS = {
     " Invalid user credentials]",
     "b2c": "The user name or password is wrong. [AADB2C90225: The username or password is"
     " invalid.]",
-    "unknown_user_type": "The provider cannot determine which server checks this user's password."
+    "unknown_user_type": "The provider does not know the domain of this user name."
     " [unknown_user_type]",
 }
 
