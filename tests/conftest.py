@@ -53,6 +53,7 @@ def pytest_configure() -> None:
     for name in list(os.environ):  # a service identity of the machine is not one of the tests
         if name.startswith(("AZURE_", "AZUREPS_", "IDENTITY_", "IMDS_", "MSI_")):
             del os.environ[name]
+    os.environ["AZURE_CONFIG_DIR"] = os.devnull  # nor is a sign-in of the machine's Azure CLI
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks

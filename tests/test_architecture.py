@@ -177,6 +177,9 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     "Flows are strangers to each other": [
         ("oauth/flows/browser.py", "import nbauth.oauth.flows.device_code"),
     ],
+    "Identities are strangers to each other": [
+        ("oauth/identities/azure_cli.py", "import nbauth.oauth.identities.hub"),
+    ],
     "Engines are strangers to each other and to flows": [
         ("oauth/engines/openid.py", "import nbauth.oauth.engines.microsoft"),
         ("oauth/flows/device_code.py", "import nbauth.oauth.engines.openid"),

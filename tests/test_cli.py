@@ -64,7 +64,6 @@ def test_doctor_uses_the_named_profile(capsys, tmp_path):
     ("arguments", "what"),
     [
         ([], "No client_id is set"),
-        (["--client-id", "c", "--flow", "hub"], "The flow 'hub' is not available"),
         (["--client-id", "c", "--flow", "nonsense"], "The setting flow"),
         (["--profile", "nowhere"], "There is no profile"),
     ],

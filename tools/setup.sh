@@ -92,6 +92,7 @@ install_providers() {
     libio-string-perl starman
   provider_from_debian kerberos krb5-kdc krb5-admin-server krb5-user libkrb5-dev
   [[ ! -d .providers/kerberos ]] || install_kerberos_client
+  install_azure_cli
 }
 
 # What nbauth[kerberos] installs. Its packages gssapi and krb5 have no wheels for Linux: they are
@@ -117,6 +118,14 @@ provider_from_pypi() { # NAME REQUIREMENT…
   say "$* in .providers/$name"
   .venv/bin/python -m venv --without-pip ".providers/$name"
   install_into ".providers/$name" "$@"
+}
+
+# The commands "az account" and "az login" need a tenth of the packages on which azure-cli depends.
+install_azure_cli() {
+  say "azure-cli 2.91 in .providers/azure-cli"
+  .venv/bin/python -m venv --without-pip .providers/azure-cli
+  install_into .providers/azure-cli 'azure-cli-core==2.91.*' msrest azure-common
+  install_into .providers/azure-cli --no-deps 'azure-cli==2.91.*' 'azure-mgmt-resource==24.*'
 }
 
 # Unpacked, not installed: no configuration, no service, no root.

@@ -20,6 +20,16 @@ PASSWORD = "password"
 APP = "app"
 MANAGED_IDENTITY = "managed-identity"
 WORKLOAD_IDENTITY = "workload-identity"
+AZURE_CLI = "azure-cli"
+AZURE_DEVELOPER_CLI = "azure-developer-cli"
+FABRIC = "fabric"
+DATABRICKS = "databricks"
+COLAB = "colab"
+CREDENTIAL = "credential"
+HUB = "hub"
+OBO = "obo"
+IDENTITIES = (AZURE_CLI, AZURE_DEVELOPER_CLI, FABRIC, DATABRICKS, COLAB, HUB)
+"""Flows that use an identity from outside nbauth; see ``nbauth.oauth.identities``."""
 HERE = (
     BROWSER,
     CALLBACK,
@@ -31,12 +41,18 @@ HERE = (
     APP,
     MANAGED_IDENTITY,
     WORKLOAD_IDENTITY,
+    *IDENTITIES,
+    CREDENTIAL,
+    OBO,
 )
-LATER = ("azure-cli", "obo", "hub")
+LATER: tuple[str, ...] = ()
 """Flows that are documented but not in this version: using one raises an error that says so."""
 ALL = (AUTO, *HERE, *LATER)
 GROUP = "nbauth.flows"
 """The entry point group of flows in other packages: the name, and a ``Flow`` of this name."""
+IDENTITY_GROUP = "nbauth.identities"
+"""The entry point group of identities in other packages: the name, and an ``Identity`` of this name
+or a callable that returns it."""
 
 
 @cache
@@ -44,7 +60,8 @@ def added() -> dict[str, EntryPoint]:
     """The flows of other packages, by name. Reads the metadata of the installed packages once."""
     from importlib.metadata import entry_points
 
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in ALL}
+    points = (*entry_points(group=IDENTITY_GROUP), *entry_points(group=GROUP))
+    return {point.name: point for point in points if point.name not in ALL}
 
 
 def names() -> tuple[str, ...]:

@@ -50,6 +50,7 @@ class SettingOptions(CallOptions, total=False):
     redact: bool | None
     debug: bool | None
     attended: bool | Literal["auto"] | None
+    credential: object | None
 
 
 class SignInOptions(CallOptions, total=False):

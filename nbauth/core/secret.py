@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NoReturn
 
 MASK = "••••••••"
+_TOKENS = re.compile(
+    r"eyJ[\w-]{5,}(?:\.[\w-]*)+"  # a JSON Web Token
+    r"|[\w.~+/=-]{80,}"
+    r"|(?<=[tT]oken\"[:=] \")[^\"]+"
+)
+
+
+def without_tokens(text: str) -> str:
+    """A text of another program, with a mask for whatever looks like a token."""
+    return _TOKENS.sub(MASK, text)
 
 
 def refuse_pickling(value: object, instead: str) -> NoReturn:

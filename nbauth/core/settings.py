@@ -56,6 +56,7 @@ class Settings:
     proxies: Mapping[str, str] | None = None
     debug: bool = False
     attended: bool | str = AUTO
+    credential: Any = field(default=None, repr=False, compare=False)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -85,7 +86,9 @@ CREDENTIALS = (
 """Settings that say where the credential of a confidential client is."""
 OF_ONE_ISSUER = ("hosts", "metadata_url", *ENDPOINTS, *CREDENTIALS)
 """Settings that are valid for one issuer only."""
-NAMES = tuple(item.name for item in fields(Settings) if item.name != "sources")
+CREDENTIAL = "credential"
+"""The setting that only ``configure`` sets: an object, which no file, variable or call contains."""
+NAMES = tuple(item.name for item in fields(Settings) if item.name not in ("sources", CREDENTIAL))
 
 
 def resolve(

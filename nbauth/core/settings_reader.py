@@ -17,7 +17,14 @@ from typing import Any
 from nbauth.core.config_file import ABSENT, ConfigFile
 from nbauth.core.folders import VARIABLES as PLACES
 from nbauth.core.person import Notices, Person
-from nbauth.core.settings import NAMES, Settings, check_profile, resolve, variable
+from nbauth.core.settings import (
+    CREDENTIAL,
+    NAMES,
+    Settings,
+    check_profile,
+    resolve,
+    variable,
+)
 from nbauth.core.settings_values import read
 from nbauth.core.text import closest
 from nbauth.core.value_readers import SYSTEM
@@ -89,9 +96,15 @@ class SettingsReader:
         return self._read(own) if own else self.present()
 
     def configure(self, **settings: Any) -> None:
-        """Set them for this kernel; ``None`` unsets one. If one value is invalid, none is set."""
+        """Set them for this kernel; ``None`` unsets one. If one value is invalid, none is set.
+
+        A ``credential`` also sets ``flow``, unless the call sets it.
+        """
+        if CREDENTIAL in settings:
+            settings = _with_flow(settings, self.configured.get("flow"))
+        known = (*NAMES, CREDENTIAL)
         self.configured = self.configured | {
-            name: None if value is None and name in NAMES else self.check(name, value, "configure")
+            name: None if value is None and name in known else self.check(name, value, "configure")
             for name, value in settings.items()
         }
         self.look_again()
@@ -159,6 +172,13 @@ class SettingsReader:
                 self._notices.begin_anew()
             known = self._file = stamps, _read_files(paths, stamps[1])
         return known
+
+
+def _with_flow(settings: dict[str, Any], flow: Any) -> dict[str, Any]:
+    """The settings of a call that sets or removes ``credential``, with the flow that uses it."""
+    if settings[CREDENTIAL] is not None:
+        return {"flow": CREDENTIAL, **settings}
+    return {"flow": None, **settings} if flow == CREDENTIAL else settings
 
 
 def _read_files(paths: Sequence[Path], stamps: Sequence[object]) -> ConfigFile:

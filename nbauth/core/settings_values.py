@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from inspect import iscoroutinefunction
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError
@@ -68,6 +69,20 @@ def _attended(value: Any) -> bool | str:
         raise ValueError("has to be true, false or auto") from None
 
 
+def _credential(value: Any) -> Any:
+    """A credential of the Azure SDKs: azure-core's ``TokenCredential`` or ``SupportsTokenInfo``."""
+    names = ("get_token_info", "get_token")
+    method = next((one for name in names if callable(one := getattr(value, name, None))), None)
+    if method is None or isinstance(value, type):
+        raise ValueError(
+            "must be a credential object of azure-identity or another library, with get_token or"
+            " get_token_info"
+        )
+    if iscoroutinefunction(method):
+        raise ValueError("must be a synchronous credential, not one of a module .aio")
+    return value
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "profile": text,
     "client_id": text,
@@ -98,10 +113,11 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "proxies": proxies,
     "debug": flag,
     "attended": _attended,
+    "credential": _credential,
 }
 
 
-SETTINGS = tuple(_READERS)
+SETTINGS = tuple(name for name in _READERS if name != "credential")
 _FORM_ALONE = {"verify": verify_form, "persist": text}
 """Readers that do not check whether a file or a package exists."""
 _FORMS: dict[Callable[[Any], Any], str] = {

@@ -17,7 +17,7 @@ from .servers import Demo, bind_loopback, start
 
 __all__ = ["Demo", "bind_loopback", "find_tour", "run_lab", "serve_until_stopped", "start"]
 
-TOUR = ("01-sign-in.ipynb", "02-two-accounts.ipynb")
+TOUR = ("01-sign-in.ipynb", "02-two-accounts.ipynb", "03-your-own-flow.ipynb")
 """The notebooks of the demo. JupyterLab opens on the first."""
 _LOOPBACK = "127.0.0.1"
 
@@ -29,7 +29,7 @@ def find_tour() -> list[Path]:
         notebooks = [folder / name for name in TOUR]
         if all(notebook.is_file() for notebook in notebooks):
             return notebooks
-    raise FileNotFoundError(f"the notebooks {' and '.join(TOUR)} are not where they were installed")
+    raise FileNotFoundError(f"the notebooks {', '.join(TOUR)} are not where they were installed")
 
 
 def stop_event() -> threading.Event:

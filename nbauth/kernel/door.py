@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.request import Request, WebUi
 
 SIGN_IN_OPTIONS = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
-OF_THE_PROCESS = ("redact", "debug", "attended")
+OF_THE_PROCESS = ("redact", "debug", "attended", "credential")
 """Settings that have no meaning for a single call."""
 
 

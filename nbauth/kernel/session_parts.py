@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.settings import Settings
+from nbauth.core.settings import CREDENTIAL, Settings
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.signal import Signal
 from nbauth.kernel.accounts.background import Background, RefreshAhead
@@ -91,8 +91,15 @@ class SessionParts:
         return self.reader.settings(**call)
 
     def configure(self, **settings: Any) -> None:
-        """Set them for this kernel; ``None`` resets one. If one value is invalid, none is set."""
+        """Set them for this kernel; ``None`` resets one. If one value is invalid, none is set.
+
+        Another ``credential`` signs out the accounts of the previous one.
+        """
+        before = self.reader.configured.get(CREDENTIAL)
         self.reader.configure(**settings)
+        if before is not None and self.reader.configured.get(CREDENTIAL) is not before:
+            keys = [key for key, of in [*self.cache.signed_in.items()] if of.flow == CREDENTIAL]
+            self._accounts.sign_out(keys, revoke=False, forget=False)
 
     def client(self, **call: Any) -> Client:
         """The client for the settings of a call. Raises ``ConfigurationError``."""

@@ -6,7 +6,7 @@ import os
 
 from nbauth.core.account import Account, Asked
 from nbauth.core.errors import ConsentRequired, InteractionRequired, NbAuthError
-from nbauth.core.flow_names import APP, AUTO
+from nbauth.core.flow_names import APP, AUTO, AZURE_CLI
 from nbauth.core.magic_word import as_word, login_line
 from nbauth.core.person import NOBODY, Obstacle
 from nbauth.core.scopes import Scopes
@@ -22,13 +22,16 @@ MOST_CLAIMS = 200
 def named_flow(client: Client) -> str:
     """The flow of the service identity that the environment names for this client, or ``""``.
 
-    A ``flow`` in the settings decides; then the environment does not.
+    If it names none, the sign-in of the Azure CLI, if that is installed and has been used. A
+    ``flow`` in the settings decides; then the environment does not.
     """
-    if client.settings.flow != AUTO:
+    if client.settings.flow != AUTO or client.authority.kind != "entra":
         return ""
+    from nbauth.oauth.identities.azure_cli import AzureCli
     from nbauth.oauth.service_identity import named_in
 
-    return named_in(os.environ, client.authority)
+    named = named_in(os.environ, client.authority)
+    return named or (AZURE_CLI if AzureCli().has_signed_in(os.environ) else "")
 
 
 def has_own_client(settings: Settings) -> bool:

@@ -111,7 +111,7 @@ def is_the_entry_that_is_read(words: list[str], _: dict[str, str]) -> None:
     if "@" in client_id:  # the password of a user, which needs no setting
         assert service in {service_of(Settings(profile=profile)) for profile in profiles}
         return
-    profile = next(name for name, its in profiles.items() if its["client_id"] == client_id)
+    profile = next(name for name, its in profiles.items() if its.get("client_id") == client_id)
     assert service == service_of(Settings(profile=profile))
     assert profiles[profile]["client_secret_from"] == "keyring"
 

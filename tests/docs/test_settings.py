@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import jupyterhub.handlers
 import pytest
+from jupyterhub.scopes import scope_definitions
+from oauthenticator.generic import GenericOAuthenticator
 from traitlets.config import Config
 
 import nbauth.server.hub
@@ -15,6 +17,7 @@ from nbauth.core.config_file import ConfigFile
 from nbauth.core.config_mistakes import find
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.settings import NAMES, resolve, variable
+from nbauth.kernel.unattended import has_own_client
 from nbauth.oauth.authorities import authority_from
 from tests.docs.blocks import ALL, Block, of_kind
 
@@ -33,7 +36,7 @@ def test_settings_are_read_and_each_profile_leads_to_an_authority(block: Block) 
     assert file.profile in file.profiles, "a bare %login would find no profile"
     for profile in file.profiles:
         settings = resolve({"profile": profile}, {}, {}, file)
-        assert settings.client_id
+        assert settings.client_id or has_own_client(settings)
         assert authority_from(settings).url.startswith(("https://", "http://localhost:"))
 
 
@@ -81,6 +84,15 @@ def test_configuration_files_set_what_they_are_for(block: Block) -> None:
                     assert set(variables) <= {variable(name) for name in NAMES}
                 case "IPKernelApp.extensions", extensions:
                     assert extensions == [nbauth.__name__]
+                case "JupyterHub.load_roles", roles:
+                    words = {scope.partition("!")[0] for role in roles for scope in role["scopes"]}
+                    assert words <= scope_definitions.keys()
+                    assert {role["name"] for role in roles} == {"user", "server"}
+                case ("JupyterHub.authenticator_class", _) | ("GenericOAuthenticator.scope", _):
+                    assert c.JupyterHub.authenticator_class == "generic-oauth"
+                    assert GenericOAuthenticator().has_trait(option) or section == "JupyterHub"
+                case "Authenticator.enable_auth_state" | "Authenticator.auth_refresh_age", given:
+                    setattr(GenericOAuthenticator(), option, given)
                 case other, _:
                     pytest.fail(f"{block.place}: nothing tests {other}")
     assert c

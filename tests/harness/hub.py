@@ -43,6 +43,7 @@ class Hub:
     *subdomains*: a host for each user. *strict*: all cookies are SameSite=Strict. *hook*: what
     ``nbauth.server.hub`` offers is installed. *env* goes to the kernels; *gateway* is
     ``(url, token)`` of a kernel gateway, in which the kernels of servers named ``remote`` run.
+    *settings*: more of the hub's configuration. *crypt_key*: whether the hub can store auth_state.
 
     Attributes:
         host: the hub's origin, as browsers know it.
@@ -55,6 +56,8 @@ class Hub:
     hook: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     gateway: tuple[str, str] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    crypt_key: bool = False
 
     def __enter__(self) -> Self:
         node = shutil.which("node")
@@ -232,6 +235,13 @@ class Hub:
             "Spawner.environment": servers,
             "Spawner.http_timeout": 60,
         }
+        roles = [
+            *settings["JupyterHub.load_roles"],
+            *self.settings.get("JupyterHub.load_roles", ()),
+        ]
+        settings |= {**self.settings, "JupyterHub.load_roles": roles}
+        if self.crypt_key:
+            environment["JUPYTERHUB_CRYPT_KEY"] = secrets.token_hex(32)
         lines = [f"c.{name} = {value!r}" for name, value in settings.items()]
         lines.append("c.Spawner.environment['JUPYTER_RUNTIME_DIR'] = (")
         lines.append(f"    lambda spawner: {str(home / 'runtime')!r} + '/' + spawner.user.name)")

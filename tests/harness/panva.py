@@ -83,9 +83,9 @@ class Panva:
         }
         self._order("/control", {name: given for name, given in asked.items() if given is not None})
 
-    def register(self, redirect_uri: str) -> None:
-        """Register one more redirect URI for the public client, at both issuers."""
-        self._order("/register", {"redirect_uri": redirect_uri})
+    def register(self, redirect_uri: str, client_id: str = "notebooks") -> None:
+        """Register one more redirect URI for a client, at both issuers."""
+        self._order("/register", {"redirect_uri": redirect_uri, "client_id": client_id})
 
     def accept_assertion(self, assertion: bytes, account: str = "ada") -> None:
         """Accept a SAML assertion with exactly these bytes, until the next reset."""

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.harness.hub import Hub
+from tests.harness.hub import USERS, Hub
 from tests.harness.panva import Panva
 from tests.harness.person import Person
 from tests.harness.served_kernel import ServedKernel
@@ -167,3 +167,39 @@ def sign_in_at(
     page = context.new_page()
     person.open_and_sign_in(page, authorize_url, user)
     return page
+
+
+SCOPE = "admin:auth_state!user"
+
+
+@pytest.fixture(scope="package")
+def oauth_hub(panva_server: Panva) -> Iterator[Hub]:
+    """A hub whose users log in at panva's provider. It stores and refreshes their tokens, and gives
+    them to ada's server, but not to bob's."""
+    settings = {
+        "JupyterHub.authenticator_class": "generic-oauth",
+        "GenericOAuthenticator.client_id": panva_server.confidential_client_id,
+        "GenericOAuthenticator.client_secret": panva_server.client_secret,
+        "GenericOAuthenticator.basic_auth": True,
+        "GenericOAuthenticator.authorize_url": f"{panva_server.issuer}/auth",
+        "GenericOAuthenticator.token_url": f"{panva_server.issuer}/token",
+        "GenericOAuthenticator.userdata_url": f"{panva_server.issuer}/me",
+        "GenericOAuthenticator.username_claim": "preferred_username",
+        "GenericOAuthenticator.scope": ["openid", "profile", "offline_access", "read"],
+        "GenericOAuthenticator.extra_authorize_params": {"prompt": "consent"},
+        "GenericOAuthenticator.http_request_kwargs": {"ca_certs": panva_server.ca_file},
+        "Authenticator.allowed_users": set(USERS),
+        "Authenticator.enable_auth_state": True,
+        "Authenticator.auth_refresh_age": 1,
+        "JupyterHub.load_roles": [
+            {"name": "own-tokens", "users": ["ada"], "scopes": [SCOPE]},
+            {
+                "name": "server",
+                "scopes": ["users:activity!user", "access:servers!server", SCOPE],
+            },
+        ],
+    }
+    with Hub(hook=False, env=environment(panva_server), settings=settings, crypt_key=True) as hub:
+        redirect_uri = f"{hub.host}/hub/oauth_callback"
+        panva_server.register(redirect_uri, panva_server.confidential_client_id)
+        yield hub

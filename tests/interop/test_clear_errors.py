@@ -78,16 +78,6 @@ def test_an_invalid_option(
     assert panva.requests() == []
 
 
-@pytest.mark.parametrize("flow", ["obo", "hub"])
-def test_an_unavailable_flow(session: Session, peer: Peer, panva: Panva, flow: str) -> None:
-    error = error_of(session, peer.first, flow=flow)
-    assert isinstance(error, FlowUnavailable)
-    assert flow in str(error)
-    assert "--flow browser" in error.hint
-    assert error.suggested_flow
-    assert panva.requests() == []
-
-
 def test_two_resources_in_one_request(panva: Panva) -> None:
     session = new_session(
         authority=panva.ms_authority, client_id=panva.client_id, verify=panva.ca_file

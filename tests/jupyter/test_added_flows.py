@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nbauth.core.errors import ConfigurationError, FlowUnavailable
+from nbauth.core.flow_names import GROUP
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings_values import read
 from nbauth.jupyter.magics import AuthMagics
@@ -24,6 +25,7 @@ class Point:
     """An entry point as ``importlib.metadata`` returns it."""
 
     dist = None
+    group = GROUP
 
     def __init__(self, name: str, load: Any) -> None:
         self.name = name

@@ -17,8 +17,8 @@ from tests.jupyter.typed import Shell, shell
 
 OPTIONS = {
     "%login --fl": ["--flow"],
-    "%login --flow d": ["device"],
-    "%login --flow=d": ["device"],
+    "%login --flow d": ["device", "databricks"],
+    "%login --flow=d": ["device", "databricks"],
     "%login --flow ": list(flow_names.names()),
     "%login --flow device --fl": [],
     "%login --persist ": ["memory", "keyring", "file"],

@@ -67,6 +67,7 @@ class Request:
             (asked.max_age, asked.claims, asked.acr_values),
             (frozenset(asked.consent_also), asked.extra_parameters),
             (settings.persist, settings.redirect_uri, settings.verify, settings.proxies),
+            id(settings.credential),
         )
 
 
@@ -127,6 +128,7 @@ def _authorization(
         acr_values=asked.get("acr_values"),
         consent_also=_consent_also(client, asked.get("consent_also") or ()),
         extra_parameters=client.settings.extra_parameters,
+        credential=client.settings.credential,
     )
 
 

@@ -28,7 +28,8 @@ class AuthorizationRequest:
     prompt of ``UNSET``: send none, not even the one needed for a refresh token. ``acr_values`` is
     sent by the engine for OpenID Connect only. ``domain_hint`` and
     ``consent_also`` (sent to the authorization endpoint only): Microsoft's "Acquire a token
-    interactively". ``extra_parameters`` are added to every request of the flow.
+    interactively". ``extra_parameters`` are added to every request of the flow. ``credential`` is
+    an azure-core credential, for the flow of this name.
     """
 
     scopes: Scopes
@@ -41,6 +42,7 @@ class AuthorizationRequest:
     acr_values: str | None = None
     consent_also: tuple[str, ...] = ()
     extra_parameters: Mapping[str, str] = field(default_factory=dict)
+    credential: Any = field(default=None, repr=False, compare=False)
 
 
 BINDING = frozenset(

@@ -1,6 +1,7 @@
 """The flows. A flow uses an ``Engine``, never a protocol library.
 
-A package of its own can add one: an entry point of the group ``nbauth.flows`` names a ``Flow``.
+A package of its own can add one: an entry point of the group ``nbauth.flows`` names a ``Flow``, one
+of the group ``nbauth.identities`` an ``Identity``.
 """
 
 from __future__ import annotations
@@ -8,20 +9,24 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nbauth.core.errors import FlowUnavailable
-from nbauth.core.flow_names import DEVICE, added
+from nbauth.core.flow_names import DEVICE, IDENTITY_GROUP, added
 from nbauth.core.steps import ReceiverKind
 from nbauth.core.text import plain
 from nbauth.oauth.flows import (
     application,
     broker,
     browser,
+    by_identity,
+    credential,
     device_code,
     integrated_windows,
     managed_identity,
+    on_behalf_of,
     password,
     workload_identity,
 )
 from nbauth.oauth.flows.record import Flow
+from nbauth.oauth.identities import Identity
 
 FLOWS: dict[str, Flow] = {
     flow.name: flow
@@ -34,6 +39,9 @@ FLOWS: dict[str, Flow] = {
         application.FLOW,
         managed_identity.FLOW,
         workload_identity.FLOW,
+        *by_identity.FLOWS,
+        credential.FLOW,
+        on_behalf_of.FLOW,
     )
 }
 
@@ -66,13 +74,17 @@ def flows_for(receivers: Collection[ReceiverKind]) -> tuple[str, ...]:
 
 
 def _loaded(name: str) -> Flow:
+    point = added()[name]
     try:
-        flow = added()[name].load()
+        found = point.load()
+        if point.group == IDENTITY_GROUP:
+            found = found() if isinstance(found, type) or not hasattr(found, "get") else found
     except Exception as error:
         raise _unusable(name, plain(error) or type(error).__name__) from error
-    if not isinstance(flow, Flow) or flow.name != name:
-        raise _unusable(name, f"its entry point is not a Flow with the name {name!r}")
-    return flow
+    kind = Identity if point.group == IDENTITY_GROUP else Flow
+    if not isinstance(found, kind) or found.name != name:
+        raise _unusable(name, f"its entry point is not a {kind.__name__} with the name {name!r}")
+    return found if isinstance(found, Flow) else by_identity.flow_of(found)
 
 
 def _package_of(name: str) -> str:

@@ -9,13 +9,15 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
-import { Provider } from 'oidc-provider';
+import { errors, Provider } from 'oidc-provider';
 
 import { addDirectGrants, assertions, PASSWORD_GRANT, SAML_GRANTS } from './direct_grants.mjs';
 
 const [certFile, keyFile, tenant] = process.argv.slice(2);
 const LOOPBACK = '127.0.0.1';
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+const EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ON_BEHALF_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 const CLIENT_SECRET = randomBytes(24).toString('base64url');
 const NOT_A_USERS_SECRET = ['response_type', 'response_mode', 'redirect_uri', 'prompt', 'scope', 'claims',
   'login_hint', 'domain_hint', 'max_age', 'ui_locales', 'resource', 'code_challenge_method',
@@ -157,7 +159,8 @@ async function makeProvider(issuer, microsoft) {
         client_id: 'confidential',
         client_secret: CLIENT_SECRET,
         token_endpoint_auth_method: microsoft ? 'client_secret_post' : 'client_secret_basic',
-        grant_types: ['authorization_code', 'refresh_token', 'client_credentials', DEVICE_GRANT],
+        grant_types: ['authorization_code', 'refresh_token', 'client_credentials', DEVICE_GRANT, EXCHANGE_GRANT,
+          ON_BEHALF_GRANT],
       },
     ],
     claims: {
@@ -198,6 +201,8 @@ async function makeProvider(issuer, microsoft) {
       Session: 86400,
     },
   });
+
+  allowExchange(provider);
 
   const now = () => Math.floor(Date.now() / 1000);
   const WRONG = {
@@ -284,6 +289,23 @@ async function makeProvider(issuer, microsoft) {
   addDirectGrants(provider, findAccount);
   provider.on('server_error', (_ctx, error) => console.error(label, error));
   return provider;
+}
+
+// A user's token for another one: token exchange (RFC 8693), and Microsoft's on-behalf-of flow.
+function allowExchange(provider) {
+  const names = ['subject_token', 'subject_token_type', 'requested_token_type', 'assertion', 'requested_token_use',
+    'scope'];
+  for (const grant of [EXCHANGE_GRANT, ON_BEHALF_GRANT]) {
+    provider.registerGrantType(grant, async (ctx) => {
+      const { client, params } = ctx.oidc;
+      const subject = await provider.AccessToken.find(params.subject_token ?? params.assertion ?? '');
+      if (!subject?.isValid) throw new errors.InvalidGrant('the token of the user is not valid');
+      const { accountId, grantId } = subject;
+      const token = new provider.AccessToken({ accountId, client, grantId, gty: 'exchange', scope: params.scope });
+      ctx.body = { access_token: await token.save(), expires_in: token.expiration, token_type: 'Bearer',
+        scope: params.scope, issued_token_type: 'urn:ietf:params:oauth:token-type:access_token' };
+    }, names);
+  }
 }
 
 // Microsoft's server knows prompts that this provider does not, and gives a refresh token for
@@ -434,9 +456,9 @@ async function serve(label, mount) {
 
 // ---------------------------------------------------------------- the control channel
 // A client learns of an address while the provider runs: the ports of the tests are not known before.
-async function register({ redirect_uri }) {
+async function register({ redirect_uri, client_id }) {
   for (const { provider } of sites) {
-    const client = await provider.Client.find('notebooks');
+    const client = await provider.Client.find(client_id ?? 'notebooks');
     if (!client.redirectUris.includes(redirect_uri)) client.redirectUris.push(redirect_uri);
   }
   return {};

@@ -216,7 +216,6 @@ def test_the_callback_address_has_the_known_parts_of_the_hubs_address(monkeypatc
             {},
             "Sign-in with a password is not possible at the authority common",
         ),
-        ({"NBAUTH_CLIENT_ID": "c"}, {"flow": "hub"}, "The flow 'hub' is not available"),
         ({"NBAUTH_CLIENT_ID": "c"}, {"profile": "x"}, "There is no profile 'x'"),
         ({"NBAUTH_CLIENT_ID": "c"}, {"authority": "http://id.example"}, "'http://id.example'"),
     ],

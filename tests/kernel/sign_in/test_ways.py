@@ -216,7 +216,7 @@ def test_a_hanging_request_does_not_hold_the_change_up(bench: Bench) -> None:
 def test_the_way_is_changed_only_while_it_waits_and_to_what_there_is(bench: Bench) -> None:
     sign_in = begun(endless(bench), flow="device")
     with pytest.raises(FlowUnavailable):
-        sign_in.switch("hub")
+        sign_in.switch("nonsense")
     assert sign_in.user_code
     sign_in.cancel()
     with pytest.raises(ConfigurationError):
