@@ -45,9 +45,7 @@ HERE = (
     CREDENTIAL,
     OBO,
 )
-LATER: tuple[str, ...] = ()
-"""Flows that are documented but not in this version: using one raises an error that says so."""
-ALL = (AUTO, *HERE, *LATER)
+ALL = (AUTO, *HERE)
 GROUP = "nbauth.flows"
 """The entry point group of flows in other packages: the name, and a ``Flow`` of this name."""
 IDENTITY_GROUP = "nbauth.identities"
@@ -66,4 +64,4 @@ def added() -> dict[str, EntryPoint]:
 
 def names() -> tuple[str, ...]:
     """All values of ``--flow`` that work in this version, also those of other packages."""
-    return (AUTO, *HERE, *added())
+    return (*ALL, *added())

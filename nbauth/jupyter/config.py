@@ -8,7 +8,7 @@ from traitlets import Any as AnyTrait
 from traitlets import TraitError, observe, validate
 from traitlets.config import Configurable
 
-from nbauth.core.flow_names import AUTO, HERE
+from nbauth.core.flow_names import ALL
 from nbauth.jupyter.magic_state import MagicState
 
 HELP = {
@@ -34,7 +34,7 @@ HELP = {
     "scopes": "the scopes to request if a call names none",
     "exact_scopes": "true: request these scopes only; false: add the scopes that identify the"
     " account and allow a refresh",
-    "flow": f"the way to sign in: {', '.join((AUTO, *HERE))}",
+    "flow": f"the way to sign in: {', '.join(ALL)}",
     "persist": "where sign-ins are kept: memory, keyring or file",
     "hosts": "a table: the exact name of each https host, and the scopes of the tokens that it may"
     " get",

@@ -16,10 +16,7 @@ from typing import Any
 
 
 def argument(*names: str, **how: Any) -> Callable[[Any], Any]:
-    """Add an argument to the decorated magic; for ``ArgumentParser.add_argument``.
-
-    ``later``: values that are planned but not available in this version.
-    """
+    """Add an argument to the decorated magic; for ``ArgumentParser.add_argument``."""
 
     def noted(function: Any) -> Any:
         vars(function).setdefault("arguments", []).append((names, how))
@@ -97,13 +94,8 @@ class lazily_parsed:  # noqa: N801 - a decorator
 
         function = self.__wrapped__
         for names, how in function.arguments:
-            known = {name: value for name, value in how.items() if name != "later"}
-            magic_arguments.argument(*names, **known)(function)
-        made = magic_arguments.construct_parser(function)
-        for names, how in function.arguments:
-            if "later" in how:
-                made._option_string_actions[names[0]].later = how["later"]
-        return made
+            magic_arguments.argument(*names, **how)(function)
+        return magic_arguments.construct_parser(function)
 
     @property
     def help(self) -> str:

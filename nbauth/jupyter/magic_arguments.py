@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbauth.core.flow_names import AUTO, HERE, LATER
+from nbauth.core.flow_names import ALL
 from nbauth.jupyter.lazy_parser import argument
 
 
@@ -24,10 +24,9 @@ def sign_in_arguments(function: Any) -> Any:
         function,
         argument(
             "--flow",
-            choices=(AUTO, *HERE),
-            later=LATER,
+            choices=ALL,
             metavar="FLOW",
-            help=f"the way to sign in: {', '.join((AUTO, *HERE))}",
+            help=f"the way to sign in: {', '.join(ALL)}",
         ),
         argument("--tenant", help="the tenant's GUID or domain"),
         argument("--client-id", metavar="ID", help="the application (client) ID"),

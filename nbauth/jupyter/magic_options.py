@@ -122,10 +122,6 @@ class _Reading:
     def _choice(self, action: Any, name: str, word: Word) -> str:
         if word.text.lower() in action.choices:
             return word.text.lower()
-        if word.text.lower() in getattr(action, "later", ()):
-            raise UsageError(
-                f"{name} {word.text} is not available in this version.{_one_of(action)}"
-            )
         if action.dest == "flow" and word.text.lower() in added():
             return word.text.lower()
         guess = closest(word.text.lower(), action.choices)

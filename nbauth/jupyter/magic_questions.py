@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from nbauth.core.flow_names import AUTO, HERE, LATER
+from nbauth.core.flow_names import ALL
 
 if TYPE_CHECKING:
     from nbauth.jupyter.magic_line import Word
@@ -58,7 +58,7 @@ def _meant(text: str, options: Sequence[str], profiles: Callable[[], Iterable[st
         return ""
     if f"--{text}" in options:
         return f"--{text}"
-    if "--flow" in options and text in (AUTO, *HERE, *LATER):
+    if "--flow" in options and text in ALL:
         return f"--flow {text}"
     if "@" in text and "/" not in text and ":" not in text:
         return f"--account {text}"

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 
 from packaging.requirements import Requirement
 
-from nbauth import cli
+from nbauth import subcommands
 from tests.docs.blocks import ROOT
 
 TEST_TOOLS = {"pytest", "playwright", "selenium", "mypy", "ruff", "jupyterhub", "papermill"}
@@ -42,7 +42,7 @@ def installed_with(wanted: Requirement) -> set[str]:
 def test_the_extra_has_all_that_the_demo_needs_and_no_test_tool() -> None:
     there = installed_with(Requirement("nbauth[demo]"))
     distributions = packages_distributions()
-    for module in (*cli._DEMO_NEEDS, *cli._LAB_NEEDS, *cli._CHECK_NEEDS):
+    for module in (*subcommands._DEMO_NEEDS, *subcommands._LAB_NEEDS, *subcommands._CHECK_NEEDS):
         assert there & {name_of(name) for name in distributions[module]}, module
     assert not there & TEST_TOOLS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from nbauth.core import flow_names
 from nbauth.jupyter.magics import AuthMagics
 from tests.jupyter.typed import SECRET, Typed, shell, typed_lines
 
@@ -37,8 +36,6 @@ def test_unloading_leaves_ipythons_reading_of_lines_as_it_was() -> None:
 @pytest.mark.parametrize("magic", ["login", "logout", "token", "accounts", "whoami"])
 def test_help_lists_only_available_options(magic: str) -> None:
     described = vars(AuthMagics)[magic]
-    for later in flow_names.LATER:
-        assert f" {later}," not in described.help
     for option in described.options:
         assert option in described.help
     with shell() as here:
