@@ -47,10 +47,10 @@ def test_tour_is_signed_in_by_clicking(
     page.run_all(wait=False)
     login = code_cell(cells, "%login")
     page.wait_cell_running(login)
-    before = panva.token_requests()
+    before = panva.token_requests("authorization_code")
     click_through(page, login, person)
     page.wait_cell_done(login)
-    assert panva.token_requests() == before + 1
+    assert panva.token_requests("authorization_code") == before + 1
     holder = "document.activeElement.closest('.nbauth-panel, .jp-Notebook').className"
     assert "jp-Notebook" in page.page.evaluate(holder), "the panel keeps the keyboard"
     for number, cell in enumerate(cells):

@@ -28,7 +28,10 @@ MFA = (
     " needed:\naz logout\n"
     f'az login --tenant "{TENANT}" --scope "https://vault.azure.net/.default"\n'
 )
-SCRIPT = """#!{python} -IS
+SCRIPT = """#!/bin/sh
+'''exec' "{python}" -IS "$0" "$@"
+' '''
+# The shell runs the second line, since the path of the first line must have no blank.
 import datetime, json, os, pathlib, subprocess, sys, time
 here = pathlib.Path({folder!r})
 state = json.loads((here / "{tool}.json").read_text())

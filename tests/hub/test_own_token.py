@@ -18,7 +18,7 @@ import nbauth
 nbauth.configure(refresh_ahead=False)
 nbauth.logout(all=True)
 try:
-    account = nbauth.login({scopes!r}, {options})
+    account = nbauth.login({scopes!r}, quiet=True, {options})
     token = nbauth.token({scopes!r}, {client})
     print(account.username, token)
 except nbauth.NbAuthError as error:

@@ -20,9 +20,9 @@ CELLS = {
         "import nbauth; nbauth.login(flow='nonsense')",
         "ConfigurationError: The setting flow",
     ),
-    "flow of a later version": (
+    "flow that does not work here": (
         "import nbauth; nbauth.login(flow='hub')",
-        "FlowUnavailable: The flow 'hub'",
+        "FlowUnavailable: There is no hub here",
     ),
     "mixed resources": (
         "%login User.Read https://vault.azure.net/.default",

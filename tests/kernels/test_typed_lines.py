@@ -152,8 +152,8 @@ def test_in_a_terminal_tab_writes_what_is_meant(jedi: str, demo: Demo, tmp_path:
         shell.expect("--into needs a value")
         shell.expect("In .*4")
         shell.send("%login --flow hu\t")
-        shell.expect("hu")
-        shell.send("b\r")
-        shell.expect("--flow hub is not available in this version")
+        shell.expect("b\x1b")
+        shell.send("\r")
+        shell.expect("There is no hub here")
     finally:
         shell.close(force=True)

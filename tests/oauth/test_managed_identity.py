@@ -248,7 +248,7 @@ def test_a_bad_response_is_an_error_in_plain_words(
     endpoint: Endpoint, first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In bounded time; at Azure Arc also the second response, after the challenge."""
-    monkeypatch.setattr(managed_identity, "LONGEST", 0.3)
+    usual = managed_identity.LONGEST
     codes = {}
     for bad, (respond, _) in BAD.items():
         if bad == "no lifetime" and endpoint.source == "vm":
@@ -264,6 +264,10 @@ def test_a_bad_response_is_an_error_in_plain_words(
                 status(401, **{"WWW-Authenticate": realm})(handler)
 
         endpoint.misbehave = in_turn
+        longest = (
+            0.3 if bad in {"drip", "hang"} else usual
+        )  # a busy machine needs more for a good one
+        monkeypatch.setattr(managed_identity, "LONGEST", longest)
         began = time.monotonic()
         with pytest.raises(NbAuthError) as refused:
             obtain()
