@@ -63,8 +63,10 @@ class Background:
 
     def _run(self) -> None:
         mine = threading.current_thread()
-        while self._thread is mine:
+        while True:
             self._wake.clear()
+            if self._thread is not mine:  # after the line above, which may have cleared a stop
+                return
             try:
                 pause = self._tick()
             except BaseException as error:  # the next tick is due in any case
