@@ -98,7 +98,7 @@ class PasswordQuestion:
                 code="no_username",
                 hint="Enter your user name and your password.",
             ) from None
-        if not password:
+        if not isinstance(password, str) or not password:
             raise ConfigurationError(
                 "The password is missing.", code="no_password", hint="Enter your password."
             )

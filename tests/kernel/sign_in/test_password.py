@@ -111,10 +111,11 @@ def test_after_three_wrong_passwords_the_sign_in_ends(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "password", "code"),
     [("", "x", "no_username"), (" ", "x", "no_username"), (ADA, "", "no_password"),
-     ("a\nb", "x", "no_username")],
+     ("a\nb", "x", "no_username"), (ADA, b"bytes", "no_password"), (ADA, 1234, "no_password"),
+     (ADA, None, "no_password"), (b"ada", "x", "no_username")],
 )  # fmt: skip
 def test_an_incomplete_answer_is_refused_and_can_be_given_again(
-    bench: Bench, name: str, password: str, code: str
+    bench: Bench, name: Any, password: Any, code: str
 ) -> None:
     sign_in = begun(bench, flow="password")
     with pytest.raises(ConfigurationError) as refused:
