@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.regular_file import read_regular
 from nbauth.core.secret import SecretStr
 
 MOST_BYTES = 100_000
@@ -57,14 +58,16 @@ def assertion_in(path: str, named_by: str) -> SecretStr:
     ``named_by``: the variable or setting that names the file, for the message.
     """
     try:
-        with open(path, encoding="ascii") as file:
-            assertion = file.read(MOST_BYTES + 1).strip()
+        data = read_regular(path, MOST_BYTES)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
+        why = getattr(error, "strerror", None) or "its path is invalid"
         raise _unreadable(path, named_by, why) from error
+    if not data.isascii():  # an error of decode() would contain the assertion
+        raise _unreadable(path, named_by, "it is not text")
+    assertion = data.decode("ascii").strip()
     if not assertion:
         raise _unreadable(path, named_by, "it is empty")
-    if len(assertion) > MOST_BYTES or any(character.isspace() for character in assertion):
+    if any(character.isspace() for character in assertion):
         raise _unreadable(path, named_by, "it is not a single assertion")
     return SecretStr(assertion)
 
