@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from nbauth.oauth.client import Client
 
 SKIP, QUIT = "s", "q"
+_OF_NOBODY = frozenset(
+    {"ver", "acr", "amr", "typ", "locale", "zoneinfo", "email_verified", "xms_st"}
+)
+"""Claims of an ID token that name nobody."""
 
 
 def live(
@@ -130,8 +134,9 @@ class _Trial:
         ):
             hide(text, name)
         result = self._token()
-        for claim in ("sub", "oid", "upn", "email", "preferred_username", "family_name"):
-            hide(str(result.id_token_claims.get(claim, "")), claim)
+        for claim, value in result.id_token_claims.items():
+            if isinstance(value, str) and claim not in _OF_NOBODY:
+                hide(value, "claim")
         minutes = round((result.expires_on - time.time()) / 60)
         who = "an application" if self._account.application else "a person"
         claims = " ".join(sorted(result.id_token_claims)) or "none"
