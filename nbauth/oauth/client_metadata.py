@@ -7,6 +7,7 @@ from typing import Any
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import APP, BROKER, CALLBACK, DEVICE, WORKLOAD_IDENTITY
+from nbauth.oauth.client_authentication import BASIC
 from nbauth.oauth.credentials import Certificate
 from nbauth.oauth.registration import (
     CONFIDENTIAL,
@@ -62,8 +63,10 @@ def document(plan: Plan) -> dict[str, Any]:
         key = {**_public_key(found.x5c[0]), "x5t": found.x5t}
         made["token_endpoint_auth_method"] = "private_key_jwt"
         made["jwks"] = {"keys": [key]}
-    elif not CONFIDENTIAL.isdisjoint(plan.flows) or settings.client_secret_from:
-        made["token_endpoint_auth_method"] = "client_secret_basic"
+    elif plan.has_secret:
+        made["token_endpoint_auth_method"] = settings.token_endpoint_auth_method or BASIC
+    elif settings.client_assertion_file:  # its issuer's keys are registered at the provider
+        made["token_endpoint_auth_method"] = "private_key_jwt"
     return made
 
 
