@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import pickle
+import sys
 import threading
 from typing import Any
 
@@ -96,6 +97,25 @@ def test_a_wrong_password_is_asked_for_again_in_the_same_sign_in(bench: Bench) -
     assert bench.session.login("read", flow="password").name == "Ada"
     assert passwords(bench) == ["one", "two", "three"]
     assert any("did not accept" in message for message in bench.screen.messages)
+
+
+def test_a_refused_password_is_gone_while_it_is_asked_for_again(bench: Bench) -> None:
+    bench.engine.will("obtain", WRONG)
+    sign_in = begun(bench, flow="password", login_hint=ADA)
+    question(sign_in)
+    secret = make_canary("password")
+    sign_in.enter(ADA, secret)
+    question(sign_in, 2)
+    frame = sys._current_frames()[sign_in._thread.ident or 0]
+    while frame is not None:
+        held = [one for value in frame.f_locals.values() for one in _parts(value)]
+        assert secret not in held, frame.f_code.co_qualname
+        frame = frame.f_back  # type: ignore[assignment]
+    sign_in.cancel()
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def test_after_three_wrong_passwords_the_sign_in_ends(bench: Bench) -> None:
