@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +25,17 @@ class ClientSecret:
 
     read: Callable[[], SecretStr] = field(repr=False)
     method: str = ""
+
+    def value(self) -> SecretStr:
+        """Read it. Raises ``ConfigurationError``, also for a byte that is not UTF-8."""
+        secret = self.read()
+        if re.search("[\ud800-\udfff]", secret):  # how os.environ gives such a byte
+            raise ConfigurationError(
+                "The client secret contains a byte that is not UTF-8, so it cannot be sent.",
+                code="no_client_secret",
+                hint="Store the secret again where client_secret_from or the variable says.",
+            )
+        return secret
 
 
 @dataclass(frozen=True)
