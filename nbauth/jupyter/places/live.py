@@ -41,11 +41,25 @@ def live(
     """Try each way to sign in that works here, or the one that the options name.
 
     Args:
-        session: whose accounts are kept in memory for this, and are signed out after each way.
+        session: whose settings and screen are used. The accounts of the trial are in memory only,
+            and are signed out after each way; stored sign-ins stay as they are.
         options: settings of the call, by name.
         ask: asks the person, in one line.
         say: shows a line.
     """
+    trial = session.apart()
+    try:
+        return _tried(trial, options, ask, say)
+    finally:
+        trial.rest()
+
+
+def _tried(
+    session: Session,
+    options: Mapping[str, Any],
+    ask: Callable[[str], str],
+    say: Callable[[str], None],
+) -> Report:
     call = {**options, "persist": "memory"}
     client = session.client(**call)
     report = Report(_header(client))
