@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from nbauth.cli import main
 from nbauth.oauth.registration import FLOWS
 from tests import azure_cli
 from tests.harness.certificates import Certificates
+from tests.harness.client_keys import client_key
 from tests.test_cli import no_settings as no_settings
 
 HUB = "https://hub.example/hub/user-redirect/nbauth/callback"
@@ -217,6 +219,32 @@ def test_client_metadata_have_the_authentication_that_the_profile_uses(
     assert ("jwks" in made) == (method == "private_key_jwt")
     assert "PRIVATE" not in json.dumps(made)
     assert not made.get("jwks") or "d" not in made["jwks"]["keys"][0]
+
+
+@pytest.mark.parametrize("form", ["only", "encrypted", "chain first", "pfx", "with key"])
+@pytest.mark.parametrize("provider", ["microsoft", "openid"])
+def test_the_right_certificate_is_registered_without_its_key(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str, provider: str
+) -> None:
+    key, path = client_key(), tmp_path / "it's a.pem"
+    own, issuer = (one.public_bytes(Encoding.PEM) for one in (key.certificate, key.issuer))
+    if form == "pfx":
+        key.pfx(path, chain=True)
+    elif form == "only":
+        path.write_bytes(own)
+    else:
+        key.pem(path, password="a-password" if form == "encrypted" else "")
+    if form == "chain first":
+        path.write_bytes(issuer + path.read_bytes())
+    options = ("--flow", "app", "--certificate", str(path))
+    if provider == "microsoft":
+        ran(printed(capsys, "--tenant", "contoso.com", *options), tmp_path)
+        assert (tmp_path / "nbauth-certificate.pem").read_bytes() == own
+        return
+    made = json.loads(printed(capsys, "--authority", "https://id.example", *options))
+    (registered,) = made["jwks"]["keys"]
+    (expected,) = key.jwks["keys"]
+    assert {name: registered.get(name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("name", ["-x", "--help", "--query", "@/etc/passwd", "a=@/etc/passwd"])

@@ -68,6 +68,14 @@ def _az(*words: str) -> str:
     return " ".join(["az", *quoted])
 
 
+def _pem(path: str) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from nbauth.oauth.certificate import public_certificate
+
+    return public_certificate(path).public_bytes(Encoding.PEM).decode()
+
+
 def _value(text: str) -> str:
     """A value of an option. Raises ``ConfigurationError`` for one that the Azure CLI takes for
     another option or for the name of a file."""
@@ -150,7 +158,7 @@ def _credentials(plan: Plan) -> Iterator[str]:
     if plan.certificate:
         public = "nbauth-certificate.pem"
         yield "# Only the certificate is uploaded, without its private key:"
-        yield f"openssl x509 -in {shlex.quote(plan.certificate)} -out {public}"
+        yield f"cat > {public} <<'END'\n{_pem(plan.certificate)}END"
         yield _az(*reset, "--cert", f"@{public}")
     elif plan.has_secret:
         yield "# This prints a secret. Store it where client_secret_from says."

@@ -77,6 +77,34 @@ def certificate_of(credential: Certificate) -> Found:
     )
 
 
+def public_certificate(path: str) -> x509.Certificate:
+    """The certificate in a file, to register it; its private key is not needed.
+
+    Raises ``ConfigurationError`` if the file has none.
+    """
+    credential = Certificate(path)
+    try:
+        data = read_regular(path, MOST_BYTES)
+        certificates = _certificates(data)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _unusable(credential, getattr(error, "strerror", None) or plain(error)) from error
+    if not certificates:
+        raise _unusable(credential, "it does not contain a certificate")
+    try:
+        own = _of_key(certificates, _read(data, None)[0])
+    except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
+        own = None  # no key, or an encrypted one
+    issuers = {one.issuer for one in certificates if one.issuer != one.subject}
+    leaves = [one for one in certificates if one.subject not in issuers]
+    return own or (leaves or certificates)[0]
+
+
+def _certificates(data: bytes) -> list[x509.Certificate]:
+    if b"-----BEGIN" not in data:
+        return _read(data, None)[1]
+    return x509.load_pem_x509_certificates(data) if b"BEGIN CERTIFICATE" in data else []
+
+
 def _decrypted(data: bytes, credential: Certificate) -> tuple[Any, list[x509.Certificate]]:
     """Key and certificates. The password is only asked for if the key needs one."""
     with no_fork():
