@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from nbauth.cli import main
 from nbauth.oauth.registration import FLOWS
 from tests import azure_cli
 from tests.harness.certificates import Certificates
+from tests.harness.client_keys import client_key
 from tests.test_cli import no_settings as no_settings
 
 HUB = "https://hub.example/hub/user-redirect/nbauth/callback"
@@ -156,6 +158,114 @@ def test_an_application_without_a_user_is_no_public_client(
     assert "public_client_redirect_uris" not in made
     assert of(calls, "ad app permission add") == []
     assert "cert" not in of(calls, "ad app credential reset")[0]
+
+
+def profile(folder: Path, *lines: str) -> None:
+    (folder / "nbauth").mkdir()
+    text = "\n".join(["[profiles.web]", *lines])
+    (folder / "nbauth" / "config.toml").write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize("how", ["secret", "certificate", "assertion"])
+def test_a_profile_with_a_credential_is_registered_as_a_web_application(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, certificates: Certificates, how: str
+) -> None:
+    """Entra refuses a credential for a redirect address of a public client (AADSTS700025)."""
+    setting = {
+        "secret": 'client_secret_from = "keyring"',
+        "certificate": f'client_certificate = "{certificates.cert_file}"',
+        "assertion": 'client_assertion_file = "/run/token"',
+    }
+    profile(tmp_path, 'tenant = "contoso.com"', setting[how])
+    for flows in ((), ("--flow", "app")):
+        calls, _ = ran(printed(capsys, "--profile", "web", *flows), tmp_path)
+        (made,) = of(calls, "ad app create")
+        assert made["is_fallback_public_client"] == "false"
+        assert "public_client_redirect_uris" not in made
+        if not flows:
+            assert made["web_redirect_uris"] == ["http://localhost"]
+        reset = of(calls, "ad app credential reset")
+        assert len(reset) == (how != "assertion")
+        assert [("cert" in one) for one in reset] == [how == "certificate"] * len(reset)
+
+
+@pytest.mark.parametrize(
+    ("lines", "method"),
+    [
+        (['client_secret_from = "keyring"'], "client_secret_basic"),
+        (['client_secret_from = "keyring"', 'token_endpoint_auth_method = "client_secret_post"'],
+         "client_secret_post"),
+        (["client_certificate = '{pem}'"], "private_key_jwt"),
+        ([], "none"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("flow", ["browser", "app"])
+def test_client_metadata_have_the_authentication_that_the_profile_uses(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    certificates: Certificates,
+    flow: str,
+    lines: list[str],
+    method: str,
+) -> None:
+    pem = tmp_path / "both.pem"
+    texts = [Path(name).read_text() for name in (certificates.key_file, certificates.cert_file)]
+    pem.write_text("".join(texts))
+    profile(tmp_path, 'authority = "https://id.example"', *(one.format(pem=pem) for one in lines))
+    made = json.loads(printed(capsys, "--profile", "web", "--flow", flow))
+    if method == "none" and flow == "app":
+        method = "client_secret_basic"
+    assert made["token_endpoint_auth_method"] == method
+    assert ("jwks" in made) == (method == "private_key_jwt")
+    assert "PRIVATE" not in json.dumps(made)
+    assert not made.get("jwks") or "d" not in made["jwks"]["keys"][0]
+
+
+@pytest.mark.parametrize("form", ["only", "encrypted", "chain first", "pfx", "with key"])
+@pytest.mark.parametrize("provider", ["microsoft", "openid"])
+def test_the_right_certificate_is_registered_without_its_key(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str, provider: str
+) -> None:
+    key, path = client_key(), tmp_path / "it's a.pem"
+    own, issuer = (one.public_bytes(Encoding.PEM) for one in (key.certificate, key.issuer))
+    if form == "pfx":
+        key.pfx(path, chain=True)
+    elif form == "only":
+        path.write_bytes(own)
+    else:
+        key.pem(path, password="a-password" if form == "encrypted" else "")
+    if form == "chain first":
+        path.write_bytes(issuer + path.read_bytes())
+    options = ("--flow", "app", "--certificate", str(path))
+    if provider == "microsoft":
+        ran(printed(capsys, "--tenant", "contoso.com", *options), tmp_path)
+        assert (tmp_path / "nbauth-certificate.pem").read_bytes() == own
+        return
+    made = json.loads(printed(capsys, "--authority", "https://id.example", *options))
+    (registered,) = made["jwks"]["keys"]
+    (expected,) = key.jwks["keys"]
+    assert {name: registered.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["-x", "--help", "--query", "@/etc/passwd", "a=@/etc/passwd"])
+def test_a_text_that_the_azure_cli_would_take_for_an_option_or_a_file_is_refused(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The Azure CLI reads the file behind ``@`` in any argument."""
+    assert "Azure CLI" in refused(capsys, "--tenant", "contoso.com", f"--name={name}")
+    assert "Azure CLI" in refused(capsys, "--tenant", "contoso.com", f"--client-id={name}")
+
+
+def test_a_federated_subject_cannot_name_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = ("--flow", "workload-identity", "--federated-issuer", "https://x")
+    lines = printed(
+        capsys, "--tenant", "contoso.com", *options, "--federated-subject", "a=@/etc/passwd"
+    )
+    assert "@" not in lines
+    (made,) = of(ran(lines, tmp_path)[0], "ad app federated-credential create")
+    assert json.loads(made["parameters"])["subject"] == "a=@/etc/passwd"
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,12 @@ import html
 import re
 from collections.abc import Mapping
 from string import Template
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from nbauth.core.addresses import is_secure
+
+_AS_THEY_ARE = "%/?#[]@!$&'()*+,;=:~"
+"""Characters of an address that are not escaped (RFC 3986 §2.2), besides letters and digits."""
 
 
 def page(value: object) -> str:
@@ -28,9 +31,23 @@ def page(value: object) -> str:
 
 
 def address_in(own: str) -> str:
-    """The address to go to, ``""`` if the setting is a text or a fragment."""
+    """The address to go to, in ASCII as in a header; ``""`` for a text or a fragment."""
     fits = _is_one_address(own) and own.isprintable() and is_secure(own)
-    return own if fits and "@" not in urlsplit(own).netloc else ""
+    return _in_ascii(own) if fits and "@" not in urlsplit(own).netloc else ""
+
+
+def _in_ascii(address: str) -> str:
+    """The address with an ASCII host (IDNA) and escapes (RFC 3987 §3.1); ``""`` if it has none."""
+    parts = urlsplit(address)
+    try:
+        host, colon, port = parts.netloc, "", ""
+        if not host.isascii():
+            host, colon, port = host.partition(":")
+            host = host.encode("idna").decode("ascii")
+        rest = quote(urlunsplit(("", "", *parts[2:])), safe=_AS_THEY_ARE)
+    except UnicodeError:
+        return ""
+    return f"{address.partition('//')[0]}//{host}{colon}{port}{rest}"
 
 
 def is_fragment(own: str) -> bool:

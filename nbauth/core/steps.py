@@ -94,13 +94,15 @@ class AskPassword:
     """The person must type a password, and the user name unless it is right already.
 
     ``username`` is filled in. ``note``: why another flow is better. ``refusal``: why the previous
-    password, or its user name, was not accepted. ``attempt`` counts from 1.
+    password, or its user name, was not accepted. ``attempt`` counts from 1. ``id`` names the
+    question, so that no answer reaches another one; the driver sets it.
     """
 
     username: str = field(default="", repr=False)
     note: str = ""
     refusal: NbAuthError | None = None
     attempt: int = 1
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

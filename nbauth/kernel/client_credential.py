@@ -58,6 +58,8 @@ def check_credential(settings: Settings) -> None:
         from nbauth.oauth.certificate import certificate_of
 
         certificate_of(credential)
+    elif isinstance(credential, ClientSecret):
+        credential.value()
     elif credential is not None:
         credential.read()
 

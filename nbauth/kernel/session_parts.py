@@ -12,7 +12,7 @@ Under 2 and 3 there are no callbacks, prompts or file accesses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from nbauth.core.settings import CREDENTIAL, Settings
 from nbauth.core.settings_reader import SettingsReader
@@ -83,6 +83,12 @@ class SessionParts:
     @property
     def changed(self) -> Signal:
         return self.cache.changed
+
+    def apart(self) -> Self:
+        """A session with the same settings and screen, which has no accounts and uses no store."""
+        made = type(self)(self.reader, self.screen, self._engines.make)
+        made._stored.use_only_memory()
+        return made
 
     # ── settings ────────────────────────────────────────────────────────────────────────────
 

@@ -45,7 +45,12 @@ def require_secure(url: object) -> None:
             code="bad_address",
             hint="Check the authority's address.",
         )
-    raise ConfigurationError(
+    raise not_https(url)
+
+
+def not_https(url: object) -> ConfigurationError:
+    """The error for an address that no secret may be sent to."""
+    return ConfigurationError(
         f"{_shown(url)} is not an https address; nothing was sent there.",
         code="not_https",
         hint="Check the authority; the provider's administrator must publish https addresses.",

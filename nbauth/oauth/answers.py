@@ -107,6 +107,13 @@ def text_in(answer: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def access_token_in(answer: Mapping[str, Any]) -> str:
+    """The access token; ``""`` for one with characters that RFC 6749 (appendix A.12) excludes: no
+    header can have a line break, and most clients send no other letters than ASCII."""
+    token = text_in(answer, "access_token")
+    return token if token.strip() and re.fullmatch(r"[\x20-\x7e]+", token) else ""
+
+
 def tokens_in(
     answer: Mapping[str, Any],
     asked: Iterable[str],
@@ -116,7 +123,7 @@ def tokens_in(
     """A token response (RFC 6749 §5.1); ``claims`` are those of its checked ID token."""
     refresh_token, id_token = text_in(answer, "refresh_token"), text_in(answer, "id_token")
     return TokenResponse(
-        access_token=SecretStr(text_in(answer, "access_token")),
+        access_token=SecretStr(access_token_in(answer)),
         token_type=plain(text_in(answer, "token_type") or "Bearer"),
         expires_in=expires_in(answer),
         scopes=granted_scopes(answer, asked),

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import BROKER, WORKLOAD_IDENTITY
 from nbauth.core.scopes import Scopes, resource_of
-from nbauth.oauth.registration import CONFIDENTIAL, OBO, WITHOUT_USER, Plan
+from nbauth.core.text import plain
+from nbauth.oauth.registration import OBO, WITHOUT_USER, Plan
 
 AUDIENCES = {
     "common": "AzureADandPersonalMicrosoftAccount",
@@ -67,22 +68,44 @@ def _az(*words: str) -> str:
     return " ".join(["az", *quoted])
 
 
+def _pem(path: str) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from nbauth.oauth.certificate import public_certificate
+
+    return public_certificate(path).public_bytes(Encoding.PEM).decode()
+
+
+def _value(text: str) -> str:
+    """A value of an option. Raises ``ConfigurationError`` for one that the Azure CLI takes for
+    another option or for the name of a file."""
+    if text.startswith(("-", "@")) or text.partition("=")[2].startswith("@"):
+        raise ConfigurationError(
+            f"{plain(text)!r} cannot be written for the Azure CLI, which takes it for an option or"
+            " for the name of a file.",
+            code="bad_option",
+            hint="Choose a name that begins with a letter, and has no =@ in it.",
+        )
+    return text
+
+
 def _application(plan: Plan) -> Iterator[str]:
     audience = AUDIENCES.get(plan.authority.tenant, "AzureADMyOrg")
     if plan.authority.kind == "b2c":
         audience = AUDIENCES["common"]
     options = ["--is-fallback-public-client", "true" if plan.public else "false"]
     redirects = list(plan.redirect_uris)
-    if redirects:
-        options += ["--public-client-redirect-uris", *redirects]
+    if redirects:  # a credential is refused at an address of a public client (AADSTS700025)
+        platform = "public-client" if plan.public else "web"
+        options += [f"--{platform}-redirect-uris", *redirects]
     client_id = plan.settings.client_id
     if client_id:
-        yield f"APP_ID={shlex.quote(client_id)}"
+        yield f"APP_ID={shlex.quote(_value(client_id))}"
         if redirects:
             yield "# The redirect addresses of the application are replaced by these:"
         yield _az("ad", "app", "update", "--id", APP_ID, *options)
     else:
-        words = ["--display-name", plan.name, "--sign-in-audience", audience, *options]
+        words = ["--display-name", _value(plan.name), "--sign-in-audience", audience, *options]
         words += ["--query", "appId", "--output", "tsv"]
         yield f"APP_ID=$({_az('ad', 'app', 'create', *words)})"
     if BROKER in plan.flows:
@@ -117,7 +140,9 @@ def _permissions(plan: Plan) -> Iterator[str]:
 
 def _permission(resource: str, name: str) -> str:
     def of_api(query: str) -> str:
-        return f"$({_az('ad', 'sp', 'show', '--id', resource, '-o', 'tsv')} --query {query})"
+        return (
+            f"$({_az('ad', 'sp', 'show', '--id', _value(resource), '-o', 'tsv')} --query {query})"
+        )
 
     value = re.sub(r"[^\w.:-]", "", name)  # it stands between quotes
     found = of_api(f"\"oauth2PermissionScopes[?value=='{value}'].id\"")
@@ -130,15 +155,14 @@ def _permission(resource: str, name: str) -> str:
 
 def _credentials(plan: Plan) -> Iterator[str]:
     reset = ("ad", "app", "credential", "reset", "--id", APP_ID, "--append")
-    if not CONFIDENTIAL.isdisjoint(plan.flows):
-        if plan.certificate:
-            public = "nbauth-certificate.pem"
-            yield "# Only the certificate is uploaded, without its private key:"
-            yield f"openssl x509 -in {shlex.quote(plan.certificate)} -out {public}"
-            yield _az(*reset, "--cert", f"@{public}")
-        else:
-            yield "# This prints a secret. Store it where client_secret_from says."
-            yield _az(*reset, "--query", "password", "--output", "tsv")
+    if plan.certificate:
+        public = "nbauth-certificate.pem"
+        yield "# Only the certificate is uploaded, without its private key:"
+        yield f"cat > {public} <<'END'\n{_pem(plan.certificate)}END"
+        yield _az(*reset, "--cert", f"@{public}")
+    elif plan.has_secret:
+        yield "# This prints a secret. Store it where client_secret_from says."
+        yield _az(*reset, "--query", "password", "--output", "tsv")
     if WORKLOAD_IDENTITY in plan.flows:
         issuer, subject = plan.federated
         if not (issuer and subject):
@@ -151,5 +175,5 @@ def _credentials(plan: Plan) -> Iterator[str]:
         }
         yield _az(
             "ad", "app", "federated-credential", "create", "--id", APP_ID,
-            "--parameters", json.dumps(credential),
+            "--parameters", json.dumps(credential).replace("@", r"\u0040"),
         )  # fmt: skip

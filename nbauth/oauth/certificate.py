@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.forks import no_fork
+from nbauth.core.regular_file import read_regular
+from nbauth.core.secret import SecretStr
 from nbauth.core.text import plain
 from nbauth.oauth.credentials import Certificate
 
@@ -50,8 +52,7 @@ class Found:
 def certificate_of(credential: Certificate) -> Found:
     """Read the file. Raises ``ConfigurationError`` if it is no certificate with its key."""
     try:
-        with open(credential.path, "rb") as file:
-            data = file.read(MOST_BYTES)
+        data = read_regular(credential.path, MOST_BYTES)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise _unusable(credential, why) from error
@@ -76,6 +77,34 @@ def certificate_of(credential: Certificate) -> Found:
     )
 
 
+def public_certificate(path: str) -> x509.Certificate:
+    """The certificate in a file, to register it; its private key is not needed.
+
+    Raises ``ConfigurationError`` if the file has none.
+    """
+    credential = Certificate(path)
+    try:
+        data = read_regular(path, MOST_BYTES)
+        certificates = _certificates(data)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _unusable(credential, getattr(error, "strerror", None) or plain(error)) from error
+    if not certificates:
+        raise _unusable(credential, "it does not contain a certificate")
+    try:
+        own = _of_key(certificates, _read(data, None)[0])
+    except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
+        own = None  # no key, or an encrypted one
+    issuers = {one.issuer for one in certificates if one.issuer != one.subject}
+    leaves = [one for one in certificates if one.subject not in issuers]
+    return own or (leaves or certificates)[0]
+
+
+def _certificates(data: bytes) -> list[x509.Certificate]:
+    if b"-----BEGIN" not in data:
+        return _read(data, None)[1]
+    return x509.load_pem_x509_certificates(data) if b"BEGIN CERTIFICATE" in data else []
+
+
 def _decrypted(data: bytes, credential: Certificate) -> tuple[Any, list[x509.Certificate]]:
     """Key and certificates. The password is only asked for if the key needs one."""
     with no_fork():
@@ -84,9 +113,21 @@ def _decrypted(data: bytes, credential: Certificate) -> tuple[Any, list[x509.Cer
         except (ValueError, TypeError) as error:
             if credential.password is None or "password" not in str(error).lower():
                 raise
-    password = str(credential.password()).encode()
+    password = _bytes_of(credential.password())
+    if password is None:
+        raise ValueError("no key has its password: it contains a character that none can have")
     with no_fork():
         return _read(data, password)
+
+
+def _bytes_of(password: SecretStr) -> bytes | None:
+    """``None`` for a password that no key can have: cryptography does not check for NUL, and prints
+    the password. ``surrogateescape``: a variable may contain bytes that are not UTF-8."""
+    try:
+        data = str(password).encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # contains the password
+        return None
+    return None if b"\0" in data else data
 
 
 def _read(data: bytes, password: bytes | None) -> tuple[Any, list[x509.Certificate]]:

@@ -177,7 +177,7 @@ class Engines:
         make: Callable[..., Engine] | None = None,
         credential_of: Callable[[Settings], ClientCredential | None] = lambda _: None,
     ) -> None:
-        self._make = make
+        self.make = make
         self._credential_of = credential_of
         self._engines: dict[object, Engine] = {}
 
@@ -198,12 +198,12 @@ class Engines:
         """A new engine, so that cancelling a sign-in aborts no other request."""
         settings = client.settings
         with no_fork():
-            if self._make is None:
+            if self.make is None:
                 from nbauth.oauth.engines import engine_for
 
-                self._make = engine_for
+                self.make = engine_for
             credential = self._credential_of(settings)
-            return self._make(
+            return self.make(
                 client.authority,
                 client.client_id,
                 verify=settings.verify,

@@ -64,7 +64,7 @@ class ClientAuthentication:
     ) -> ClientAuthentication:
         """The authentication with a credential, which is read now."""
         if isinstance(credential, ClientSecret):
-            secret = credential.read()
+            secret = credential.value()
             if (credential.method or method_of(metadata)) == BASIC:
                 return cls(client_id, secret)
             return cls(client_id, parameters={"client_secret": str(secret)})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import urlsafe_b64encode
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.flow_names import APP, BROKER, CALLBACK, DEVICE, WORKLOAD_IDENTITY
-from nbauth.oauth.credentials import Certificate
+from nbauth.oauth.client_authentication import BASIC
 from nbauth.oauth.registration import (
     CONFIDENTIAL,
     IWA,
@@ -56,24 +56,27 @@ def document(plan: Plan) -> dict[str, Any]:
     if settings.scopes:  # else the provider's default, which it knows better
         made["scope"] = " ".join(words)
     if plan.certificate:
-        from nbauth.oauth.certificate import certificate_of
-
-        found = certificate_of(Certificate(plan.certificate))
-        key = {**_public_key(found.x5c[0]), "x5t": found.x5t}
+        key = _public_key(plan.certificate)
         made["token_endpoint_auth_method"] = "private_key_jwt"
         made["jwks"] = {"keys": [key]}
-    elif not CONFIDENTIAL.isdisjoint(plan.flows) or settings.client_secret_from:
-        made["token_endpoint_auth_method"] = "client_secret_basic"
+    elif plan.has_secret:
+        made["token_endpoint_auth_method"] = settings.token_endpoint_auth_method or BASIC
+    elif settings.client_assertion_file:  # its issuer's keys are registered at the provider
+        made["token_endpoint_auth_method"] = "private_key_jwt"
     return made
 
 
-def _public_key(certificate: str) -> dict[str, Any]:
-    from cryptography import x509
+def _public_key(path: str) -> dict[str, Any]:
+    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
     from joserfc.jwk import ECKey, RSAKey
 
-    key = x509.load_der_x509_certificate(b64decode(certificate)).public_key()
+    from nbauth.oauth.certificate import public_certificate
+
+    certificate = public_certificate(path)
+    x5t = urlsafe_b64encode(certificate.fingerprint(hashes.SHA1())).decode().rstrip("=")  # noqa: S303 - its name
+    key = certificate.public_key()
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     kind = RSAKey if isinstance(key, RSAPublicKey) else ECKey
-    return {**kind.import_key(pem).as_dict(private=False), "use": "sig"}
+    return {**kind.import_key(pem).as_dict(private=False), "use": "sig", "x5t": x5t}

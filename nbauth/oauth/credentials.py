@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nbauth.core.errors import ConfigurationError
+from nbauth.core.regular_file import read_regular
 from nbauth.core.secret import SecretStr
 
 MOST_BYTES = 100_000
@@ -23,6 +25,17 @@ class ClientSecret:
 
     read: Callable[[], SecretStr] = field(repr=False)
     method: str = ""
+
+    def value(self) -> SecretStr:
+        """Read it. Raises ``ConfigurationError``, also for a byte that is not UTF-8."""
+        secret = self.read()
+        if re.search("[\ud800-\udfff]", secret):  # how os.environ gives such a byte
+            raise ConfigurationError(
+                "The client secret contains a byte that is not UTF-8, so it cannot be sent.",
+                code="no_client_secret",
+                hint="Store the secret again where client_secret_from or the variable says.",
+            )
+        return secret
 
 
 @dataclass(frozen=True)
@@ -57,14 +70,16 @@ def assertion_in(path: str, named_by: str) -> SecretStr:
     ``named_by``: the variable or setting that names the file, for the message.
     """
     try:
-        with open(path, encoding="ascii") as file:
-            assertion = file.read(MOST_BYTES + 1).strip()
+        data = read_regular(path, MOST_BYTES)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
+        why = getattr(error, "strerror", None) or "its path is invalid"
         raise _unreadable(path, named_by, why) from error
+    if not data.isascii():  # an error of decode() would contain the assertion
+        raise _unreadable(path, named_by, "it is not text")
+    assertion = data.decode("ascii").strip()
     if not assertion:
         raise _unreadable(path, named_by, "it is empty")
-    if len(assertion) > MOST_BYTES or any(character.isspace() for character in assertion):
+    if any(character.isspace() for character in assertion):
         raise _unreadable(path, named_by, "it is not a single assertion")
     return SecretStr(assertion)
 

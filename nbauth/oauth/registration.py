@@ -41,7 +41,7 @@ class Plan:
     Attributes:
         flows: at least one of ``FLOWS``.
         hub: the address of the JupyterHub for the flow ``callback``.
-        certificate: the path of a certificate, for flows of ``CONFIDENTIAL``.
+        certificate: the path of a certificate, of the options or of the profile.
         federated: issuer and subject of the tokens that ``workload-identity`` presents.
     """
 
@@ -55,8 +55,22 @@ class Plan:
 
     @property
     def public(self) -> bool:
-        """Whether it is used by a person without a secret."""
-        return bool(set(self.flows) - CONFIDENTIAL - {WORKLOAD_IDENTITY})
+        """Whether it is used by a person without a credential of the application."""
+        return bool(set(self.flows) - CONFIDENTIAL - {WORKLOAD_IDENTITY}) and not self._own
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether it authenticates with a secret."""
+        if self.certificate or self.settings.client_assertion_file:
+            return False
+        return bool(self.settings.client_secret_from) or not CONFIDENTIAL.isdisjoint(self.flows)
+
+    @property
+    def _own(self) -> bool:
+        """Whether the profile has a credential."""
+        settings = self.settings
+        named = settings.client_secret_from or settings.client_certificate
+        return bool(named or settings.client_assertion_file)
 
     @property
     def redirect_uris(self) -> tuple[str, ...]:
@@ -116,7 +130,7 @@ def plan_for(
             code="bad_option",
             hint="Add --flow app, or remove --certificate.",
         )
-    certificate = options.get("certificate") or ""
+    certificate = options.get("certificate") or settings.client_certificate or ""
     return Plan(
         authority, settings, wanted, hub, certificate, federated, options.get("name") or "nbauth"
     )

@@ -9,11 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from nbauth.core.errors import AuthorityUnreachable
+from nbauth.core.regular_file import refuse_special
 from nbauth.core.value_readers import SYSTEM
 
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Environment variables that name a file of certificates, by precedence."""
 _PEM = b"-----BEGIN "
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def _fault(path: str, _: tuple[int, ...]) -> tuple[str, str, str] | None:
                 "ca_folder", "is a folder without hashed certificates",
                 f"Set it to a file in that folder, or run: openssl rehash {path}.",
             )  # fmt: skip
+        refuse_special(os.stat(path).st_mode)
         ssl.create_default_context(cafile=path)
         return None
     except FileNotFoundError:
@@ -74,11 +77,16 @@ def _fault(path: str, _: tuple[int, ...]) -> tuple[str, str, str] | None:
     except ssl.SSLError:
         return _content_fault(path, name_another)
     except OSError as error:
-        return "ca_unreadable", f"cannot be read: {error.strerror}", "Change its permissions."
+        return (
+            "ca_unreadable",
+            f"cannot be read: {error.strerror}",
+            "Change its permissions, or name another file.",
+        )
 
 
 def _content_fault(path: str, name_another: str) -> tuple[str, str, str]:
-    content = Path(path).read_bytes()
+    with Path(path).open("rb") as file:
+        content = file.read(_MOST)
     if not content.strip():
         return "ca_empty", "is empty", name_another
     if _PEM in content:

@@ -50,6 +50,31 @@ def test_an_address_must_be_https(value: str) -> None:
     assert address_in(value) == ""
 
 
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("https://intern.example/fertig-ü?q=é#ß",
+         "https://intern.example/fertig-%C3%BC?q=%C3%A9#%C3%9F"),
+        ("https://例え.jp:8443/完了", "https://xn--r8jz45g.jp:8443/%E5%AE%8C%E4%BA%86"),
+        ("https://contoso.com/%0d%0aX:%20a?a=b&c=%c3%bc", None),
+        ("http://[::1]:8000/{a}|\"^`", "http://[::1]:8000/%7Ba%7D%7C%22%5E%60"),
+    ],
+)  # fmt: skip
+def test_an_address_is_sent_in_ascii(value: str, sent: str | None) -> None:
+    """A header cannot have other characters: the browser would get no response."""
+    assert resolve({"success_page": value}, {}, {}).success_page == value
+    assert address_in(value) == (sent or value)
+    assert address_in(address_in(value)) == (sent or value)
+
+
+@pytest.mark.parametrize(
+    "value", [f"https://{'ü' * 80}.example/", "https://a..ü/", "https://ü\u3002/x\ud800"]
+)
+def test_a_host_that_cannot_exist_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError):
+        resolve({"success_page": value}, {}, {})
+
+
 def test_only_one_word_is_an_address() -> None:
     assert address_in(ADDRESS) == ADDRESS
     assert address_in(f"See {ADDRESS}") == ""

@@ -102,6 +102,22 @@ def test_metadata_without_tls(
     assert refused(engine, BY_PASSWORD).code == "not_https"
 
 
+@pytest.mark.parametrize("name", ["federation_metadata_url", "federation_active_auth_url"])
+@pytest.mark.parametrize(
+    "address",
+    ["http://localhost:1/adfs", "https://localhost:1@fs.example/", "https://fs.example\\@x/",
+     "https://fs.example/\r\nX: y", "//fs.example/mex", "file:///etc/passwd", "https://"],
+)  # fmt: skip
+def test_an_address_in_the_realm_that_no_password_may_go_to(
+    engine: MicrosoftEngine, server: FederationServer, panva: Panva, name: str, address: str
+) -> None:
+    realm = {**server.realm, "federation_metadata_url": "", name: address}
+    panva.control(realm=realm)
+    assert refused(engine, BY_PASSWORD).code in {"not_https", "bad_address"}
+    assert server.paths() == []
+    assert panva.token_requests() == 0
+
+
 def test_a_failure_of_the_server(engine: MicrosoftEngine, server: FederationServer) -> None:
     server.answers[USERNAME] = reply(503, "<html><title>Down</title>")
     error = refused(engine, BY_PASSWORD)

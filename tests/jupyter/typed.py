@@ -83,7 +83,7 @@ class Shell:
         self.bench.engine = Obliging(clock=self.bench.clock.time)
         self.bench.engines = dict.fromkeys(self.bench.engines, self.bench.engine)
         self.bench._engine_for = self._engine_for  # type: ignore[method-assign]
-        self.bench.session._engines._make = self._engine_for
+        self.bench.session._engines.make = self._engine_for
         self.bench.session.configure(refresh_ahead=False)
         self.bench.screen.person = _enter_password
         for user in signed_in:

@@ -172,7 +172,7 @@ def test_a_refresh_ahead_of_need_uses_the_client_of_its_token(
         made.append(way)
         return bench.engine
 
-    bench.session._engines._make = engine_for
+    bench.session._engines.make = engine_for
     bench.session.configure(proxies={"https": "http://a:1"}, refresh_ahead=True)
     bench.session.cache.renewed.disconnect(bench.session._refresh_ahead.wake)
     bench.sign_in("read")

@@ -23,6 +23,7 @@ from nbauth.oauth.answers import (
     LONGEST,
     UNTOLD,
     Told,
+    access_token_in,
     error_in,
     expires_in,
     granted_scopes,
@@ -345,3 +346,15 @@ def test_any_object_gives_a_token_response(answer: dict[str, Any]) -> None:
         token = getattr(response, name)
         assert not token or token == answer[name]
     json.dumps([response.expires_in, response.scopes])
+
+
+@pytest.mark.parametrize(
+    "token", ["a\nb", "a\r\nX: y", "a\0", "tökén", "\u2028", "", " \t", 7, None]
+)
+def test_an_access_token_that_no_header_can_have_is_none(token: Any) -> None:
+    assert access_token_in({"access_token": token}) == ""
+
+
+@pytest.mark.parametrize("token", ["a", "a b", "~!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}"])
+def test_an_access_token_of_any_visible_characters(token: str) -> None:
+    assert access_token_in({"access_token": token}) == token

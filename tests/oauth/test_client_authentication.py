@@ -9,8 +9,12 @@ from urllib.parse import parse_qsl
 import pytest
 import requests
 
+from nbauth.core.errors import ConfigurationError
 from nbauth.core.secret import SecretStr
 from nbauth.oauth.client_authentication import ClientAuthentication, method_of
+from nbauth.oauth.credentials import ClientSecret
+from nbauth.oauth.discovery import Read
+from nbauth.oauth.engines.microsoft_tokens import application
 from nbauth.oauth.http import Http
 from nbauth.oauth.metadata import Metadata
 
@@ -54,6 +58,20 @@ def test_post_sends_client_id_and_secret_in_the_body() -> None:
     said = {**CODE, "client_id": "c", "client_secret": "p%q r+s/ü&"}
     assert dict(parse_qsl(request.body)) == said
     assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+@pytest.mark.parametrize("engine", ["msal", "authlib"])
+def test_a_secret_that_is_not_utf_8_is_named_and_in_no_error(engine: str, method: str) -> None:
+    secret = ClientSecret(lambda: SecretStr("a-sec\udcffret"), method)
+    with pytest.raises(ConfigurationError, match="not UTF-8") as refused:
+        if engine == "msal":
+            application(secret)
+        else:
+            ClientAuthentication.of("c", secret, Metadata(Http(), Read({})))
+    assert refused.value.code == "no_client_secret"
+    assert refused.value.__context__ is None
+    assert "a-sec" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

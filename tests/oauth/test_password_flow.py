@@ -111,6 +111,33 @@ def test_personal_accounts_are_refused_before_anything_is_sent(name: str) -> Non
     assert engine.count("obtain") == 1
 
 
+@pytest.mark.parametrize("given", [("ada", "a\ud800b"), ("ad\udcffa", "right")])
+def test_a_character_that_no_request_can_contain_is_asked_for_again(given: Any) -> None:
+    """A lone surrogate: half of a pasted character, or a byte that is not UTF-8."""
+    engine = FakeEngine()
+    steps, _ = asked(engine)
+    again = steps.send((given[0], SecretStr(given[1])))
+    assert (again.refusal.code, again.attempt) == ("bad_character", 2)
+    assert again.refusal.__context__ is None, "the error of the codec contains the password"
+    assert engine.count("obtain") == 0
+    answer(steps, GIVEN)
+
+
+def test_an_exception_of_another_type_keeps_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its traceback has the frames that hold the password."""
+    engine = FakeEngine()
+
+    def broken(wanted: Any, request: Any) -> Any:
+        raise KeyError(str(wanted.password))
+
+    monkeypatch.setattr(engine, "obtain", broken)
+    steps, _ = asked(engine)
+    with pytest.raises(SignInError, match="KeyError") as failed:
+        steps.send(GIVEN)
+    assert SECRET not in str(failed.value)
+    assert (failed.value.__cause__, failed.value.__context__) == (None, None)
+
+
 @pytest.mark.parametrize("name", WORK)
 def test_other_accounts_are_not_refused(name: str) -> None:
     assert password.personal_account(ENTRA, name) is None

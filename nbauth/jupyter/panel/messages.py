@@ -85,6 +85,7 @@ def _shown(step: Shown) -> Message:
                 "note": plain(step.note),
                 "refusal": step.refusal and two_lines(step.refusal),
                 "attempt": step.attempt,
+                "id": step.id,
             }
             return {"password": question}
         case ChooseFlow(refusal):

@@ -187,9 +187,9 @@ export default () => {
         showAll();
       },
       enter: (username, password) => {
-        const { attempt } = state.password;
+        const question = state.password.id;
         const complete = username.trim() && password;
-        if (complete) sendTyped("password", password, { username, attempt });
+        if (complete) sendTyped("password", password, { username, question });
         state = { ...state, entered: complete, refused: complete ? null : [WORDS.passwordMissing] };
         showAll();
       },

@@ -53,12 +53,12 @@ function pasteBox(state, act) {
  * that a browser does not submit it by itself.
  */
 function passwordForm(state, act) {
-  const { username, note, refusal, attempt } = state.password;
+  const { username, note, refusal, attempt, id: question } = state.password;
   const refused = state.refused ?? refusal;
   const id = `nbauth-refused-${++boxes}`;
   const field = (key, label, more) => {
     const input = h("input", {
-      class: "nbauth-field", "data-key": key, "data-keep": `${key}-${attempt}`, autocapitalize: "off",
+      class: "nbauth-field", "data-key": key, "data-keep": `${key}-${question}`, autocapitalize: "off",
       spellcheck: "false", "data-lm-suppress-shortcuts": "true", "aria-invalid": refused ? "true" : null,
       "aria-describedby": refused ? id : null, ...more,
     });

@@ -16,14 +16,15 @@ from nbauth.kernel.sign_in.protocol import Pending
 def hand_in(sign_in: Pending, content: dict[str, Any], buffers: Sequence[Any]) -> None:
     """Pass it on to the sign-in. Raises its errors, also those of ``check_pasted``.
 
-    A password for an earlier question, such as from another view, is ignored.
+    A password for another question is ignored: from a view that still shows an earlier question,
+    or the question of another sign-in.
     """
     text = bytes(buffers[0]).decode(errors="replace")
     match content:
         case {"kind": "paste"}:
             check_pasted(text)
             sign_in.submit(text)
-        case {"kind": "password", "username": str(name), "attempt": int(number)}:
+        case {"kind": "password", "username": str(name), "question": str(question)}:
             step = sign_in.step
-            if isinstance(step, AskPassword) and step.attempt == number:
+            if isinstance(step, AskPassword) and step.id == question:
                 sign_in.enter(name, text)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from nbauth.oauth.client import Client
 
 SKIP, QUIT = "s", "q"
+_OF_NOBODY = frozenset(
+    {"ver", "acr", "amr", "typ", "locale", "zoneinfo", "email_verified", "xms_st"}
+)
+"""Claims of an ID token that name nobody."""
 
 
 def live(
@@ -37,11 +41,25 @@ def live(
     """Try each way to sign in that works here, or the one that the options name.
 
     Args:
-        session: whose accounts are kept in memory for this, and are signed out after each way.
+        session: whose settings and screen are used. The accounts of the trial are in memory only,
+            and are signed out after each way; stored sign-ins stay as they are.
         options: settings of the call, by name.
         ask: asks the person, in one line.
         say: shows a line.
     """
+    trial = session.apart()
+    try:
+        return _tried(trial, options, ask, say)
+    finally:
+        trial.rest()
+
+
+def _tried(
+    session: Session,
+    options: Mapping[str, Any],
+    ask: Callable[[str], str],
+    say: Callable[[str], None],
+) -> Report:
     call = {**options, "persist": "memory"}
     client = session.client(**call)
     report = Report(_header(client))
@@ -130,8 +148,9 @@ class _Trial:
         ):
             hide(text, name)
         result = self._token()
-        for claim in ("sub", "oid", "upn", "email", "preferred_username", "family_name"):
-            hide(str(result.id_token_claims.get(claim, "")), claim)
+        for claim, value in result.id_token_claims.items():
+            if isinstance(value, str) and claim not in _OF_NOBODY:
+                hide(value, "claim")
         minutes = round((result.expires_on - time.time()) / 60)
         who = "an application" if self._account.application else "a person"
         claims = " ".join(sorted(result.id_token_claims)) or "none"

@@ -10,8 +10,19 @@ from nbauth.oauth.client import Client
 from nbauth.oauth.clouds import CLOUDS, LOGIN_HOSTS
 
 _GUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
-_EMAIL = re.compile(r"[^\s@,;:<>()\[\]'\"]+@[^\s@,;:<>()\[\]'\"]+")
-_ADDRESS = re.compile(r"\bhttps?://[^\s\])>'\"]+")
+_WORD = re.compile(r"[^\s,;|<>()'\"`]*[^\s,;|<>()'\"`.:!?…]")
+"""A word with its inner punctuation: an address, a path, a host, a scope, or a plain word."""
+_HOST = re.compile(
+    r"(?:[\w-]+\.)+[^\W\d_]{2,}\.?(?::\d+)?"  # a name with dots
+    r"|(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[[\da-f:.]+\](?::\d+)?"  # an IP address
+    r"|[\w.-]*[^\W\d][\w.-]*:\d{2,5}",  # any name with a port
+    re.IGNORECASE,
+)
+_SCOPE = re.compile(r"(?:[A-Z][a-z]+[A-Za-z]*\.)+[A-Z][a-z]+[A-Za-z]*")
+"""A permission of Microsoft's APIs, such as ``User.Read.All``."""
+_KEPT = frozenset(
+    {"/v1.0/me", "/v1.0/organization", "config.toml", "application/json", "text/html", "and/or"}
+)
 _LONG = re.compile(r"\beyJ[\w.-]*|[A-Za-z0-9_+/=.-]{60,}|[A-Za-z0-9_+/=.-]{8,}(?=…)")
 """A token, or the beginning of one (or of a name) in a text that was cut at ``…``."""
 _KNOWN = frozenset(LOGIN_HOSTS) | {
@@ -67,19 +78,44 @@ class Report:
     def without_names(self, text: str) -> str:
         """The text without names of people, organisations and applications, and without secrets."""
         for known in sorted(self.hidden, key=len, reverse=True):
-            text = re.sub(re.escape(known), self.hidden[known], text, flags=re.IGNORECASE)
-        text = _ADDRESS.sub(_address, text)
-        text = _EMAIL.sub("<address>", text)
+            whole = r"\b" if len(known) < 4 and known.isalnum() else ""  # else "Ann" in "channel"
+            known_text = f"{whole}{re.escape(known)}{whole}"
+            text = re.sub(known_text, self.hidden[known], text, flags=re.IGNORECASE)
+        text = _WORD.sub(lambda word: _without_name(word[0]), text)
         text = _GUID.sub("<id>", text)
         return _LONG.sub("<long text>", text)
 
 
-def _address(found: re.Match[str]) -> str:
+def _without_name(word: str) -> str:
+    """The word, or what replaces it if it may name a person, an organisation or their machines."""
+    if word in _KEPT or word.lower() in _KNOWN or _SCOPE.fullmatch(word):
+        return word
+    if word.lower().startswith(("http://", "https://")):
+        return _address(word)
+    if "@" in word or "%40" in word:
+        return "<address>"
+    if "://" in word or ":/" in word or word.lower().startswith("urn:"):
+        return word if word.startswith("urn:ietf:") else "<URI>"
+    if word[0] in "/~" or "\\" in word:
+        return "<path>"
+    host, slash, _ = word.partition("/")
+    if _HOST.fullmatch(host):
+        return "<host>"
+    return "<path>" if slash else word
+
+
+def _address(address: str) -> str:
+    """The address of a known host, without a path that may have a name."""
     try:
-        host = urlsplit(found[0]).hostname or ""
+        parts = urlsplit(address)
+        host = parts.hostname or ""
     except ValueError:
-        host = ""
-    return found[0] if host in _KNOWN else "<URL>"
+        return "<URL>"
+    if host not in _KNOWN:
+        return "<URL>"
+    path, scope = parts.path, parts.path.strip("/")
+    plain = not scope or scope == ".default" or bool(_SCOPE.fullmatch(scope))
+    return f"https://{host}{path if plain else '/…'}"
 
 
 def hide_client(report: Report, client: Client) -> None:

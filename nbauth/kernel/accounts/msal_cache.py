@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import ConfigurationError, PersistenceError
+from nbauth.core.regular_file import read_regular
 from nbauth.core.secret import SecretStr
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.grants import RefreshTokenGrant
@@ -24,6 +25,9 @@ from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.oauth.client import Client
 from nbauth.oauth.clouds import aliases
+
+MOST_BYTES = 100_000_000
+"""Maximum size of a cache file."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def read_file(path: Path, client: Client) -> Found:
     Raises ``ConfigurationError`` if the file does not exist or is not such a cache.
     """
     try:
-        cache = json.loads(path.read_text("utf-8-sig"))
+        cache = json.loads(read_regular(path, MOST_BYTES).decode("utf-8-sig"))
         if not isinstance(cache, dict) or not isinstance(cache.get("RefreshToken", {}), dict):
             raise ValueError("no sections")
     except OSError as error:

@@ -42,13 +42,14 @@ class OpenStores:
         self._persistences: dict[str, Persistence] = {}
         self._open: dict[str, AccountStore | None] = {}
         self._lock = threading.Lock()  # for adding a store; nothing is called while it is held
+        self.only_memory = False
 
     def get(self, kind: str, *, if_it_exists: bool = False) -> AccountStore | None:
         """The store for a ``persist`` setting; ``None`` for memory and for a store that fails.
 
         With ``if_it_exists``, a store without accounts is not opened or created.
         """
-        if kind == MEMORY:
+        if kind == MEMORY or self.only_memory:
             return None
         if kind in self._open:
             return self._open[kind]
@@ -88,6 +89,8 @@ class OpenStores:
         """The kinds that a sign-out searches, whether this kernel has used them or not."""
         from nbauth.persistence import kinds_in_use
 
+        if self.only_memory:
+            return []
         return list(dict.fromkeys((*kinds_in_use(), *self._open)))
 
     def retry_failed(self) -> None:
@@ -102,7 +105,7 @@ class OpenStores:
 
         kinds = dict.fromkeys((*OURS, *self.kinds()))
         self._open, self._persistences = {}, {}
-        for kind in kinds:
+        for kind in () if self.only_memory else kinds:
             try:
                 persistence_named(kind, ask=self._prompt.ask).forget()
             except PersistenceError as error:

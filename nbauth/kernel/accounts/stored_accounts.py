@@ -41,6 +41,10 @@ class StoredAccounts:
         self._stores = OpenStores(cache, self._notices, self._passphrase_prompt, clients)
         self._watch = StoreWatch(cache, self._stores, locks, self._passphrase_prompt)
 
+    def use_only_memory(self) -> None:
+        """Read and change no store from now on."""
+        self._stores.only_memory = True
+
     def prepare(self, client: Client) -> None:
         """Open the store for a sign-in while the person can still be asked for a passphrase.
 

@@ -72,6 +72,7 @@ class Driver:
                 except StopIteration as stop:
                     response: TokenResponse = stop.value
                     return response
+                answer = None  # a refused password, while the person types another
                 self._check_stopped()
                 answer = self._do(step)
         except NbAuthError as error:

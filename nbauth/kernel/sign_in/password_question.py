@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ class PasswordQuestion:
         """Accept an answer from now on; return the step to show."""
         self._given, self._asked = None, step
         note = step.note if step.note and self._sign_in.passwords.first_use() else ""
-        return replace(step, note=note, refusal=self._why)
+        return replace(step, note=note, refusal=self._why, id=secrets.token_hex(8))
 
     def give(self, username: str, password: str) -> None:
         """Take the person's answer. Raises ``ConfigurationError`` if it is incomplete."""
@@ -97,7 +98,7 @@ class PasswordQuestion:
                 code="no_username",
                 hint="Enter your user name and your password.",
             ) from None
-        if not password:
+        if not isinstance(password, str) or not password:
             raise ConfigurationError(
                 "The password is missing.", code="no_password", hint="Enter your password."
             )

@@ -22,7 +22,7 @@ from nbauth.core.text import plain
 from nbauth.core.tokens import Principal, TokenResponse
 from nbauth.oauth import json_body
 from nbauth.oauth.answered import host_of, read_into, redirected, too_large
-from nbauth.oauth.answers import text_in, tokens_in
+from nbauth.oauth.answers import access_token_in, text_in, tokens_in
 from nbauth.oauth.engines.token_requests import ManagedIdentity
 from nbauth.oauth.error_catalogue import error_from, not_understood
 
@@ -105,7 +105,7 @@ def _understood(answer: object) -> Mapping[str, Any]:
     """A response with a token. Raises the error in it."""
     if not isinstance(answer, Mapping):
         raise not_understood("it is not a JSON object")
-    if not answer.get("error") and text_in(answer, "access_token"):
+    if not answer.get("error") and access_token_in(answer):
         return answer
     told = dict(answer)
     if "access_token" in str(answer):  # MSAL puts the whole response into the description

@@ -24,7 +24,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
-from nbauth.oauth.answers import text_in, tokens_in
+from nbauth.oauth.answers import access_token_in, tokens_in
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.challenge import claims_for
 from nbauth.oauth.credentials import ClientCredential
@@ -284,8 +284,8 @@ class MicrosoftEngine:
     ) -> TokenResponse:
         if "error" in result:  # from the authorization response, or from MSAL
             raise error_from(result)
-        if not text_in(result, "access_token"):
-            raise not_understood("access_token is missing or not a string")
+        if not access_token_in(result):
+            raise not_understood("access_token is missing or invalid")
         _, metadata = self._connect()
         token = result.get("id_token")
         claims = (

@@ -58,7 +58,7 @@ def application(credential: ClientCredential | None) -> Callable[..., Any]:
 
 def _as_msal_takes(credential: ClientCredential) -> Any:
     if isinstance(credential, ClientSecret):
-        return str(credential.read())
+        return str(credential.value())
     if isinstance(credential, ClientAssertion):
         return {"client_assertion": lambda: str(credential.read())}
     found = certificate_of(credential)

@@ -17,7 +17,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.steps import Receiving
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth import id_token
-from nbauth.oauth.answers import json_in, text_in, tokens_in
+from nbauth.oauth.answers import access_token_in, json_in, tokens_in
 from nbauth.oauth.authorities import Authority
 from nbauth.oauth.client_authentication import ClientAuthentication
 from nbauth.oauth.credentials import ClientCredential, no_credential
@@ -299,8 +299,8 @@ class OpenIDEngine:
         renewing: bool = False,
         identified: bool = True,
     ) -> TokenResponse:
-        if not text_in(token, "access_token"):
-            raise not_understood("access_token is missing or not a string")
+        if not access_token_in(token):
+            raise not_understood("access_token is missing or invalid")
         encoded = token.get("id_token")
         claims: dict[str, Any] = {}
         if encoded:

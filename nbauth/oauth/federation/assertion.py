@@ -10,10 +10,10 @@ import requests
 from nbauth.core.errors import AuthorityUnreachable, NbAuthError
 from nbauth.core.secret import SecretStr
 from nbauth.oauth import json_body
-from nbauth.oauth.answered import host_of
+from nbauth.oauth.answered import host_of, not_https, require_secure
 from nbauth.oauth.error_catalogue import error_from
 from nbauth.oauth.federation import wstrust
-from nbauth.oauth.federation.metadata_exchange import Endpoint, Kind, Version, endpoint_in
+from nbauth.oauth.federation.metadata_exchange import Endpoint, Kind, Version, endpoint_in, is_safe
 from nbauth.oauth.federation.negotiate import Negotiation
 from nbauth.oauth.federation.realm import Realm
 from nbauth.oauth.federation.wstrust import Assertion
@@ -46,6 +46,10 @@ def by_kerberos(http: Http, realm: Realm) -> Assertion:
 
 def _endpoint(http: Http, realm: Realm, kind: Kind) -> Endpoint:
     found = None
+    named = realm.metadata_url or realm.active_url
+    if named and not is_safe(named):
+        require_secure(named)
+        raise not_https(named)
     if realm.metadata_url:
         response = http.request("GET", realm.metadata_url, headers={"Accept": "*/*"}, read=_read)
         found = endpoint_in(_document(response).root, kind)

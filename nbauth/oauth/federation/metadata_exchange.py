@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from urllib.parse import urlsplit
 
 from nbauth.core.addresses import is_secure
 from nbauth.oauth.federation.namespaces import (
@@ -59,6 +60,16 @@ class Endpoint:
     address: str
 
 
+def is_safe(address: str) -> bool:
+    """Whether a password may go to this address that a server has sent: https, without user name.
+
+    Unlike elsewhere, http on loopback is not allowed: no organisation's server is on this machine,
+    and another user of it may listen there.
+    """
+    parts = urlsplit(address) if is_secure(address) else None
+    return parts is not None and parts.scheme == "https" and "@" not in parts.netloc
+
+
 def endpoint_in(root: Element, kind: Kind) -> Endpoint | None:
     """The best endpoint of this kind: WS-Trust 1.3 if there is one, else 2005; https only."""
     found = [one for one in _endpoints(root) if one.kind is kind]
@@ -77,7 +88,7 @@ def _endpoints(root: Element) -> Iterator[Endpoint]:
     for port in root.inside(f"{WSDL}service", f"{WSDL}port"):
         binding = bindings.get(port.attributes.get("binding", "").rpartition(":")[2])
         address = port.text_at(f"{_A}EndpointReference", f"{_A}Address")
-        if binding and is_secure(address):
+        if binding and is_safe(address):
             yield Endpoint(*binding, address)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Generator
 from typing import Any
 
 from nbauth.core.errors import (
+    ConfigurationError,
     FlowUnavailable,
     InteractionRequired,
     NbAuthError,
+    SignInError,
 )
 from nbauth.core.flow_names import BROWSER, PASSWORD
+from nbauth.core.log import trail
 from nbauth.core.secret import SecretStr
 from nbauth.core.steps import AskPassword, Step
 from nbauth.core.tokens import TokenResponse
@@ -22,6 +26,7 @@ from nbauth.oauth.error_catalogue import wrong_password
 from nbauth.oauth.flows.record import Flow
 from nbauth.oauth.offer import check_grant
 
+log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 3
 """How often a sign-in sends a password. Providers lock an account after about ten."""
 WHY_NOT = (
@@ -53,7 +58,7 @@ def run(engine: Engine, request: AuthorizationRequest) -> Generator[Step, Any, T
         asked += 1
         note = WHY_NOT if asked == 1 else ""
         username, password = yield AskPassword(username, note, refusal, asked)
-        refusal = personal_account(engine.authority, username)
+        refusal = personal_account(engine.authority, username) or _unsendable(username, password)
         if refusal is None:
             sent += 1
             outcome = _outcome(engine, username, password, request)
@@ -89,6 +94,17 @@ def personal_account(authority: Authority, username: str) -> NbAuthError | None:
     )
 
 
+def _unsendable(username: str, password: SecretStr) -> NbAuthError | None:
+    """The error for half of a surrogate pair, which no request can contain."""
+    if not re.search("[\ud800-\udfff]", f"{username}{password}"):
+        return None
+    return ConfigurationError(
+        "The user name or the password contains a character that cannot be sent.",
+        code="bad_character",
+        hint=f"Type it again, or sign in with a browser: %login --flow {BROWSER}.",
+    )
+
+
 def _check_offered(engine: Engine) -> None:
     """Raise ``FlowUnavailable`` if the metadata lists grant types without this one."""
     check_grant(engine.offer().grants, "password")
@@ -104,6 +120,10 @@ def _outcome(
         refused = _as_advice(error)
         refused.__cause__ = refused.__context__ = None
         return refused.with_traceback(None)
+    except Exception as error:
+        log.debug("the password could not be sent: %s", trail(error))
+        kind = type(error).__name__
+    return SignInError(f"The sign-in failed: {kind}.", code="not_understood")
 
 
 def _as_advice(error: NbAuthError) -> NbAuthError:

@@ -51,13 +51,13 @@ def test_the_state_has_the_question_and_never_the_answer(front: MakeFront) -> No
     assert (first["username"], first["refusal"]) == (USERNAME, None)
     assert "multi-factor" in first["note"]
     shown.engine.answer = WRONG
-    shown.say("password", typed=secret, username="eve", attempt=1)
+    shown.say("password", typed=secret, username="eve", question=first["id"])
     again = question(shown, 2)
     assert (again["username"], again["refusal"]) == ("eve", ["It is wrong.", "Try again."])
-    shown.say("password", typed="of another view", username="eve", attempt=1)
+    shown.say("password", typed="of another view", username="eve", question=first["id"])
     assert question(shown, 2) == again
     shown.engine.answer = tokens()
-    shown.say("password", typed=secret, username=USERNAME, attempt=2)
+    shown.say("password", typed=secret, username=USERNAME, question=again["id"])
     shown.until("done")
     assert shown.engine.sent == [("eve", secret), (USERNAME, secret)]
     everything = json.dumps([sent for _, sent in shown.panel.comm.sent], default=repr)
@@ -69,15 +69,34 @@ def test_the_state_has_the_question_and_never_the_answer(front: MakeFront) -> No
 
 def test_an_incomplete_answer_is_shown_and_malformed_ones_are_ignored(front: MakeFront) -> None:
     shown = asked(front)
-    question(shown)
-    shown.say("password", typed="", username="ada", attempt=1)
+    asks = question(shown)["id"]
+    shown.say("password", typed="", username="ada", question=asks)
     assert shown.messages("input-refused")[-1]["error"][0] == "The password is missing."
-    shown.say("password", username="ada", attempt=1)
-    for odd in ({}, {"username": 7, "attempt": 1}, {"username": "ada", "attempt": "1"}):
+    shown.say("password", username="ada", question=asks)
+    for odd in ({}, {"username": 7, "question": asks}, {"username": "ada", "question": ""}):
         shown.say("password", typed="x", **odd)
     assert len(shown.messages("input-refused")) == 1
     assert question(shown)["attempt"] == 1
     assert shown.engine.sent == []
+
+
+def test_a_password_for_the_question_of_another_sign_in_is_ignored(front: MakeFront) -> None:
+    """Its message may arrive when the panel already shows a sign-in at another provider."""
+    shown = asked(front)
+    earlier = question(shown)
+    shown.sign_in.cancel()
+    shown.until("cancelled")
+    shown.say("sign-in")
+    later = question(shown)
+    assert earlier["attempt"] == later["attempt"]
+    for asks in (earlier["id"], "", None, later["attempt"]):
+        shown.say("password", typed="of the earlier one", username="ada", question=asks)
+    assert shown.engine.sent == []
+    assert question(shown) == later
+    shown.engine.answer = tokens()
+    shown.say("password", typed="of this one", username="ada", question=later["id"])
+    shown.until("done")
+    assert shown.engine.sent == [("ada", "of this one")]
 
 
 # ── in JupyterLab ───────────────────────────────────────────────────────────────────────────

@@ -160,3 +160,38 @@ def test_an_outage_is_told(here: Here) -> None:
 def test_a_line_of_the_table_cannot_be_broken() -> None:
     report = Report(flows={"x": [Check("a", False, "b | c\nd")]})
     assert "| a | NO | " in report.markdown()
+
+
+HOSTS = ("adfs.contoso.example", "10.20.30.40:8443", "proxy.intern:3128", "[fd00::17]:443",
+         "sts.contoso.co.uk", "CONTOSO.COM", "contoso.onmicrosoft.com")  # fmt: skip
+TEXTS = (
+    *(f"{host} returned HTTP 503." for host in HOSTS),
+    *(f"The request to {host}/adfs/services/trust failed" for host in HOSTS),
+    "The client certificate in /home/ada/contoso-job.pem cannot be used: it is a folder.",
+    "The assertion in C:\\Users\\ada\\contoso.jwt (client_assertion_file) cannot be read",
+    "The CA file ~ada/contoso.pem (the setting verify) does not exist",
+    "The scope api://contoso-payroll/read does not exist; urn:contoso:app, contoso-app:/read",
+    "User 'contoso\\ada' is locked; ada@contoso is too",
+    "Signed in as ada%40contoso.example",
+    "See https://login.microsoftonline.com/contoso.com/oauth2/authorize?login_hint=ada and"
+    " https://graph.microsoft.com/v1.0/users/ada",
+)
+"""Texts of errors with names of people (ada) and of organisations (contoso, intern)."""
+
+
+@pytest.mark.parametrize("told", TEXTS)
+def test_no_text_of_an_error_names_a_host_a_file_or_a_person(told: str) -> None:
+    report = Report(flows={"x": [Check("signs in", False, told)]})
+    shown = report.markdown()
+    for known in ("ada", "contoso", "intern", "10.20", "fd00"):
+        assert known not in shown.lower(), shown
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ["HTTP 200 of /v1.0/me", "AADSTS50105", "scopes User.Read openid https://graph.microsoft.com",
+     "SignInError wrong_password: The user name or password is wrong.", "Bearer, 60 min",
+     "login.microsoftonline.com returned HTTP 503.", "nbauth 0.1.0, msal 1.39.0, Python 3.11.7"],
+)  # fmt: skip
+def test_what_names_nobody_is_kept(kept: str) -> None:
+    assert kept in Report(flows={"x": [Check("signs in", False, kept)]}).markdown()

@@ -47,6 +47,13 @@ def test_the_browser_goes_to_the_address_after_the_code_was_redeemed(
     assert bench.engine.count("redeem") == 1
 
 
+def test_an_address_with_other_letters_reaches_the_browser(bench: Bench) -> None:
+    sign_in = begun(bench, flow="browser", success_page="https://例え.example/完了")
+    assert sign_in.authorize_url is not None
+    status, location, _ = ended_at(redirect(sign_in.authorize_url))
+    assert (status, location) == (303, "https://xn--r8jz45g.example/%E5%AE%8C%E4%BA%86")
+
+
 def test_the_error_pages_placeholders_are_escaped(bench: Bench) -> None:
     for own in ("<p>No: $error. $error_description</p>", "No: $error. $error_description"):
         bench.engine.will("redeem", refusal("invalid_grant", "<b>The code</b> is used up."))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import pickle
+import sys
 import threading
 from typing import Any
 
@@ -98,6 +99,25 @@ def test_a_wrong_password_is_asked_for_again_in_the_same_sign_in(bench: Bench) -
     assert any("did not accept" in message for message in bench.screen.messages)
 
 
+def test_a_refused_password_is_gone_while_it_is_asked_for_again(bench: Bench) -> None:
+    bench.engine.will("obtain", WRONG)
+    sign_in = begun(bench, flow="password", login_hint=ADA)
+    question(sign_in)
+    secret = make_canary("password")
+    sign_in.enter(ADA, secret)
+    question(sign_in, 2)
+    frame = sys._current_frames()[sign_in._thread.ident or 0]
+    while frame is not None:
+        held = [one for value in frame.f_locals.values() for one in _parts(value)]
+        assert secret not in held, frame.f_code.co_qualname
+        frame = frame.f_back  # type: ignore[assignment]
+    sign_in.cancel()
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
 def test_after_three_wrong_passwords_the_sign_in_ends(bench: Bench) -> None:
     bench.engine.will("obtain", *[WRONG] * 9)
     bench.screen.has_choice = True
@@ -111,10 +131,11 @@ def test_after_three_wrong_passwords_the_sign_in_ends(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "password", "code"),
     [("", "x", "no_username"), (" ", "x", "no_username"), (ADA, "", "no_password"),
-     ("a\nb", "x", "no_username")],
+     ("a\nb", "x", "no_username"), (ADA, b"bytes", "no_password"), (ADA, 1234, "no_password"),
+     (ADA, None, "no_password"), (b"ada", "x", "no_username")],
 )  # fmt: skip
 def test_an_incomplete_answer_is_refused_and_can_be_given_again(
-    bench: Bench, name: str, password: str, code: str
+    bench: Bench, name: Any, password: Any, code: str
 ) -> None:
     sign_in = begun(bench, flow="password")
     with pytest.raises(ConfigurationError) as refused:

@@ -43,6 +43,7 @@ def test_version_13_is_preferred(kind: Kind) -> None:
     [
         (BASE, "http://fs.example"),
         (BASE, "https://fs.example:x"),
+        (BASE, "https://ada:secret@fs.example"),
         ("<sp:TransportBinding>", "<sp:AsymmetricBinding>"),
         ("</sp:TransportBinding>", "</sp:AsymmetricBinding>"),
         ("NegotiateAuthentication", "NtlmAuthentication"),
@@ -62,8 +63,11 @@ def test_an_endpoint_that_cannot_be_used(old: str, new: str) -> None:
     assert endpoint_of(changed, Kind.WINDOWS) is None
 
 
-def test_http_on_loopback_is_allowed() -> None:
-    assert endpoint_of(metadata("http://localhost:1"), Kind.USERNAME)
+@pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:8080", "x.localhost"])
+@pytest.mark.parametrize("kind", Kind)
+def test_http_on_loopback_is_not_allowed(host: str, kind: Kind) -> None:
+    """Another user of the machine may listen there, and the authority is never on it."""
+    assert endpoint_of(metadata(f"http://{host}"), kind) is None
 
 
 PASSWORD = SecretStr(" <&\"']]>ä\r\n\t ")
