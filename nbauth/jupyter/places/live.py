@@ -66,7 +66,13 @@ def _tried(
     hide_client(report, client)
     for flow in _flows(session, client):
         if not is_service(flow):
-            answer = ask(f"Next: {flow}. Enter begins it, {SKIP} skips it, {QUIT} ends: ").strip()
+            try:
+                answer = ask(f"Next: {flow}. Enter begins it, {SKIP} skips it, {QUIT} ends: ")
+            except EOFError:
+                if not report.flows:
+                    raise
+                break  # what was tried is reported
+            answer = answer.strip()
             if answer.lower() == QUIT:
                 break
             if answer.lower() == SKIP:

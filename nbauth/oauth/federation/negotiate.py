@@ -53,12 +53,14 @@ class Negotiation:
 
     def check(self, response: requests.Response) -> None:
         """Check the server's own proof, if it sent one. Raises ``SignInError``."""
-        scheme, _, encoded = response.headers.get("WWW-Authenticate", "").partition(" ")
-        if scheme.lower() != "negotiate" or not encoded.strip():
+        challenges = response.headers.get("WWW-Authenticate", "").split(",")
+        found = [one.strip().partition(" ") for one in challenges]
+        proofs = [text for name, _, text in found if name.lower() == "negotiate" and text.strip()]
+        if not proofs:
             return
         try:
             with _kerberos_errors():
-                self._context.step(base64.b64decode(encoded.strip(), validate=True))
+                self._context.step(base64.b64decode(proofs[0].strip(), validate=True))
         except (NbAuthError, binascii.Error):
             raise error_from({"error": "kerberos_server_not_verified"}) from None
 

@@ -136,6 +136,28 @@ def test_the_person_may_skip_and_end(here: Here, monkeypatch: pytest.MonkeyPatch
     assert not report.failed
 
 
+def test_what_was_tried_is_reported_although_the_input_ends(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nowhere:
+        name, ways = "a test", ("device", "paste")
+
+    monkeypatch.setattr("nbauth.jupyter.places.live.place", lambda: Nowhere)
+    answers = iter([""])
+
+    def ask(_: str) -> str:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise EOFError from None
+
+    report = live(here.session, {}, ask, here.said.append)
+    assert results(report)["signs in"]
+    assert list(report.flows) == ["device"]
+    with pytest.raises(EOFError):  # nobody has answered at all
+        live(here.session, {}, ask, here.said.append)
+
+
 def test_a_service_identity_is_tried_without_a_question(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,3 +96,20 @@ def test_a_level_that_was_set_is_kept(monkeypatch: pytest.MonkeyPatch, spnego: M
         monkeypatch.setattr(log, "level", level)
         negotiate._library()
         assert log.level == then
+
+
+@pytest.mark.parametrize(
+    ("header", "checked"),
+    [("Negotiate cHJvb2Y=", True), ("negotiate  cHJvb2Y= , NTLM", True), ("Negotiate", False),
+     ("NTLM, Negotiate cHJvb2Y=", True), ('Basic realm="a", Negotiate', False), ("", False)],
+)  # fmt: skip
+def test_the_servers_proof_is_found_among_other_challenges(
+    monkeypatch: pytest.MonkeyPatch, header: str, checked: bool
+) -> None:
+    steps: list[bytes] = []
+    context = SimpleNamespace(step=steps.append)
+    library = SimpleNamespace(client=lambda **_: context, ContextReq=SimpleNamespace(mutual_auth=1))
+    monkeypatch.setattr(negotiate, "_library", lambda: library)
+    response: Any = SimpleNamespace(headers={"WWW-Authenticate": header})
+    Negotiation("https://fs.example").check(response)
+    assert steps == ([b"proof"] if checked else [])
