@@ -339,7 +339,7 @@ def test_breaking_off_a_sign_in_breaks_off_no_request_of_who_is_signed_in(
         made[-1].live = made[0].live  # one provider behind them all
         return made[-1]
 
-    monkeypatch.setattr(bench.session._engines, "_make", make)
+    monkeypatch.setattr(bench.session._engines, "make", make)
     bench.session.login("read", web_ui=redirect)
     bench.session.acquire("read", force_refresh=True)
     refreshing = made[-1]
