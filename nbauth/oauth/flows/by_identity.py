@@ -26,8 +26,8 @@ from nbauth.oauth.identities.protocol import ENTRA, Explains, Identity, Identity
 from nbauth.oauth.service_identity import of_resource
 
 UNTOLD = 60.0
-"""Lifetime in seconds of a token whose source does not say when it expires: it is asked again soon,
-and keeps tokens itself."""
+"""The assumed lifetime in seconds, if the source does not say when its token expires. Such sources
+have a cache, so a new request is cheap."""
 _ANY_TENANT = ("common", "organizations", "consumers")
 
 
@@ -86,7 +86,7 @@ def asked(
         answer = identity.get(given, "" if tenant in _ANY_TENANT else tenant, claims)
     except NbAuthError:
         raise
-    except Exception as error:  # of a program that is not nbauth's
+    except Exception as error:  # code of other packages may raise anything
         told = plain(without_tokens(str(error))) or type(error).__name__
         raise TokenError(
             f"{identity.name} gave no token: {told.rstrip('.')}.",

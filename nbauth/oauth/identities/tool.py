@@ -1,5 +1,6 @@
-"""Runs a command-line tool for a token: without a shell, with a time limit, without its output in
-any message.
+"""Runs a command-line tool for a token: without a shell, with a time limit.
+
+Messages contain only its errors, without tokens.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Tool:
         command: its name.
         title: its name for people.
         login: the command that signs in.
-        install: where it is described how to install it.
+        install: the address of its installation guide.
     """
 
     command: str
