@@ -113,7 +113,9 @@ class Tool:
                 f"The {self.title} cannot reach the provider: {offline}", code="tool_offline"
             )
         if any(sign in told for sign in (self.login, "not logged in")):
-            return self.needs_person(f"The {self.title} is not signed in.", line)
+            return InteractionRequired(
+                f"The {self.title} is not signed in.", code="tool_login_required", hint=_do(line)
+            )
         return TokenError(
             f"The {self.title} failed: {told or f'exit status {done.status}'}",
             code="tool_failed",
