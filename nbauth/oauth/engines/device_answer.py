@@ -54,7 +54,7 @@ def device_code_in(answer: object, *asked: object) -> DeviceCode:
         user_code=user_code,
         verification_uri=str(page),
         verification_uri_complete=str(complete)
-        if _may_be_opened(complete) and origin_of(complete) == origin_of(str(page))
+        if _may_be_opened(complete) and origin_of(str(complete)) == origin_of(str(page))
         else None,
         expires_in=min(seconds(answer.get("expires_in")) or LIFE, LONGEST_LIFE),
         interval=_interval(answer.get("interval")),
