@@ -278,7 +278,7 @@ def _magics() -> Iterator[str]:
 
 
 def _operand(action: argparse.Action) -> str:
-    if action.choices:
+    if action.choices and action.metavar is None:
         return "|".join(map(str, action.choices))
     name = action.metavar or action.dest
     return str(name).upper() if action.option_strings else str(name)

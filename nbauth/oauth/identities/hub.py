@@ -98,7 +98,7 @@ def _auth_state(user: str) -> Mapping[str, Any]:
         raise _unreachable(f"HTTP {status}")
     if status in (401, 403, 404):
         raise _administrator(
-            f"The hub refused to tell who you are (HTTP {status}).",
+            f"The hub's API refused the request for your account (HTTP {status}).",
             "hub_refused",
             f"give the server's token the scope {SCOPE}, then restart your server from the hub's"
             " control panel",
