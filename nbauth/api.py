@@ -59,7 +59,7 @@ def login(
             Microsoft's authorities; at other issuers ``openid``, with ``profile``, ``email`` and
             ``offline_access`` if the provider lists them.
         background: return the pending ``SignIn`` at once; cells that need a token wait for it.
-        flow: ``"auto"``, ``"browser"``, ``"callback"``, ``"paste"`` or ``"device"``.
+        flow: the way to sign in, such as ``"device"``; the setting ``flow`` lists all of them.
         profile, tenant, client_id, authority, timeout (seconds) and every other setting: for this
             call only.
         account: the user name to sign in, also sent as ``login_hint``.

@@ -53,7 +53,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo = commands.add_parser(
         "demo",
         help="try nbauth with a local identity provider; nothing leaves this computer",
-        description="Starts a local identity provider, a local Graph and JupyterLab with two"
+        description="Starts a local identity provider, a local Graph and JupyterLab with three"
         " notebooks.",
     )
     demo.add_argument(

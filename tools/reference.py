@@ -186,8 +186,8 @@ def _raised() -> dict[tuple[str, str], set[str]]:
             codes = [word.value for word in node.keywords if word.arg == "code"]
             if codes and isinstance(codes[0], ast.Constant):
                 key = str(codes[0].value), ast.unparse(node.func)
-                message = _template(node.args[0]) if node.args else ""
-                found.setdefault(key, set()).update([message] if message else [])
+                messages = _templates(node.args[0]) if node.args else []
+                found.setdefault(key, set()).update(filter(None, messages))
     for one in [NOBODY, *vars(obstacles).values()]:
         if isinstance(one, Obstacle):
             found.setdefault((one.code, "InteractionRequired"), set()).add(one.what)
@@ -219,6 +219,17 @@ def _faults() -> set[tuple[str, str, str]]:
                 if re.fullmatch("[a-z_]+", code) and " " in what:
                     found.add((code, what, hint))
     return found
+
+
+def _templates(node: ast.expr) -> list[str]:
+    """The messages that an expression can have, with `…` for what is filled in."""
+    if isinstance(node, ast.IfExp):
+        return [*(_templates(node.body) or [""]), *(_templates(node.orelse) or [""])]
+    if isinstance(node, ast.BinOp):
+        ends = _templates(node.right) or [""]
+        return [begin + end for begin in _templates(node.left) for end in ends]
+    message = _template(node)
+    return [message] if message else []
 
 
 def _template(node: ast.expr) -> str:
@@ -267,7 +278,7 @@ def _magics() -> Iterator[str]:
 
 
 def _operand(action: argparse.Action) -> str:
-    if action.choices:
+    if action.choices and action.metavar is None:
         return "|".join(map(str, action.choices))
     name = action.metavar or action.dest
     return str(name).upper() if action.option_strings else str(name)

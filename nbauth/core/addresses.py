@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+_PORTS = {"http": 80, "https": 443}
+
 
 def is_loopback(host: str | None) -> bool:
     """Whether a host is this machine (RFC 8252 §8.3, RFC 6761 §6.3)."""
@@ -34,6 +36,12 @@ def is_secure(address: object) -> bool:
     if not parts.hostname:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+
+
+def origin_of(address: str) -> tuple[str, str, int]:
+    """Scheme, host and port, with the port that the scheme implies. Raises ``ValueError``."""
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def same_issuer(one: object, other: object) -> bool:

@@ -63,5 +63,5 @@ def added() -> dict[str, EntryPoint]:
 
 
 def names() -> tuple[str, ...]:
-    """All values of ``--flow`` that work in this version, also those of other packages."""
+    """All values of ``--flow``, also those of other packages."""
     return (*ALL, *added())

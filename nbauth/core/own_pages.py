@@ -58,7 +58,7 @@ def is_fragment(own: str) -> bool:
 def filled(own: str, values: Mapping[str, str]) -> str:
     """The setting with its placeholders (``$error``) replaced.
 
-    In a fragment the values are escaped. An address is not changed: an error never goes to it.
+    In a fragment the values are escaped. No part of an error is added to an address.
     """
     if address_in(own):
         return own

@@ -135,6 +135,7 @@ _FORMS: dict[Callable[[Any], Any], str] = {
 _NAMED = {
     "token_endpoint_auth_method": '"client_secret_post"',
     "flow": '"device"',
+    "client_assertion_file": "'/path/of/the/assertion'",
     "cloud": '"usgov"',
     "persist": '"keyring"',
     "profile": '"work"',

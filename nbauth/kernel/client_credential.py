@@ -88,9 +88,10 @@ def _where(settings: Settings, name: str) -> str:
 def _from_environment() -> SecretStr:
     secret = os.environ.get(VARIABLE)
     if not secret:
-        raise _none(
+        raise ConfigurationError(
             f"client_secret_from is environment, but the variable {VARIABLE} is not set.",
-            f"Set {VARIABLE} before the kernel starts, or set client_secret_from to keyring.",
+            code="no_client_secret",
+            hint=f"Set {VARIABLE} before the kernel starts, or set client_secret_from to keyring.",
         )
     return SecretStr(secret)
 
@@ -101,15 +102,17 @@ def _from_keyring(service: str, client_id: str) -> SecretStr:
     try:
         secret = keyring_entry(service, client_id)
     except PersistenceError as error:
-        raise _none(
+        raise ConfigurationError(
             f"The client secret cannot be read. {error}",
-            "Start or unlock the keyring and run %login again, or set client_secret_from to"
+            code="no_client_secret",
+            hint="Start or unlock the keyring and run %login again, or set client_secret_from to"
             f" environment and the variable {VARIABLE} to the secret.",
         ) from error
     if not secret:
-        raise _none(
+        raise ConfigurationError(
             f"The keyring has no client secret: no entry {service!r} for {client_id}.",
-            f"Store it with this command in a terminal: keyring set {service} {client_id}",
+            code="no_client_secret",
+            hint=f"Store it with this command in a terminal: keyring set {service} {client_id}",
         )
     return SecretStr(secret)
 
@@ -133,7 +136,3 @@ def _password_of(settings: Settings) -> SecretStr:
         hint=f"Set {PASSWORD_VARIABLE}, or store the password with this command in a terminal:"
         f" keyring set {service} {client_id}",
     )
-
-
-def _none(sentence: str, hint: str) -> ConfigurationError:
-    return ConfigurationError(sentence, code="no_client_secret", hint=hint)

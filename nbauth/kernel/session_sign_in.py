@@ -78,7 +78,9 @@ class SessionSignIn(SessionParts):
         if flow == AUTO or record is None:
             return True
         service = is_service(flow) and not asks_nobody(flow)
-        return record.flow == (flow if service else "")
+        if service:
+            return record.flow == flow
+        return not (record.flow and is_service(record.flow))
 
     def _made_current(self, account: Account) -> Account:
         """Make the signed-in account current, also if the call joined another's sign-in."""

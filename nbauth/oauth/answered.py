@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from nbauth.core.addresses import is_secure
+from nbauth.core.addresses import is_secure, origin_of
 from nbauth.core.errors import AuthorityUnreachable, ConfigurationError
 from nbauth.core.log import place
 from nbauth.core.text import plain
@@ -65,18 +65,13 @@ def target_of(response: requests.Response) -> str:
     where = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
     try:
         target = urljoin(str(response.url), where)
-        same = _origin(target) == _origin(str(response.url)) and is_secure(target)
+        same = origin_of(target) == origin_of(str(response.url)) and is_secure(target)
     except ValueError:
         target, same = where, False
     if response.request.method != "GET" or not same:
         response.close()
         raise redirected(response, f"to {_shown(target)}")
     return target
-
-
-def _origin(url: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def redirected(response: requests.Response, where: str) -> AuthorityUnreachable:

@@ -53,7 +53,7 @@ def document(plan: Plan) -> dict[str, Any]:
     words = dict.fromkeys(settings.scopes)
     if not settings.exact_scopes and set(plan.flows) - {APP}:
         words = dict.fromkeys(("openid", "profile", "email", "offline_access", *words))
-    if settings.scopes:  # else the provider's default, which it knows better
+    if settings.scopes:  # otherwise the provider uses its default
         made["scope"] = " ".join(words)
     if plan.certificate:
         key = _public_key(plan.certificate)

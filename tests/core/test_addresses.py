@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbauth.core.addresses import is_loopback, is_secure, same_issuer
+from nbauth.core.addresses import is_loopback, is_secure, origin_of, same_issuer
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,18 @@ def test_other_addresses_are_not_secure(address):
 def test_same_issuer_ignores_a_trailing_slash(one, other, same):
     assert same_issuer(one, other) is same
     assert same_issuer(other, one) is same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://id.example/a", "https://ID.example:443/b?c", True),
+        ("http://id.example", "http://id.example:80", True),
+        ("https://id.example", "https://id.example:8443", False),
+        ("https://id.example", "http://id.example", False),
+        ("https://id.example", "https://a@id.example", True),
+        ("https://id.example", "https://id.example.evil", False),
+    ],
+)
+def test_origin_of(one, other, same):
+    assert (origin_of(one) == origin_of(other)) is same

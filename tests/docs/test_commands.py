@@ -20,6 +20,7 @@ from nbauth.demo.servers import Demo, start
 from nbauth.kernel.client_credential import service_of
 from nbauth.oauth.client import NO_CLIENT_ID_HINT
 from tests.docs.blocks import ROOT, of_kind
+from tests.harness.client_keys import client_key
 from tests.kernel.accounts.test_msal_cache import AUTHORITY, OURS, written
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -50,8 +51,13 @@ def environment(demo: Demo, tmp_path: Path) -> dict[str, str]:
 
 
 def is_run(words: list[str], environment: dict[str, str]) -> None:
-    """Run it; it ends with 0."""
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    """Run it in the home folder, which has the file of ``--certificate``; it ends with 0."""
+    home = environment["HOME"]
+    if "--certificate" in words:
+        client_key().pem(Path(home, words[words.index("--certificate") + 1]))
+    done = subprocess.run(
+        words, cwd=home, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

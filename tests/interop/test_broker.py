@@ -1,7 +1,7 @@
 """The broker: MSAL's own code against the interface that the package pymsalruntime publishes.
 
-No broker of an operating system runs here. Where the package's interface is played, the tokens are
-real ones of the provider, which the person got elsewhere.
+No broker of an operating system runs here. Where a fake replaces the package, the tokens are
+real ones of the provider.
 """
 
 from __future__ import annotations
@@ -232,6 +232,10 @@ def test_it_signs_in_with_the_account_of_the_system_and_renews(
     window = system.asked[1][1]
     assert window["window"] == 65552, "the desktop, because the kernel has no console"
     assert window["set_requested_scopes"] == (["https://graph.microsoft.com/User.Read"],)
+
+    for flow in ("broker", "browser"):
+        assert session.login("User.Read", flow=flow, timeout=5) == account
+    assert len(system.asked) == 2, "the person is signed in already"
 
     renewed = session.acquire("User.Read", force_refresh=True)
     assert (renewed.source, renewed.account) == ("refresh", account)

@@ -392,7 +392,7 @@ def identity(**changes: Any) -> Identity:
 @pytest.mark.parametrize(
     ("made", "error", "text"),
     [
-        (identity(here=False), FlowUnavailable, "There is no vault here"),
+        (identity(here=False), FlowUnavailable, "The flow vault cannot be used here"),
         (identity(issuers=("https://other.example",)), ConfigurationError, "other.example"),
         (identity(answer=ValueError("it broke")), TokenError, "gave no token: it broke"),
         (identity(answer=ValueError("eyJhbGciOi.eyJzdWIiOi.c2ln")), TokenError, "••••"),

@@ -22,7 +22,11 @@ CELLS = {
     ),
     "flow that does not work here": (
         "import nbauth; nbauth.login(flow='hub')",
-        "FlowUnavailable: There is no hub here",
+        "FlowUnavailable: This kernel was not started by JupyterHub",
+    ),
+    "flow of a missing tool": (
+        "import nbauth, os; os.environ['PATH'] = ''; nbauth.login(flow='azure-cli')",
+        "FlowUnavailable: The Azure CLI is not installed",
     ),
     "mixed resources": (
         "%login User.Read https://vault.azure.net/.default",

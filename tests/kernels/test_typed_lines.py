@@ -154,6 +154,6 @@ def test_in_a_terminal_tab_writes_what_is_meant(jedi: str, demo: Demo, tmp_path:
         shell.send("%login --flow hu\t")
         shell.expect("b\x1b")
         shell.send("\r")
-        shell.expect("There is no hub here")
+        shell.expect("This kernel was not started by JupyterHub")
     finally:
         shell.close(force=True)

@@ -139,7 +139,7 @@ class _Trial:
             ok, detail = act()
         except NbAuthError as error:
             ok, detail = False, _in_words(error)
-        except Exception as error:  # the report is wanted most where nbauth has a fault
+        except Exception as error:  # a fault of nbauth belongs into the report too
             ok, detail = False, f"{type(error).__name__}, which is no error of nbauth"
         return Check(what, ok, detail, time.monotonic() - began)
 

@@ -76,15 +76,12 @@ def open_browser(choice: bool | str | Callable[[str], object], address: str) -> 
     except (OSError, webbrowser.Error):
         pass
     inside = name is not None and any(map(is_in_a_terminal, _found([name])))
-    what = (
+    raise ConfigurationError(
         f"The browser {name!r} runs inside the terminal. nbauth does not start such browsers."
         if inside
         else f"The browser {name!r} cannot be started here."
         if name
-        else "No browser with windows can be started here."
-    )
-    raise ConfigurationError(
-        what,
+        else "No browser with windows can be started here.",
         code="no_browser",
         hint="Set open_browser to another browser, or remove it and open the address yourself.",
     )

@@ -1,4 +1,4 @@
-"""Sign-in by the broker of the operating system, by MSAL: WAM on Windows and its siblings.
+"""Sign-in by the broker of the operating system, by MSAL; on Windows it is WAM.
 
 The broker sends its requests itself: proxies and certificates of the settings do not apply to it.
 Its window belongs to the console of the kernel, or to the desktop if there is no console. No
@@ -22,7 +22,7 @@ from nbauth.oauth.error_catalogue import error_from, is_known
 
 EXTRA = "Install it into the kernel's environment: pip install 'nbauth[broker]'."
 PROMPTS = frozenset({None, UNSET, "none", "select_account"})
-"""The prompts that a broker has; it decides itself about the others."""
+"""The prompts that a broker supports; nbauth refuses the others."""
 
 
 def check_available() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
-from nbauth.core.addresses import is_secure
+from nbauth.core.addresses import is_secure, origin_of
 from nbauth.core.errors import NbAuthError, SignInError
 from nbauth.core.flow_names import BROWSER
 from nbauth.core.secret import SecretStr
@@ -55,7 +54,7 @@ def device_code_in(answer: object, *asked: object) -> DeviceCode:
         user_code=user_code,
         verification_uri=str(page),
         verification_uri_complete=str(complete)
-        if _may_be_opened(complete) and _origin(complete) == _origin(page)
+        if _may_be_opened(complete) and origin_of(str(complete)) == origin_of(str(page))
         else None,
         expires_in=min(seconds(answer.get("expires_in")) or LIFE, LONGEST_LIFE),
         interval=_interval(answer.get("interval")),
@@ -72,11 +71,6 @@ def _interval(told: object) -> float:
 
 def _may_be_opened(address: object) -> bool:
     return isinstance(address, str) and is_secure(address) and web_address(address) is not None
-
-
-def _origin(address: object) -> tuple[str, str | None, int]:
-    parts = urlsplit(str(address))
-    return parts.scheme, parts.hostname, parts.port or {"http": 80}.get(parts.scheme, 443)
 
 
 def _unusable(what: str) -> SignInError:

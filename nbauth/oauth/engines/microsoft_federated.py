@@ -1,8 +1,8 @@
 """``Engine.obtain`` for a person at Microsoft's authorities: a password, or a Kerberos ticket.
 
-A federated user is checked by the own organisation's server (``nbauth.oauth.federation``), whose
-SAML assertion MSAL then exchanges for tokens. MSAL's own method for passwords is not used: it drops
-the port of the authority, has no method for Kerberos, and reads XML without limits.
+A federated user is checked by the server of the user's organisation (``nbauth.oauth.federation``).
+MSAL then exchanges its SAML assertion for tokens. MSAL's own method for passwords is not used: it
+drops the port of the authority, has no method for Kerberos, and reads XML without limits.
 """
 
 from __future__ import annotations

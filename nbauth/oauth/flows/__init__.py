@@ -53,7 +53,7 @@ def flow_named(name: str) -> Flow:
     if name in added():
         return _loaded(name)
     raise FlowUnavailable(
-        f"The flow {name!r} is not available in this version.",
+        f"The flow {name!r} does not exist.",
         hint="Available: " + ", ".join(f"--flow {known}" for known in FLOWS) + ".",
         suggested_flow=DEVICE,
     )

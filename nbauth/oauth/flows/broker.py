@@ -1,4 +1,4 @@
-"""Sign-in by the broker of the operating system: WAM on Windows and its siblings.
+"""Sign-in by the broker of the operating system; on Windows it is WAM.
 
 The broker keeps the sign-in, so it also renews the tokens.
 """
@@ -35,7 +35,7 @@ FLOW = Flow(
     run,
     label="Sign in with the operating system",
     how="A window of your operating system opens, with the accounts that it knows.",
-    detail="the broker of the operating system (WAM and its siblings)",
+    detail="the broker of the operating system (WAM, Company Portal, Intune)",
     renew=renew,
     offered=False,
 )

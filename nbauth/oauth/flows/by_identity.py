@@ -22,12 +22,12 @@ from nbauth.oauth.identities.colab import Colab
 from nbauth.oauth.identities.databricks import Databricks
 from nbauth.oauth.identities.fabric import Fabric
 from nbauth.oauth.identities.hub import Hub
-from nbauth.oauth.identities.protocol import ENTRA, Identity, IdentityToken
+from nbauth.oauth.identities.protocol import ENTRA, Explains, Identity, IdentityToken
 from nbauth.oauth.service_identity import of_resource
 
 UNTOLD = 60.0
-"""Lifetime in seconds of a token whose source does not say when it expires: it is asked again soon,
-and keeps tokens itself."""
+"""The assumed lifetime in seconds, if the source does not say when its token expires. Such sources
+have a cache, so a new request is cheap."""
 _ANY_TENANT = ("common", "organizations", "consumers")
 
 
@@ -80,17 +80,13 @@ def asked(
     tenant = authority.tenant if authority.microsoft else ""
     try:
         if not identity.available():
-            raise FlowUnavailable(
-                f"There is no {identity.name} here.",
-                code="no_identity",
-                hint="Choose another flow; %login --doctor shows which flows work here.",
-            )
+            raise _missing(identity)
         _check_issuer(identity.name, identity.issuers, authority)
         given = scopes.resource_scopes or tuple(scopes)
         answer = identity.get(given, "" if tenant in _ANY_TENANT else tenant, claims)
     except NbAuthError:
         raise
-    except Exception as error:  # of a program that is not nbauth's
+    except Exception as error:  # code of other packages may raise anything
         told = plain(without_tokens(str(error))) or type(error).__name__
         raise TokenError(
             f"{identity.name} gave no token: {told.rstrip('.')}.",
@@ -102,6 +98,17 @@ def asked(
     if answer.issuer:
         _check_issuer(identity.name, [answer.issuer], authority)
     return answer
+
+
+def _missing(identity: Identity) -> NbAuthError:
+    if isinstance(identity, Explains):
+        return identity.missing()
+    return FlowUnavailable(
+        f"The flow {identity.name} cannot be used here, because this is missing:"
+        f" {plain(identity.detail)}.",
+        code="no_identity",
+        hint="Choose another flow; %login --doctor shows which flows work here.",
+    )
 
 
 def _check_issuer(name: str, issuers: Sequence[str], authority: Authority) -> None:

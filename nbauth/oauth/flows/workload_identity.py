@@ -12,7 +12,7 @@ from nbauth.oauth.service_identity import as_application, workload_in
 
 
 def get(engine: Engine, request: AuthorizationRequest) -> TokenResponse:
-    """A token of the workload; the file is read anew."""
+    """A token of the workload; the file is read each time."""
     return as_application(engine, request, workload_in(os.environ, engine.authority))
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nbauth.core.errors import TokenError
+from nbauth.core.errors import FlowUnavailable, TokenError
 from nbauth.core.flow_names import AZURE_CLI
 from nbauth.core.text import plain
 from nbauth.core.tokens import Principal
@@ -32,6 +32,9 @@ class AzureCli:
 
     def available(self) -> bool:
         return bool(AZ.path())
+
+    def missing(self) -> FlowUnavailable:
+        return AZ.missing()
 
     def has_signed_in(self, environ: Mapping[str, str]) -> bool:
         """Whether the tool is installed and has been used: its file exists. It is not read."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from nbauth.core.errors import TokenError
+from nbauth.core.errors import FlowUnavailable, TokenError
 from nbauth.core.flow_names import AZURE_DEVELOPER_CLI
 from nbauth.core.text import plain
 from nbauth.core.tokens import Principal
@@ -27,6 +27,9 @@ class AzureDeveloperCli:
 
     def available(self) -> bool:
         return bool(AZD.path())
+
+    def missing(self) -> FlowUnavailable:
+        return AZD.missing()
 
     def get(self, scopes: Sequence[str], tenant: str, claims: str | None) -> IdentityToken:
         checked(scopes[0], tenant)

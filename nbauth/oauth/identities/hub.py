@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
 from nbauth.core.errors import AuthorityUnreachable, FlowUnavailable, TokenError
@@ -40,9 +40,19 @@ class Hub:
     def available(self) -> bool:
         return all(os.environ.get(name) for name in (URL, TOKEN, USER))
 
+    def missing(self) -> FlowUnavailable:
+        unset = [name for name in (URL, TOKEN, USER) if not os.environ.get(name)]
+        return FlowUnavailable(
+            f"This kernel was not started by JupyterHub: {', '.join(unset)}"
+            f" {'are' if len(unset) > 1 else 'is'} not set.",
+            code="no_hub",
+            hint="A kernel behind a kernel gateway does not get these variables: sign in with"
+            " another flow, such as %login --flow device.",
+        )
+
     def get(self, scopes: Sequence[str], tenant: str, claims: str | None) -> IdentityToken:
         if not self.available():
-            _refuse_outside()
+            raise self.missing()
         user = os.environ[USER]
         state = _auth_state(user)
         told = state.get("token_response")
@@ -88,7 +98,7 @@ def _auth_state(user: str) -> Mapping[str, Any]:
         raise _unreachable(f"HTTP {status}")
     if status in (401, 403, 404):
         raise _administrator(
-            f"The hub refused to tell who you are (HTTP {status}).",
+            f"The hub's API refused the request for your account (HTTP {status}).",
             "hub_refused",
             f"give the server's token the scope {SCOPE}, then restart your server from the hub's"
             " control panel",
@@ -160,15 +170,4 @@ def _unreachable(why: str) -> AuthorityUnreachable:
         f"The hub's API did not answer: {why}.",
         code="hub_unreachable",
         hint="Try again in a minute; if it happens again, tell the administrator of the hub.",
-    )
-
-
-def _refuse_outside() -> NoReturn:
-    missing = [name for name in (URL, TOKEN, USER) if not os.environ.get(name)]
-    raise FlowUnavailable(
-        f"This kernel was not started by JupyterHub: {', '.join(missing)}"
-        f" {'are' if len(missing) > 1 else 'is'} not set.",
-        code="no_hub",
-        hint="A kernel behind a kernel gateway does not get these variables: sign in with another"
-        " flow, such as %login --flow device.",
     )

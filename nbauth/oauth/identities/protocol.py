@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from nbauth.core.errors import NbAuthError
 from nbauth.core.tokens import Principal
 
 ENTRA = "entra"
@@ -71,3 +72,11 @@ class Identity(Protocol):
         the person has to act outside nbauth; with ``AuthorityUnreachable``, a token that has not
         expired stays in use. The text of any other exception is shown without tokens.
         """
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """An identity that says why it cannot be used here; nbauth has one sentence for the others."""
+
+    def missing(self) -> NbAuthError:
+        """The error if ``available()`` is false: what is missing, and what to do."""

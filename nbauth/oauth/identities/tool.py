@@ -1,5 +1,6 @@
-"""Runs a command-line tool for a token: without a shell, with a time limit, without its output in
-any message.
+"""Runs a command-line tool for a token: without a shell, with a time limit.
+
+Messages contain only its errors, without tokens.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Tool:
         command: its name.
         title: its name for people.
         login: the command that signs in.
-        install: where it is described how to install it.
+        install: the address of its installation guide.
     """
 
     command: str
@@ -112,7 +113,9 @@ class Tool:
                 f"The {self.title} cannot reach the provider: {offline}", code="tool_offline"
             )
         if any(sign in told for sign in (self.login, "not logged in")):
-            return self.needs_person(f"The {self.title} is not signed in.", line)
+            return InteractionRequired(
+                f"The {self.title} is not signed in.", code="tool_login_required", hint=_do(line)
+            )
         return TokenError(
             f"The {self.title} failed: {told or f'exit status {done.status}'}",
             code="tool_failed",

@@ -586,7 +586,7 @@ def test_nothing_can_be_handed_in_where_nothing_is_awaited(bench: Bench) -> None
         ({"client_id": "a\u202eb"}, ConfigurationError, "bad_setting"),
         ({"client_id": "\udcff"}, ConfigurationError, "bad_setting"),
         ({"flow": "devise"}, ConfigurationError, "bad_setting"),
-        ({"flow": "hub"}, FlowUnavailable, "no_identity"),
+        ({"flow": "hub"}, FlowUnavailable, "no_hub"),
         ({"timeout": "soon"}, ConfigurationError, "bad_setting"),
         ({"nonsense": 1}, ConfigurationError, "unknown_option"),
         ({"attended": True}, ConfigurationError, "unknown_option"),

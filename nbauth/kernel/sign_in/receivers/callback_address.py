@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+from nbauth.core.addresses import origin_of
 from nbauth.core.errors import FlowUnavailable
 from nbauth.core.flow_names import DEVICE
 from nbauth.kernel.sign_in.redirect_uri import bad_redirect_uri
 
 CALLBACK = "nbauth/callback"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class _Page(Protocol):
@@ -97,14 +97,14 @@ def _check(
 ) -> None:
     """Raise ``ConfigurationError`` for an address at which this server's page is not."""
     parts = urlsplit(configured)
-    origins = {_origin(one): one for one in _origins(page, environ)}
+    origins = {origin_of(one): one for one in _origins(page, environ)}
     paths = {_segments(one) for one in _paths(page, environ, server_name)}
     path, also = _segments(parts.path), ""
-    if parts.scheme not in DEFAULT_PORTS:
+    if parts.scheme not in {"http", "https"}:
         fault = "which is not an http or https address"
     elif "@" in parts.netloc or "?" in configured or "#" in configured:
         fault = "which must have no user name, query or fragment"
-    elif origins and _origin(configured) not in origins:
+    elif origins and origin_of(configured) not in origins:
         here = page.origin if page is not None and page.origin else next(iter(origins.values()))
         fault = f"but this notebook's server is at {_bare(here)}"
         also = f" Or open the notebook at {_bare(configured)}, if that is the same server."
@@ -145,12 +145,6 @@ def _paths(page: _Page | None, environ: Mapping[str, str], server_name: str) -> 
 def _segments(path: str) -> tuple[str, ...]:
     """The parts of a path, unescaped: an escaped slash separates nothing."""
     return tuple(unquote(part) for part in path.split("/"))
-
-
-def _origin(address: str) -> tuple[str, str, int]:
-    """Scheme, host and port, the scheme's own port filled in."""
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def _bare(address: str) -> str:
