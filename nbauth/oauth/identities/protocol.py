@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from nbauth.core.secret import MASK
 from nbauth.core.tokens import Principal
 
 ENTRA = "entra"
@@ -35,6 +36,9 @@ class IdentityToken(NamedTuple):
     who: Principal
     scopes: Sequence[str] = ()
     issuer: str = ""
+
+    def __repr__(self) -> str:
+        return f"<IdentityToken {MASK} for {self.who!r}>"
 
 
 @runtime_checkable
