@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-Given, Result = ParamSpec("Given"), TypeVar("Result")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 MASK = "••••••••"
 _TOKENS = re.compile(
     r"eyJ[\w-]{5,}(?:\.[\w-]*)+"  # a JSON Web Token
