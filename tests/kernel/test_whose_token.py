@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nbauth.core.account import Account
-from nbauth.core.errors import InteractionRequired
+from nbauth.core.errors import InteractionRequired, NotSignedIn, TokenError
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.kernel.session import Session
 from nbauth.testing.engine import FakeEngine
@@ -212,3 +212,80 @@ def test_a_credential_replaced_while_it_signs_in_gives_no_account(
     assert bench.session.accounts() == []
     if then == "another":
         assert bench.read(VAULT) == f"token-of-{id(second)}"
+
+
+def test_a_sign_out_while_an_application_renews(
+    bench: Bench, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = bench.session.token("User.Read", flow="app")
+    bench.clock.advance(engine.lifetime)
+    began, go = threading.Event(), threading.Event()
+    obtain = FakeEngine.obtain
+    monkeypatch.setattr(FakeEngine, "obtain", lambda *a: (began.set(), go.wait(5), obtain(*a))[2])
+    thread, outcome = in_a_thread(lambda: str(token))
+    assert began.wait(5)
+    bench.session.logout(all=True, revoke=True)
+    go.set()
+    thread.join(5)
+    assert isinstance(outcome[0], NotSignedIn)
+    assert bench.session.accounts() == []
+    assert bench.session.cache.tokens == {}
+
+
+def test_a_store_beside_a_flow_that_renews_itself(
+    bench: Bench, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The person is stored, and signs in again with a flow that is never stored."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    ada = person(bench)
+    application = bench.session.login("User.Read", flow="app")
+    assert isinstance(application, Account)
+    assert [one.application for one in bench.session.accounts()] == [True, False]
+    bench.session.logout()
+    assert bench.session.accounts() == [ada]
+    assert bench.session.acquire("User.Read").account == ada
+
+
+def test_no_host_gets_a_token_of_an_application_that_was_not_asked_for(
+    bench: Bench, engine: FakeEngine
+) -> None:
+    """An ``auth()`` that is made before anybody signs in is bound to the first account that a
+    call gets."""
+    auth = bench.session.authorise()
+    bench.session.acquire("User.Read", interactive=False)
+    ada = person(bench)
+    assert auth.bound.get(bench.session.client().scopes(("User.Read",))).account == ada
+    bench.session.use(bench.session.acquire("User.Read", flow="app").account)
+    assert auth.bound.get(bench.session.client().scopes(("User.Read",))).account == ada
+
+
+def test_a_changed_tenant_or_client_of_the_variables_gives_no_token_of_another_application(
+    bench: Bench, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = bench.session.token("User.Read", flow="app")
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID"):
+        bench.clock.advance(engine.lifetime)
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "another")
+            with pytest.raises(TokenError, match="is signed in there now"):
+                str(token)
+        assert str(token)
+
+
+def test_ahead_of_need_a_failing_application_is_not_asked_in_a_loop(
+    bench: Bench, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.session.configure(refresh_ahead=True)
+    token = bench.session.token("User.Read", flow="app")
+    asked: list[None] = []
+
+    def fail(*_: Any) -> Any:
+        asked.append(None)
+        raise TokenError("no")
+
+    monkeypatch.setattr(FakeEngine, "obtain", fail)
+    bench.clock.advance(engine.lifetime - 100)
+    for _ in range(20):
+        assert str(token)
+        bench.session._refresh_ahead._tick()
+    assert len(asked) <= 3
