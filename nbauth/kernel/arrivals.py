@@ -52,6 +52,7 @@ class Arrivals:
                 code="wrong_account",
                 hint="Name no account, or use another flow.",
             )
+        signed_in.unasked = request.unasked
         grant = _grant_of(request, response, signed_in.account)
         if not self._cache.sign_in(
             signed_in,

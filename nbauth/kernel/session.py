@@ -49,6 +49,8 @@ class Session(SessionSignIn):
                 if isinstance(account, str)
                 else self.cache.find(client.key, account)
             )
+            if account is None:
+                key = self._tokens.default.of(client, key, interactive=interactive)
             here = self.cache.serve(key, wanted.key)
             if here is not None:
                 return here
@@ -127,7 +129,8 @@ class Session(SessionSignIn):
 
         Raises ``NotSignedIn``; ``ConfigurationError`` for a name that several accounts share.
         """
-        return self._accounts.use(self._accounts.the_one(self._door.client_named(**call), account))
+        chosen = self._accounts.the_one(self._door.client_named(**call), account)
+        return self._accounts.use(chosen, chosen=True)
 
     def logout(
         self,

@@ -36,6 +36,7 @@ from nbauth.oauth.client import Client, Engines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nbauth.kernel.sign_in.attempt import SignIn
     from nbauth.kernel.sign_in.protocol import Screen
     from nbauth.oauth.engines.protocol import Engine
 
@@ -104,6 +105,7 @@ class SessionParts:
         before = self.reader.configured.get(CREDENTIAL)
         self.reader.configure(**settings)
         if before is not None and self.reader.configured.get(CREDENTIAL) is not before:
+            self._attempts.cancel(lambda one: _signs_in_with(one, before))
             keys = [key for key, of in [*self.cache.signed_in.items()] if of.flow == CREDENTIAL]
             self._accounts.sign_out(keys, revoke=False, forget=False)
 
@@ -144,3 +146,9 @@ class SessionParts:
         self._renewal.forked()
         self._stored.forked()
         self._attempts.forked()
+
+
+def _signs_in_with(sign_in: SignIn, credential: object) -> bool:
+    """Whether a sign-in in progress uses this credential."""
+    request = sign_in.request
+    return request.first_flow == CREDENTIAL and request.authorization.credential is credential

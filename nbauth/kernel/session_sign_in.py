@@ -108,7 +108,7 @@ class SessionSignIn(SessionParts):
         if request.web_ui or any(options.get(name) is not None for name in SIGN_IN_OPTIONS):
             return None
         client = request.client
-        key = self._stored.find(client, request.asked)
+        key = self._tokens.find(client, request.asked)
         if key is None or not self._is_meant(key, request.first_flow):
             return None
         try:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbauth.core.account import Account, AccountKey, Asked, may_be_one
+from nbauth.core.account import Account, AccountKey, Asked
 from nbauth.core.errors import (
     InteractionRequired,
     NbAuthError,
@@ -21,12 +21,12 @@ from nbauth.core.errors import (
 )
 from nbauth.core.flow_names import AUTO
 from nbauth.core.log import word
-from nbauth.core.scopes import undeclared
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.accounts.token_table import TokenKey
+from nbauth.kernel.default_account import DefaultAccount
 from nbauth.kernel.need import Need
 from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.kernel.unattended import asks_nobody, is_service, named_flow, nobody_asked
@@ -70,12 +70,15 @@ class Tokens:
         self._renewal = renewal
         self._attempts = attempts
         self._screen = screen
+        self.default = DefaultAccount(cache, screen)
 
     def find(
         self, client: Client, asked: Asked | None, *, interactive: bool = True
     ) -> AccountKey | None:
-        """A client's account, the requested or the current one; ``None`` if not signed in."""
-        return self._stored.find(client, asked, may_ask=interactive)
+        """A client's account, the requested one or the one of a call that names none; ``None`` if
+        it is not signed in."""
+        key = self._stored.find(client, asked, may_ask=interactive)
+        return key if asked is not None else self.default.of(client, key, interactive=interactive)
 
     def get(self, need: Need) -> AuthenticationResult:
         """Return a token. Raises as ``nbauth.acquire`` does."""
@@ -142,8 +145,8 @@ class Tokens:
     def _pending(self, need: Need, missing: _Missing) -> SignIn | None:
         """A sign-in in progress that will get what is missing."""
         for sign_in in self._attempts.waiting(need.client.key):
-            if self._brings(sign_in, need, missing):
-                if need.interactive:
+            if self.default.may_come_from(sign_in, need, missing.key):
+                if need.interactive or is_service(sign_in.request.first_flow):
                     return sign_in
                 if missing.key is None:
                     raise InteractionRequired(
@@ -151,22 +154,10 @@ class Tokens:
                     )
         return None
 
-    def _brings(self, sign_in: SignIn, need: Need, missing: _Missing) -> bool:
-        request = sign_in.request
-        scopes = request.authorization.scopes
-        covers = undeclared(scopes.key) >= undeclared(need.scopes.key) or missing.key is None
-        if need.required is not None and need.required != Requirement.of(request.authorization):
-            return False
-        asked = request.asked or request.authorization.login_hint
-        record = None if missing.key is None else self.cache.signed_in.get(missing.key)
-        if record is not None and asked is not None:
-            return covers and record.is_asked_for(asked)
-        return covers and may_be_one(need.asked, asked)
-
     def _request(self, need: Need, missing: _Missing) -> Request:
         """The sign-in to show to the person; raises with instructions if nobody is there."""
         for failed in self._attempts.untold(need.client.key):
-            if self._brings(failed, need, missing):
+            if self.default.may_come_from(failed, need, missing.key):
                 failed.result()  # raises the error of a background sign-in, once
         known = None if missing.key is None else self.cache.account(missing.key)
         whom, error = known or need.asked, missing.error
@@ -206,22 +197,25 @@ class Tokens:
         environment names if nobody can be asked."""
         if missing.key is not None or need.asked is not None:
             return None
-        flow = need.client.settings.flow
+        flow, unasked = need.client.settings.flow, False
         if not is_service(flow):
             if need.interactive and self._screen.attended():
                 return None
-            flow = named_flow(need.client)
+            flow, unasked = named_flow(need.client), True
         if not flow:
             return None
         from nbauth.kernel.sign_in.request import read_request
 
         log.debug("%s: by the service identity (%s)", need.scopes, flow)
         request = read_request(need.client, need.scopes, need.parameters)
-        return replace(request, flow=flow)
+        nobody = self.cache.current.get(need.client.key) is None
+        return replace(request, flow=flow, makes_current=nobody, unasked=unasked)
 
     def _arrived(self, need: Need, missing: _Missing) -> AuthenticationResult | None:
         """The token of a sign-in that has ended since the token was missing."""
         key = missing.key or self.cache.find(need.client.key, need.asked)
+        if need.asked is None and missing.key is None:
+            key = self.default.of(need.client, key, interactive=need.interactive)
         record = None if key is None else self.cache.signed_in.get(key)
         cached = None if record is None else self.cache.token_for(record.key, need.scopes)
         if record is None or cached is None or not cached.may_serve(need.refused, need.required):

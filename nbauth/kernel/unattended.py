@@ -70,6 +70,11 @@ def asks_nobody(flow: str) -> bool:
     return not found.interactive and found.renew is None
 
 
+def is_identity(flow: str) -> bool:
+    """Whether a flow uses an identity of its own, and not the person at the notebook."""
+    return is_service(flow) and not asks_nobody(flow)
+
+
 def _is_own(client: Client, flow: str) -> bool:
     from nbauth.oauth.flows import flow_named
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.forks import no_fork
 from nbauth.core.regular_file import read_regular
-from nbauth.core.secret import SecretStr
+from nbauth.core.secret import SecretStr, no_frames
 from nbauth.core.text import plain
 from nbauth.oauth.credentials import Certificate
 
@@ -49,6 +49,7 @@ class Found:
     kind: str
 
 
+@no_frames
 def certificate_of(credential: Certificate) -> Found:
     """Read the file. Raises ``ConfigurationError`` if it is no certificate with its key."""
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.regular_file import read_regular
-from nbauth.core.secret import SecretStr
+from nbauth.core.secret import SecretStr, no_frames
 
 MOST_BYTES = 100_000
 """Maximum size of an assertion file."""
@@ -64,6 +64,7 @@ class ClientAssertion:
 ClientCredential = ClientSecret | Certificate | ClientAssertion
 
 
+@no_frames
 def assertion_in(path: str, named_by: str) -> SecretStr:
     """The assertion in a file. Raises ``ConfigurationError`` if it cannot be read.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -235,6 +236,20 @@ def test_it_takes_too_long_and_is_ended_with_its_children(
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < end, "the child still runs"
         time.sleep(0.02)
+
+
+@pytest.mark.timing
+def test_a_child_that_goes_on_does_not_delay_the_answer(
+    identity: Identity, stub: StubTool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It has inherited the tool's output, as the upload of telemetry may."""
+    monkeypatch.setattr(tool, "TIMEOUT", 8.0)
+    stub.set(child=True)
+    began = time.monotonic()
+    assert get(identity).token == TOKEN
+    assert time.monotonic() - began < 6
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int((tmp_path / "child").read_text())).kill()
 
 
 def test_no_token_is_in_an_error_or_in_the_log(

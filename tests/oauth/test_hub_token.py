@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
 import time
@@ -30,10 +31,20 @@ from nbauth.oauth.flows.by_identity import token_of
 from nbauth.oauth.identities import hub
 from nbauth.oauth.identities.hub import Hub
 from nbauth.testing.engine import FakeEngine, refusal
+from tests.harness.frames import kept_by
 
 ENTRA = parse("https://login.microsoftonline.com/contoso.com")
 OTHER = parse("https://id.example")
 TENANT = "00000000-0000-0000-0000-000000000001"
+OF_TENANT = parse(f"https://login.microsoftonline.com/{TENANT}")
+
+
+def drip(handler: BaseHTTPRequestHandler, seconds: float) -> None:
+    """Send one byte at a time."""
+    with contextlib.suppress(OSError):
+        for _ in range(int(seconds / 0.05)):
+            handler.wfile.write(b" ")
+            time.sleep(0.05)
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -46,7 +57,10 @@ class Answers(BaseHTTPRequestHandler):
         if server.status == 302:
             self.send_header("Location", "/elsewhere")
         self.end_headers()
-        self.wfile.write(server.body.encode())
+        if server.drip:
+            drip(self, server.drip)
+        else:
+            self.wfile.write(server.body.encode())
 
     def log_message(self, *_: object) -> None:
         pass
@@ -56,7 +70,7 @@ class Answers(BaseHTTPRequestHandler):
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The hub's API; the environment is that of ada's server."""
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.seen, server.status, server.delay = [], 200, 0
+    server.seen, server.status, server.delay, server.drip = [], 200, 0, 0.0
     server.body = model({"access_token": "upstream"})
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -149,6 +163,35 @@ def test_the_hub_is_gone_or_slow(api: Any, monkeypatch: pytest.MonkeyPatch) -> N
         Hub().get(("read",), "", None)
 
 
+@pytest.mark.timing
+def test_the_hub_sends_byte_by_byte(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "LONGEST", 0.5, raising=False)
+    api.drip = 4
+    began = time.monotonic()
+    with pytest.raises(AuthorityUnreachable, match="Late"):
+        Hub().get(("read",), "", None)
+    assert time.monotonic() - began < 2
+
+
+def test_the_hub_sends_too_much(api: Any) -> None:
+    api.body = model({"access_token": "a", "more": "x" * 1_000_000})
+    with pytest.raises(AuthorityUnreachable, match="TooLarge"):
+        Hub().get(("read",), "", None)
+
+
+def test_no_secret_of_the_hub_is_kept_by_an_error(api: Any) -> None:
+    """IPython shows the variables of each frame, if other code raises an error from this one."""
+    secrets = ("the-access", "the-refresh", "the-id", "server-token")
+    state = {"access_token": secrets[0], "refresh_token": secrets[1], "id_token": secrets[2]}
+    whole = model({**state, "expires_at": 1.0})
+    for body in (whole, model({**state, "access_token": 5}), whole[:-2], f"[{whole}]"):
+        api.body = body
+        with pytest.raises(NbAuthError) as caught:
+            token_of(Hub(), OTHER, request())
+        kept = kept_by(caught.value)
+        assert not [secret for secret in secrets if secret in kept], body
+
+
 @pytest.mark.parametrize("flow", ["hub", "obo"])
 @pytest.mark.parametrize("name", [hub.URL, hub.TOKEN, hub.USER])
 def test_outside_a_hub(api: Any, monkeypatch: pytest.MonkeyPatch, flow: str, name: str) -> None:
@@ -191,6 +234,12 @@ def id_token(issuer: str) -> str:
             ENTRA,
             False,
         ),
+        ("https://sts.windows.net/00000000-0000-0000-0000-000000000001/", ENTRA, True),
+        (f"https://login.microsoftonline.com/{TENANT}/v2.0", OF_TENANT, True),
+        (f"https://sts.windows.net/{TENANT}/", OF_TENANT, True),
+        (f"https://login.microsoftonline.com/{TENANT[:-1]}2/v2.0", OF_TENANT, False),
+        (f"https://sts.windows.net/{TENANT[:-1]}2/", OF_TENANT, False),
+        (f"https://sts.chinacloudapi.cn/{TENANT}/", OF_TENANT, False),
         ("https://id.example", ENTRA, False),
         ("https://login.microsoftonline.com/contoso.com/v2.0", OTHER, False),
     ],
@@ -199,7 +248,7 @@ def test_a_token_of_another_issuer_is_not_used(
     api: Any, issuer: str, authority: Authority, is_used: bool
 ) -> None:
     api.body = model({"access_token": "a", "id_token": id_token(issuer)})
-    asked = request("User.Read" if authority is ENTRA else "read", authority is ENTRA)
+    asked = request("User.Read" if authority.microsoft else "read", authority.microsoft)
     if is_used:
         assert token_of(Hub(), authority, asked).access_token == "a"
         return

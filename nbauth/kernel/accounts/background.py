@@ -127,6 +127,8 @@ class RefreshAhead:
             return pause
         except Exception as error:
             log.debug("a refresh ahead of need failed: %s", trail(error))
+            pause = min(LONGEST_NAP * 2.0**failures, LONGEST_RETRY)
+            self._failures[key] = failures + 1, time.monotonic() + pause
             token.used = False  # the next caller gets the error, or is asked to sign in
             return LONGEST_NAP
         self._failures.pop(key, None)

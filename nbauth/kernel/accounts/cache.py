@@ -133,6 +133,7 @@ class TokenCache(CacheLookups):
                 self.tokens.merge(key, tokens)
                 return
             kept.beside = kept.beside and (here is None or here.beside)
+            kept.chosen = here is not None and here.chosen
             self.tokens.replace(key, tokens)
             self._names.add(key, names)
             self.signed_in[key] = kept
@@ -234,12 +235,12 @@ class TokenCache(CacheLookups):
                 self.tokens.outdate_twin(TokenKey(key, asked.key), token)
         return token
 
-    def use(self, key: AccountKey) -> Account:
+    def use(self, key: AccountKey, *, chosen: bool = False) -> Account:
         """Make an account its client's current one. Raises ``NotSignedIn``."""
         with self._lock:
             record = self.signed_in.get(key)
             if record is not None:
-                record.beside = False
+                record.beside, record.chosen = False, chosen
                 self.current[key.client] = key
         if record is None:
             raise NotSignedIn("That account has been signed out.")

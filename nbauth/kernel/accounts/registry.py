@@ -41,11 +41,14 @@ class Accounts:
         self._stored.fetch_all(persist)
         return self._cache.accounts()
 
-    def use(self, key: AccountKey) -> Account:
-        """Make an account the one used when none is named. Raises ``NotSignedIn``."""
+    def use(self, key: AccountKey, *, chosen: bool = False) -> Account:
+        """Make an account the one used when none is named. Raises ``NotSignedIn``.
+
+        ``chosen``: whether the person asked for that.
+        """
         record = self._cache.signed_in.get(key)
         beside = record is not None and record.beside
-        account = self._cache.use(key)
+        account = self._cache.use(key, chosen=chosen)
         if beside:
             self._stored.store_again(key)  # its stored record has to say so too
         self._keep_current(key.client)

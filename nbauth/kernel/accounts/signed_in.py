@@ -52,6 +52,8 @@ class SignedIn:
         took_over_kept: whether it took over grants of a stored sign-in and was not stored since.
         beside: whether another account was requested at its sign-in; then it becomes current only
             by ``use``.
+        chosen: whether the person has made it current.
+        unasked: whether it was used because nobody could be asked.
     """
 
     account: Account
@@ -66,6 +68,8 @@ class SignedIn:
     stamp: object | None = field(default=None, repr=False)
     took_over_kept: bool = False
     beside: bool = False
+    chosen: bool = False
+    unasked: bool = False
 
     @property
     def kept(self) -> str:
@@ -106,6 +110,7 @@ class SignedIn:
         self.grants = [old for old in known.grants if old not in covered]
         self.superseded = [*known.superseded, *covered][-SUPERSEDED:]
         self.store = known.store
+        self.chosen, self.unasked = known.chosen, self.unasked and known.unasked
         self.took_over_kept = known.took_over_kept or known.stamp is not None
 
     def drop_kept(self) -> None:

@@ -151,7 +151,7 @@ class Attempts:
         if attended or request.first_flow != AUTO or request.asked is not None:
             return request
         flow = named_flow(request.client)
-        return replace(request, flow=flow) if flow else request
+        return replace(request, flow=flow, unasked=True) if flow else request
 
     def needs_nobody(self, request: Request) -> bool:
         """Whether the flow signs a person in without asking, or the keyring has the password.

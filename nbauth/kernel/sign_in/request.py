@@ -13,6 +13,7 @@ from nbauth.core.flow_names import AUTO, BROWSER
 from nbauth.core.scopes import Scopes
 from nbauth.core.text import closest
 from nbauth.core.value_readers import text
+from nbauth.kernel.unattended import is_identity
 from nbauth.oauth.client import Client
 from nbauth.oauth.engines.protocol import UNSET, AuthorizationRequest
 from nbauth.oauth.flows.browser import PROMPTS
@@ -36,6 +37,7 @@ class Request:
         web_ui: a program that acts as the browser.
         flow: the name of the flow, or ``"auto"``.
         makes_current: whether the account becomes the client's current one.
+        unasked: whether the flow was chosen because nobody can be asked.
     """
 
     client: Client
@@ -45,6 +47,7 @@ class Request:
     web_ui: WebUi | None = None
     flow: str = field(default=AUTO, compare=False)
     makes_current: bool = field(default=True, compare=False)
+    unasked: bool = field(default=False, compare=False)
 
     @property
     def first_flow(self) -> str:
@@ -52,7 +55,10 @@ class Request:
         return BROWSER if self.web_ui is not None and self.flow == AUTO else self.flow
 
     def is_same(self, other: Request) -> bool:
-        """Whether one sign-in can serve both requests; the flow makes no difference."""
+        """Whether one sign-in can serve both requests.
+
+        The flow makes no difference, but a service identity is not the person.
+        """
         return self._subject == other._subject
 
     @property
@@ -68,6 +74,7 @@ class Request:
             (frozenset(asked.consent_also), asked.extra_parameters),
             (settings.persist, settings.redirect_uri, settings.verify, settings.proxies),
             id(settings.credential),
+            self.first_flow if is_identity(self.first_flow) else "",
         )
 
 

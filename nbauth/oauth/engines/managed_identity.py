@@ -18,6 +18,7 @@ from msal import managed_identity as sources
 from nbauth.core.errors import AuthorityUnreachable, FlowUnavailable, NbAuthError
 from nbauth.core.interrupts import join
 from nbauth.core.scopes import Scopes
+from nbauth.core.secret import no_frames
 from nbauth.core.text import plain
 from nbauth.core.tokens import Principal, TokenResponse
 from nbauth.oauth import json_body
@@ -46,6 +47,7 @@ def is_cloud_shell() -> bool:
     return bool(sources.get_managed_identity_source() is sources.CLOUD_SHELL)
 
 
+@no_frames
 def token_of(wanted: ManagedIdentity, scopes: Scopes, claims: str | None) -> TokenResponse:
     """A token of the identity.
 
@@ -70,6 +72,7 @@ def token_of(wanted: ManagedIdentity, scopes: Scopes, claims: str | None) -> Tok
     return tokens_in(answer, scopes, {})
 
 
+@no_frames
 def token_in_cloud_shell(app: Any, wanted: ManagedIdentity, scopes: Scopes) -> TokenResponse:
     """A token of the person who opened Azure Cloud Shell.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,11 +11,13 @@ from urllib.parse import urlsplit
 
 from nbauth.core.addresses import same_issuer
 from nbauth.core.errors import ConfigurationError, FlowUnavailable, NbAuthError, TokenError
+from nbauth.core.log import trail
 from nbauth.core.scopes import Scopes
-from nbauth.core.secret import SecretStr, without_tokens
+from nbauth.core.secret import SecretStr, no_frames, without_tokens
 from nbauth.core.text import plain
 from nbauth.core.tokens import TokenResponse
 from nbauth.oauth.authorities import Authority
+from nbauth.oauth.clouds import LOGIN_HOSTS, aliases
 from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
 from nbauth.oauth.flows.record import Flow, service_flow
 from nbauth.oauth.identities.azure_cli import AzureCli
@@ -25,9 +29,11 @@ from nbauth.oauth.identities.hub import Hub
 from nbauth.oauth.identities.protocol import ENTRA, Explains, Identity, IdentityToken
 from nbauth.oauth.service_identity import of_resource
 
+log = logging.getLogger(__name__)
 UNTOLD = 60.0
 """The assumed lifetime in seconds, if the source does not say when its token expires. Such sources
 have a cache, so a new request is cheap."""
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ANY_TENANT = ("common", "organizations", "consumers")
 
 
@@ -73,6 +79,7 @@ def token_of(
     )
 
 
+@no_frames
 def asked(
     identity: Identity, authority: Authority, scopes: Scopes, claims: str | None
 ) -> IdentityToken:
@@ -84,9 +91,11 @@ def asked(
         _check_issuer(identity.name, identity.issuers, authority)
         given = scopes.resource_scopes or tuple(scopes)
         answer = identity.get(given, "" if tenant in _ANY_TENANT else tenant, claims)
-    except NbAuthError:
+    except NbAuthError as error:
+        log.debug("%s: %s", identity.name, trail(error))
         raise
     except Exception as error:  # code of other packages may raise anything
+        log.debug("%s: %s", identity.name, trail(error))
         told = plain(without_tokens(str(error))) or type(error).__name__
         raise TokenError(
             f"{identity.name} gave no token: {told.rstrip('.')}.",
@@ -97,7 +106,7 @@ def asked(
         raise TokenError(f"{identity.name} gave no token.", code="identity_failed")
     if answer.issuer:
         _check_issuer(identity.name, [answer.issuer], authority)
-    return answer
+    return answer._replace(token=SecretStr(answer.token))
 
 
 def _missing(identity: Identity) -> NbAuthError:
@@ -129,7 +138,24 @@ def _is_of(issuer: str, authority: Authority) -> bool:
     """
     if authority.kind != "entra" or issuer == ENTRA:
         return same_issuer(issuer, authority.url) or (issuer, authority.kind) == (ENTRA, "entra")
-    return urlsplit(issuer).netloc.lower() == urlsplit(authority.url).netloc.lower()
+    return _has_host_of(issuer, authority) and _may_be_tenant(issuer, authority)
+
+
+def _has_host_of(issuer: str, authority: Authority) -> bool:
+    """Tokens of Entra's version 1 have the issuer ``sts.windows.net``, in China
+    ``sts.chinacloudapi.cn``, and not the login host."""
+    host, own = (urlsplit(one).netloc.lower() for one in (issuer, authority.url))
+    cloud = LOGIN_HOSTS.get(own)
+    if host == "sts.windows.net":
+        return cloud in {"public", "usgov"}
+    return host in aliases(own) or (host == "sts.chinacloudapi.cn" and cloud == "china")
+
+
+def _may_be_tenant(issuer: str, authority: Authority) -> bool:
+    """Whether the tenant of an issuer may be the authority's, which may be named by its domain."""
+    tenants = [urlsplit(issuer).path.strip("/").partition("/")[0], authority.tenant]
+    guids = {tenant.lower() for tenant in tenants if _GUID.fullmatch(tenant)}
+    return len(guids) < 2
 
 
 def _of_same_resource(

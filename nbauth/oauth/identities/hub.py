@@ -26,6 +26,8 @@ TLS = ("JUPYTERHUB_SSL_CLIENT_CA", "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KE
 """Set by JupyterHub's ``internal_ssl``."""
 TIMEOUT = (5.0, 15.0)
 """Seconds to connect and to read. The hub may ask the provider for a new token meanwhile."""
+LONGEST = 20.0
+"""Seconds for the whole response."""
 SCOPE = "admin:auth_state!user"
 PAGE = "docs/jupyterhub.md, The hub's own token"
 
@@ -75,23 +77,35 @@ class Hub:
 
 def _auth_state(user: str) -> Mapping[str, Any]:
     import requests
+    from urllib3.exceptions import HTTPError
+
+    from nbauth.oauth import json_body
+    from nbauth.oauth.json_body import TooLarge
+    from nbauth.oauth.sockets import AbortableAdapter
 
     url = f"{os.environ[URL].rstrip('/')}/users/{quote(user, safe='')}"
     ca, *pair = (os.environ.get(name) for name in TLS)
+    adapter = AbortableAdapter()
     with requests.Session() as http:
         http.trust_env = False  # the hub is in the same network, behind no proxy
-        http.max_redirects = 0
+        http.headers["Accept-Encoding"] = json_body.ACCEPTED
+        http.mount(url, adapter)
         try:
-            response = http.get(
-                url,
-                headers={"Authorization": f"token {os.environ[TOKEN]}"},
-                timeout=TIMEOUT,
-                allow_redirects=False,
-                verify=ca or True,
-                cert=(str(pair[0]), str(pair[1])) if all(pair) else None,
-            )
-            model = response.json() if response.status_code == 200 else {}
-        except (requests.RequestException, ValueError) as error:
+            with adapter.within(LONGEST):
+                response = http.get(
+                    url,
+                    headers={"Authorization": f"token {os.environ[TOKEN]}"},
+                    timeout=TIMEOUT,
+                    allow_redirects=False,
+                    stream=True,
+                    verify=ca or True,
+                    cert=(str(pair[0]), str(pair[1])) if all(pair) else None,
+                )
+                model = {}
+                with contextlib.closing(response):
+                    if response.status_code == 200:
+                        model = json_body.parse(json_body.body_of(response))
+        except (requests.RequestException, HTTPError, OSError, ValueError, TooLarge) as error:
             raise _unreachable(type(error).__name__) from None
     status = response.status_code
     if status >= 500 or status == 429:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from nbauth.core.errors import NbAuthError
+from nbauth.core.secret import MASK
 from nbauth.core.tokens import Principal
 
 ENTRA = "entra"
@@ -36,6 +37,9 @@ class IdentityToken(NamedTuple):
     who: Principal
     scopes: Sequence[str] = ()
     issuer: str = ""
+
+    def __repr__(self) -> str:
+        return f"<IdentityToken {MASK} for {self.who!r}>"
 
 
 @runtime_checkable

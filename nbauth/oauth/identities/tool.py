@@ -34,6 +34,8 @@ from nbauth.oauth.identities.tool_output import Done, text_of
 log = logging.getLogger(__name__)
 TIMEOUT = 10.0
 """Seconds for one command. azure-identity has the same default."""
+LOOK_EVERY = 0.5
+"""Seconds between checks whether the command has ended while its output has not."""
 _WINDOWS = sys.platform == "win32"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*")
 """An argument that has no meaning for a shell, for ``cmd.exe`` (which runs az.cmd), or as an
@@ -156,7 +158,7 @@ class Tool:
                 hint=f"Run {path} in a terminal to see why, or choose another flow.",
             ) from error
         try:
-            out, err = process.communicate(timeout=timeout)
+            out, err = _printed(process, timeout)
         except subprocess.TimeoutExpired:
             _kill(process)
             raise AuthorityUnreachable(
@@ -171,6 +173,26 @@ class Tool:
         words = " ".join(arguments[:2])
         log.debug("%s %s: %s, %.3f s", self.command, words, process.returncode, seconds)
         return Done(process.returncode, text_of(out), text_of(err))
+
+
+def _printed(process: subprocess.Popen[bytes], timeout: float) -> tuple[bytes, bytes]:
+    """What the tool prints. Raises ``TimeoutExpired``.
+
+    A process that it has started, such as the upload of telemetry, may go on and hold the pipes
+    open. It is not waited for.
+    """
+    end = time.monotonic() + timeout
+    ended = False
+    while True:
+        try:
+            return process.communicate(timeout=max(0.0, min(LOOK_EVERY, end - time.monotonic())))
+        except subprocess.TimeoutExpired as late:
+            if ended and late.output:
+                _close(process)
+                return late.output, late.stderr or b""
+            if time.monotonic() >= end:
+                raise
+            ended = process.poll() is not None
 
 
 def checked(resource: str, tenant: str) -> None:
@@ -208,6 +230,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(2)
+    _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
