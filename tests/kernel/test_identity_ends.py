@@ -50,6 +50,7 @@ class Hanging:
         return Answer()
 
 
+@pytest.mark.timing
 def test_a_credential_that_hangs_does_not_hold_sign_out_or_another_account(
     microsoft: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
