@@ -1,4 +1,4 @@
-"""Identities that hang, fork, or share an account with a stored sign-in."""
+"""Identities that hang, and in a forked child."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.account import Account
-from nbauth.kernel.accounts.grants import FlowGrant, RefreshTokenGrant
-from nbauth.testing.engine import ISSUER
 from tests.harness.azure_tools import TENANT, StubTool, on_path
-from tests.kernel.conftest import Bench, in_a_thread, redirect, until
+from tests.kernel.conftest import Bench, in_a_thread, until
 
 AUTHORITY = f"https://login.microsoftonline.com/{TENANT}"
 VAULT = "https://vault.azure.net/.default"
@@ -90,30 +87,3 @@ def test_a_forked_child_runs_the_tool_itself(microsoft: Bench, tmp_path: Path) -
     os.waitpid(child, 0)
     assert (tmp_path / "read").read_text() == "of-the-child"
     assert str(token) == "of-the-child"
-
-
-def test_a_flow_that_renews_itself_goes_on_beside_a_stored_sign_in(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same person signs in by a browser, which is stored, and then by the broker."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    bench.environ["NBAUTH_AUTHORITY"] = ISSUER
-    bench.session.new_cell()
-    call: dict[str, Any] = {"persist": "file", "refresh_ahead": False}
-    ada = bench.session.login("read", web_ui=redirect, **call)
-    assert isinstance(ada, Account)
-    again = bench.session.login("read", flow="broker", force=True, **call)
-    assert again == ada
-    record = bench.session.cache.signed_in[ada.key]
-    assert isinstance(record.grants[-1], FlowGrant)
-    store = record.store
-    if store is not None:
-        store.refreshed(ada.key)
-    bench.session.new_cell()
-    bench.session.accounts(**call)
-    kinds = [type(grant) for grant in bench.session.cache.signed_in[ada.key].grants]
-    assert FlowGrant in kinds, kinds
-    obtained = bench.engine.count("obtain")
-    bench.session.acquire("read", force_refresh=True, **call)
-    assert bench.engine.count("obtain") == obtained + 1
-    assert RefreshTokenGrant is not None

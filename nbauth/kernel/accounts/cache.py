@@ -133,7 +133,9 @@ class TokenCache(CacheLookups):
                 self.tokens.merge(key, tokens)
                 return
             kept.beside = kept.beside and (here is None or here.beside)
-            kept.chosen = here is not None and here.chosen
+            if here is not None:
+                kept.chosen = here.chosen
+                kept.grants += here.never_stored
             self.tokens.replace(key, tokens)
             self._names.add(key, names)
             self.signed_in[key] = kept

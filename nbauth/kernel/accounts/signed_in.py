@@ -77,6 +77,11 @@ class SignedIn:
         return self.store.kept if self.store and self.store.keeps(self.key) else "memory"
 
     @property
+    def never_stored(self) -> list[Grant]:
+        """The grants of flows that renew their tokens themselves."""
+        return [grant for grant in self.grants if grant.flow]
+
+    @property
     def unsaved(self) -> bool:
         """Whether a grant of this process is newer than the stored record."""
         return any(grant.ours and not grant.kept for grant in (*self.grants, *self.superseded))
@@ -115,7 +120,7 @@ class SignedIn:
 
     def drop_kept(self) -> None:
         """Drop the grants it took over from a stored sign-in that another kernel has signed out."""
-        self.grants = [grant for grant in self.grants if not grant.kept]
+        self.grants = [grant for grant in self.grants if not grant.kept or grant.flow]
         self.superseded = [grant for grant in self.superseded if not grant.kept]
         self.took_over_kept = False
 
@@ -130,7 +135,8 @@ class SignedIn:
         not_kept = [old for old in self.superseded if not old.kept]
         self.beside = self.beside and kept.beside
         self.stamp, self.took_over_kept = kept.stamp, False
-        self.grants = [*older, *(old for old in kept.grants if old not in covered), *made_here]
+        stored = [old for old in kept.grants if old not in covered]
+        self.grants = [*older, *stored, *made_here, *self.never_stored]
         self.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
 
     def forked(self) -> dict[Grant, Grant]:
