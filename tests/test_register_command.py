@@ -247,6 +247,17 @@ def test_the_right_certificate_is_registered_without_its_key(
     assert {name: registered.get(name) for name in expected} == expected
 
 
+def test_a_certificate_that_is_not_here_is_read_by_the_printed_lines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "it's a.pem"
+    options = ("--flow", "app", "--certificate", str(path))
+    lines = printed(capsys, "--tenant", "contoso.com", *options)
+    client_key().pem(path)
+    ran(lines, tmp_path)
+    assert b"PRIVATE" not in (tmp_path / "nbauth-certificate.pem").read_bytes()
+
+
 @pytest.mark.parametrize("name", ["-x", "--help", "--query", "@/etc/passwd", "a=@/etc/passwd"])
 def test_a_text_that_the_azure_cli_would_take_for_an_option_or_a_file_is_refused(
     capsys: pytest.CaptureFixture[str], name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -158,7 +159,10 @@ def _credentials(plan: Plan) -> Iterator[str]:
     if plan.certificate:
         public = "nbauth-certificate.pem"
         yield "# Only the certificate is uploaded, without its private key:"
-        yield f"cat > {public} <<'END'\n{_pem(plan.certificate)}END"
+        if os.path.exists(plan.certificate):
+            yield f"cat > {public} <<'END'\n{_pem(plan.certificate)}END"
+        else:  # it is on another machine, or not made yet
+            yield f"openssl x509 -in {shlex.quote(plan.certificate)} -out {public}"
         yield _az(*reset, "--cert", f"@{public}")
     elif plan.has_secret:
         yield "# This prints a secret. Store it where client_secret_from says."
