@@ -95,18 +95,16 @@ def _has_host(environ: Mapping[str, str], authority: Authority) -> bool:
 
 def application_in(environ: Mapping[str, str], authority: Authority) -> ServiceClient:
     """The application with a secret or a certificate. Raises ``ConfigurationError``."""
-    client = _client(environ, authority, (SECRET, CERTIFICATE))
+    own, client_id = _client(environ, authority, (SECRET, CERTIFICATE))
     if environ.get(SECRET):
-        return replace(client, credential=ClientSecret(lambda: SecretStr(environ[SECRET])))
+        return ServiceClient(own, client_id, ClientSecret(lambda: SecretStr(environ[SECRET])))
     password = environ.get(CERTIFICATE_PASSWORD)
-    return replace(
-        client,
-        credential=Certificate(
-            environ[CERTIFICATE],
-            password=(lambda: SecretStr(password)) if password else None,
-            send_chain=environ.get(SEND_CHAIN, "").lower() in {"1", "true"},
-        ),
+    certificate = Certificate(
+        environ[CERTIFICATE],
+        password=(lambda: SecretStr(password)) if password else None,
+        send_chain=environ.get(SEND_CHAIN, "").lower() in {"1", "true"},
     )
+    return ServiceClient(own, client_id, certificate)
 
 
 def workload_in(environ: Mapping[str, str], authority: Authority) -> ServiceClient:
@@ -114,9 +112,10 @@ def workload_in(environ: Mapping[str, str], authority: Authority) -> ServiceClie
 
     Raises ``ConfigurationError``.
     """
-    client = _client(environ, authority, (TOKEN_FILE,))
+    own, client_id = _client(environ, authority, (TOKEN_FILE,))
     path = environ[TOKEN_FILE]
-    return replace(client, credential=ClientAssertion(lambda: assertion_in(path, TOKEN_FILE)))
+    credential = ClientAssertion(lambda: assertion_in(path, TOKEN_FILE))
+    return ServiceClient(own, client_id, credential)
 
 
 def as_application(
@@ -174,7 +173,8 @@ def _asked(authority: Authority, scopes: Scopes) -> Scopes:
 
 def _client(
     environ: Mapping[str, str], authority: Authority, credentials: tuple[str, ...]
-) -> ServiceClient:
+) -> tuple[Authority, str]:
+    """The authority and the client_id of the service identity."""
     check_entra(authority)
     missing = [name for name in (TENANT, CLIENT) if not environ.get(name)]
     if not any(environ.get(name) for name in credentials):
@@ -199,6 +199,4 @@ def _client(
         base = f"https://{base}"
     if base and not is_secure(base):
         raise ConfigurationError(f"{AUTHORITY_HOST} is not an https address.", code="bad_authority")
-    return ServiceClient(
-        authority.in_tenant(tenant, base), environ[CLIENT], ClientAssertion(lambda: SecretStr(""))
-    )
+    return authority.in_tenant(tenant, base), environ[CLIENT]

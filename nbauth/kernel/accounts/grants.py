@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nbauth.core.errors import InteractionRequired, TokenError
 from nbauth.core.scopes import Scopes, is_covered, plain_scopes
@@ -130,8 +130,31 @@ class RefreshTokenGrant:
         return cls(token, scopes, kept["expires_on"], kept=True, asked=asked)
 
 
+class WithoutRefreshToken:
+    """What grants have in common that hold no refresh token: nothing is taken, ended or stored."""
+
+    scopes: frozenset[str]
+
+    def in_child(self) -> Self:
+        """Itself: it can be used, or refused, in each process."""
+        return self
+
+    def renewed(self, response: TokenResponse) -> None:
+        """See :class:`Grant`."""
+
+    def replaced(self, refresh_token: SecretStr) -> None:
+        """See :class:`Grant`."""
+
+    def end(self) -> None:
+        """See :class:`Grant`."""
+
+    def record(self) -> Mapping[str, Any]:
+        """See :class:`Grant`."""
+        return {"refresh_token": None, "scopes": sorted(self.scopes), "expires_on": None}
+
+
 @dataclass(eq=False)
-class ParentGrant:
+class ParentGrant(WithoutRefreshToken):
     """A grant of the process that this one was forked from. See :class:`Grant`.
 
     A rotating refresh token works once: used here, it would end the parent's sign-in.
@@ -149,9 +172,6 @@ class ParentGrant:
     def covers(self, scopes: frozenset[str]) -> bool:
         return is_covered(scopes, self.scopes)
 
-    def in_child(self) -> Grant:
-        return self
-
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         raise TokenError(
             "This process was forked from the notebook's kernel, and only the kernel can refresh"
@@ -161,15 +181,6 @@ class ParentGrant:
             " the sign-in (persist), or use threads instead of processes.",
         )
 
-    def renewed(self, response: TokenResponse) -> None:
-        pass
-
-    def replaced(self, refresh_token: SecretStr) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
     def revoke(self, engine: Engine) -> bool:
         raise TokenError(
             "This process was forked from the notebook's kernel, and only the kernel can revoke its"
@@ -178,12 +189,9 @@ class ParentGrant:
             hint="Sign out in the notebook.",
         )
 
-    def record(self) -> Mapping[str, Any]:
-        return {"refresh_token": None, "scopes": sorted(self.scopes), "expires_on": None}
-
 
 @dataclass(eq=False)
-class FlowGrant:
+class FlowGrant(WithoutRefreshToken):
     """A flow that gets each token without a person, such as a service identity. See :class:`Grant`.
 
     It is never stored, since each process can run the flow itself.
@@ -203,13 +211,10 @@ class FlowGrant:
     def covers(self, scopes: frozenset[str]) -> bool:
         return True
 
-    def in_child(self) -> Grant:
-        return self
-
     def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
         try:
             return self.get(engine, replace(self.request, scopes=scopes, claims=claims))
-        except InteractionRequired as error:  # nobody can sign in as this account
+        except InteractionRequired as error:  # a panel of nbauth could not help
             raise TokenError(
                 str(error),
                 code=error.code,
@@ -218,20 +223,8 @@ class FlowGrant:
                 timestamp=error.timestamp,
             ) from error
 
-    def renewed(self, response: TokenResponse) -> None:
-        pass
-
-    def replaced(self, refresh_token: SecretStr) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
     def revoke(self, engine: Engine) -> bool:
         return True
-
-    def record(self) -> Mapping[str, Any]:
-        return {"refresh_token": None, "scopes": sorted(self.scopes), "expires_on": None}
 
 
 def covering(grants: Sequence[Grant], scopes: frozenset[str]) -> list[Grant]:
