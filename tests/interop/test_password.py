@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from nbauth.core.errors import FlowUnavailable, InteractionRequired, SignInError
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
 from tests.harness.panva import Panva
-from tests.interop.peers import PEERS, Peer, assert_plain, new_session, peer_of, screen_of, until
+from tests.interop.peers import PEERS, Peer, assert_plain, peer_of, screen_of, until
 
 ADA = "ada@example.org"
 RIGHT = "ada-password"
@@ -20,14 +18,6 @@ RIGHT = "ada-password"
 def peer(request: pytest.FixtureRequest, panva: Panva) -> Peer:
     panva.reset(storage=True)
     return peer_of(panva, request.param)
-
-
-@pytest.fixture
-def session(peer: Peer) -> Iterator[Session]:
-    made = new_session(**peer.settings)
-    yield made
-    for pending in made.pending():
-        pending.cancel()
 
 
 def by_password(session: Session, peer: Peer, *words: str) -> SignIn:

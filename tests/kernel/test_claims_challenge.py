@@ -25,6 +25,7 @@ from nbauth.oauth.authorities import parse
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import FakeEngine, refusal, unreachable
 from tests.harness.certificates import Certificates
+from tests.kernel.calls import Caller
 from tests.kernel.conftest import Bench, at_once, redirect
 from tests.oauth.servers import Seen, Server, reply
 
@@ -42,7 +43,7 @@ def challenge(claims: str = CLAIMS) -> str:
 STEP_UP = 'Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="60"'
 
 
-class Api:
+class Api(Caller):
     """A listed host over TLS that refuses chosen tokens, and a session that calls it."""
 
     def __init__(
@@ -89,23 +90,6 @@ class Api:
 
     def sent(self) -> list[str]:
         return [seen.headers["authorization"].removeprefix("Bearer ") for seen in self.server.seen]
-
-    def call(self, how: str, method: str = "GET", path: str = "/", **options: Any) -> Any:
-        url = f"https://{self.host}{path}"
-        if how == "requests":
-            return self.session.request(method, url, **options)
-        if how == "httpx":
-            with self.client(httpx.Client) as here:
-                return here.request(method, url, **options)
-
-        async def ask() -> Any:
-            async with self.client(httpx.AsyncClient) as here:
-                return await here.request(method, url, **options)
-
-        return asyncio.run(ask())
-
-    def client(self, kind: Any) -> Any:
-        return kind(verify=self.context, auth=self.session.auth, follow_redirects=True)
 
     @property
     def asked(self) -> list[str | None]:

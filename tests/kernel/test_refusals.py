@@ -20,6 +20,7 @@ from nbauth.kernel.refusals import PASS_ON
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import refusal, unreachable
 from tests.harness.certificates import Certificates
+from tests.kernel.calls import Caller
 from tests.kernel.conftest import Bench, until
 from tests.oauth.servers import Seen, Server, reply
 
@@ -27,7 +28,7 @@ MANY = 30
 HOW = ["requests", "httpx", "httpx_async"]
 
 
-class Api:
+class Api(Caller):
     """A listed host over TLS, and the session that calls it."""
 
     def __init__(self, bench: Bench, server: Server, certificates: Certificates) -> None:
@@ -40,23 +41,6 @@ class Api:
         )
         bench.sign_in("read", user="ada")
         self.session = bench.session.authorised_session("read")
-
-    def call(self, how: str, method: str = "GET", path: str = "/", **options: Any) -> Any:
-        url = f"https://{self.host}{path}"
-        if how == "requests":
-            return self.session.request(method, url, **options)
-        if how == "httpx":
-            with self.client(httpx.Client) as here:
-                return here.request(method, url, **options)
-
-        async def ask() -> Any:
-            async with self.client(httpx.AsyncClient) as here:
-                return await here.request(method, url, **options)
-
-        return asyncio.run(ask())
-
-    def client(self, kind: Any) -> Any:
-        return kind(verify=self.context, auth=self.session.auth, follow_redirects=True)
 
 
 @pytest.fixture
