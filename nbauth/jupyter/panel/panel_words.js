@@ -51,7 +51,7 @@ const WORDS = {
   passwordMissing: "Enter the user name and the password.",
   passwordReady: "Enter your user name and your password.",
 
-  refused: "This way to sign in is not allowed",
+  refused: "This way to sign in did not work",
   failed: "Sign-in failed",
   cancelled: "Sign-in cancelled",
   cancelledHint: "Nothing was changed. You can start again at any time.",

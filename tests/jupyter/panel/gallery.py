@@ -67,14 +67,14 @@ STATES: dict[str, tuple[str, str]] = {
         " suggested_flow='browser'))\n"
         "while not hasattr(panel.sign_in.step, 'attempt'): time.sleep(0.01)\n"
         "panel.sign_in.enter(USERNAME, 'right')\npanel",
-        "This way to sign in is not allowed",
+        "This way to sign in did not work",
     ),
     "refused": (
         "show(refusal=FlowUnavailable("
         "'Your organisation does not let anybody sign in with a code.',"
         " hint='Sign in with the browser instead.', code='AADSTS53003',"
         " suggested_flow='browser'))",
-        "This way to sign in is not allowed",
+        "This way to sign in did not work",
     ),
     "failed": (
         "show(answer=SignInDeclined('The provider refused: you may not use this application.',"
