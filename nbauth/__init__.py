@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 _HOME = {
     **dict.fromkeys(
         (
-            "accounts", "acquire", "auth", "configure", "login", "login_async", "logout", "panel",
-            "run", "session", "token",
+            "accounts", "acquire", "auth", "configure", "credential", "login",
+            "login_async", "logout", "panel", "run", "session", "token",
         ),
         "nbauth.api",
     ),
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from nbauth.api import acquire as acquire
     from nbauth.api import auth as auth
     from nbauth.api import configure as configure
+    from nbauth.api import credential as credential
     from nbauth.api import login as login
     from nbauth.api import login_async as login_async
     from nbauth.api import logout as logout

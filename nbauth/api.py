@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
+    from nbauth.adapters.azure_core import Credential
     from nbauth.core.account import Account, AccountKey
     from nbauth.core.options import CallOptions, SettingOptions, SignInOptions
     from nbauth.core.tokens import AuthenticationResult, Token
@@ -198,6 +199,26 @@ def session(
     requires a token.
     """
     return the_session().authorised_session(*scopes, account=account, hosts=hosts, **options)
+
+
+def credential(
+    *scopes: str,
+    account: Account | AccountKey | str | None = None,
+    **options: Unpack[CallOptions],
+) -> Credential:
+    """A credential for the Azure SDKs: azure-core's ``TokenCredential``; ``.aio`` is for ``async``.
+
+    It keeps the client and the account with which it is created; the default is the current
+    account. With ``scopes``, it gives tokens for these only; otherwise for the scopes that a
+    library requests. Pickling it stores the names of client and account, and no token.
+
+    Raises:
+        ConfigurationError: a setting is invalid.
+    """
+    from nbauth.adapters.azure_core import Credential
+
+    bound = the_session().bind(account, **options)
+    return Credential(bound, bound.client.scopes(scopes) if scopes else None)
 
 
 def panel(

@@ -61,7 +61,8 @@ def new_session(
         screens = Screens()
     if os.getpid() != _loaded_in:
         screens.forked()
-    made = Session(SettingsReader(os.environ, config_files, screens), screens, make_engine)
+    reader = SettingsReader(os.environ, config_files, screens)
+    made = Session(reader, screens, make_engine, the_session)
     screens.serve(made)
     atexit.register(made.rest)  # stores the result of a refresh in progress
     if hasattr(os, "register_at_fork"):

@@ -180,6 +180,9 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     "Identities are strangers to each other": [
         ("oauth/identities/azure_cli.py", "import nbauth.oauth.identities.hub"),
     ],
+    "Adapters are strangers to each other": [
+        ("adapters/bearer.py", "import nbauth.adapters.azure_core"),
+    ],
     "Engines are strangers to each other and to flows": [
         ("oauth/engines/openid.py", "import nbauth.oauth.engines.microsoft"),
         ("oauth/flows/device_code.py", "import nbauth.oauth.engines.openid"),
@@ -334,7 +337,7 @@ def test_a_planted_ring_is_found(house: Path, file: str, line: str) -> None:
 LONGEST = 250
 """The maximum length of a file in lines. Longer files have a reason and their own limit."""
 LONG = {
-    "api.py": (255, "what users call; half of it are the docstrings that help() shows"),
+    "api.py": (285, "what users call; half of it are the docstrings that help() shows"),
     "kernel/accounts/cache.py": (295, "one lock, and all code that runs while it is held"),
     "kernel/sign_in/attempt.py": (285, "one thread's state, and each way to change or end it"),
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),

@@ -16,8 +16,10 @@ from weakref import WeakKeyDictionary
 
 from requests.auth import AuthBase
 
-from nbauth.core.secret import refuse_pickling
+from nbauth.kernel.bound import Bound
 from nbauth.kernel.deciding import Deciding
+from nbauth.kernel.hosts import Hosts
+from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.storage import may_be_public, wants_token
 from nbauth.oauth.network import VerifiedSession
 
@@ -38,14 +40,22 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
 
     It keeps the client and the account that it was made with. After a 401, the refused request is
     repeated once, with a new token.
+
+    Pickling it stores its client, account and hosts, and no token.
     """
 
     def __repr__(self) -> str:
         listed = (host for host, scopes in self._hosts.items() if scopes is not None)
         return f"<nbauth.auth for {', '.join(listed)}>"
 
-    def __reduce_ex__(self, protocol: object) -> Any:
-        refuse_pickling(self, "call nbauth.auth() where it is needed.")
+    def __reduce__(self) -> Any:
+        return _auth_again, (self.bound, self._hosts, self._public_first)
+
+    def __copy__(self) -> Auth:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Auth:
+        return self
 
     def for_session(self) -> Auth:
         """A copy for a session, which reads public storage without a token."""
@@ -151,6 +161,11 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             self._for_later(refused, await self._another_async(refused))
 
 
+def _auth_again(bound: Bound, hosts: Hosts, public_first: bool) -> Auth:
+    """What a pickled :class:`Auth` calls when it is loaded."""
+    return Auth(bound, hosts, Refusals(), public_first=public_first)
+
+
 def _sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:
     """Send the repeated request; return its response."""
     second = response.connection.send(again, **options)
@@ -185,7 +200,7 @@ class AuthorisedSession(VerifiedSession):
         self, auth: Auth, verify: bool | str | None, proxies: Mapping[str, str] | None
     ) -> None:
         super().__init__(verify, proxies)
-        self.auth = auth.for_session()
+        self.auth = self._made_with = auth.for_session()
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
         """At a redirect, choose the token again; other kinds of auth are left to requests.
@@ -201,5 +216,18 @@ class AuthorisedSession(VerifiedSession):
             prepared_request.headers.pop("Authorization", None)
         auth(prepared_request)
 
-    def __reduce_ex__(self, protocol: object) -> Any:
-        refuse_pickling(self, "call nbauth.session() where it is needed.")
+    def __reduce__(self) -> Any:
+        """Its ``auth`` and what the user has set; proxies and certificates are read again."""
+        state = {name: getattr(self, name) for name in _SET_BY_USERS}
+        return session_with, (self._made_with,), state
+
+
+_SET_BY_USERS = (
+    "auth", "headers", "cookies", "hooks", "params", "adapters", "stream", "max_redirects",
+)  # fmt: skip
+
+
+def session_with(auth: Auth) -> AuthorisedSession:
+    """A session that uses this ``auth``, with the proxies and certificates of its client."""
+    settings = auth.bound.client.settings
+    return AuthorisedSession(auth, settings.verify, settings.proxies)

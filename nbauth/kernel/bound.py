@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Callable
+from typing import Any
 
-from nbauth.core.account import AccountKey, Asked
+from nbauth.core.account import Account, AccountKey, Asked, ClientKey, key_of
 from nbauth.core.scopes import Scopes
-from nbauth.core.secret import SecretStr
+from nbauth.core.secret import SecretStr, refuse_pickling
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.need import Need
@@ -21,6 +24,8 @@ class Bound:
     """A client and an account, fixed when it is made.
 
     If nobody is signed in yet, the first token fixes the account.
+
+    Pickling it stores names, and no token. The process that loads it uses its own session.
 
     Args:
         tokens: gets the tokens.
@@ -47,6 +52,13 @@ class Bound:
     def key(self) -> AccountKey | None:
         """The account, once it is fixed."""
         return self._settled.get(None)
+
+    @property
+    def digest(self) -> str:
+        """A short text that identifies client and account, for displays and caches of objects."""
+        asked = self.key or self._asked
+        who = key_of(asked) if isinstance(asked, Account | AccountKey) else asked
+        return hashlib.sha256(repr((self.client.key, who)).encode()).hexdigest()[:12]
 
     @property
     def changes(self) -> int:
@@ -86,6 +98,19 @@ class Bound:
         here = self._here(scopes)
         return None if here is None else here.access_token
 
+    def __reduce__(self) -> Any:
+        find = self._tokens.session_of_process
+        if find is None:
+            refuse_pickling(self, "its session is not the one of this process.")
+        client, profile = self.client.key, self.client.settings.profile
+        return _bind_again, (find, client, profile, self.key or self._asked, self.interactive)
+
+    def __copy__(self) -> Bound:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Bound:
+        return self
+
     def _here(self, scopes: Scopes) -> AuthenticationResult | None:
         return self._tokens.cache.serve(self.key, scopes.key)
 
@@ -109,6 +134,18 @@ class Bound:
         """Fix the account by the first token; ``False`` if another thread has fixed another one."""
         key = result.account.key
         return self._settled.setdefault(None, key) == key
+
+
+def _bind_again(
+    find_session: Callable[[], Any],
+    client: ClientKey,
+    profile: str,
+    asked: Asked | None,
+    interactive: bool,
+) -> Bound:
+    """What a pickled :class:`Bound` calls when it is loaded."""
+    bound: Bound = find_session().bind_again(client, profile, asked, interactive)
+    return bound
 
 
 class LiveToken:

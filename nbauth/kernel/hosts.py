@@ -67,6 +67,31 @@ def tokens_of_calls(client: Client, hosts: Hosts) -> Hosts:
     return {host: scopes and client.for_calls(scopes) for host, scopes in hosts.items()}
 
 
+def narrowed(client: Client, own: Scopes, asked: tuple[str, ...]) -> Scopes:
+    """The scopes of a token for a library that requests ``asked``, if only ``own`` may be given.
+
+    A library that requests all permissions of the resource gets ``own``. At issuers other than
+    Microsoft's authorities, the scopes that libraries request have no meaning, so it gets ``own``.
+
+    Raises ``ConfigurationError`` if ``own`` does not cover them.
+    """
+    if not asked or not client.authority.microsoft:
+        return own
+    wanted = client.scopes(asked)
+    if _covers(own, wanted, microsoft=True):
+        return wanted
+    resource = wanted.resource or ""
+    if _same_resource(own.resource or "", resource) and all(
+        scope.lower().endswith("/.default") for scope in wanted.resource_scopes
+    ):
+        return own
+    raise ConfigurationError(
+        f"This credential is for {own}; the library requested a token for {wanted}.",
+        code="other_scopes",
+        hint=f"Make one for that API: nbauth.credential({', '.join(map(repr, asked))}).",
+    )
+
+
 def _covers(listed: Scopes, asked: Scopes, *, microsoft: bool) -> bool:
     """Whether a host that is listed for some scopes may get a token for the requested ones."""
     if not asked.resource_scopes:

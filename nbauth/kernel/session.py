@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account, AccountKey, Asked
+from nbauth.core.account import Account, AccountKey, Asked, ClientKey
 from nbauth.core.errors import NbAuthError
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, Token
@@ -87,6 +87,12 @@ class Session(SessionSignIn):
         """A fixed client and account; see :class:`bound.Bound`."""
         return Bound(self._tokens, self._door.client(**call), account, interactive)
 
+    def bind_again(
+        self, client: ClientKey, profile: str, asked: Asked | None, interactive: bool
+    ) -> Bound:
+        """The client and account of a pickled :class:`bound.Bound`."""
+        return Bound(self._tokens, self._door.client_of(client, profile), asked, interactive)
+
     def authorise(
         self,
         *scopes: str,
@@ -105,11 +111,9 @@ class Session(SessionSignIn):
 
     def authorised_session(self, *scopes: str, **options: Any) -> AuthorisedSession:
         """A ``requests.Session`` that adds tokens; see ``nbauth.session``."""
-        from nbauth.kernel.authorise import AuthorisedSession
+        from nbauth.kernel.authorise import session_with
 
-        auth = self.authorise(*scopes, **options)
-        settings = auth.bound.client.settings
-        return AuthorisedSession(auth, settings.verify, settings.proxies)
+        return session_with(self.authorise(*scopes, **options))
 
     # ── accounts ────────────────────────────────────────────────────────────────────────────
 

@@ -51,6 +51,8 @@ class SessionParts:
         reader: reads the settings of this process.
         screen: shows sign-ins.
         make_engine: for tests; the default is ``oauth.engines.engine_for``.
+        session_of_process: a function that returns the session of any process that calls it, if
+            that is this one in this process; objects that are pickled name it.
 
     Attributes:
         changed: a ``Signal``, emitted after every change of who is signed in, and when a sign-in
@@ -58,7 +60,11 @@ class SessionParts:
     """
 
     def __init__(
-        self, reader: SettingsReader, screen: Screen, make_engine: Callable[..., Any] | None = None
+        self,
+        reader: SettingsReader,
+        screen: Screen,
+        make_engine: Callable[..., Any] | None = None,
+        session_of_process: Callable[[], Any] | None = None,
     ) -> None:
         self.reader = reader
         self.screen = screen
@@ -72,7 +78,9 @@ class SessionParts:
         self._attempts = Attempts(
             self._engines, screen, Arrivals(self.cache, self._stored, screen), StoredPasswords()
         )
-        self._tokens = Tokens(self.cache, self._stored, self._renewal, self._attempts, screen)
+        self._tokens = Tokens(
+            self.cache, self._stored, self._renewal, self._attempts, screen, session_of_process
+        )
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()
         self._refresh_ahead = Background(

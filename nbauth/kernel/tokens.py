@@ -7,10 +7,10 @@ A held token, ``auth()`` and ``session()`` keep theirs in :class:`nbauth.kernel.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbauth.core.account import Account, AccountKey, Asked
 from nbauth.core.errors import (
@@ -55,6 +55,8 @@ class Tokens:
         cache, stored, renewal: who is signed in.
         attempts: begins sign-ins.
         screen: shows them.
+        session_of_process: returns the session of any process that calls it; ``None`` if these
+            tokens belong to another session.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Tokens:
         renewal: Renewal,
         attempts: Attempts,
         screen: Screen,
+        session_of_process: Callable[[], Any] | None = None,
     ) -> None:
         self.cache = cache
+        self.session_of_process = session_of_process
         self._stored = stored
         self._renewal = renewal
         self._attempts = attempts

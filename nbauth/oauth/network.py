@@ -31,6 +31,10 @@ class TrustingAdapter(HTTPAdapter):
         self._context = system_context() if setting == SYSTEM else None
         super().__init__(**options)
 
+    def __reduce__(self) -> Any:
+        setting = SYSTEM if self._context is not None else None
+        return type(self), (setting,), self.__getstate__()
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **options)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
-import pickle
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -650,16 +649,6 @@ def test_the_environments_netrc_and_bundles_are_not_used(
     web.api.answer = reply(302, "", Location=web.evil.url)
     web.session.get(web.api.url)
     assert sent(web.evil) == [None]
-
-
-@pytest.mark.parametrize("make", [lambda web: web.auth, lambda web: web.session])
-def test_auth_objects_cannot_be_pickled_and_show_no_token(
-    web: Web, make: Callable[[Web], Any]
-) -> None:
-    value = make(web)
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        pickle.dumps(value)
-    assert "token" not in repr(value)
 
 
 def test_thousands_of_mutated_urls_get_no_token() -> None:

@@ -1,0 +1,172 @@
+"""A credential for the Azure SDKs and for all libraries that accept one.
+
+It has the methods of azure-core's ``TokenCredential`` and ``SupportsTokenInfo``, and of their async
+twins. azure-core is imported when a token is requested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.scopes import Scopes
+from nbauth.core.tokens import AuthenticationResult
+from nbauth.kernel.bound import Bound
+from nbauth.kernel.hosts import narrowed
+from nbauth.oauth.challenge import Requirement
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, AccessTokenInfo
+
+
+class _Wanted(NamedTuple):
+    """What a library requests."""
+
+    scopes: Scopes
+    required: Requirement | None
+    tenant: str | None
+
+
+class _OfAccount:
+    """What both credentials have in common.
+
+    Args:
+        bound: the client and account.
+        own: the only scopes for which it gives tokens; ``None`` for those that a library requests.
+    """
+
+    def __init__(self, bound: Bound, own: Scopes | None = None) -> None:
+        self._bound = bound
+        self._own = own
+
+    def __repr__(self) -> str:
+        # fsspec and Dask recognise equal arguments by this text. So it differs for each account.
+        own = "" if self._own is None else f" for {self._own}"
+        return f"<nbauth.{type(self).__name__}{own} {self._bound.digest}>"
+
+    def _wanted(self, scopes: tuple[str, ...], options: Mapping[str, Any]) -> _Wanted:
+        client, claims = self._bound.client, options.get("claims")
+        wanted = client.scopes(scopes) if self._own is None else narrowed(client, self._own, scopes)
+        if options.get("enable_cae"):
+            wanted = client.for_calls(wanted)
+        if claims is not None:
+            from nbauth.kernel.sign_in.request import check_claims
+
+            check_claims(claims)
+        required = None if claims is None else Requirement(claims)
+        return _Wanted(wanted, required, options.get("tenant_id"))
+
+    def _got(self, wanted: _Wanted) -> AuthenticationResult:
+        result = self._bound.get(wanted.scopes, None, wanted.required)
+        return self._of_tenant(result, wanted.tenant)
+
+    async def _got_async(self, wanted: _Wanted) -> AuthenticationResult:
+        if wanted.required is None:
+            result = await self._bound.get_async(wanted.scopes)
+        else:
+            result = await self._bound.get_async(wanted.scopes, None, wanted.required)
+        return self._of_tenant(result, wanted.tenant)
+
+    def _of_tenant(self, result: AuthenticationResult, tenant: str | None) -> AuthenticationResult:
+        """The result. Raises ``ConfigurationError`` if its tenant is not the service's."""
+        authority = self._bound.client.authority
+        own = {result.tenant_id.lower(), authority.tenant.lower()} - {""}
+        if tenant and authority.microsoft and own and tenant.lower() not in own:
+            raise ConfigurationError(
+                f"This service accepts tokens of the tenant {tenant}; the token is from the tenant"
+                f" {result.tenant_id or authority.tenant}.",
+                code="other_tenant",
+                hint=f"Sign in to that tenant with %login --tenant {tenant}, and use"
+                f' nbauth.credential(tenant="{tenant}").',
+            )
+        return result
+
+
+class Credential(_OfAccount):
+    """A credential for the Azure SDKs; see ``nbauth.credential``.
+
+    It raises the errors of ``nbauth.acquire``. Pickling it stores names, and no token.
+    """
+
+    @property
+    def aio(self) -> AsyncCredential:
+        """A new credential of the same account for async clients. A client may close it."""
+        return AsyncCredential(self._bound, self._own)
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """A valid access token; ``expires_on`` is in epoch seconds.
+
+        ``options``: ``claims``, a claims challenge (JSON); ``tenant_id``, the service's tenant,
+        which has to be the account's; ``enable_cae``, whether the caller answers claims
+        challenges. Others are ignored.
+        """
+        _check_azure_core()
+        return _token(self._got(self._wanted(scopes, options)))
+
+    def get_token_info(
+        self, *scopes: str, options: Mapping[str, Any] | None = None
+    ) -> AccessTokenInfo:
+        """The same with the token's type, and when to request the next one."""
+        _check_azure_core()
+        return _info(self._got(self._wanted(scopes, options or {})))
+
+    def close(self) -> None:
+        """Does nothing, because the sign-in belongs to the session."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Does nothing; see :meth:`close`."""
+
+
+class AsyncCredential(_OfAccount):
+    """The same for the async clients of the Azure SDKs, and for adlfs."""
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """As :meth:`Credential.get_token`; the event loop is not blocked."""
+        _check_azure_core()
+        return _token(await self._got_async(self._wanted(scopes, options)))
+
+    async def get_token_info(
+        self, *scopes: str, options: Mapping[str, Any] | None = None
+    ) -> AccessTokenInfo:
+        """As :meth:`Credential.get_token_info`."""
+        _check_azure_core()
+        return _info(await self._got_async(self._wanted(scopes, options or {})))
+
+    async def close(self) -> None:
+        """Does nothing, because the sign-in belongs to the session."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Does nothing; see :meth:`close`."""
+
+
+def _check_azure_core() -> None:
+    """Raise ``ConfigurationError`` if azure-core is missing, before a sign-in begins."""
+    try:
+        import azure.core.credentials  # noqa: F401
+    except ImportError:
+        raise ConfigurationError(
+            "nbauth.credential() needs the package azure-core, which is not installed.",
+            code="missing_package",
+            hint="%pip install azure-core",
+        ) from None
+
+
+def _token(result: AuthenticationResult) -> AccessToken:
+    from azure.core.credentials import AccessToken
+
+    return AccessToken(str(result.access_token), int(result.expires_on))
+
+
+def _info(result: AuthenticationResult) -> AccessTokenInfo:
+    from azure.core.credentials import AccessTokenInfo
+
+    return AccessTokenInfo(
+        str(result.access_token), int(result.expires_on), token_type=result.token_type
+    )

@@ -1,0 +1,110 @@
+"""Objects that keep a client and an account are pickled as their names; no token is in the bytes.
+
+The process that loads them uses its own session. Here that is a second session of this process.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from nbauth.adapters.azure_core import Credential
+from nbauth.core.errors import NotSignedIn
+from tests.kernel.conftest import Bench
+
+HOST = "api.example"
+_loading: list[Any] = []
+
+
+def session_that_loads() -> Any:
+    return _loading[-1]
+
+
+@pytest.fixture
+def other(bench: Bench, clock: Any) -> Iterator[Bench]:
+    """The session that loads what ``bench`` has pickled."""
+    made = Bench(clock)
+    bench.session._tokens.session_of_process = session_that_loads
+    _loading.append(made.session)
+    yield made
+    _loading.remove(made.session)
+    made.session.rest()
+
+
+def auth(bench: Bench) -> Any:
+    return bench.session.authorise()
+
+
+def session(bench: Bench) -> Any:
+    made = bench.session.authorised_session()
+    made.headers["X-Run"] = "17"
+    return made
+
+
+def credential(bench: Bench) -> Any:
+    bound = bench.session.bind()
+    return Credential(bound, bound.client.scopes(("read",)))
+
+
+def header_of(made: Any) -> str:
+    if isinstance(made, Credential):
+        return f"Bearer {made.get_token('anything').token}"
+    import requests
+
+    request = requests.Request("GET", f"https://{HOST}/x")
+    if isinstance(made, requests.Session):
+        assert made.headers["X-Run"] == "17"
+        return str(made.prepare_request(request).headers["Authorization"])
+    return str(made(request.prepare()).headers["Authorization"])
+
+
+@pytest.mark.parametrize("make", [auth, session, credential])
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickled_object_is_a_name_and_works_where_the_account_is_signed_in(
+    bench: Bench, other: Bench, make: Callable[[Bench], Any], protocol: int
+) -> None:
+    for one in (bench, other):
+        one.session.configure(hosts={HOST: ["read"]})
+    bench.sign_in("read", user="ada")
+    made = make(bench)
+    here = header_of(made)
+    data = pickle.dumps(made, protocol)
+    assert here.removeprefix("Bearer ").encode() not in data
+    other.sign_in("read", user="bob")
+    loaded = pickle.loads(data)
+    with pytest.raises(NotSignedIn):  # bob's token is not used for it
+        header_of(loaded)
+    other.sign_in("read", user="ada", force=True)
+    other.session.use("bob@example.com")
+    assert header_of(loaded) == f"Bearer {other.read('read', account='ada@example.com')}"
+
+
+@pytest.mark.parametrize("make", [auth, session, credential])
+def test_an_object_of_another_session_is_not_pickled(
+    bench: Bench, make: Callable[[Bench], Any]
+) -> None:
+    bench.session.configure(hosts={HOST: ["read"]})
+    bench.sign_in("read")
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(make(bench))
+
+
+@pytest.mark.parametrize("make", [auth, credential])
+def test_a_copy_uses_the_same_session(bench: Bench, make: Callable[[Bench], Any]) -> None:
+    bench.session.configure(hosts={HOST: ["read"]})
+    bench.sign_in("read")
+    made = make(bench)
+    assert header_of(copy.deepcopy(made)) == header_of(copy.copy(made)) == header_of(made)
+
+
+def test_credentials_of_two_accounts_differ_in_their_repr(bench: Bench) -> None:
+    bench.sign_in("read", user="ada")
+    ada = credential(bench)
+    bench.sign_in("read", user="bob", force=True)
+    assert repr(ada) != repr(credential(bench))
+    bench.session.use("ada@example.com")
+    assert repr(ada) == repr(credential(bench))
