@@ -14,6 +14,11 @@ from nbauth.core.account import Account, AccountKey
 from nbauth.core.secret import MASK, SecretStr, refuse_pickling
 
 Source = Literal["cache", "refresh", "flow"]
+IN_PLACE_OF_A_TOKEN = (
+    "pass nbauth.auth(), nbauth.session(), nbauth.credential() or"
+    " nbauth.adapters.bearer.token_provider(), which are pickled as names."
+)
+"""What the error for pickling a token recommends."""
 
 
 def refresh_margin(lifetime: float) -> float:
@@ -93,7 +98,7 @@ class AuthenticationResult:
     source: Source
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_pickling(self, "call nbauth.acquire() in the other process.")
+        refuse_pickling(self, IN_PLACE_OF_A_TOKEN)
 
     def __deepcopy__(self, memo: object) -> AuthenticationResult:
         return self
@@ -182,7 +187,7 @@ class Token:
         return f"<nbauth.Token {MASK}>"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_pickling(self, "call nbauth.token() in the other process.")
+        refuse_pickling(self, IN_PLACE_OF_A_TOKEN)
 
     def __copy__(self) -> Token:
         return self
