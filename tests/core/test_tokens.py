@@ -87,7 +87,7 @@ def test_repr_of_an_account_hides_most_of_the_name() -> None:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_values_with_a_secret_cannot_be_pickled(value: object, protocol: int) -> None:
     file = io.BytesIO()
-    with pytest.raises(TypeError, match=r"in the other process\."):
+    with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dump([value], file, protocol)
     assert b"canary" not in file.getvalue()
 
