@@ -133,15 +133,20 @@ def token(
     *scopes: str,
     account: Account | AccountKey | str | None = None,
     interactive: bool = True,
+    id: bool = False,
     **options: Unpack[CallOptions],
 ) -> Token:
     """A live token: it is refreshed when less than a fifth of its lifetime (at most 300 s) is left.
+
+    ``id``: the ID token of the account instead, which is refreshed by its own lifetime.
 
     Raises:
         InteractionRequired: a sign-in is needed and no user is present (or ``interactive=False``).
         NotSignedIn, ConsentRequired, AuthorityUnreachable.
     """
-    return the_session().token(*scopes, account=account, interactive=interactive, **options)
+    return the_session().token(
+        *scopes, account=account, interactive=interactive, id=id, **options
+    )
 
 
 def acquire(

@@ -107,6 +107,17 @@ class AuthenticationResult:
         return self
 
 
+class TokenDetails(Protocol):
+    """What is known of a token; an ``AuthenticationResult`` is one."""
+
+    @property
+    def account(self) -> Account: ...
+    @property
+    def expires_on(self) -> float: ...
+    @property
+    def scopes(self) -> tuple[str, ...]: ...
+
+
 class TokenSource(Protocol):
     """The source of a live token: one account and its scopes, bound when the token was made."""
 
@@ -115,10 +126,10 @@ class TokenSource(Protocol):
         """The account's key, also after sign-out."""
 
     def read(self) -> SecretStr:
-        """The access token, renewed if necessary."""
+        """The text of the token, renewed if necessary."""
 
-    def result(self) -> AuthenticationResult:
-        """The same with its details."""
+    def result(self) -> TokenDetails:
+        """The details of the same token."""
 
 
 class Token:
@@ -184,7 +195,7 @@ class Token:
         return text + str(self) if isinstance(text, str) else NotImplemented
 
     def __repr__(self) -> str:
-        return f"<nbauth.Token {MASK}>"
+        return f"<nbauth.{type(self).__name__} {MASK}>"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         refuse_pickling(self, IN_PLACE_OF_A_TOKEN)
@@ -194,3 +205,16 @@ class Token:
 
     def __deepcopy__(self, memo: object) -> Token:
         return self
+
+
+class IdToken(Token):
+    """An ID token that is renewed before it expires: every read returns a valid one.
+
+    Its audience is the client, whatever scopes were requested. A provider may issue a new one only
+    at a sign-in; a read then raises ``InteractionRequired`` when the present one ends.
+    """
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        refuse_pickling(self, "call nbauth.token(id=True) in the other process.")

@@ -66,13 +66,18 @@ class Bound:
         return 0 if self.key is None else self._tokens.cache.changes(self.key)
 
     def get(
-        self, scopes: Scopes, refused: str | None = None, required: Requirement | None = None
+        self,
+        scopes: Scopes,
+        refused: str | None = None,
+        required: Requirement | None = None,
+        *,
+        may_ask: bool = True,
     ) -> AuthenticationResult:
         """Return a token that differs from ``refused``, the text of a token a host has refused.
 
         ``required``: what the host required.
         """
-        return self._got(self._need(scopes, refused, self.interactive, required))
+        return self._got(self._need(scopes, refused, self.interactive and may_ask, required))
 
     def silent(self, scopes: Scopes) -> SecretStr:
         """Return the text of a token without asking the person.

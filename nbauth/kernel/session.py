@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey
 from nbauth.core.errors import NbAuthError
 from nbauth.core.scopes import Scopes
-from nbauth.core.tokens import AuthenticationResult, Token
+from nbauth.core.tokens import AuthenticationResult, IdToken, Token
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.bound import Bound, LiveToken
+from nbauth.kernel.id_tokens import LiveIdToken
 from nbauth.kernel.need import Need
 from nbauth.kernel.session_sign_in import SessionSignIn
 from nbauth.oauth.challenge import Requirement
@@ -75,13 +76,19 @@ class Session(SessionSignIn):
         *scopes: str,
         account: Asked | None = None,
         interactive: bool = True,
+        id: bool = False,
         **call: Any,
     ) -> Token:
-        """A live token for the scopes; see ``nbauth.token``."""
+        """A live token for the scopes, or the live ID token; see ``nbauth.token``."""
         bound = self.bind(account, interactive=interactive, **call)
         wanted = bound.client.scopes(scopes)
-        bound.get(wanted)
-        return Token(LiveToken(self._tokens, bound, wanted))
+        if bound.key is None or not id:
+            bound.get(wanted)
+        if not id:
+            return Token(LiveToken(self._tokens, bound, wanted))
+        live = LiveIdToken(self._id_tokens, bound, wanted)
+        live.read()
+        return IdToken(live)
 
     def bind(self, account: Asked | None = None, *, interactive: bool = True, **call: Any) -> Bound:
         """A fixed client and account; see :class:`bound.Bound`."""

@@ -26,6 +26,7 @@ from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.arrivals import Arrivals
 from nbauth.kernel.client_credential import credential_of
 from nbauth.kernel.door import Door
+from nbauth.kernel.id_tokens import IdTokens
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.kernel.sign_out import SignOut
@@ -81,6 +82,7 @@ class SessionParts:
         self._tokens = Tokens(
             self.cache, self._stored, self._renewal, self._attempts, screen, session_of_process
         )
+        self._id_tokens = IdTokens(self.cache)
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()
         self._refresh_ahead = Background(

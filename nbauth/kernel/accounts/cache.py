@@ -232,6 +232,8 @@ class TokenCache(CacheLookups):
             if signed_in is None or grant not in (*signed_in.grants, *signed_in.superseded):
                 return None
             self._changed(key)
+            if signed_in.take_id_token(response):  # before the new token can be seen
+                self.tokens.forget_results(key)
             if grant in signed_in.grants:
                 self.tokens.renew(TokenKey(key, asked.key), token)
                 self.tokens.outdate_twin(TokenKey(key, asked.key), token)

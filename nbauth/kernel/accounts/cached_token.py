@@ -111,6 +111,10 @@ class CachedToken:
             self._from_cache, self._of = self.result(signed_in, "cache"), signed_in
         return self._from_cache
 
+    def forget_result(self) -> None:
+        """Build the result of :meth:`serve` again."""
+        self._of = None
+
     def result(self, signed_in: SignedIn, source: Source) -> AuthenticationResult:
         """The result for callers."""
         return AuthenticationResult(

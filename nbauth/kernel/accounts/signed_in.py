@@ -12,6 +12,7 @@ from nbauth.core.scopes import is_covered, undeclared
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import Principal, TokenResponse
 from nbauth.kernel.accounts.grants import Grant, covering
+from nbauth.kernel.accounts.id_token_life import IdTokenLife, expires_on
 from nbauth.oauth.answers import text_in
 from nbauth.oauth.client import Client, name_in
 from nbauth.oauth.engines.identity import no_identity
@@ -54,6 +55,7 @@ class SignedIn:
             by ``use``.
         chosen: whether the person has made it current.
         unasked: whether it was used because nobody could be asked.
+        id_life: the times of the ID token, ``None`` if there is no ID token.
     """
 
     account: Account
@@ -70,6 +72,11 @@ class SignedIn:
     beside: bool = False
     chosen: bool = False
     unasked: bool = False
+    id_life: IdTokenLife | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.id_token is not None and self.id_life is None:
+            self.id_life = IdTokenLife(self.id_token_claims, received=False)
 
     @property
     def kept(self) -> str:
@@ -117,6 +124,25 @@ class SignedIn:
         self.store = known.store
         self.chosen, self.unasked = known.chosen, self.unasked and known.unasked
         self.took_over_kept = known.took_over_kept or known.stamp is not None
+        if self.id_token is None:  # it signed in without openid this time
+            self._take_id_token_of(known)
+
+    def take_id_token(self, response: TokenResponse) -> bool:
+        """Take the ID token of a refresh, if it expires later than the present one."""
+        claims = response.id_token_claims
+        ends = expires_on(claims)
+        if response.id_token is None or ends is None or self._ends_after(ends):
+            return False
+        self.id_token, self.id_token_claims = response.id_token, {**self.id_token_claims, **claims}
+        self.id_life = IdTokenLife(claims, received=True)
+        return True
+
+    def _ends_after(self, time: float) -> bool:
+        return self.id_life is not None and self.id_life.expires_on >= time
+
+    def _take_id_token_of(self, other: SignedIn) -> None:
+        self.id_token, self.id_life = other.id_token, other.id_life
+        self.id_token_claims = {**self.id_token_claims, **other.id_token_claims}
 
     def drop_kept(self) -> None:
         """Drop the grants it took over from a stored sign-in that another kernel has signed out."""
@@ -133,6 +159,8 @@ class SignedIn:
             old for old in kept.grants if any(is_covered(old.scopes, new.scopes) for new in good)
         ]
         not_kept = [old for old in self.superseded if not old.kept]
+        if kept.id_life is not None and not self._ends_after(kept.id_life.expires_on):
+            self._take_id_token_of(kept)
         self.beside = self.beside and kept.beside
         self.stamp, self.took_over_kept = kept.stamp, False
         stored = [old for old in kept.grants if old not in covered]
@@ -192,7 +220,10 @@ def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = 
         profile=client.settings.profile,
         client_id=client.client_id,
     )
-    return SignedIn(account, client, unique, response.id_token, claims, sign_out_url)
+    life = IdTokenLife(claims, received=True) if response.id_token is not None else None
+    return SignedIn(
+        account, client, unique, response.id_token, claims, sign_out_url, id_life=life
+    )
 
 
 def _signed_in_as(who: Principal, client: Client) -> SignedIn:

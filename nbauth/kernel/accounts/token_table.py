@@ -62,6 +62,11 @@ class TokenTable(dict[TokenKey, CachedToken]):
         if token.asked.declares and token.fulfils is not None and twin is not None:
             twin.outdate()
 
+    def forget_results(self, account: AccountKey) -> None:
+        """Make the results for callers again: they contain the account's ID token."""
+        for token in self.of(account):
+            token.forget_result()
+
     def renew(self, key: TokenKey, token: CachedToken) -> None:
         """Replace a token under its key, and under every other key of the same token whose scopes
         the new one covers."""
