@@ -144,9 +144,7 @@ def token(
         InteractionRequired: a sign-in is needed and no user is present (or ``interactive=False``).
         NotSignedIn, ConsentRequired, AuthorityUnreachable.
     """
-    return the_session().token(
-        *scopes, account=account, interactive=interactive, id=id, **options
-    )
+    return the_session().token(*scopes, account=account, interactive=interactive, id=id, **options)
 
 
 def acquire(

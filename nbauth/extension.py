@@ -26,7 +26,7 @@ class Loaded:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._state = state = MagicState(the_session, shell.user_ns)
+        self._state = state = MagicState(the_session, lambda: shell.user_ns)
         self._config = NbAuth(state, parent=shell)
         shell.configurables.append(self._config)
         self._hidden_value = HiddenValue(shell)

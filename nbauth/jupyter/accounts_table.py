@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account, Asked, name_of
+from nbauth.core.account import Account, AccountKey, Asked, name_of
 from nbauth.core.errors import NbAuthError
 from nbauth.core.magic_word import login_line
 from nbauth.core.output import fitting
@@ -17,12 +18,21 @@ if TYPE_CHECKING:
     from nbauth.jupyter.display import AccountRow
     from nbauth.kernel.accounts.signed_in import SignedIn
 
+NamesOf = Callable[[AccountKey], tuple[str, ...]]
 SOON = 12 * 3600.0
 """Seconds. The table warns of a sign-in that ends sooner, because a long run may outlast it."""
 
 
-def table_of(session: Session, profile: str | None = None, asked: Asked | None = None) -> Table:
-    """The signed-in accounts, limited to a profile's client, to an account, or to both."""
+def table_of(
+    session: Session,
+    profile: str | None = None,
+    asked: Asked | None = None,
+    names_of: NamesOf = lambda _: (),
+) -> Table:
+    """The signed-in accounts, limited to a profile's client, to an account, or to both.
+
+    ``names_of``: returns the names of an account's variables.
+    """
     client = session.client(profile=profile).key if profile else None
     known = session.accounts(profile=profile)
     accounts = [each for each in known if client in (None, each.key.client)]
@@ -30,7 +40,7 @@ def table_of(session: Session, profile: str | None = None, asked: Asked | None =
         records = list(session.cache.signed_in.values())
         called = {record.key for record in records if record.is_asked_for(asked)}
         accounts = [account for account in accounts if account.key in called]
-    return Table(accounts, session, _nobody(profile, asked))
+    return Table(accounts, session, _nobody(profile, asked), names_of)
 
 
 def _nobody(profile: str | None, asked: Asked | None) -> str:
@@ -48,8 +58,15 @@ def _nobody(profile: str | None, asked: Asked | None) -> str:
 class Table(list[Account]):
     """The accounts, with the session that has their tokens and grants."""
 
-    def __init__(self, accounts: list[Account], session: Session, nobody: str) -> None:
+    def __init__(
+        self,
+        accounts: list[Account],
+        session: Session,
+        nobody: str,
+        names_of: NamesOf = lambda _: (),
+    ) -> None:
         super().__init__(accounts)
+        self._names_of = names_of
         self._session = session
         self._nobody = nobody
 
@@ -71,6 +88,7 @@ class Table(list[Account]):
                     minutes_left=max(0, round((ends - time.time()) / 60)),
                     kept=record.kept,
                     current=record.key in current,
+                    variables=self._names_of(record.key),
                 )
             )
         return rows
@@ -86,7 +104,8 @@ class Table(list[Account]):
         if not records:
             return self._nobody
         number = self._chosen(records)
-        user, tenant, profile, scopes, left, kept = self._rows()[number].cells()
+        row = self._rows()[number]
+        user, tenant, profile, scopes, left, kept = row.cells()
         name = visible(records[number].account.name)
         parts = [
             user + (f" ({name})" if name not in {"", user} else ""),
@@ -95,6 +114,7 @@ class Table(list[Account]):
             f"scopes {scopes}",
             f"{left} min left",
             f"kept in {kept}",
+            *([f"variables {visible(', '.join(row.variables))}"] if row.variables else []),
         ]
         more = f"; {len(records) - 1} more in %accounts" if len(records) > 1 else ""
         return f"{'; '.join(parts)}{more}"
@@ -134,8 +154,11 @@ class Table(list[Account]):
         notes = "".join(f"<div>{escape(visible(line))}</div>" for line in self._endings())
         return accounts_html(self._rows(), self._nobody) + notes
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+    def __repr__(self) -> str:
         from nbauth.jupyter.display import accounts_text
 
         lines = [accounts_text(self._rows(), self._nobody), *map(visible, self._endings())]
-        printer.text(fitting("\n".join(lines)))
+        return "\n".join(lines)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(fitting(repr(self)))

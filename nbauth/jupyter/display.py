@@ -165,6 +165,7 @@ class AccountRow:
         minutes_left: until its newest token expires; ``None`` if it has no token.
         kept: where its tokens are stored, in one word.
         current: whether calls that name no account use it.
+        variables: the names of the variables that ``%token`` has set.
     """
 
     account: str
@@ -174,6 +175,7 @@ class AccountRow:
     minutes_left: int | None
     kept: str
     current: bool = False
+    variables: tuple[str, ...] = ()
 
     def cells(self) -> list[str]:
         """Its columns, as text without control characters."""
@@ -185,19 +187,29 @@ class AccountRow:
 COLUMNS = ("account", "tenant", "profile", "scopes", "minutes left", "kept in")
 
 
+def _table(rows: Sequence[AccountRow]) -> list[list[str]]:
+    """The head and the rows; with a column for variables if an account has one."""
+    if not any(row.variables for row in rows):
+        return [list(COLUMNS), *(row.cells() for row in rows)]
+    named = [visible(", ".join(row.variables)) or "–" for row in rows]
+    cells = [[*row.cells(), names] for row, names in zip(rows, named, strict=True)]
+    return [[*COLUMNS, "variables"], *cells]
+
+
 def accounts_html(rows: Sequence[AccountRow], nobody: str = NOBODY) -> str:
     """The table of ``%accounts``; ``nobody`` is shown in place of an empty one."""
     if not rows:
         return f"<div>{escape(nobody)}</div>"
     style = "text-align:left;vertical-align:top;overflow-wrap:break-word"
-    head = "".join(f"<th scope='col' style='{style}'>{name}</th>" for name in COLUMNS)
+    names, *table = _table(rows)
+    head = "".join(f"<th scope='col' style='{style}'>{name}</th>" for name in names)
     lines = [
         "".join(
             f"<td style='{style}{';font-weight:600' if row.current and not column else ''}'>"
             f"<bdi>{escape(cell)}</bdi></td>"
-            for column, cell in enumerate(row.cells())
+            for column, cell in enumerate(cells)
         )
-        for row in rows
+        for row, cells in zip(rows, table, strict=True)
     ]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return (
@@ -211,7 +223,7 @@ def accounts_text(rows: Sequence[AccountRow], nobody: str = NOBODY) -> str:
     if not rows:
         return nobody
     marks = [" ", *("*" if row.current else " " for row in rows)]
-    table = [list(COLUMNS), *(row.cells() for row in rows)]
+    table = _table(rows)
     return "\n".join(
         aligned([[f"{mark} {row[0]}", *row[1:]] for mark, row in zip(marks, table, strict=True)])
     )

@@ -19,8 +19,6 @@ from nbauth.core.text import closest
 from nbauth.jupyter.magic_line import Word
 
 HELP = ("--help", "-h")
-NOT_YET = {"token": {"--id": "the ID token as a value"}}
-"""Options that are planned but not available in this version."""
 _SECRETS = frozenset({
     "--password", "--passphrase", "--secret", "--client-secret", "--access-token",
     "--refresh-token", "--id-token", "--assertion", "--client-assertion", "--certificate",
@@ -137,9 +135,6 @@ class _Reading:
         if len(begun) == 1:
             return known[begun[0]], begun[0]
         magic = f"%{self.parser.prog}"
-        later = NOT_YET.get(self.parser.prog, {})
-        if written in later:
-            raise UsageError(f"{written} ({later[written]}) is not available in this version.")
         if written.replace("_", "-").lower() in _SECRETS:
             raise UsageError(
                 f"{magic} accepts no secret, because the text of a cell is saved. Type a password"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbauth.core.account import AccountKey
     from nbauth.jupyter.variables import Variables
     from nbauth.kernel.session import Session
 
@@ -15,10 +16,12 @@ class MagicState:
 
     Args:
         the_session: returns the process's session; the first call creates it.
-        user_ns: the variables of the notebook.
+        user_ns: returns the variables of the notebook.
     """
 
-    def __init__(self, the_session: Callable[[], Session], user_ns: dict[str, Any]) -> None:
+    def __init__(
+        self, the_session: Callable[[], Session], user_ns: Callable[[], dict[str, Any]]
+    ) -> None:
         self._the_session = the_session
         self._user_ns = user_ns
         self._variables: Variables | None = None
@@ -41,17 +44,22 @@ class MagicState:
     def refresh(self, *_: object) -> None:
         """Before a cell: rebind the variables whose token would expire."""
         if self._variables is not None:
+            self.remove_signed_out()  # again, if an interrupt ended it
             self._variables.refresh()
+
+    def names_of(self, key: AccountKey) -> tuple[str, ...]:
+        """The names of the variables that ``%token`` has set for an account."""
+        return () if self._variables is None else self._variables.of(key)
 
     def undo(self) -> None:
         """Remove the variables."""
         if self._variables is not None:
-            self.session.changed.disconnect(self.remove_signed_out)
             self._variables.keep_only()
+            self.session.changed.disconnect(self.remove_signed_out)
             self._variables = None
 
     def remove_signed_out(self) -> None:
         """Remove the variables of accounts that have signed out, in whatever way."""
         # The store is not read: other kernels' accounts there have no variables here.
         if self._variables is not None:
-            self._variables.keep_only(set(self.session.cache.signed_in))
+            self._variables.keep_only(self.session.cache.signed_in)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,7 @@ class AuthMagics(Magics):  # type: ignore[misc]
         " each cell",
     )
     @argument("--header", action="store_true", help='return a dict: {"Authorization": "Bearer …"}')
+    @argument("--id", action="store_true", help="the ID token instead, refreshed in the same way")
     @argument(
         "--show", action="store_true", help="print account, scopes, tenant, expiry and source"
     )
@@ -131,21 +133,25 @@ class AuthMagics(Magics):  # type: ignore[misc]
     def token(self, args: Any) -> Token | SecretStr | dict[str, str] | None:
         """A live token: it is refreshed when it is read. Its display is masked.
 
-        Use it as f"Bearer {t}", "Bearer " + t, t.header or str(t).
+        A variable of --into or --env is removed when its account signs out. Without --into, use
+        the token as f"Bearer {t}", "Bearer " + t, t.header or str(t).
         """
         scopes = self._scopes(args, "token")
         if args.header and args.text:
             raise UsageError("--header and --str exclude each other.")
-        options = {"profile": args.profile} if args.profile else {}
+        options: dict[str, Any] = {"profile": args.profile} if args.profile else {}
         self._state.variables.check(args.into, args.env)
         session, variables = self._state.session, self._state.variables
-        if args.force_refresh or args.show:
+        if args.force_refresh or (args.show and not args.id):
             result = session.acquire(
                 *scopes, account=args.account, force_refresh=args.force_refresh, **options
             )
-            if args.show:
+            if args.show and not args.id:
                 _print(*describe(result))
+        options["id"] = args.id
         token = session.token(*scopes, account=args.account, **options)
+        if args.show and args.id:
+            _print(*describe_id_token(token, session.cache.signed_in[token.owner].id_token_claims))
         # It is read before every cell, where a sign-in must not begin.
         quiet = partial(session.token, *scopes, account=token.owner, interactive=False, **options)
         if args.env:
@@ -154,7 +160,9 @@ class AuthMagics(Magics):  # type: ignore[misc]
             if args.text:
                 variables.put_text(args.into, quiet())
             else:
-                variables.put(args.into, token.header if args.header else token)
+                from nbauth.core.live_header import LiveHeader
+
+                variables.put(args.into, LiveHeader(token) if args.header else token, token)
         self._state.remove_signed_out()  # the account may have signed out since the token was read
         if args.into or args.env or args.show:
             return None
@@ -178,7 +186,8 @@ class AuthMagics(Magics):  # type: ignore[misc]
                 _print(f"Using {account.username}.")
         elif verb == "drop":
             self._sign_out(args, user)
-        return table_of(self._state.session, args.profile, args.account)
+        names_of = self._state.names_of
+        return table_of(self._state.session, args.profile, args.account, names_of)
 
     @lazily_parsed
     @common_arguments
@@ -187,7 +196,9 @@ class AuthMagics(Magics):  # type: ignore[misc]
         """Print the current account in one line: tenant, profile, token and where it is kept."""
         from nbauth.jupyter.accounts_table import table_of
 
-        _print(table_of(self._state.session, args.profile, args.account).first_line())
+        names_of = self._state.names_of
+        table = table_of(self._state.session, args.profile, args.account, names_of)
+        _print(table.first_line())
 
     def _scopes(self, args: Any, magic: str) -> list[str]:
         options = vars(type(self))[magic].options
@@ -211,4 +222,19 @@ def describe(result: AuthenticationResult) -> list[str]:
         *([f"tenant   {result.tenant_id}"] if result.tenant_id else []),
         f"expires  in {left // 60} min {left % 60} s",
         f"source   {result.source}",
+    ]
+
+
+def describe_id_token(token: Token, claims: Mapping[str, Any]) -> list[str]:
+    """The lines of ``%token --id --show``, without the token itself."""
+    from nbauth.core.text import visible
+
+    named = claims.get("aud")
+    audience = " ".join(map(str, named if isinstance(named, list) else [named]))
+    left = round(token.expires_in)
+    return [
+        f"account  {token.account.title}",
+        f"audience {visible(audience)}",
+        f"issuer   {visible(str(claims.get('iss', '')))}",
+        f"expires  in {left // 60} min {left % 60} s",
     ]

@@ -120,6 +120,8 @@ class Bench:
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
     monkeypatch.setattr("nbauth.kernel.accounts.cached_token.time", clock)
+    monkeypatch.setattr("nbauth.kernel.accounts.id_token_life.time", clock)
+    monkeypatch.setattr("nbauth.kernel.id_tokens.time", clock)
     return clock
 
 

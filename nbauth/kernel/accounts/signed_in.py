@@ -221,9 +221,7 @@ def signed_in_from(client: Client, response: TokenResponse, sign_out_url: str = 
         client_id=client.client_id,
     )
     life = IdTokenLife(claims, received=True) if response.id_token is not None else None
-    return SignedIn(
-        account, client, unique, response.id_token, claims, sign_out_url, id_life=life
-    )
+    return SignedIn(account, client, unique, response.id_token, claims, sign_out_url, id_life=life)
 
 
 def _signed_in_as(who: Principal, client: Client) -> SignedIn:
