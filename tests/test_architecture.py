@@ -343,7 +343,7 @@ LONG = {
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
     "oauth/engines/microsoft.py": (340, "one protocol of twelve methods, around MSAL's faults"),
     "oauth/engines/openid.py": (335, "one protocol of twelve methods, around Authlib's faults"),
-    "testing/engine.py": (300, "a provider with an answer for each request"),
+    "testing/engine.py": (310, "a provider with an answer for each request"),
 }
 
 

@@ -82,7 +82,7 @@ class IdTokens:
     def _renewed(
         self, bound: Bound, before: SignedIn, scopes: Scopes, text: SecretStr | None
     ) -> SignedIn:
-        left = _valid_for(before)
+        left, had = _valid_for(before), before.id_token  # a refresh changes the record
         try:
             bound.get(scopes, refused=text, may_ask=left <= 0)
         except NbAuthError as error:
@@ -92,7 +92,7 @@ class IdTokens:
             self._pause(before, min(FRESH_AFTER_FAILURE, left / 2))
             return before
         record = self.record(before.key)
-        if record.id_token == before.id_token:
+        if record.id_token == had:
             log.debug("a refresh brought no new ID token")
             self._pause(record, max(FRESH_AFTER_FAILURE, _valid_for(record)))
         return record

@@ -88,6 +88,8 @@ class FakeEngine:
     Attributes:
         user: who signs in next: a word such as ``"ada"``, also the ``sub``.
         lifetime: of the tokens it issues, in seconds.
+        id_lifetime: of the ID tokens, in seconds; ``None``: as the other tokens.
+        renews_id_tokens: whether a refresh returns an ID token.
         rotates: whether a refresh returns a new refresh token.
         ungranted: scopes that a refresh refuses with ``invalid_scope``, as without consent.
         interval, code_lifetime: of device codes, in seconds.
@@ -112,6 +114,8 @@ class FakeEngine:
         self.credential = credential
         self.user = "ada"
         self.lifetime = 3600.0
+        self.id_lifetime: float | None = None
+        self.renews_id_tokens = True
         self.rotates = True
         self.ungranted: set[str] = set()
         self.interval = 0.01
@@ -167,17 +171,20 @@ class FakeEngine:
         if "refresh_token" not in changes:
             with self._lock:
                 self.live[refresh_token] = user
+        now, lifetime = self._clock(), self.id_lifetime
         answer: dict[str, Any] = {
             "access_token": SecretStr(f"access-{user}-{number}"),
             "expires_in": self.lifetime,
             "scopes": tuple(scopes),
-            "received_at": self._clock(),
+            "received_at": now,
             "refresh_token": SecretStr(refresh_token),
             "id_token": SecretStr(f"id-{user}-{number}"),
             "id_token_claims": {
                 "iss": self.issuer,
                 "aud": self.client_id,
                 "sub": user,
+                "iat": now,
+                "exp": now + (self.lifetime if lifetime is None else lifetime),
                 "name": user.title(),
                 "preferred_username": f"{user}@example.com",
             },
@@ -271,7 +278,8 @@ class FakeEngine:
             if self.rotates:
                 del self.live[refresh_token]
         rotated = {} if self.rotates else {"refresh_token": None}
-        return self.response(scopes, user=user, **rotated)
+        no_id_token = {} if self.renews_id_tokens else {"id_token": None, "id_token_claims": {}}
+        return self.response(scopes, user=user, **rotated, **no_id_token)
 
     def revoke(self, refresh_token: str) -> bool:
         self._called("revoke", refresh_token=str(refresh_token))
