@@ -39,7 +39,7 @@ def scopes_of(
             )
         if not text.strip():
             raise UsageError(f"{word.typed} is empty; a scope is a word such as User.Read.")
-        if word.after in {"--str", "--header"} and _may_be_a_variable(word):
+        if word.after in {"--str", "--header", "--id"} and _may_be_a_variable(word):
             raise UsageError(
                 f"Is {word.typed} a variable or a scope? For a variable: %{magic} {word.after}"
                 f" --into {word.typed}. For a scope: %{magic} {word.typed} {word.after}."

@@ -278,7 +278,9 @@ class FakeEngine:
             if self.rotates:
                 del self.live[refresh_token]
         rotated = {} if self.rotates else {"refresh_token": None}
-        no_id_token = {} if self.renews_id_tokens else {"id_token": None, "id_token_claims": {}}
+        no_id_token: dict[str, Any] = (
+            {} if self.renews_id_tokens else {"id_token": None, "id_token_claims": {}}
+        )
         return self.response(scopes, user=user, **rotated, **no_id_token)
 
     def revoke(self, refresh_token: str) -> bool:
