@@ -42,7 +42,7 @@ class IdTokenLife:
             margin = refresh_margin(left)
         # Both clocks: the wall clock may be set back, the monotonic clock stops during sleep.
         self._until, self._until_wall = clock + left - margin, now + left - margin
-        at_least = min(ON_THE_WAY, margin)
+        at_least = min(ON_THE_WAY, margin / 2)
         self._ends, self._ends_wall = clock + left - at_least, now + left - at_least
 
     @property
