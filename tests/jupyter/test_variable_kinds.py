@@ -75,7 +75,12 @@ def texts(value: object) -> list[str]:
 
 def secrets_of(made: Shell, user: str) -> dict[str, str]:
     """The variables of the notebook and of the environment that have a token of this user."""
-    known = {**made.shell.user_ns, **os.environ}
+    made_here = {
+        name: value
+        for name, value in made.shell.user_ns.items()
+        if not name.startswith("_")  # the shell's history, also of other tests
+    }
+    known = {**made_here, **os.environ}
     marks = (f"access-{user}-", f"id-{user}-")
     return {
         name: text
