@@ -482,6 +482,7 @@ def test_an_interrupt_at_any_line_leaves_no_secret_behind(
     assert lines >= 4
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_after_a_fork_no_lock_of_the_parent_is_waited_for(bench: Bench) -> None:  # noqa: F811
     bench.sign_in("read")
     cell = Cell(bench)
