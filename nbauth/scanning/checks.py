@@ -41,7 +41,7 @@ def web_token(secret: str) -> bool:
         header = json.loads(_decoded(parts[0]))
     except (ValueError, RecursionError):
         return False
-    if not isinstance(header, dict):
+    if not isinstance(header, dict) or len(parts) < 3:
         return False
     if len(parts) == 5:
         return "enc" in header and len(parts[3]) >= _FEW

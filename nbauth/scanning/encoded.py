@@ -35,15 +35,17 @@ def encoded_tokens(text: str) -> Iterator[tuple[int, int]]:
         at = text.find(anchor)
         while at != -1:
             start, after = at - first, at + len(anchor)
-            token = _token_at(text, start, offset) if start >= 0 else b""
-            end = start + -(-(offset + len(token)) * 4 // 3)
-            if token and _is_token(token):
-                yield start, end
+            written = _text_at(text, start, offset) if start >= 0 else b""
+            token = _TOKEN.match(written)
+            end = start + -(-(offset + (token.end() if token else len(written))) * 4 // 3)
+            if token and _is_token(token[0]):
+                padding = len(text[end : end + 2]) - len(text[end : end + 2].lstrip("="))
+                yield start, end + padding
             at = text.find(anchor, max(after, end - 4))
 
 
-def _token_at(text: str, start: int, offset: int) -> bytes:
-    """The characters of a token that begin in this base64; decodes no more than needed."""
+def _text_at(text: str, start: int, offset: int) -> bytes:
+    """The characters of tokens at the start of this base64; decodes no more than needed."""
     length = _FIRST
     while True:
         run = _RUN.match(text, start, min(start + length, len(text)))
@@ -54,8 +56,7 @@ def _token_at(text: str, start: int, offset: int) -> bytes:
         found = match[0] if match else b""
         complete = offset + len(found) < len(decoded) or run.end() < start + length
         if complete or length >= _LONGEST:
-            token = _TOKEN.match(found)
-            return token[0] if token else found
+            return found
         length *= 4
 
 

@@ -106,7 +106,8 @@ def _accepted(pattern: Pattern, match: re.Match[str]) -> Match | None:
     name: str | int = next((name for name in groups if groups[name] is not None), 0)
     start, end = match.span(name)
     secret = match[name]
-    end -= len(secret) - len(secret.rstrip("., \t\r\n"))
+    loose = " \t\r\n" if pattern.check == "web_token" else "., \t\r\n"
+    end -= len(secret) - len(secret.rstrip(loose))
     secret = secret[: end - start]
     if not pattern.accepts(secret):
         return None
