@@ -71,7 +71,11 @@ def mixed(secret: str) -> bool:
     words = re.split(r"[^A-Za-z0-9]+", secret)
     if _NAME.fullmatch(secret) and ("." in secret or len(words) > 2):
         return False
-    return len(set(secret)) >= 10 and max(map(len, words)) >= _FEW
+    return len(set(secret)) >= 10 and any(map(_is_mixed, words))
+
+
+def _is_mixed(word: str) -> bool:
+    return len(word) >= _FEW and not word.isalpha() and not word.isdigit()
 
 
 def _decoded(part: str) -> bytes:

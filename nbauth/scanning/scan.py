@@ -53,7 +53,9 @@ def scan(text: str) -> list[Finding]:
         if spans:
             place = f"line {lines.of(spans[0][0])}"
             if is_notebook(document):
-                place = without_secrets(place_of(view.path_at(parts[0][0]), document))
+                path = view.path_at(parts[0][0])
+                shown = (without_secrets(step) if isinstance(step, str) else step for step in path)
+                place = place_of(tuple(shown), document)
             length = match.end - match.start
             found.append(Finding(place, match.kind, match.shown, length, spans))
     return sorted(found, key=lambda finding: finding.spans[0])
