@@ -15,6 +15,7 @@ import yaml
 
 from nbauth.cli import main
 from nbauth.scanning.scan import REMOVED
+from tests.docs.blocks import of_kind
 from tests.scanning.planted import SECRETS, code, json_web_token, notebook, some, stream
 
 ROOT = Path(__file__).parents[2]
@@ -183,3 +184,11 @@ def test_pre_commit_accepts_the_definition() -> None:
     words = [sys.executable, "-m", "pre_commit", "validate-manifest"]
     subprocess.run([*words, str(ROOT / ".pre-commit-hooks.yaml")], check=True)
     assert set(HOOKS) == {"nbauth-scan", "nbauth-clean"}
+
+
+def test_the_documented_hook_is_the_defined_one() -> None:
+    (block,) = of_kind(".pre-commit-config.yaml")
+    (repository,) = yaml.safe_load(block.text)["repos"]
+    (hook,) = repository["hooks"]
+    assert hook.pop("additional_dependencies") == ["nbauth"]
+    assert hook.items() <= HOOKS[hook["id"]].items()

@@ -17,7 +17,7 @@ from nbauth.scanning.scan import scan
 from tests.scanning.planted import code, display, error, json_web_token, notebook, stream
 
 pytestmark = pytest.mark.timing
-SIZE = 5_000_000
+SIZE = 3_000_000
 _random = random.Random(3)
 
 
@@ -38,7 +38,7 @@ def lines(size: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["picture", "pictures", "lines", "numbers", "traceback"])
 def test_a_large_notebook_takes_seconds(kind: str) -> None:
-    """5 MB in less than 1.5 s; that is 50 MB in a few seconds (docs/saved-notebooks.md)."""
+    """3 MB in less than a second: 50 MB take a few seconds on an idle machine."""
     outputs = {
         "picture": lambda: [picture(SIZE)],
         "pictures": lambda: [picture(50_000) for _ in range(SIZE // 50_000)],
@@ -49,7 +49,7 @@ def test_a_large_notebook_takes_seconds(kind: str) -> None:
     text = json.dumps(notebook(code("1", *outputs)), indent=1)
     assert len(text) > SIZE * 0.7
     took = seconds(text)
-    assert took < 1.5
+    assert took < 1
 
 
 FORMS = (
@@ -64,8 +64,8 @@ REPEATED = (
 
 
 def is_slow(form: str) -> bool:
-    """Whether 40,000 characters take more than a hundred times as long as usual."""
-    return seconds(form * (40_000 // len(form))) > 0.5
+    """Whether 60,000 characters take about thirty times as long as usual."""
+    return seconds(form * (60_000 // len(form))) > 0.3
 
 
 @pytest.mark.parametrize("pattern", patterns(), ids=lambda pattern: pattern.kind)
