@@ -40,11 +40,21 @@ class Finding:
 def scan(text: str) -> list[Finding]:
     """The secrets in the text of a file, in the order of the file."""
     document = _document(text)
+    try:
+        return _scan(text, document)
+    except (LookupError, TypeError, AttributeError):  # members of one name twice, for example
+        if document is None:
+            raise
+        return _scan(text, None)
+
+
+def _scan(text: str, document: Any) -> list[Finding]:
+    notebook = document if is_notebook(document) else None
     view = View(text)
     if document is None:
         view.add(String(text, 0, len(text), ()))
     else:
-        for strings_ in _groups(text, document if is_notebook(document) else None):
+        for strings_ in _groups(text, notebook):
             _add(view, strings_)
     lines = _Lines(text)
     found = []
@@ -52,13 +62,17 @@ def scan(text: str) -> list[Finding]:
         spans = tuple(span for part in parts for span in view.in_file(*part))
         if spans:
             place = f"line {lines.of(spans[0][0])}"
-            if is_notebook(document):
-                path = view.path_at(parts[0][0])
-                shown = (without_secrets(step) if isinstance(step, str) else step for step in path)
-                place = place_of(tuple(shown), document)
+            if notebook is not None:
+                place = _place(view.path_at(parts[0][0]), notebook)
             length = match.end - match.start
             found.append(Finding(place, match.kind, match.shown, length, spans))
     return sorted(found, key=lambda finding: finding.spans[0])
+
+
+def _place(path: Path, notebook: Any) -> str:
+    """The place, shortened and without secrets: names of members are shown."""
+    shown = (without_secrets(step)[:60] if isinstance(step, str) else step for step in path)
+    return place_of(tuple(shown), notebook)
 
 
 def clean(text: str) -> tuple[str, list[Finding]]:

@@ -230,6 +230,16 @@ NOTEBOOKS = st.builds(
     ),
     VALUES,
 )
+NAMES = st.sampled_from([
+    "nbformat", "cells", "worksheets", "source", "input", "outputs", "output_type", "name", "text",
+    "data", "text/html", "application/json", "traceback", "metadata", "widgets", "state",
+    "attachments", "access_token", "stream",
+])  # fmt: skip
+ODD = st.recursive(
+    st.sampled_from([TOKEN, LONG, "stream", "", HALVES[0], HALVES[1]]) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
 WRITTEN = st.fixed_dictionaries(
     {
         "indent": st.sampled_from([None, 0, 1, 2, "\t"]),
@@ -265,3 +275,21 @@ def test_only_planted_secrets_are_changed(
     text, found = clean(json.dumps(document, **form))
     assert len(found) == len(planted)
     assert text == json.dumps(expected, **form)
+
+
+@settings(max_examples=80, deadline=None)
+@given(cells=st.lists(ODD, max_size=3), more=st.dictionaries(NAMES, ODD, max_size=3))
+def test_a_notebook_of_any_structure_is_cleaned(cells: Any, more: dict[str, Any]) -> None:
+    members = [("cells", cells), *more.items(), ("nbformat", 4)]  # with some names twice
+    text = "{" + ", ".join(f"{json.dumps(name)}: {json.dumps(it)}" for name, it in members) + "}"
+    cleaned_text = clean(text)[0]
+    assert TOKEN not in cleaned_text
+    assert LONG not in cleaned_text
+    assert scan(cleaned_text) == []
+    json.loads(cleaned_text)
+
+
+def test_names_of_members_are_shown_short() -> None:
+    document = notebook(**{"long" * 500: {"a": TOKEN}})
+    (found,) = scan(json.dumps(document))
+    assert len(found.line()) < 160
