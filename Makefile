@@ -8,7 +8,7 @@ NODE_TOOLS := tests/harness/node
 PYTEST_ARGS ?=
 
 # What one floor can be tested with in seconds: no browser, no node, no kernel, no server.
-FAST := tests/core tests/oauth tests/kernel tests/persistence tests/contracts tests/jupyter \
+FAST := tests/core tests/oauth tests/kernel tests/persistence tests/contracts tests/jupyter tests/scanning \
 	tests/test_architecture.py tests/docs/test_pages.py tests/docs/test_settings.py
 # What could notice the name or the place of its own folder.
 FOLDER_TESTS := tests/test_cli.py tests/server/test_installed.py tests/server/test_page.py tests/demo \

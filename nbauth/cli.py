@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_import_cache(commands)
     _add_register(commands)
+    _add_scan(commands)
     return parser
 
 
@@ -169,6 +170,30 @@ def _add_register(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="the subject of the tokens of the flow workload-identity",
     )
     command.set_defaults(run=subcommands.register)
+
+
+def _add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "scan",
+        help="find tokens and other secrets in saved notebooks and text files; remove them",
+        description="Prints each secret's place, kind and length, never the secret. The exit code"
+        " is 0 if nothing was found, 1 if something was found or removed, 2 if a file could not be"
+        " read or replaced. Binary files are skipped. A secret with the words nbauth: allow after"
+        " it on its line is not reported.",
+    )
+    command.add_argument(
+        "file",
+        nargs="+",
+        metavar="FILE",
+        help="a notebook or text file; a folder, for the notebooks in it; - for standard input",
+    )
+    command.add_argument(
+        "--clean",
+        action="store_true",
+        help="write [REMOVED] in the place of each secret; nothing else in the file changes",
+    )
+    command.add_argument("--json", action="store_true", help="print the findings as JSON")
+    command.set_defaults(run=subcommands.scan, fail=command.error)
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:

@@ -126,6 +126,15 @@ def register(arguments: Namespace) -> int:
     return 0
 
 
+def scan(arguments: Namespace) -> int:
+    """Scan files for secrets. Returns the exit code."""
+    from nbauth.scanning.command import STANDARD_INPUT, run
+
+    if arguments.clean and STANDARD_INPUT in arguments.file:
+        arguments.fail("--clean replaces files, so it cannot be used with standard input")
+    return run(arguments.file, cleans=arguments.clean, as_json=arguments.json)
+
+
 def _registration(given: Mapping[str, Any]) -> list[str]:
     from nbauth.api import the_session
     from nbauth.core.errors import ConfigurationError

@@ -144,6 +144,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         ("core/scopes.py", "import nbauth.kernel.session"),
         ("oauth/http.py", f"{TYPE_ONLY}from nbauth.jupyter import panel"),
         ("persistence/seal.py", "import nbauth.oauth.http"),
+        ("scanning/scan.py", "import nbauth.persistence.seal"),
         ("demo/servers.py", "import nbauth.extension"),
         ("stranger.py", ""),
     ],

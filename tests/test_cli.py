@@ -34,7 +34,8 @@ def test_without_a_command_the_commands_are_listed(capsys):
     out, said = capsys.readouterr()
     assert out == ""
     assert all(
-        f"\n    {command}" in said for command in ("demo", "doctor", "import-cache", "register")
+        f"\n    {command}" in said
+        for command in ("demo", "doctor", "import-cache", "register", "scan")
     )
 
 

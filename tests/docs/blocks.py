@@ -32,6 +32,7 @@ KINDS = {
     "test_my_store.py": "python: pytest runs it on a store (test_extending)",
     "jupyterhub_config.py": "python: executed as a configuration file (test_settings)",
     "ipython_kernel_config.py": "python: executed as a configuration file (test_settings)",
+    ".pre-commit-config.yaml": "yaml: its hook is that of .pre-commit-hooks.yaml (test_command)",
     "tree": "text: the modules that it names exist, and none is left out (test_pages)",
     "pyi": "parsed as Python; tools/reference.py writes it from the code (test_pages)",
 }

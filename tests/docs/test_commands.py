@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from nbauth.oauth.client import NO_CLIENT_ID_HINT
 from tests.docs.blocks import ROOT, of_kind
 from tests.harness.client_keys import client_key
 from tests.kernel.accounts.test_msal_cache import AUTHORITY, OURS, written
+from tests.scanning.planted import code, json_web_token, notebook, stream
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LINES = {
@@ -86,6 +88,17 @@ def imports_a_cache(words: list[str], environment: dict[str, str]) -> None:
     is_run(words, {**own, **client, "NBAUTH_PASSPHRASE": "a passphrase"})
 
 
+def scans_a_notebook(words: list[str], environment: dict[str, str]) -> None:
+    """Run it on a notebook with a token, as the page says: exit code 1, and which kind."""
+    document = notebook(code("", stream(json_web_token())))
+    Path(environment["HOME"], words[-1]).write_text(json.dumps(document), "utf-8")
+    done = subprocess.run(
+        words, cwd=environment["HOME"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert f"{words[-1]}: cell 1, output 1, stdout: JSON Web Token, eyJ…" in done.stdout
+
+
 def is_installable(words: list[str], _: dict[str, str]) -> None:
     """Not run: it needs an index. It names nbauth, and extras that there are."""
     assert words[:2] == ["pip", "install"]
@@ -127,6 +140,7 @@ COMMANDS: dict[str, Callable[[list[str], dict[str, str]], None]] = {
     "nbauth import-cache": imports_a_cache,
     "nbauth doctor": is_run,
     "nbauth register": is_run,
+    "nbauth scan": scans_a_notebook,
     "pip install": is_installable,
     "make": is_a_target,
     "az ad app create": registers_as_the_doctor_says,

@@ -16,7 +16,7 @@ NO_ADDRESS = [
     "WDJB-MJHT",
     "12345678",
     "ada@example.com",
-    "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln",
+    "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln",  # nbauth: allow
     "M.C543_BAY.2.U.0123456789-abcdef",
     "correct horse battery staple",
     "%login --flow paste",

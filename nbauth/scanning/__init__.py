@@ -1,0 +1,1 @@
+"""Finds and removes secrets in saved notebooks and other text files."""
