@@ -133,7 +133,13 @@ def _asks(sign_in: Pending, asking: str = "This notebook") -> list[str]:
     request = sign_in.request
     permissions = visible(", ".join(short_names(request.authorization.scopes)))
     name = visible(application_name(request.client.client_id)) or asking
-    return [f"{name} asks for {permissions}."] if permissions else []
+    why = [needed_by(request.asked_by)] if request.asked_by else []
+    return [*why, f"{name} asks for {permissions}."] if permissions else why
+
+
+def needed_by(host: str) -> str:
+    """Why the person is asked for more permissions."""
+    return f"{visible(host)} refused a request, because it needs more permissions."
 
 
 def _link(address: str, text: str) -> str:

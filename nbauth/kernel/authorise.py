@@ -19,6 +19,7 @@ from requests.auth import AuthBase
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.deciding import Deciding
 from nbauth.kernel.hosts import Hosts
+from nbauth.kernel.peeking import peek, peek_httpx, peek_httpx_async
 from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.storage import may_be_public, wants_token
 from nbauth.oauth.network import VerifiedSession
@@ -39,7 +40,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
     """Adds ``Authorization: Bearer`` (RFC 6750 §2.1) to requests for listed hosts only.
 
     It keeps the client and the account that it was made with. After a 401, the refused request is
-    repeated once, with a new token.
+    repeated once, with a new token; after a 403 that names missing scopes, with one that has them.
 
     Pickling it stores its client, account and hosts, and no token.
     """
@@ -72,7 +73,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         if self._public_first and may_be_public(request):
             header, hook = self._header_unasked(request, scopes), self._after_all
         else:
-            header, hook = self._header(scopes), self._retry
+            header, hook = self._header(request, scopes), self._retry
         if header is not None:
             request.headers["Authorization"], hook = header, self._retry
         # After a redirect the hooks are those of the previous request: do not add one twice.
@@ -81,11 +82,12 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         return request
 
     def _retry(self, response: Any, **options: Any) -> Any:
-        """Repeat a request once after a 401; the repeated request has no such hook."""
+        """Repeat a request once after a 401 and once after a 403; the repeated request has no such
+        hook."""
         whole = isinstance(response.request.body, (bytes, str, NoneType))
         refused = self._refused(response.request, response, whole=whole)
         if refused is None:
-            return response
+            return self._with_wider(response, options)
         if not whole:
             self._for_later(refused, self._another(refused))
             return response
@@ -93,7 +95,20 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         self._try_with(again, refused, self._another(refused))
         second = _sent_again(again, response, options)
         self._tried(again, refused, second)
-        return second
+        return self._with_wider(second, options)
+
+    def _with_wider(self, response: Any, options: Mapping[str, Any]) -> Any:
+        """Repeat a request whose response names missing scopes, if a token has them."""
+        if (short := self._short(response.request, response)) is None:
+            return response
+        streamed = bool(options.get("stream"))
+        lacking = self._lack(short, peek(response, stream=streamed))
+        fresh = None if lacking is None else self._wider(short, lacking)
+        if fresh is None or not isinstance(response.request.body, (bytes, str, NoneType)):
+            return response
+        again = self._repeated(response, read=not streamed)
+        again.headers["Authorization"] = f"Bearer {fresh}"
+        return _sent_again(again, response, options)
 
     def _after_all(self, response: Any, **options: Any) -> Any:
         """Repeat a request with a token, if it had none and the response asks for one."""
@@ -103,11 +118,14 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         if not wants_token(response) or (scopes := self._decided(request)) is None:
             return response
         again = self._repeated(response)
-        again.headers["Authorization"] = self._header(scopes)
-        return _sent_again(again, response, options)
+        again.headers["Authorization"] = self._header(request, scopes)
+        return self._with_wider(_sent_again(again, response, options), options)
 
-    def _repeated(self, response: Any) -> Any:
-        """A copy of the request of a response, without the hooks that would repeat it again."""
+    def _repeated(self, response: Any, *, read: bool = True) -> Any:
+        """A copy of the request of a response, without the hooks that would repeat it again.
+
+        ``read``: whether to read the whole body, so that the connection can be used again.
+        """
         again = response.request.copy()
         ours = (self._retry, self._after_all)
         again.hooks = {
@@ -115,7 +133,8 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             for event, hooks in again.hooks.items()
         }
         _authorised_by[again] = self
-        _ = response.content  # returns the connection to the pool
+        if read:
+            _ = response.content
         response.close()
         return again
 
@@ -128,7 +147,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             return
         scopes = self._decided(request)
         if scopes is not None:
-            request.headers["Authorization"] = self._header(scopes)
+            request.headers["Authorization"] = self._header(request, scopes)
             _authorised_by[request] = self
         response = yield request
         again = _last_of(response)
@@ -136,9 +155,17 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         refused = self._refused(again, response, whole=whole)
         if refused is not None and whole:
             self._try_with(again, refused, self._another(refused))
-            self._tried(again, refused, (yield again))
+            response = yield again
+            self._tried(again, refused, response)
+            again = _last_of(response)
         elif refused is not None:
             self._for_later(refused, self._another(refused))
+        if (short := self._short(again, response)) is not None:
+            lacking = self._lack(short, peek_httpx(response))
+            fresh = None if lacking is None else self._wider(short, lacking)
+            if fresh is not None and _can_be_repeated(again):
+                again.headers["Authorization"] = f"Bearer {fresh}"
+                yield again
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """The same for ``httpx.AsyncClient``; the event loop is not blocked."""
@@ -147,8 +174,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             return
         scopes = self._decided(request)
         if scopes is not None:
-            token = (await self.bound.get_async(scopes)).access_token
-            request.headers["Authorization"] = f"Bearer {token}"
+            request.headers["Authorization"] = await self._header_async(request, scopes)
             _authorised_by[request] = self
         response = yield request
         again = _last_of(response)
@@ -156,9 +182,17 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         refused = self._refused(again, response, whole=whole)
         if refused is not None and whole:
             self._try_with(again, refused, await self._another_async(refused))
-            self._tried(again, refused, (yield again))
+            response = yield again
+            self._tried(again, refused, response)
+            again = _last_of(response)
         elif refused is not None:
             self._for_later(refused, await self._another_async(refused))
+        if (short := self._short(again, response)) is not None:
+            lacking = self._lack(short, await peek_httpx_async(response))
+            fresh = None if lacking is None else await self._wider_async(short, lacking)
+            if fresh is not None and _can_be_repeated(again):
+                again.headers["Authorization"] = f"Bearer {fresh}"
+                yield again
 
 
 def _auth_again(bound: Bound, hosts: Hosts, public_first: bool) -> Auth:

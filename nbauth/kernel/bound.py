@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from nbauth.core.account import Account, AccountKey, Asked, ClientKey, key_of
+from nbauth.core.person import Person
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr, refuse_pickling
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.need import Need
 from nbauth.kernel.tokens import Tokens
+from nbauth.kernel.unattended import is_service
 from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
@@ -65,6 +67,16 @@ class Bound:
         """How often the account has changed."""
         return 0 if self.key is None else self._tokens.cache.changes(self.key)
 
+    @property
+    def person(self) -> Person:
+        """Who is told about it."""
+        return self._tokens.person
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the person can be asked now, in this thread."""
+        return self.interactive and self.person.attended()
+
     def get(
         self,
         scopes: Scopes,
@@ -79,6 +91,22 @@ class Bound:
         """
         return self._got(self._need(scopes, refused, self.interactive and may_ask, required))
 
+    def get_wider(
+        self, scopes: Scopes, refused: str, asked_by: str, interactive: bool
+    ) -> AuthenticationResult:
+        """Return a token with the scopes that a host needs; see ``Need.asked_by``.
+
+        ``interactive``: whether the person may be asked, or a sign-in in progress be joined.
+        """
+        return self._got(self._need(scopes, refused, interactive)._replace(asked_by=asked_by))
+
+    async def get_wider_async(
+        self, scopes: Scopes, refused: str, asked_by: str, interactive: bool
+    ) -> AuthenticationResult:
+        """The same, without blocking the event loop."""
+        need = self._need(scopes, refused, interactive)._replace(asked_by=asked_by)
+        return await self._got_async(need)
+
     def silent(self, scopes: Scopes) -> SecretStr:
         """Return the text of a token without asking the person.
 
@@ -90,17 +118,17 @@ class Bound:
         self, scopes: Scopes, refused: str | None = None, required: Requirement | None = None
     ) -> AuthenticationResult:
         """The same as :meth:`get`, without blocking the event loop."""
-        if refused is None and (here := self._here(scopes)) is not None:
+        if refused is None and (here := self.present(scopes)) is not None:
             return here
-        while True:
-            need = self._need(scopes, refused, self.interactive, required)
-            result = await self._tokens.get_async(need)
-            if self._settles(result):
-                return result
+        return await self._got_async(self._need(scopes, refused, self.interactive, required))
+
+    async def silent_async(self, scopes: Scopes) -> SecretStr:
+        """The same as :meth:`silent`, without blocking the event loop."""
+        return (await self._got_async(self._need(scopes, None, False))).access_token
 
     def cached(self, scopes: Scopes) -> SecretStr | None:
         """The text of a fresh token in memory, or ``None``."""
-        here = self._here(scopes)
+        here = self.present(scopes)
         return None if here is None else here.access_token
 
     def __reduce__(self) -> Any:
@@ -116,12 +144,33 @@ class Bound:
     def __deepcopy__(self, memo: object) -> Bound:
         return self
 
-    def _here(self, scopes: Scopes) -> AuthenticationResult | None:
+    def present(self, scopes: Scopes) -> AuthenticationResult | None:
+        """The fresh token in memory, with its details, or ``None``."""
         return self._tokens.cache.serve(self.key, scopes.key)
+
+    @property
+    def named(self) -> str:
+        """The user name that a ``%login`` must name; ``""`` for the current account."""
+        cache = self._tokens.cache
+        account = None if self.key is None else cache.account(self.key)
+        current = cache.current.get(self.client.key) == self.key
+        return "" if account is None or current else account.username
+
+    @property
+    def is_service(self) -> bool:
+        """Whether its tokens come without a person, who then cannot consent to more scopes."""
+        record = None if self.key is None else self._tokens.cache.signed_in.get(self.key)
+        return record is not None and bool(record.flow) and is_service(record.flow)
 
     def _got(self, need: Need) -> AuthenticationResult:
         while True:
             result = self._tokens.get(need._replace(asked=self.key or self._asked))
+            if self._settles(result):
+                return result
+
+    async def _got_async(self, need: Need) -> AuthenticationResult:
+        while True:
+            result = await self._tokens.get_async(need._replace(asked=self.key or self._asked))
             if self._settles(result):
                 return result
 

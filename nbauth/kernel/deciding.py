@@ -10,10 +10,12 @@ from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn
 from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import Hosts, scopes_at
+from nbauth.kernel.hosts import Hosts
 from nbauth.kernel.refusals import Refusals, Where
 from nbauth.kernel.storage import is_signed
+from nbauth.kernel.widening import Widening
 from nbauth.oauth.challenge import Requirement, requirement
+from nbauth.oauth.missing_scopes import says_insufficient
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +27,10 @@ class Refused(NamedTuple):
     text: str
     where: Where
     required: Requirement | None
+    status: int
 
 
-class Deciding:
+class Deciding(Widening):
     """Chooses tokens for requests, which have ``method``, ``url`` and ``headers``.
 
     Args:
@@ -41,14 +44,8 @@ class Deciding:
     def __init__(
         self, bound: Bound, hosts: Hosts, refusals: Refusals, *, public_first: bool = False
     ) -> None:
-        self.bound = bound
-        self._hosts = dict(hosts)
-        self._refusals = refusals
+        super().__init__(bound, hosts, refusals)
         self._public_first = public_first
-
-    def scopes_for(self, url: str) -> Scopes | None:
-        """The scopes of the token that a prepared URL gets, or ``None`` for none."""
-        return scopes_at(url, self._hosts)
 
     def _decided(self, request: Any) -> Scopes | None:
         """The scopes of the token that a request gets; written to the log."""
@@ -60,9 +57,6 @@ class Deciding:
             host = place(url).partition("/")[0]
             log.debug("%s gets %s", host, "no token" if scopes is None else f"a token for {scopes}")
         return scopes
-
-    def _header(self, scopes: Scopes) -> str:
-        return f"Bearer {self.bound.cached(scopes) or self.bound.get(scopes).access_token}"
 
     def _header_unasked(self, request: Any, scopes: Scopes) -> str | None:
         """As :meth:`_header`, but ``None`` if the person would have to be asked.
@@ -87,7 +81,7 @@ class Deciding:
         request can be sent again. If not, a new token is of use only if the host has named what it
         requires: then the next request has it.
         """
-        if response.status_code != 401:
+        if response.status_code not in (401, 403):
             return None
         scopes = self.scopes_for(str(request.url or ""))
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
@@ -97,6 +91,9 @@ class Deciding:
         header = response.headers.get("WWW-Authenticate", "")
         microsoft = bool(header) and self.bound.client.authority.microsoft
         required = requirement(header, host, microsoft=microsoft)
+        if required is None and (response.status_code == 403 or says_insufficient(header)):
+            return None  # another token with the same scopes would not help
+        scopes = self._sent(request, scopes)
         where = self._where(request, scopes, named=required is not None)
         if required is None and not whole:
             return None
@@ -104,14 +101,15 @@ class Deciding:
         what = "passed on" if passed_on else "getting another one"
         named = "" if required is None else " and requires a new sign-in"
         log.debug("%s refused its token%s; %s", host, named, what)
-        return None if passed_on else Refused(scopes, text, where, required)
+        status = response.status_code
+        return None if passed_on else Refused(scopes, text, where, required, status)
 
     def _another(self, refused: Refused) -> str:
         """Return another token than the refused one.
 
         Raises if there is none. For a while, later calls raise the same error at once.
         """
-        scopes, text, where, required = refused
+        scopes, text, where, required, _ = refused
         self._refusals.raise_if_no_other(where, text, self.bound.changes)
         try:
             return self.bound.get(scopes, text, required).access_token
@@ -120,7 +118,7 @@ class Deciding:
             raise
 
     async def _another_async(self, refused: Refused) -> str:
-        scopes, text, where, required = refused
+        scopes, text, where, required, _ = refused
         self._refusals.raise_if_no_other(where, text, self.bound.changes)
         try:
             return (await self.bound.get_async(scopes, text, required)).access_token
@@ -138,7 +136,7 @@ class Deciding:
 
     def _tried(self, request: Any, refused: Refused, response: Any) -> None:
         """Record whether the new token helped, by the response to the repeated request itself."""
-        if response.request is not request or response.status_code != 401:
+        if response.request is not request or response.status_code != refused.status:
             self._refusals.helped(refused.where)
         else:
             sent = request.headers["Authorization"].partition(" ")[2]

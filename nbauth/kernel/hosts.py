@@ -45,12 +45,12 @@ def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | No
     hosts: Hosts = {}
     for host, words in client.settings.hosts.items():
         listed = client.scopes(words)
-        covers = scopes is None or _covers(listed, scopes, microsoft=client.authority.microsoft)
-        hosts[host] = (scopes or listed) if covers else None
+        within = scopes is None or covers(listed, scopes, microsoft=client.authority.microsoft)
+        hosts[host] = (scopes or listed) if within else None
     for host, resource in client.authority.hosts.items():
         if scopes is None:
             hosts.setdefault(host, _default_scopes(client, resource))
-        elif scopes.resource is not None and _same_resource(scopes.resource, resource):
+        elif scopes.resource is not None and same_resource(scopes.resource, resource):
             hosts.setdefault(host, scopes)
     if scopes is not None and not any(hosts.values()):
         raise ConfigurationError(
@@ -60,6 +60,15 @@ def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | No
             f"nbauth.configure(hosts={{'api.example.com': {[*scopes]!r}}}).",
         )
     return hosts if only is None else _subset(hosts, only)
+
+
+def entry_at(url: str, client: Client) -> Scopes | None:
+    """The scopes that the entry of a host covers: that of the setting, else the built-in one, which
+    covers all scopes of its resource. ``None`` for a host without an entry."""
+    resources = client.authority.hosts.items()
+    entries = {host: client.just((f"{resource}/.default",)) for host, resource in resources}
+    settings = {host: client.scopes(words) for host, words in client.settings.hosts.items()}
+    return scopes_at(url, {**entries, **settings})
 
 
 def tokens_of_calls(client: Client, hosts: Hosts) -> Hosts:
@@ -78,10 +87,10 @@ def narrowed(client: Client, own: Scopes, asked: tuple[str, ...]) -> Scopes:
     if not asked or not client.authority.microsoft:
         return own
     wanted = client.scopes(asked)
-    if _covers(own, wanted, microsoft=True):
+    if covers(own, wanted, microsoft=True):
         return wanted
     resource = wanted.resource or ""
-    if _same_resource(own.resource or "", resource) and all(
+    if same_resource(own.resource or "", resource) and all(
         scope.lower().endswith("/.default") for scope in wanted.resource_scopes
     ):
         return own
@@ -92,19 +101,20 @@ def narrowed(client: Client, own: Scopes, asked: tuple[str, ...]) -> Scopes:
     )
 
 
-def _covers(listed: Scopes, asked: Scopes, *, microsoft: bool) -> bool:
+def covers(listed: Scopes, asked: Scopes, *, microsoft: bool) -> bool:
     """Whether a host that is listed for some scopes may get a token for the requested ones."""
     if not asked.resource_scopes:
         return asked.key <= listed.key
     if not microsoft:  # elsewhere a scope names no resource, and one token may be for several
         return asked.key <= listed.key | RESERVED
-    same = listed.resource and asked.resource and _same_resource(listed.resource, asked.resource)
+    same = listed.resource and asked.resource and same_resource(listed.resource, asked.resource)
     if same and any(scope.lower().endswith("/.default") for scope in listed.resource_scopes):
         return True  # /.default covers all scopes of the resource
     return asked.key <= listed.key | RESERVED
 
 
-def _same_resource(one: str, other: str) -> bool:
+def same_resource(one: str, other: str) -> bool:
+    """Whether two names of a resource mean the same one."""
     return one.rstrip("/").lower() == other.rstrip("/").lower()
 
 
@@ -145,7 +155,7 @@ def _exact(name: object) -> str:
 
 def _default_scopes(client: Client, resource: str) -> Scopes:
     default = client.scopes(())
-    if default.resource and _same_resource(default.resource, resource):
+    if default.resource and same_resource(default.resource, resource):
         return default
     return client.scopes((f"{resource}/.default",))
 

@@ -22,6 +22,7 @@ class Need(NamedTuple):
         required: what the new token has to fulfil; only the provider knows whether it does.
         refused: the text of a token that a host has refused; it is not returned again.
         interactive: whether the person may be asked.
+        asked_by: the host that needs these scopes, which the sign-in shows to the person.
     """
 
     client: Client
@@ -30,6 +31,7 @@ class Need(NamedTuple):
     required: Requirement | None = None
     refused: str | None = None
     interactive: bool = True
+    asked_by: str = ""
 
     @property
     def parameters(self) -> Mapping[str, Any]:

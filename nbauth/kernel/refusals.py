@@ -6,6 +6,7 @@ import time
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import NbAuthError
+from nbauth.kernel.offers import Offers
 
 PASS_ON = 60.0
 """Seconds for which a host's 401 is passed on after a new token did not help."""
@@ -19,9 +20,14 @@ Known = tuple[int, int]
 
 
 class Refusals:
-    """The hosts that refused a new token; shared by all ``auth`` objects of the session."""
+    """The hosts that refused a new token; shared by all ``auth`` objects of the session.
+
+    Attributes:
+        offers: the consents that were offered because a host needs more scopes.
+    """
 
     def __init__(self) -> None:
+        self.offers = Offers()
         self._until: dict[Where, float] = {}
         self._errors: dict[Where, tuple[float, Known, NbAuthError]] = {}
         self._tried: dict[Where, int] = {}  # hashes only, so that no token is kept after sign-out

@@ -21,6 +21,7 @@ from nbauth.core.errors import (
 )
 from nbauth.core.flow_names import AUTO
 from nbauth.core.log import word
+from nbauth.core.person import Person
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.renewal import Renewal
@@ -75,6 +76,11 @@ class Tokens:
         self._attempts = attempts
         self._screen = screen
         self.default = DefaultAccount(cache, screen)
+
+    @property
+    def person(self) -> Person:
+        """Who may be asked."""
+        return self._screen
 
     def find(
         self, client: Client, asked: Asked | None, *, interactive: bool = True
@@ -182,7 +188,7 @@ class Tokens:
         # A token for a named account does not change the current account.
         current = self.cache.current.get(need.client.key)
         makes_current = current is None or need.asked is None or current == missing.key
-        return replace(request, makes_current=makes_current)
+        return replace(request, makes_current=makes_current, asked_by=need.asked_by)
 
     def _nobody(self, need: Need, error: NbAuthError, whom: Asked | None) -> InteractionRequired:
         obstacle = self._screen.obstacle()

@@ -46,6 +46,7 @@ def sign_in(
     *,
     expires_in: float | None = None,
     scopes: tuple[str, ...] = ("openid", "profile"),
+    asked_by: str = "",
 ) -> Any:
     """A sign-in with the attributes that screens use; see ``Pending``."""
     authorization = SimpleNamespace(scopes=scopes)
@@ -56,7 +57,7 @@ def sign_in(
         expires_in=expires_in,
         ended=threading.Event(),
         changed=Signal(),
-        request=SimpleNamespace(client=CLIENT, authorization=authorization),
+        request=SimpleNamespace(client=CLIENT, authorization=authorization, asked_by=asked_by),
     )
 
 
@@ -245,3 +246,14 @@ def test_table_of_accounts() -> None:
     assert lines[1].index("t-1") == lines[0].index("tenant")
     assert len(lines) == 3
     assert accounts_text([]) in accounts_html([])
+
+
+@pytest.mark.parametrize("show", [html_for, lambda one: "\n".join(lines_for(one))])
+def test_the_host_that_needs_the_permissions_is_named(show: Any) -> None:
+    step = ShowUserCode("WXYZ", PAGE, 900)
+    text = show(sign_in(step, asked_by="api.example"))
+    assert "api.example refused a request, because it needs more permissions." in text
+    assert ASKS in text
+    assert "refused a request" not in show(sign_in(step))
+    assert "<script>" not in html_for(sign_in(step, asked_by=HOSTILE))
+    assert "\x1b" not in show(sign_in(step, asked_by=HOSTILE))

@@ -25,6 +25,7 @@ from nbauth.kernel.authorise import Auth, AuthorisedSession
 from nbauth.kernel.hosts import listed_hosts, scopes_at
 from nbauth.kernel.refusals import Refusals
 from nbauth.oauth.client import Client
+from nbauth.testing.screen import RecordingScreen
 from tests.harness.certificates import Certificates
 from tests.oauth.servers import Seen, Server, reply
 
@@ -50,10 +51,16 @@ class Tokens:
     name = "token"
 
     key = None
+    is_service = may_ask = interactive = False
 
     def __init__(self) -> None:
         self.asked: list[tuple[tuple[str, ...], bool]] = []
         self.number = 1
+        self.client = client(authority="https://id.example")
+        self.person = RecordingScreen(attended=False)
+
+    def present(self, scopes: Scopes) -> None:
+        return None
 
     def cached(self, scopes: Scopes) -> None:
         return None

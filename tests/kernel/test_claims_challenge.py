@@ -441,10 +441,11 @@ def test_the_account_of_the_call_steps_up(api: Api, how: str) -> None:
     assert {token.split("-")[1] for token in api.sent()} == {"ada"}
 
 
-def test_a_response_that_is_no_401_is_handed_on(api: Api) -> None:
+@pytest.mark.parametrize("status", [400, 404, 407, 500])
+def test_a_response_that_is_no_401_and_no_403_is_handed_on(api: Api, status: int) -> None:
     api.refuse_present()
-    api.server.answer = reply(403, "{}", WWW_Authenticate=api.challenge)
-    assert api.call("requests").status_code == 403
+    api.server.answer = reply(status, "{}", WWW_Authenticate=api.challenge)
+    assert api.call("requests").status_code == status
     assert len(api.server.seen) == 1
 
 

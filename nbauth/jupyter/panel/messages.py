@@ -54,6 +54,7 @@ def waiting(sign_in: Pending) -> Message:
             "client_id": plain(client.client_id),
             "authority": plain(client.authority.url),
             "scopes": [plain(scope) for scope in scopes],
+            "needed_by": plain(sign_in.request.asked_by),
         },
         **_NOTHING_SHOWN,
         **_shown(sign_in.step),

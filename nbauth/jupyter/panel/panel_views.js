@@ -94,6 +94,9 @@ function asksLine({ application, permissions }) {
     ...shown, `${rest > 0 ? WORDS.andMore(rest) : ""}.`);
 }
 
+/** The host that refused a request of the cell, and so needs the permissions. */
+const neededBy = (host) => h("div", { class: "nbauth-note nbauth-needed" }, isolated(host, "b"), WORDS.neededBy);
+
 const asksFold = ({ scopes, client_id, authority }) =>
   fold(WORDS.asks, "asks", facts([[WORDS.scopes, scopes], [WORDS.client, client_id], [WORDS.authority, authority]]));
 
@@ -153,6 +156,7 @@ function waiting(state, act, ticks) {
   folds.push(waysFold(other, act.switch), state.asks && asksFold(state.asks));
   return [
     head(host ? WORDS.signInAt(host) : WORDS.signIn, left),
+    state.asks && state.asks.needed_by && neededBy(state.asks.needed_by),
     state.asks && asksLine(state.asks),
     main,
     foot(folds, button(WORDS.cancel, "secondary", "cancel", act.cancel)),

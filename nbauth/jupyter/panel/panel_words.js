@@ -16,6 +16,7 @@ const WORDS = {
   newTab: "(opens a new tab)",
 
   asksFor: " asks for ",
+  neededBy: " refused a request, because it needs more permissions.",
   thisNotebook: "This notebook",
   andMore: (number) => ` and ${number} more`,
   asks: "Details of this request",

@@ -38,6 +38,7 @@ class Request:
         flow: the name of the flow, or ``"auto"``.
         makes_current: whether the account becomes the client's current one.
         unasked: whether the flow was chosen because nobody can be asked.
+        asked_by: the host that refused a request and needs these scopes, shown to the person.
     """
 
     client: Client
@@ -48,6 +49,7 @@ class Request:
     flow: str = field(default=AUTO, compare=False)
     makes_current: bool = field(default=True, compare=False)
     unasked: bool = field(default=False, compare=False)
+    asked_by: str = field(default="", compare=False)
 
     @property
     def first_flow(self) -> str:

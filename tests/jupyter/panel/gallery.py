@@ -39,6 +39,12 @@ STATES: dict[str, tuple[str, str]] = {
         "Asking the provider…",
     ),
     "device": ("show(verification_uri_complete=PAGE + '?code=' + CODE)", "Your code"),
+    "needed": (
+        "from dataclasses import replace\npanel = show()\n"
+        "panel.sign_in._request = replace(panel.sign_in.request, asked_by='graph.microsoft.com')\n"
+        "panel",
+        "graph.microsoft.com refused a request, because it needs more permissions.",
+    ),
     "browser": ("show('browser')", "Continue in the browser"),
     "browser-unfolded": (
         "show('browser', ways=('browser', 'callback', 'device', 'paste'), scopes=['openid',"

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -57,6 +58,7 @@ def test_a_view_gets_the_state_when_it_is_ready(front: MakeFront) -> None:
         "client_id": "notebooks",
         "authority": ISSUER,
         "scopes": ["openid", "profile"],
+        "needed_by": "",
     }
     assert state["flow"] == "device"
     assert names(state) == ["device", "browser", "paste"]
@@ -272,6 +274,16 @@ def test_scopes_have_short_names_and_a_guid_is_no_name(front: MakeFront) -> None
     asks = shown.until("waiting", user_code=CODE)["asks"]
     assert asks["permissions"][0] == "Mail.Read"
     assert asks["scopes"][0] == f"{graph}/Mail.Read"
+
+
+def test_the_host_that_needs_the_permissions_is_named(front: MakeFront) -> None:
+    shown = front()
+    shown.until("waiting", user_code=CODE)
+    assert shown.sign_in is not None
+    request = replace(shown.sign_in.request, asked_by="graph.microsoft.com\x1b\u202e")
+    shown.sign_in._request = request
+    shown.say("ready")
+    assert shown.state["asks"]["needed_by"] == "graph.microsoft.com"
 
 
 def test_two_panels_of_one_session_show_the_same(front: MakeFront) -> None:

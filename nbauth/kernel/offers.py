@@ -1,0 +1,97 @@
+"""Which consents were offered to the person because a host refused a token, and their outcome."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from nbauth.core.scopes import Scopes
+from nbauth.kernel.missing import Place
+
+PAUSE = 60.0
+"""Seconds for which the same consent is not offered again, and the same line not shown again."""
+MOST = 256
+"""Entries that are remembered; the oldest are dropped first."""
+
+
+class Offers:
+    """The offered consents; shared by all ``auth`` objects of the session.
+
+    Attributes:
+        widened: the scopes of the wider token that a host gets now.
+    """
+
+    def __init__(self) -> None:
+        self.widened: dict[Place, Scopes] = {}
+        self._offered: dict[Any, float] = {}
+        self._in_vain: dict[Any, tuple[float, int]] = {}
+        self._told: dict[Any, float] = {}
+
+    # ── the wider tokens ────────────────────────────────────────────────────────────────────
+
+    def scopes(self, place: Place, scopes: Scopes) -> Scopes:
+        """The scopes of the token that a host gets now."""
+        return self.widened.get(place, scopes)
+
+    def widen(self, place: Place, wider: Scopes) -> None:
+        """Note that a host gets a token with more scopes from now on."""
+        self.widened[place] = wider
+        _shorten(self.widened)
+
+    def narrow(self, place: Place) -> None:
+        """Note that there is no such token any more."""
+        self.widened.pop(place, None)
+
+    # ── what was tried ──────────────────────────────────────────────────────────────────────
+
+    def may_offer(self, place: Place, missing: tuple[str, ...]) -> bool:
+        """Whether a consent may be offered: in the last minute it was not, and the person gave
+        none of the consents that this host wanted."""
+        whole = _is_over(self._offered, place[:2])
+        return whole and _is_over(self._offered, _name(place, missing))
+
+    def offered(self, place: Place, missing: tuple[str, ...], *, given: bool) -> None:
+        """Note that the offer has ended. A host that named other scopes each time would otherwise
+        show one panel after the other."""
+        self._offered[_name(place, missing) if given else place[:2]] = time.monotonic() + PAUSE
+        _shorten(self._offered)
+
+    def is_in_vain(
+        self, place: Place, missing: tuple[str, ...], changes: int, *, asking: bool
+    ) -> bool:
+        """Whether another token was fetched, or there was none, in the last minute.
+
+        ``changes``: how often the account has changed; after the next sign-in it is tried again.
+        ``asking``: whether the person can be asked; that may help where nothing else did.
+        """
+        name = _name(place, missing), asking
+        until, then = self._in_vain.get(name, (0.0, 0))
+        return time.monotonic() < until and then == changes
+
+    def in_vain(
+        self, place: Place, missing: tuple[str, ...], changes: int, *, asking: bool
+    ) -> None:
+        """Note that trying again soon is in vain."""
+        self._in_vain[_name(place, missing), asking] = time.monotonic() + PAUSE, changes
+        _shorten(self._in_vain)
+
+    def is_news(self, what: object) -> bool:
+        """Whether a line was not shown in the last minute; then it counts as shown."""
+        if not _is_over(self._told, what):
+            return False
+        self._told[what] = time.monotonic() + PAUSE
+        _shorten(self._told)
+        return True
+
+
+def _name(place: Place, missing: tuple[str, ...]) -> object:
+    return place[0], place[1], frozenset(missing)
+
+
+def _is_over(until: dict[Any, float], name: object) -> bool:
+    return time.monotonic() >= until.get(name, 0.0)
+
+
+def _shorten(known: dict[Any, Any]) -> None:
+    for oldest in list(known)[:-MOST]:
+        known.pop(oldest, None)
