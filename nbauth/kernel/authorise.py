@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from importlib.util import find_spec
 from types import NoneType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from requests.auth import AuthBase
 
@@ -21,6 +20,14 @@ from nbauth.kernel.deciding import Deciding
 from nbauth.kernel.hosts import Hosts
 from nbauth.kernel.peeking import peek, peek_httpx, peek_httpx_async
 from nbauth.kernel.refusals import Refusals
+from nbauth.kernel.sent import (
+    authorised_by,
+    brings_its_own,
+    can_be_repeated,
+    has_its_own,
+    last_of,
+    sent_again,
+)
 from nbauth.kernel.storage import may_be_public, wants_token
 from nbauth.oauth.network import VerifiedSession
 
@@ -29,11 +36,6 @@ if find_spec("httpx") is not None:
     import httpx
 
     _httpx_auth = httpx.Auth
-
-_authorised_by: WeakKeyDictionary[Any, Auth] = WeakKeyDictionary()
-"""The ``Auth`` of each request. Only looked up, never iterated, since other threads add to it."""
-_brings_its_own: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-"""The requests of the library requests that have their own ``Authorization`` header."""
 
 
 class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
@@ -65,10 +67,10 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
     # ── requests ────────────────────────────────────────────────────────────────────────────
 
     def __call__(self, request: Any) -> Any:
-        if "Authorization" in request.headers and request not in _authorised_by:
-            _brings_its_own[request] = True
-        _authorised_by[request] = self
-        if request in _brings_its_own or (scopes := self._decided(request)) is None:
+        if "Authorization" in request.headers and request not in authorised_by:
+            brings_its_own[request] = True
+        authorised_by[request] = self
+        if request in brings_its_own or (scopes := self._decided(request)) is None:
             return request
         if self._public_first and may_be_public(request):
             header, hook = self._header_unasked(request, scopes), self._after_all
@@ -93,7 +95,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             return response
         again = self._repeated(response)
         self._try_with(again, refused, self._another(refused))
-        second = _sent_again(again, response, options)
+        second = sent_again(again, response, options)
         self._tried(again, refused, second)
         return self._with_wider(second, options)
 
@@ -108,7 +110,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             return response
         again = self._repeated(response, read=not streamed)
         again.headers["Authorization"] = f"Bearer {fresh}"
-        return _sent_again(again, response, options)
+        return sent_again(again, response, options)
 
     def _after_all(self, response: Any, **options: Any) -> Any:
         """Repeat a request with a token, if it had none and the response asks for one."""
@@ -119,7 +121,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             return response
         again = self._repeated(response)
         again.headers["Authorization"] = self._header(request, scopes)
-        return self._with_wider(_sent_again(again, response, options), options)
+        return self._with_wider(sent_again(again, response, options), options)
 
     def _repeated(self, response: Any, *, read: bool = True) -> Any:
         """A copy of the request of a response, without the hooks that would repeat it again.
@@ -132,7 +134,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             event: [hook for hook in hooks if hook not in ours]
             for event, hooks in again.hooks.items()
         }
-        _authorised_by[again] = self
+        authorised_by[again] = self
         if read:
             _ = response.content
         response.close()
@@ -142,55 +144,55 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """The authentication flow for ``httpx.Client``."""
-        if _has_its_own(request):
+        if has_its_own(request):
             yield request
             return
         scopes = self._decided(request)
         if scopes is not None:
             request.headers["Authorization"] = self._header(request, scopes)
-            _authorised_by[request] = self
+            authorised_by[request] = self
         response = yield request
-        again = _last_of(response)
-        whole = _can_be_repeated(again)
+        again = last_of(response)
+        whole = can_be_repeated(again)
         refused = self._refused(again, response, whole=whole)
         if refused is not None and whole:
             self._try_with(again, refused, self._another(refused))
             response = yield again
             self._tried(again, refused, response)
-            again = _last_of(response)
+            again = last_of(response)
         elif refused is not None:
             self._for_later(refused, self._another(refused))
         if (short := self._short(again, response)) is not None:
             lacking = self._lack(short, peek_httpx(response))
             fresh = None if lacking is None else self._wider(short, lacking)
-            if fresh is not None and _can_be_repeated(again):
+            if fresh is not None and can_be_repeated(again):
                 again.headers["Authorization"] = f"Bearer {fresh}"
                 yield again
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """The same for ``httpx.AsyncClient``; the event loop is not blocked."""
-        if _has_its_own(request):
+        if has_its_own(request):
             yield request
             return
         scopes = self._decided(request)
         if scopes is not None:
             request.headers["Authorization"] = await self._header_async(request, scopes)
-            _authorised_by[request] = self
+            authorised_by[request] = self
         response = yield request
-        again = _last_of(response)
-        whole = _can_be_repeated(again)
+        again = last_of(response)
+        whole = can_be_repeated(again)
         refused = self._refused(again, response, whole=whole)
         if refused is not None and whole:
             self._try_with(again, refused, await self._another_async(refused))
             response = yield again
             self._tried(again, refused, response)
-            again = _last_of(response)
+            again = last_of(response)
         elif refused is not None:
             self._for_later(refused, await self._another_async(refused))
         if (short := self._short(again, response)) is not None:
             lacking = self._lack(short, await peek_httpx_async(response))
             fresh = None if lacking is None else await self._wider_async(short, lacking)
-            if fresh is not None and _can_be_repeated(again):
+            if fresh is not None and can_be_repeated(again):
                 again.headers["Authorization"] = f"Bearer {fresh}"
                 yield again
 
@@ -198,30 +200,6 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
 def _auth_again(bound: Bound, hosts: Hosts, public_first: bool) -> Auth:
     """What a pickled :class:`Auth` calls when it is loaded."""
     return Auth(bound, hosts, Refusals(), public_first=public_first)
-
-
-def _sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:
-    """Send the repeated request; return its response."""
-    second = response.connection.send(again, **options)
-    second.request = again
-    second.history.append(response)
-    return second
-
-
-def _has_its_own(request: Any) -> bool:
-    """Whether an httpx request has an ``Authorization`` header that nbauth did not set."""
-    return "Authorization" in request.headers and request not in _authorised_by
-
-
-def _last_of(response: Any) -> Any:
-    """The request that this response belongs to. After a redirect it differs from the first
-    request, which may have been a POST that was already processed."""
-    return response.request
-
-
-def _can_be_repeated(request: Any) -> bool:
-    """Whether an httpx request has its body in memory; a stream can't be sent twice."""
-    return isinstance(request.stream, httpx.ByteStream)
 
 
 class AuthorisedSession(VerifiedSession):
@@ -241,12 +219,12 @@ class AuthorisedSession(VerifiedSession):
 
         An ``Authorization`` header that the caller has set is not sent to another host.
         """
-        auth = _authorised_by.get(response.request)
+        auth = authorised_by.get(response.request)
         if auth is None:
             super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
             return
         moved = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
-        if moved or response.request not in _brings_its_own:
+        if moved or response.request not in brings_its_own:
             prepared_request.headers.pop("Authorization", None)
         auth(prepared_request)
 

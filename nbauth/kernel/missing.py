@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes, resource_of
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.hosts import covers, entry_at, same_resource
+from nbauth.kernel.offers import Place
 from nbauth.oauth.client import Client
 from nbauth.oauth.missing_scopes import Named
-
-Place = tuple[str, AccountKey | None, frozenset[str]]
-"""A host, the account, and the scopes of the token as the entry of the host names them."""
 
 
 class Short(NamedTuple):

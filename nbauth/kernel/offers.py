@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
+from nbauth.core.account import AccountKey
 from nbauth.core.scopes import Scopes
-from nbauth.kernel.missing import Place
 
 PAUSE = 60.0
 """Seconds for which the same consent is not offered again, and the same line not shown again."""
+Place = tuple[str, AccountKey | None, frozenset[str]]
+"""A host, the account, and the scopes of the token as the entry of the host names them."""
 MOST = 256
 """Entries that are remembered; the oldest are dropped first."""
+
+
+class Attempt(NamedTuple):
+    """How to get a wider token.
+
+    Attributes:
+        asking: whether the person can be asked in this thread.
+        asks: whether the person is asked, if the token needs it.
+        joins: whether a sign-in may begin, or one in progress be joined.
+    """
+
+    asking: bool
+    asks: bool
+    joins: bool
 
 
 class Offers:

@@ -21,7 +21,6 @@ from nbauth.core.errors import (
 )
 from nbauth.core.flow_names import AUTO
 from nbauth.core.log import word
-from nbauth.core.person import Person
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.renewal import Renewal
@@ -74,13 +73,8 @@ class Tokens:
         self._stored = stored
         self._renewal = renewal
         self._attempts = attempts
-        self._screen = screen
+        self.person = screen
         self.default = DefaultAccount(cache, screen)
-
-    @property
-    def person(self) -> Person:
-        """Who may be asked."""
-        return self._screen
 
     def find(
         self, client: Client, asked: Asked | None, *, interactive: bool = True
@@ -173,7 +167,7 @@ class Tokens:
         whom, error = known or need.asked, missing.error
         if (service := self._service(need, missing)) is not None:
             return service
-        attended = need.interactive and self._screen.attended()
+        attended = need.interactive and self.person.attended()
         flow = need.client.settings.flow
         may_be_silent = flow != AUTO and (need.interactive or asks_nobody(flow))
         if not (attended or may_be_silent):
@@ -191,7 +185,7 @@ class Tokens:
         return replace(request, makes_current=makes_current, asked_by=need.asked_by)
 
     def _nobody(self, need: Need, error: NbAuthError, whom: Asked | None) -> InteractionRequired:
-        obstacle = self._screen.obstacle()
+        obstacle = self.person.obstacle()
         return nobody_asked(
             error,
             need.client,
@@ -209,7 +203,7 @@ class Tokens:
             return None
         flow, unasked = need.client.settings.flow, False
         if not is_service(flow):
-            if need.interactive and self._screen.attended():
+            if need.interactive and self.person.attended():
                 return None
             flow, unasked = named_flow(need.client), True
         if not flow:

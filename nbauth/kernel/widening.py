@@ -8,7 +8,7 @@ caller's, and one line says what the token has and what it may lack.
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from nbauth.core.errors import NbAuthError, SignInError
@@ -21,8 +21,9 @@ from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.hosts import Hosts, scopes_at
-from nbauth.kernel.missing import Lack, Place, Short, is_covered, is_granted, lack, usable
+from nbauth.kernel.missing import Lack, Short, is_covered, is_granted, lack, usable
 from nbauth.kernel.missing_lines import GRANTED, NO_PERSON, line_for, uncovered
+from nbauth.kernel.offers import Attempt, Place
 from nbauth.kernel.refusals import Refusals
 from nbauth.oauth.challenge import requirement
 from nbauth.oauth.missing_scopes import named_in, says_insufficient
@@ -176,7 +177,7 @@ class Widening:
         present = self.bound.present(short.scopes)
         return present if present is not None and present.access_token == short.text else None
 
-    def _attempt(self, short: Short, lacking: Lack) -> _Attempt | None:
+    def _attempt(self, short: Short, lacking: Lack) -> Attempt | None:
         """How to get the token now; ``None`` if it was tried a moment ago."""
         offers, asking = self._refusals.offers, self.bound.may_ask
         place, missing = short.place, lacking.missing
@@ -185,11 +186,9 @@ class Widening:
             return None
         asks = asking and offers.may_offer(place, missing)
         # A thread that can ask nobody joins a sign-in in progress.
-        return _Attempt(asking, asks, joins=asks or (self.bound.interactive and not asking))
+        return Attempt(asking, asks, joins=asks or (self.bound.interactive and not asking))
 
-    def _not_given(
-        self, short: Short, lacking: Lack, attempt: _Attempt, error: NbAuthError
-    ) -> None:
+    def _not_given(self, short: Short, lacking: Lack, attempt: Attempt, error: NbAuthError) -> None:
         log.debug("%s: no token with more scopes (%s)", short.host, word(error.code))
         offers, changes = self._refusals.offers, self.bound.changes
         if attempt.asks and isinstance(error, SignInError):
@@ -199,7 +198,7 @@ class Widening:
         self._tell_login(short, lacking)
 
     def _given(
-        self, short: Short, lacking: Lack, attempt: _Attempt, result: AuthenticationResult
+        self, short: Short, lacking: Lack, attempt: Attempt, result: AuthenticationResult
     ) -> SecretStr | None:
         offers, missing = self._refusals.offers, lacking.missing
         if attempt.asks:
@@ -235,17 +234,3 @@ class Widening:
         if self._refusals.offers.is_news((short.place[:2], named)):
             has = short.scopes if token is None else token.scopes
             say_to(self.bound.person, line_for(short, has, missing, do))
-
-
-class _Attempt(NamedTuple):
-    """How to get a wider token.
-
-    Attributes:
-        asking: whether the person can be asked in this thread.
-        asks: whether the person is asked, if the token needs it.
-        joins: whether a sign-in may begin, or one in progress be joined.
-    """
-
-    asking: bool
-    asks: bool
-    joins: bool
