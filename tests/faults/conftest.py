@@ -13,8 +13,15 @@ import pytest
 from tests.faults.sizes import FULL
 from tests.harness.kernels import ROOT
 from tests.interop.conftest import peer, scripted, session
+from tests.kernel.conftest import bench, clock
 
-__all__ = ["peer", "scripted", "session"]  # sessions against the real provider, as interop has them
+__all__ = [
+    "bench",
+    "clock",
+    "peer",
+    "scripted",
+    "session",
+]  # sessions against the real provider, as interop has them
 TABLE = ROOT / "test-results" / "faults.md"
 _ROWS = pytest.StashKey[list[tuple[str, str, str, str]]]()
 

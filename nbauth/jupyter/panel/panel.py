@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anywidget
 
@@ -22,6 +22,7 @@ from nbauth.core.errors import NbAuthError, NotSignedIn, SignInError
 from nbauth.core.flow_names import AUTO
 from nbauth.core.interrupts import Flag
 from nbauth.core.log import trail, word
+from nbauth.core.secret import refuse_pickling
 from nbauth.jupyter.ipykernel.comms import answer_in_named_subshell
 from nbauth.jupyter.ipykernel.requests import running_request
 from nbauth.jupyter.panel import messages
@@ -100,6 +101,9 @@ class SignInPanel(anywidget.AnyWidget):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return STATIC_LINE
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        refuse_pickling(self, "call nbauth.panel() where it is shown.")
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**options)

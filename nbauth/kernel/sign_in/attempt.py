@@ -7,6 +7,7 @@ import contextvars
 import logging
 import threading
 from dataclasses import replace
+from typing import NoReturn
 
 from nbauth.core.errors import (
     ConfigurationError,
@@ -18,6 +19,7 @@ from nbauth.core.flow_names import AUTO
 from nbauth.core.interrupts import Flag, join, true_interrupts
 from nbauth.core.log import place, trail, word
 from nbauth.core.person import Obstacle
+from nbauth.core.secret import refuse_pickling
 from nbauth.core.signal import Signal
 from nbauth.core.steps import (
     Cancelled,
@@ -83,6 +85,9 @@ class SignIn(Waited):
 
     def __repr__(self) -> str:
         return f"<SignIn {self.flow}: {self.state}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        refuse_pickling(self, "sign in in the other process.")
 
     # ── its state ───────────────────────────────────────────────────────────────────────────
 
