@@ -80,6 +80,8 @@ class LocalGraph:
         if call.method != "GET":
             return refusal(405, "Request_BadRequest", "Specified HTTP method is not allowed.")
         if scopes and not call.token.scopes.intersection(scopes):
+            if call.segments == ("me", "chats"):
+                return _names_scopes(call, scopes)
             return refusal(
                 403,
                 "Authorization_RequestDenied",
@@ -93,6 +95,8 @@ class LocalGraph:
                 return self._me, ("User.Read", "User.ReadWrite", "User.Read.All")
             case ("me", "messages"):
                 return self._messages, ("Mail.Read", "Mail.ReadWrite")
+            case ("me", "chats"):
+                return self._chats, ("Chat.ReadBasic", "Chat.Read", "Chat.ReadWrite")
             case ("users",) | ("users", _):
                 scopes = ("User.ReadBasic.All", "User.Read.All", "Directory.Read.All")
                 return (self._users if len(call.segments) == 1 else self._user), scopes
@@ -119,6 +123,9 @@ class LocalGraph:
 
     def _messages(self, call: Call) -> Answer:
         return _page(call, "messages", messages_of(call.token.grant.person), 10, 1000)
+
+    def _chats(self, call: Call) -> Answer:
+        return _page(call, "chats", [], 20, 50)
 
     def _throttle(self, call: Call) -> Answer:
         """Refuse the first call with each token; answer the next one."""
@@ -171,6 +178,17 @@ class LocalGraph:
             for key, answer in reversed(answers.items())
         ]
         return Answer(200, {"responses": responses})
+
+
+def _names_scopes(call: Call, scopes: Sequence[str]) -> Answer:
+    """The refusal of the services of Teams, which names what the token lacks."""
+    has = ", ".join(sorted(call.token.scopes))
+    return refusal(
+        403,
+        "Forbidden",
+        "Missing scope permissions on the request. API requires one of"
+        f" '{', '.join(scopes)}'. Scopes on the request '{has}'",
+    )
 
 
 def _entity(call: Call, context: str, row: Mapping[str, Any]) -> Answer:

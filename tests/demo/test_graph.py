@@ -123,6 +123,14 @@ def test_throttled_once_a_token(demo: Demo, graph: requests.Session) -> None:
     assert graph.get(f"{demo.graph_url}/throttled").status_code == 429
 
 
+def test_a_refusal_that_names_scopes(demo: Demo, graph: requests.Session) -> None:
+    refused = graph.get(f"{demo.graph_url}/me/chats")
+    assert refused.status_code == 403
+    named = "API requires one of 'Chat.ReadBasic, Chat.Read, Chat.ReadWrite'. Scopes on the request"
+    assert named in refused.json()["error"]["message"]
+    assert "User.Read" in refused.json()["error"]["message"]
+
+
 def test_claims_challenge(demo: Demo, graph: requests.Session) -> None:
     refused = graph.get(f"{demo.graph_url}/stepup")
     challenge = refused.headers["WWW-Authenticate"]

@@ -223,3 +223,46 @@ def test_stop_during_a_new_consent_leaves_the_kernel_and_the_account(kernel, dem
     kernel.interrupt()
     assert kernel.wait(ident, timeout=5)[ident].error.startswith("SignInInterrupted")
     assert kernel.run("print(nbauth.accounts()[0].username)").text == "ada.demo@demo.example\n"
+
+
+GET_CHATS = """
+import os, requests
+url = os.environ["NBAUTH_DEMO_GRAPH_URL"] + "/me/chats"
+nbauth.configure(hosts={url.split("/")[2]: ["https://graph.microsoft.com/.default"]})
+here = nbauth.session("User.Read")
+"""
+
+
+@every_version
+def test_a_call_whose_token_lacks_a_scope_asks_under_its_cell_and_goes_on(kernel, demo):
+    demo.provider.store.consents.clear()  # of the other versions
+    signed_in = begin(kernel, "%login User.Read --quiet")
+    approve(demo, code_shown(demo))
+    assert kernel.wait(signed_in)[signed_in].status == "ok"
+    prepared = kernel.run(GET_CHATS)
+    assert prepared.status == "ok", prepared.traceback
+
+    cancelled = begin(kernel, "print(here.get(url).status_code)")
+    code_shown(demo)
+    kernel.interrupt()
+    assert kernel.wait(cancelled, timeout=5)[cancelled].error.startswith("SignInInterrupted")
+    for device in demo.provider.store.pending_devices():
+        device.state = "declined"
+
+    asks = begin(kernel, "print(here.get(url).status_code, here.get(url).json()['value'])")
+    queued = kernel.send("print('queued')")
+    approve(demo, code_shown(demo))
+    results = kernel.wait(asks, queued)
+    assert results[asks].text == "begun\n200 []\n", results[asks].traceback
+    assert results[queued].text == "queued\n"
+    assert sum(PANEL in bundle for bundle in results[asks].data) == 1, (
+        "the panel is under this cell"
+    )
+
+    from_a_thread = kernel.run(
+        "import threading\nurl = url.replace('chats', 'messages')\nfound = []\n"
+        "one = threading.Thread(target=lambda: found.append(here.get(url).status_code))\n"
+        "one.start(); one.join(); print(found)"
+    )
+    assert "[403]" in from_a_thread.text
+    assert "refused the request (403). The token has" in from_a_thread.text
