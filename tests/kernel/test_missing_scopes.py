@@ -626,12 +626,12 @@ def streamed(api: Api, how: str, way: str) -> tuple[int, bytes]:
     """The status and the body of a streamed response."""
     url = f"https://{api.host}/"
     if how == "requests":
-        response = api.session.get(url, stream=True)
-        if way == "raw":
-            return response.status_code, response.raw.read(decode_content=True)
-        if way == "parts":
-            return response.status_code, b"".join(response.iter_content(777))
-        return response.status_code, response.content
+        with api.session.get(url, stream=True) as response:
+            if way == "raw":
+                return response.status_code, response.raw.read(decode_content=True)
+            if way == "parts":
+                return response.status_code, b"".join(response.iter_content(777))
+            return response.status_code, response.content
     if how == "httpx":
         with api.client(httpx.Client) as here, here.stream("GET", url) as answer:
             if way == "raw":
