@@ -110,6 +110,8 @@ SAMPLES: dict[str, Make] = {
     "token": lambda bench: [
         [bench.session.token("read")],
         {"t": bench.session.token("read").value},
+        bench.session.token("read").header,
+        bench.session.token(id=True),
     ],
     "SignIn": _sign_ins,
     "SignInInterrupted": lambda bench: [nbauth.SignInInterrupted()],
