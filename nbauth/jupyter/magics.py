@@ -1,4 +1,4 @@
-"""The magics ``%login``, ``%logout``, ``%token``, ``%accounts`` and ``%whoami``."""
+"""The magics ``%login``, ``%logout``, ``%token``, ``%accounts``, ``%whoami`` and ``%%auth``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 from nbauth.jupyter.hidden_value import HiddenValue
-from nbauth.jupyter.lazy_parser import argument, lazily_parsed
+from nbauth.jupyter.lazy_parser import argument, lazily_parsed, lazily_parsed_cell
 from nbauth.jupyter.magic_arguments import common_arguments, sign_in_arguments
 from nbauth.jupyter.magic_questions import scopes_of, verb_of
 from nbauth.jupyter.magic_state import MagicState
@@ -200,8 +200,25 @@ class AuthMagics(Magics):  # type: ignore[misc]
         table = table_of(self._state.session, args.profile, args.account, names_of)
         _print(table.first_line())
 
+    @lazily_parsed_cell
+    @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the tokens")
+    @argument("--host", nargs="+", metavar="NAME", help="only these of the listed hosts")
+    @common_arguments
+    @cell_magic
+    def auth(self, args: Any, cell: str | None) -> None:
+        """Run the cell with tokens added to its calls of requests and httpx.
+
+        A call to a listed https host gets the Authorization header, unless it has its own. Threads
+        and tasks that the cell starts are included until the cell ends. Other HTTP libraries, such
+        as urllib and aiohttp, are not: for them, use headers=nbauth.token().header.
+        """
+        from nbauth.jupyter.authorise_cell import begin
+
+        begin(self._state.session, args, self._scopes(args, "auth"), cell)
+
     def _scopes(self, args: Any, magic: str) -> list[str]:
-        options = vars(type(self))[magic].options
+        found = vars(type(self))[magic]
+        options, magic = found.options, found.prog
         return scopes_of(args.scopes, magic, options, lambda: self._state.session.reader.profiles())
 
     def _doctor(self, args: Any) -> None:

@@ -35,6 +35,11 @@ _brings_its_own: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 """The requests of the library requests that have their own ``Authorization`` header."""
 
 
+def authorised_by(request: Any) -> Auth | None:
+    """The ``Auth`` that this request of the library requests went through."""
+    return _authorised_by.get(request)
+
+
 class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
     """Adds ``Authorization: Bearer`` (RFC 6750 §2.1) to requests for listed hosts only.
 
