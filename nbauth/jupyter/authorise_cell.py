@@ -91,7 +91,10 @@ def add_to(shell: Any) -> Callable[[], None]:
                 cell.tell()
             return result
         finally:
-            cell.end()
+            try:
+                cell.end()
+            except KeyboardInterrupt:  # the code has ended, so there is nothing to interrupt
+                cell.end()
             with suppress(ValueError):  # it may end in another context than it began in
                 _running.reset(outer)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbauth.core.scopes import Scopes
-from nbauth.core.secret import SecretStr
+from nbauth.core.secret import SecretStr, refuse_pickling
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.authorise import Auth
 from nbauth.kernel.bound import Bound
@@ -27,6 +27,9 @@ class AuthOfExecution(Auth):
 
     def scopes_for(self, url: str) -> Scopes | None:
         return super().scopes_for(url) if self._execution.authorised is self._execution else None
+
+    def __reduce__(self) -> Any:
+        refuse_pickling(self, "it is valid in the running cell only.")
 
 
 class _Apart:

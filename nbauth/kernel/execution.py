@@ -89,7 +89,8 @@ def belonging_to(execution: Execution) -> Iterator[None]:
 
 
 def _leave(before: Token[Execution | None]) -> None:
-    with suppress(ValueError):  # a cell may end in another context than it began in
+    # A cell may end in another context than it began in; an interrupt may make it end twice.
+    with suppress(ValueError, RuntimeError):
         _executing.reset(before)
 
 
