@@ -36,7 +36,7 @@ class Loaded:
         shell.events.register("pre_run_cell", state.refresh)
         shell.events.register("pre_run_cell", _new_cell)
         self._completion = Completion(shell, the_session, self._magics, MAGICS, CELL_MAGICS)
-        self._undo_reading = magic_ends.add_to(shell, MAGICS)
+        self._undo_reading = magic_ends.add_to(shell, MAGICS, CELL_MAGICS)
         self._undo_cells = authorise_cell.add_to(shell)
         self._undo_reply_fix = fix_replies(getattr(shell, "kernel", None))
 

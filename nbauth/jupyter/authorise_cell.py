@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.session import Session
 
 _FIRST = re.compile(r"%%auth(?=\Z|[^\w.?!])")
-_HELP = re.compile(r"(?:^|\s)(?:--help|-h)(?:\s|$)")
+_HELP = re.compile(r"(?:(?!\s#).)*(?<!\S)(?:--help|-h)(?![^\s;])")
 _MAGIC = re.compile(r"%%(\w+)")
 _FUTURE = re.compile(r"(from __future__ import \w+(?:\s*,\s*\w+)*)\s*(?:#.*)?$")
 _BEFORE_FUTURE = re.compile(rf"\s*(?:#.*)?$|{_FUTURE.pattern}")
@@ -118,8 +118,8 @@ def _first_line_replaced(lines: list[str]) -> list[str]:
     line = " ".join([head[0][found.end() :], *head[1:]]).strip()
     body = lines[last + 1 :]
     begin = next((n for n, each in enumerate(body) if each.strip()), None)
-    if _HELP.search(line):
-        return [_call(line, None)]
+    if _HELP.match(line):
+        return [_call(line, "".join(body) or "\n")]
     if begin is None:  # IPython says that the body is empty
         return [f"%%auth {line}".rstrip() + "\n"]
     if next_magic := _MAGIC.match(body[begin]):
@@ -157,6 +157,8 @@ def begin(session: Session, args: Any, scopes: list[str], cell: str | None) -> N
             f"%%auth cannot be used with {name[0]}, which runs another program. For a token in an"
             " environment variable: %token --env NAME."
         )
+    if name and name[1] == "auth":
+        raise UsageError("%%auth has to be the first line of its cell.")
     if cell is not None:
         what = f"{name[0]}, which runs no Python code" if name else "run_cell_magic"
         raise UsageError(f"%%auth cannot be used with {what}. It begins a cell of Python code.")
@@ -168,8 +170,17 @@ def begin(session: Session, args: Any, scopes: list[str], cell: str | None) -> N
         if running.line == line:  # called in a loop, such as that of %%timeit
             return
         raise UsageError("%%auth is given twice. Write one line with all scopes and hosts.")
+    from nbauth.core.errors import ConfigurationError
+
     call = {"profile": args.profile} if args.profile else {}
     auth = session.authorise(*scopes, account=args.account, hosts=args.host, **call)
+    if not auth.hosts:
+        raise ConfigurationError(
+            "No host is listed, so no call of this cell could get a token.",
+            code="unlisted_host",
+            hint="List the host of your API with its scopes in the setting hosts: "
+            "nbauth.configure(hosts={'api.example.com': ['read']}).",
+        )
     if auth.bound.key is None:  # sign in now: threads of the cell could not ask the person
         auth.bound.get(auth.bound.client.scopes(scopes))
     from nbauth.kernel import authorised_calls

@@ -46,6 +46,11 @@ class Deciding:
         self._refusals = refusals
         self._public_first = public_first
 
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts that get a token. One that begins with a dot stands for the names below it."""
+        return [host for host, scopes in self._hosts.items() if scopes is not None]
+
     def scopes_for(self, url: str) -> Scopes | None:
         """The scopes of the token that a prepared URL gets, or ``None`` for none."""
         return scopes_at(url, self._hosts)
