@@ -96,14 +96,22 @@ def _with_token(execution: Execution, auth: Auth, session: Any, request: Any) ->
     if header is not None and not ours and not _is_from_netrc(session, url, header):
         execution.sent = True
         return request
-    ready = request.copy()
-    ready.hooks = {event: [*hooks] for event, hooks in (request.hooks or {}).items()}
+    ready = _copy(request)
     ready.headers.pop("Authorization", None)
     auth(ready)
     if (text := ready.headers.get("Authorization")) is not None:
         ready.headers["Authorization"] = _Added(text)
         execution.note(url, sent=True)
     return ready
+
+
+def _copy(request: Any) -> Any:
+    """A copy with headers and hooks of its own. ``PreparedRequest.copy`` copies all cookies too."""
+    copied = object.__new__(type(request))
+    vars(copied).update(vars(request))
+    copied.headers = request.headers.copy()
+    copied.hooks = {event: [*hooks] for event, hooks in (request.hooks or {}).items()}
+    return copied
 
 
 def _is_from_netrc(session: Any, url: str, header: object) -> bool:
@@ -118,7 +126,9 @@ def _is_from_netrc(session: Any, url: str, header: object) -> bool:
 def _forget(ready: Any, response: Any) -> None:
     """Remove token and hooks from requests that the caller may keep and send again."""
     kept = [ready]
-    if response is not None:
+    if response is not None and (
+        response.history or response.next or response.request is not ready
+    ):
         kept += [response.request, *(each.request for each in response.history)]
         kept += [] if response.next is None else [response.next]
     for request in kept:
