@@ -57,8 +57,9 @@ def _auth_for(client: Any, request: Any, options: dict[str, Any]) -> Auth | None
     if execution is None or auth is None:
         return None
     given = options.get("auth", httpx.USE_CLIENT_DEFAULT)
+    own = getattr(client, "auth", None) is not None or "Authorization" in request.headers
     plain = given is httpx.USE_CLIENT_DEFAULT or (given is None and _is_called_by_a_function())
-    if not plain or client.auth is not None or "Authorization" in request.headers:
+    if own or not plain:
         execution.sent = True
         return None
     url = str(request.url)
