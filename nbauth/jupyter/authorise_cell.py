@@ -7,6 +7,7 @@ line is replaced by a call before IPython parses the cell, and the body stays as
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -79,6 +80,19 @@ def add_to(shell: Any) -> Callable[[], None]:
     """Let ``%%auth`` work in a shell. Returns a function that removes it."""
     transformers = shell.input_transformer_manager.cleanup_transforms
     transformers.append(_first_line_replaced)
+    is_ipythons = inspect.iscoroutinefunction(shell.run_cell_async)
+    undo_noticing = (_notice_runs if is_ipythons else _notice_events)(shell)
+
+    def undo() -> None:
+        if _first_line_replaced in transformers:
+            transformers.remove(_first_line_replaced)
+        undo_noticing()
+
+    return undo
+
+
+def _notice_runs(shell: Any) -> Callable[[], None]:
+    """Notice when a cell begins and ends, also a silent or nested one."""
     before = shell.run_cell_async
 
     @functools.wraps(before)
@@ -101,10 +115,37 @@ def add_to(shell: Any) -> Callable[[], None]:
     shell.run_cell_async = run_cell_async
 
     def undo() -> None:
-        if _first_line_replaced in transformers:
-            transformers.remove(_first_line_replaced)
         if vars(shell).get("run_cell_async") is run_cell_async:
             del shell.run_cell_async
+
+    return undo
+
+
+def _notice_events(shell: Any) -> Callable[[], None]:
+    """The same for a shell whose ``run_cell_async`` is no coroutine function, as xeus-python's."""
+    cells: list[_Cell] = []
+
+    def begins() -> None:
+        cells.append(_Cell())
+        _running.set(cells[-1])
+
+    def ends() -> None:
+        if not cells:  # it began before loading
+            return
+        cell = cells.pop()
+        if shell.last_execution_succeeded:
+            cell.tell()
+        cell.end()
+        _running.set(cells[-1] if cells else None)
+
+    shell.events.register("pre_execute", begins)
+    shell.events.register("post_execute", ends)
+
+    def undo() -> None:
+        shell.events.unregister("pre_execute", begins)
+        shell.events.unregister("post_execute", ends)
+        while cells:
+            ends()
 
     return undo
 
