@@ -126,9 +126,8 @@ def test_the_panel_is_there_for_between_two_cells(xeus: Kernel) -> None:
 
 @pytest.mark.usefixtures("willing_person")
 def test_a_cell_authorises_its_calls_and_no_others(xeus: Kernel) -> None:
-    xeus.run(
-        "import os, requests, httpx, ssl, asyncio\nurl = os.environ['NBAUTH_DEMO_GRAPH_URL'] + '/me'"
-    )
+    xeus.run("import os, requests, asyncio")
+    xeus.run("url = os.environ['NBAUTH_DEMO_GRAPH_URL'] + '/me'")
     xeus.run("def status():\n    return requests.get(url, verify=os.environ['NBAUTH_VERIFY'])")
     cell = "await asyncio.sleep(0)\nprint(status().status_code, await asyncio.to_thread(status))"
     assert xeus.run("%login --quiet").status == "ok"
