@@ -10,7 +10,7 @@ from typing import Any
 from traitlets import TraitError
 
 from nbauth.api import session_if_made, the_session
-from nbauth.jupyter import magic_ends
+from nbauth.jupyter import authorise_cell, magic_ends
 from nbauth.jupyter.completion import Completion
 from nbauth.jupyter.config import NbAuth
 from nbauth.jupyter.hidden_value import HiddenValue
@@ -19,6 +19,7 @@ from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.magics import AuthMagics
 
 MAGICS = ("login", "logout", "token", "accounts", "whoami")
+CELL_MAGICS = ("auth",)
 
 
 class Loaded:
@@ -34,8 +35,9 @@ class Loaded:
         shell.register_magics(self._magics)
         shell.events.register("pre_run_cell", state.refresh)
         shell.events.register("pre_run_cell", _new_cell)
-        self._completion = Completion(shell, the_session, self._magics, MAGICS)
-        self._undo_reading = magic_ends.add_to(shell, MAGICS)
+        self._completion = Completion(shell, the_session, self._magics, MAGICS, CELL_MAGICS)
+        self._undo_reading = magic_ends.add_to(shell, MAGICS, CELL_MAGICS)
+        self._undo_cells = authorise_cell.add_to(shell)
         self._undo_reply_fix = fix_replies(getattr(shell, "kernel", None))
 
     def undo(self) -> None:
@@ -53,7 +55,10 @@ class Loaded:
         registry = shell.magics_manager
         for name in MAGICS:
             registry.magics["line"].pop(name, None)
+        for name in CELL_MAGICS:
+            registry.magics["cell"].pop(name, None)
         self._undo_reading()
+        self._undo_cells()
         self._completion.undo()
         self._hidden_value.undo()
         registry.registry.pop(type(self._magics).__name__, None)

@@ -43,7 +43,7 @@ PUBLIC = {
 }  # fmt: skip
 """Members for users, of classes that have others for the rest of nbauth."""
 CONNECTION = ("unreachable.py", "tls_faults.py", "trust.py")
-MAGICS = ("login", "logout", "token", "accounts", "whoami")
+MAGICS = ("login", "logout", "token", "accounts", "whoami", "auth")
 
 
 def pages() -> dict[str, str]:
@@ -266,7 +266,7 @@ def _magics() -> Iterator[str]:
             for action in magic.parser._actions
             if not action.option_strings and _operand(action)
         )
-        yield from ("", f"## `%{name}{' ' * bool(words)}{words}`", "")
+        yield from ("", f"## `%{magic.prog}{' ' * bool(words)}{words}`", "")
         described = str(magic.parser.description).strip().removeprefix("::").strip()
         yield _markdown(inspect.cleandoc(described))
         returned = inspect.signature(magic.__wrapped__).return_annotation

@@ -34,11 +34,17 @@ class Completion:
         shell: the shell.
         the_session: returns the process's session.
         magics: the object whose methods are the magics.
-        names: the names of the magics.
+        names: the names of the line magics.
+        cell_names: the names of the cell magics.
     """
 
     def __init__(
-        self, shell: Any, the_session: Callable[[], Any], magics: Any, names: Collection[str]
+        self,
+        shell: Any,
+        the_session: Callable[[], Any],
+        magics: Any,
+        names: Collection[str],
+        cell_names: Collection[str],
     ) -> None:
         from IPython.core.completer import context_matcher
 
@@ -49,6 +55,9 @@ class Completion:
             r"(?P<before>\s*|[^%#]*[^%#=!<>]\s*=\s*)"
             rf"(?P<percent>%?)(?P<magic>{'|'.join(names)})(?P<rest>[\s;].*)",
             re.DOTALL,
+        )
+        self._first_line = re.compile(
+            rf"\s*%%(?P<magic>{'|'.join(cell_names)})(?P<rest>[\s;].*)", re.DOTALL
         )
 
         def matcher(context: Any) -> Any:
@@ -89,6 +98,8 @@ class Completion:
         text = context.text_until_cursor
         while lines and lines[-1].endswith("\\"):
             text = f"{lines.pop()[:-1]} {text}"
+        if (found := self._first_line.fullmatch(text)) and not any(map(str.strip, lines)):
+            return found["magic"], found["rest"]
         found = self._line.fullmatch(text)
         if found is None or _inside_a_text(found["before"]):
             return None

@@ -14,6 +14,7 @@ from nbauth.core.errors import NbAuthError
 from nbauth.core.flow_names import added
 from nbauth.core.magic_word import as_word, within
 
+_TAKE_SCOPES = frozenset({"login", "token", "auth"})
 GRAPH_SCOPES = (
     "User.Read", "User.ReadBasic.All", "User.Read.All", "Mail.Read", "Mail.Send", "Files.Read",
     "Files.ReadWrite", "Sites.Read.All", "Calendars.Read", "Group.Read.All", "Directory.Read.All",
@@ -79,7 +80,7 @@ def offers(
     options = [] if state.only_words else [n for n in _names_of(parser) if n not in state.used]
     if fragment.startswith("-"):
         return _beginning(fragment, [*options, *([] if state.only_words else ["--help"])])
-    if magic in {"login", "token"} and not typed.quote:
+    if magic in _TAKE_SCOPES and not typed.quote:
         words = _scopes(typed, magic, parser, state, known)
     else:
         words = _values(typed, _positional_values(magic, state.positionals, known))
@@ -87,7 +88,7 @@ def offers(
 
 
 def _positional_values(magic: str, positionals: tuple[str, ...], known: _Known) -> Iterable[str]:
-    if magic in {"login", "token"}:
+    if magic in _TAKE_SCOPES:
         return [scope for scope in known.of("scopes") if scope not in positionals]
     if magic == "accounts" and not positionals:
         return ("use", "drop")
@@ -106,7 +107,7 @@ def _scopes(typed: Typed, magic: str, parser: Any, state: _State, known: _Known)
     def written(scope: str) -> str:
         word = Word(scope, scope, after=typed.words[-1] if typed.words else "")
         try:
-            scopes_of([word], magic, _names_of(parser), lambda: profiles)
+            scopes_of([word], parser.prog, _names_of(parser), lambda: profiles)
         except UsageError:
             return f'"{scope}"'
         return as_word(scope)
@@ -218,6 +219,11 @@ class _Known:
         from nbauth.core.settings_values import PERSISTENCES
 
         return list(PERSISTENCES)
+
+    def _host(self) -> list[str]:
+        client = self.the_session().client()
+        hosts = [*client.settings.hosts, *client.authority.hosts]
+        return [host for host in hosts if not host.startswith(".")]
 
     def _prompt(self) -> list[str]:
         return list(PROMPTS)

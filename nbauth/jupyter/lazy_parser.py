@@ -52,10 +52,18 @@ class lazily_parsed:  # noqa: N801 - a decorator
     def __call__(
         self, magics: Any, line: str = "", local_ns: Mapping[str, Any] | None = None
     ) -> Any:
-        others = [each for each in vars(type(magics)).values() if isinstance(each, lazily_parsed)]
-        elsewhere = {name: each.__name__ for each in others for name in each.options}
-        args = self.read(line, magics.shell.user_ns, local_ns, elsewhere)
+        args = self._args(magics, line, local_ns)
         return None if args is None else self.__wrapped__(magics, args)
+
+    def _args(self, magics: Any, line: str, local_ns: Mapping[str, Any] | None) -> Any:
+        others = [each for each in vars(type(magics)).values() if isinstance(each, lazily_parsed)]
+        elsewhere = {name: each.prog for each in others for name in each.options}
+        return self.read(line, magics.shell.user_ns, local_ns, elsewhere)
+
+    @property
+    def prog(self) -> str:
+        """The name of the magic after its first percent sign."""
+        return str(self.__name__)
 
     @property
     def options(self) -> list[str]:
@@ -95,7 +103,9 @@ class lazily_parsed:  # noqa: N801 - a decorator
         function = self.__wrapped__
         for names, how in function.arguments:
             magic_arguments.argument(*names, **how)(function)
-        return magic_arguments.construct_parser(function)
+        parser = magic_arguments.construct_parser(function)
+        parser.prog = self.prog
+        return parser
 
     @property
     def help(self) -> str:
@@ -107,3 +117,26 @@ class lazily_parsed:  # noqa: N801 - a decorator
     @property
     def __doc__(self) -> str:  # type: ignore[override]
         return str(self.parser.format_help())
+
+
+class lazily_parsed_cell(lazily_parsed):  # noqa: N801 - a decorator
+    # A cell magic that is called with the parsed arguments of its first line, and its body.
+    __doc__ = vars(lazily_parsed)["__doc__"]  # the help
+
+    __signature__ = Signature(
+        [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("self", "line", "cell")]
+    )
+
+    def __call__(  # type: ignore[override]
+        self,
+        magics: Any,
+        line: str = "",
+        cell: str | None = None,
+        local_ns: Mapping[str, Any] | None = None,
+    ) -> Any:
+        args = self._args(magics, line, local_ns)
+        return None if args is None else self.__wrapped__(magics, args, cell)
+
+    @property
+    def prog(self) -> str:
+        return f"%{self.__name__}"

@@ -20,14 +20,16 @@ from IPython.core.inputtransformer2 import (
 )
 
 
-def add_to(shell: Any, names: Collection[str]) -> Any:
+def add_to(shell: Any, names: Collection[str], cell_names: Collection[str]) -> Any:
     """Add the transformation of such lines to a shell. Returns a function that removes it.
 
     Args:
         shell: the shell.
-        names: the names of the magics.
+        names: the names of the line magics.
+        cell_names: the names of the cell magics. Below the first line they are mistakes.
     """
-    begin = re.compile(rf"%(?P<name>{'|'.join(names)})(?P<end>\Z|[^\w.?!])")
+    every = "|".join([*names, *(f"%{name}" for name in cell_names)])
+    begin = re.compile(rf"%(?P<name>{every})(?P<end>\Z|[^\w.?!])")
 
     class MagicEnds(TokenTransformBase):  # type: ignore[misc]
         priority = 1  # before IPython reads the name
@@ -49,7 +51,11 @@ def add_to(shell: Any, names: Collection[str]) -> Any:
             assert begun is not None
             rest = text[begun.end("name") :].strip()
             quiet = ";" if rest.endswith(";") and not rest.endswith("\\;") else ""
-            call = f"get_ipython().run_line_magic({begun['name']!r}, {rest!r}){quiet}\n"
+            name = begun["name"]
+            if name.startswith("%"):
+                call = f"get_ipython().run_cell_magic({name[1:]!r}, {rest!r}, {begun[0]!r})\n"
+            else:
+                call = f"get_ipython().run_line_magic({name!r}, {rest!r}){quiet}\n"
             return [*lines[:first], lines[first][:column] + call, *lines[last + 1 :]]
 
     def _needs_us(line: list[TokenInfo], row: int, column: int) -> bool:

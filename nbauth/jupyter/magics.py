@@ -1,18 +1,16 @@
-"""The magics ``%login``, ``%logout``, ``%token``, ``%accounts`` and ``%whoami``."""
+"""The magics ``%login``, ``%logout``, ``%token``, ``%accounts``, ``%whoami`` and ``%%auth``."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 from nbauth.jupyter.hidden_value import HiddenValue
-from nbauth.jupyter.lazy_parser import argument, lazily_parsed
+from nbauth.jupyter.lazy_parser import argument, lazily_parsed, lazily_parsed_cell
 from nbauth.jupyter.magic_arguments import common_arguments, sign_in_arguments
 from nbauth.jupyter.magic_questions import scopes_of, verb_of
 from nbauth.jupyter.magic_state import MagicState
@@ -20,7 +18,7 @@ from nbauth.jupyter.magic_state import MagicState
 if TYPE_CHECKING:
     from nbauth.core.account import Account
     from nbauth.core.secret import SecretStr
-    from nbauth.core.tokens import AuthenticationResult, Token
+    from nbauth.core.tokens import Token
     from nbauth.kernel.sign_in.attempt import SignIn
 
 _OF_A_CALL = ("profile", "flow", "tenant", "client_id", "authority", "persist", "timeout")
@@ -140,6 +138,8 @@ class AuthMagics(Magics):  # type: ignore[misc]
         if args.header and args.text:
             raise UsageError("--header and --str exclude each other.")
         options: dict[str, Any] = {"profile": args.profile} if args.profile else {}
+        from nbauth.jupyter.shown_token import describe, describe_id_token
+
         self._state.variables.check(args.into, args.env)
         session, variables = self._state.session, self._state.variables
         if args.force_refresh or (args.show and not args.id):
@@ -200,8 +200,25 @@ class AuthMagics(Magics):  # type: ignore[misc]
         table = table_of(self._state.session, args.profile, args.account, names_of)
         _print(table.first_line())
 
+    @lazily_parsed_cell
+    @argument("scopes", nargs="*", metavar="SCOPE", help="the scopes of the tokens")
+    @argument("--host", nargs="+", metavar="NAME", help="only these of the listed hosts")
+    @common_arguments
+    @cell_magic
+    def auth(self, args: Any, cell: str | None) -> None:
+        """Run the cell with tokens added to its calls of requests and httpx.
+
+        A call to a listed https host gets the Authorization header, unless it has its own. Threads
+        and tasks that the cell starts are included until the cell ends. Other HTTP libraries, such
+        as urllib and aiohttp, are not: for them, use headers=nbauth.token().header.
+        """
+        from nbauth.jupyter.authorise_cell import begin
+
+        begin(self._state.session, args, self._scopes(args, "auth"), cell)
+
     def _scopes(self, args: Any, magic: str) -> list[str]:
-        options = vars(type(self))[magic].options
+        found = vars(type(self))[magic]
+        options, magic = found.options, found.prog
         return scopes_of(args.scopes, magic, options, lambda: self._state.session.reader.profiles())
 
     def _doctor(self, args: Any) -> None:
@@ -211,30 +228,3 @@ class AuthMagics(Magics):  # type: ignore[misc]
         page = getattr(self._state.session.screen, "page", None)
         for part in parts(self._state.session, call, page=page, ask=not args.offline):
             _print(*part.lines)
-
-
-def describe(result: AuthenticationResult) -> list[str]:
-    """The lines of ``%token --show``, without the token itself."""
-    left = round(result.expires_on - time.time())
-    return [
-        f"account  {result.account.title}",
-        f"scopes   {' '.join(result.scopes)}",
-        *([f"tenant   {result.tenant_id}"] if result.tenant_id else []),
-        f"expires  in {left // 60} min {left % 60} s",
-        f"source   {result.source}",
-    ]
-
-
-def describe_id_token(token: Token, claims: Mapping[str, Any]) -> list[str]:
-    """The lines of ``%token --id --show``, without the token itself."""
-    from nbauth.core.text import visible
-
-    named = claims.get("aud")
-    audience = " ".join(map(str, named if isinstance(named, list) else [named]))
-    left = round(token.expires_in)
-    return [
-        f"account  {token.account.title}",
-        f"audience {visible(audience)}",
-        f"issuer   {visible(str(claims.get('iss', '')))}",
-        f"expires  in {left // 60} min {left % 60} s",
-    ]

@@ -48,8 +48,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
     """
 
     def __repr__(self) -> str:
-        listed = (host for host, scopes in self._hosts.items() if scopes is not None)
-        return f"<nbauth.auth for {', '.join(listed)}>"
+        return f"<nbauth.auth for {', '.join(self.hosts)}>"
 
     def __reduce__(self) -> Any:
         return _auth_again, (self.bound, self._hosts, self._public_first)

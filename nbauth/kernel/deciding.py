@@ -47,6 +47,11 @@ class Deciding(Widening):
         super().__init__(bound, hosts, refusals)
         self._public_first = public_first
 
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts that get a token. One that begins with a dot stands for the names below it."""
+        return [host for host, scopes in self._hosts.items() if scopes is not None]
+
     def _decided(self, request: Any) -> Scopes | None:
         """The scopes of the token that a request gets; written to the log."""
         url = str(request.url or "")

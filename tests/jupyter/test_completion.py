@@ -74,6 +74,15 @@ OPTIONS = {
     "%token --str read re": [],
     "%token --str --quiet re": ["read"],
     "d[\"a'b\"] = %token --in": ["--into"],
+    "%%auth --": ["--host", "--profile", "--account", "--quiet", "--help"],
+    "\n%%auth --ho": ["--host"],
+    "%%auth --host ": ["api.example", "other.example:8443"],
+    "%%auth --host api.example ot": ["other.example:8443"],
+    "%%auth --quiet re": ["read"],
+    "%%auth read re": [],
+    "%%auth --account a": ["ada@example.com"],
+    "%%auth --profile w": ["work"],
+    "%%auth read \\\n    --ho": ["--host"],
     "%whoami --": ["--profile", "--account", "--quiet", "--help"],
 }  # fmt: skip
 
@@ -126,10 +135,11 @@ def test_all_options_of_a_magic_and_no_others(here: Shell, magic: str, jedi: boo
 @pytest.mark.parametrize(
     "text",
     ["%%login --fl", "login = --fl", "print --fl", "'x = %login --fl", "# %login --fl",
-     "%timeit --fl", "logins --fl", "x == %login --fl", "%login.x --fl"],
+     "%timeit --fl", "logins --fl", "x == %login --fl", "%login.x --fl",
+     "%auth --ho", "x = %%auth --ho", "1\n%%auth --ho", "%%authx --ho", "auth --ho"],
 )  # fmt: skip
 def test_other_lines_are_left_to_ipython(here: Shell, text: str) -> None:
-    assert "--flow" not in completed(here, text)
+    assert not {"--flow", "--host"}.intersection(completed(here, text))
 
 
 def test_a_variable_with_the_name_of_a_magic_is_not_completed(here: Shell) -> None:

@@ -21,7 +21,7 @@ def test_the_output_of_a_typed_line(typed: Typed) -> None:
 
 def test_there_are_many_lines_of_every_magic() -> None:
     assert len(LINES) >= 100
-    for magic in ("login", "logout", "token", "accounts", "whoami"):
+    for magic in ("login", "logout", "token", "accounts", "whoami", "%auth"):
         assert any(f"%{magic}" in typed.cell for typed in LINES)
 
 
@@ -31,6 +31,19 @@ def test_unloading_leaves_ipythons_reading_of_lines_as_it_was() -> None:
         loaded = list(read)
     assert [each.__module__ for each in read] == ["IPython.core.inputtransformer2"] * len(read)
     assert len(loaded) == len(read) + 1
+
+
+def test_the_help_of_a_cell_magic_lists_its_options() -> None:
+    described = vars(AuthMagics)["auth"]
+    assert described.options == ["--host", "--profile", "--account", "--quiet"]
+    for option in described.options:
+        assert option in described.help
+    with shell("ada") as here:
+        for cell in ("%%auth --help", "%%auth read -h\n1 / 0", "%%auth\t--help;\n"):
+            assert here.type(cell) == described.help
+        assert here.type("%%auth --quiet # --help\n5") == "5"
+        assert "--host" in here.type("%%auth?")
+        assert "authorise_cell" in here.type("%%auth??")
 
 
 @pytest.mark.parametrize("magic", ["login", "logout", "token", "accounts", "whoami"])

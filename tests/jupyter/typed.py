@@ -84,7 +84,8 @@ class Shell:
         self.bench.engines = dict.fromkeys(self.bench.engines, self.bench.engine)
         self.bench._engine_for = self._engine_for  # type: ignore[method-assign]
         self.bench.session._engines.make = self._engine_for
-        self.bench.session.configure(refresh_ahead=False)
+        hosts = {"api.example": ["read"], "other.example:8443": ["write"]}
+        self.bench.session.configure(refresh_ahead=False, hosts=hosts)
         self.bench.screen.person = _enter_password
         for user in signed_in:
             self.bench.sign_in("read", user=user, force=True)

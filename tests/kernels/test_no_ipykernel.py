@@ -122,3 +122,24 @@ def test_a_request_without_input_has_nobody_behind_it(xeus: Kernel) -> None:
 def test_the_panel_is_there_for_between_two_cells(xeus: Kernel) -> None:
     shown = xeus.run("import nbauth\nnbauth.panel()").data[-1]
     assert "application/vnd.jupyter.widget-view+json" in shown
+
+
+@pytest.mark.usefixtures("willing_person")
+def test_a_cell_authorises_its_calls_and_no_others(xeus: Kernel) -> None:
+    xeus.run("import os, requests, asyncio")
+    xeus.run("url = os.environ['NBAUTH_DEMO_GRAPH_URL'] + '/me'")
+    xeus.run("def status():\n    return requests.get(url, verify=os.environ['NBAUTH_VERIFY'])")
+    cell = "await asyncio.sleep(0)\nprint(status().status_code, await asyncio.to_thread(status))"
+    assert xeus.run("%login --quiet").status == "ok"
+    assert xeus.run("own = requests.Session.send\nstatus().status_code").result == "401"
+    for end in ("", "\n1 / 0", "\nraise SystemExit"):
+        result = xeus.run(f"%%auth --quiet\n{cell}{end}")
+        assert result.text.startswith("200 <Response [200]>"), result.traceback
+        assert (result.status == "ok") is (end == ""), end
+        assert xeus.run("status().status_code, requests.Session.send is own").result == (
+            "(401, True)"
+        )
+    assert "no call of this cell got a token" in xeus.run("%%auth\n1").text
+    assert xeus.run("%%auth --quiet\n%unload_ext nbauth").status == "ok"
+    assert xeus.run("requests.Session.send is own").result == "True"
+    assert xeus.run("%load_ext nbauth\n2").result == "2"

@@ -20,6 +20,7 @@ class Seen:
     target: str
     headers: dict[str, str]
     body: bytes = b""
+    head: bytes = b""
 
 
 Answer = bytes | Callable[[Seen], bytes]
@@ -83,12 +84,13 @@ class Server:
                 sock = self._context.wrap_socket(sock, server_side=True)
                 self._open.append(sock)
             with sock.makefile("rb") as stream:
-                line = stream.readline().decode()
+                head = line = stream.readline()
                 if not line:
                     return  # connected without a request
-                method, target, _ = line.split(" ", 2)
+                method, target, _ = line.decode().split(" ", 2)
                 headers = {}
-                while line := stream.readline().strip():
+                while (line := stream.readline()).strip():
+                    head += line
                     name, _, value = line.decode("latin-1").partition(":")
                     headers[name.lower()] = value.strip()
                 body = stream.read(int(headers.get("content-length", 0)))
@@ -97,7 +99,7 @@ class Server:
                         body += stream.read(size)
                         stream.readline()
                     stream.readline()
-            request = Seen(method, target, headers, body)
+            request = Seen(method, target, headers, body, head)
             self.seen.append(request)
             self.asked.set()
             answer = self.answer(request) if callable(self.answer) else self.answer

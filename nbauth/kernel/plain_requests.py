@@ -1,0 +1,140 @@
+"""Tokens for plain calls of requests; see :mod:`nbauth.kernel.authorised_calls`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import MethodType, SimpleNamespace
+from typing import Any
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import get_netrc_auth
+
+from nbauth.core.secret import SecretStr
+from nbauth.kernel.auth_of_execution import AuthOfExecution
+from nbauth.kernel.authorise import Auth
+from nbauth.kernel.execution import Execution, present
+from nbauth.kernel.sent import authorised_by
+from nbauth.oauth.network import VerifiedSession
+
+
+class _Added(SecretStr):
+    """The value of an ``Authorization`` header that this module has added."""
+
+    __slots__ = ()
+
+
+def replacements() -> Iterator[tuple[type, str, Callable[[Any], Any]]]:
+    """The methods of requests to replace."""
+    yield requests.Session, "prepare_request", _prepare_request
+    yield requests.Session, "send", _send
+
+
+def _prepare_request(before: Any) -> Any:
+    """Marks requests whose caller gave ``auth``, since not every kind of it leaves a trace."""
+
+    def prepare_request(session: Any, request: Any, *args: Any, **options: Any) -> Any:
+        prepared = before(session, request, *args, **options)
+        if getattr(request, "auth", None) is not None and present() is not None:
+            prepared.register_hook("response", _has_its_own_auth)
+        return prepared
+
+    return prepare_request
+
+
+def _has_its_own_auth(response: Any, **_: Any) -> None:
+    """A hook that does nothing. Redirected requests have the hooks of the first one."""
+
+
+def _send(before: Any) -> Any:
+    """Called for each redirect, too. nbauth's own sessions make their requests as ever."""
+
+    def send(session: Any, request: Any, *args: Any, **options: Any) -> Any:
+        execution = present()
+        auth = None if execution is None else execution.auth
+        if execution is None or auth is None or isinstance(session, VerifiedSession):
+            return before(session, request, *args, **options)
+        if _brings_its_own(session, request):
+            execution.sent = True
+            return before(session, request, *args, **options)
+        ready = _with_token(execution, auth, session, request)
+        response = None
+        try:
+            response = before(session, ready, *args, **options)
+            return response
+        finally:
+            _forget(ready, response)
+
+    return send
+
+
+def _brings_its_own(session: Any, request: Any) -> bool:
+    """Whether the caller has given ``auth``."""
+    if getattr(session, "auth", None) is not None:
+        return True
+    return any(
+        hook is _has_its_own_auth or (isinstance(_owner(hook), AuthBase) and not _is_ours(hook))
+        for hook in (request.hooks or {}).get("response", ())
+    )
+
+
+def _owner(hook: object) -> object:
+    """The object whose method a hook is, such as an ``HTTPDigestAuth``."""
+    return hook.__self__ if isinstance(hook, MethodType) else None
+
+
+def _is_ours(hook: object) -> bool:
+    return isinstance(_owner(hook), AuthOfExecution)
+
+
+def _with_token(execution: Execution, auth: Auth, session: Any, request: Any) -> Any:
+    """A copy of the request with a token; the request itself if it gets none."""
+    url, header = str(request.url or ""), request.headers.get("Authorization")
+    ours = isinstance(header, _Added)
+    if auth.scopes_for(url) is None and not ours:
+        execution.note(url, sent=False)
+        return request
+    if header is not None and not ours and not _is_from_netrc(session, url, header):
+        execution.sent = True
+        return request
+    ready = _copy(request)
+    ready.headers.pop("Authorization", None)
+    auth(ready)
+    if (text := ready.headers.get("Authorization")) is not None:
+        ready.headers["Authorization"] = _Added(text)
+        execution.note(url, sent=True)
+    return ready
+
+
+def _copy(request: Any) -> Any:
+    """A copy with headers and hooks of its own. ``PreparedRequest.copy`` copies all cookies too."""
+    copied = object.__new__(type(request))
+    vars(copied).update(vars(request))
+    copied.headers = request.headers.copy()
+    copied.hooks = {event: [*hooks] for event, hooks in (request.hooks or {}).items()}
+    return copied
+
+
+def _is_from_netrc(session: Any, url: str, header: object) -> bool:
+    """Whether requests took the header from ``~/.netrc``; the caller did not ask for it."""
+    found = get_netrc_auth(url) if getattr(session, "trust_env", False) else None
+    if found is None:
+        return False
+    basic: Any = SimpleNamespace(headers={})
+    return bool(HTTPBasicAuth(*found)(basic).headers["Authorization"] == header)
+
+
+def _forget(ready: Any, response: Any) -> None:
+    """Remove token and hooks from requests that the caller may keep and send again."""
+    kept = [ready]
+    if response is not None and (
+        response.history or response.next or response.request is not ready
+    ):
+        kept += [response.request, *(each.request for each in response.history)]
+        kept += [] if response.next is None else [response.next]
+    for request in kept:
+        header = request.headers.get("Authorization")
+        if isinstance(header, _Added) or isinstance(authorised_by.get(request), AuthOfExecution):
+            request.headers.pop("Authorization", None)
+        for event, hooks in (request.hooks or {}).items():
+            request.hooks[event] = [hook for hook in hooks if not _is_ours(hook)]
