@@ -90,7 +90,8 @@ class Bound:
         self, scopes: Scopes, refused: str | None = None, required: Requirement | None = None
     ) -> AuthenticationResult:
         """The same as :meth:`get`, without blocking the event loop."""
-        if refused is None and (here := self._here(scopes)) is not None:
+        asks_no_more = refused is None and required is None
+        if asks_no_more and (here := self._here(scopes)) is not None:
             return here
         while True:
             need = self._need(scopes, refused, self.interactive, required)
