@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nbauth.core.errors import ConfigurationError, NotSignedIn, TokenError
@@ -219,12 +220,20 @@ _OF_AZURE_CORE = (
 def _token(result: AuthenticationResult) -> AccessToken:
     from azure.core.credentials import AccessToken
 
-    return AccessToken(str(result.access_token), int(result.expires_on))
+    return AccessToken(result.access_token, int(result.expires_on))
 
 
 def _info(result: AuthenticationResult) -> AccessTokenInfo:
+    return _masked_info()(result.access_token, int(result.expires_on), token_type=result.token_type)
+
+
+@cache
+def _masked_info() -> type[AccessTokenInfo]:
+    """azure-core's class, whose ``repr`` would show the token."""
     from azure.core.credentials import AccessTokenInfo
 
-    return AccessTokenInfo(
-        str(result.access_token), int(result.expires_on), token_type=result.token_type
-    )
+    class Masked(AccessTokenInfo):
+        def __repr__(self) -> str:
+            return f"AccessTokenInfo(token={self.token!r}, expires_on={self.expires_on})"
+
+    return Masked

@@ -77,6 +77,9 @@ class Bound:
 
         ``required``: what the host required.
         """
+        asks_no_more = refused is None and required is None
+        if asks_no_more and (here := self._here(scopes)) is not None:
+            return here
         return self._got(self._need(scopes, refused, self.interactive and may_ask, required))
 
     def silent(self, scopes: Scopes) -> SecretStr:

@@ -87,9 +87,11 @@ def test_what_it_returns(bench: EntraBench) -> None:
     result = nbauth.acquire(API)
     with nbauth.credential() as made:
         token, info = made.get_token(API), made.get_token_info(API, options={})
-    assert type(token) is AccessToken and type(info) is AccessTokenInfo
+    assert isinstance(token, AccessToken) and isinstance(info, AccessTokenInfo)
     assert token.token == info.token == bench.entra.newest
-    assert type(token.token) is str  # a SecretStr would be masked where a client formats it
+    for shown in (repr(token), repr(info), repr(token.token), str(token), str(info), f"{info}"):
+        assert bench.entra.newest not in shown  # IPython shows the last value of a cell
+    assert f"Bearer {token.token}" == f"Bearer {bench.entra.newest}"
     assert token.expires_on == info.expires_on == int(result.expires_on)
     assert (info.token_type, info.refresh_on) == ("Bearer", None)
 

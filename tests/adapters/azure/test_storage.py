@@ -29,8 +29,8 @@ from tests.interop.peers import assert_plain, new_session, peer_of, screen_of
 from tests.interop.scripted_browser import ScriptedBrowser
 
 SCOPE = "https://storage.azure.com/user_impersonation"
-LIFE = 1
-"""Seconds from issue to expiry; Azurite refuses an expired token."""
+LIFE = 2
+"""Seconds until the first token expires; Azurite refuses it then. Later ones live longer."""
 
 Copy = Callable[..., list[bytes]]
 
@@ -92,10 +92,14 @@ def copy(request: pytest.FixtureRequest, account_url: str, panva: Panva) -> Copy
 
 def test_a_token_expires_while_a_client_is_used(session: Session, panva: Panva, copy: Copy) -> None:
     before = str(session.acquire(SCOPE).access_token)
-    later = lambda: time.sleep(LIFE + 0.1)  # noqa: E731
+
+    def later() -> None:
+        panva.control(access_ttl=600)
+        time.sleep(LIFE + 0.1)
+
     assert copy(nbauth.credential(SCOPE), time.time, later) == [b"the data"] * 2
     assert str(session.acquire(SCOPE).access_token) != before
-    assert 1 <= panva.token_requests("refresh_token") <= 3  # no refresh for each call
+    assert 1 <= panva.token_requests("refresh_token") <= 2  # 2 if the machine is slow
 
 
 def test_azurite_refuses_the_token_that_has_expired(
