@@ -29,6 +29,7 @@ LONGEST_FIRST = (
     "tests/kernels/",
     "tests/test_surroundings.py",
     "tests/docs/",
+    "tests/adapters/",
     "tests/server/",
     "tests/interop/",
     "tests/faults/",

@@ -93,6 +93,7 @@ install_providers() {
   provider_from_debian kerberos krb5-kdc krb5-admin-server krb5-user libkrb5-dev
   [[ ! -d .providers/kerberos ]] || install_kerberos_client
   install_azure_cli
+  install_graph_client
 }
 
 # What nbauth[kerberos] installs. Its packages gssapi and krb5 have no wheels for Linux: they are
@@ -126,6 +127,15 @@ install_azure_cli() {
   .venv/bin/python -m venv --without-pip .providers/azure-cli
   install_into .providers/azure-cli 'azure-cli-core==2.91.*' msrest azure-common
   install_into .providers/azure-cli --no-deps 'azure-cli==2.91.*' 'azure-mgmt-resource==24.*'
+}
+
+# One test uses some of its 16,700 files, so they are not compiled, and are in no environment.
+install_graph_client() {
+  say "msgraph-sdk 1.65 in .providers/msgraph-sdk"
+  local kiota=(abstractions authentication-azure http serialization-{form,json,multipart,text})
+  install_into .venv --no-compile --no-deps --target .providers/msgraph-sdk 'msgraph-sdk==1.65.*' \
+    msgraph-core "${kiota[@]/#/microsoft-kiota-}" std-uritemplate h2 hpack hyperframe \
+    opentelemetry-{api,sdk,semantic-conventions}
 }
 
 # Unpacked, not installed: no configuration, no service, no root.

@@ -6,14 +6,19 @@ twins. azure-core is imported when a token is requested.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import ConfigurationError, NotSignedIn, TokenError
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.hosts import narrowed
+from nbauth.oauth.authority_forms import GUID
 from nbauth.oauth.challenge import Requirement
 
 if TYPE_CHECKING:
@@ -46,7 +51,7 @@ class _OfAccount:
         return f"<nbauth.{type(self).__name__}{own} {self._bound.digest}>"
 
     def _wanted(self, scopes: tuple[str, ...], options: Mapping[str, Any]) -> _Wanted:
-        client, claims = self._bound.client, options.get("claims")
+        client, claims = self._bound.client, options.get("claims") or None
         wanted = client.scopes(scopes) if self._own is None else narrowed(client, self._own, scopes)
         if options.get("enable_cae"):
             wanted = client.for_calls(wanted)
@@ -58,24 +63,26 @@ class _OfAccount:
         return _Wanted(wanted, required, options.get("tenant_id"))
 
     def _got(self, wanted: _Wanted) -> AuthenticationResult:
-        result = self._bound.get(wanted.scopes, None, wanted.required)
+        with _unavailable_if_not_signed_in():
+            result = self._bound.get(wanted.scopes, None, wanted.required)
         return self._of_tenant(result, wanted.tenant)
 
     async def _got_async(self, wanted: _Wanted) -> AuthenticationResult:
-        if wanted.required is None:
-            result = await self._bound.get_async(wanted.scopes)
-        else:
+        with _unavailable_if_not_signed_in():
             result = await self._bound.get_async(wanted.scopes, None, wanted.required)
         return self._of_tenant(result, wanted.tenant)
 
     def _of_tenant(self, result: AuthenticationResult, tenant: str | None) -> AuthenticationResult:
-        """The result. Raises ``ConfigurationError`` if its tenant is not the service's."""
-        authority = self._bound.client.authority
-        own = {result.tenant_id.lower(), authority.tenant.lower()} - {""}
-        if tenant and authority.microsoft and own and tenant.lower() not in own:
+        """The result. Raises ``ConfigurationError`` if its tenant is not the service's.
+
+        Only GUIDs are compared: a tenant has several domain names, and an alias such as
+        ``organizations`` names no tenant.
+        """
+        here = result.tenant_id or self._bound.client.authority.tenant
+        if tenant and _is_guid(tenant) and _is_guid(here) and tenant.lower() != here.lower():
             raise ConfigurationError(
                 f"This service accepts tokens of the tenant {tenant}; the token is from the tenant"
-                f" {result.tenant_id or authority.tenant}.",
+                f" {here}.",
                 code="other_tenant",
                 hint=f"Sign in to that tenant with %login --tenant {tenant}, and use"
                 f' nbauth.credential(tenant="{tenant}").',
@@ -107,7 +114,11 @@ class Credential(_OfAccount):
     def get_token_info(
         self, *scopes: str, options: Mapping[str, Any] | None = None
     ) -> AccessTokenInfo:
-        """The same with the token's type, and when to request the next one."""
+        """The same with the token's type.
+
+        It does not say when to request the next token (``refresh_on``): clients then request one
+        for each call of the last five minutes, and nbauth renews it in time.
+        """
         _check_azure_core()
         return _info(self._got(self._wanted(scopes, options or {})))
 
@@ -158,15 +169,71 @@ def _check_azure_core() -> None:
         ) from None
 
 
+def _is_guid(text: str) -> bool:
+    return re.fullmatch(GUID, text) is not None
+
+
+@contextmanager
+def _unavailable_if_not_signed_in() -> Iterator[None]:
+    """Let azure-identity's ``ChainedTokenCredential`` go on if no account is signed in.
+
+    It does so only after its own ``CredentialUnavailableError``. So if azure-identity is loaded,
+    the error is both. After any other error the chain ends: another identity must not act instead
+    of an account whose token was refused.
+    """
+    try:
+        yield
+    except TokenError as error:
+        unavailable = getattr(sys.modules.get("azure.identity"), "CredentialUnavailableError", None)
+        absent = isinstance(error, NotSignedIn) or isinstance(error.__cause__, NotSignedIn)
+        if unavailable is None or not absent:
+            raise
+        raise _as_both(error, unavailable) from error.__cause__
+
+
+def _as_both(error: TokenError, unavailable: type[Exception]) -> TokenError:
+    both = _class_of_both(type(error), unavailable)
+    made: TokenError = both.__new__(both, *error.args)  # azure-core's __init__ would keep frames
+    made.__dict__.update(error.__dict__)
+    return made
+
+
+def _class_of_both(kind: type[TokenError], unavailable: type[Exception]) -> Any:
+    """A class of errors that azure-identity recognises. Pickled, they are of the kind alone."""
+    members = {
+        "__module__": kind.__module__,
+        "__doc__": kind.__doc__,
+        "__reduce__": lambda self: (kind, self.args, self.__dict__),
+        "message": property(lambda self: f"{self} {self.hint}"),  # what chains report
+        **dict.fromkeys(_OF_AZURE_CORE),
+    }
+    return type(kind.__name__, (kind, unavailable), members)
+
+
+_OF_AZURE_CORE = (
+    "response", "status_code", "reason", "model", "error", "inner_exception", "continuation_token",
+    "exc_type", "exc_value", "exc_traceback", "exc_msg",
+)  # fmt: skip
+"""What azure-core's errors tell of a response; here there is none."""
+
+
 def _token(result: AuthenticationResult) -> AccessToken:
     from azure.core.credentials import AccessToken
 
-    return AccessToken(str(result.access_token), int(result.expires_on))
+    return AccessToken(result.access_token, int(result.expires_on))
 
 
 def _info(result: AuthenticationResult) -> AccessTokenInfo:
+    return _masked_info()(result.access_token, int(result.expires_on), token_type=result.token_type)
+
+
+@cache
+def _masked_info() -> type[AccessTokenInfo]:
+    """azure-core's class, whose ``repr`` would show the token."""
     from azure.core.credentials import AccessTokenInfo
 
-    return AccessTokenInfo(
-        str(result.access_token), int(result.expires_on), token_type=result.token_type
-    )
+    class Masked(AccessTokenInfo):
+        def __repr__(self) -> str:
+            return f"AccessTokenInfo(token={self.token!r}, expires_on={self.expires_on})"
+
+    return Masked

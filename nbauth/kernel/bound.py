@@ -89,6 +89,9 @@ class Bound:
 
         ``required``: what the host required.
         """
+        asks_no_more = refused is None and required is None
+        if asks_no_more and (here := self.present(scopes)) is not None:
+            return here
         return self._got(self._need(scopes, refused, self.interactive and may_ask, required))
 
     def get_wider(
@@ -118,7 +121,8 @@ class Bound:
         self, scopes: Scopes, refused: str | None = None, required: Requirement | None = None
     ) -> AuthenticationResult:
         """The same as :meth:`get`, without blocking the event loop."""
-        if refused is None and (here := self.present(scopes)) is not None:
+        asks_no_more = refused is None and required is None
+        if asks_no_more and (here := self.present(scopes)) is not None:
             return here
         return await self._got_async(self._need(scopes, refused, self.interactive, required))
 

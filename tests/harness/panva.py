@@ -60,6 +60,7 @@ class Panva:
         token_answer: Mapping[str, Any] | None = None,
         step_up: str | None = None,
         realm: Mapping[str, Any] | None = None,
+        entra_tokens: bool | None = None,
     ) -> None:
         """Set life times (seconds, from 1) and the ``interval`` that device answers carry.
 
@@ -67,7 +68,8 @@ class Panva:
         ``coop`` is sent as Cross-Origin-Opener-Policy with all responses of the provider;
         the members of ``device_answer`` and ``token_answer`` replace those of its normal responses;
         the API refuses tokens that were not requested with the claim ``acrs`` of ``step_up``;
-        ``realm`` is the response of the Microsoft-shaped issuer's user realm discovery.
+        ``realm`` is the response of the Microsoft-shaped issuer's user realm discovery;
+        with ``entra_tokens`` its access tokens are JWTs with the claims of Entra's.
         """
         asked = {
             "access_ttl": access_ttl,
@@ -80,6 +82,7 @@ class Panva:
             "token_answer": token_answer,
             "step_up": step_up,
             "realm": realm,
+            "entra_tokens": entra_tokens,
         }
         self._order("/control", {name: given for name, given in asked.items() if given is not None})
 

@@ -10,6 +10,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import pickle
 import select
 import signal
 import socket
@@ -98,6 +99,18 @@ def stale() -> Any:
     expire(made)
     child = in_child(lambda: text(made))
     return {"child": child, "parent": text(made), "reused": engine.reused}
+
+
+def credential() -> Any:
+    """A credential, pickled and held, as a pool of processes gets it; then its token is old."""
+    made = session()
+    made.login("read", web_ui=redirect)
+    held = nbauth.credential("read")
+    data = pickle.dumps(held)
+    child = in_child(lambda: [pickle.loads(data).get_token().token, held.get_token().token])
+    expire(made)
+    old = in_child(lambda: held.get_token().token)
+    return {"child": child, "old": old["code"], "parent": held.get_token().token}
 
 
 def during_refresh() -> Any:

@@ -43,6 +43,13 @@ def test_a_fresh_token_serves_the_child(tmp_path: Path) -> None:
     assert ran("fresh", tmp_path) == {"child": ["access-ada-1"] * 2, "parent": "access-ada-1"}
 
 
+def test_a_credential_in_a_pool_of_processes(tmp_path: Path) -> None:
+    seen = ran("credential", tmp_path)
+    assert seen == {
+        "child": ["access-ada-1"] * 2, "old": "forked_process", "parent": "access-ada-2"
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("case", ["stale", "during_refresh"])
 def test_the_child_does_not_use_the_parents_refresh_token(case: str, tmp_path: Path) -> None:
     seen = ran(case, tmp_path)

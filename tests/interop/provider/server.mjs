@@ -27,7 +27,7 @@ process.stdin.on('end', () => process.exit(0)).on('close', () => process.exit(0)
 
 // ---------------------------------------------------------------- what the tests can turn
 const DEFAULTS = { access_ttl: 3600, id_token_ttl: 3600, device_ttl: 600, device_interval: 1, code_length: 0, coop: null,
-  device_answer: {}, token_answer: {}, step_up: null, realm: null };
+  device_answer: {}, token_answer: {}, step_up: null, realm: null, entra_tokens: false };
 const claimsOf = new Map(); // the claims request of each access token
 let knobs;
 let faults;
@@ -231,6 +231,15 @@ async function makeProvider(issuer, microsoft) {
     return new SignJWT(claims).setProtectedHeader({ ...header, alg: 'RS256', kid }).sign(key);
   }
 
+  // An access token of version 1.0, as Entra issues to Azure Storage. It is no token of this provider's own API.
+  function asEntraWritesIt({ scope, expires_in: life }, account) {
+    const [first] = scope.split(' ').filter((word) => word.includes('/'));
+    const [aud, scp] = [first.slice(0, first.lastIndexOf('/')), first.slice(first.lastIndexOf('/') + 1)];
+    return new SignJWT({ aud, iss: `https://sts.windows.net/${tenant}/`, iat: now(), nbf: now(), exp: Date.now() / 1000 + life,
+      oid: objectId(account), tid: tenant, sub: account, scp, ver: '1.0', jti: randomBytes(6).toString('hex') })
+      .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: jwk.kid }).sign(signingKey);
+  }
+
   function wrongResponseIssuer(ctx) {
     const location = ctx.response.get('location') ?? '';
     const inForm = typeof ctx.body === 'string' && ctx.body.includes('name="iss"');
@@ -273,8 +282,9 @@ async function makeProvider(issuer, microsoft) {
         const order = take(tampers, ({ what }) => what in WRONG || what === ODD);
         if (order) ctx.body.id_token = await wrongIdToken(ctx.body.id_token, order);
       }
-      claimsOf.set(ctx.body.access_token, ctx.oidc.body.claims ?? '');
       const account = ctx.oidc.entities.Account?.accountId;
+      if (microsoft && knobs.entra_tokens) ctx.body.access_token = await asEntraWritesIt(ctx.body, account);
+      claimsOf.set(ctx.body.access_token, ctx.oidc.body.claims ?? '');
       if (microsoft && account && ctx.oidc.body.client_info) {
         const info = { uid: objectId(account), utid: tenant };
         ctx.body.client_info = Buffer.from(JSON.stringify(info)).toString('base64url');
