@@ -63,7 +63,7 @@ def _access_token(user: str, made: TokenResponse, expires_on: float) -> str:
         "aud": next(iter(made.scopes)).rpartition("/")[0],
         "nbf": int(made.received_at) - 5,
         "iat": int(made.received_at) - 5,
-        "exp": int(expires_on),
+        "exp": expires_on,
         "sub": user,
         "jti": str(made.access_token),
     }
