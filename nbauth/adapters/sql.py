@@ -106,8 +106,8 @@ def use_tokens(
 
     For SQL Server (pyodbc, mssql-python, aioodbc), the token is a connection attribute; for
     PostgreSQL (every driver), it is the password. The engine keeps the client and account with
-    which this is called. Opening a connection raises the errors of ``nbauth.token``. Default for
-    ``scopes``: the database service of Azure in the account's cloud.
+    which this is called; a further call replaces them. Opening a connection raises the errors of
+    ``nbauth.token``. Default for ``scopes``: the database service of Azure in the account's cloud.
 
     Raises:
         ConfigurationError: the database takes no tokens. Opening a connection raises it if the
@@ -129,7 +129,11 @@ def use_tokens(
             hint="It has some for postgresql, and for mssql with the drivers"
             f" {', '.join(_SQL_SERVER_DRIVERS)}.",
         )
-    event.listen(getattr(engine, "sync_engine", engine), "do_connect", login.connecting)
+    target = getattr(engine, "sync_engine", engine)
+    for listener in [*dialect.dispatch.do_connect]:  # a cell may run again
+        if isinstance(former := getattr(listener, "__self__", None), _Login):
+            event.remove(target, "do_connect", former.connecting)
+    event.listen(target, "do_connect", login.connecting)
 
 
 class _Login:

@@ -1,4 +1,4 @@
-"""OpenAI's clients with a function that returns a token, at an endpoint that checks each request."""
+"""OpenAI's clients with a function that returns a token, at an endpoint that checks it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import nbauth
 from nbauth.adapters.bearer import token_provider
 from nbauth.core.errors import InteractionRequired
 from nbauth.testing.clock import FakeClock
+from tests.adapters.data.documented import run_examples
 from tests.adapters.data.tenant import TenantBench
 from tests.harness.certificates import Certificates
 from tests.oauth.servers import Seen, Server, reply
@@ -169,3 +170,12 @@ def test_nobody_is_signed_in(bench: TenantBench) -> None:
         provider()
     with pytest.raises(InteractionRequired):
         asyncio.run(provider.aio())
+
+
+def test_the_documented_example(
+    endpoint: Server, trusted: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = run_examples("openai", {"https://name.openai.azure.com": endpoint.url})
+    client = names["client"].with_options(http_client=httpx.Client(verify=trusted))
+    with client:
+        assert client.chat.completions.create(**HELLO).choices[0].message.content == "hi"

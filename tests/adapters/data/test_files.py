@@ -25,6 +25,7 @@ from azure.core.credentials import AccessToken
 
 import nbauth
 from nbauth.core.errors import InteractionRequired
+from tests.adapters.data.documented import run_examples
 from tests.adapters.data.tenant import TenantBench
 from tests.harness.azurite import ACCOUNT, running_azurite
 from tests.harness.certificates import Certificates
@@ -218,3 +219,45 @@ def test_nobody_is_signed_in(bench: TenantBench, options: dict[str, Any]) -> Non
     given = {**options, "credential": nbauth.credential().aio}
     with pytest.raises(InteractionRequired):
         fsspec.filesystem("abfs", **given).ls("abfs://c")
+
+
+def test_the_documented_examples(
+    bench: TenantBench,
+    container: str,
+    account_url: str,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = {"account_host": options["account_host"]}
+    monkeypatch.setitem(fsspec.config.conf, "abfs", host)
+    FRAME.to_csv(f"{container}/sales.csv", index=False, storage_options=options)
+    here = f'{{"endpoint": "{account_url}", "allow_invalid_certificates": "true", "account_name": '
+    names = run_examples(
+        "storage",
+        {
+            'storage_options={"account_name": ': f"storage_options={here}",
+            '"account"': f'"{ACCOUNT}"',
+            "//container": container.removeprefix("abfs:"),
+            '"container/': f'"{container.removeprefix("abfs://")}/',
+        },
+    )
+    assert names["table"].num_rows == 3
+    assert names["sales"].collect().to_dict(as_series=False) == FRAME.to_dict("list")
+
+
+def test_object_store_takes_the_text_of_a_token(
+    bench: TenantBench, container: str, account_url: str, options: dict[str, Any]
+) -> None:
+    """As delta-rs does, by the same library."""
+    FRAME.to_parquet(f"{container}/p.parquet", storage_options=options)
+    scan = polars.scan_parquet(
+        container.replace("abfs://", "az://") + "/p.parquet",
+        storage_options={
+            "account_name": ACCOUNT,
+            "endpoint": account_url,
+            "allow_invalid_certificates": "true",
+            "bearer_token": str(nbauth.token(STORAGE)),
+        },
+        credential_provider=None,
+    )
+    assert scan.select(polars.col("n").sum()).collect().item() == 6

@@ -22,6 +22,7 @@ from nbauth.adapters.bearer import token_provider
 from nbauth.adapters.sql import use_tokens
 from nbauth.core.errors import ConfigurationError
 from nbauth.testing.clock import FakeClock
+from tests.adapters.data.documented import run_examples
 from tests.adapters.data.postgresql import ADMIN, Postgresql, running_postgresql
 from tests.adapters.data.tenant import TenantBench
 from tests.harness.certificates import Certificates
@@ -164,6 +165,33 @@ def test_an_engine_keeps_its_account(postgresql: Postgresql, bench: TenantBench)
     engine.dispose()
 
 
+@pytest.mark.parametrize("create", [sqlalchemy.create_engine, create_async_engine])
+def test_a_further_call_replaces_the_account(bench: TenantBench, create: Any) -> None:
+    """And what a driver gets is masked, since tracebacks show arguments."""
+    bench.sign_in()
+    engine = create("postgresql+psycopg://ada@localhost/x")
+    given: list[dict[str, Any]] = []
+    for user in ("ada", "bob"):
+        bench.sign_in(user=user, force=True)
+        use_tokens(engine)
+    target = getattr(engine, "sync_engine", engine)
+
+    def connecting(*arguments: Any) -> None:
+        given.append(arguments[-1])
+        raise InterruptedError
+
+    sqlalchemy.event.listen(target, "do_connect", connecting)
+
+    async def connect_async() -> None:
+        async with engine.connect():
+            pass
+
+    with pytest.raises(InterruptedError):
+        engine.connect() if target is engine else asyncio.run(connect_async())
+    assert bench.tenant.issued[given[0]["password"]].user == "bob"
+    assert "eyJ" not in repr(given)
+
+
 def test_32_threads_share_one_token(postgresql: Postgresql, bench: TenantBench) -> None:
     password = token_provider(DATABASE)
     with ThreadPoolExecutor(32) as pool:
@@ -245,3 +273,29 @@ def test_tokens_of_a_real_provider(
         who_am_i(**server.encrypted, password=first)
     assert who_am_i(**server.encrypted, password=password()) == "ada"
     session.rest()
+
+
+def test_the_documented_examples(postgresql: Postgresql, bench: TenantBench) -> None:
+    address = f"localhost:{postgresql.port}/{ADMIN}"
+    names = run_examples(
+        "postgresql",
+        {
+            '"host": "name.postgres.database.azure.com"': (
+                f'"host": "localhost", "port": {postgresql.port}'
+            ),
+            "name.postgres.database.azure.com/sales": address,
+            "ada%40contoso.com": "ada",
+            "ada@contoso.com": "ada",
+            '"dbname": "sales"': f'"dbname": "{ADMIN}"',
+            '"sslrootcert": "system"': f'"sslrootcert": "{postgresql.ca_file}"',
+            "sslrootcert=system": f"sslrootcert={postgresql.ca_file}",
+        },
+    )
+    with names["connection"] as connection:
+        assert connection.execute(WHO).fetchone() == ("ada",)
+    with names["pool"] as pool, pool.connection() as connection:
+        assert connection.execute(WHO).fetchone() == ("ada",)
+    with names["engine"].connect() as connection:
+        assert connection.scalar(sqlalchemy.text(WHO)) == "ada"
+    names["engine"].dispose()
+    assert {*postgresql.logins} == {bench.tenant.newest}

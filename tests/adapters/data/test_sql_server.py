@@ -21,6 +21,7 @@ import nbauth
 from nbauth.adapters.sql import ACCESS_TOKEN, AccessTokenStruct, attributes, use_tokens
 from nbauth.core.errors import ConfigurationError, InteractionRequired, TokenError
 from nbauth.testing.clock import FakeClock
+from tests.adapters.data.documented import run_examples
 from tests.adapters.data.odbc import odbc_driver
 from tests.adapters.data.tds_server import SqlServer, running_sql_server
 from tests.adapters.data.tenant import TenantBench
@@ -300,3 +301,24 @@ def test_nobody_is_signed_in(bench: TenantBench) -> None:
     use_tokens(engine)
     with pytest.raises(InteractionRequired):
         engine.connect()
+
+
+@pytest.mark.usefixtures("no_questions")
+def test_the_documented_examples(server: SqlServer, bench: TenantBench) -> None:
+    import pyodbc
+
+    pyodbc.pooling = False
+    example = "mssql+pyodbc://@name.database.windows.net/sales?driver=ODBC+Driver+18+for+SQL+Server"
+    names = run_examples(
+        "sql-server",
+        {
+            "{ODBC Driver 18 for SQL Server}": odbc_driver(),
+            "Server=name.database.windows.net;Database=sales": server.connection_string,
+            example: engine_of(server, "pyodbc").url.render_as_string(),
+        },
+    )
+    assert selected(names["connection"]) == 42
+    with names["engine"].connect() as connection:
+        assert connection.exec_driver_sql(QUERY).scalar() == 42
+    names["engine"].dispose()
+    assert server.tokens == [bench.tenant.newest] * 2
