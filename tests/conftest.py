@@ -30,6 +30,7 @@ LONGEST_FIRST = (
     "tests/test_surroundings.py",
     "tests/docs/",
     "tests/server/",
+    "tests/adapters/",
     "tests/interop/",
     "tests/faults/",
     "tests/persistence/",

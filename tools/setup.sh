@@ -44,7 +44,8 @@ install_python() {
   say "nbauth with what its tests need"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check uv ||
     say "there is no uv for this machine"
-  install_into .venv -e '.[test,test-data]'
+  install_into .venv -e '.[test]'
+  install_into .venv --no-compile -e '.[test,test-data]'  # compiled when a test imports them
   .venv/bin/python -m compileall -q nbauth  # not every machine lets each kernel keep what it compiles
 }
 

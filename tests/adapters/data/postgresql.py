@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -160,5 +161,5 @@ def _running_server(programs: Path, data: Path, port: int) -> Iterator[None]:
             time.sleep(0.02)
         yield
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # SIGTERM would wait for open connections
         server.wait(timeout=20)

@@ -141,16 +141,25 @@ def test_an_engine_of_sqlalchemy_signs_in_with_tokens(
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-def test_an_async_engine(postgresql: Postgresql, bench: TenantBench, driver: str) -> None:
+def test_an_async_engine_does_not_block_its_loop(
+    postgresql: Postgresql, bench: TenantBench, driver: str
+) -> None:
     ssl = {"ssl": "require"} if driver == "asyncpg" else verified(postgresql)
     engine = create_async_engine(url(postgresql, driver, **ssl))
     use_tokens(engine)
+    gate = bench.tenant.hold("refresh")
 
-    async def who() -> Any:
+    async def connected() -> Any:
         async with engine.connect() as connection:
             name = await connection.scalar(sqlalchemy.text(WHO))
         await engine.dispose()
         return name
+
+    async def who() -> Any:
+        connecting = asyncio.create_task(connected())
+        assert await asyncio.to_thread(gate.reached.wait, 5)
+        gate.open()
+        return await connecting
 
     assert asyncio.run(who()) == "ada"
     assert postgresql.logins == [bench.tenant.newest]
