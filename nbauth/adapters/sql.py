@@ -1,7 +1,6 @@
 """Access tokens for databases: SQL Server's drivers, and SQLAlchemy for SQL Server and PostgreSQL.
 
-A driver needs a token only when it opens a connection. A connection that is open stays open after
-its token has expired.
+A token is needed to open a connection. An open connection stays open after its token has expired.
 """
 
 from __future__ import annotations
@@ -121,7 +120,8 @@ def use_tokens(
     if dialect.name == "postgresql":
         login: _Login = _PostgresqlLogin(bound, _scopes(bound.client, scopes, "ossrdbms-aad"))
     elif dialect.name == "mssql" and dialect.driver in _SQL_SERVER_DRIVERS:
-        login = _SqlServerLogin(bound, _scopes(bound.client, scopes, ""))
+        kind = _SqlServerLogin if dialect.driver == "mssqlpython" else _OdbcLogin
+        login = kind(bound, _scopes(bound.client, scopes, ""))
     else:
         raise ConfigurationError(
             f"nbauth has no tokens for {dialect.name} with the driver {dialect.driver}.",
@@ -134,6 +134,7 @@ def use_tokens(
         if isinstance(former := getattr(listener, "__self__", None), _Login):
             event.remove(target, "do_connect", former.connecting)
     event.listen(target, "do_connect", login.connecting)
+    target.dispose(close=not dialect.is_async)  # its pool may have connections of another account
 
 
 class _Login:
@@ -155,23 +156,22 @@ class _Login:
             result = await_only(self._bound.get_async(self._scopes))
         else:
             result = self._bound.get(self._scopes)
-        self._add(result.access_token, cparams)
+        self._add(result.access_token, cargs, cparams)
 
     def check(self, cargs: list[Any], cparams: dict[str, Any]) -> None:
         """Raise ``ConfigurationError`` if the driver would not use a token, or would reveal it."""
         raise NotImplementedError
 
-    def _add(self, token: str, cparams: dict[str, Any]) -> None:
+    def _add(self, token: str, cargs: list[Any], cparams: dict[str, Any]) -> None:
         raise NotImplementedError
 
 
 class _SqlServerLogin(_Login):
     def check(self, cargs: list[Any], cparams: dict[str, Any]) -> None:
-        arguments: Any = cparams if "dsn" in cparams else cargs
-        where: Any = "dsn" if "dsn" in cparams else 0  # aioodbc gets it by name
+        arguments, name = _connection_string(cargs, cparams)
         # SQLAlchemy adds this to URLs without a user.
-        arguments[where] = arguments[where].replace(";Trusted_Connection=Yes", "")
-        other = _OTHER_SIGN_IN.search(arguments[where])
+        arguments[name] = arguments[name].replace(";Trusted_Connection=Yes", "")
+        other = _OTHER_SIGN_IN.search(arguments[name])
         if other is not None:
             raise ConfigurationError(
                 f"The connection string contains {other[1]}. The driver would not use the token.",
@@ -179,9 +179,27 @@ class _SqlServerLogin(_Login):
                 hint="Name only the server and the database: mssql+pyodbc://@server/database",
             )
 
-    def _add(self, token: str, cparams: dict[str, Any]) -> None:
+    def _add(self, token: str, cargs: list[Any], cparams: dict[str, Any]) -> None:
         given = cparams.get("attrs_before") or {}
-        cparams["attrs_before"] = {**given, ACCESS_TOKEN: AccessTokenStruct(str(token))}
+        cparams["attrs_before"] = {**given, ACCESS_TOKEN: AccessTokenStruct(token)}
+
+
+class _OdbcLogin(_SqlServerLogin):
+    """By a driver manager of ODBC, which may keep connections open for further use.
+
+    It selects one by the text of the connection string, whatever the token is. So this text has to
+    differ for each account. Of a keyword that occurs twice, the first one counts.
+    """
+
+    def _add(self, token: str, cargs: list[Any], cparams: dict[str, Any]) -> None:
+        super()._add(token, cargs, cparams)
+        arguments, name = _connection_string(cargs, cparams)
+        arguments[name] += f";APP=nbauth-{self._bound.digest}"
+
+
+def _connection_string(cargs: list[Any], cparams: dict[str, Any]) -> tuple[Any, Any]:
+    """Where it is; aioodbc gets it by name."""
+    return (cparams, "dsn") if "dsn" in cparams else (cargs, 0)
 
 
 class _PostgresqlLogin(_Login):
@@ -197,11 +215,10 @@ class _PostgresqlLogin(_Login):
         raise ConfigurationError(
             "The connection to the database might not be encrypted, and the token is the password.",
             code="insecure_connection",
-            hint="Add to the URL ?sslmode=verify-full&sslrootcert=system, or at least"
-            " ?sslmode=require (asyncpg: ?ssl=require).",
+            hint="Add ?sslmode=verify-full&sslrootcert=system to the URL; asyncpg: ?ssl=require.",
         )
 
-    def _add(self, token: str, cparams: dict[str, Any]) -> None:
+    def _add(self, token: str, cargs: list[Any], cparams: dict[str, Any]) -> None:
         cparams["password"] = token
 
 

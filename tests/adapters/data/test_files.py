@@ -172,6 +172,29 @@ def test_two_accounts_have_two_filesystems(bench: TenantBench, options: dict[str
     assert filesystem() is ada
 
 
+def test_two_accounts_in_polars(
+    bench: TenantBench, container: str, account_url: str, options: dict[str, Any]
+) -> None:
+    """Polars keeps its connections to a storage account."""
+    FRAME.to_parquet(f"{container}/p.parquet", storage_options=options)
+
+    def read() -> None:
+        polars.read_parquet(
+            container.replace("abfs://", "az://") + "/p.parquet",
+            storage_options={
+                "account_name": ACCOUNT,
+                "endpoint": account_url,
+                "allow_invalid_certificates": "true",
+            },
+            credential_provider=polars.CredentialProviderAzure(credential=nbauth.credential()),
+        )
+
+    for user in ("ada", "bob"):
+        bench.sign_in(user=user, force=True)
+        read()
+        assert user in {one.user for one in bench.tenant.issued.values() if STORAGE in one.scopes}
+
+
 def test_closing_a_filesystem_does_not_sign_out(
     bench: TenantBench, container: str, options: dict[str, Any]
 ) -> None:

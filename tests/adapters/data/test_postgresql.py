@@ -201,6 +201,20 @@ def test_a_further_call_replaces_the_account(bench: TenantBench, create: Any) ->
     assert "eyJ" not in repr(given)
 
 
+def test_a_pool_gives_nobody_the_connection_of_another_account(
+    postgresql: Postgresql, bench: TenantBench
+) -> None:
+    engine = sqlalchemy.create_engine(url(postgresql, **verified(postgresql)))
+    use_tokens(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(sqlalchemy.text(WHO)) == "ada"
+    bench.sign_in(user="bob", force=True)
+    use_tokens(engine)
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="failed for user"):
+        engine.connect()  # the URL names ada
+    assert bench.tenant.issued[postgresql.logins[-1]].user == "bob"
+
+
 def test_32_threads_share_one_token(postgresql: Postgresql, bench: TenantBench) -> None:
     password = token_provider(DATABASE)
     with ThreadPoolExecutor(32) as pool:

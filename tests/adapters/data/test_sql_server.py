@@ -6,10 +6,14 @@ The drivers are the real ones. The server speaks the part of the protocol that a
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +29,7 @@ from tests.adapters.data.documented import run_examples
 from tests.adapters.data.odbc import odbc_driver
 from tests.adapters.data.tds_server import SqlServer, running_sql_server
 from tests.adapters.data.tenant import TenantBench
+from tests.docs.blocks import ROOT
 from tests.harness.certificates import Certificates
 
 DATABASE = "https://database.windows.net/.default"
@@ -251,12 +256,60 @@ def test_what_the_driver_gets(bench: TenantBench) -> None:
     with pytest.raises(InterruptedError):
         engine.connect()
     (arguments, given) = calls[0]
-    assert arguments == ["DRIVER={ODBC Driver 18 for SQL Server};Server=sql.example;Database=sales"]
+    start, _, app = arguments[0].rpartition(";")
+    assert start == "DRIVER={ODBC Driver 18 for SQL Server};Server=sql.example;Database=sales"
+    assert app.startswith("APP=nbauth-")
     assert "eyJ" not in repr(given)
     assert given == {
         "attrs_before": {103: 5, ACCESS_TOKEN: AccessTokenStruct(bench.tenant.newest)},
         "autocommit": True,
     }
+
+
+POOLED = """
+import sys
+from tests.adapters.data.odbc import odbc_driver
+odbc_driver()
+import pyodbc
+from nbauth.adapters.sql import AccessTokenStruct
+start, *rest = sys.argv[1:]
+for end, token in zip(rest[::2], rest[1::2]):
+    attrs_before = {1256: AccessTokenStruct(token)}
+    connection = pyodbc.connect(start + end, attrs_before=attrs_before, timeout=5)
+    connection.cursor().execute("SELECT 42 AS n").fetchall()
+    connection.close()
+"""
+
+
+@pytest.mark.parametrize("own", ["", ";APP=report"])
+def test_accounts_do_not_share_pooled_connections(
+    server: SqlServer, bench: TenantBench, tmp_path: Path, own: str
+) -> None:
+    """The driver manager pools connections by the text of the connection string only."""
+    ends: list[str] = []
+    for user in ("ada", "bob"):
+        bench.sign_in(user=user, force=True)
+        engine = sqlalchemy.create_engine("mssql+pyodbc://@h/d?driver=D")
+        calls = recorded(engine)
+        use_tokens(engine)
+        with pytest.raises(InterruptedError):
+            engine.connect()
+        ends += [own + ";" + calls[0][0][0].rpartition(";")[2], bench.tenant.newest]
+    assert len({*ends}) == 4
+    drivers = f"[ODBC]\nPooling=Yes\n[D]\nDriver={odbc_driver()}\nCPTimeout=60\n"
+    (tmp_path / "odbcinst.ini").write_text(drivers)
+    start = f"Driver={{D}};{server.connection_string}"
+    environment = {**os.environ, "ODBCSYSINI": str(tmp_path), "ODBCINSTINI": "odbcinst.ini"}
+
+    def connect(*arguments: str) -> list[str]:
+        server.tokens.clear()
+        command = [sys.executable, "-c", POOLED, start, *arguments]
+        subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=30)
+        return server.tokens
+
+    ada, bob = ends[:2], ends[2:]
+    assert connect(*ada, *ada, *bob, *bob) == [ada[1], bob[1]]
+    assert connect(own, ada[1], own, bob[1]) == [ada[1]]  # so it does pool, and bob was ada
 
 
 @pytest.mark.parametrize(
