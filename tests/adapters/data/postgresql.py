@@ -61,7 +61,6 @@ class Postgresql:
 @contextmanager
 def running_postgresql(certificates: Certificates) -> Iterator[Postgresql]:
     """Create a database cluster, start its server and the LDAP server, and end them."""
-    programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="nbauth-postgresql-"))
     made = Postgresql(free_port(), certificates.ca_file, lambda *_: False, [])
 
@@ -70,6 +69,8 @@ def running_postgresql(certificates: Certificates) -> Iterator[Postgresql]:
         return made.accepts(name.removeprefix("cn="), password)
 
     try:
+        folder.chmod(0o755)
+        programs = _programs(folder)
         with running_ldap_server(accepts) as ldap_port:
             data = _cluster(programs, folder, certificates, ldap_port)
             with _running_server(programs, data, made.port):
@@ -78,32 +79,46 @@ def running_postgresql(certificates: Certificates) -> Iterator[Postgresql]:
         shutil.rmtree(folder)
 
 
-def _programs() -> Path:
+def _programs(folder: Path) -> Path:
     """The folder of PostgreSQL's programs."""
-    roots = (Path("/"), UNPACKED)
-    found = [p for root in roots for p in sorted(root.glob("usr/lib/postgresql/*/bin/postgres"))]
-    if not found:
+    installed, unpacked = (_newest(root / "usr/lib/postgresql") for root in (Path("/"), UNPACKED))
+    if installed is not None:
+        return installed
+    if unpacked is None:
         missing("postgresql (run `make setup`)")
-    return found[-1].parent
+    if os.getuid() != 0:
+        return unpacked
+    # The user nobody may not be able to read the folder of the repository.
+    shutil.copytree(UNPACKED / "usr", folder / "usr", symlinks=True, copy_function=_linked)
+    return folder / unpacked.relative_to(UNPACKED)
+
+
+def _newest(versions: Path) -> Path | None:
+    found = sorted(versions.glob("*/bin/postgres"))
+    return found[-1].parent if found else None
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 def _command(programs: Path, program: str, *arguments: str) -> dict[str, Any]:
     """What starts a program as a user who is not root, since PostgreSQL refuses to run as root."""
-    command = [str(programs / program), *arguments]
-    libraries = [str(one) for one in UNPACKED.glob("usr/lib/*-linux-gnu*")]
-    environment = {
-        "LD_LIBRARY_PATH": ":".join(libraries),
-        "PATH": os.environ["PATH"],
-        "LC_ALL": "C",
+    libraries = [str(one) for one in programs.parents[2].glob("*-linux-gnu*")]
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    if programs.parents[3] != Path("/usr"):
+        environment["LD_LIBRARY_PATH"] = ":".join(libraries)
+    user: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+    return {
+        "args": [str(programs / program), *arguments],
+        "env": environment,
+        "stdin": subprocess.DEVNULL,
+        "cwd": "/",
+        **(user if os.getuid() == 0 else {}),
     }
-    if os.getuid() == 0:
-        # Only with this capability can it read programs in a folder of root's own.
-        capability = "+dac_override"
-        command = [
-            "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
-            f"--inh-caps={capability}", f"--ambient-caps={capability}", *command,
-        ]  # fmt: skip
-    return {"args": command, "env": environment, "stdin": subprocess.DEVNULL, "cwd": "/"}
 
 
 def _cluster(programs: Path, folder: Path, certificates: Certificates, ldap_port: int) -> Path:
@@ -111,7 +126,6 @@ def _cluster(programs: Path, folder: Path, certificates: Certificates, ldap_port
     data.mkdir(mode=0o700)
     if os.getuid() == 0:
         nobody = pwd.getpwnam("nobody").pw_uid
-        os.chown(folder, nobody, -1)
         os.chown(data, nobody, -1)
     initdb = _command(
         programs, "initdb", "--pgdata", str(data), "--no-sync", "--auth=trust", "--locale=C",
