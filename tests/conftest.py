@@ -31,6 +31,7 @@ LONGEST_FIRST = (
     "tests/docs/",
     "tests/adapters/",
     "tests/server/",
+    "tests/adapters/",
     "tests/interop/",
     "tests/faults/",
     "tests/persistence/",

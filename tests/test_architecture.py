@@ -183,6 +183,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     ],
     "Adapters are strangers to each other": [
         ("adapters/bearer.py", "import nbauth.adapters.azure_core"),
+        ("adapters/sql.py", "import nbauth.adapters.bearer"),
     ],
     "Engines are strangers to each other and to flows": [
         ("oauth/engines/openid.py", "import nbauth.oauth.engines.microsoft"),

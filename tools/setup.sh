@@ -45,6 +45,7 @@ install_python() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check uv ||
     say "there is no uv for this machine"
   install_into .venv -e '.[test]'
+  install_into .venv --no-compile -e '.[test,test-data]'  # compiled when a test imports them
   .venv/bin/python -m compileall -q nbauth  # not every machine lets each kernel keep what it compiles
 }
 
@@ -78,7 +79,7 @@ into() { # FOLDER REQUIREMENT…
   install_into .venv --no-deps --target "$folder" "$@"
 }
 
-# Third-party identity providers. Each has its own environment: their dependencies conflict with
+# Third-party identity providers, and a database. Each has its own environment: their dependencies conflict with
 # neither nbauth's dependencies nor the machine's packages.
 install_providers() {
   rm -rf .providers
@@ -92,6 +93,8 @@ install_providers() {
     libio-string-perl starman
   provider_from_debian kerberos krb5-kdc krb5-admin-server krb5-user libkrb5-dev
   [[ ! -d .providers/kerberos ]] || install_kerberos_client
+  provider_from_debian odbc libodbc2 libltdl7 libgssapi-krb5-2 # for Microsoft's ODBC driver
+  compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || provider_from_debian postgresql postgresql
   install_azure_cli
   install_graph_client
 }

@@ -57,9 +57,13 @@ class Bound:
 
     @property
     def digest(self) -> str:
-        """A short text that identifies client and account, for displays and caches of objects."""
+        """A short text that identifies client and account, for displays and caches of objects.
+
+        As long as the account is not fixed, it identifies this object.
+        """
         asked = self.key or self._asked
-        who = key_of(asked) if isinstance(asked, Account | AccountKey) else asked
+        who: object = key_of(asked) if isinstance(asked, Account | AccountKey) else asked
+        who = id(self) if who is None else who
         return hashlib.sha256(repr((self.client.key, who)).encode()).hexdigest()[:12]
 
     @property

@@ -108,3 +108,12 @@ def test_credentials_of_two_accounts_differ_in_their_repr(bench: Bench) -> None:
     assert repr(ada) != repr(credential(bench))
     bench.session.use("ada@example.com")
     assert repr(ada) == repr(credential(bench))
+
+
+def test_credentials_whose_account_is_not_fixed_yet_differ(bench: Bench) -> None:
+    """fsspec would else give a filesystem of the account that the other one is fixed to later."""
+    first, second = credential(bench), credential(bench)
+    assert repr(first) != repr(second)
+    bench.sign_in("read", user="ada")
+    header_of(first), header_of(second)
+    assert repr(first) == repr(second)
