@@ -20,6 +20,7 @@ import pytest
 import requests
 
 import nbauth
+from nbauth.adapters import sql
 from nbauth.adapters.bearer import TokenProvider
 from nbauth.core.account import Account
 from nbauth.core.errors import NbAuthError
@@ -92,6 +93,11 @@ def _provider(bench: Bench) -> list[Any]:
     return [TokenProvider(bound, bound.client.scopes(("read",)))]
 
 
+def _attributes(bench: Bench) -> list[Any]:
+    bound = bench.session.bind()
+    return [sql.TokenAttributes(bound, bound.client.scopes(("read",)))]
+
+
 def _auth(bench: Bench) -> list[Any]:
     return [bench.session.authorise(), bench.session.authorise("read").for_session()]
 
@@ -121,12 +127,15 @@ SAMPLES: dict[str, Make] = {
     "credential": _credential,
     "azure_core.Credential": _credential,
     "azure_core.AsyncCredential": _credential,
+    "sql.AccessTokenStruct": lambda bench: [_attributes(bench)[0]()[sql.ACCESS_TOKEN]],
+    "sql.TokenAttributes": lambda bench: _attributes(bench),
+    "sql.attributes": lambda bench: _attributes(bench),
     "bearer.TokenProvider": _provider,
     "bearer.token_provider": _provider,
     **{name: _error(getattr(nbauth, name)) for name in ERRORS},
 }
 """What each public name makes. The names of adapters have their module in front."""
-WITHOUT_OBJECT = {"configure", "login", "login_async", "logout", "run"}
+WITHOUT_OBJECT = {"configure", "login", "login_async", "logout", "run", "sql.use_tokens"}
 """Functions that return nothing, or what another name makes."""
 
 
@@ -197,6 +206,9 @@ def check_loaded(loaded: Any, other: Bench) -> None:
             assert request.headers["Authorization"] == access
         case TokenProvider():
             assert f"Bearer {loaded()}" == access
+        case sql.TokenAttributes():
+            text = loaded()[sql.ACCESS_TOKEN][4:].decode("utf-16-le")
+            assert f"Bearer {text}" == access
         case Account():
             assert loaded.username == "ada@example.com"
         case [Account()]:

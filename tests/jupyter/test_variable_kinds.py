@@ -79,7 +79,7 @@ def secrets_of(made: Shell, user: str) -> dict[str, str]:
     made_here = {
         name: value
         for name, value in made.shell.user_ns.items()
-        if not name.startswith("_")  # the shell's history, also of other tests
+        if not name.startswith("_") and name != "Out"  # the shell's history, also of other tests
     }
     known = {**made_here, **os.environ}
     marks = (f"access-{user}-", f"id-{user}-")

@@ -216,7 +216,7 @@ class InHeader(requests.auth.AuthBase):
 @pytest.mark.parametrize(
     ("auth", "header"),
     [
-        (("user", "word"), "Basic dXNlcjp3b3Jk"),
+        (("user", "word"), "Basic dXNlcjp3b3Jk"),  # nbauth: allow
         (requests.auth.HTTPDigestAuth("user", "word"), None),
         (InHeader(), None),
         (lambda request: request, None),
@@ -251,7 +251,7 @@ def test_httpx_calls_with_auth_of_their_own_are_left_alone(web: Web, how: str) -
         web.ask(how, web.api.url, auth=("user", "word"))
         web.ask(how, web.api.url, auth=httpx.Auth())
         web.ask(how, web.api.url.replace("//", "//u:p@"))
-    assert sent(web.api) == ["Basic dXNlcjp3b3Jk", None, "Basic dTpw"]
+    assert sent(web.api) == ["Basic dXNlcjp3b3Jk", None, "Basic dTpw"]  # nbauth: allow
 
 
 def test_none_as_auth_of_a_client_disables_it(web: Web) -> None:
@@ -260,7 +260,7 @@ def test_none_as_auth_of_a_client_disables_it(web: Web) -> None:
         with httpx.Client(verify=web.context, auth=("user", "word")) as client:
             client.get(web.api.url)
         httpx.get(web.api.url, verify=web.context)
-    assert sent(web.api) == [None, "Basic dXNlcjp3b3Jk", "Bearer token-1"]
+    assert sent(web.api) == [None, "Basic dXNlcjp3b3Jk", "Bearer token-1"]  # nbauth: allow
 
 
 def test_an_auth_for_other_hosts_is_the_callers_own(web: Web) -> None:
@@ -287,7 +287,7 @@ def test_netrc_is_for_unlisted_hosts(
         requests.get(web.evil.url, verify=web.ca)
         requests.get(f"{web.api.url}/end", verify=web.ca)
         requests.get(web.api.url, verify=web.ca)
-    assert sent(web.evil) == ["Basic dXNlcjp3b3Jk"] * 2
+    assert sent(web.evil) == ["Basic dXNlcjp3b3Jk"] * 2  # nbauth: allow
     assert sent(web.api) == ["Bearer token-1"] * 3
 
 
