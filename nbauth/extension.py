@@ -13,7 +13,9 @@ from nbauth.api import session_if_made, the_session
 from nbauth.jupyter import authorise_cell, magic_ends
 from nbauth.jupyter.completion import Completion
 from nbauth.jupyter.config import NbAuth
+from nbauth.jupyter.guard import Guard
 from nbauth.jupyter.hidden_value import HiddenValue
+from nbauth.jupyter.ipykernel.outgoing import guard_output
 from nbauth.jupyter.ipykernel.reply_fix import fix_replies
 from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.magics import AuthMagics
@@ -39,6 +41,7 @@ class Loaded:
         self._undo_reading = magic_ends.add_to(shell, MAGICS, CELL_MAGICS)
         self._undo_cells = authorise_cell.add_to(shell)
         self._undo_reply_fix = fix_replies(getattr(shell, "kernel", None))
+        self._undo_guard = guard_output(getattr(shell, "kernel", None), Guard(session_if_made))
 
     def undo(self) -> None:
         """Remove it all; accounts stay signed in in the process's session."""
@@ -63,6 +66,7 @@ class Loaded:
         self._hidden_value.undo()
         registry.registry.pop(type(self._magics).__name__, None)
         self._undo_reply_fix()
+        self._undo_guard()
 
 
 def _new_cell(*_: object) -> None:

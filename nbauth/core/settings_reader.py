@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nbauth.core.config_file import ABSENT, ConfigFile
+from nbauth.core.errors import NbAuthError
 from nbauth.core.folders import VARIABLES as PLACES
 from nbauth.core.person import Notices, Person
 from nbauth.core.settings import (
@@ -76,6 +77,7 @@ class SettingsReader:
         self._seen: tuple[object, Settings] = (None, Settings())
         self._look = object()
         self._held: tuple[object, float, Settings] = (None, 0.0, Settings())
+        self._redacts: tuple[object, float, bool] = (None, 0.0, True)
 
     def present(self) -> Settings:
         """The settings for a call without its own; the same object until a setting changes.
@@ -94,6 +96,26 @@ class SettingsReader:
         """The settings for a call, see ``resolve``. Raises ``ConfigurationError``."""
         own = {name: value for name, value in call.items() if value is not None}
         return self._read(own) if own else self.present()
+
+    def redacts(self) -> bool:
+        """Whether output is masked. Shows no warnings, as it is read while output is sent.
+
+        With invalid settings, output is masked.
+        """
+        configured = self.configured.get("redact")
+        if configured is not None:
+            return bool(configured)
+        look, until, redacts = self._redacts
+        if look is not self._look or time.monotonic() >= until:
+            look = self._look
+            try:
+                environment = self._environment()
+                file = self._read_file(environment)[1]
+                redacts = self._resolve({}, environment, file).redact
+            except NbAuthError:
+                redacts = True
+            self._redacts = look, time.monotonic() + self._look_every, redacts
+        return redacts
 
     def configure(self, **settings: Any) -> None:
         """Set them for this kernel; ``None`` unsets one. If one value is invalid, none is set.
@@ -147,14 +169,19 @@ class SettingsReader:
         known, settings = self._seen
         if not call and known == seen and _still_holds(settings):
             return settings
-        environ = {key: value for key, value in zip(_VARIABLES, environment, strict=False) if value}
-        made = resolve(call, self.configured, environ, file)
+        made = self._resolve(call, environment, file)
         if not call:
             self._seen = seen, made
         if self._notices is not None:  # last, because showing a notice reads the settings
             for notice in file.notices(made.profile):
                 self._notices.tell(notice)
         return made
+
+    def _resolve(
+        self, call: Mapping[str, Any], environment: Environment, file: ConfigFile
+    ) -> Settings:
+        environ = {key: value for key, value in zip(_VARIABLES, environment, strict=False) if value}
+        return resolve(call, self.configured, environ, file)
 
     def _environment(self) -> Environment:
         get = self._environ.get

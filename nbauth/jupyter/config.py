@@ -50,7 +50,7 @@ HELP = {
     " $error is the code and $error_description the message",
     "timeout": "how many seconds a sign-in waits for the person; default: the lifetime of the"
     " device code, or 300",
-    "redact": "has no effect yet",
+    "redact": "true: mask the tokens of nbauth in the output of the kernel; false: show them",
     "refresh_ahead": "true: refresh tokens in use before they expire; false: only when needed",
     "verify": "which CAs are trusted: true (those of certifi), a CA file, a folder of CAs, or"
     " system; overrides the variables of the environment",

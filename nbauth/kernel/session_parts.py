@@ -20,6 +20,7 @@ from nbauth.core.signal import Signal
 from nbauth.kernel.accounts.background import Background, RefreshAhead
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.flights import AccountLocks
+from nbauth.kernel.accounts.issued import Issued
 from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
@@ -71,7 +72,7 @@ class SessionParts:
         self.screen = screen
         self.cache = TokenCache()
         self._door = Door(reader)
-        self._engines = Engines(make_engine, credential_of)
+        self._engines = Engines(make_engine, self.issued.noting(credential_of))
         self._account_locks = AccountLocks()
         self._stored = StoredAccounts(self.cache, screen, self._door, self._account_locks)
         self._renewal = Renewal(self.cache, self._engines, self._account_locks)
@@ -90,6 +91,11 @@ class SessionParts:
         )
         self.cache.renewed.connect(self._refresh_ahead.wake)
         self._attempts.began.connect(self.changed.emit)
+
+    @property
+    def issued(self) -> Issued:
+        """The secrets that this process has got."""
+        return self.cache.issued
 
     @property
     def changed(self) -> Signal:

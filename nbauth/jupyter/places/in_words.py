@@ -47,7 +47,10 @@ MEANING: Mapping[str, Mapping[Any, str]] = {
         "keyring": "keyring: encrypted files; the key is in the system's keyring",
         "file": "file: encrypted files; the key comes from a passphrase",
     },
-    "redact": {True: "true (it has no effect yet)", False: "false (it has no effect yet)"},
+    "redact": {
+        True: "true: tokens in the output are masked",
+        False: "false: tokens in the output are shown",
+    },
     "refresh_ahead": {
         True: "true: tokens in use are refreshed before they expire",
         False: "false: a token is refreshed when it is needed",

@@ -96,6 +96,7 @@ class ByGrants:
         """
         if error.rotated is not None:
             log.debug("the refresh token of an error response is kept")
+            self._cache.issued.add(error.rotated)
             grant.replaced(error.rotated)
             error.rotated = None
             present = self._cache.signed_in.get(key)

@@ -17,6 +17,7 @@ from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache_lookups import CacheLookups
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.grants import Grant, RefreshTokenGrant
+from nbauth.kernel.accounts.issued import Issued
 from nbauth.kernel.accounts.sign_outs import SignOuts
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.accounts.token_table import TokenKey
@@ -34,12 +35,14 @@ class TokenCache(CacheLookups):
     Attributes:
         changed: emitted by the code that changes who is signed in, when the change is complete.
         renewed: emitted by the code that adds tokens.
+        issued: remembers every secret that was added, before a caller can see it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.changed = Signal()
         self.renewed = Signal()
+        self.issued = Issued()
         self._lock = threading.Lock()
         self._sign_outs = SignOuts()
         self._changes: dict[AccountKey, int] = {}
@@ -73,6 +76,7 @@ class TokenCache(CacheLookups):
         if grant is None:
             wanted, ends_on = undeclared(asked.key), response.grant_ends_on
             grant = RefreshTokenGrant(response.refresh_token, granted, ends_on, asked=wanted)
+        self.issued.add_response(response)
         token = CachedToken(response, grant, asked, client, fulfils)
         names = signed_in.names
         with self._lock:
@@ -122,6 +126,7 @@ class TokenCache(CacheLookups):
         kernel has grants that are not stored yet, they are newer; the two are merged. Nothing is
         added if the account has changed since ``changes``.
         """
+        self.issued.add_account(kept, tokens.values())
         key, names = kept.key, kept.names
         with self._lock:
             if changes is not None and changes != self.changes(key):
@@ -147,6 +152,7 @@ class TokenCache(CacheLookups):
 
         The stored grants are the newest, except for those that were added here since.
         """
+        self.issued.add_account(kept, tokens.values())
         key = kept.key
         with self._lock:
             here = self.signed_in.get(key)
@@ -168,6 +174,7 @@ class TokenCache(CacheLookups):
 
         If the account is here already, everything else of it stays.
         """
+        self.issued.add_account(imported)
         key, names = imported.key, imported.names
         with self._lock:
             self._changed(key)
@@ -223,6 +230,7 @@ class TokenCache(CacheLookups):
         but it does not replace the new one. The old grant takes the new refresh token in any case,
         so that a revocation revokes that one.
         """
+        self.issued.add_response(response)
         token = CachedToken(response, grant, asked, client, fulfils)
         with self._lock:
             grant.renewed(response)
@@ -285,6 +293,7 @@ class TokenCache(CacheLookups):
         What is stored is read again before it is renewed.
         """
         self._lock = threading.Lock()
+        self.issued.forked()
         self.changed, self.renewed = Signal(), Signal()
         parents: dict[Grant, Grant] = {}
         for record in self.signed_in.values():

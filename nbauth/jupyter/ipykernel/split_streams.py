@@ -1,0 +1,120 @@
+"""Keeps back the end of a stream's message if a secret may begin with it.
+
+ipykernel sends the text of a stream when it was flushed, or after a fifth of a second. So a secret
+may be split over two messages. The text that is kept back belongs to the thread of ipykernel that
+sends the streams, and only that thread reads or changes it. It is sent before any other message of
+the same request, so no output is lost and its order stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from nbauth.jupyter.guard import Guard
+from nbauth.jupyter.split_output import SplitOutput, Taken
+
+log = logging.getLogger(__name__)
+AFTER_THE_CELL = 0.5
+"""Seconds for which text is kept back if its cell is not running, as that of a thread."""
+
+
+@dataclass
+class Stream:
+    """A stream of one request, with the route of its last message."""
+
+    header: dict[str, Any]
+    socket: Any
+    ident: Any
+    split: SplitOutput = field(default_factory=SplitOutput)
+
+
+class SplitStreams:
+    """The streams of which the end of the last message may be the beginning of a secret.
+
+    Args:
+        kernel: the running ipykernel. Without its thread for output, nothing is kept back.
+        guard: knows the secrets.
+        send: sends a message.
+    """
+
+    def __init__(self, kernel: Any, guard: Guard, send: Callable[..., Any]) -> None:
+        thread = getattr(kernel, "iopub_thread", None)
+        names = ("thread", "io_loop", "schedule")
+        self._io = thread if all(hasattr(thread, name) for name in names) else None
+        self._guard = guard
+        self._send = send
+        self._pid = os.getpid()
+        self._streams: dict[tuple[str, str], Stream] = {}
+        self._running: dict[str, None] = {}
+
+    def begin(self, request: str) -> None:
+        """A request is handled from now on."""
+        self._running[request] = None
+
+    def end(self, request: str) -> None:
+        """A request has been handled."""
+        self._running.pop(request, None)
+        self.release(request)
+
+    def take(self, header: dict[str, Any], content: Any, socket: Any, ident: Any) -> Taken:
+        """What to send now of a stream's message."""
+        text, as_it_is = content["text"], Taken(content["text"], masked=False)
+        beginnings, request = self._guard.beginnings, header.get("msg_id", "")
+        name = request, content["name"]
+        if self._streams and self._here:
+            self._release(request, but=name)
+        known = self._streams.get(name) if self._here else None
+        if known is None and (beginnings is None or not beginnings.at_end_of(text)):
+            return as_it_is
+        if not self._here:
+            self.release(request)
+            return as_it_is
+        if beginnings is None or not self._guard.on:
+            self._release(request)
+            self._streams.pop(name, None)
+            return as_it_is
+        stream = known or Stream(header, socket, ident)
+        stream.socket, stream.ident = socket, ident
+        taken = stream.split.take(text, beginnings)
+        if not stream.split.sent and not stream.split.held:
+            self._streams.pop(name, None)
+            return taken
+        self._streams[name] = stream
+        if self._io is not None and request not in self._running:
+            self._io.io_loop.call_later(AFTER_THE_CELL, self._release, request)
+        return taken
+
+    def release(self, request: str) -> None:
+        """Send what is kept back of a request, before its next message."""
+        if any(name[0] == request for name in list(self._streams)):
+            self._in_its_thread(partial(self._release, request))
+
+    def release_all(self) -> None:
+        """Send everything that is kept back."""
+        for request in {name[0] for name in list(self._streams)}:
+            self.release(request)
+
+    @property
+    def _here(self) -> bool:
+        """Whether the calling thread is the one that sends the streams."""
+        return self._io is not None and threading.current_thread() is self._io.thread
+
+    def _in_its_thread(self, act: Callable[[], None]) -> None:
+        if self._io is not None and os.getpid() == self._pid:  # a forked child has sent nothing
+            self._io.schedule(act)
+
+    def _release(self, request: str, but: tuple[str, str] = ("", "")) -> None:
+        for name, stream in list(self._streams.items()):
+            if name[0] != request or name == but:
+                continue
+            if request not in self._running:
+                self._streams.pop(name, None)
+            if text := stream.split.release():
+                content = {"name": name[1], "text": text}
+                self._send(stream.socket, "stream", content, stream.header, stream.ident)

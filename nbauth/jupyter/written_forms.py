@@ -1,0 +1,57 @@
+"""The forms in which a secret may be written: as it is, escaped, quoted, in base64."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from urllib.parse import quote, quote_plus
+
+_PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
+"""Texts that no quoting or escaping changes."""
+_PERCENT = re.compile("%[0-9A-F]{2}")
+
+
+def plain_forms(secret: str) -> list[str]:
+    """The forms other than base64, without duplicates."""
+    if _PLAIN.fullmatch(secret):
+        return [secret]
+    quoted = [quote(secret, safe="", errors="replace"), quote(secret, errors="replace")]
+    quoted.append(quote_plus(secret, errors="replace"))
+    escaped = [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
+    forms = [
+        secret,
+        *quoted,
+        *(_PERCENT.sub(lambda code: code[0].lower(), text) for text in quoted),
+        *escaped,
+        *(text.replace("/", "\\/") for text in escaped),
+        *(json.dumps(text)[1:-1] for text in escaped),
+        repr(secret)[1:-1],
+        ascii(secret)[1:-1],
+        repr(_bytes(secret))[2:-1],
+        html.escape(secret),
+        html.escape(secret, quote=False),
+    ]
+    return list(dict.fromkeys(forms))
+
+
+def base64_forms(secret: str) -> list[str]:
+    """The parts of a base64 text that depend on the secret only, at each of the three offsets."""
+    raw, found = _bytes(secret), []
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + raw)
+        start, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        text = encoded[start:end].decode()
+        found += [text, text.translate({ord("+"): "-", ord("/"): "_"})]
+    return list(dict.fromkeys(found))
+
+
+def packed(form: str) -> list[bytes]:
+    """How a form stands in the bytes of a message: as it is, and as a part of a JSON string."""
+    escaped = (json.dumps(form, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True))
+    return list(dict.fromkeys(_bytes(text) for text in (form, *escaped)))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
