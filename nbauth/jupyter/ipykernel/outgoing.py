@@ -104,7 +104,7 @@ class Outgoing:
             try:
                 kind, header, said = _read(msg_or_type, content, parent)
                 if kind == "stream":
-                    taken = self._streams.take(header, said, stream, ident)
+                    taken = self._streams.take(header, said, ident)
                     self._thread.masked = taken.masked
                     if not taken.text:
                         return msg_or_type if isinstance(msg_or_type, dict) else None

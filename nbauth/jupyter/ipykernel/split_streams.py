@@ -2,8 +2,9 @@
 
 ipykernel sends the text of a stream when it was flushed, or after a fifth of a second. So a secret
 may be split over two messages. The text that is kept back belongs to the thread of ipykernel that
-sends the streams, and only that thread reads or changes it. It is sent before any other message of
-the same request, so no output is lost and its order stays.
+sends the streams, and only that thread changes it; an interrupt of the cell cannot lose it. That
+thread sends messages in the order in which they were scheduled. The text is sent before any other
+message of the same request, so the order of the outputs stays.
 """
 
 from __future__ import annotations
@@ -26,10 +27,9 @@ AFTER_THE_CELL = 0.5
 
 @dataclass
 class Stream:
-    """A stream of one request, with the route of its last message."""
+    """A stream of one request, with its topic."""
 
     header: dict[str, Any]
-    socket: Any
     ident: Any
     split: SplitOutput = field(default_factory=SplitOutput)
 
@@ -45,7 +45,7 @@ class SplitStreams:
 
     def __init__(self, kernel: Any, guard: Guard, send: Callable[..., Any]) -> None:
         thread = getattr(kernel, "iopub_thread", None)
-        names = ("thread", "io_loop", "schedule")
+        names = ("thread", "io_loop", "schedule", "_really_send")
         self._io = thread if all(hasattr(thread, name) for name in names) else None
         self._guard = guard
         self._send = send
@@ -62,13 +62,13 @@ class SplitStreams:
         self._running.pop(request, None)
         self.release(request)
 
-    def take(self, header: dict[str, Any], content: Any, socket: Any, ident: Any) -> Taken:
+    def take(self, header: dict[str, Any], content: Any, ident: Any) -> Taken:
         """What to send now of a stream's message."""
         text, as_it_is = content["text"], Taken(content["text"], masked=False)
         beginnings, request = self._guard.beginnings, header.get("msg_id", "")
         name = request, content["name"]
-        if self._streams and self._here:
-            self._release(request, but=name)
+        if any(one[0] == request and one != name for one in list(self._streams)):
+            self.release(request, but=name)
         known = self._streams.get(name) if self._here else None
         if known is None and (beginnings is None or not beginnings.at_end_of(text)):
             return as_it_is
@@ -76,24 +76,22 @@ class SplitStreams:
             self.release(request)
             return as_it_is
         if beginnings is None or not self._guard.on:
-            self._release(request)
-            self._streams.pop(name, None)
+            self.release(request)
             return as_it_is
-        stream = known or Stream(header, socket, ident)
-        stream.socket, stream.ident = socket, ident
+        stream = known or Stream(header, ident)
         taken = stream.split.take(text, beginnings)
         if not stream.split.sent and not stream.split.held:
             self._streams.pop(name, None)
             return taken
         self._streams[name] = stream
         if self._io is not None and request not in self._running:
-            self._io.io_loop.call_later(AFTER_THE_CELL, self._release, request)
+            self._io.io_loop.call_later(AFTER_THE_CELL, self.release, request)
         return taken
 
-    def release(self, request: str) -> None:
-        """Send what is kept back of a request, before its next message."""
+    def release(self, request: str, but: tuple[str, str] = ("", "")) -> None:
+        """Send what is kept back of a request, after what was sent and before its next message."""
         if any(name[0] == request for name in list(self._streams)):
-            self._in_its_thread(partial(self._release, request))
+            self._in_its_thread(partial(self._release, request, but))
 
     def release_all(self) -> None:
         """Send everything that is kept back."""
@@ -109,7 +107,7 @@ class SplitStreams:
         if self._io is not None and os.getpid() == self._pid:  # a forked child has sent nothing
             self._io.schedule(act)
 
-    def _release(self, request: str, but: tuple[str, str] = ("", "")) -> None:
+    def _release(self, request: str, but: tuple[str, str]) -> None:
         for name, stream in list(self._streams.items()):
             if name[0] != request or name == but:
                 continue
@@ -117,4 +115,11 @@ class SplitStreams:
                 self._streams.pop(name, None)
             if text := stream.split.release():
                 content = {"name": name[1], "text": text}
-                self._send(stream.socket, "stream", content, stream.header, stream.ident)
+                self._send(_AtOnce(self._io), "stream", content, stream.header, stream.ident)
+
+
+class _AtOnce:
+    """Sends a message in the calling thread; ipykernel's own sockets would queue it."""
+
+    def __init__(self, io_thread: Any) -> None:
+        self.send_multipart = io_thread._really_send
