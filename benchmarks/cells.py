@@ -29,9 +29,11 @@ def an_empty_cell():
 MORE_TOKENS = f"""
 import base64, os
 from nbauth.api import the_session
-for number in range({TOKENS} - len(the_session().issued.texts)):
+known = the_session().issued
+known.texts = {{}}
+for number in range({TOKENS}):
     body = base64.urlsafe_b64encode(os.urandom(1125)).decode()
-    the_session().issued.add("eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + body)
+    known.add("eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + body)
 """
 PRINTED = {
     "in lines of 100 bytes": "line = 'x' * 99\nfor _ in range(100_000): print(line)",

@@ -23,6 +23,8 @@ LONG = 2 * STRIDE + SAMPLE - 1
 ``base64.encodebytes`` breaks lines after 76 letters."""
 FEW = 25
 """Up to this number, the short needles are searched for one by one."""
+SMALL = 2**18
+"""In larger messages, a short secret in base64 is not found if a line break is in it."""
 SHORT_STRIDE = 16
 SAMPLED = SHORT_STRIDE + SAMPLE - 1
 _BREAK = re.compile(rb"(?:\\+[rn]|[\r\n]|\\u001b\[[0-9;]*m)+")
@@ -40,13 +42,15 @@ class Needles:
         forms: its forms as text.
         packed: its forms in the bytes of a message.
         grams: samples of the long ones, as numbers.
-        short: the short ones, or parts of them.
+        short: the short ones.
+        parts: parts of the short ones that are base64, which may be written in lines.
     """
 
     forms: tuple[str, ...]
     packed: tuple[bytes, ...]
     grams: frozenset[int]
     short: tuple[bytes, ...]
+    parts: tuple[bytes, ...]
 
     @classmethod
     def of(cls, secret: str) -> Needles:
@@ -54,17 +58,18 @@ class Needles:
         in_lines = [text.encode() for text in encoded]
         as_is = [needle for form in plain for needle in packed(form)]
         grams: set[int] = set()
-        short: list[bytes] = []
-        for needle in (*as_is, *in_lines):
+        found = tuple(dict.fromkeys((*as_is, *in_lines)))
+        for needle in found:
             if len(needle) >= LONG:  # of its end: the beginnings of a provider's tokens are alike
                 grams.update(_grams(needle[-LONG:]))
-            elif needle in as_is:
-                short.append(needle)
-            else:  # a line break is in one half at most
-                half = len(needle) // 2
-                short += [needle[:half], needle[half:]]
-        found = tuple(dict.fromkeys((*as_is, *in_lines)))
-        return cls((*plain, *encoded), found, frozenset(grams), tuple(dict.fromkeys(short)))
+        short = tuple(needle for needle in found if len(needle) < LONG)
+        parts = [
+            part
+            for needle in map(str.encode, encoded)
+            if len(needle) < LONG
+            for part in _two_parts(needle)
+        ]
+        return cls((*plain, *encoded), found, frozenset(grams), short, tuple(dict.fromkeys(parts)))
 
 
 class Search:
@@ -80,6 +85,7 @@ class Search:
         needles = {needle for one in known for needle in one.packed}
         self._needles = sorted(needles, key=len, reverse=True)
         self._grams = frozenset().union(*(one.grams for one in known))
+        self._parts = sorted({part for one in known for part in one.parts})
         short = {part for one in known for part in one.short}
         sampled = {part for part in short if len(part) >= SAMPLED} if len(short) > FEW else set()
         self._short = sorted(short - sampled)
@@ -98,6 +104,8 @@ class Search:
     def _suspects(self, data: bytes) -> bool:
         """Whether the data may contain a secret."""
         if any(part in data for part in self._short):
+            return True
+        if len(data) <= SMALL and any(part in data for part in self._parts):
             return True
         words = memoryview(data)[: len(data) // SAMPLE * SAMPLE].cast("Q")
         if self._short_grams and not self._short_grams.isdisjoint(words[:: SHORT_STRIDE // SAMPLE]):
@@ -143,6 +151,12 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((first, last))
     return merged
+
+
+def _two_parts(needle: bytes) -> tuple[bytes, bytes]:
+    """Two neighbouring parts, of which a line break after 76 letters hides at most one."""
+    length = min(len(needle) // 2, 30)
+    return needle[-2 * length : -length], needle[-length:]
 
 
 def _grams(needle: bytes) -> Iterable[int]:
