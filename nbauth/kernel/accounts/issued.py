@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.grants import Grant
+from nbauth.kernel.accounts.id_token_life import expires_on
 from nbauth.oauth.credentials import Certificate, ClientCredential
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ SHORTEST = 16
 """Shorter texts are not remembered: they may also occur in other output by chance."""
 MOST = 200
 EXPIRED_FOR = 24 * 3600.0
-"""Seconds for which an access token is remembered after it has expired."""
+"""Seconds for which a token is remembered after it has expired."""
 
 
 class Issued:
@@ -42,9 +43,9 @@ class Issued:
         self.texts: Mapping[str, float] = {}
         self._lock = threading.Lock()
 
-    def add(self, *secrets: str | None, expires_on: float = math.inf) -> None:
+    def add(self, *secrets: str | None, ends: float = math.inf) -> None:
         """Remember secrets. Called before a caller can see them."""
-        new = {str(text): expires_on for text in secrets if text and len(text) >= SHORTEST}
+        new = {str(text): ends for text in secrets if text and len(text) >= SHORTEST}
         if new.keys() <= self.texts.keys():
             return
         with self._lock:
@@ -53,7 +54,8 @@ class Issued:
     def add_response(self, response: TokenResponse) -> None:
         """Remember the tokens of a response."""
         ends = response.received_at + response.expires_in
-        self.add(response.access_token, response.id_token, expires_on=ends)
+        self.add(response.access_token, ends=ends)
+        self.add(response.id_token, ends=expires_on(response.id_token_claims) or ends)
         self.add(response.refresh_token)
 
     def add_account(self, signed_in: SignedIn, tokens: Iterable[CachedToken] = ()) -> None:

@@ -64,8 +64,8 @@ def test_short_texts_are_not_remembered() -> None:
 
 def test_the_number_is_bounded_and_expired_texts_go_first() -> None:
     issued = Issued()
-    issued.add("expired-long-ago", expires_on=time.time() - EXPIRED_FOR - 1)
-    issued.add("expired-just-now", expires_on=time.time() - 1)
+    issued.add("expired-long-ago", ends=time.time() - EXPIRED_FOR - 1)
+    issued.add("expired-just-now", ends=time.time() - 1)
     assert list(issued.texts) == ["expired-just-now"]
     for number in range(MOST + 5):
         issued.add(f"refresh-token-{number:06}")
@@ -77,7 +77,7 @@ def test_a_known_text_changes_nothing() -> None:
     issued = Issued()
     issued.add("a-secret-of-a-provider")
     before = issued.texts
-    issued.add("a-secret-of-a-provider", expires_on=1.0)
+    issued.add("a-secret-of-a-provider", ends=1.0)
     assert issued.texts is before
     assert before["a-secret-of-a-provider"] == math.inf
 
