@@ -16,18 +16,12 @@ JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + "".join(
 )
 CANARY = make_canary()
 SECRETS = {"JWT": JWT, "CANARY": CANARY}
-SET_UP = """
+IMPORTS = """
 import base64, html, json, logging, multiprocessing, os, pprint, subprocess, sys, threading, time
 import urllib.parse, warnings
 import ipywidgets
 from comm import create_comm
 from IPython.display import HTML, JSON, Markdown, display, update_display
-JWT, CANARY = json.loads(os.environ["NBAUTH_TEST_SECRETS"])
-BOTH = JWT + " " + CANARY
-os.environ["S"] = JWT
-from nbauth.api import the_session
-the_session().issued.add(JWT, CANARY)
-comm = create_comm(target_name="nobody")
 class Named:
     def __init__(self, **values):
         self.__dict__.update(values)
@@ -37,6 +31,14 @@ def in_a_thread(call):
     thread = threading.Thread(target=call)
     thread.start()
     thread.join()
+comm = create_comm(target_name="nobody")
+"""
+SET_UP = f"""{IMPORTS}
+JWT, CANARY = json.loads(os.environ["NBAUTH_TEST_SECRETS"])
+BOTH = JWT + " " + CANARY
+os.environ["S"] = JWT
+from nbauth.api import the_session
+the_session().issued.add(JWT, CANARY)
 """
 CELLS: Mapping[str, str] = {
     "print": "prfloat({s})",
