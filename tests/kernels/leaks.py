@@ -41,12 +41,12 @@ from nbauth.api import the_session
 the_session().issued.add(JWT, CANARY)
 """
 CELLS: Mapping[str, str] = {
-    "print": "prfloat({s})",
+    "print": "print({s})",
     "stderr": "print({s}, file=sys.stderr)",
     "header": "print('Authorization: Bearer ' + {s})",
     "print of a dict": "print(dict(Authorization='Bearer ' + {s}))",
     "pprint": "pprint.pprint([{s}, {s}])",
-    "a thread's print": "in_a_thread(lambda: prfloat({s}))",
+    "a thread's print": "in_a_thread(lambda: print({s}))",
     "a thread's display": "in_a_thread(lambda: display({s}))",
     "logging": "logging.warning('sent %s', {s})",
     "warning": "warnings.warn({s})",

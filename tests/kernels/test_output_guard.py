@@ -60,6 +60,7 @@ def test_no_error_shows_a_secret(guarded: Watched, mode: str) -> None:
 
 
 def test_no_reply_shows_a_secret(guarded: Watched) -> None:
+    guarded.run("%config IPCompleter.use_jedi = False")  # loading it takes seconds
     for name, secret in SECRETS.items():
         guarded.run(
             f"{name}\nkeyed = {{{name}: 1}}\nclass Held:\n    __doc__ = {name}\nheld = Held()"
