@@ -11,7 +11,7 @@ from tests.kernels.conftest import environment
 @pytest.fixture(scope="module")
 def signed_in(demo):
     """A kernel with the extension loaded; tests sign in as they need."""
-    with Kernel("7.4", env=environment(demo), allow_stdin=True) as kernel:
+    with Kernel("7.4", env=environment(demo, NBAUTH_REDACT="false"), allow_stdin=True) as kernel:
         assert kernel.run("%load_ext nbauth").status == "ok"
         kernel.run("import os, nbauth")
         yield kernel
