@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from nbauth.core.account import Account, name_of
@@ -54,6 +55,10 @@ class Arrivals:
             )
         signed_in.unasked = request.unasked
         grant = _grant_of(request, response, signed_in.account)
+        if response.principal is not None and response.principal.application:
+            from nbauth.oauth.service_identity import SECRET
+
+            self._cache.issued.add(os.environ.get(SECRET))  # what the flow may have used
         if not self._cache.sign_in(
             signed_in,
             response,

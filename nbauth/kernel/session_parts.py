@@ -105,6 +105,7 @@ class SessionParts:
         """A session with the same settings and screen, which has no accounts and uses no store."""
         made = type(self)(self.reader, self.screen, self._engines.make)
         made._stored.use_only_memory()
+        made.cache.issued = self.cache.issued  # its tokens are masked too
         return made
 
     # ── settings ────────────────────────────────────────────────────────────────────────────
