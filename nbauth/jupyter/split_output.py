@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 HELD_FROM = 8
 """A text may end with the beginning of a secret. From this length on, that end is kept back."""
@@ -42,13 +41,6 @@ class Beginnings:
         return max((start + len(form) for form in forms if text.startswith(form, start)), default=0)
 
 
-class Taken(NamedTuple):
-    """What to send now, and whether a mask was added to it."""
-
-    text: str
-    masked: bool
-
-
 class SplitOutput:
     """What a stream has sent last, and what is kept back until more of it is known.
 
@@ -61,8 +53,8 @@ class SplitOutput:
         self.sent = ""
         self.held = ""
 
-    def take(self, text: str, beginnings: Beginnings) -> Taken:
-        """What to send now. The rest of a secret that was sent in part is masked."""
+    def take(self, text: str, beginnings: Beginnings) -> tuple[str, bool]:
+        """What to send now, and whether it contains a mask for a secret that was sent in part."""
         from nbauth.core.secret import MASK  # here, so that %load_ext stays fast
 
         total, begin = self.sent + self.held + text, len(self.sent)
@@ -76,7 +68,7 @@ class SplitOutput:
         held = min(length, len(rest)) if length >= HELD_FROM else 0
         self.held = rest[len(rest) - held :]
         self.sent = total[len(total) - length : len(total) - held]
-        return Taken(masked + rest[: len(rest) - held], bool(masked))
+        return masked + rest[: len(rest) - held], bool(masked)
 
     def release(self) -> str:
         """What was kept back, to be sent now."""

@@ -173,7 +173,7 @@ def streamed(pieces: list[str], *secrets: str) -> list[str]:
     guard, split = guard_of(*secrets), SplitOutput()
     beginnings = guard.beginnings
     assert beginnings is not None
-    sent = [split.take(piece, beginnings).text for piece in pieces]
+    sent = [split.take(piece, beginnings)[0] for piece in pieces]
     sent.append(split.release())
     return [json.loads(guard.mask(packed(text)))["text"] for text in sent]
 
@@ -209,7 +209,7 @@ def test_letter_by_letter_only_the_beginning_is_shown() -> None:
 
 def test_the_rest_is_masked_after_the_beginning_was_released() -> None:
     beginnings, split = Beginnings([JWT]), SplitOutput()
-    assert split.take(f"a {JWT[:50]}", beginnings).text == "a "
+    assert split.take(f"a {JWT[:50]}", beginnings)[0] == "a "
     assert split.release() == JWT[:50]
     taken = split.take(f"{JWT[50:]} b", beginnings)
     assert taken == (f"{MASK} b", True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 import zlib
 from collections.abc import Iterator
 
 import pytest
 
 from nbauth.core.secret import MASK
+from tests.kernels.conftest import wait_for
 from tests.kernels.leaks import JWT, SET_UP, Watched
 
 
@@ -72,19 +72,14 @@ def test_the_history_contains_what_was_typed(guarded: Watched) -> None:
     assert guarded.run(f"typed = {JWT!r}", store_history=True).status == "ok"
     guarded.run("get_ipython().history_manager.writeout_cache()", store_history=True)
     (file,) = guarded.home.rglob("history.sqlite")
-    end = time.monotonic() + 10
-    while JWT.encode() not in b"".join(one.read_bytes() for one in file.parent.glob("history.*")):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    files = file.parent
+    wait_for(lambda: any(JWT.encode() in one.read_bytes() for one in files.glob("history.*")))
     assert not guarded.leaks(), "the echo of the source and the reply are masked"
 
 
 def test_the_servers_log_contains_the_output_of_subprocesses(guarded: Watched) -> None:
     guarded.run("_ = subprocess.run(['echo', JWT]); time.sleep(0.2)")
-    end = time.monotonic() + 10
-    while JWT not in guarded.log:
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_for(lambda: JWT in guarded.log)
     assert MASK in json.dumps(guarded.seen, ensure_ascii=False, default=str)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 from nbauth.jupyter.guard import Guard
-from nbauth.jupyter.ipykernel.channels import is_ipykernel
 from nbauth.jupyter.ipykernel.masked_notice import MaskedNotice
 from nbauth.jupyter.ipykernel.split_streams import SplitStreams
 
@@ -26,7 +25,7 @@ def guard_output(kernel: Any, guard: Guard) -> Callable[[], None]:
     """Guard the output of a kernel. Returns the function that undoes it."""
     try:
         session = kernel.session
-        usable = is_ipykernel(kernel) and callable(session.pack) and callable(session.send)
+        usable = callable(session.pack) and callable(session.send) and _is_session(session)
     except AttributeError:
         usable = False
     if not usable:
@@ -104,12 +103,11 @@ class Outgoing:
             try:
                 kind, header, said = _read(msg_or_type, content, parent)
                 if kind == "stream":
-                    taken = self._streams.take(header, said, ident)
-                    self._thread.masked = taken.masked
-                    if not taken.text:
+                    text, self._thread.masked = self._streams.take(header, said, ident)
+                    if not text:
                         return msg_or_type if isinstance(msg_or_type, dict) else None
-                    if taken.text != said["text"]:
-                        said = {**said, "text": taken.text}
+                    if text != said["text"]:
+                        said = {**said, "text": text}
                         if isinstance(msg_or_type, dict):
                             msg_or_type = {**msg_or_type, "content": said}
                         else:
@@ -162,6 +160,11 @@ class Outgoing:
         if not self._failed:
             self._failed = True
             log.debug("a message was sent without masks: %s", type(error).__name__)
+
+
+def _is_session(session: Any) -> bool:
+    """Whether it is a ``Session`` of jupyter_client, which ipykernel uses."""
+    return any(base.__module__ == "jupyter_client.session" for base in type(session).__mro__)
 
 
 def _read(message: Any, content: Any, parent: Any) -> tuple[str, dict[str, Any], Any]:

@@ -13,25 +13,24 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from nbauth.jupyter.guard import Guard
-from nbauth.jupyter.split_output import SplitOutput, Taken
+from nbauth.jupyter.split_output import SplitOutput
 
 log = logging.getLogger(__name__)
 AFTER_THE_CELL = 0.5
 """Seconds for which text is kept back if its cell is not running, as that of a thread."""
 
 
-@dataclass
 class Stream:
     """A stream of one request, with its topic."""
 
-    header: dict[str, Any]
-    ident: Any
-    split: SplitOutput = field(default_factory=SplitOutput)
+    def __init__(self, header: dict[str, Any], ident: Any) -> None:
+        self.header = header
+        self.ident = ident
+        self.split = SplitOutput()
 
 
 class SplitStreams:
@@ -62,22 +61,22 @@ class SplitStreams:
         self._running.pop(request, None)
         self.release(request)
 
-    def take(self, header: dict[str, Any], content: Any, ident: Any) -> Taken:
-        """What to send now of a stream's message."""
-        text, as_it_is = content["text"], Taken(content["text"], masked=False)
+    def take(self, header: dict[str, Any], content: Any, ident: Any) -> tuple[str, bool]:
+        """What to send now of a stream's message, and whether a mask was added."""
+        text: str = content["text"]
         beginnings, request = self._guard.beginnings, header.get("msg_id", "")
         name = request, content["name"]
         if any(one[0] == request and one != name for one in list(self._streams)):
             self.release(request, but=name)
         known = self._streams.get(name) if self._here else None
         if known is None and (beginnings is None or not beginnings.at_end_of(text)):
-            return as_it_is
+            return text, False
         if not self._here:
             self.release(request)
-            return as_it_is
+            return text, False
         if beginnings is None or not self._guard.on:
             self.release(request)
-            return as_it_is
+            return text, False
         stream = known or Stream(header, ident)
         taken = stream.split.take(text, beginnings)
         if not stream.split.sent and not stream.split.held:
