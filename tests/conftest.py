@@ -16,6 +16,14 @@ from typing import IO, Any
 
 import pytest
 
+with contextlib.suppress(ModuleNotFoundError):  # the times say only how busy the machine is
+    import hypothesis
+
+    hypothesis.settings.register_profile(
+        "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("untimed")
+
 pytest_plugins = ("tests.harness.fixtures", "tests.harness.kernels", "tests.harness.jupyter")
 
 ONE_WORKER = ("tests/hub/", "tests/server/", "tests/demo/")

@@ -102,8 +102,8 @@ def test_an_interrupt_ends_it(kernel, loop):
 
 
 def test_a_wrong_line_does_not_run_the_body_and_stops_the_queue(kernel):
-    idents = [kernel.send("%%auth --hots x\nprint('body')"), kernel.send("'next'")]
-    failed, following = kernel.wait(*idents).values()
+    cells = ("import time; time.sleep(1)", "%%auth --hots x\nprint('body')", "'next'")
+    _, failed, following = kernel.wait(*map(kernel.send, cells)).values()
     assert failed.error.startswith("UsageError: %%auth has no option --hots.")
     assert "body" not in failed.text
     assert following.status == "aborted"
