@@ -56,16 +56,17 @@ def _scan(text: str, document: Any) -> list[Finding]:
     else:
         for strings_ in _groups(text, notebook):
             _add(view, strings_)
-    lines = _Lines(text)
-    found = []
+    lines, found = _Lines(text), list[Finding]()
+    again = _Spans()
     for match, parts in _secrets(view.text()):
         spans = tuple(span for part in parts for span in view.in_file(*part))
-        if spans:
+        if spans and not again.overlaps(spans[0]):
             place = f"line {lines.of(spans[0][0])}"
             if notebook is not None:
                 place = _place(view.path_at(parts[0][0]), notebook)
             length = match.end - match.start
             found.append(Finding(place, match.kind, match.shown, length, spans))
+            again.add(spans)
     return sorted(found, key=lambda finding: finding.spans[0])
 
 
@@ -138,6 +139,9 @@ def _groups(text: str, notebook: Any) -> Iterator[list[String]]:
         elif len(string.value) >= _SHORTEST:
             yield [string]
     yield from groups.values()
+    for group in groups.values():  # where two items meet inside a line, letters hide a secret
+        if any(not string.value.endswith("\n") for string in group[:-1]):
+            yield from ([string] for string in group if len(string.value) >= _SHORTEST)
 
 
 def _add(view: View, group: list[String]) -> None:
@@ -166,6 +170,22 @@ def _secrets(text: str) -> Iterator[tuple[Match, list[Span]]]:
         parts = joined.before(match.start, match.end)
         if len(parts) > 1 and not any(taken.overlaps(part) for part in parts):
             yield match, [span for part in parts for span in plain.before(*part)]
+
+
+class _Spans:
+    """Spans that do not overlap, in order."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] = []
+
+    def add(self, spans: tuple[Span, ...]) -> None:
+        for span in spans:
+            bisect.insort(self._spans, span)
+
+    def overlaps(self, span: Span) -> bool:
+        """Whether one of them overlaps this span."""
+        index = bisect.bisect_left(self._spans, (span[1],))
+        return index > 0 and self._spans[index - 1][1] > span[0]
 
 
 class _Taken:

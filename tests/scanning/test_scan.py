@@ -289,6 +289,15 @@ def test_a_notebook_of_any_structure_is_cleaned(cells: Any, more: dict[str, Any]
     json.loads(cleaned_text)
 
 
+@pytest.mark.parametrize("items", [["stream", LONG], [LONG, "x"], ["a", TOKEN, "b", LONG]])
+def test_items_that_meet_inside_a_line_are_searched_one_by_one_too(items: list[str]) -> None:
+    for document in (notebook(code(items)), notebook(attachments={"x": items})):
+        cleaned_text, found = clean(json.dumps(document))
+        assert len(found) == sum(item in (TOKEN, LONG) for item in items)
+        assert TOKEN not in cleaned_text
+        assert LONG not in cleaned_text
+
+
 def test_names_of_members_are_shown_short() -> None:
     document = notebook(**{"long" * 500: {"a": TOKEN}})
     (found,) = scan(json.dumps(document))
