@@ -49,8 +49,9 @@ class Guard:
         if search is None:
             return data
         # JSON; the strings of other formats are preceded by their length, which must not change
-        fill = _dots if data[:1] in (b"{", b"[", b'"') else _asterisks
-        return self._if_on(data, search.masked(data, fill))
+        if data[:1] in (b"{", b"[", b'"'):
+            return self._if_on(data, search.masked(data, _dots, in_json=True))
+        return self._if_on(data, search.masked(data, _asterisks))
 
     def mask_buffer(self, data: bytes) -> bytes:
         """A binary buffer with masks of the same length."""

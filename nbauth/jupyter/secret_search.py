@@ -2,12 +2,13 @@
 
 A cell may print many megabytes, so a search must not look at every byte once for each secret. A
 long needle is therefore found by samples: eight bytes at every 128th position of the data are
-compared with all eight bytes of the needle that may stand there. Only after a hit, every needle is
-searched for.
+compared with all eight bytes of the needle that may stand there. Only after a hit, the needles of
+the secret that was hit are searched for.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from bisect import bisect_right
@@ -27,6 +28,7 @@ SMALL = 2**18
 """In larger messages, a short secret in base64 is not found if a line break is in it."""
 SHORT_STRIDE = 16
 SAMPLED = SHORT_STRIDE + SAMPLE - 1
+_BACKSLASH = 0x5C
 _BREAK = re.compile(rb"(?:\\+[rn]|[\r\n]|\\u001b\[[0-9;]*m)+")
 """What may stand inside a needle: line breaks, also escaped ones, and colours of tracebacks."""
 
@@ -41,15 +43,19 @@ class Needles:
     Attributes:
         forms: its forms as text.
         packed: its forms in the bytes of a message.
+        in_json: those that are whole parts of a JSON string: no quote and no half of an escape.
         grams: samples of the long ones, as numbers.
         short: the short ones.
+        short_grams: samples of the short ones.
         parts: parts of the short ones that are base64, which may be written in lines.
     """
 
     forms: tuple[str, ...]
     packed: tuple[bytes, ...]
+    in_json: tuple[bytes, ...]
     grams: frozenset[int]
     short: tuple[bytes, ...]
+    short_grams: frozenset[int]
     parts: tuple[bytes, ...]
 
     @classmethod
@@ -69,7 +75,15 @@ class Needles:
             if len(needle) < LONG
             for part in _two_parts(needle)
         ]
-        return cls((*plain, *encoded), found, frozenset(grams), short, tuple(dict.fromkeys(parts)))
+        return cls(
+            forms=(*plain, *encoded),
+            packed=found,
+            in_json=tuple(needle for needle in found if _is_in_json(needle)),
+            grams=frozenset(grams),
+            short=short,
+            short_grams=frozenset(gram for needle in short for gram in _first_grams(needle)),
+            parts=tuple(dict.fromkeys(parts)),
+        )
 
 
 class Search:
@@ -80,39 +94,57 @@ class Search:
     """
 
     def __init__(self, secrets: Iterable[Needles]) -> None:
-        known = list(secrets)
+        self._secrets = known = list(secrets)
         self.forms = [form for one in known for form in one.forms]
-        needles = {needle for one in known for needle in one.packed}
-        self._needles = sorted(needles, key=len, reverse=True)
         self._grams = frozenset().union(*(one.grams for one in known))
         self._parts = sorted({part for one in known for part in one.parts})
         short = {part for one in known for part in one.short}
         sampled = {part for part in short if len(part) >= SAMPLED} if len(short) > FEW else set()
-        self._short = sorted(short - sampled)
-        self._short_grams = {gram for part in sampled for gram in _grams(part[:SAMPLED])}
+        self._short = frozenset(short - sampled)
+        self._short_grams = frozenset(gram for part in sampled for gram in _first_grams(part))
 
-    def masked(self, data: bytes, fill: Fill) -> bytes:
-        """The data with masks; the same object if they contain no secret."""
-        if not self._suspects(data):
+    def masked(self, data: bytes, fill: Fill, *, in_json: bool = False) -> bytes:
+        """The data with masks; the same object if they contain no secret.
+
+        Args:
+            in_json: whether the data are JSON, and must be JSON afterwards.
+        """
+        suspects = self._suspects(data)
+        if not suspects:
             return data
-        done = data
-        for needle in self._needles:
+        needles = {n for one in suspects for n in (one.in_json if in_json else one.packed)}
+        found, done = sorted(needles, key=len, reverse=True), data
+        for needle in found:
             if needle in done:
-                done = done.replace(needle, fill(len(needle)))
-        return self._masked_across_breaks(done, fill)
+                spans = _spans(done, needle)
+                done = _filled(done, spans, fill, in_json=in_json)
+        return self._masked_across_breaks(done, found, fill, in_json=in_json)
 
-    def _suspects(self, data: bytes) -> bool:
-        """Whether the data may contain a secret."""
-        if any(part in data for part in self._short):
-            return True
-        if len(data) <= SMALL and any(part in data for part in self._parts):
-            return True
+    def _suspects(self, data: bytes) -> list[Needles]:
+        """The secrets that the data may contain."""
         words = memoryview(data)[: len(data) // SAMPLE * SAMPLE].cast("Q")
-        if self._short_grams and not self._short_grams.isdisjoint(words[:: SHORT_STRIDE // SAMPLE]):
-            return True
-        return bool(self._grams) and not self._grams.isdisjoint(words[:: STRIDE // SAMPLE])
+        long, short = words[:: STRIDE // SAMPLE], words[:: SHORT_STRIDE // SAMPLE]
+        parts = self._parts if len(data) <= SMALL else []
+        whole = {needle for needle in self._short if needle in data}
+        part = {needle for needle in parts if needle in data}
+        grams = self._grams.intersection(long) if self._grams else frozenset()
+        short_grams = self._short_grams.intersection(short) if self._short_grams else frozenset()
+        if not (whole or part or grams or short_grams):
+            return []
+        return [
+            one
+            for one in self._secrets
+            if not (
+                whole.isdisjoint(one.short)
+                and part.isdisjoint(one.parts)
+                and grams.isdisjoint(one.grams)
+                and short_grams.isdisjoint(one.short_grams)
+            )
+        ]
 
-    def _masked_across_breaks(self, data: bytes, fill: Fill) -> bytes:
+    def _masked_across_breaks(
+        self, data: bytes, needles: list[bytes], fill: Fill, *, in_json: bool
+    ) -> bytes:
         """Mask needles that contain line breaks or colours."""
         starts, offsets, pieces, at, length = [], [], [], 0, 0
         for found in (*_BREAK.finditer(data), None):
@@ -124,22 +156,55 @@ class Search:
             at = end if found is None else found.end()
         if len(pieces) == 1:
             return data
-        joined, spans = b"".join(pieces), []
-        for needle in self._needles:
-            where = joined.find(needle)
-            while where >= 0:
-                spans.append((where, where + len(needle)))
-                where = joined.find(needle, where + 1)
+        joined = b"".join(pieces)
 
         def in_data(offset: int) -> int:
             piece = bisect_right(offsets, offset) - 1
             return starts[piece] + offset - offsets[piece]
 
-        done = data
-        for first, last in _merged(spans)[::-1]:
-            begin, end = in_data(first), in_data(last - 1) + 1
-            done = done[:begin] + fill(end - begin) + done[end:]
-        return done
+        spans = [
+            (in_data(first), in_data(last - 1) + 1)
+            for needle in needles
+            for first, last in _spans(joined, needle)
+        ]
+        return _filled(data, spans, fill, in_json=in_json)
+
+
+def _spans(data: bytes, needle: bytes) -> list[tuple[int, int]]:
+    """Where the needle stands."""
+    found, at = [], data.find(needle)
+    while at >= 0:
+        found.append((at, at + len(needle)))
+        at = data.find(needle, at + 1)
+    return found
+
+
+def _filled(data: bytes, spans: list[tuple[int, int]], fill: Fill, *, in_json: bool) -> bytes:
+    """The data with a mask in the place of each span."""
+    if in_json:
+        spans = [span for span in spans if not _is_in_escape(data, span[0])]
+    parts, at = [], 0
+    for first, last in _merged(spans):
+        parts += [data[at:first], fill(last - first)]
+        at = last
+    return b"".join([*parts, data[at:]])
+
+
+def _is_in_json(needle: bytes) -> bool:
+    """Whether this may be a part of a string in JSON: no quote and no half of an escape."""
+    try:
+        json.loads(b'"%b"' % needle)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_in_escape(data: bytes, at: int) -> bool:
+    """Whether the byte belongs to an escape that begins before it, as the n of a line break."""
+    before = at
+    while before and data[before - 1] == _BACKSLASH:
+        before -= 1
+    return (at - before) % 2 == 1
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -163,3 +228,8 @@ def _grams(needle: bytes) -> Iterable[int]:
     """Each run of eight bytes, as a number."""
     order = sys.byteorder
     return (int.from_bytes(needle[at : at + SAMPLE], order) for at in range(len(needle) - 7))
+
+
+def _first_grams(needle: bytes) -> Iterable[int]:
+    """The samples of a short needle: those of its first letters suffice."""
+    return _grams(needle[:SAMPLED])

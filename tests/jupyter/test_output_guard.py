@@ -167,6 +167,51 @@ def test_a_long_secret_is_found_at_every_position(before: int, gap: str, secret:
     )
 
 
+@given(
+    st.text(alphabet='nrtu"\\/a0\n', min_size=16, max_size=18),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.sampled_from(["", "\n", "\\", '"', "\t", "u00"]),
+    st.sampled_from(["", "\n", "\\", '"', "\t"]),
+)
+def test_a_masked_message_is_still_json(
+    secret: str, first: int, last: int, before: str, after: str
+) -> None:
+    text = before + secret[first : len(secret) - last] + after
+    shown = json.loads(guard_of(secret).mask(packed(text)))["text"]
+    assert secret not in shown
+    assert shown == text or MASK in shown
+
+
+def test_a_line_break_before_the_rest_of_a_secret_is_no_part_of_it() -> None:
+    secret = "newsecret-0123456789"
+    for text in (f"\n{secret[1:]}", f"\\{secret[1:]}"):
+        assert json.loads(guard_of(secret).mask(packed(text)))["text"] == text
+    for before in ("\n", "\\", "\\\n", "n"):
+        masked = guard_of(secret).mask(packed(before + secret))
+        assert json.loads(masked)["text"] == before + MASK
+
+
+@given(st.sets(st.integers(0, 59), max_size=5), st.sampled_from(["raw", "base64 in lines at 1"]))
+def test_each_of_many_secrets_is_masked_in_one_message(which: set[int], form: str) -> None:
+    many = _of_many()
+    text = " and ".join(WRITTEN[form](many[number]) for number in sorted(which))
+    shown = json.loads(_guard_of_many().mask(packed(text)))["text"].replace("\n", "")
+    assert shown.count(MASK) == len(which)
+    assert not any(find(many[number], packed(shown)) for number in which)
+
+
+@functools.cache
+def _of_many() -> list[str]:
+    """Secrets of all lengths; the long and the short ones are found in different ways."""
+    return [make_canary()[: 16 + number] * (1 + number % 30) for number in range(60)]
+
+
+@functools.cache
+def _guard_of_many() -> Guard:
+    return guard_of(*_of_many())
+
+
 # ── secrets that are split over two messages ────────────────────────────────────────────────
 
 

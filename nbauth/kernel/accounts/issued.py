@@ -46,10 +46,12 @@ class Issued:
     def add(self, *secrets: str | None, ends: float = math.inf) -> None:
         """Remember secrets. Called before a caller can see them."""
         new = {str(text): ends for text in secrets if text and len(text) >= SHORTEST}
-        if new.keys() <= self.texts.keys():
+        if all(self.texts.get(text, -math.inf) >= ends for text in new):
             return
         with self._lock:
-            self.texts = _bounded({**self.texts, **new})
+            known = self.texts  # a provider may issue a text again, which is then valid for longer
+            longer = {text: max(ends, known.get(text, ends)) for text in new}
+            self.texts = _bounded({**known, **longer})
 
     def add_response(self, response: TokenResponse) -> None:
         """Remember the tokens of a response."""
@@ -100,7 +102,10 @@ def _text_of(grant: Grant) -> str | None:
 
 
 def _bounded(texts: dict[str, float]) -> dict[str, float]:
-    """Without those that expired long ago; of the others the newest."""
-    since = time.time() - EXPIRED_FOR
-    kept = [(text, ends) for text, ends in texts.items() if ends > since]
-    return dict(kept[-MOST:])
+    """Without those that expired long ago; if they are too many, the expired go, then the oldest."""
+    now = time.time()
+    kept = {text: ends for text, ends in texts.items() if ends > now - EXPIRED_FOR}
+    expired = sorted((text for text in kept if kept[text] <= now), key=kept.__getitem__)
+    valid = [text for text in kept if kept[text] > now]
+    too_many = {*[*expired, *valid][: max(0, len(kept) - MOST)]}
+    return {text: ends for text, ends in kept.items() if text not in too_many}

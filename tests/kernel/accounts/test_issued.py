@@ -73,6 +73,24 @@ def test_the_number_is_bounded_and_expired_texts_go_first() -> None:
     assert f"refresh-token-{MOST + 4:06}" in issued.texts
 
 
+def test_a_valid_secret_stays_as_long_as_an_expired_one_can_go() -> None:
+    issued = Issued()
+    issued.add("the-secret-of-the-client")
+    for number in range(3 * MOST):
+        issued.add(f"expired-token-{number:06}", ends=time.time() - 1)
+        assert len(issued.texts) <= MOST
+    assert "the-secret-of-the-client" in issued.texts
+    assert f"expired-token-{3 * MOST - 1:06}" in issued.texts
+
+
+def test_a_text_that_is_issued_again_is_remembered_for_longer() -> None:
+    issued, now = Issued(), time.time()
+    issued.add("the-token-of-a-provider", ends=now + 60)
+    issued.add("the-token-of-a-provider", ends=now + 9999)
+    issued.add("the-token-of-a-provider", ends=now + 60)
+    assert issued.texts == {"the-token-of-a-provider": now + 9999}
+
+
 def test_a_known_text_changes_nothing() -> None:
     issued = Issued()
     issued.add("a-secret-of-a-provider")
