@@ -51,6 +51,12 @@ class LiveHeader(MutableMapping[str, str]):
     def __contains__(self, name: object) -> bool:  # without a read of the token
         return name in self._others or (self._token is not None and _is_authorization(name))
 
+    def copy(self) -> LiveHeader:
+        """Another mapping of the same token. urllib3 copies the headers of a request with this."""
+        other = LiveHeader.__new__(LiveHeader)
+        other._token, other._others = self._token, dict(self._others)
+        return other
+
     def __or__(self, other: Mapping[str, str]) -> dict[str, str]:
         return {**self, **other} if isinstance(other, Mapping) else NotImplemented
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,8 @@ CLOCK = (
 )
 TOO_OLD = "auth_time", "comes from a sign-in older than --max-age allows"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+LATEST = 1e15
+"""Epoch seconds. A larger number is no time; an integer may even be too large for a float."""
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
 
@@ -106,7 +107,7 @@ def _time(value: object) -> float | None:
         return float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if -math.inf < value < math.inf else None
+    return float(value) if -LATEST < value < LATEST else None  # false for NaN
 
 
 def _span(seconds: float) -> str:

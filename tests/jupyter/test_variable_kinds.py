@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 import httpx
 import pytest
 import requests
+from urllib3 import PoolManager
 
 import nbauth
 from nbauth.core.errors import NbAuthError, NotSignedIn
@@ -358,11 +359,17 @@ def by_session(url: str, header: Any) -> Any:
         return session.get(url).json()
 
 
+def by_urllib3(url: str, header: Any) -> Any:
+    return PoolManager().request("GET", url, headers=header).json()
+
+
 LIBRARIES: dict[str, Callable[[str, Any], Any]] = {
     "requests": lambda url, header: requests.get(url, headers=header, timeout=5).json(),
     "requests session": by_session,
     "httpx": lambda url, header: httpx.get(url, headers=header, trust_env=False).json(),
     "urllib": by_urllib,
+    "urllib3": by_urllib3,
+    "urllib3 pool": lambda url, header: PoolManager(headers=header).request("GET", url).json(),
     "copied": lambda url, header: requests.get(url, headers={**header}, timeout=5).json(),
     "dict": lambda url, header: requests.get(url, headers=dict(header), timeout=5).json(),
     "merged": lambda url, header: requests.get(url, headers={"A": "b"} | header, timeout=5).json(),
@@ -396,6 +403,10 @@ def test_the_header_is_a_masked_mapping(here: Shell) -> None:
     for shown in (repr(header), repr({**header}), str(header), here.type("ada_header")):
         assert text not in shown
     assert copy.copy(header) is copy.deepcopy(header) is header
+    other = header.copy()
+    other["E"] = "f"
+    assert (dict(other), "E" in header) == (dict(header) | {"E": "f"}, False)
+    assert text not in repr(other)
     for dump in (pickle.dumps, json.dumps):
         with pytest.raises(TypeError):
             dump(header)

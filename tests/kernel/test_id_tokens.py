@@ -342,6 +342,8 @@ def test_other_kernels_get_the_renewed_one(
         ({"exp": None}, False, False),
         ({"exp": True}, False, False),
         ({"exp": float("nan")}, False, False),
+        ({"exp": 10**400}, False, False),
+        ({"exp": 1_800_000_400, "iat": 10**400}, True, True),
         ({}, False, False),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Mapping
@@ -14,6 +13,8 @@ GRACE = 30.0
 """Seconds for which a new ID token is used that this computer's clock says has expired."""
 ON_THE_WAY = 10.0
 """Seconds before its expiry from which an ID token is not used: it could expire in a request."""
+LATEST = 1e15
+"""Epoch seconds. A larger number is no time; an integer may even be too large for a float."""
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
 
@@ -66,4 +67,4 @@ def _numeric_date(value: object) -> float | None:
         return float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if -math.inf < value < math.inf else None
+    return float(value) if -LATEST < value < LATEST else None  # false for NaN

@@ -102,7 +102,7 @@ def _text_of(grant: Grant) -> str | None:
 
 
 def _bounded(texts: dict[str, float]) -> dict[str, float]:
-    """Without those that expired long ago; if they are too many, the expired go, then the oldest."""
+    """Without those that expired long ago. Of too many, the expired go first, then the oldest."""
     now = time.time()
     kept = {text: ends for text, ends in texts.items() if ends > now - EXPIRED_FOR}
     expired = sorted((text for text in kept if kept[text] <= now), key=kept.__getitem__)
