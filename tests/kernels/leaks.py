@@ -58,6 +58,9 @@ CELLS: Mapping[str, str] = {
     "descriptor 1": "_ = os.write(1, {s}.encode() + b'\\n'); time.sleep(0.2)",
     "a forked child": "child = os.fork()\nif child == 0:\n    print({s}, flush=True); os._exit(0)\n"
     "_ = os.waitpid(child, 0); time.sleep(0.2)",
+    "two messages of a forked child": "child = os.fork()\nif child == 0:\n"
+    "    print({s}[:70], end='', flush=True); print({s}[70:], flush=True); os._exit(0)\n"
+    "_ = os.waitpid(child, 0); time.sleep(0.2)",
     "result": "{s}",
     "result in a list": "[dict(token={s})]",
     "result in bytes": "{s}.encode()",

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from nbauth.jupyter.guard import Guard
-from nbauth.jupyter.split_output import SplitOutput
+from nbauth.jupyter.split_output import Beginnings, SplitOutput
 
 log = logging.getLogger(__name__)
 AFTER_THE_CELL = 0.5
@@ -48,6 +48,7 @@ class SplitStreams:
         self._io = thread if all(hasattr(thread, name) for name in names) else None
         self._guard = guard
         self._send = send
+        self._in_child = InChild()
         self._pid = os.getpid()
         self._streams: dict[tuple[str, str], Stream] = {}
         self._running: dict[str, None] = {}
@@ -66,6 +67,8 @@ class SplitStreams:
         text: str = content["text"]
         beginnings, request = self._guard.beginnings, header.get("msg_id", "")
         name = request, content["name"]
+        if self._pid != os.getpid():
+            return self._in_child.take(name, text, beginnings if self._guard.on else None)
         if any(one[0] == request and one != name for one in list(self._streams)):
             self.release(request, but=name)
         known = self._streams.get(name) if self._here else None
@@ -115,6 +118,32 @@ class SplitStreams:
             if text := stream.split.release():
                 content = {"name": name[1], "text": text}
                 self._send(_AtOnce(self._io), "stream", content, stream.header, stream.ident)
+
+
+class InChild:
+    """The streams of a forked child, which sends each text at once, in any thread.
+
+    Nothing is kept back there: a child may end at any time. So the beginning of a split secret is
+    sent, and the rest is masked.
+    """
+
+    def __init__(self) -> None:
+        self._streams: dict[object, SplitOutput] = {}
+
+    def take(
+        self, name: tuple[str, str], text: str, beginnings: Beginnings | None
+    ) -> tuple[str, bool]:
+        """See ``SplitStreams.take``."""
+        key = *name, os.getpid(), threading.get_ident()  # threads and children share no stream
+        split = self._streams.pop(key, None)
+        if beginnings is None or (split is None and not beginnings.at_end_of(text)):
+            return text, False
+        split = split or SplitOutput()
+        taken, masked = split.take(text, beginnings)
+        taken += split.release()
+        if split.sent:
+            self._streams[key] = split
+        return taken, masked
 
 
 class _AtOnce:
