@@ -29,8 +29,9 @@ SMALL = 2**18
 SHORT_STRIDE = 16
 SAMPLED = SHORT_STRIDE + SAMPLE - 1
 _BACKSLASH = 0x5C
-_BREAK = re.compile(rb"(?:\\+[rn]|[\r\n]|\\u001b\[[0-9;]*m)+")
-"""What may stand inside a needle: line breaks, also escaped ones, and colours of tracebacks."""
+_BREAK = re.compile(rb"(?:(?:\\+[rn]|[\r\n]|\\u001b\[[0-9;]*m) *)+")
+"""What may stand inside a needle: line breaks, also escaped ones or with indentation, and the
+colours of tracebacks."""
 
 Fill = Callable[[int], bytes]
 """Returns the mask for a secret of this length."""

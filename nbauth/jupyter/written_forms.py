@@ -10,6 +10,8 @@ from urllib.parse import quote, quote_plus
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 """Texts that no quoting or escaping changes."""
+_SCRIPT = {ord(each): f"\\u{ord(each):04x}" for each in "<>&'"}
+"""What JSON in a page may not contain."""
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 
@@ -30,8 +32,11 @@ def plain_forms(secret: str) -> list[str]:
         repr(secret)[1:-1],
         ascii(secret)[1:-1],
         repr(_bytes(secret))[2:-1],
+        *(text.translate(_SCRIPT) for text in escaped),
         html.escape(secret),
         html.escape(secret, quote=False),
+        html.escape(secret, quote=False).replace('"', "&quot;"),  # in an attribute of XML
+        html.escape(secret).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),  # of Jinja
     ]
     return list(dict.fromkeys(forms))
 

@@ -11,10 +11,13 @@ import textwrap
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import quoteattr
 
+import markupsafe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2.utils import htmlsafe_json_dumps
 
 from nbauth.core.secret import MASK
 from nbauth.jupyter.guard import Guard
@@ -33,8 +36,9 @@ def make_jwt(number: int, size: int = 900) -> str:
 
 JWT = make_jwt(1)
 OPAQUE = "0.AXoA-5_k~Zq.8Qw2/x+9=y3Rt"
+MARKED = "a<b>c&d\"e'f/g 0123456789"
 CANARY = make_canary()
-SECRETS = [JWT, OPAQUE, CANARY]
+SECRETS = [JWT, OPAQUE, CANARY, MARKED]
 
 
 def guard_of(*secrets: str, redacts: bool = True) -> Guard:
@@ -68,6 +72,9 @@ WRITTEN = {
     "dict": lambda s: str({"Authorization": f"Bearer {s}"}),
     "bytes": lambda s: str(s.encode()),
     "html": html.escape,
+    "attribute of xml": quoteattr,
+    "markup": lambda s: str(markupsafe.escape(s)),
+    "json in a page": lambda s: str(htmlsafe_json_dumps(s)),
     **{f"base64 at {n}": lambda s, n=n: encoded(s, "x" * n) for n in range(3)},
     **{
         f"urlsafe at {n}": lambda s, n=n: base64.urlsafe_b64encode(b"x" * n + s.encode()).decode()
@@ -90,7 +97,7 @@ def guards_with(secret: str) -> list[Guard]:
     return [guard_of(secret), guard_of(*long, secret), guard_of(*short, secret)]
 
 
-@pytest.mark.parametrize("secret", SECRETS, ids=["jwt", "opaque", "canary"])
+@pytest.mark.parametrize("secret", SECRETS, ids=["jwt", "opaque", "canary", "marked"])
 @pytest.mark.parametrize("form", WRITTEN)
 def test_each_written_form_is_masked(form: str, secret: str) -> None:
     text = WRITTEN[form](secret)
@@ -110,7 +117,13 @@ def test_a_token_in_the_colours_of_a_traceback_is_masked() -> None:
     assert shown == packed(MASK)
 
 
-@pytest.mark.parametrize("secret", SECRETS, ids=["jwt", "opaque", "canary"])
+@pytest.mark.parametrize("indent", ["", " ", "        "])
+def test_a_long_token_in_indented_lines_is_masked(indent: str) -> None:
+    text = textwrap.indent(textwrap.fill(JWT, 70), indent)
+    assert guard_of(JWT).mask(packed(text)) == packed(indent + MASK)
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=["jwt", "opaque", "canary", "marked"])
 def test_a_buffer_keeps_its_length(secret: str) -> None:
     data = b"\x00\x01" + secret.encode() + b"\xff" * 9
     masked = guard_of(secret).mask_buffer(data)

@@ -49,9 +49,7 @@ class Issued:
         if all(self.texts.get(text, -math.inf) >= ends for text in new):
             return
         with self._lock:
-            known = self.texts  # a provider may issue a text again, which is then valid for longer
-            longer = {text: max(ends, known.get(text, ends)) for text in new}
-            self.texts = _bounded({**known, **longer})
+            self.texts = _bounded(_joined(self.texts, new))
 
     def add_response(self, response: TokenResponse) -> None:
         """Remember the tokens of a response."""
@@ -99,6 +97,12 @@ class Issued:
 def _text_of(grant: Grant) -> str | None:
     text = (grant.record() or {}).get("refresh_token")
     return text if isinstance(text, str) else None
+
+
+def _joined(known: Mapping[str, float], new: Mapping[str, float]) -> dict[str, float]:
+    """Both. A provider may issue a text again, which is then valid for longer."""
+    later = {text: max(ends, known.get(text, ends)) for text, ends in new.items()}
+    return {**known, **later}
 
 
 def _bounded(texts: dict[str, float]) -> dict[str, float]:
