@@ -14,6 +14,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from nbauth.jupyter.written_forms import base64_forms, packed, plain_forms
 
@@ -124,12 +125,15 @@ class Search:
     def _suspects(self, data: bytes) -> list[Needles]:
         """The secrets that the data may contain."""
         words = memoryview(data)[: len(data) // SAMPLE * SAMPLE].cast("Q")
-        long, short = words[:: STRIDE // SAMPLE], words[:: SHORT_STRIDE // SAMPLE]
-        parts = self._parts if len(data) <= SMALL else []
-        whole = {needle for needle in self._short if needle in data}
-        part = {needle for needle in parts if needle in data}
-        grams = self._grams.intersection(long) if self._grams else frozenset()
-        short_grams = self._short_grams.intersection(short) if self._short_grams else frozenset()
+        whole = part = grams = short_grams = frozenset[Any]()
+        if self._short:
+            whole = frozenset(needle for needle in self._short if needle in data)
+        if self._parts and len(data) <= SMALL:
+            part = frozenset(needle for needle in self._parts if needle in data)
+        if self._grams:
+            grams = self._grams.intersection(words[:: STRIDE // SAMPLE])
+        if self._short_grams:
+            short_grams = self._short_grams.intersection(words[:: SHORT_STRIDE // SAMPLE])
         if not (whole or part or grams or short_grams):
             return []
         return [
