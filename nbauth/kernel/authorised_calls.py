@@ -6,8 +6,8 @@ execution a call belongs to; tasks, ``asyncio.to_thread`` and awaited coroutines
 and the jobs of a ``ThreadPoolExecutor`` get it from the code that starts them. A forked child
 process gets no token.
 
-Afterwards each class has its own method again. If other code has replaced a method meanwhile, its
-replacement stays, and the one below it only passes on.
+Afterwards each class has its own method again. If other code has replaced a method in the meantime,
+that replacement stays, and the method of this module below it only calls the original one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from nbauth.kernel import plain_requests
 from nbauth.kernel.auth_of_execution import AuthOfExecution
 from nbauth.kernel.authorise import Auth
-from nbauth.kernel.execution import NOTHING, Execution, belonging_to, give_to, present
+from nbauth.kernel.execution import UNAUTHORISED, Execution, belonging_to, give_to, present
 
 _MARK = "_nbauth_replaced"
 
@@ -88,7 +88,7 @@ class _ReplacedMethods:
 
 
 _replaced = _ReplacedMethods()
-"""Of this process, since the classes are the process's too."""
+"""One for the process, because all code of the process uses the same classes."""
 
 
 def begin(execution: Execution, auth: Auth) -> None:
@@ -130,7 +130,7 @@ def _submit(before: Any) -> Any:
         execution = present()
         if execution is None:
             return before(pool, job, *args, **options)
-        with belonging_to(NOTHING):  # the thread that this call may start
+        with belonging_to(UNAUTHORISED):  # the thread that this call may start
             return before(pool, _run, execution, job, *args, **options)
 
     return submit

@@ -94,5 +94,5 @@ def _leave(before: Token[Execution | None]) -> None:
         _executing.reset(before)
 
 
-NOTHING = Execution()
-"""What code belongs to that must not get a token, whichever thread runs it. It never begins."""
+UNAUTHORISED = Execution()
+"""Never begins. Code that belongs to it gets no token, in whichever thread it runs."""
