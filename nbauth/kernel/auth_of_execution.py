@@ -9,7 +9,7 @@ from nbauth.core.secret import SecretStr, refuse_pickling
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.authorise import Auth
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.execution import UNAUTHORISED, Execution, belonging_to
+from nbauth.kernel.execution import NOTHING, Execution, belonging_to
 
 
 class AuthOfExecution(Auth):
@@ -45,13 +45,13 @@ class _Apart:
         return getattr(self._bound, name)
 
     def get(self, *asked: Any) -> AuthenticationResult:
-        with belonging_to(UNAUTHORISED):
+        with belonging_to(NOTHING):
             return self._bound.get(*asked)
 
     def silent(self, scopes: Scopes) -> SecretStr:
-        with belonging_to(UNAUTHORISED):
+        with belonging_to(NOTHING):
             return self._bound.silent(scopes)
 
     async def get_async(self, *asked: Any) -> AuthenticationResult:
-        with belonging_to(UNAUTHORISED):
+        with belonging_to(NOTHING):
             return await self._bound.get_async(*asked)

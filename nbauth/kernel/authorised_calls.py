@@ -22,7 +22,7 @@ from typing import Any
 from nbauth.kernel import plain_requests
 from nbauth.kernel.auth_of_execution import AuthOfExecution
 from nbauth.kernel.authorise import Auth
-from nbauth.kernel.execution import UNAUTHORISED, Execution, belonging_to, give_to, present
+from nbauth.kernel.execution import NOTHING, Execution, belonging_to, give_to, present
 
 _MARK = "_nbauth_replaced"
 
@@ -130,7 +130,7 @@ def _submit(before: Any) -> Any:
         execution = present()
         if execution is None:
             return before(pool, job, *args, **options)
-        with belonging_to(UNAUTHORISED):  # the thread that this call may start
+        with belonging_to(NOTHING):  # the thread that this call may start
             return before(pool, _run, execution, job, *args, **options)
 
     return submit

@@ -94,5 +94,5 @@ def _leave(before: Token[Execution | None]) -> None:
         _executing.reset(before)
 
 
-UNAUTHORISED = Execution()
+NOTHING = Execution()
 """Never begins. Code that belongs to it gets no token, in whichever thread it runs."""

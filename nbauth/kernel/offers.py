@@ -40,7 +40,7 @@ class Offers:
     def __init__(self) -> None:
         self.widened: dict[Place, Scopes] = {}
         self._offered: dict[Any, float] = {}
-        self._tried: dict[Any, tuple[float, int]] = {}
+        self._in_vain: dict[Any, tuple[float, int]] = {}
         self._told: dict[Any, float] = {}
 
     # ── the wider tokens ────────────────────────────────────────────────────────────────────
@@ -61,34 +61,35 @@ class Offers:
     # ── what was tried ──────────────────────────────────────────────────────────────────────
 
     def may_offer(self, place: Place, missing: tuple[str, ...]) -> bool:
-        """Whether a consent may be offered: it was not offered in the last minute, and the person
-        has not refused another consent for this host in that time."""
-        none_refused = _is_over(self._offered, place[:2])
-        return none_refused and _is_over(self._offered, _name(place, missing))
+        """Whether a consent may be offered: in the last minute it was not, and the person gave
+        none of the consents that this host wanted."""
+        whole = _is_over(self._offered, place[:2])
+        return whole and _is_over(self._offered, _name(place, missing))
 
     def offered(self, place: Place, missing: tuple[str, ...], *, given: bool) -> None:
-        """Note that the offer has ended. If the person did not consent, no other consent is offered
-        for this host: it could name other scopes each time, and so open one panel after another."""
+        """Note that the offer has ended. A host that named other scopes each time would otherwise
+        show one panel after the other."""
         self._offered[_name(place, missing) if given else place[:2]] = time.monotonic() + PAUSE
         _shorten(self._offered)
 
-    def was_tried(
+    def is_in_vain(
         self, place: Place, missing: tuple[str, ...], changes: int, *, asking: bool
     ) -> bool:
-        """Whether nbauth tried to get this token in the last minute. Then it does not try again.
+        """Whether another token was fetched, or there was none, in the last minute.
 
         ``changes``: how often the account has changed; after the next sign-in it is tried again.
-        ``asking``: whether the person can be asked. If so, it is tried again even if an attempt
-        without a question has failed.
+        ``asking``: whether the person can be asked; that may help where nothing else did.
         """
         name = _name(place, missing), asking
-        until, then = self._tried.get(name, (0.0, 0))
+        until, then = self._in_vain.get(name, (0.0, 0))
         return time.monotonic() < until and then == changes
 
-    def tried(self, place: Place, missing: tuple[str, ...], changes: int, *, asking: bool) -> None:
-        """Note that nbauth has tried to get this token."""
-        self._tried[_name(place, missing), asking] = time.monotonic() + PAUSE, changes
-        _shorten(self._tried)
+    def in_vain(
+        self, place: Place, missing: tuple[str, ...], changes: int, *, asking: bool
+    ) -> None:
+        """Note that trying again soon is in vain."""
+        self._in_vain[_name(place, missing), asking] = time.monotonic() + PAUSE, changes
+        _shorten(self._in_vain)
 
     def is_news(self, what: object) -> bool:
         """Whether a line was not shown in the last minute; then it counts as shown."""

@@ -181,7 +181,7 @@ class Widening:
         """How to get the token now; ``None`` if it was tried a moment ago."""
         offers, asking = self._refusals.offers, self.bound.may_ask
         place, missing = short.place, lacking.missing
-        if offers.was_tried(place, missing, self.bound.changes, asking=asking):
+        if offers.is_in_vain(place, missing, self.bound.changes, asking=asking):
             self._tell_login(short, lacking)
             return None
         asks = asking and offers.may_offer(place, missing)
@@ -194,7 +194,7 @@ class Widening:
         if attempt.asks and isinstance(error, SignInError):
             offers.offered(short.place, lacking.missing, given=False)
         else:
-            offers.tried(short.place, lacking.missing, changes, asking=attempt.asking)
+            offers.in_vain(short.place, lacking.missing, changes, asking=attempt.asking)
         self._tell_login(short, lacking)
 
     def _given(
@@ -204,7 +204,7 @@ class Widening:
         if attempt.asks:
             offers.offered(short.place, missing, given=True)
         for asking in (True, False):  # if the host refuses it too, another one is of no use
-            offers.tried(short.place, missing, self.bound.changes, asking=asking)
+            offers.in_vain(short.place, missing, self.bound.changes, asking=asking)
         if not self._has(result, lacking):
             self._tell_login(short, lacking)
             return None
