@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbauth.core.callback_state import CallbackState
@@ -10,7 +10,6 @@ from nbauth.core.callback_state import CallbackState
 SECRET = "s" * 43
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80), st.from_regex(r"[\w-]{1,100}", fullmatch=True))
 def test_any_accepted_server_name_round_trips(name: str, kernel_id: str) -> None:
     try:
@@ -20,7 +19,6 @@ def test_any_accepted_server_name_round_trips(name: str, kernel_id: str) -> None
     assert CallbackState.parse(str(state)) == state
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="aZ09._-~=/%. \n", max_size=120))
 def test_a_parsed_text_is_the_only_form_of_its_state(text: str) -> None:
     try:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbauth.core.scopes import Scopes
@@ -98,7 +98,6 @@ def test_malformed_challenges(header: str, schemes: list[str]) -> None:
     assert [one.scheme for one in challenges(header)] == schemes
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='Aa0-=",\\ \t;:/é\x00\n', max_size=60) | st.text(max_size=60))
 @example('A a="' + "\\" * 40)
 def test_any_text_can_be_read(header: str) -> None:
@@ -125,7 +124,6 @@ def written(one: tuple[str, dict[str, str]]) -> str:
     return f"{scheme} " + ", ".join(quoted)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(TOKENS, PARAMETERS), max_size=4), st.sampled_from([", ", ",", " ,\t, "]))
 def test_what_is_written_is_read(given: list[tuple[str, dict[str, str]]], between: str) -> None:
     header = between.join(written(one) for one in given)

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbauth.oauth.missing_scopes import MOST_BODY, Named, named_in, says_insufficient
@@ -174,7 +174,6 @@ _JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(header=st.text(max_size=60), answer=_JSON)
 def test_no_response_raises(header: str, answer: Any) -> None:
     data = json.dumps(answer).encode()
