@@ -18,6 +18,8 @@ from typing import Any
 
 import nbauth
 from nbauth import cli
+from nbauth.adapters.bearer import token_provider
+from nbauth.adapters.sql import attributes, use_tokens
 from nbauth.core import errors
 from nbauth.core.errors import NbAuthError
 from nbauth.core.person import NOBODY, Obstacle
@@ -318,7 +320,7 @@ def _python() -> Iterator[str]:
     yield "# Python"
     yield ""
     yield from (
-        "`import nbauth` provides these names. [Tokens, hosts and accounts](../python.md)",
+        "`import nbauth` provides these names. [Tokens, variables and accounts](../python.md)",
         "describes how they behave. `**options` are the [settings](settings.md). A sign-in also",
         "takes `prompt`, `login_hint`, `domain_hint`, `max_age`, `claims` and `consent_also`.",
     )
@@ -327,6 +329,15 @@ def _python() -> Iterator[str]:
     for name, item in named:
         if inspect.isfunction(item):
             yield from ("", f"### `nbauth.{name}`", "", *_signed(item, name), "", *_described(item))
+    yield from (
+        "",
+        "## Functions for libraries",
+        "",
+        "[Files and databases](../data.md) shows them.",
+    )
+    for item in (token_provider, attributes, use_tokens):
+        name, module = item.__name__, item.__module__
+        yield from ("", f"### `{module}.{name}`", "", *_signed(item, name), "", *_described(item))
     yield from ("", "## Classes", "", "[Errors](errors.md) lists the classes of errors.")
     for name, item in named:
         if not inspect.isclass(item) or issubclass(item, BaseException):

@@ -1,4 +1,4 @@
-"""What libraries of the field need to get tokens: one module for each library, imported on use.
+"""What other libraries accept as a source of tokens: one module for each interface.
 
 All objects here keep a client, an account and scopes. Pickling one stores these names, and no
 token.

@@ -16,7 +16,7 @@ from nbauth.core.secret import MASK, SecretStr, refuse_pickling
 Source = Literal["cache", "refresh", "flow"]
 IN_PLACE_OF_A_TOKEN = (
     "pass nbauth.auth(), nbauth.session(), nbauth.credential() or"
-    " nbauth.adapters.bearer.token_provider(), which are pickled as names."
+    " nbauth.adapters.bearer.token_provider(). Their pickles contain no token."
 )
 """What the error for pickling a token recommends."""
 

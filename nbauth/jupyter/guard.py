@@ -50,13 +50,28 @@ class Guard:
             return data
         # JSON; the strings of other formats are preceded by their length, which must not change
         if data[:1] in (b"{", b"[", b'"'):
-            return self._if_on(data, search.masked(data, _dots, in_json=True))
-        return self._if_on(data, search.masked(data, _asterisks))
+            shortened = self._shortened_masked(data, _dots)
+            return self._if_on(data, search.masked(shortened, _dots, in_json=True))
+        shortened = self._shortened_masked(data, _asterisks)
+        return self._if_on(data, search.masked(shortened, _asterisks))
 
     def mask_buffer(self, data: bytes) -> bytes:
         """A binary buffer with masks of the same length."""
         search, _ = self._search()
         return data if search is None else self._if_on(data, search.masked(data, _asterisks))
+
+    def _shortened_masked(self, data: bytes, fill: Callable[[int], bytes]) -> bytes:
+        from nbauth.jupyter.written_forms import SHORTENED, packed, shortened_forms
+
+        if not any(mark in data for mark in SHORTENED):
+            return data
+        done = data
+        for secret in self._needles:
+            for form in shortened_forms(secret):
+                for needle in packed(form):
+                    if needle in done:
+                        done = done.replace(needle, fill(len(needle)))
+        return done
 
     def _if_on(self, data: bytes, masked: bytes) -> bytes:
         return masked if masked is data or self.on else data

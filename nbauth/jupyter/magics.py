@@ -120,7 +120,12 @@ class AuthMagics(Magics):  # type: ignore[misc]
         help="put the token into this environment variable, for ! commands; it is refreshed before"
         " each cell",
     )
-    @argument("--header", action="store_true", help='return a dict: {"Authorization": "Bearer …"}')
+    @argument(
+        "--header",
+        action="store_true",
+        help='return a dict: {"Authorization": "Bearer …"}; with --into, a mapping that always has'
+        " the current token",
+    )
     @argument("--id", action="store_true", help="the ID token instead, refreshed in the same way")
     @argument(
         "--show", action="store_true", help="print account, scopes, tenant, expiry and source"
@@ -176,7 +181,10 @@ class AuthMagics(Magics):  # type: ignore[misc]
     @common_arguments
     @line_magic
     def accounts(self, args: Any) -> list[Account]:
-        """Show the signed-in accounts as a table, and return them as a list."""
+        """Show the signed-in accounts as a table, and return them as a list.
+
+        The table also has the names of the variables that %token has set.
+        """
         from nbauth.jupyter.accounts_table import table_of
 
         verb, user = verb_of(args.verb, args.user)

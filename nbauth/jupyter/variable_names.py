@@ -8,7 +8,7 @@ import unicodedata
 
 from nbauth.core.errors import ConfigurationError
 
-_IPYTHONS = re.compile(
+_USED_BY_IPYTHON = re.compile(
     r"_+|_+i+|_i?\d+|_[dois]h|__\w+__|_exit_code|In|Out|get_ipython|exit|quit|open|display"
 )
 """Names that IPython sets or reads in a notebook."""
@@ -46,7 +46,7 @@ def python_variable(name: str) -> str:
             code="bad_name",
             hint="Choose a valid Python variable name, such as token.",
         )
-    if _IPYTHONS.fullmatch(name):
+    if _USED_BY_IPYTHON.fullmatch(name):
         raise ConfigurationError(
             f"IPython itself uses the name {name}. A token in that variable would be lost or would"
             " stop IPython from working.",

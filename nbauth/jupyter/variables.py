@@ -165,11 +165,11 @@ class Variables:
         for name, bound in list(self._environment.items()):
             if bound.token.owner not in keys:
                 with self._mutex():
-                    self._give_back(name, keys)
+                    self._restore(name, keys)
         for name, bound in list(self._names.items()):
             if bound.token.owner not in keys:
                 with self._mutex():
-                    self._take_back(name, keys)
+                    self._remove(name, keys)
 
     def of(self, key: AccountKey) -> tuple[str, ...]:
         """The names of an account's variables, those of the environment last."""
@@ -185,7 +185,7 @@ class Variables:
         ]
         return (*names, *exported)
 
-    def _take_back(self, name: str, keys: Container[AccountKey]) -> None:
+    def _remove(self, name: str, keys: Container[AccountKey]) -> None:
         bound = self._names.get(name)
         if bound is None or bound.token.owner in keys:  # it has been set again
             return
@@ -193,7 +193,7 @@ class Variables:
             del bound.place[name]
         del self._names[name]
 
-    def _give_back(self, name: str, keys: Container[AccountKey]) -> None:
+    def _restore(self, name: str, keys: Container[AccountKey]) -> None:
         bound = self._environment.get(name)
         if bound is None or bound.token.owner in keys:
             return

@@ -12,6 +12,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 """Texts that no quoting or escaping changes."""
 _SCRIPT = {ord(each): f"\\u{ord(each):04x}" for each in "<>&'"}
 """What JSON in a page may not contain."""
+SHORTENED = (b"<...>", b"&lt;...&gt;")
+"""What stands in the middle of a shortened text, as text and as HTML."""
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 
@@ -50,6 +52,15 @@ def base64_forms(secret: str) -> list[str]:
         text = encoded[start:end].decode()
         found += [text, text.translate({ord("+"): "-", ord("/"): "_"})]
     return list(dict.fromkeys(found))
+
+
+def shortened_forms(secret: str) -> list[str]:
+    """What IPython's ``name?`` and ``%whos`` show of a long text: its two ends."""
+    forms = []
+    for longest, end, gap in ((200, 97, " <...> "), (49, 25, "<...>")):
+        if len(secret) > longest:
+            forms += [f"{secret[:end]}{mark}{secret[-end:]}" for mark in (gap, html.escape(gap))]
+    return forms
 
 
 def packed(form: str) -> list[bytes]:

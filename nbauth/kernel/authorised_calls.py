@@ -6,8 +6,8 @@ execution a call belongs to; tasks, ``asyncio.to_thread`` and awaited coroutines
 and the jobs of a ``ThreadPoolExecutor`` get it from the code that starts them. A forked child
 process gets no token.
 
-Afterwards each class has its own method again. If other code has replaced a method meanwhile, its
-replacement stays, and the one below it only passes on.
+Afterwards each class has its own method again. If other code has replaced a method in the meantime,
+that replacement stays, and the method of this module below it only calls the original one.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _ReplacedMethods:
 
 
 _replaced = _ReplacedMethods()
-"""Of this process, since the classes are the process's too."""
+"""One for the process, because all code of the process uses the same classes."""
 
 
 def begin(execution: Execution, auth: Auth) -> None:

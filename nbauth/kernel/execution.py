@@ -95,4 +95,4 @@ def _leave(before: Token[Execution | None]) -> None:
 
 
 NOTHING = Execution()
-"""What code belongs to that must not get a token, whichever thread runs it. It never begins."""
+"""Never begins. Code that belongs to it gets no token, in whichever thread it runs."""

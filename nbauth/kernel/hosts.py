@@ -20,6 +20,8 @@ _ADDRESS = re.compile(
 """URLs that can be read in one way only: a host in ASCII, a port, and an end of both."""
 
 
+MOST_REPEATED = 3
+"""With more entries of the setting, a hint contains no call."""
 Hosts = dict[str, Scopes | None]
 """The scopes of each host's token; ``None`` if the host is listed, but not for these scopes."""
 
@@ -56,10 +58,10 @@ def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | No
         raise ConfigurationError(
             f"No host is listed for a token with the scopes {scopes}.",
             code="unlisted_host",
-            hint="List the host of your API with these scopes in the setting hosts: "
-            f"nbauth.configure(hosts={{'api.example.com': {[*scopes]!r}}}).",
+            hint="Correct the scopes, or add the host of your API with them to the setting hosts"
+            f"{_call_that_adds(client, 'api.example.com', scopes)}.",
         )
-    return hosts if only is None else _subset(hosts, only)
+    return hosts if only is None else _subset(client, hosts, only, scopes)
 
 
 def entry_at(url: str, client: Client) -> Scopes | None:
@@ -118,20 +120,43 @@ def same_resource(one: str, other: str) -> bool:
     return one.rstrip("/").lower() == other.rstrip("/").lower()
 
 
-def _subset(hosts: Hosts, only: Iterable[str]) -> Hosts:
+def _subset(client: Client, hosts: Hosts, only: Iterable[str], scopes: Scopes | None) -> Hosts:
     chosen: Hosts = {}
     for name in _names(only):
         host = _exact(name)
         entry = _entry(host, hosts)
         if entry is None:
-            raise ConfigurationError(
-                f"{name} is not a listed host.",
-                code="unlisted_host",
-                hint="List it in the setting hosts with its scopes: "
-                f"nbauth.configure(hosts={{'{name}': [...]}}).",
-            )
+            raise _no_entry(client, str(name), host, scopes or ())
         chosen[host] = entry
     return chosen
+
+
+def _no_entry(client: Client, name: str, host: str, scopes: Iterable[str]) -> ConfigurationError:
+    known = entry_at(f"https://{host}/", client)
+    where = f"the setting hosts{_call_that_adds(client, host, scopes)}"
+    if known is None:
+        hint = f"Add it with its scopes to {where}."
+    elif host in client.settings.hosts:
+        hint = f"Add them to its entry in {where}."
+    else:
+        hint = f"Correct the scopes. Tokens for this host have scopes of {known.resource}."
+    return ConfigurationError(
+        f"{name} is not a listed host."
+        if known is None
+        else f"{name} is listed, but not for these scopes.",
+        code="unlisted_host",
+        hint=hint,
+    )
+
+
+def _call_that_adds(client: Client, host: str, scopes: Iterable[str]) -> str:
+    """The call for a hint. It sets the whole setting, so it repeats the entries that are there."""
+    if len(client.settings.hosts) > MOST_REPEATED:
+        return ""
+    listed = {**client.settings.hosts, host: (*client.settings.hosts.get(host, ()), *scopes)}
+    entries = ((name, ", ".join(map(repr, words)) or "...") for name, words in listed.items())
+    words = ", ".join(f"{name!r}: [{words}]" for name, words in entries)
+    return f": nbauth.configure(hosts={{{words}}})"
 
 
 def _names(only: object) -> list[object]:

@@ -1,6 +1,6 @@
 """What nbauth may ask for when a host says that a token lacks scopes.
 
-A host can name any text, so its word is checked: the person is never asked for scopes of another
+A host can name any scope, so the names are checked. The person is never asked for scopes of another
 API, for ``.default``, for OpenID scopes, or for scopes that the host's entry does not cover.
 """
 
@@ -48,7 +48,7 @@ class Lack(NamedTuple):
 
 
 def usable(client: Client, url: str, named: Named) -> tuple[Scopes, ...]:
-    """What the host may mean, best first: each is enough. Empty if none is acceptable.
+    """The scopes that may be requested, best first: each entry is enough. Empty if there are none.
 
     At Microsoft's authorities these are the scopes of the API for which the host is listed; short
     names are that API's.

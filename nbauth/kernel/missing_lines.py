@@ -29,7 +29,10 @@ def line_for(short: Short, has: Iterable[str], missing: Scopes | None, do: str) 
     scopes = ", ".join(names[:MOST_SHOWN]) or "no scopes"
     first = f"{short.host} refused the request ({short.status}). The token has {scopes}{more}."
     if missing is None:
-        return f"{first} The response does not name a scope that nbauth can request."
+        return (
+            f"{first} The response does not name a scope that nbauth can request. The"
+            " documentation of the API says which one the call needs."
+        )
     needed = ", ".join(plain(name) for name in short_names(missing.resource_scopes))
     likely = f"{short.host} requires {needed}." if do == GRANTED else f"It probably lacks {needed}."
     return f"{first} {likely} {do}"

@@ -71,8 +71,8 @@ def _auth_for(client: Any, request: Any, options: dict[str, Any]) -> Auth | None
 def _is_called_by_a_function() -> bool:
     """Whether the call comes from ``httpx.get`` or the like.
 
-    They pass ``auth=None`` if they were called without ``auth``. In a call of a client, it says
-    that the request has no ``auth``.
+    They pass ``auth=None`` if they were called without ``auth``. In a call of a client,
+    ``auth=None`` means that the request must have no ``auth``.
     """
     functions = {inspect.unwrap(each).__code__ for each in (httpx.request, httpx.stream)}
     frame = sys._getframe(2)

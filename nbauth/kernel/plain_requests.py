@@ -47,7 +47,7 @@ def _has_its_own_auth(response: Any, **_: Any) -> None:
 
 
 def _send(before: Any) -> Any:
-    """Called for each redirect, too. nbauth's own sessions make their requests as ever."""
+    """Called for each redirect, too. Requests of nbauth's own sessions are not changed."""
 
     def send(session: Any, request: Any, *args: Any, **options: Any) -> Any:
         execution = present()

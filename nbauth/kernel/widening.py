@@ -1,8 +1,8 @@
 """Reacts when a host says that a token has too few scopes (RFC 6750 §3.1, 403).
 
 If the host names scopes that its entry covers, nbauth gets a token that has them too: without a
-person if they were consented to before, else by a sign-in. In all other cases the response is the
-caller's, and one line says what the token has and what it may lack.
+person if there is a consent, else by a sign-in. In all other cases the caller gets the response,
+and one line says which scopes the token has and which it may lack.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Widening:
         return self._given(short, lacking, attempt, result)
 
     def _fetched(self, short: Short, lacking: Lack) -> SecretStr | None:
-        """The token, if another request has fetched it since this one was sent."""
+        """The token with more scopes, if another request has got it in the meantime."""
         here = self.bound.present(lacking.wider)
         if here is None or here.access_token == short.text or not self._has(here, lacking):
             return None

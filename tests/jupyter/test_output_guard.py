@@ -17,7 +17,10 @@ import markupsafe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 from jinja2.utils import htmlsafe_json_dumps
+from traitlets.config import Config
 
 from nbauth.core.secret import MASK
 from nbauth.jupyter.guard import Guard
@@ -25,6 +28,7 @@ from nbauth.jupyter.secret_search import FEW, Needles, Search
 from nbauth.jupyter.split_output import HELD_FROM, Beginnings, SplitOutput
 from nbauth.testing.canary import find, make_canary
 
+NO_HISTORY = Config(HistoryManager={"enabled": False})
 HEADER = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9"
 
 
@@ -115,6 +119,23 @@ def test_each_written_form_is_masked(form: str, secret: str) -> None:
 def test_a_token_in_the_colours_of_a_traceback_is_masked() -> None:
     shown = guard_of(JWT).mask(packed(f"{JWT[:9]}\x1b[39m{JWT[9:]}"))
     assert shown == packed(MASK)
+
+
+@pytest.mark.parametrize("secret", [JWT, make_jwt(2, 100), "0.AXoA-5_k~Zq.8Qw2/x+9=y3Rt" * 2])
+@pytest.mark.parametrize("detail_level", [0, 1])
+def test_what_ipython_shows_of_a_variable_is_masked(secret: str, detail_level: int) -> None:
+    """``name?`` and ``%whos`` show both ends of a long text, so the whole of it is not there."""
+    shell = InteractiveShell(config=NO_HISTORY)
+    shell.user_ns["held"] = type("Held", (), {"__str__": lambda _: secret})()
+    with capture_output() as captured:
+        shell.run_line_magic("whos", "")
+    inspected = shell.object_inspect_mime("held", detail_level)
+    for shown in (captured.stdout, inspected):
+        assert secret[:20] in json.dumps(shown)
+        masked = guard_of(secret, OPAQUE).mask(packed(shown)).decode()
+        assert secret[:20] not in masked
+        assert secret[-20:] not in masked
+        assert "Held" in json.dumps(json.loads(masked))
 
 
 @pytest.mark.parametrize("indent", ["", " ", "        "])

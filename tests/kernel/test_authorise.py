@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import io
 import itertools
@@ -291,9 +292,40 @@ def test_a_setting_overrides_a_built_in_host(host: str, narrow: str, asked: str,
     hosts = listed_hosts(here, here.scopes((asked,)))
     assert scopes_at(url, hosts) is None
     assert scopes_at("https://else.example/", hosts) == here.scopes((asked,))
-    with pytest.raises(ConfigurationError, match="not a listed host"):
+    with pytest.raises(ConfigurationError, match="is listed, but not for these scopes"):
         listed_hosts(here, here.scopes((asked,)), [urlsplit(url).netloc])
     assert scopes_at(url, listed_hosts(here, here.scopes((narrow,)))) == here.scopes((narrow,))
+
+
+def test_the_call_in_a_hint_keeps_the_entries_that_are_there() -> None:
+    """``configure`` sets the whole setting: without them, it would remove these hosts."""
+    here = client(authority="https://id.example", hosts={"api.example": ["read"]})
+    with pytest.raises(ConfigurationError) as caught:
+        listed_hosts(here, here.scopes(("write",)))
+    call = caught.value.hint.partition(": nbauth.configure(hosts=")[2].removesuffix(").")
+    listed = ast.literal_eval(call)
+    assert listed == {"api.example": ["read"], "api.example.com": ["write"]}
+    assert listed_hosts(
+        client(authority="https://id.example", hosts=listed), here.scopes(("write",))
+    )
+
+
+def test_a_built_in_host_is_not_offered_for_the_scopes_of_another_api() -> None:
+    here = client(hosts={"api.contoso.com": ["api://app/read"]})
+    with pytest.raises(ConfigurationError, match="is listed, but not for these") as caught:
+        listed_hosts(here, here.scopes(("api://app/read",)), ["graph.microsoft.com"])
+    hint = "Correct the scopes. Tokens for this host have scopes of https://graph.microsoft.com."
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(("others", "called"), [(0, True), (3, True), (4, False)])
+def test_a_hint_repeats_only_a_few_entries(others: int, called: bool) -> None:
+    listed = {f"{number}.example": ["read"] for number in range(others)}
+    here = client(authority="https://id.example", hosts=listed)
+    with pytest.raises(ConfigurationError, match="is not a listed host") as caught:
+        listed_hosts(here, None, ["evil.example"])
+    assert ("nbauth.configure(" in caught.value.hint) == called
+    assert all((host in caught.value.hint) == called for host in listed)
 
 
 def test_other_issuers_have_no_built_in_hosts() -> None:

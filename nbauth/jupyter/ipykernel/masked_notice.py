@@ -7,8 +7,8 @@ from typing import Any
 
 from nbauth.jupyter.guard import NOTICE
 
-UNTOLD = frozenset({"execute_input", "execute_reply"})
-"""Messages that are no output of the cell."""
+NOT_OUTPUT = frozenset({"execute_input", "execute_reply"})
+"""Messages that are not output of the cell."""
 MOST = 256
 
 
@@ -41,7 +41,11 @@ class MaskedNotice:
     def masked(self, kind: str, header: dict[str, Any]) -> None:
         """A message of this kind was masked; the header is that of the request."""
         request = header.get("msg_id", "")
-        if header.get("msg_type") != "execute_request" or kind in UNTOLD or request in self._told:
+        if (
+            header.get("msg_type") != "execute_request"
+            or kind in NOT_OUTPUT
+            or request in self._told
+        ):
             return
         self._told[request] = None
         for oldest in list(self._told)[:-MOST]:

@@ -123,7 +123,7 @@ class Outgoing:
         return sent
 
     def _before(self, kind: str, header: dict[str, Any], content: Any) -> None:
-        """What a message changes that is no text of a stream."""
+        """React to a message that is not text of a stream, before it is sent."""
         request = header.get("msg_id", "")
         if kind == "status":
             state = content.get("execution_state")
