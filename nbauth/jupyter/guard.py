@@ -61,7 +61,7 @@ class Guard:
         return data if search is None else self._if_on(data, search.masked(data, _asterisks))
 
     def _shortened_masked(self, data: bytes, fill: Callable[[int], bytes]) -> bytes:
-        """Without both ends of tokens, which ``name?`` and ``%whos`` show; these messages are small."""
+        """Without both ends of tokens, as ``name?`` and ``%whos`` show them in small messages."""
         from nbauth.jupyter.secret_search import SMALL
         from nbauth.jupyter.written_forms import SHORTENED, packed, shortened_forms
 
