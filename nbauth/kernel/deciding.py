@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn
 from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.hosts import Hosts
 from nbauth.kernel.refusals import Refusals, Where
@@ -24,7 +25,7 @@ class Refused(NamedTuple):
     """A token that a host has refused, and what a new one has to fulfil."""
 
     scopes: Scopes
-    text: str
+    text: SecretStr
     where: Where
     required: Requirement | None
     status: int
@@ -107,7 +108,7 @@ class Deciding(Widening):
         named = "" if required is None else " and requires a new sign-in"
         log.debug("%s refused its token%s; %s", host, named, what)
         status = response.status_code
-        return None if passed_on else Refused(scopes, text, where, required, status)
+        return None if passed_on else Refused(scopes, SecretStr(text), where, required, status)
 
     def _another(self, refused: Refused) -> str:
         """Return another token than the refused one.

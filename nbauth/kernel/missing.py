@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes, resource_of
+from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.hosts import covers, entry_at, same_resource
 from nbauth.kernel.offers import Place
@@ -35,7 +36,7 @@ class Short(NamedTuple):
     host: str
     place: Place
     scopes: Scopes
-    text: str
+    text: SecretStr
     header: str
     status: int
 

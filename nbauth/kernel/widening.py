@@ -100,7 +100,7 @@ class Widening:
             return None
         sent = self._sent(request, scopes)
         place = self._place(request, scopes)
-        return Short(url, host, place, sent, text, header, response.status_code)
+        return Short(url, host, place, sent, SecretStr(text), header, response.status_code)
 
     def _lack(self, short: Short, body: bytes | None) -> Lack | None:
         """The missing scopes, if there may be a token that has them; else a line is shown."""
