@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn
 from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import Hosts
+from nbauth.kernel.hosts import Hosts, place_of
 from nbauth.kernel.refusals import Refusals, Where
 from nbauth.kernel.storage import is_signed
 from nbauth.kernel.widening import Widening
@@ -149,4 +148,4 @@ class Deciding(Widening):
             self._refusals.pass_on(refused.where, sent)
 
     def _where(self, request: Any, scopes: Scopes, *, named: bool = False) -> Where:
-        return urlsplit(str(request.url)).netloc, self.bound.key, scopes.key, named
+        return place_of(str(request.url)), self.bound.key, scopes.key, named

@@ -8,8 +8,9 @@ and one line says which scopes the token has and which it may lack.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from nbauth.core.errors import NbAuthError, SignInError
 from nbauth.core.log import place as as_place
@@ -20,7 +21,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import Hosts, scopes_at
+from nbauth.kernel.hosts import Hosts, place_of, scopes_at
 from nbauth.kernel.missing import Lack, Short, is_covered, is_granted, lack, usable
 from nbauth.kernel.missing_lines import GRANTED, NO_PERSON, line_for, uncovered
 from nbauth.kernel.offers import Attempt, Place
@@ -50,7 +51,7 @@ class Widening:
         return scopes_at(url, self._hosts)
 
     def _place(self, request: Any, scopes: Scopes) -> Place:
-        return urlsplit(str(request.url)).netloc, self.bound.key, scopes.key
+        return place_of(str(request.url)), self.bound.key, scopes.key
 
     # ── the token of a request ──────────────────────────────────────────────────────────────
 
@@ -135,7 +136,8 @@ class Widening:
         if attempt is None:
             return None
         try:
-            result = self.bound.get_wider(lacking.wider, short.text, short.host, attempt.joins)
+            with self._offering(short, lacking, attempt):
+                result = self.bound.get_wider(lacking.wider, short.text, short.host, attempt.joins)
         except NbAuthError as error:
             self._not_given(short, lacking, attempt, error)
             return None
@@ -149,9 +151,10 @@ class Widening:
         if attempt is None:
             return None
         try:
-            result = await self.bound.get_wider_async(
-                lacking.wider, short.text, short.host, attempt.joins
-            )
+            with self._offering(short, lacking, attempt):
+                result = await self.bound.get_wider_async(
+                    lacking.wider, short.text, short.host, attempt.joins
+                )
         except NbAuthError as error:
             self._not_given(short, lacking, attempt, error)
             return None
@@ -187,6 +190,19 @@ class Widening:
         asks = asking and offers.may_offer(place, missing)
         # A thread that can ask nobody joins a sign-in in progress.
         return Attempt(asking, asks, joins=asks or (self.bound.interactive and not asking))
+
+    @contextmanager
+    def _offering(self, short: Short, lacking: Lack, attempt: Attempt) -> Iterator[None]:
+        """While the person is asked, the same host offers no other consent."""
+        if not attempt.asks:
+            yield
+            return
+        offers = self._refusals.offers
+        try:
+            offers.begin(short.place, lacking.missing)
+            yield
+        finally:
+            offers.end(short.place)
 
     def _not_given(self, short: Short, lacking: Lack, attempt: Attempt, error: NbAuthError) -> None:
         log.debug("%s: no token with more scopes (%s)", short.host, word(error.code))

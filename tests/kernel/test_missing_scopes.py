@@ -399,6 +399,48 @@ def test_tasks_share_one_consent(any_api: Api) -> None:
     assert len(api.server.seen) <= 2 * MANY
 
 
+@pytest.mark.parametrize("consents", [True, False])
+def test_tasks_that_lack_other_scopes_show_one_panel(api: Api, consents: bool) -> None:
+    """The host of each task names another scope."""
+    if not consents:
+        cancels(api)
+    api.bench.engine.ungranted |= {f"{GRAPH}S{number}.Read" for number in range(MANY)}
+
+    def answer(request: Seen) -> bytes:
+        name = f"S{request.target.strip('/')}.Read"
+        if f"{GRAPH}{name}" in api.scopes_of(request.headers["authorization"]):
+            return reply()
+        return reply(403, "{}", WWW_Authenticate=insufficient(name))
+
+    api.server.answer = answer
+
+    async def all_at_once() -> list[int]:
+        async with api.client(httpx.AsyncClient) as here:
+            calls = (here.get(f"https://{api.host}/{number}") for number in range(MANY))
+            return [response.status_code for response in await asyncio.gather(*calls)]
+
+    assert sorted(asyncio.run(all_at_once())) == [200] * consents + [403] * (MANY - consents)
+    assert len(api.offered) == 1
+    if consents:
+        assert api.call("requests", path="/0").status_code in (200, 403)
+        api.bench.session.login("S1.Read", force=True)
+        assert api.call("requests", path="/1").status_code == 200
+
+
+def test_one_offer_at_a_time_for_a_host() -> None:
+    place = ("host", None, frozenset[str]())
+    known = offers.Offers()
+    assert known.may_offer(place, ("a",))
+    known.begin(place, ("a",))
+    known.begin(place, ("a",))
+    assert known.may_offer(place, ("a",))
+    assert not known.may_offer(place, ("b",))
+    known.end(place)
+    assert not known.may_offer(place, ("b",))
+    known.end(place)
+    assert known.may_offer(place, ("b",))
+
+
 def test_another_thread_joins_the_panel_and_opens_none(api: Api) -> None:
     screen, main = api.bench.screen, threading.current_thread()
     screen.attended = lambda: threading.current_thread() is main  # type: ignore[method-assign]
