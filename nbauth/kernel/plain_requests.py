@@ -64,7 +64,10 @@ def _send(before: Any) -> Any:
         except BaseException as error:
             _forget(ready, *kept_by(error))
             raise
-        _forget(ready, *kept_by(response))
+        if response.request is ready and not response.history and response.next is None:
+            _forget(ready)  # most calls
+        else:
+            _forget(ready, *kept_by(response))
         return response
 
     return send
@@ -103,7 +106,8 @@ def _with_token(execution: Execution, auth: Auth, session: Any, request: Any) ->
     ready.headers.pop("Authorization", None)
     auth(ready)
     for hooks in ready.hooks.values():  # as with auth=: a hook of the caller may raise for a 401
-        hooks.sort(key=_is_ours, reverse=True)
+        if len(hooks) > 1:
+            hooks.sort(key=_is_ours, reverse=True)
     if (text := ready.headers.get("Authorization")) is not None:
         ready.headers["Authorization"] = _Added(text)
         execution.note(url, sent=True)

@@ -55,16 +55,18 @@ def kept_by(outcome: Any) -> Iterator[Any]:
         if one is None or id(one) in known:
             continue
         known.add(id(one))
-        for name in ("request", "next", "next_request", "response", "history"):
-            found = None
-            with suppress(AttributeError, RuntimeError):  # httpx raises it if there is none
-                found = getattr(one, name)
-            if name == "history":
-                others += found or ()
-            elif name == "response":
-                others.append(found)
-            elif hasattr(found, "headers"):
-                yield found
+        if isinstance(one, BaseException):
+            others.append(getattr(one, "response", None))
+            following = None
+        else:
+            others += one.history
+            following = one.next_request if hasattr(one, "next_request") else one.next
+        found = None
+        with suppress(AttributeError, RuntimeError):  # httpx raises it if there is none
+            found = one.request
+        for request in (found, following):
+            if hasattr(request, "headers"):
+                yield request
 
 
 def owned_by(package: str, found: type) -> type:
