@@ -16,7 +16,7 @@ from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.hosts import covers, entry_at, same_resource
 from nbauth.kernel.offers import Place
 from nbauth.oauth.client import Client
-from nbauth.oauth.missing_scopes import Named
+from nbauth.oauth.missing_scopes import Named, named_in
 
 
 class Short(NamedTuple):
@@ -39,6 +39,11 @@ class Short(NamedTuple):
     text: SecretStr
     header: str
     status: int
+
+    @property
+    def named(self) -> bool:
+        """Whether the header names scopes, so that the body need not be read."""
+        return named_in(self.header, None, microsoft=False) is not None
 
 
 class Lack(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from nbauth.core.account import AccountKey
@@ -72,18 +74,26 @@ class Offers:
         whole = _is_over(self._offered, place[:2])
         return whole and _is_over(self._offered, _name(place, missing))
 
-    def begin(self, place: Place, missing: tuple[str, ...]) -> None:
-        """Note that a call waits for the person. Tasks that wait for the same consent share it."""
-        scopes, calls, _ = self._open.get(place[:2], (frozenset(), 0, 0.0))
-        calls = calls if scopes == frozenset(missing) else 0
-        self._open[place[:2]] = frozenset(missing), calls + 1, time.monotonic() + LONGEST
-        _shorten(self._open)
+    @contextmanager
+    def asking(self, attempt: Attempt, place: Place, missing: tuple[str, ...]) -> Iterator[None]:
+        """While a call asks the person, the same host offers no other consent.
 
-    def end(self, place: Place) -> None:
-        """Note that a call has ended that was noted by ``begin``."""
-        scopes, calls, until = self._open.pop(place[:2], (frozenset[str](), 0, 0.0))
-        if calls > 1:
-            self._open[place[:2]] = scopes, calls - 1, until
+        Tasks that wait for the same consent share it.
+        """
+        if not attempt.asks:
+            yield
+            return
+        wanted = frozenset(missing)
+        try:
+            scopes, calls, _ = self._open.get(place[:2], (wanted, 0, 0.0))
+            calls = calls if scopes == wanted else 0
+            self._open[place[:2]] = wanted, calls + 1, time.monotonic() + LONGEST
+            _shorten(self._open)
+            yield
+        finally:
+            scopes, calls, until = self._open.pop(place[:2], (wanted, 0, 0.0))
+            if calls > 1:
+                self._open[place[:2]] = scopes, calls - 1, until
 
     def offered(self, place: Place, missing: tuple[str, ...], *, given: bool) -> None:
         """Note that the offer has ended. A host that named other scopes each time would otherwise

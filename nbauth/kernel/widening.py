@@ -8,8 +8,6 @@ and one line says which scopes the token has and which it may lack.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from nbauth.core.errors import NbAuthError, SignInError
@@ -136,7 +134,7 @@ class Widening:
         if attempt is None:
             return None
         try:
-            with self._offering(short, lacking, attempt):
+            with self._refusals.offers.asking(attempt, short.place, lacking.missing):
                 result = self.bound.get_wider(lacking.wider, short.text, short.host, attempt.joins)
         except NbAuthError as error:
             self._not_given(short, lacking, attempt, error)
@@ -151,7 +149,7 @@ class Widening:
         if attempt is None:
             return None
         try:
-            with self._offering(short, lacking, attempt):
+            with self._refusals.offers.asking(attempt, short.place, lacking.missing):
                 result = await self.bound.get_wider_async(
                     lacking.wider, short.text, short.host, attempt.joins
                 )
@@ -190,19 +188,6 @@ class Widening:
         asks = asking and offers.may_offer(place, missing)
         # A thread that can ask nobody joins a sign-in in progress.
         return Attempt(asking, asks, joins=asks or (self.bound.interactive and not asking))
-
-    @contextmanager
-    def _offering(self, short: Short, lacking: Lack, attempt: Attempt) -> Iterator[None]:
-        """While the person is asked, the same host offers no other consent."""
-        if not attempt.asks:
-            yield
-            return
-        offers = self._refusals.offers
-        try:
-            offers.begin(short.place, lacking.missing)
-            yield
-        finally:
-            offers.end(short.place)
 
     def _not_given(self, short: Short, lacking: Lack, attempt: Attempt, error: NbAuthError) -> None:
         log.debug("%s: no token with more scopes (%s)", short.host, word(error.code))

@@ -17,8 +17,8 @@ import pytest
 
 from nbauth.core.account import Account
 from nbauth.core.errors import SignInInterrupted
-from nbauth.kernel import offers
-from nbauth.kernel.offers import PAUSE
+from nbauth.kernel import authorise, offers
+from nbauth.kernel.offers import PAUSE, Attempt
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.authorities import parse
 from nbauth.oauth.missing_scopes import MOST_BODY
@@ -429,15 +429,13 @@ def test_tasks_that_lack_other_scopes_show_one_panel(api: Api, consents: bool) -
 
 def test_one_offer_at_a_time_for_a_host() -> None:
     place = ("host", None, frozenset[str]())
-    known = offers.Offers()
-    assert known.may_offer(place, ("a",))
-    known.begin(place, ("a",))
-    known.begin(place, ("a",))
-    assert known.may_offer(place, ("a",))
-    assert not known.may_offer(place, ("b",))
-    known.end(place)
-    assert not known.may_offer(place, ("b",))
-    known.end(place)
+    known, attempt = offers.Offers(), Attempt(asking=True, asks=True, joins=True)
+    with known.asking(attempt, place, ("a",)):
+        with pytest.raises(KeyboardInterrupt), known.asking(attempt, place, ("a",)):
+            assert known.may_offer(place, ("a",))
+            assert not known.may_offer(place, ("b",))
+            raise KeyboardInterrupt
+        assert not known.may_offer(place, ("b",))
     assert known.may_offer(place, ("b",))
 
 
@@ -649,6 +647,22 @@ def test_an_upload_from_a_stream_is_not_repeated(any_api: Api, how: str) -> None
     assert len(api.server.seen) == len(api.offered) == 1
     assert api.call(how, "POST", **{name: stream()}).status_code == 200
     assert len(api.server.seen) == 2, "the next one has the wider token"
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_body_is_not_read_if_the_header_names_the_scope(
+    api: Api, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host may never send it, and a streamed call may have no time-out."""
+
+    def read(*_: Any, **__: Any) -> None:
+        raise AssertionError("the body was read")
+
+    for name in ("peek", "peek_httpx", "peek_httpx_async"):
+        monkeypatch.setattr(authorise, name, read)
+    api.headers["Content_Type"] = "application/json"
+    assert streamed(api, how, "whole")[0] == 200
+    assert len(api.offered) == 1
 
 
 BODIES = {
