@@ -35,11 +35,11 @@ def _send(before: Any) -> Any:
             return before(client, request, **options)
         try:
             response = before(client, request, **{**options, "auth": auth})
-        except BaseException as error:
-            _forget(request, *kept_by(error))
+            _forget(request, response)
+            return response
+        except BaseException as error:  # also an interrupt in the line above
+            _forget(request, error)
             raise
-        _forget(request, *kept_by(response))
-        return response
 
     return send
 
@@ -50,11 +50,11 @@ def _send_async(before: Any) -> Any:
             return await before(client, request, **options)
         try:
             response = await before(client, request, **{**options, "auth": auth})
-        except BaseException as error:
-            _forget(request, *kept_by(error))
+            _forget(request, response)
+            return response
+        except BaseException as error:  # also an interrupt in the line above
+            _forget(request, error)
             raise
-        _forget(request, *kept_by(response))
-        return response
 
     return send
 
@@ -93,7 +93,9 @@ def _is_called_by_a_function() -> bool:
     return False
 
 
-def _forget(*kept: Any) -> None:
+def _forget(request: Any, outcome: Any) -> None:
     """Remove the token from requests that the caller may keep and send again."""
-    for each in kept:
-        each.headers.pop("Authorization", None)
+    request.headers.pop("Authorization", None)
+    for each in kept_by(outcome):
+        if each is not request:
+            each.headers.pop("Authorization", None)

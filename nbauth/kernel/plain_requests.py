@@ -103,7 +103,8 @@ def _with_token(execution: Execution, auth: Auth, session: Any, request: Any) ->
         execution.sent = True
         return request
     ready = _copy(request)
-    ready.headers.pop("Authorization", None)
+    if header is not None:
+        del ready.headers["Authorization"]
     auth(ready)
     for hooks in ready.hooks.values():  # as with auth=: a hook of the caller may raise for a 401
         if len(hooks) > 1:

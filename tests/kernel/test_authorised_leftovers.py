@@ -9,6 +9,7 @@ import asyncio
 import pickle
 import re
 import sys
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -18,7 +19,9 @@ import requests
 from IPython.core.ultratb import VerboseTB
 from requests.adapters import HTTPAdapter
 
+import nbauth.kernel
 from tests.kernel import test_authorised_calls as calls
+from tests.kernel.lines import interrupted
 from tests.kernel.test_authorised_calls import HTTPX, REQUESTS, WAYS, Web, sent
 from tests.oauth.servers import Seen, reply
 
@@ -134,6 +137,49 @@ def test_a_verbose_traceback_shows_no_token(web: Web, how: str) -> None:
     assert not [
         line for line in shown.splitlines() if "token-" in line and not of_tests.search(line)
     ]
+
+
+class Refusing(calls.Recording):
+    """Refuses the first token, so that each request is repeated."""
+
+    def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
+        response: Any = super().send(request)
+        first = request.headers.get("Authorization") == "Bearer token-1"
+        response.connection, response.status_code = self, 401 if first else 200
+        return response
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+def test_an_interrupt_at_any_line_leaves_no_token_in_a_request(library: str) -> None:
+    """The caller has built the request and may send it again."""
+    kept: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        first = request.headers.get("authorization") == "Bearer token-1"
+        return httpx.Response(401 if first else 200)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", Refusing())
+    url = "https://graph.microsoft.com/me"
+
+    def act() -> None:
+        if library == "httpx":
+            kept[:] = [client.build_request("GET", url)]
+        else:
+            kept[:] = [session.prepare_request(requests.Request("GET", url))]
+        with calls.authorised(calls.HOSTS, calls.Tokens()):
+            kept.append((client if library == "httpx" else session).send(kept[0]).request)  # type: ignore[attr-defined]
+
+    act()
+    assert len(kept) == 2
+    lines = 0
+    for where in interrupted(act, str(Path(nbauth.kernel.__file__).parent)):
+        lines += 1
+        assert not any("Authorization" in each.headers for each in kept), where
+        assert calls.methods() == calls.OWN, where
+    assert lines > 200
 
 
 # ── other code in the libraries ─────────────────────────────────────────────────────────────
