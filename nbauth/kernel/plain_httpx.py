@@ -11,7 +11,8 @@ import httpx
 
 from nbauth.kernel.authorise import Auth
 from nbauth.kernel.execution import present
-from nbauth.kernel.sent import kept_by, owned_by
+from nbauth.kernel.sent import kept_by
+from nbauth.oauth.network import own_class
 
 _FRAMES = 4
 """Between ``httpx.get`` or ``httpx.stream`` and ``Client.send`` there are fewer."""
@@ -25,8 +26,8 @@ _FUNCTIONS = {
 
 def replacements() -> Iterator[tuple[type, str, Callable[[Any], Any]]]:
     """The methods of httpx to replace."""
-    yield owned_by("httpx", httpx.Client), "send", _send
-    yield owned_by("httpx", httpx.AsyncClient), "send", _send_async
+    yield own_class("httpx", httpx.Client), "send", _send
+    yield own_class("httpx", httpx.AsyncClient), "send", _send_async
 
 
 def _send(before: Any) -> Any:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from types import MethodType, SimpleNamespace
 from typing import Any
 
-import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_netrc_auth
 
@@ -14,8 +13,8 @@ from nbauth.core.secret import SecretStr
 from nbauth.kernel.auth_of_execution import AuthOfExecution
 from nbauth.kernel.authorise import Auth
 from nbauth.kernel.execution import Execution, present
-from nbauth.kernel.sent import authorised_by, kept_by, owned_by
-from nbauth.oauth.network import VerifiedSession
+from nbauth.kernel.sent import authorised_by, kept_by
+from nbauth.oauth.network import OwnSession, VerifiedSession
 
 
 class _Added(SecretStr):
@@ -26,9 +25,8 @@ class _Added(SecretStr):
 
 def replacements() -> Iterator[tuple[type, str, Callable[[Any], Any]]]:
     """The methods of requests to replace."""
-    session = owned_by("requests", requests.Session)
-    yield session, "prepare_request", _prepare_request
-    yield session, "send", _send
+    yield OwnSession, "prepare_request", _prepare_request
+    yield OwnSession, "send", _send
 
 
 def _prepare_request(before: Any) -> Any:

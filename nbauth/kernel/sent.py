@@ -67,11 +67,3 @@ def kept_by(outcome: Any) -> Iterator[Any]:
         for request in (found, following):
             if hasattr(request, "headers"):
                 yield request
-
-
-def owned_by(package: str, found: type) -> type:
-    """The class of a package itself, if other code has put a subclass in its place.
-
-    Packages that cache or trace calls do that.
-    """
-    return next(each for each in found.__mro__ if each.__module__.partition(".")[0] == package)
