@@ -1,10 +1,13 @@
-"""P9: a request with ``nbauth.auth()``, compared with one whose header is set by hand.
+"""P9: a request with ``nbauth.auth()`` or in a cell with ``%%auth``, compared with one whose header
+is set by hand.
 
 The response is immediate, so that only the client's own work is timed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextvars import copy_context
 from typing import Any
 
 import httpx
@@ -15,6 +18,8 @@ import nbauth
 from benchmarks.cached import SCOPE, Ours
 from benchmarks.table import Row, timed_by_turns
 from nbauth.demo.servers import Demo
+from nbauth.kernel import authorised_calls
+from nbauth.kernel.execution import Execution
 
 URL = "https://api.example/v1.0/me?$select=id"
 
@@ -36,12 +41,38 @@ def measure(demo: Demo) -> list[Row]:
         lambda: client.get(URL, auth=auth),
         lambda: client.get(URL, headers=by_hand),
     )
+    in_cell, by_hand_too, in_cell_x, by_hand_x = _in_a_cell(auth, sender, client, by_hand)
     what, peer, held = "a request with `nbauth.auth()`", "header set by hand", "≤ 30 µs"
-    beyond = "beyond the same by hand"
+    cell, beyond = "a plain request in a cell with `%%auth`", "beyond the same by hand"
     return [
         Row("P9", f"{what}, {beyond}: requests", authorised - plain, peer, plain, held),
         Row("P9", f"{what}, {beyond}: httpx", authorised_x - plain_x, peer, plain_x, held),
+        Row("P9", f"{cell}, {beyond}: requests", in_cell - by_hand_too, peer, by_hand_too, held),
+        Row("P9", f"{cell}, {beyond}: httpx", in_cell_x - by_hand_x, peer, by_hand_x, held),
     ]
+
+
+def _in_a_cell(
+    auth: Any, sender: requests.Session, client: httpx.Client, by_hand: dict[str, str]
+) -> Sequence[float]:
+    """The same calls without ``auth``, while an execution is authorised."""
+    execution, cell = Execution(), copy_context()
+    seen: list[Any] = []
+    before = sender.get_adapter(URL)
+    try:
+        cell.run(authorised_calls.begin, execution, auth)
+        sender.mount("https://", _AtOnce(seen))
+        cell.run(sender.get, URL)
+        assert seen == [by_hand["Authorization"]]
+        sender.mount("https://", before)
+        return timed_by_turns(
+            lambda: cell.run(sender.get, URL),
+            lambda: sender.get(URL, headers=by_hand),
+            lambda: cell.run(client.get, URL),
+            lambda: client.get(URL, headers=by_hand),
+        )
+    finally:
+        cell.run(authorised_calls.end, execution)
 
 
 def sent_by_both(sender: requests.Session, client: httpx.Client, auth: Any) -> list[str | None]:
@@ -51,9 +82,19 @@ def sent_by_both(sender: requests.Session, client: httpx.Client, auth: Any) -> l
 
 
 class _AtOnce(BaseAdapter):
-    """Returns a response without sending anything."""
+    """Returns a response without sending anything.
+
+    Args:
+        seen: gets the ``Authorization`` headers.
+    """
+
+    def __init__(self, seen: list[Any] | None = None) -> None:
+        super().__init__()
+        self._seen = seen
 
     def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+        if self._seen is not None:
+            self._seen.append(request.headers.get("Authorization"))
         response = requests.Response()
         response.status_code, response.request, response.url = 200, request, URL
         response._content = b"{}"

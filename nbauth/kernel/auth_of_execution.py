@@ -48,6 +48,10 @@ class _Apart:
         with belonging_to(NOTHING):
             return self._bound.get(*asked)
 
+    def get_wider(self, *asked: Any) -> AuthenticationResult:
+        with belonging_to(NOTHING):
+            return self._bound.get_wider(*asked)
+
     def silent(self, scopes: Scopes) -> SecretStr:
         with belonging_to(NOTHING):
             return self._bound.silent(scopes)
@@ -55,3 +59,11 @@ class _Apart:
     async def get_async(self, *asked: Any) -> AuthenticationResult:
         with belonging_to(NOTHING):
             return await self._bound.get_async(*asked)
+
+    async def get_wider_async(self, *asked: Any) -> AuthenticationResult:
+        with belonging_to(NOTHING):
+            return await self._bound.get_wider_async(*asked)
+
+    async def silent_async(self, scopes: Scopes) -> SecretStr:
+        with belonging_to(NOTHING):
+            return await self._bound.silent_async(scopes)

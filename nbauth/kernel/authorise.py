@@ -103,7 +103,8 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         if (short := self._short(response.request, response)) is None:
             return response
         streamed = bool(options.get("stream"))
-        lacking = self._lack(short, peek(response, stream=streamed))
+        body = None if short.named else peek(response, stream=streamed)
+        lacking = self._lack(short, body)
         fresh = None if lacking is None else self._wider(short, lacking)
         if fresh is None or not isinstance(response.request.body, (bytes, str, NoneType)):
             return response
@@ -162,7 +163,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         elif refused is not None:
             self._for_later(refused, self._another(refused))
         if (short := self._short(again, response)) is not None:
-            lacking = self._lack(short, peek_httpx(response))
+            lacking = self._lack(short, None if short.named else peek_httpx(response))
             fresh = None if lacking is None else self._wider(short, lacking)
             if fresh is not None and can_be_repeated(again):
                 again.headers["Authorization"] = f"Bearer {fresh}"
@@ -189,7 +190,8 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         elif refused is not None:
             self._for_later(refused, await self._another_async(refused))
         if (short := self._short(again, response)) is not None:
-            lacking = self._lack(short, await peek_httpx_async(response))
+            body = None if short.named else await peek_httpx_async(response)
+            lacking = self._lack(short, body)
             fresh = None if lacking is None else await self._wider_async(short, lacking)
             if fresh is not None and can_be_repeated(again):
                 again.headers["Authorization"] = f"Bearer {fresh}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn
 from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
+from nbauth.core.secret import SecretStr
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import Hosts
+from nbauth.kernel.hosts import Hosts, place_of
 from nbauth.kernel.refusals import Refusals, Where
 from nbauth.kernel.storage import is_signed
 from nbauth.kernel.widening import Widening
@@ -24,7 +24,7 @@ class Refused(NamedTuple):
     """A token that a host has refused, and what a new one has to fulfil."""
 
     scopes: Scopes
-    text: str
+    text: SecretStr
     where: Where
     required: Requirement | None
     status: int
@@ -107,7 +107,7 @@ class Deciding(Widening):
         named = "" if required is None else " and requires a new sign-in"
         log.debug("%s refused its token%s; %s", host, named, what)
         status = response.status_code
-        return None if passed_on else Refused(scopes, text, where, required, status)
+        return None if passed_on else Refused(scopes, SecretStr(text), where, required, status)
 
     def _another(self, refused: Refused) -> str:
         """Return another token than the refused one.
@@ -148,4 +148,4 @@ class Deciding(Widening):
             self._refusals.pass_on(refused.where, sent)
 
     def _where(self, request: Any, scopes: Scopes, *, named: bool = False) -> Where:
-        return urlsplit(str(request.url)).netloc, self.bound.key, scopes.key, named
+        return place_of(str(request.url)), self.bound.key, scopes.key, named

@@ -28,11 +28,22 @@ Hosts = dict[str, Scopes | None]
 
 def scopes_at(url: str, hosts: Hosts) -> Scopes | None:
     """The scopes of the token that a prepared URL gets, or ``None`` for none."""
-    address = None if "\\" in url else _ADDRESS.match(url)
+    address = _host_and_port(url)
     if address is None:
         return None
-    host, port = address[1].lower(), int(address[2] or 443)
+    host, port = address
     return _entry(host, hosts) if port == 443 else hosts.get(f"{host}:{port}")
+
+
+def place_of(url: str) -> str:
+    """Host and port of a prepared URL, in one form for all spellings; ``""`` if unreadable."""
+    host, port = _host_and_port(url) or ("", 443)
+    return host if port == 443 else f"{host}:{port}"
+
+
+def _host_and_port(url: str) -> tuple[str, int] | None:
+    address = None if "\\" in url else _ADDRESS.match(url)
+    return None if address is None else (address[1].lower(), int(address[2] or 443))
 
 
 def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | None = None) -> Hosts:

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes, resource_of
+from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.hosts import covers, entry_at, same_resource
 from nbauth.kernel.offers import Place
 from nbauth.oauth.client import Client
-from nbauth.oauth.missing_scopes import Named
+from nbauth.oauth.missing_scopes import Named, named_in
 
 
 class Short(NamedTuple):
@@ -35,9 +36,14 @@ class Short(NamedTuple):
     host: str
     place: Place
     scopes: Scopes
-    text: str
+    text: SecretStr
     header: str
     status: int
+
+    @property
+    def named(self) -> bool:
+        """Whether the header names scopes, so that the body need not be read."""
+        return named_in(self.header, None, microsoft=False) is not None
 
 
 class Lack(NamedTuple):

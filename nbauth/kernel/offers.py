@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from nbauth.core.account import AccountKey
@@ -12,6 +14,8 @@ PAUSE = 60.0
 """Seconds for which the same consent is not offered again, and the same line not shown again."""
 Place = tuple[str, AccountKey | None, frozenset[str]]
 """A host, the account, and the scopes of the token as the entry of the host names them."""
+LONGEST = 900.0
+"""Seconds after which an offer counts as ended in any case."""
 MOST = 256
 """Entries that are remembered; the oldest are dropped first."""
 
@@ -40,6 +44,7 @@ class Offers:
     def __init__(self) -> None:
         self.widened: dict[Place, Scopes] = {}
         self._offered: dict[Any, float] = {}
+        self._open: dict[Any, tuple[frozenset[str], int, float]] = {}
         self._in_vain: dict[Any, tuple[float, int]] = {}
         self._told: dict[Any, float] = {}
 
@@ -61,10 +66,34 @@ class Offers:
     # ── what was tried ──────────────────────────────────────────────────────────────────────
 
     def may_offer(self, place: Place, missing: tuple[str, ...]) -> bool:
-        """Whether a consent may be offered: in the last minute it was not, and the person gave
-        none of the consents that this host wanted."""
+        """Whether a consent may be offered: in the last minute it was not, the person gave none of
+        the consents that this host wanted, and no other one of this host is offered now."""
+        scopes, calls, until = self._open.get(place[:2], (frozenset(), 0, 0.0))
+        if calls and scopes != frozenset(missing) and time.monotonic() < until:
+            return False
         whole = _is_over(self._offered, place[:2])
         return whole and _is_over(self._offered, _name(place, missing))
+
+    @contextmanager
+    def asking(self, attempt: Attempt, place: Place, missing: tuple[str, ...]) -> Iterator[None]:
+        """While a call asks the person, the same host offers no other consent.
+
+        Tasks that wait for the same consent share it.
+        """
+        if not attempt.asks:
+            yield
+            return
+        wanted = frozenset(missing)
+        try:
+            scopes, calls, _ = self._open.get(place[:2], (wanted, 0, 0.0))
+            calls = calls if scopes == wanted else 0
+            self._open[place[:2]] = wanted, calls + 1, time.monotonic() + LONGEST
+            _shorten(self._open)
+            yield
+        finally:
+            scopes, calls, until = self._open.pop(place[:2], (wanted, 0, 0.0))
+            if calls > 1:
+                self._open[place[:2]] = scopes, calls - 1, until
 
     def offered(self, place: Place, missing: tuple[str, ...], *, given: bool) -> None:
         """Note that the offer has ended. A host that named other scopes each time would otherwise

@@ -11,27 +11,36 @@ import httpx
 
 from nbauth.kernel.authorise import Auth
 from nbauth.kernel.execution import present
+from nbauth.kernel.sent import kept_by
+from nbauth.oauth.network import own_class
 
 _FRAMES = 4
 """Between ``httpx.get`` or ``httpx.stream`` and ``Client.send`` there are fewer."""
 
+_FUNCTIONS = {
+    code
+    for each in (httpx.request, httpx.stream)
+    if (code := getattr(inspect.unwrap(each), "__code__", None)) is not None
+}
+
 
 def replacements() -> Iterator[tuple[type, str, Callable[[Any], Any]]]:
     """The methods of httpx to replace."""
-    yield httpx.Client, "send", _send
-    yield httpx.AsyncClient, "send", _send_async
+    yield own_class("httpx", httpx.Client), "send", _send
+    yield own_class("httpx", httpx.AsyncClient), "send", _send_async
 
 
 def _send(before: Any) -> Any:
     def send(client: Any, request: Any, **options: Any) -> Any:
         if (auth := _auth_for(client, request, options)) is None:
             return before(client, request, **options)
-        response = None
         try:
             response = before(client, request, **{**options, "auth": auth})
-            return response
-        finally:
             _forget(request, response)
+            return response
+        except BaseException as error:  # also an interrupt in the line above
+            _forget(request, error)
+            raise
 
     return send
 
@@ -40,12 +49,13 @@ def _send_async(before: Any) -> Any:
     async def send(client: Any, request: Any, **options: Any) -> Any:
         if (auth := _auth_for(client, request, options)) is None:
             return await before(client, request, **options)
-        response = None
         try:
             response = await before(client, request, **{**options, "auth": auth})
-            return response
-        finally:
             _forget(request, response)
+            return response
+        except BaseException as error:  # also an interrupt in the line above
+            _forget(request, error)
+            raise
 
     return send
 
@@ -74,22 +84,19 @@ def _is_called_by_a_function() -> bool:
     They pass ``auth=None`` if they were called without ``auth``. In a call of a client,
     ``auth=None`` means that the request must have no ``auth``.
     """
-    functions = {inspect.unwrap(each).__code__ for each in (httpx.request, httpx.stream)}
     frame = sys._getframe(2)
     for _ in range(_FRAMES):
         if frame.f_back is None:
             return False
         frame = frame.f_back
-        if frame.f_code in functions:
+        if frame.f_code in _FUNCTIONS:
             return True
     return False
 
 
-def _forget(request: Any, response: Any) -> None:
+def _forget(request: Any, outcome: Any) -> None:
     """Remove the token from requests that the caller may keep and send again."""
-    kept = [request]
-    if response is not None:
-        kept += [response.request, *(each.request for each in response.history)]
-        kept += [] if response.next_request is None else [response.next_request]
-    for each in kept:
-        each.headers.pop("Authorization", None)
+    request.headers.pop("Authorization", None)
+    for each in kept_by(outcome):
+        if each is not request:
+            each.headers.pop("Authorization", None)

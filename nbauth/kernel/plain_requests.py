@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from types import MethodType, SimpleNamespace
 from typing import Any
 
-import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_netrc_auth
 
@@ -14,8 +13,8 @@ from nbauth.core.secret import SecretStr
 from nbauth.kernel.auth_of_execution import AuthOfExecution
 from nbauth.kernel.authorise import Auth
 from nbauth.kernel.execution import Execution, present
-from nbauth.kernel.sent import authorised_by
-from nbauth.oauth.network import VerifiedSession
+from nbauth.kernel.sent import authorised_by, kept_by
+from nbauth.oauth.network import OwnSession, VerifiedSession
 
 
 class _Added(SecretStr):
@@ -26,8 +25,8 @@ class _Added(SecretStr):
 
 def replacements() -> Iterator[tuple[type, str, Callable[[Any], Any]]]:
     """The methods of requests to replace."""
-    yield requests.Session, "prepare_request", _prepare_request
-    yield requests.Session, "send", _send
+    yield OwnSession, "prepare_request", _prepare_request
+    yield OwnSession, "send", _send
 
 
 def _prepare_request(before: Any) -> Any:
@@ -58,12 +57,16 @@ def _send(before: Any) -> Any:
             execution.sent = True
             return before(session, request, *args, **options)
         ready = _with_token(execution, auth, session, request)
-        response = None
         try:
             response = before(session, ready, *args, **options)
-            return response
-        finally:
-            _forget(ready, response)
+        except BaseException as error:
+            _forget(ready, *kept_by(error))
+            raise
+        if response.request is ready and not response.history and response.next is None:
+            _forget(ready)  # most calls
+        else:
+            _forget(ready, *kept_by(response))
+        return response
 
     return send
 
@@ -98,8 +101,12 @@ def _with_token(execution: Execution, auth: Auth, session: Any, request: Any) ->
         execution.sent = True
         return request
     ready = _copy(request)
-    ready.headers.pop("Authorization", None)
+    if header is not None:
+        del ready.headers["Authorization"]
     auth(ready)
+    for hooks in ready.hooks.values():  # as with auth=: a hook of the caller may raise for a 401
+        if len(hooks) > 1:
+            hooks.sort(key=_is_ours, reverse=True)
     if (text := ready.headers.get("Authorization")) is not None:
         ready.headers["Authorization"] = _Added(text)
         execution.note(url, sent=True)
@@ -124,14 +131,8 @@ def _is_from_netrc(session: Any, url: str, header: object) -> bool:
     return bool(HTTPBasicAuth(*found)(basic).headers["Authorization"] == header)
 
 
-def _forget(ready: Any, response: Any) -> None:
+def _forget(*kept: Any) -> None:
     """Remove token and hooks from requests that the caller may keep and send again."""
-    kept = [ready]
-    if response is not None and (
-        response.history or response.next or response.request is not ready
-    ):
-        kept += [response.request, *(each.request for each in response.history)]
-        kept += [] if response.next is None else [response.next]
     for request in kept:
         header = request.headers.get("Authorization")
         if isinstance(header, _Added) or isinstance(authorised_by.get(request), AuthOfExecution):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from nbauth.core.secret import SecretStr
 
 authorised_by: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 """The ``Auth`` of each request. Only looked up, never iterated, since other threads add to it."""
@@ -15,6 +18,9 @@ brings_its_own: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 def sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:
     """Send the repeated request; return its response."""
+    before = response.request.headers.get("Authorization")
+    if isinstance(before, SecretStr):  # tracebacks show the headers of requests
+        again.headers["Authorization"] = type(before)(again.headers["Authorization"])
     second = response.connection.send(again, **options)
     second.request = again
     second.history.append(response)
@@ -35,3 +41,29 @@ def last_of(response: Any) -> Any:
 def can_be_repeated(request: Any) -> bool:
     """Whether an httpx request has its body in memory; a stream can't be sent twice."""
     return isinstance(request.stream, sys.modules["httpx"].ByteStream)
+
+
+def kept_by(outcome: Any) -> Iterator[Any]:
+    """All requests that a response or an error of either library leads to.
+
+    Repeated and redirected requests are in the histories of responses, in any depth.
+    """
+    known: set[int] = set()
+    others = [outcome]
+    while others:
+        one = others.pop()
+        if one is None or id(one) in known:
+            continue
+        known.add(id(one))
+        if isinstance(one, BaseException):
+            others.append(getattr(one, "response", None))
+            following = None
+        else:
+            others += one.history
+            following = one.next_request if hasattr(one, "next_request") else one.next
+        found = None
+        with suppress(AttributeError, RuntimeError):  # httpx raises it if there is none
+            found = one.request
+        for request in (found, following):
+            if hasattr(request, "headers"):
+                yield request

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from typing import Any
-from urllib.parse import urlsplit
 
 from nbauth.core.errors import NbAuthError, SignInError
 from nbauth.core.log import place as as_place
@@ -20,7 +19,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import Hosts, scopes_at
+from nbauth.kernel.hosts import Hosts, place_of, scopes_at
 from nbauth.kernel.missing import Lack, Short, is_covered, is_granted, lack, usable
 from nbauth.kernel.missing_lines import GRANTED, NO_PERSON, line_for, uncovered
 from nbauth.kernel.offers import Attempt, Place
@@ -50,7 +49,7 @@ class Widening:
         return scopes_at(url, self._hosts)
 
     def _place(self, request: Any, scopes: Scopes) -> Place:
-        return urlsplit(str(request.url)).netloc, self.bound.key, scopes.key
+        return place_of(str(request.url)), self.bound.key, scopes.key
 
     # ── the token of a request ──────────────────────────────────────────────────────────────
 
@@ -100,7 +99,7 @@ class Widening:
             return None
         sent = self._sent(request, scopes)
         place = self._place(request, scopes)
-        return Short(url, host, place, sent, text, header, response.status_code)
+        return Short(url, host, place, sent, SecretStr(text), header, response.status_code)
 
     def _lack(self, short: Short, body: bytes | None) -> Lack | None:
         """The missing scopes, if there may be a token that has them; else a line is shown."""
@@ -135,7 +134,8 @@ class Widening:
         if attempt is None:
             return None
         try:
-            result = self.bound.get_wider(lacking.wider, short.text, short.host, attempt.joins)
+            with self._refusals.offers.asking(attempt, short.place, lacking.missing):
+                result = self.bound.get_wider(lacking.wider, short.text, short.host, attempt.joins)
         except NbAuthError as error:
             self._not_given(short, lacking, attempt, error)
             return None
@@ -149,9 +149,10 @@ class Widening:
         if attempt is None:
             return None
         try:
-            result = await self.bound.get_wider_async(
-                lacking.wider, short.text, short.host, attempt.joins
-            )
+            with self._refusals.offers.asking(attempt, short.place, lacking.missing):
+                result = await self.bound.get_wider_async(
+                    lacking.wider, short.text, short.host, attempt.joins
+                )
         except NbAuthError as error:
             self._not_given(short, lacking, attempt, error)
             return None

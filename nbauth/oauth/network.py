@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -14,6 +14,22 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from nbauth.core.value_readers import SYSTEM
 from nbauth.oauth.trust import Trust
+
+
+def own_class(package: str, found: Any) -> Any:
+    """The class of a package itself, if other code has put a subclass in its place.
+
+    Packages that cache or trace calls do that, such as requests-cache. nbauth's own requests
+    contain secrets, and their responses must not be stored.
+    """
+    classes = getattr(found, "__mro__", ())
+    return next((one for one in classes if one.__module__.partition(".")[0] == package), found)
+
+
+if TYPE_CHECKING:
+    OwnSession = requests.Session
+else:
+    OwnSession = own_class("requests", requests.Session)
 
 
 @cache
@@ -51,7 +67,7 @@ class TrustingAdapter(HTTPAdapter):
             conn.ca_certs = conn.ca_cert_dir = None  # otherwise certifi would be trusted too
 
 
-class VerifiedSession(requests.Session):
+class VerifiedSession(OwnSession):
     """A ``requests.Session`` whose ``verify`` and ``proxies`` come from the settings.
 
     requests lets ``~/.netrc`` replace a request's Authorization header, and the environment

@@ -23,7 +23,7 @@ from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import resolve
 from nbauth.kernel.authorise import Auth, AuthorisedSession
-from nbauth.kernel.hosts import listed_hosts, scopes_at
+from nbauth.kernel.hosts import listed_hosts, place_of, scopes_at
 from nbauth.kernel.refusals import Refusals
 from nbauth.oauth.client import Client
 from nbauth.testing.screen import RecordingScreen
@@ -110,6 +110,20 @@ def auth_for(hosts: dict[str, Scopes], tokens: Any = None) -> Auth:
 )
 def test_a_listed_host_gets_its_own_token(url: str, name: str) -> None:
     assert auth_for(HOSTS).scopes_for(url) == scope(name)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://API.Example/",
+        "https://api.example:443/x",
+        "https://api.example:0443",
+        "https://api.example:",
+    ],
+)
+def test_all_spellings_of_a_host_are_one_place(url: str) -> None:
+    assert place_of(url) == "api.example"
+    assert place_of("https://[::1]:0444/") == "[::1]:444"
 
 
 UNLISTED = [

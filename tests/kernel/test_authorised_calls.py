@@ -26,6 +26,8 @@ from requests.adapters import BaseAdapter
 import nbauth.kernel
 from nbauth.core.scopes import Scopes
 from nbauth.kernel import authorised_calls
+from nbauth.kernel.auth_of_execution import _Apart
+from nbauth.kernel.bound import Bound
 from nbauth.kernel.execution import Execution, present
 from tests.harness.certificates import Certificates
 from tests.kernel.lines import interrupted
@@ -565,7 +567,8 @@ def test_two_at_once_get_their_own_tokens(web: Web) -> None:
 # ── what nbauth itself does meanwhile ───────────────────────────────────────────────────────
 
 
-def test_calls_that_get_the_token_get_no_token(web: Web) -> None:
+@pytest.mark.parametrize("how", WAYS)
+def test_calls_that_get_the_token_get_no_token(web: Web, how: str) -> None:
     """A provider may be a listed host, and a flow of others may call it with plain requests."""
 
     class Calling(Tokens):
@@ -574,10 +577,18 @@ def test_calls_that_get_the_token_get_no_token(web: Web) -> None:
             in_thread(lambda: web.httpx_function("GET", f"{web.api.url}/token"))
             return super().get(*asked)
 
-    for how in WAYS:
-        with web.authorised(Calling()):
-            web.ask(how, web.api.url)
-        assert sent(web.api) == [None, None, "Bearer token-1"], how
+    with web.authorised(Calling()):
+        web.ask(how, web.api.url)
+    assert sent(web.api) == [None, None, "Bearer token-1"]
+
+
+def test_all_methods_that_get_tokens_do_so_outside_of_the_execution() -> None:
+    waiting = {
+        name
+        for name, method in vars(Bound).items()
+        if name.startswith(("get", "silent")) and callable(method)
+    }
+    assert waiting == {name for name in vars(_Apart) if name.startswith(("get", "silent"))}
 
 
 # ── wrong hosts ─────────────────────────────────────────────────────────────────────────────
@@ -662,6 +673,8 @@ from types import SimpleNamespace
 import requests
 from nbauth.core.scopes import Scopes
 from nbauth.kernel import authorised_calls
+from nbauth.kernel.auth_of_execution import _Apart
+from nbauth.kernel.bound import Bound
 from nbauth.kernel.authorise import Auth
 from nbauth.kernel.execution import Execution
 from nbauth.kernel.refusals import Refusals

@@ -17,8 +17,8 @@ import pytest
 
 from nbauth.core.account import Account
 from nbauth.core.errors import SignInInterrupted
-from nbauth.kernel import offers
-from nbauth.kernel.offers import PAUSE
+from nbauth.kernel import authorise, offers
+from nbauth.kernel.offers import PAUSE, Attempt
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.authorities import parse
 from nbauth.oauth.missing_scopes import MOST_BODY
@@ -399,6 +399,53 @@ def test_tasks_share_one_consent(any_api: Api) -> None:
     assert len(api.server.seen) <= 2 * MANY
 
 
+@pytest.mark.parametrize("consents", [True, False])
+def test_tasks_that_lack_other_scopes_show_one_panel_at_a_time(api: Api, consents: bool) -> None:
+    """The host names another scope in each response."""
+    open_panels: list[int] = []
+    gate = api.bench.engine.hold("poll_device")
+
+    def person(sign_in: Any) -> None:
+        until(lambda: len(api.server.seen) >= MANY)
+        open_panels.append(sum(each.state == "waiting" for each in api.offered))
+        if not consents:
+            sign_in.cancel()
+        gate.open()
+
+    api.bench.screen.person = person
+    api.bench.engine.ungranted |= {f"{GRAPH}S{number}.Read" for number in range(MANY)}
+
+    def answer(request: Seen) -> bytes:
+        name = f"S{request.target.strip('/')}.Read"
+        if f"{GRAPH}{name}" in api.scopes_of(request.headers["authorization"]):
+            return reply()
+        return reply(403, "{}", WWW_Authenticate=insufficient(name))
+
+    api.server.answer = answer
+
+    async def all_at_once() -> list[int]:
+        async with api.client(httpx.AsyncClient) as here:
+            calls = (here.get(f"https://{api.host}/{number}") for number in range(MANY))
+            return [response.status_code for response in await asyncio.gather(*calls)]
+
+    statuses = asyncio.run(all_at_once())
+    assert set(open_panels) == {1}
+    assert statuses.count(200) == (len(api.offered) if consents else 0)
+    assert statuses.count(200) + statuses.count(403) == MANY
+
+
+def test_one_offer_at_a_time_for_a_host() -> None:
+    place = ("host", None, frozenset[str]())
+    known, attempt = offers.Offers(), Attempt(asking=True, asks=True, joins=True)
+    with known.asking(attempt, place, ("a",)):
+        with pytest.raises(KeyboardInterrupt), known.asking(attempt, place, ("a",)):
+            assert known.may_offer(place, ("a",))
+            assert not known.may_offer(place, ("b",))
+            raise KeyboardInterrupt
+        assert not known.may_offer(place, ("b",))
+    assert known.may_offer(place, ("b",))
+
+
 def test_another_thread_joins_the_panel_and_opens_none(api: Api) -> None:
     screen, main = api.bench.screen, threading.current_thread()
     screen.attended = lambda: threading.current_thread() is main  # type: ignore[method-assign]
@@ -607,6 +654,22 @@ def test_an_upload_from_a_stream_is_not_repeated(any_api: Api, how: str) -> None
     assert len(api.server.seen) == len(api.offered) == 1
     assert api.call(how, "POST", **{name: stream()}).status_code == 200
     assert len(api.server.seen) == 2, "the next one has the wider token"
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_body_is_not_read_if_the_header_names_the_scope(
+    api: Api, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host may never send it, and a streamed call may have no time-out."""
+
+    def read(*_: Any, **__: Any) -> None:
+        raise AssertionError("the body was read")
+
+    for name in ("peek", "peek_httpx", "peek_httpx_async"):
+        monkeypatch.setattr(authorise, name, read)
+    api.headers["Content_Type"] = "application/json"
+    assert streamed(api, how, "whole")[0] == 200
+    assert len(api.offered) == 1
 
 
 BODIES = {

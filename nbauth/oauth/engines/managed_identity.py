@@ -26,6 +26,7 @@ from nbauth.oauth.answered import host_of, read_into, redirected, too_large
 from nbauth.oauth.answers import access_token_in, text_in, tokens_in
 from nbauth.oauth.engines.token_requests import ManagedIdentity
 from nbauth.oauth.error_catalogue import error_from, not_understood
+from nbauth.oauth.network import OwnSession
 
 TIMEOUT = (2.0, 5.0)
 """Seconds to connect, and to wait for each part of a response."""
@@ -124,7 +125,7 @@ def _understood(answer: object) -> Mapping[str, Any]:
     )
 
 
-class _LocalHttp(requests.Session):
+class _LocalHttp(OwnSession):
     """MSAL copies the hooks and these settings into its session for Service Fabric."""
 
     def __init__(self) -> None:

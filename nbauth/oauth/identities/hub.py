@@ -81,12 +81,13 @@ def _auth_state(user: str) -> Mapping[str, Any]:
 
     from nbauth.oauth import json_body
     from nbauth.oauth.json_body import TooLarge
+    from nbauth.oauth.network import OwnSession
     from nbauth.oauth.sockets import AbortableAdapter
 
     url = f"{os.environ[URL].rstrip('/')}/users/{quote(user, safe='')}"
     ca, *pair = (os.environ.get(name) for name in TLS)
     adapter = AbortableAdapter()
-    with requests.Session() as http:
+    with OwnSession() as http:
         http.trust_env = False  # the hub is in the same network, behind no proxy
         http.headers["Accept-Encoding"] = json_body.ACCEPTED
         http.mount(url, adapter)
