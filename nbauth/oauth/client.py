@@ -116,9 +116,13 @@ class Client:
     def for_calls(self, scopes: Scopes) -> Scopes:
         """The scopes of a token that only nbauth's own calls use.
 
-        These calls answer claims challenges; see ``oauth.challenge``. Entra has to be told so.
+        These calls answer claims challenges; see ``oauth.challenge``. Entra has to be told so. A
+        host gets no token with more scopes than its entry has. (At Microsoft's authorities a token
+        has all scopes of the API that were consented to.)
         """
-        return scopes.declaring() if self.authority.kind == "entra" else scopes
+        if self.authority.microsoft:
+            return scopes.declaring() if self.authority.kind == "entra" else scopes
+        return replace(scopes, exact=True)
 
     @property
     def _default_scopes(self) -> tuple[str, ...]:
