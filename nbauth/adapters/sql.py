@@ -30,7 +30,10 @@ ACCESS_TOKEN = 1256
 """``SQL_COPT_SS_ACCESS_TOKEN``, the connection attribute of Microsoft's ODBC driver."""
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """What a bearer token consists of (RFC 6750 §2.1)."""
-_OTHER_SIGN_IN = re.compile(r"(?:^|;)\s*(UID|PWD|Authentication|Trusted_Connection)\s*=", re.I)
+_OTHER_SIGN_IN = re.compile(
+    r"(?:^|;)\s*(UID|User|User ID|PWD|Password|Authentication|Trusted_Connection)\s*=", re.I
+)
+_WEAK = re.compile(r"(?:^|;)\s*Encrypt\s*=(?!\s*\{?\s*(?:yes|mandatory|strict|true|1)\b)", re.I)
 _SQL_SERVER_DRIVERS = ("pyodbc", "mssqlpython", "aioodbc")
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 _SERVER_NAMES = ("host", "hostaddr")
@@ -142,7 +145,8 @@ def use_tokens(
 def _engine(engine: object) -> tuple[Any, Engine]:
     """SQLAlchemy's events, and the engine that has them; ``ConfigurationError`` without one."""
     try:
-        from sqlalchemy import Engine, event
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
     except ImportError:
         raise ConfigurationError(
             "use_tokens needs the package sqlalchemy, which is not installed.",
@@ -193,7 +197,15 @@ class _SqlServerLogin(_Login):
         arguments, name = _connection_string(cargs, cparams)
         # SQLAlchemy adds this to URLs without a user.
         arguments[name] = arguments[name].replace(";Trusted_Connection=Yes", "")
-        other = _OTHER_SIGN_IN.search(arguments[name])
+        added = [f";{key}={value}" for key, value in cparams.items() if key != name]
+        text = "".join((arguments[name], *added))  # drivers add their other arguments to it
+        if _WEAK.search(text):
+            raise ConfigurationError(
+                "The connection to the database might not be encrypted.",
+                code="insecure_connection",
+                hint="Remove Encrypt from the connection string, or use Encrypt=yes or strict.",
+            )
+        other = _OTHER_SIGN_IN.search(text)
         if other is not None:
             raise ConfigurationError(
                 f"The connection string contains {other[1]}. The driver would not use the token.",
