@@ -157,7 +157,7 @@ class Bound:
         asked, settings = self.key or self._asked, self.client.settings
         persist = self._tokens.stored_in(self.key) or settings.persist
         names = (self.client.key, settings.profile, persist, asked, self.interactive)
-        return _bind_again, (find, *names)
+        return _bind_again, (find, self.digest, *names)
 
     def __copy__(self) -> Bound:
         return self
@@ -211,8 +211,11 @@ class Bound:
         return self._settled.setdefault(None, key) == key
 
 
-def _bind_again(find_session: Callable[[], Any], *names: Any) -> Bound:
-    """What a pickled :class:`Bound` calls when it is loaded."""
+def _bind_again(find_session: Callable[[], Any], _digest: str, *names: Any) -> Bound:
+    """What a pickled :class:`Bound` calls when it is loaded.
+
+    joblib and Dask compare the pickled bytes. So these contain the digest.
+    """
     bound: Bound = find_session().bind_again(*names)
     return bound
 

@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import joblib
 import pytest
 
 from nbauth.adapters.azure_core import Credential
@@ -164,6 +165,17 @@ def test_what_the_user_has_set_in_a_session_is_kept(bench: Bench, other: Bench) 
     for loaded in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
         assert (loaded.verify, loaded.cert) == ("/own/ca.pem", "/own/cert.pem")
         assert loaded.proxies == {"all": "http://own:1"}
+
+
+def test_caches_on_disk_know_the_account(bench: Bench, other: Bench) -> None:
+    """``joblib.Memory`` would else give a person the result of the one before."""
+    first, second = (Credential(bench.session.bind()) for _ in range(2))
+    assert joblib.hash(first) == joblib.hash(first) != joblib.hash(second)
+    bench.sign_in("read", user="ada")
+    first.get_token("read"), second.get_token("read")
+    assert joblib.hash(first) == joblib.hash(second)
+    bench.sign_in("read", user="bob", force=True)
+    assert joblib.hash(first) != joblib.hash(Credential(bench.session.bind()))
 
 
 def test_credentials_for_a_name_differ_until_their_account_is_fixed(bench: Bench) -> None:
