@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nbauth.core.errors import ConfigurationError, NotSignedIn, TokenError
+from nbauth.core.forks import no_fork
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.bound import Bound
@@ -157,10 +158,12 @@ class AsyncCredential(_OfAccount):
         """Does nothing; see :meth:`close`."""
 
 
+@cache
 def _check_azure_core() -> None:
     """Raise ``ConfigurationError`` if azure-core is missing, before a sign-in begins."""
     try:
-        import azure.core.credentials  # noqa: F401
+        with no_fork():  # else a child forked by another thread would wait for this import
+            import azure.core.credentials  # noqa: F401
     except ImportError:
         raise ConfigurationError(
             "nbauth.credential() needs the package azure-core, which is not installed.",

@@ -5,9 +5,9 @@ A token is needed to open a connection. An open connection stays open after its 
 
 from __future__ import annotations
 
-import os
 import re
 import struct
+from os import environ
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbauth.core.errors import ConfigurationError, TokenError
@@ -30,9 +30,16 @@ ACCESS_TOKEN = 1256
 """``SQL_COPT_SS_ACCESS_TOKEN``, the connection attribute of Microsoft's ODBC driver."""
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """What a bearer token consists of (RFC 6750 §2.1)."""
-_OTHER_SIGN_IN = re.compile(r"(?:^|;)\s*(UID|PWD|Authentication|Trusted_Connection)\s*=", re.I)
+_OTHER_SIGN_IN = re.compile(
+    r"(?:^|;)\s*(UID|User|User ID|PWD|Password|Authentication|Trusted_Connection)\s*=", re.I
+)
+_WEAK = re.compile(r"(?:^|;)\s*Encrypt\s*=(?!\s*\{?\s*(?:yes|mandatory|strict|true|1)\b)", re.I)
 _SQL_SERVER_DRIVERS = ("pyodbc", "mssqlpython", "aioodbc")
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
+_SERVER_NAMES = ("host", "hostaddr")
+"""libpq connects to ``hostaddr`` if both are given."""
+_NAMED_ELSEWHERE = ("service", "conninfo", "dsn")
+"""Arguments of drivers that may name a server in a form of their own."""
 _LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 
 
@@ -113,10 +120,9 @@ def use_tokens(
             URL names another way to sign in, or if a connection of PostgreSQL to another computer
             would not be encrypted.
     """
-    from sqlalchemy import event
-
+    event, target = _engine(engine)
     bound = the_session().bind(account, **options)
-    dialect = engine.dialect
+    dialect = target.dialect
     if dialect.name == "postgresql":
         login: _Login = _PostgresqlLogin(bound, _scopes(bound.client, scopes, "ossrdbms-aad"))
     elif dialect.name == "mssql" and dialect.driver in _SQL_SERVER_DRIVERS:
@@ -129,12 +135,32 @@ def use_tokens(
             hint="It has some for postgresql, and for mssql with the drivers"
             f" {', '.join(_SQL_SERVER_DRIVERS)}.",
         )
-    target = getattr(engine, "sync_engine", engine)
     for listener in [*dialect.dispatch.do_connect]:  # a cell may run again
         if isinstance(former := getattr(listener, "__self__", None), _Login):
             event.remove(target, "do_connect", former.connecting)
     event.listen(target, "do_connect", login.connecting)
     target.dispose(close=not dialect.is_async)  # its pool may have connections of another account
+
+
+def _engine(engine: object) -> tuple[Any, Engine]:
+    """SQLAlchemy's events, and the engine that has them; ``ConfigurationError`` without one."""
+    try:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+    except ImportError:
+        raise ConfigurationError(
+            "use_tokens needs the package sqlalchemy, which is not installed.",
+            code="missing_package",
+            hint="%pip install sqlalchemy",
+        ) from None
+    target = getattr(engine, "sync_engine", engine)
+    if not isinstance(target, Engine):
+        raise ConfigurationError(
+            f"use_tokens needs an engine of SQLAlchemy, not {type(engine).__name__}.",
+            code="bad_setting",
+            hint="Pass what sqlalchemy.create_engine or create_async_engine returns.",
+        )
+    return event, target
 
 
 class _Login:
@@ -149,7 +175,7 @@ class _Login:
 
         The arguments are copies for this connection, so the engine keeps no token.
         """
-        self.check(cargs, cparams)
+        self.check(dialect.driver, cargs, cparams)
         if dialect.is_async:
             from sqlalchemy.util import await_only
 
@@ -158,7 +184,7 @@ class _Login:
             result = self._bound.get(self._scopes)
         self._add(result.access_token, cargs, cparams)
 
-    def check(self, cargs: list[Any], cparams: dict[str, Any]) -> None:
+    def check(self, driver: str, cargs: list[Any], cparams: dict[str, Any]) -> None:
         """Raise ``ConfigurationError`` if the driver would not use a token, or would reveal it."""
         raise NotImplementedError
 
@@ -167,11 +193,19 @@ class _Login:
 
 
 class _SqlServerLogin(_Login):
-    def check(self, cargs: list[Any], cparams: dict[str, Any]) -> None:
+    def check(self, driver: str, cargs: list[Any], cparams: dict[str, Any]) -> None:
         arguments, name = _connection_string(cargs, cparams)
         # SQLAlchemy adds this to URLs without a user.
         arguments[name] = arguments[name].replace(";Trusted_Connection=Yes", "")
-        other = _OTHER_SIGN_IN.search(arguments[name])
+        added = [f";{key}={value}" for key, value in cparams.items() if key != name]
+        text = "".join((arguments[name], *added))  # drivers add their other arguments to it
+        if _WEAK.search(text):
+            raise ConfigurationError(
+                "The connection to the database might not be encrypted.",
+                code="insecure_connection",
+                hint="Remove Encrypt from the connection string, or use Encrypt=yes or strict.",
+            )
+        other = _OTHER_SIGN_IN.search(text)
         if other is not None:
             raise ConfigurationError(
                 f"The connection string contains {other[1]}. The driver would not use the token.",
@@ -203,14 +237,14 @@ def _connection_string(cargs: list[Any], cparams: dict[str, Any]) -> tuple[Any, 
 
 
 class _PostgresqlLogin(_Login):
-    def check(self, cargs: list[Any], cparams: dict[str, Any]) -> None:
+    def check(self, driver: str, cargs: list[Any], cparams: dict[str, Any]) -> None:
         if cparams.get("password") is not None:
             raise ConfigurationError(
                 "The URL of the database contains a password, and the token is the password.",
                 code="bad_setting",
                 hint="Remove the password from the URL; keep the user.",
             )
-        if _stays_here(cparams) or _encrypted(cparams):
+        if _stays_here(cargs, cparams) or _encrypted(driver, cparams):
             return
         raise ConfigurationError(
             "The connection to the database might not be encrypted, and the token is the password.",
@@ -222,18 +256,22 @@ class _PostgresqlLogin(_Login):
         cparams["password"] = token
 
 
-def _stays_here(cparams: dict[str, Any]) -> bool:
+def _stays_here(cargs: list[Any], cparams: dict[str, Any]) -> bool:
     """Whether the database is on this computer. No host means a socket of this computer."""
-    hosts = str(cparams.get("host") or os.environ.get("PGHOST", "")).split(",")
-    named = cparams.get("service") or os.environ.get("PGSERVICE")
-    return not named and all(host in _LOOPBACK or host.startswith("/") for host in hosts)
+    if any(cargs) or any(cparams.get(name) for name in _NAMED_ELSEWHERE) or "PGSERVICE" in environ:
+        return False
+    hosts = [
+        str(cparams.get(name) or environ.get(f"PG{name.upper()}", "")) for name in _SERVER_NAMES
+    ]
+    return all(host in _LOOPBACK or host.startswith("/") for host in ",".join(hosts).split(","))
 
 
-def _encrypted(cparams: dict[str, Any]) -> bool:
+def _encrypted(driver: str, cparams: dict[str, Any]) -> bool:
     """Whether a driver of PostgreSQL must use TLS, by its own arguments."""
-    if cparams.get("ssl_context") or cparams.get("sslrootcert") == "system":  # pg8000; libpq
-        return True
-    asked = cparams.get("ssl") or cparams.get("sslmode") or os.environ.get("PGSSLMODE", "")
+    if driver == "pg8000":
+        return bool(cparams.get("ssl_context"))
+    asked = cparams.get("ssl" if driver == "asyncpg" else "sslmode")
+    asked = environ.get("PGSSLMODE", "") if asked is None else asked
     return asked in _ENCRYPTED if isinstance(asked, str) else bool(asked)
 
 

@@ -230,14 +230,20 @@ class AuthorisedSession(VerifiedSession):
         auth(prepared_request)
 
     def __reduce__(self) -> Any:
-        """Its ``auth`` and what the user has set; proxies and certificates are read again."""
+        """Its ``auth`` and what the user has set. Settings are read again."""
         state = {name: getattr(self, name) for name in _SET_BY_USERS}
+        fresh = session_with(self._made_with)
+        for name in _FROM_SETTINGS:
+            if getattr(self, name) != getattr(fresh, name):
+                state[name] = getattr(self, name)
         return session_with, (self._made_with,), state
 
 
 _SET_BY_USERS = (
     "auth", "headers", "cookies", "hooks", "params", "adapters", "stream", "max_redirects",
 )  # fmt: skip
+_FROM_SETTINGS = ("verify", "proxies", "cert", "trust_env")
+"""What the settings determine, unless the user has changed it."""
 
 
 def session_with(auth: Auth) -> AuthorisedSession:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
-from nbauth.core.account import Account, AccountKey, Asked, ClientKey, key_of
+from nbauth.core.account import Account, AccountKey, Asked, key_of
 from nbauth.core.person import Person
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr, refuse_pickling
@@ -34,17 +35,26 @@ class Bound:
         client: whose tokens.
         asked: the account; ``None`` for the one that is current now.
         interactive: whether the person may be asked.
+        look: whether to look for the account now, not only at the first request of a token.
     """
 
-    __slots__ = ("_asked", "_settled", "_tokens", "client", "interactive")
+    __slots__ = ("_asked", "_names", "_settled", "_tokens", "client", "interactive")
 
     def __init__(
-        self, tokens: Tokens, client: Client, asked: Asked | None, interactive: bool = True
+        self,
+        tokens: Tokens,
+        client: Client,
+        asked: Asked | None,
+        interactive: bool = True,
+        *,
+        look: bool = True,
     ) -> None:
         self._tokens = tokens
         self.client = client
         self.interactive = interactive
-        self._asked: Asked | None = tokens.find(client, asked, interactive=interactive) or asked
+        found = tokens.find(client, asked, interactive=interactive) if look else None
+        self._asked: Asked | None = found or asked
+        self._names: dict[None, str] = {}
         # setdefault is atomic. A lock held at a fork would stay held in the child.
         self._settled: dict[None, AccountKey] = {}
         if isinstance(self._asked, AccountKey):
@@ -62,8 +72,9 @@ class Bound:
         As long as the account is not fixed, it identifies this object.
         """
         asked = self.key or self._asked
-        who: object = key_of(asked) if isinstance(asked, Account | AccountKey) else asked
-        who = id(self) if who is None else who
+        who: object = key_of(asked) if isinstance(asked, Account | AccountKey) else None
+        # not id(self), which another object has later, and others have in other processes
+        who = who or self._names.setdefault(None, os.urandom(8).hex())
         return hashlib.sha256(repr((self.client.key, who)).encode()).hexdigest()[:12]
 
     @property
@@ -143,8 +154,10 @@ class Bound:
         find = self._tokens.session_of_process
         if find is None:
             refuse_pickling(self, "its session is not the one of this process.")
-        client, profile = self.client.key, self.client.settings.profile
-        return _bind_again, (find, client, profile, self.key or self._asked, self.interactive)
+        asked, settings = self.key or self._asked, self.client.settings
+        persist = self._tokens.stored_in(self.key) or settings.persist
+        names = (self.client.key, settings.profile, persist, asked, self.interactive)
+        return _bind_again, (find, self.digest, *names)
 
     def __copy__(self) -> Bound:
         return self
@@ -198,15 +211,12 @@ class Bound:
         return self._settled.setdefault(None, key) == key
 
 
-def _bind_again(
-    find_session: Callable[[], Any],
-    client: ClientKey,
-    profile: str,
-    asked: Asked | None,
-    interactive: bool,
-) -> Bound:
-    """What a pickled :class:`Bound` calls when it is loaded."""
-    bound: Bound = find_session().bind_again(client, profile, asked, interactive)
+def _bind_again(find_session: Callable[[], Any], _digest: str, *names: Any) -> Bound:
+    """What a pickled :class:`Bound` calls when it is loaded.
+
+    joblib and Dask compare the pickled bytes. So these contain the digest.
+    """
+    bound: Bound = find_session().bind_again(*names)
     return bound
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import Asked, ClientKey, check_client
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.sign_in.request import Request, WebUi
 
 SIGN_IN_OPTIONS = ("prompt", "login_hint", "domain_hint", "max_age", "claims", "consent_also")
+MEMORY = "memory"
 OF_THE_PROCESS = ("redact", "debug", "attended", "credential")
 """Settings that have no meaning for a single call."""
 
@@ -46,17 +48,24 @@ class Door:
         given = {name: value for name, value in call.items() if value is not None}
         return self.client(**given) if given else None
 
-    def client_of(self, key: ClientKey, profile: str) -> Client:
+    def client_of(self, key: ClientKey, profile: str, persist: str = MEMORY) -> Client:
         """The client of a profile, or else of the current settings, if it has this key.
 
-        Otherwise a client made from the key, without proxies and certificates.
+        Otherwise a client made from the key, without proxies and certificates. ``persist`` is used
+        unless the settings here name a store.
         """
+        found = self._with_key(key, profile) or Client.from_key(key, profile)
+        if persist == MEMORY or found.settings.persist != MEMORY:
+            return found
+        return replace(found, settings=replace(found.settings, persist=persist))
+
+    def _with_key(self, key: ClientKey, profile: str) -> Client | None:
         for call in ({"profile": profile}, {}):
             with contextlib.suppress(NbAuthError):
                 client = self.client(**call)
                 if client.key == key:
                     return client
-        return Client.from_key(key, profile)
+        return None
 
     def present(self) -> Client:
         """The client of a call without settings; the same object until settings change."""

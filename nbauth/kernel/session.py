@@ -95,10 +95,20 @@ class Session(SessionSignIn):
         return Bound(self._tokens, self._door.client(**call), account, interactive)
 
     def bind_again(
-        self, client: ClientKey, profile: str, asked: Asked | None, interactive: bool
+        self,
+        client: ClientKey,
+        profile: str,
+        persist: str,
+        asked: Asked | None,
+        interactive: bool,
     ) -> Bound:
-        """The client and account of a pickled :class:`bound.Bound`."""
-        return Bound(self._tokens, self._door.client_of(client, profile), asked, interactive)
+        """The client and account of a pickled :class:`bound.Bound`.
+
+        Looks for nothing and asks nobody: after an error here, a multiprocessing.Pool would wait
+        for ever.
+        """
+        found = self._door.client_of(client, profile, persist)
+        return Bound(self._tokens, found, asked, interactive, look=False)
 
     def authorise(
         self,

@@ -84,6 +84,10 @@ class Tokens:
         key = self._stored.find(client, asked, may_ask=interactive)
         return key if asked is not None else self.default.of(client, key, interactive=interactive)
 
+    def stored_in(self, key: AccountKey | None) -> str | None:
+        """The ``persist`` setting of the store that has an account; ``None`` for none."""
+        return None if key is None else self._stored.kind_of(key)
+
     def get(self, need: Need) -> AuthenticationResult:
         """Return a token. Raises as ``nbauth.acquire`` does."""
         found = self._silently(need)
@@ -123,7 +127,7 @@ class Tokens:
         key = self.find(need.client, need.asked, interactive=need.interactive)
         if key is None:
             if isinstance(need.asked, AccountKey):
-                raise NotSignedIn("That account has been signed out.")
+                raise self.cache.not_here(need.asked)
             if need.asked is None:
                 return _Missing(None, NotSignedIn("Nobody is signed in here yet."))
             return _Missing(None, self.cache.unknown(need.asked, need.client.settings.profile))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import pickle
 import random
 import time
 import traceback
@@ -13,9 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from nbauth.adapters.azure_core import Credential
+from nbauth.adapters.bearer import TokenProvider
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError
+from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
+from nbauth.kernel.bound import Bound
 from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
 from tests.faults.equal_names import (
@@ -44,6 +49,13 @@ class Held(NamedTuple):
     key: AccountKey
     scopes: frozenset[str] | None
     read: Callable[[], object]
+
+
+ADAPTERS: dict[str, Callable[[Bound, Scopes], Callable[[], object]]] = {
+    "credential": lambda bound, scopes: lambda: Credential(bound, scopes).get_token().token,
+    "provider": TokenProvider,
+    "unpickled": lambda bound, scopes: pickle.loads(pickle.dumps(TokenProvider(bound, scopes))),
+}
 
 
 class Acts:
@@ -160,7 +172,15 @@ class Acts:
         """Create a long-lived object."""
         name, call = self.client(rng)
         asked, words = self.whom(rng, name), rng.choice(SCOPES[:2])
-        kind = rng.choice(["token", "auth", "session", "httpx"])
+        kind = rng.choice(["token", "auth", "session", "httpx", *ADAPTERS])
+        if kind in ADAPTERS:
+            bound = self.session.bind(asked, interactive=False, **call)
+            if bound.key is not None:
+                scopes_of = bound.client.scopes(words)
+                self.held.append(
+                    Held(bound.key, frozenset(words), ADAPTERS[kind](bound, scopes_of))
+                )
+            return
         if kind == "token":
             token = self.session.token(*words, account=asked, interactive=False, **call)
             self.held.append(Held(token.owner, frozenset(words), lambda: token.value))

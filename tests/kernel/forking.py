@@ -17,12 +17,14 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import nbauth
 from nbauth import process_session
+from nbauth.adapters.azure_core import Credential
 from nbauth.core.errors import NbAuthError
 from nbauth.core.steps import AskPassword
 from nbauth.kernel.session import Session
@@ -318,6 +320,30 @@ def while_a_library_loads() -> Any:
     first.start()
     loading.wait(PATIENCE)
     child = in_child(lambda: made.login("read", web_ui=redirect, force=True).username)  # type: ignore[union-attr]
+    first.join()
+    return {"child": child}
+
+
+def while_azure_core_loads() -> Any:
+    """The first call of a credential loads it in another thread."""
+    made = session()
+    made.login("read", web_ui=redirect)
+    bound = made.bind()
+    credential = Credential(bound, bound.client.scopes(("read",)))
+    loading = threading.Event()
+
+    class Slow:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "azure.core.credentials":
+                loading.set()
+                time.sleep(0.5)
+
+    sys.meta_path.insert(0, Slow)  # type: ignore[arg-type]
+    first = threading.Thread(target=credential.get_token)
+    first.start()
+    loading.wait(PATIENCE)
+    child = in_child(lambda: credential.get_token().token)
     first.join()
     return {"child": child}
 

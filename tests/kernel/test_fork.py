@@ -87,6 +87,7 @@ def test_a_child_does_not_keep_the_redirect_port_open(tmp_path: Path) -> None:
     [
         ("during_the_first_use", "Session"),
         ("while_a_library_loads", "ada@example.com"),
+        ("while_azure_core_loads", "access-ada-1"),
         ("at_the_childs_end", None),
     ],
 )

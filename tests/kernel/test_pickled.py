@@ -10,13 +10,17 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import joblib
 import pytest
 
 from nbauth.adapters.azure_core import Credential
-from nbauth.core.errors import NotSignedIn
+from nbauth.core.account import AccountKey
+from nbauth.core.errors import ConfigurationError, NotSignedIn
+from nbauth.testing.engine import ISSUER
 from tests.kernel.conftest import Bench
 
 HOST = "api.example"
+ADA = AccountKey(ISSUER, "notebooks", "ada")
 _loading: list[Any] = []
 
 
@@ -117,3 +121,65 @@ def test_credentials_whose_account_is_not_fixed_yet_differ(bench: Bench) -> None
     bench.sign_in("read", user="ada")
     header_of(first), header_of(second)
     assert repr(first) == repr(second)
+
+
+@pytest.mark.parametrize("account", [None, "ada@example.com", ADA])
+def test_loading_looks_for_nothing(
+    bench: Bench, other: Bench, monkeypatch: pytest.MonkeyPatch, account: Any
+) -> None:
+    """It cannot fail: after an error there, a ``multiprocessing.Pool`` would wait for ever."""
+    data = pickle.dumps(Credential(bench.session.bind(account)))
+
+    def find(*_: Any, **options: Any) -> Any:
+        raise ConfigurationError("ada@example.com matches 2 accounts.", code="ambiguous_account")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(other.session._tokens, "find", find)
+        loaded = pickle.loads(data)
+        with pytest.raises(ConfigurationError):
+            loaded.get_token("read")
+    other.sign_in("read", user="ada")
+    assert loaded.get_token("read").token == other.read("read")
+
+
+def test_a_process_without_the_sign_in_says_so(bench: Bench, other: Bench) -> None:
+    """ "Signed out" would be wrong, and ``%login`` in the notebook would not help."""
+    bench.sign_in("read")
+    made = credential(bench)
+    loaded = pickle.loads(pickle.dumps(made))
+    with pytest.raises(NotSignedIn, match="not signed in in this process") as error:
+        loaded.get_token("read")
+    assert "--persist" in error.value.hint
+    bench.session.logout()
+    with pytest.raises(NotSignedIn, match="has been signed out"):
+        made.get_token("read")
+
+
+def test_what_the_user_has_set_in_a_session_is_kept(bench: Bench, other: Bench) -> None:
+    for one in (bench, other):
+        one.session.configure(hosts={HOST: ["read"]}, proxies={"https": f"http://{id(one)}:1"})
+    made = bench.session.authorised_session()
+    fresh = pickle.loads(pickle.dumps(made))
+    assert fresh.proxies == {"https": f"http://{id(other)}:1"}
+    made.verify, made.cert, made.proxies = "/own/ca.pem", "/own/cert.pem", {"all": "http://own:1"}
+    for loaded in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
+        assert (loaded.verify, loaded.cert) == ("/own/ca.pem", "/own/cert.pem")
+        assert loaded.proxies == {"all": "http://own:1"}
+
+
+def test_caches_on_disk_know_the_account(bench: Bench, other: Bench) -> None:
+    """``joblib.Memory`` would else give a person the result of the one before."""
+    first, second = (Credential(bench.session.bind()) for _ in range(2))
+    assert joblib.hash(first) == joblib.hash(first) != joblib.hash(second)
+    bench.sign_in("read", user="ada")
+    first.get_token("read"), second.get_token("read")
+    assert joblib.hash(first) == joblib.hash(second)
+    bench.sign_in("read", user="bob", force=True)
+    assert joblib.hash(first) != joblib.hash(Credential(bench.session.bind()))
+
+
+def test_credentials_for_a_name_differ_until_their_account_is_fixed(bench: Bench) -> None:
+    """Later two accounts may have that name."""
+    first, second = (Credential(bench.session.bind("ada@example.com")) for _ in range(2))
+    assert repr(first) == repr(first) != repr(second)
+    assert repr(copy.copy(first)) == repr(first.aio).replace("Async", "")

@@ -45,7 +45,6 @@ class TokenCache(CacheLookups):
         self.issued = Issued()
         self._lock = threading.Lock()
         self._sign_outs = SignOuts()
-        self._changes: dict[AccountKey, int] = {}
 
     # ── adding accounts and tokens ──────────────────────────────────────────────────────────
 
@@ -100,10 +99,6 @@ class TokenCache(CacheLookups):
         """Refuse sign-ins that are not finished yet, of one client or of all."""
         with self._lock:
             self._sign_outs.note(client)
-
-    def changes(self, key: AccountKey) -> int:
-        """How often an account has changed here; see :meth:`restore`."""
-        return self._changes.get(key, 0)
 
     def touch(self, key: AccountKey) -> None:
         """Note that an account has changed in its store: data read before is outdated."""

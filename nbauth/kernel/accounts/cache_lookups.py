@@ -30,6 +30,7 @@ class CacheLookups:
         self.signed_in: dict[AccountKey, SignedIn] = {}
         self.current: dict[ClientKey, AccountKey] = {}
         self._names = Names(self.signed_in)
+        self._changes: dict[AccountKey, int] = {}
 
     def accounts(self) -> list[Account]:
         """All signed-in accounts, the current one of each client first."""
@@ -78,6 +79,20 @@ class CacheLookups:
             f"{name_of(asked)} is not signed in here; signed in: {known}.",
             hint=f"Sign in: {login_line(profile, name_of(asked))}.",
         )
+
+    def not_here(self, key: AccountKey) -> NotSignedIn:
+        """The error for an account that is not signed in, or no longer."""
+        if self.changes(key):
+            return NotSignedIn("That account has been signed out.")
+        return NotSignedIn(
+            "That account is not signed in in this process.",
+            hint="Run %login here. For worker processes, store the sign-in before they start:"
+            " %login --persist keyring.",
+        )
+
+    def changes(self, key: AccountKey) -> int:
+        """How often an account has changed here; see ``TokenCache.restore``."""
+        return self._changes.get(key, 0)
 
     def tokens_of(self, key: AccountKey) -> list[CachedToken]:
         """An account's tokens, oldest first."""

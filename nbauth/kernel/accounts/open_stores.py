@@ -78,6 +78,11 @@ class OpenStores:
         """Whether this is the open store of that kind."""
         return self._open.get(kind) is store
 
+    def kind_of(self, store: object) -> str | None:
+        """The ``persist`` setting of an open store; ``None`` for another object."""
+        opened = [kind for kind in list(self._open) if self._open.get(kind) is store]
+        return opened[0] if store is not None and opened else None
+
     def everywhere(self) -> Iterator[AccountStore]:
         """All stores with accounts, whatever the settings say. Opens them one after the other."""
         for kind in self.kinds():

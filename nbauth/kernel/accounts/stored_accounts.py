@@ -162,6 +162,11 @@ class StoredAccounts:
             )
         return kept
 
+    def kind_of(self, key: AccountKey) -> str | None:
+        """The ``persist`` setting of the store that has an account; ``None`` for none."""
+        record = self._cache.signed_in.get(key)
+        return None if record is None else self._stores.kind_of(record.store)
+
     def store_again(self, key: AccountKey) -> None:
         """Store an account again, if it is stored anywhere."""
         record = self._cache.signed_in.get(key)

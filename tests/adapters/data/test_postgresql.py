@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import asyncpg
@@ -18,6 +20,7 @@ import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import nbauth.process_session
+from nbauth.adapters import sql
 from nbauth.adapters.bearer import token_provider
 from nbauth.adapters.sql import use_tokens
 from nbauth.core.errors import ConfigurationError
@@ -235,7 +238,7 @@ def test_32_threads_share_one_token(postgresql: Postgresql, bench: TenantBench) 
         ({"sslmode": "allow"}, False),
         ({"sslmode": "require"}, True),
         ({"sslmode": "verify-full"}, True),
-        ({"sslrootcert": "system"}, True),
+        ({"sslrootcert": "system"}, False),  # libpq before 16 reads a file of that name
     ],
 )
 def test_a_token_leaves_the_computer_only_over_tls(
@@ -254,6 +257,67 @@ def test_a_token_leaves_the_computer_only_over_tls(
         assert error.code == "insecure_connection"
         assert postgresql.logins == []
     engine.dispose()
+
+
+REMOTE = "203.0.113.5"
+
+
+@pytest.mark.parametrize(
+    ("driver", "arguments", "environment", "secure"),
+    [
+        ("psycopg", {}, {}, True),
+        ("psycopg", {"hostaddr": REMOTE}, {}, False),  # libpq connects to it, not to the host
+        ("psycopg", {"hostaddr": "127.0.0.1"}, {}, True),
+        ("psycopg", {}, {"PGHOSTADDR": REMOTE}, False),
+        ("psycopg", {"conninfo": f"host={REMOTE}"}, {}, False),
+        ("psycopg2", {"dsn": f"host={REMOTE}"}, {}, False),
+        ("asyncpg", {"dsn": f"postgresql://{REMOTE}"}, {}, False),
+        ("asyncpg", {"host": REMOTE}, {"PGSSLMODE": "require"}, True),
+        ("asyncpg", {"host": REMOTE, "ssl": False}, {"PGSSLMODE": "require"}, False),
+        ("psycopg", {"host": REMOTE}, {"PGSSLMODE": "require"}, True),
+        ("psycopg", {"host": REMOTE, "sslmode": ""}, {"PGSSLMODE": "require"}, False),
+        ("psycopg", {"host": REMOTE, "ssl": True}, {}, False),
+        ("psycopg", {"host": REMOTE, "sslrootcert": "system", "sslmode": "disable"}, {}, False),
+        ("pg8000", {"host": REMOTE}, {"PGSSLMODE": "require"}, False),  # it does not read that
+        ("pg8000", {"host": REMOTE, "sslmode": "require"}, {}, False),
+        ("pg8000", {"host": REMOTE, "ssl_context": True}, {}, True),
+    ],
+)
+def test_each_driver_by_its_own_arguments(
+    monkeypatch: pytest.MonkeyPatch,
+    driver: str,
+    arguments: dict[str, Any],
+    environment: dict[str, str],
+    secure: bool,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    login = sql._PostgresqlLogin(Any, Any)  # type: ignore[arg-type]
+    expected = nullcontext() if secure else pytest.raises(ConfigurationError, match="encrypted")
+    with expected:
+        login.check(driver, [], {"host": "localhost", **arguments})
+
+
+@pytest.mark.parametrize("wrong", [None, "postgresql://h/x", sqlalchemy.create_mock_engine])
+def test_what_is_no_engine_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="engine of SQLAlchemy") as error:
+        use_tokens(wrong)
+    assert "create_engine" in error.value.hint
+
+
+def test_a_connection_is_no_engine() -> None:
+    with (
+        sqlalchemy.create_engine("sqlite://").connect() as connection,
+        pytest.raises(ConfigurationError, match="engine of SQLAlchemy"),
+    ):
+        use_tokens(connection)  # type: ignore[arg-type]
+
+
+def test_sqlalchemy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(ConfigurationError, match="needs the package sqlalchemy") as error:
+        use_tokens(None)  # type: ignore[arg-type]
+    assert error.value.hint == "%pip install sqlalchemy"
 
 
 def test_a_url_with_a_password_is_refused(postgresql: Postgresql) -> None:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -341,11 +340,43 @@ def test_another_way_to_sign_in_is_refused(bench: TenantBench, url: str, word: s
     assert bench.refreshes == 0
 
 
+@pytest.mark.parametrize(
+    ("query", "more", "code"),
+    [
+        ("Encrypt=no", {}, "insecure_connection"),
+        ("encrypt=Optional", {}, "insecure_connection"),
+        ("Encrypt=%7Bno%7D", {}, "insecure_connection"),
+        ("Encrypt=yes&Database=x", {"Encrypt": "no"}, "insecure_connection"),
+        ("Encrypt=yes", {}, ""),
+        ("Encrypt=Mandatory", {}, ""),
+        ("Encrypt=strict", {"timeout": 5}, ""),
+        ("", {}, ""),
+        ("", {"PWD": "secret"}, "bad_setting"),  # drivers add these to the connection string
+        ("", {"user": "ada"}, "bad_setting"),
+    ],
+)
+@pytest.mark.parametrize("driver", ["pyodbc", "mssqlpython"])
+def test_a_driver_that_might_send_the_token_in_clear_is_refused(
+    bench: TenantBench, driver: str, query: str, more: dict[str, Any], code: str
+) -> None:
+    """With ``Encrypt=no`` it does so if the server says that it has no encryption."""
+    bench.sign_in()
+    url = f"mssql+{driver}://@sql.example/sales?driver=D&{query}"
+    engine = sqlalchemy.create_engine(url, connect_args=more)
+    calls = recorded(engine)
+    use_tokens(engine)
+    with pytest.raises(ConfigurationError if code else InterruptedError) as refused:
+        engine.connect()
+    assert getattr(refused.value, "code", "") == code
+    assert len(calls) == (not code)
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "mssql+pymssql://@h/d"])
 def test_a_database_without_tokens_is_refused(bench: TenantBench, url: str) -> None:
-    engine = SimpleNamespace(dialect=sqlalchemy.make_url(url).get_dialect()())
+    engine = sqlalchemy.create_engine("sqlite://")
+    engine.dialect = sqlalchemy.make_url(url).get_dialect()()
     with pytest.raises(ConfigurationError, match="nbauth has no tokens for"):
-        use_tokens(engine)  # type: ignore[arg-type]
+        use_tokens(engine)
 
 
 def test_nobody_is_signed_in(bench: TenantBench) -> None:
