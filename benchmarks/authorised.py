@@ -18,8 +18,8 @@ import nbauth
 from benchmarks.cached import SCOPE, Ours
 from benchmarks.table import Row, timed_by_turns
 from nbauth.demo.servers import Demo
-from nbauth.kernel import authorised_calls
-from nbauth.kernel.execution import Execution
+from nbauth.kernel.calls import authorised_calls
+from nbauth.kernel.calls.execution import Execution
 
 URL = "https://api.example/v1.0/me?$select=id"
 

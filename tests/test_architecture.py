@@ -155,6 +155,10 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         ("kernel/accounts/cache.py", "import nbauth.kernel.door"),
         ("kernel/stranger.py", ""),
     ],
+    "Calls: %%auth is above auth() and session(), which are above the rules for hosts": [
+        ("kernel/calls/hosts.py", "import nbauth.kernel.calls.authorise"),
+        ("kernel/calls/authorise.py", "import nbauth.kernel.calls.authorised_calls"),
+    ],
     "msal and authlib only in oauth.engines": [
         ("kernel/session.py", "import msal"),
         ("oauth/flows/browser.py", "import authlib.jose"),

@@ -18,7 +18,7 @@ from nbauth.core.forks import no_fork
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import narrowed
+from nbauth.kernel.calls.hosts import narrowed
 from nbauth.oauth.authority_forms import GUID
 from nbauth.oauth.challenge import Requirement
 

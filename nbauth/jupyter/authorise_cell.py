@@ -1,4 +1,4 @@
-"""``%%auth``: which calls of a cell get a token is said in :mod:`nbauth.kernel.authorised_calls`.
+"""``%%auth``. Which calls of a cell get a token: :mod:`nbauth.kernel.calls.authorised_calls`.
 
 A cell magic that runs its body itself breaks ``await``, tracebacks and Run All. Therefore the first
 line is replaced by a call before IPython parses the cell, and the body stays as it is.
@@ -18,7 +18,7 @@ from IPython.core.error import UsageError
 from IPython.core.inputtransformer2 import cell_magic
 
 if TYPE_CHECKING:
-    from nbauth.kernel.execution import Execution
+    from nbauth.kernel.calls.execution import Execution
     from nbauth.kernel.session import Session
 
 _FIRST = re.compile(r"%%auth(?=\Z|[^\w.?!])")
@@ -56,7 +56,7 @@ class _Cell:
     def end(self) -> None:
         self.ended = True
         if self.execution is not None:
-            from nbauth.kernel import authorised_calls
+            from nbauth.kernel.calls import authorised_calls
 
             authorised_calls.end(self.execution)
 
@@ -224,8 +224,8 @@ def begin(session: Session, args: Any, scopes: list[str], cell: str | None) -> N
         )
     if auth.bound.key is None:  # sign in now: threads of the cell could not ask the person
         auth.bound.get(auth.bound.client.scopes(scopes))
-    from nbauth.kernel import authorised_calls
-    from nbauth.kernel.execution import Execution
+    from nbauth.kernel.calls import authorised_calls
+    from nbauth.kernel.calls.execution import Execution
 
     running.line, running.quiet = line, args.quiet
     running.execution = Execution()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbauth.kernel.accounts.msal_cache import Found
-    from nbauth.kernel.authorise import Auth, AuthorisedSession
+    from nbauth.kernel.calls.authorise import Auth, AuthorisedSession
 
 
 class Session(SessionSignIn):
@@ -118,8 +118,8 @@ class Session(SessionSignIn):
         **call: Any,
     ) -> Auth:
         """An object that adds tokens to requests for listed hosts; see ``nbauth.auth``."""
-        from nbauth.kernel.authorise import Auth
-        from nbauth.kernel.hosts import listed_hosts, tokens_of_calls
+        from nbauth.kernel.calls.authorise import Auth
+        from nbauth.kernel.calls.hosts import listed_hosts, tokens_of_calls
 
         bound = self.bind(account, **call)
         wanted = bound.client.scopes(scopes) if scopes else None
@@ -128,7 +128,7 @@ class Session(SessionSignIn):
 
     def authorised_session(self, *scopes: str, **options: Any) -> AuthorisedSession:
         """A ``requests.Session`` that adds tokens; see ``nbauth.session``."""
-        from nbauth.kernel.authorise import session_with
+        from nbauth.kernel.calls.authorise import session_with
 
         return session_with(self.authorise(*scopes, **options))
 

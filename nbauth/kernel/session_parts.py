@@ -25,10 +25,10 @@ from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.arrivals import Arrivals
+from nbauth.kernel.calls.refusals import Refusals
 from nbauth.kernel.client_credential import credential_of
 from nbauth.kernel.door import Door
 from nbauth.kernel.id_tokens import IdTokens
-from nbauth.kernel.refusals import Refusals
 from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.kernel.sign_out import SignOut
 from nbauth.kernel.stored_password import StoredPasswords

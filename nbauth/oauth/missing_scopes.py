@@ -5,7 +5,7 @@
 - The same parameters in a JSON body, as GitLab sends them.
 - At Microsoft's authorities: the texts in ``missing_scopes.toml``.
 
-What a host names is only a claim. :mod:`nbauth.kernel.missing` decides what may be asked for.
+What a host names is only a claim. :mod:`nbauth.kernel.calls.missing` decides what may be asked for.
 """
 
 from __future__ import annotations

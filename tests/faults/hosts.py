@@ -12,7 +12,7 @@ import httpx
 import requests
 from requests.adapters import BaseAdapter
 
-from nbauth.kernel.authorise import Auth, AuthorisedSession
+from nbauth.kernel.calls.authorise import Auth, AuthorisedSession
 from tests.faults.equal_names import PROVIDERS
 
 WORDS = ("read", "write")

@@ -22,8 +22,8 @@ from urllib3.response import HTTPResponse
 
 from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.core.settings import resolve
-from nbauth.kernel.authorise import Auth
-from nbauth.kernel.hosts import listed_hosts, scopes_at
+from nbauth.kernel.calls.authorise import Auth
+from nbauth.kernel.calls.hosts import listed_hosts, scopes_at
 from nbauth.oauth.authorities import parse
 from nbauth.oauth.client import Client
 from nbauth.oauth.clouds import CLOUDS

@@ -13,7 +13,7 @@ import requests
 from IPython.core.interactiveshell import InteractiveShell
 from requests.adapters import BaseAdapter
 
-from nbauth.kernel.execution import present
+from nbauth.kernel.calls.execution import present
 from tests.jupyter.typed import Shell, shell
 
 CALL = "get_ipython().run_cell_magic('auth', '--quiet', None)"

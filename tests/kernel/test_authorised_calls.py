@@ -25,10 +25,10 @@ from requests.adapters import BaseAdapter
 
 import nbauth.kernel
 from nbauth.core.scopes import Scopes
-from nbauth.kernel import authorised_calls
-from nbauth.kernel.auth_of_execution import _Apart
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.execution import Execution, present
+from nbauth.kernel.calls import authorised_calls
+from nbauth.kernel.calls.auth_of_execution import _Apart
+from nbauth.kernel.calls.execution import Execution, present
 from tests.harness.certificates import Certificates
 from tests.kernel.lines import interrupted
 from tests.kernel.test_authorise import HOSTS, UNLISTED, Bobs, Tokens, auth_for, scope
@@ -672,12 +672,12 @@ importlib.util.find_spec = lambda name, *a: None if name == "httpx" else find_sp
 from types import SimpleNamespace
 import requests
 from nbauth.core.scopes import Scopes
-from nbauth.kernel import authorised_calls
-from nbauth.kernel.auth_of_execution import _Apart
+from nbauth.kernel.calls import authorised_calls
+from nbauth.kernel.calls.auth_of_execution import _Apart
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.authorise import Auth
-from nbauth.kernel.execution import Execution
-from nbauth.kernel.refusals import Refusals
+from nbauth.kernel.calls.authorise import Auth
+from nbauth.kernel.calls.execution import Execution
+from nbauth.kernel.calls.refusals import Refusals
 tokens = SimpleNamespace(key=None, changes=0, cached=lambda scopes: "token-1")
 host = sys.argv[1].removeprefix("https://")
 auth = Auth(tokens, {host: Scopes.parse(["api"], microsoft=False)}, Refusals())

@@ -18,9 +18,9 @@ import requests
 
 from nbauth.core.account import Account
 from nbauth.core.errors import InteractionRequired, NbAuthError, SignInCancelled
-from nbauth.kernel import refusals
 from nbauth.kernel.accounts import renewal
-from nbauth.kernel.refusals import PASS_ON
+from nbauth.kernel.calls import refusals
+from nbauth.kernel.calls.refusals import PASS_ON
 from nbauth.oauth.authorities import parse
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import FakeEngine, refusal, unreachable

@@ -17,8 +17,8 @@ import pytest
 
 from nbauth.core.account import Account
 from nbauth.core.errors import SignInInterrupted
-from nbauth.kernel import authorise, offers
-from nbauth.kernel.offers import PAUSE, Attempt
+from nbauth.kernel.calls import authorise, offers
+from nbauth.kernel.calls.offers import PAUSE, Attempt
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.oauth.authorities import parse
 from nbauth.oauth.missing_scopes import MOST_BODY

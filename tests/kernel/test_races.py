@@ -12,8 +12,8 @@ import pytest
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.interrupts import apart
-from nbauth.kernel import refusals
-from nbauth.kernel.refusals import Refusals
+from nbauth.kernel.calls import refusals
+from nbauth.kernel.calls.refusals import Refusals
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.testing.engine import ISSUER, unreachable
 from tests.kernel.conftest import Bench, in_a_thread, until

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from nbauth.core.errors import NbAuthError
-from nbauth.kernel import refusals
-from nbauth.kernel.refusals import PASS_ON
+from nbauth.kernel.calls import refusals
+from nbauth.kernel.calls.refusals import PASS_ON
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import refusal, unreachable
 from tests.harness.certificates import Certificates

@@ -20,9 +20,9 @@ import requests
 import trustme
 
 from nbauth.core.errors import InteractionRequired, SignInCancelled
-from nbauth.kernel import refusals
-from nbauth.kernel.refusals import PASS_ON
-from nbauth.kernel.storage import is_signed, is_storage
+from nbauth.kernel.calls import refusals
+from nbauth.kernel.calls.refusals import PASS_ON
+from nbauth.kernel.calls.storage import is_signed, is_storage
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import refusal
 from tests.harness.certificates import Certificates

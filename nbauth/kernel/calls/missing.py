@@ -14,8 +14,8 @@ from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes, resource_of
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
-from nbauth.kernel.hosts import covers, entry_at, same_resource
-from nbauth.kernel.offers import Place
+from nbauth.kernel.calls.hosts import covers, entry_at, same_resource
+from nbauth.kernel.calls.offers import Place
 from nbauth.oauth.client import Client
 from nbauth.oauth.missing_scopes import Named, named_in
 

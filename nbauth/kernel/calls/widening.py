@@ -19,11 +19,11 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import Hosts, place_of, scopes_at
-from nbauth.kernel.missing import Lack, Short, is_covered, is_granted, lack, usable
-from nbauth.kernel.missing_lines import GRANTED, NO_PERSON, line_for, uncovered
-from nbauth.kernel.offers import Attempt, Place
-from nbauth.kernel.refusals import Refusals
+from nbauth.kernel.calls.hosts import Hosts, place_of, scopes_at
+from nbauth.kernel.calls.missing import Lack, Short, is_covered, is_granted, lack, usable
+from nbauth.kernel.calls.missing_lines import GRANTED, NO_PERSON, line_for, uncovered
+from nbauth.kernel.calls.offers import Attempt, Place
+from nbauth.kernel.calls.refusals import Refusals
 from nbauth.oauth.challenge import requirement
 from nbauth.oauth.missing_scopes import named_in, says_insufficient
 
@@ -35,7 +35,7 @@ class Widening:
 
     Args:
         bound: the client and account.
-        hosts: the scopes of each host's token; see :mod:`nbauth.kernel.hosts`.
+        hosts: the scopes of each host's token; see :mod:`nbauth.kernel.calls.hosts`.
         refusals: the hosts that have refused tokens.
     """
 

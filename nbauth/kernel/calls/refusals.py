@@ -6,7 +6,7 @@ import time
 
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import NbAuthError
-from nbauth.kernel.offers import Offers
+from nbauth.kernel.calls.offers import Offers
 
 PASS_ON = 60.0
 """Seconds for which a host's 401 is passed on after a new token did not help."""

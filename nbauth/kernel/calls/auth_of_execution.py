@@ -1,4 +1,4 @@
-"""The ``auth`` of one execution; see :mod:`nbauth.kernel.authorised_calls`."""
+"""The ``auth`` of one execution; see :mod:`nbauth.kernel.calls.authorised_calls`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr, refuse_pickling
 from nbauth.core.tokens import AuthenticationResult
-from nbauth.kernel.authorise import Auth
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.execution import NOTHING, Execution, belonging_to
+from nbauth.kernel.calls.authorise import Auth
+from nbauth.kernel.calls.execution import NOTHING, Execution, belonging_to
 
 
 class AuthOfExecution(Auth):

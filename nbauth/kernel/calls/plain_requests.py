@@ -1,4 +1,4 @@
-"""Tokens for plain calls of requests; see :mod:`nbauth.kernel.authorised_calls`."""
+"""Tokens for plain calls of requests; see :mod:`nbauth.kernel.calls.authorised_calls`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_netrc_auth
 
 from nbauth.core.secret import SecretStr
-from nbauth.kernel.auth_of_execution import AuthOfExecution
-from nbauth.kernel.authorise import Auth
-from nbauth.kernel.execution import Execution, present
-from nbauth.kernel.sent import authorised_by, kept_by
+from nbauth.kernel.calls.auth_of_execution import AuthOfExecution
+from nbauth.kernel.calls.authorise import Auth
+from nbauth.kernel.calls.execution import Execution, present
+from nbauth.kernel.calls.sent import authorised_by, kept_by
 from nbauth.oauth.network import OwnSession, VerifiedSession
 
 

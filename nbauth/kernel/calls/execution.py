@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nbauth.core.log import place
 
 if TYPE_CHECKING:
-    from nbauth.kernel.authorise import Auth
+    from nbauth.kernel.calls.authorise import Auth
 
 _executing: ContextVar[Execution | None] = ContextVar("nbauth_executing", default=None)
 _OF_A_THREAD = "_nbauth_execution"

@@ -1,4 +1,4 @@
-"""Tokens for plain calls of httpx; see :mod:`nbauth.kernel.authorised_calls`."""
+"""Tokens for plain calls of httpx; see :mod:`nbauth.kernel.calls.authorised_calls`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from nbauth.kernel.authorise import Auth
-from nbauth.kernel.execution import present
-from nbauth.kernel.sent import kept_by
+from nbauth.kernel.calls.authorise import Auth
+from nbauth.kernel.calls.execution import present
+from nbauth.kernel.calls.sent import kept_by
 from nbauth.oauth.network import own_class
 
 _FRAMES = 4

@@ -10,10 +10,10 @@ from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.hosts import Hosts, place_of
-from nbauth.kernel.refusals import Refusals, Where
-from nbauth.kernel.storage import is_signed
-from nbauth.kernel.widening import Widening
+from nbauth.kernel.calls.hosts import Hosts, place_of
+from nbauth.kernel.calls.refusals import Refusals, Where
+from nbauth.kernel.calls.storage import is_signed
+from nbauth.kernel.calls.widening import Widening
 from nbauth.oauth.challenge import Requirement, requirement
 from nbauth.oauth.missing_scopes import says_insufficient
 
@@ -35,7 +35,7 @@ class Deciding(Widening):
 
     Args:
         bound: the client and account.
-        hosts: the scopes of each host's token; see :mod:`nbauth.kernel.hosts`.
+        hosts: the scopes of each host's token; see :mod:`nbauth.kernel.calls.hosts`.
         refusals: the hosts that have refused tokens.
         public_first: whether storage is read without a token if getting one would mean asking the
             person.

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from nbauth.kernel import plain_requests
-from nbauth.kernel.auth_of_execution import AuthOfExecution
-from nbauth.kernel.authorise import Auth
-from nbauth.kernel.execution import NOTHING, Execution, belonging_to, give_to, present
+from nbauth.kernel.calls import plain_requests
+from nbauth.kernel.calls.auth_of_execution import AuthOfExecution
+from nbauth.kernel.calls.authorise import Auth
+from nbauth.kernel.calls.execution import NOTHING, Execution, belonging_to, give_to, present
 
 _MARK = "_nbauth_replaced"
 
@@ -108,7 +108,7 @@ def _all() -> Iterator[tuple[type, str, Callable[[Any], Any]]]:
     yield ThreadPoolExecutor, "submit", _submit
     yield from plain_requests.replacements()
     if "httpx" in sys.modules:  # authorise.py imports it where it is installed
-        from nbauth.kernel import plain_httpx
+        from nbauth.kernel.calls import plain_httpx
 
         yield from plain_httpx.replacements()
 

@@ -1,9 +1,9 @@
 """``auth`` objects for requests and httpx, and a requests session that uses one.
 
-The token is chosen by the prepared URL, again after each redirect; see :mod:`nbauth.kernel.hosts`.
-A request to an unlisted host is sent unchanged, without a token. So is a request that has its own
-``Authorization`` header or a storage signature. :mod:`nbauth.kernel.storage` says what a session
-reads without a token.
+The token is chosen by the prepared URL, again after each redirect; see :mod:`.hosts`. A request to
+an unlisted host is sent unchanged, without a token. So is a request that has its own
+``Authorization`` header or a storage signature. :mod:`.storage` says what a session reads without a
+token.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from requests.auth import AuthBase
 
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.deciding import Deciding
-from nbauth.kernel.hosts import Hosts
-from nbauth.kernel.peeking import peek, peek_httpx, peek_httpx_async
-from nbauth.kernel.refusals import Refusals
-from nbauth.kernel.sent import (
+from nbauth.kernel.calls.deciding import Deciding
+from nbauth.kernel.calls.hosts import Hosts
+from nbauth.kernel.calls.peeking import peek, peek_httpx, peek_httpx_async
+from nbauth.kernel.calls.refusals import Refusals
+from nbauth.kernel.calls.sent import (
     authorised_by,
     brings_its_own,
     can_be_repeated,
@@ -28,7 +28,7 @@ from nbauth.kernel.sent import (
     last_of,
     sent_again,
 )
-from nbauth.kernel.storage import may_be_public, wants_token
+from nbauth.kernel.calls.storage import may_be_public, wants_token
 from nbauth.oauth.network import VerifiedSession
 
 _httpx_auth: Any = object

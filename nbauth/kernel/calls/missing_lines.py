@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from nbauth.core.scopes import Scopes, short_names
 from nbauth.core.text import plain
-from nbauth.kernel.missing import Short
+from nbauth.kernel.calls.missing import Short
 
 NO_PERSON = "An administrator has to grant it to the application."
 GRANTED = "The token has it: you may lack a role or a licence at this host."
