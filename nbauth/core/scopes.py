@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.magic_word import as_word
@@ -87,15 +87,11 @@ def _short_name(scope: str) -> str:
 
 @dataclass(frozen=True)
 class Scopes:
-    """The checked scopes of one request. Equal requests have the same ``key``.
-
-    ``exact``: whether a token with more scopes must not be used for it.
-    """
+    """The checked scopes of one request. Equal requests have the same ``key``."""
 
     resource_scopes: tuple[str, ...]
     reserved: tuple[str, ...]
     key: frozenset[str]
-    exact: bool = field(default=False, compare=False)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.resource_scopes + self.reserved)

@@ -116,13 +116,9 @@ class Client:
     def for_calls(self, scopes: Scopes) -> Scopes:
         """The scopes of a token that only nbauth's own calls use.
 
-        These calls answer claims challenges; see ``oauth.challenge``. Entra has to be told so. A
-        host gets no token with more scopes than its entry has. (At Microsoft's authorities a token
-        has all scopes of the API that were consented to.)
+        These calls answer claims challenges; see ``oauth.challenge``. Entra has to be told so.
         """
-        if self.authority.microsoft:
-            return scopes.declaring() if self.authority.kind == "entra" else scopes
-        return replace(scopes, exact=True)
+        return scopes.declaring() if self.authority.kind == "entra" else scopes
 
     @property
     def _default_scopes(self) -> tuple[str, ...]:

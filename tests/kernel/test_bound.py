@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import requests
 
 from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.tokens import Token
@@ -304,17 +303,3 @@ def test_a_login_that_joins_makes_the_account_current(bench: Bench) -> None:
         thread.join(5)
     assert outcome == [bob]
     assert bench.session.cache.find(bench.session.client().key) == bob.key
-
-
-def test_a_host_gets_no_token_with_more_scopes_than_its_entry(bench: Bench) -> None:
-    bench.session.configure(hosts={"wide.example": ["read", "write"], HOST: ["read"]})
-    bench.sign_in("openid", "read", "write")
-    session = bench.session.authorised_session()
-    headers = {
-        host: session.prepare_request(requests.Request("GET", f"https://{host}/")).headers
-        for host in ("wide.example", HOST)
-    }
-    wide = bench.session.acquire("read", "write")
-    assert headers["wide.example"]["Authorization"] == f"Bearer {wide.access_token}"
-    assert headers[HOST]["Authorization"] != headers["wide.example"]["Authorization"]
-    assert bench.engine.refreshed_scopes[-1] == ("read",)

@@ -16,8 +16,6 @@ def serves(token: CachedToken, wanted: Scopes) -> bool:
     of several.
     """
     if not token.client.authority.microsoft:
-        if wanted.exact and not is_covered(token.granted, wanted.key):
-            return False
         return is_covered(wanted.key, token.granted)
     one, other = wanted.resource, token.asked.resource
     if one is None or other is None or one.lower() != other.lower():

@@ -7,7 +7,6 @@ API, for ``.default``, for OpenID scopes, or for scopes that the host's entry do
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from nbauth.core.errors import ConfigurationError
@@ -82,7 +81,7 @@ def lack(client: Client, sent: Scopes, missing: Scopes) -> Lack | None:
         # .default can't be combined. A token there has all scopes of the API that were granted.
         present = [] if _is_default(sent) else sent.resource_scopes
     try:
-        wider = replace(client.just((*present, *missing.resource_scopes)), exact=sent.exact)
+        wider = client.just((*present, *missing.resource_scopes))
     except ConfigurationError:
         return None
     return Lack(missing.resource_scopes, wider.declaring() if sent.declares else wider)
