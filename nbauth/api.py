@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from nbauth.core.options import CallOptions, SettingOptions, SignInOptions
     from nbauth.core.tokens import AuthenticationResult, Token
     from nbauth.jupyter.panel.panel import SignInPanel
-    from nbauth.kernel.calls.authorise import Auth, AuthorisedSession
+    from nbauth.kernel.calls.authorise import Auth
+    from nbauth.kernel.calls.authorised_session import AuthorisedSession
     from nbauth.kernel.sign_in.attempt import SignIn
 
 Result = TypeVar("Result")

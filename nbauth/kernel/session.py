@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbauth.kernel.accounts.msal_cache import Found
-    from nbauth.kernel.calls.authorise import Auth, AuthorisedSession
+    from nbauth.kernel.calls.authorise import Auth
+    from nbauth.kernel.calls.authorised_session import AuthorisedSession
 
 
 class Session(SessionSignIn):
@@ -128,7 +129,7 @@ class Session(SessionSignIn):
 
     def authorised_session(self, *scopes: str, **options: Any) -> AuthorisedSession:
         """A ``requests.Session`` that adds tokens; see ``nbauth.session``."""
-        from nbauth.kernel.calls.authorise import session_with
+        from nbauth.kernel.calls.authorised_session import session_with
 
         return session_with(self.authorise(*scopes, **options))
 

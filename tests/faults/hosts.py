@@ -12,7 +12,8 @@ import httpx
 import requests
 from requests.adapters import BaseAdapter
 
-from nbauth.kernel.calls.authorise import Auth, AuthorisedSession
+from nbauth.kernel.calls.authorise import Auth
+from nbauth.kernel.calls.authorised_session import AuthorisedSession
 from tests.faults.equal_names import PROVIDERS
 
 WORDS = ("read", "write")

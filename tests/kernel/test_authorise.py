@@ -22,7 +22,8 @@ import urllib3
 from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.scopes import Scopes
 from nbauth.core.settings import resolve
-from nbauth.kernel.calls.authorise import Auth, AuthorisedSession
+from nbauth.kernel.calls.authorise import Auth
+from nbauth.kernel.calls.authorised_session import AuthorisedSession
 from nbauth.kernel.calls.hosts import listed_hosts, place_of, scopes_at
 from nbauth.kernel.calls.refusals import Refusals
 from nbauth.oauth.client import Client

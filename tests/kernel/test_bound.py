@@ -15,7 +15,6 @@ import pytest
 from nbauth.core.errors import ConfigurationError, NotSignedIn
 from nbauth.core.tokens import Token
 from nbauth.kernel.accounts.background import RefreshAhead
-from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.sign_in.attempt import SignIn
 from tests.kernel.conftest import Bench, in_a_thread, redirect, until
 

@@ -14,7 +14,7 @@ class Caching(requests.Session):
 
 requests.Session = requests.sessions.Session = Caching
 from nbauth.core.errors import NbAuthError
-from nbauth.kernel.calls.authorise import AuthorisedSession
+from nbauth.kernel.calls.authorised_session import AuthorisedSession
 from nbauth.oauth.engines.managed_identity import _LocalHttp
 from nbauth.oauth.identities import hub
 from nbauth.oauth.network import OwnSession, VerifiedSession

@@ -53,7 +53,7 @@ class Here:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
     monkeypatch.setattr("nbauth.oauth.flows.device_code.SHORTEST_INTERVAL", 0.005)
-    monkeypatch.setattr("nbauth.kernel.calls.authorise.AuthorisedSession.get", Graph.get)
+    monkeypatch.setattr("nbauth.kernel.calls.authorised_session.AuthorisedSession.get", Graph.get)
     made = Here()
     yield made
     made.session.rest()
