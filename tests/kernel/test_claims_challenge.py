@@ -235,21 +235,7 @@ def test_threads_with_the_same_challenge_share_one_refresh(api: Api, how: str) -
 def test_a_late_refusal_of_the_old_token_causes_no_refresh(api: Api) -> None:
     """Its request was sent before another one had satisfied the challenge."""
     api.refuse_present()
-    late, sent = threading.Event(), threading.Event()
-
-    def answer(request: Seen) -> bytes:
-        if request.target == "/late" and not sent.is_set():
-            sent.set()
-            assert late.wait(10)
-        return api.answer(request)
-
-    api.server.answer = answer
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(lambda: api.call("httpx", path="/late").status_code)
-        assert sent.wait(10)
-        assert api.call("requests").status_code == 200
-        late.set()
-        assert slow.result() == 200
+    assert api.call_during_another() == (200, 200)
     assert api.asked == [CLAIMS]
 
 

@@ -476,21 +476,7 @@ def test_the_thread_does_not_keep_the_main_thread_from_offering(api: Api) -> Non
 
 
 def test_a_late_403_of_the_old_token_offers_nothing(api: Api) -> None:
-    late, sent = threading.Event(), threading.Event()
-
-    def answer(request: Seen) -> bytes:
-        if request.target == "/late" and not sent.is_set():
-            sent.set()
-            assert late.wait(10)
-        return api.answer(request)
-
-    api.server.answer = answer
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(lambda: api.call("httpx", path="/late").status_code)
-        assert sent.wait(10)
-        assert api.call("requests").status_code == 200
-        late.set()
-        assert slow.result() == 200
+    assert api.call_during_another() == (200, 200)
     assert len(api.offered) == 1
 
 

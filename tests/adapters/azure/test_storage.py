@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -22,8 +22,6 @@ import nbauth.process_session
 from nbauth.adapters.azure_core import Credential
 from nbauth.core.errors import InteractionRequired
 from nbauth.kernel.session import Session
-from tests.harness.azurite import running_azurite
-from tests.harness.certificates import Certificates
 from tests.harness.panva import Panva
 from tests.interop.peers import assert_plain, new_session, peer_of, screen_of
 from tests.interop.scripted_browser import ScriptedBrowser
@@ -33,14 +31,6 @@ LIFE = 2
 """Seconds until the first token expires; Azurite refuses it then. Later ones live longer."""
 
 Copy = Callable[..., list[bytes]]
-
-
-@pytest.fixture(scope="module")
-def account_url(
-    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with running_azurite(certificates, tmp_path_factory.mktemp("azurite")) as url:
-        yield url
 
 
 @pytest.fixture

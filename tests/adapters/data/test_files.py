@@ -27,21 +27,13 @@ import nbauth
 from nbauth.core.errors import InteractionRequired
 from tests.adapters.data.documented import run_examples
 from tests.adapters.data.tenant import TenantBench
-from tests.harness.azurite import ACCOUNT, running_azurite
+from tests.harness.azurite import ACCOUNT
 from tests.harness.certificates import Certificates
 
 STORAGE = "https://storage.azure.com/.default"
 LIFE = 2
 """Seconds from issue to expiry; Azurite refuses an expired token."""
 FRAME = pandas.DataFrame({"n": [1, 2, 3], "who": ["ada", "bob", "eve"]})
-
-
-@pytest.fixture(scope="module")
-def account_url(
-    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with running_azurite(certificates, tmp_path_factory.mktemp("azurite")) as url:
-        yield url
 
 
 @pytest.fixture
