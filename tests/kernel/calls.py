@@ -47,7 +47,7 @@ class Caller:
         raise NotImplementedError
 
     def call_during_another(self) -> tuple[int, int]:
-        """Call while an earlier call waits for its response; both statuses, the earlier one last."""
+        """Call while an earlier call waits for its response; the statuses of both."""
         late, sent = threading.Event(), threading.Event()
 
         def answer(request: Seen) -> bytes:
