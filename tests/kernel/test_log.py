@@ -188,7 +188,7 @@ def test_no_secret_is_in_the_log(bench: Bench, engine: CanaryEngine, log: Log) -
         f"https://evil.example/{engine.canary('path')}?q={engine.canary('query')}",
         f"https://{engine.canary('host')}/",
     ):
-        attempt(lambda url=address: auth._decided(asking(url)))
+        attempt(lambda url=address: auth.decided(asking(url)))
     refused = requests.Request("GET", f"https://{HOST}/?q={engine.canary('query')}").prepare()
     refused.headers["Authorization"] = f"Bearer {bench.read('read')}"
     answer = requests.Response()
@@ -301,8 +301,8 @@ def test_each_decision_on_a_token_is_logged(bench: Bench, log: Log) -> None:
     with pytest.raises(NbAuthError):
         session.acquire("read", interactive=False)
     auth = session.authorise("read")
-    auth._decided(asking(f"https://{HOST}/v1?q=1"))
-    auth._decided(asking("https://elsewhere.example/v1"))
+    auth.decided(asking(f"https://{HOST}/v1?q=1"))
+    auth.decided(asking("https://elsewhere.example/v1"))
     session.logout()
     assert in_order(
         log.lines,

@@ -20,7 +20,7 @@ import requests
 import trustme
 
 from nbauth.core.errors import InteractionRequired, SignInCancelled
-from nbauth.kernel.calls import refusals
+from nbauth.kernel.calls import refusals, storage
 from nbauth.kernel.calls.refusals import PASS_ON
 from nbauth.kernel.calls.storage import is_signed, is_storage
 from nbauth.testing.clock import FakeClock
@@ -448,3 +448,7 @@ def test_any_other_listed_host_has_its_token_first(
     assert call("session", "GET", f"https://{API}/to").text == "data"
     assert [token for _, _, token in azure.sent] == [True, True]
     assert asked(bench) == 1
+
+
+def test_each_suffix_has_what_is_searched_for_first() -> None:
+    assert all(".core." in suffix for suffix in storage.SUFFIXES)

@@ -15,6 +15,7 @@ from typing import Any
 
 from requests.auth import AuthBase
 
+from nbauth.core.scopes import Scopes
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.deciding import Deciding
 from nbauth.kernel.calls.hosts import Hosts
@@ -68,8 +69,12 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         if "Authorization" in request.headers and request not in authorised_by:
             brings_its_own[request] = True
         authorised_by[request] = self
-        if request in brings_its_own or (scopes := self._decided(request)) is None:
-            return request
+        if request not in brings_its_own and (scopes := self.decided(request)) is not None:
+            self.add_token(request, scopes)
+        return request
+
+    def add_token(self, request: Any, scopes: Scopes) -> None:
+        """Add a token to a request of the library requests, which has no authorization yet."""
         if self._public_first and may_be_public(request):
             header, hook = self._header_unasked(request, scopes), self._after_all
         else:
@@ -79,7 +84,6 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         # After a redirect the hooks are those of the previous request: do not add one twice.
         if hook not in request.hooks.get("response", ()):
             request.register_hook("response", hook)
-        return request
 
     def _retry(self, response: Any, **options: Any) -> Any:
         """Repeat a request once after a 401 and once after a 403; the repeated request has no such
@@ -116,7 +120,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         request = response.request
         if "Authorization" in request.headers or not may_be_public(request):
             return response
-        if not wants_token(response) or (scopes := self._decided(request)) is None:
+        if not wants_token(response) or (scopes := self.decided(request)) is None:
             return response
         again = self._repeated(response)
         again.headers["Authorization"] = self._header(request, scopes)
@@ -146,7 +150,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         if has_its_own(request):
             yield request
             return
-        scopes = self._decided(request)
+        scopes = self.decided(request)
         if scopes is not None:
             request.headers["Authorization"] = self._header(request, scopes)
             authorised_by[request] = self
@@ -173,7 +177,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         if has_its_own(request):
             yield request
             return
-        scopes = self._decided(request)
+        scopes = self.decided(request)
         if scopes is not None:
             request.headers["Authorization"] = await self._header_async(request, scopes)
             authorised_by[request] = self

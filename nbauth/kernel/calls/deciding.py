@@ -52,7 +52,7 @@ class Deciding(Widening):
         """The hosts that get a token. One that begins with a dot stands for the names below it."""
         return [host for host, scopes in self._hosts.items() if scopes is not None]
 
-    def _decided(self, request: Any) -> Scopes | None:
+    def decided(self, request: Any) -> Scopes | None:
         """The scopes of the token that a request gets; written to the log."""
         url = str(request.url or "")
         scopes = self.scopes_for(url)

@@ -63,7 +63,7 @@ def _send(before: Any) -> Any:
             _forget(ready, *kept_by(error))
             raise
         if response.request is ready and not response.history and response.next is None:
-            _forget(ready)  # most calls
+            _as_before(ready, request)
         else:
             _forget(ready, *kept_by(response))
         return response
@@ -75,9 +75,12 @@ def _brings_its_own(session: Any, request: Any) -> bool:
     """Whether the caller has given ``auth``."""
     if getattr(session, "auth", None) is not None:
         return True
+    hooks = (request.hooks or {}).get("response")
+    if not hooks:
+        return False
     return any(
         hook is _has_its_own_auth or (isinstance(_owner(hook), AuthBase) and not _is_ours(hook))
-        for hook in (request.hooks or {}).get("response", ())
+        for hook in hooks
     )
 
 
@@ -94,8 +97,10 @@ def _with_token(execution: Execution, auth: Auth, session: Any, request: Any) ->
     """A copy of the request with a token; the request itself if it gets none."""
     url, header = str(request.url or ""), request.headers.get("Authorization")
     ours = isinstance(header, _Added)
-    if auth.scopes_for(url) is None and not ours:
-        execution.note(url, sent=False)
+    scopes = auth.decided(request)
+    if scopes is None and not ours:
+        if auth.scopes_for(url) is None:  # else it is a signed address
+            execution.note(url, sent=False)
         return request
     if header is not None and not ours and not _is_from_netrc(session, url, header):
         execution.sent = True
@@ -103,10 +108,11 @@ def _with_token(execution: Execution, auth: Auth, session: Any, request: Any) ->
     ready = _copy(request)
     if header is not None:
         del ready.headers["Authorization"]
-    auth(ready)
-    for hooks in ready.hooks.values():  # as with auth=: a hook of the caller may raise for a 401
-        if len(hooks) > 1:
-            hooks.sort(key=_is_ours, reverse=True)
+    if scopes is not None:
+        auth.add_token(ready, scopes)
+    hooks = ready.hooks.get("response", ())
+    if len(hooks) > 1:  # as with auth=: a hook of the caller may raise for a 401
+        hooks.sort(key=_is_ours, reverse=True)
     if (text := ready.headers.get("Authorization")) is not None:
         ready.headers["Authorization"] = _Added(text)
         execution.note(url, sent=True)
@@ -129,6 +135,14 @@ def _is_from_netrc(session: Any, url: str, header: object) -> bool:
         return False
     basic: Any = SimpleNamespace(headers={})
     return bool(HTTPBasicAuth(*found)(basic).headers["Authorization"] == header)
+
+
+def _as_before(ready: Any, request: Any) -> None:
+    """``_forget`` for most calls, which had no redirect and no error."""
+    if isinstance(request.headers.get("Authorization"), _Added):
+        _forget(ready)
+    else:
+        ready.headers, ready.hooks = request.headers, request.hooks
 
 
 def _forget(*kept: Any) -> None:

@@ -32,6 +32,8 @@ _WANTED = {
 
 def is_storage(url: str) -> bool:
     """Whether a URL is a storage service's. Call it only for URLs that may get a token."""
+    if ".core." not in url.lower():  # it is in each suffix, and faster than to split the URL
+        return False
     label, dot, suffix = (urlsplit(url).hostname or "").partition(".")
     return bool(label) and dot + suffix in SUFFIXES
 
