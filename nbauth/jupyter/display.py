@@ -206,12 +206,13 @@ def accounts_html(rows: Sequence[AccountRow], nobody: str = NOBODY) -> str:
     """The table of ``%accounts``; ``nobody`` is shown in place of an empty one."""
     if not rows:
         return f"<div>{escape(nobody)}</div>"
-    style = "text-align:left;vertical-align:top;overflow-wrap:break-word"
+    style = "text-align:left;vertical-align:top;overflow-wrap:"
+    wraps = f"{style}anywhere"  # no column is narrower than the longest word of its heading
     names, *table = _table(rows)
-    head = "".join(f"<th scope='col' style='{style}'>{name}</th>" for name in names)
+    head = "".join(f"<th scope='col' style='{style}break-word'>{name}</th>" for name in names)
     lines = [
         "".join(
-            f"<td style='{style}{';font-weight:600' if row.current and not column else ''}'>"
+            f"<td style='{wraps}{';font-weight:600' if row.current and not column else ''}'>"
             f"<bdi>{escape(cell)}</bdi></td>"
             for column, cell in enumerate(cells)
         )
