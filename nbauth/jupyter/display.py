@@ -207,12 +207,12 @@ def accounts_html(rows: Sequence[AccountRow], nobody: str = NOBODY) -> str:
     if not rows:
         return f"<div>{escape(nobody)}</div>"
     style = "text-align:left;vertical-align:top;overflow-wrap:"
-    wraps = f"{style}anywhere"  # no column is narrower than the longest word of its heading
+    wraps = {True: f"{style}anywhere", False: f"{style}break-word"}  # a short word stays whole
     names, *table = _table(rows)
     head = "".join(f"<th scope='col' style='{style}break-word'>{name}</th>" for name in names)
     lines = [
         "".join(
-            f"<td style='{wraps}{';font-weight:600' if row.current and not column else ''}'>"
+            f"<td style='{wraps[len(cell) > 12]}{';font-weight:600' if row.current and not column else ''}'>"
             f"<bdi>{escape(cell)}</bdi></td>"
             for column, cell in enumerate(cells)
         )
