@@ -202,20 +202,24 @@ def _table(rows: Sequence[AccountRow]) -> list[list[str]]:
     return [[*COLUMNS, "variables"], *cells]
 
 
+_CELL = "text-align:left;vertical-align:top;overflow-wrap:break-word"
+
+
+def _cell(text: str, *, bold: bool) -> str:
+    """A cell of the table. A text longer than a word may be broken anywhere in a narrow output."""
+    style = _CELL.replace("break-word", "anywhere") if len(text) > 12 else _CELL
+    weight = ";font-weight:600" if bold else ""
+    return f"<td style='{style}{weight}'><bdi>{escape(text)}</bdi></td>"
+
+
 def accounts_html(rows: Sequence[AccountRow], nobody: str = NOBODY) -> str:
     """The table of ``%accounts``; ``nobody`` is shown in place of an empty one."""
     if not rows:
         return f"<div>{escape(nobody)}</div>"
-    style = "text-align:left;vertical-align:top;overflow-wrap:"
-    wraps = {True: f"{style}anywhere", False: f"{style}break-word"}  # a short word stays whole
     names, *table = _table(rows)
-    head = "".join(f"<th scope='col' style='{style}break-word'>{name}</th>" for name in names)
+    head = "".join(f"<th scope='col' style='{_CELL}'>{name}</th>" for name in names)
     lines = [
-        "".join(
-            f"<td style='{wraps[len(cell) > 12]}{';font-weight:600' if row.current and not column else ''}'>"
-            f"<bdi>{escape(cell)}</bdi></td>"
-            for column, cell in enumerate(cells)
-        )
+        "".join(_cell(cell, bold=row.current and not column) for column, cell in enumerate(cells))
         for row, cells in zip(rows, table, strict=True)
     ]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
