@@ -17,6 +17,8 @@ from nbauth.kernel.stored_password import StoredPasswords
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine
 from nbauth.testing.screen import RecordingScreen
+from tests.harness.certificates import Certificates
+from tests.oauth.servers import Server
 
 
 def redirect(authorize_url: str, **changes: str) -> str:
@@ -123,6 +125,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     monkeypatch.setattr("nbauth.kernel.accounts.id_token_life.time", clock)
     monkeypatch.setattr("nbauth.kernel.id_tokens.time", clock)
     return clock
+
+
+@pytest.fixture
+def server(certificates: Certificates) -> Iterator[Server]:
+    """A host over TLS."""
+    with Server(certificates) as made:
+        yield made
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -102,12 +101,6 @@ class Api(Caller):
         """The authorization request of each sign-in."""
         begun = [one for one in self.bench.engine.calls if one.method == "start_device"]
         return [one.arguments["request"] for one in begun]
-
-
-@pytest.fixture
-def server(certificates: Certificates) -> Iterator[Server]:
-    with ExitStack() as stack:
-        yield stack.enter_context(Server(certificates))
 
 
 @pytest.fixture

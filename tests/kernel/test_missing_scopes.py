@@ -9,7 +9,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -123,12 +122,6 @@ class Api(Caller):
     @property
     def refreshes(self) -> int:
         return self.bench.engine.count("refresh")
-
-
-@pytest.fixture
-def server(certificates: Certificates) -> Iterator[Server]:
-    with ExitStack() as stack:
-        yield stack.enter_context(Server(certificates))
 
 
 @pytest.fixture
