@@ -523,7 +523,7 @@ def test_tasks_are_included_until_the_end(web: Web) -> None:
     asyncio.run(cells())
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_gets_no_token(web: Web) -> None:
     with web.authorised():
         child = os.fork()
