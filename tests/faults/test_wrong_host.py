@@ -212,7 +212,7 @@ def test_mutated_urls(world: World, figure: Figure) -> None:
     figure(
         "S5",
         "URLs that look like those of listed hosts, through requests and httpx",
-        f"{sent:,} mutated URLs, {unlisted:,} requests to other hosts",
+        f"{sent:,} calls with mutated URLs, {unlisted:,} requests to other hosts",
         "0 tokens to unlisted hosts, 0 tokens of another API",
     )
 
