@@ -23,13 +23,15 @@ _HOME = {
     **dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "nbauth.extension"),
     "Account": "nbauth.core.account",
     "AuthenticationResult": "nbauth.core.tokens",
+    "Graph": "nbauth.msgraph.client",
     "SecretStr": "nbauth.core.secret",
     "SignIn": "nbauth.kernel.sign_in.attempt",
     "Token": "nbauth.core.tokens",
     **dict.fromkeys(
         (
             "AuthorityUnreachable", "ConfigurationError", "ConsentRequired", "FlowUnavailable",
-            "GraphError", "InteractionRequired", "NbAuthError", "NotSignedIn", "PersistenceError",
+            "GraphError", "GraphInterrupted", "InteractionRequired", "NbAuthError", "NotSignedIn",
+            "PersistenceError",
             "SignInCancelled", "SignInDeclined", "SignInError", "SignInExpired",
             "SignInInterrupted", "TokenError",
         ),
@@ -37,7 +39,7 @@ _HOME = {
     ),
 }  # fmt: skip
 
-__all__ = sorted(name for name in _HOME if not name.endswith("_extension"))
+__all__ = sorted(["graph", *(name for name in _HOME if not name.endswith("_extension"))])
 
 if TYPE_CHECKING:
     from nbauth.api import accounts as accounts
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from nbauth.core.errors import ConsentRequired as ConsentRequired
     from nbauth.core.errors import FlowUnavailable as FlowUnavailable
     from nbauth.core.errors import GraphError as GraphError
+    from nbauth.core.errors import GraphInterrupted as GraphInterrupted
     from nbauth.core.errors import InteractionRequired as InteractionRequired
     from nbauth.core.errors import NbAuthError as NbAuthError
     from nbauth.core.errors import NotSignedIn as NotSignedIn
@@ -72,11 +75,18 @@ if TYPE_CHECKING:
     from nbauth.core.tokens import AuthenticationResult as AuthenticationResult
     from nbauth.core.tokens import Token as Token
     from nbauth.kernel.sign_in.attempt import SignIn as SignIn
+    from nbauth.msgraph.client import Graph as Graph
+
+    graph: Graph
 
 
 if not TYPE_CHECKING:  # type checkers use the names above only
 
     def __getattr__(name):
+        if name == "graph":  # not stored: it is of the account that is current now
+            from nbauth.api import current_graph
+
+            return current_graph()
         home = _HOME.get(name)
         if home is None:
             raise AttributeError(f"module 'nbauth' has no attribute {name!r}")

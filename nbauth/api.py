@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.calls.authorise import Auth
     from nbauth.kernel.calls.authorised_session import AuthorisedSession
     from nbauth.kernel.sign_in.attempt import SignIn
+    from nbauth.msgraph.client import Graph
 
 Result = TypeVar("Result")
 
@@ -223,6 +224,13 @@ def credential(
 
     bound = the_session().bind(account, **options)
     return Credential(bound, bound.client.scopes(scopes) if scopes else None)
+
+
+def current_graph() -> Graph:
+    """What ``nbauth.graph`` is: the Graph of the current client and account."""
+    from nbauth.msgraph.client import current
+
+    return current(the_session())
 
 
 def panel(

@@ -15,7 +15,8 @@ NbAuthError
 ├── PersistenceError
 └── GraphError
 
-``SignInInterrupted`` is not in this tree, because an interrupt must be a ``KeyboardInterrupt``.
+``SignInInterrupted`` and ``GraphInterrupted`` are not in this tree, because an interrupt must be a
+``KeyboardInterrupt``.
 """
 
 from __future__ import annotations
@@ -179,10 +180,33 @@ class PersistenceError(NbAuthError):
 
 
 class GraphError(NbAuthError):
-    """Microsoft Graph refused a request."""
+    """Microsoft Graph refused a request, or did not send all that it has.
+
+    ``correlation_id`` is the ``request-id`` of the response.
+
+    Attributes:
+        status: of the response; ``None`` if there was none.
+        retry_after: the seconds that the response asked to wait, if it did.
+        rows: what was read before, of a call that collects rows.
+        next_link: where to go on reading: ``graph.list(error.next_link)``.
+    """
 
     code = "graph"
     hint = "Correct the cause that the code names, then repeat the request."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        **known: str | None,
+    ) -> None:
+        super().__init__(message, **known)
+        self.status = status
+        self.retry_after = retry_after
+        self.rows: list[object] = []
+        self.next_link: str | None = None
 
 
 class SignInInterrupted(KeyboardInterrupt):
@@ -201,3 +225,24 @@ class SignInInterrupted(KeyboardInterrupt):
         if self.goes_on:
             return ["SignInInterrupted: this cell no longer waits; the sign-in continues."]
         return ["SignInInterrupted: the sign-in was cancelled by the interrupt."]
+
+
+class GraphInterrupted(KeyboardInterrupt):
+    """The kernel was interrupted while a call collected rows of Microsoft Graph.
+
+    Args:
+        rows: what was read before.
+        next_link: where to go on reading: ``graph.list(link)``.
+    """
+
+    def __init__(self, rows: list[object], next_link: str | None) -> None:
+        super().__init__()
+        self.rows = rows
+        self.next_link = next_link
+
+    def _render_traceback_(self) -> list[str]:
+        return [
+            f"GraphInterrupted: {len(self.rows):,} rows were read. They are in partial.rows of the"
+            " Graph object, for example nbauth.graph.partial.rows;"
+            " graph.list(graph.partial.next_link) reads on."
+        ]

@@ -31,6 +31,7 @@ class CallOptions(TypedDict, total=False):
     exact_scopes: bool | None
     flow: str | None
     persist: str | None
+    graph_url: str | None
     extra_parameters: Mapping[str, str] | None
     redirect_uri: str | None
     open_browser: bool | str | Callable[[str], object] | None

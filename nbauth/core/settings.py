@@ -44,6 +44,7 @@ class Settings:
     flow: str = AUTO
     persist: str = "memory"
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    graph_url: str | None = None
     extra_parameters: Mapping[str, str] = field(default_factory=dict)
     redirect_uri: str | None = None
     open_browser: bool | str | Callable[[str], object] | None = None

@@ -101,6 +101,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "flow": _flow,
     "persist": _persistence,
     "hosts": hosts,
+    "graph_url": address,
     "extra_parameters": parameters,
     "redirect_uri": redirect_uri,
     "open_browser": open_browser,

@@ -38,6 +38,7 @@ HELP = {
     "persist": "where sign-ins are kept: memory, keyring or file",
     "hosts": "a table: the exact name of each https host, and the scopes of the tokens that it may"
     " get",
+    "graph_url": "the address of Microsoft Graph, without a path; default: that of the cloud",
     "extra_parameters": "a table of parameters to send with every request of a sign-in",
     "redirect_uri": "the registered redirect address. For the flows browser and paste, a loopback"
     " address: only one kernel at a time can use its port, and the port is open only during a"

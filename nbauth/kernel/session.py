@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.accounts.msal_cache import Found
     from nbauth.kernel.calls.authorise import Auth
     from nbauth.kernel.calls.authorised_session import AuthorisedSession
+    from nbauth.kernel.calls.hosts import Hosts
 
 
 class Session(SessionSignIn):
@@ -119,13 +120,18 @@ class Session(SessionSignIn):
         **call: Any,
     ) -> Auth:
         """An object that adds tokens to requests for listed hosts; see ``nbauth.auth``."""
-        from nbauth.kernel.calls.authorise import Auth
-        from nbauth.kernel.calls.hosts import listed_hosts, tokens_of_calls
+        from nbauth.kernel.calls.hosts import listed_hosts
 
         bound = self.bind(account, **call)
         wanted = bound.client.scopes(scopes) if scopes else None
-        listed = listed_hosts(bound.client, wanted, hosts)
-        return Auth(bound, tokens_of_calls(bound.client, listed), self._refusals)
+        return self.auth_at(bound, listed_hosts(bound.client, wanted, hosts))
+
+    def auth_at(self, bound: Bound, hosts: Hosts) -> Auth:
+        """An object that adds tokens to requests for exactly these hosts."""
+        from nbauth.kernel.calls.authorise import Auth
+        from nbauth.kernel.calls.hosts import tokens_of_calls
+
+        return Auth(bound, tokens_of_calls(bound.client, hosts), self._refusals)
 
     def authorised_session(self, *scopes: str, **options: Any) -> AuthorisedSession:
         """A ``requests.Session`` that adds tokens; see ``nbauth.session``."""

@@ -25,6 +25,7 @@ from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.arrivals import Arrivals
+from nbauth.kernel.calls.pauses import Pauses
 from nbauth.kernel.calls.refusals import Refusals
 from nbauth.kernel.client_credential import credential_of
 from nbauth.kernel.door import Door
@@ -57,6 +58,8 @@ class SessionParts:
             that is this one in this process; objects that are pickled name it.
 
     Attributes:
+        pauses: of the services that asked to wait.
+        graphs: the objects that ``nbauth.graph`` has made, by ``nbauth.msgraph``.
         changed: a ``Signal``, emitted after every change of who is signed in, and when a sign-in
             begins.
     """
@@ -86,6 +89,8 @@ class SessionParts:
         self._id_tokens = IdTokens(self.cache)
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()
+        self.pauses = Pauses()
+        self.graphs: list[Any] = []
         self._refresh_ahead = Background(
             "nbauth-refresh", RefreshAhead(self.cache, self._renewal).tick
         )

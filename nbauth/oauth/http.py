@@ -17,7 +17,6 @@ from nbauth.core.errors import NbAuthError
 from nbauth.core.log import place, word
 from nbauth.oauth import json_body
 from nbauth.oauth.answered import (
-    host_of,
     read_into,
     redirected,
     require_secure,
@@ -25,10 +24,9 @@ from nbauth.oauth.answered import (
     too_large,
     without_authorization,
 )
-from nbauth.oauth.network import VerifiedSession, proxy_to, source_of
+from nbauth.oauth.network import VerifiedSession
 from nbauth.oauth.sockets import AbortableAdapter
 from nbauth.oauth.trust import Trust
-from nbauth.oauth.unreachable import Way, explain
 
 log = logging.getLogger(__name__)
 TIMEOUT = (5.0, 15.0)
@@ -112,7 +110,7 @@ class Http(VerifiedSession):
         """Send, and append the response to the list, even if its body is then rejected."""
         try:
             if str(url).startswith("https:"):
-                self._trust().check()
+                Trust.of(self._setting).check()
             with self._adapter.within(LONGEST):
                 answer.append(self._last_hop(method, url, *args, **options))
                 read(answer[0])
@@ -120,7 +118,7 @@ class Http(VerifiedSession):
             raise too_large(url) from None
         # ValueError: an invalid address.
         except (requests.RequestException, urllib3.HTTPError, OSError, ValueError) as error:
-            raise explain(error, self._way(url)) from error
+            raise self.explained(error, url) from error
         finally:
             for response in answer:
                 response.close()
@@ -140,15 +138,6 @@ class Http(VerifiedSession):
             response.close()
             raise redirected(response, f"more than {MOST_REDIRECTS} times")
         return response
-
-    def _trust(self) -> Trust:
-        return Trust.of(self._setting)
-
-    def _way(self, url: object) -> Way:
-        proxies = self._proxies_to(str(url))
-        proxy = "" if str(url).startswith("http:") else proxy_to(str(url), proxies)
-        source = ("the setting proxies" if self._own_proxies else source_of(proxy)) if proxy else ""
-        return Way(host_of(url), proxy, source, self._trust().source)
 
     def abort(self) -> None:
         """Abort requests of other threads; these raise ``AuthorityUnreachable``."""

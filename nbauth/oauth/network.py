@@ -12,7 +12,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
+from nbauth.core.errors import AuthorityUnreachable
 from nbauth.core.value_readers import SYSTEM
+from nbauth.oauth.answered import host_of
 from nbauth.oauth.trust import Trust
 
 
@@ -121,6 +123,15 @@ class VerifiedSession(OwnSession):
         kept = {scheme: at for scheme, at in (proxies or {}).items() if before.get(scheme) != at}
         anew = {**self._proxies_to(prepared_request.url), **kept}
         return super().rebuild_proxies(prepared_request, anew)  # type: ignore[no-untyped-call]
+
+    def explained(self, error: BaseException, url: object) -> AuthorityUnreachable:
+        """The error that explains why a request failed, with a remedy."""
+        from nbauth.oauth.unreachable import Way, explain
+
+        proxies = self._proxies_to(str(url))
+        proxy = "" if str(url).startswith("http:") else proxy_to(str(url), proxies)
+        source = ("the setting proxies" if self._own_proxies else source_of(proxy)) if proxy else ""
+        return explain(error, Way(host_of(url), proxy, source, Trust.of(self._setting).source))
 
     def _proxies_to(self, url: str | None) -> dict[str, str]:
         if self._own_proxies:

@@ -32,6 +32,7 @@ NOBODY_SET = {
     "cloud": "public",
     "flow": "auto: the first flow below that works here",
     "hosts": "only the hosts that nbauth lists for this authority",
+    "graph_url": "the Graph of the cloud",
     "extra_parameters": "none",
     "open_browser": "a notebook shows a link; a terminal opens a browser if it can",
     "success_page": "nbauth's own text",

@@ -1,0 +1,28 @@
+"""How long services have asked to wait; shared by all callers of the kernel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+
+MOST = 256
+"""Services that are remembered; the oldest are dropped first."""
+
+
+class Pauses:
+    """Until when no request is sent to a service, because it refused one with ``Retry-After``."""
+
+    def __init__(self) -> None:
+        self._until: dict[Hashable, float] = {}
+
+    def left(self, service: Hashable) -> float:
+        """The seconds that are left; 0 if there is no pause."""
+        until = self._until.get(service)
+        return 0.0 if until is None else max(until - time.monotonic(), 0.0)
+
+    def add(self, service: Hashable, seconds: float) -> None:
+        """Pause a service from now on; a pause that ends later stays."""
+        until = time.monotonic() + seconds
+        self._until[service] = max(until, self._until.get(service, until))
+        for oldest in list(self._until)[:-MOST]:
+            self._until.pop(oldest, None)

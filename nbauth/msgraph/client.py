@@ -1,0 +1,126 @@
+"""Microsoft Graph from a notebook: one object with a fixed client and account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Unpack
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.scopes import Scopes
+from nbauth.kernel.bound import Bound
+from nbauth.kernel.calls.hosts import Hosts, listed_hosts
+from nbauth.msgraph.addresses import Root, root_of
+from nbauth.msgraph.operations import Operations
+
+if TYPE_CHECKING:
+    from nbauth.core.account import Account, AccountKey
+    from nbauth.core.options import CallOptions
+    from nbauth.kernel.session import Session
+    from nbauth.msgraph.aio import AsyncGraph
+
+MOST_KEPT = 16
+"""Objects of ``nbauth.graph`` that are kept for the next use."""
+
+
+class Graph(Operations):
+    """Calls Microsoft Graph with the tokens of one account.
+
+    It keeps the client and the account with which it is made; the default is the current account.
+    If nobody is signed in yet, the first call signs in. Paths are relative (``me/messages``), of
+    another version (``beta/me``), or full URLs of the same cloud.
+
+    Args:
+        version: of paths without one: ``"v1.0"`` or ``"beta"``.
+        base_url: another Graph, as https, host and port. Its host gets tokens from this object.
+        scopes: of the tokens; default: what the setting ``hosts`` lists for the host, else the
+            profile's scopes.
+        cloud: a national cloud: ``"usgov"``, ``"dod"`` or ``"china"``.
+        profile, account, and other settings: as in :func:`nbauth.session`.
+
+    Raises:
+        ConfigurationError: an argument is invalid, or the host is not listed.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: str = "v1.0",
+        base_url: str | None = None,
+        scopes: Iterable[str] | str | None = None,
+        account: Account | AccountKey | str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> None:
+        from nbauth.process_session import the_session
+
+        here = the_session()
+        bound = here.bind(account, **options)
+        words = (scopes,) if isinstance(scopes, str) else tuple(scopes or ())
+        wanted = bound.client.scopes(words) if words else None
+        super().__init__(here, bound, *_where(bound, wanted, base_url, version))
+
+    @classmethod
+    def of(cls, here: Session, bound: Bound, root: Root, hosts: Hosts) -> Graph:
+        """The Graph of a client and account of a session. ``hosts`` get tokens."""
+        made = cls.__new__(cls)
+        Operations.__init__(made, here, bound, root, hosts)
+        return made
+
+    def __repr__(self) -> str:
+        return f"<nbauth.Graph {self.root.address}/{self.root.version}>"
+
+    def __reduce__(self) -> Any:
+        """Names; no token."""
+        return _graph_again, (self.bound, self.root, self._hosts)
+
+    def is_for(self, bound: Bound, root: Root, hosts: Hosts) -> bool:
+        """Whether it sends the calls of this client and account to this Graph."""
+        own = self.bound
+        same = own.key == bound.key and own.client.key == bound.client.key
+        settings = own.client.settings == bound.client.settings
+        return same and settings and (self.root, self._hosts) == (root, hosts)
+
+    @cached_property
+    def aio(self) -> AsyncGraph:
+        """The same methods for ``await``."""
+        from nbauth.msgraph.aio import AsyncGraph
+
+        return AsyncGraph(self)
+
+
+def _where(
+    bound: Bound, wanted: Scopes | None, base_url: str | None, version: str
+) -> tuple[Root, Hosts]:
+    """The Graph of a client, or the given one, and the hosts that get its tokens."""
+    client = bound.client
+    if base_url is not None:
+        root = root_of(base_url, version)
+        return root, {root.place: wanted or client.scopes(())}
+    microsoft = client.authority.graph if client.authority.microsoft else ""
+    if not (address := client.settings.graph_url or microsoft):
+        raise ConfigurationError(
+            "Tokens of this authority are not for Microsoft Graph.",
+            code="no_graph",
+            hint='Set graph_url and hosts, or use nbauth.Graph(base_url="https://...").',
+        )
+    root = root_of(address, version)
+    return root, listed_hosts(client, wanted, [root.place])
+
+
+def _graph_again(bound: Bound, root: Root, hosts: Hosts) -> Graph:
+    """What a pickled :class:`Graph` calls when it is loaded."""
+    from nbauth.process_session import the_session
+
+    return Graph.of(the_session(), bound, root, hosts)
+
+
+def current(here: Session) -> Graph:
+    """The Graph of the current client and account; one object as long as these stay."""
+    bound = here.bind()
+    root, hosts = _where(bound, None, None, "v1.0")
+    for known in list(here.graphs):
+        if isinstance(known, Graph) and known.is_for(bound, root, hosts):
+            return known
+    made = Graph.of(here, bound, root, hosts)
+    here.graphs[:] = [*here.graphs[1 - MOST_KEPT :], made]
+    return made

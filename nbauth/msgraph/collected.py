@@ -1,0 +1,57 @@
+"""Collects the rows of a list; keeps what was read if that is interrupted or fails."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from nbauth.core.errors import GraphError, GraphInterrupted
+from nbauth.msgraph.pages import Rows
+from nbauth.msgraph.progress import Progress
+
+
+class Partial(NamedTuple):
+    """What a call had read when it was interrupted or failed.
+
+    Attributes:
+        rows: of whole pages.
+        next_link: where to go on: ``graph.list(link)``.
+    """
+
+    rows: list[Any]
+    next_link: str | None
+
+
+class Collected:
+    """The rows of a list.
+
+    Attributes:
+        rows: what was read.
+    """
+
+    def __init__(self, source: Rows, limit: int | None, progress: bool) -> None:
+        self._source = source
+        self._limit = limit
+        self._progress = progress
+        self.rows: list[Any] = []
+
+    def read(self) -> list[Any]:
+        """Read all pages. Raises ``GraphInterrupted``, ``GraphError`` and others; ``partial`` has
+        the rows then."""
+        try:
+            with Progress(total=self._limit, enabled=self._progress) as bar:
+                for page in self._source.pages():
+                    self.rows.extend(page)
+                    if self._source.count is not None:
+                        bar.total = min(self._source.count, self._limit or self._source.count)
+                    bar.update(len(page))
+        except KeyboardInterrupt:
+            raise GraphInterrupted(self.rows, self._source.next_link) from None
+        except GraphError as error:
+            error.rows, error.next_link = self.rows, self._source.next_link
+            raise
+        return self.rows
+
+    @property
+    def partial(self) -> Partial:
+        """What was read so far."""
+        return Partial(self.rows, self._source.next_link)

@@ -1,0 +1,95 @@
+"""Responses of Graph that are refusals, as ``GraphError`` (Graph document: errors)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from nbauth.core.errors import GraphError
+from nbauth.core.text import plain
+
+MOST_TEXT = 400
+"""Characters of Graph's own sentence that a message repeats."""
+MOST_PATH = 200
+
+
+class Told(NamedTuple):
+    """What an error response of Graph says."""
+
+    code: str
+    message: str
+    request_id: str | None
+    date: str | None
+
+
+def told(body: object) -> Told:
+    """What the body of an error response says; empty texts if it is not Graph's."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return Told("", "", None, None)
+    inner = error.get("innerError") or error.get("innererror")
+    inner = inner if isinstance(inner, dict) else {}
+    return Told(
+        _text(error.get("code")),
+        _text(error.get("message")),
+        _text(inner.get("request-id")) or None,
+        _text(inner.get("date")) or None,
+    )
+
+
+def refusal(
+    method: str,
+    path: str,
+    status: int,
+    body: object,
+    *,
+    request_id: str | None = None,
+    retry_after: float | None = None,
+    why: str = "",
+) -> GraphError:
+    """The error for a response.
+
+    Args:
+        method, path: of the request; the path is below the version, and shown.
+        body: the parsed body, whatever it is.
+        why: a sentence to add, for example why nbauth did not repeat the request.
+    """
+    said = told(body)
+    code = said.code or f"http_{status}"
+    first = f"Graph refused {method} {plain(path)[:MOST_PATH]}: {status} {code}."
+    words = f"{said.message[:MOST_TEXT].rstrip('. ')}." if said.message else ""
+    return GraphError(
+        " ".join(filter(None, (first, words, why))),
+        code=code,
+        hint=hint_of(status),
+        status=status,
+        correlation_id=request_id or said.request_id,
+        timestamp=said.date,
+        retry_after=retry_after,
+    )
+
+
+def hint_of(status: int) -> str | None:
+    """What to do next."""
+    match status:
+        case 401:
+            return "Sign in again: %login --force."
+        case 403:
+            return "The account or the application may not do this: see %token --show."
+        case 404:
+            return "Check the path and the id, and whether the account may see the object."
+        case 429 | 503 | 504:
+            return "Try again later."
+    return None
+
+
+def parsed(body: bytes) -> Any:
+    """A body as JSON; ``None`` if it is not JSON."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text(value: object) -> str:
+    return plain(value) if isinstance(value, str) else ""

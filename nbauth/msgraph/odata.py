@@ -1,0 +1,138 @@
+"""OData query options as keywords, and values in OData text (OData 4.01 URL conventions, §5.1)."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, TypedDict
+from urllib.parse import quote, unquote_plus
+from uuid import UUID
+
+from nbauth.core.errors import ConfigurationError
+
+_READABLE = "$,:()'/@;=*!~ ".replace(" ", "")
+"""What is not percent-encoded in a query. ``+`` is: servers read it as a blank."""
+
+
+class Options(TypedDict, total=False):
+    """OData's query options, without ``$``; ``params`` are others, as they are."""
+
+    select: str | Iterable[str]
+    filter: str
+    expand: str | Iterable[str]
+    orderby: str | Iterable[str]
+    search: str
+    top: int
+    skip: int
+    count: bool
+    params: Mapping[str, object]
+    headers: Mapping[str, str]
+
+
+NAMES = ("select", "filter", "expand", "orderby", "search", "top", "skip", "count")
+
+
+def literal(value: object) -> str:
+    """A Python value as an OData literal: ``'O''Brien'``, ``true``, ``2026-01-31T00:00:00Z``.
+
+    A list becomes ``('a','b')``, for ``in``. A time without a zone is taken as UTC. Raises
+    ``ConfigurationError`` for a value that OData has no literal for.
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return repr(value)
+        case datetime():
+            aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+        case list() | tuple() | set() | frozenset():
+            return f"({','.join(literal(one) for one in value)})"
+    raise ConfigurationError(
+        f"OData has no literal for a {type(value).__name__}.",
+        code="bad_option",
+        hint="Use a text, a number, a bool, a date or time, None, or a list of these.",
+    )
+
+
+class _Literals(string.Formatter):
+    def format_field(self, value: object, format_spec: str) -> str:
+        return literal(value)
+
+
+def odata(template: str, *values: object, **named: object) -> str:
+    """An OData expression with values in the places of ``{}`` and ``{name}``, quoted.
+
+    ``odata("surname eq {} and accountEnabled eq {}", "O'Brien", True)`` is
+    ``surname eq 'O''Brien' and accountEnabled eq true``.
+
+    Raises ``ConfigurationError`` if values and places do not match.
+    """
+    try:
+        return _Literals().vformat(template, values, named)
+    except (LookupError, ValueError, AttributeError) as error:
+        raise ConfigurationError(
+            f"The template does not fit its values ({type(error).__name__}).",
+            code="bad_option",
+            hint="Give one value for each {}, or a keyword for each {name}.",
+        ) from None
+
+
+def query_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """The query of keywords: ``{"select": ["id", "mail"]}`` becomes ``{"$select": "id,mail"}``.
+
+    Raises ``ConfigurationError`` for an unknown keyword.
+    """
+    query: dict[str, str] = {}
+    for name, value in options.items():
+        if name not in NAMES:
+            raise ConfigurationError(
+                f"There is no option {name}.",
+                code="bad_option",
+                hint=f"The options are {', '.join(NAMES)}. Others go into params={{...}}.",
+            )
+        if value is not None:
+            query[f"${name}"] = _search(value) if name == "search" else _text(value)
+    return query
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int):
+        return str(value)
+    if isinstance(value, Iterable):
+        return ",".join(map(str, value))
+    raise ConfigurationError(f"An option is a {type(value).__name__}.", code="bad_option")
+
+
+def _search(value: object) -> str:
+    """Graph requires double quotes around a search (document: search-query-parameter)."""
+    text = _text(value)
+    if '"' in text:
+        return text
+    escaped = text.replace("\\", "\\\\")
+    return f'"{escaped}"'
+
+
+def encoded(query: Mapping[str, object]) -> str:
+    """A query as text; values are percent-encoded, names with their ``$`` are not."""
+    return "&".join(
+        f"{quote(name, safe='$@')}={quote(str(value), safe=_READABLE)}"
+        for name, value in query.items()
+    )
+
+
+def decoded(text: str) -> dict[str, str]:
+    """The query of a URL."""
+    pairs = (part.partition("=") for part in text.split("&") if part)
+    return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}

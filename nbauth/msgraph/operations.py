@@ -1,0 +1,139 @@
+"""The calls of Graph, which block until they have a result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from requests.adapters import HTTPAdapter
+
+from nbauth.core.person import say_to
+from nbauth.kernel.bound import Bound
+from nbauth.kernel.calls.authorised_session import session_with
+from nbauth.kernel.calls.hosts import Hosts
+from nbauth.msgraph.addresses import Path, Root
+from nbauth.msgraph.odata import Options, odata
+from nbauth.msgraph.pages import NEXT_LINK, Rows
+from nbauth.msgraph.sender import Sender, content_of
+from nbauth.msgraph.transport import Transport
+
+if TYPE_CHECKING:
+    from nbauth.kernel.session import Session
+    from nbauth.msgraph.collected import Partial
+
+MOST_CONNECTIONS = 32
+
+
+class Operations:
+    """The calls for one client and account.
+
+    Attributes:
+        bound: the client and account.
+        root: the Graph's address and version.
+        session: the ``requests.Session`` that sends the calls.
+        partial: what the last interrupted or failed call that collects rows had read.
+
+    Args:
+        here: the session of this process.
+        hosts: the hosts that get tokens, with their scopes.
+    """
+
+    #: Quotes values in OData text: ``graph.odata("surname eq {}", "O'Brien")``.
+    odata = staticmethod(odata)
+
+    def __init__(self, here: Session, bound: Bound, root: Root, hosts: Hosts) -> None:
+        self.bound = bound
+        self.root = root
+        self.partial: Partial | None = None
+        self.session = session_with(here.auth_at(bound, hosts))
+        for adapter in self.session.adapters.values():
+            assert isinstance(adapter, HTTPAdapter)
+            adapter.init_poolmanager(MOST_CONNECTIONS, MOST_CONNECTIONS)
+        self._here = here
+        self._hosts = hosts
+        self._sender = Sender(root, Transport(self.session, bound, root, here.pauses))
+
+    def with_bound(self, bound: Bound) -> Operations:
+        """The same calls with another source of tokens; the connections are shared."""
+        made = Operations(self._here, bound, self.root, self._hosts)
+        for name in ("adapters", "headers", "cookies", "verify", "proxies", "cert", "trust_env"):
+            setattr(made.session, name, getattr(self.session, name))
+        return made
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────
+
+    def get(self, path: Path, **options: Unpack[Options]) -> Any:
+        """One object, as a dict; other content as bytes, a ``$count`` as int.
+
+        Raises ``GraphError``, ``ConfigurationError`` and the errors of :func:`nbauth.token`.
+        """
+        content = content_of(self._sender.send("GET", path, options))
+        if isinstance(content, dict) and content.get(NEXT_LINK):
+            say_to(
+                self.bound.person,
+                "This is the first page. There are more rows: use graph.list or graph.df.",
+            )
+        return content
+
+    def list(self, path: Path, *, limit: int | None = None, **options: Unpack[Options]) -> Rows:
+        """An iterator over all rows of a list, which reads page by page.
+
+        Without ``top``, a page has as many rows as Microsoft documents for the path. The rows are
+        complete, or it raises ``GraphError``; see :class:`nbauth.msgraph.pages.Rows`.
+
+        Args:
+            limit: the most rows.
+        """
+        return self._sender.rows(path, limit, options)
+
+    def df(
+        self,
+        path: Path,
+        *,
+        limit: int | None = None,
+        progress: bool = True,
+        to: Literal["pandas", "polars", "table"] | None = None,
+        **options: Unpack[Options],
+    ) -> Any:
+        """All rows of a list as a pandas DataFrame; without pandas, as a plain table.
+
+        Columns are in the order of ``select``, nested names have dots, and times are UTC. The
+        ``@odata`` annotations are in ``df.attrs``. After an interrupt or an error,
+        :attr:`partial` has the rows that were read.
+
+        Args:
+            limit: the most rows.
+            progress: whether a progress bar appears after a second; needs tqdm.
+            to: ``"pandas"``, ``"polars"`` or ``"table"``, a list of dicts.
+        """
+        from nbauth.msgraph.collected import Collected
+        from nbauth.msgraph.frames import frame
+
+        source = self._sender.rows(path, limit, options)
+        collected = Collected(source, limit, progress)
+        try:
+            rows = collected.read()
+        except BaseException:
+            self.partial = collected.partial
+            raise
+        return frame(rows, select=source.select, to=to, attrs=source.annotations)
+
+    # ── changing ────────────────────────────────────────────────────────────────────────────
+
+    def post(self, path: Path, json: object = None, **options: Unpack[Options]) -> Any:
+        """``POST``; returns the created object, or ``None``. It is repeated only after 429.
+
+        ``json`` may also be bytes, which are sent as they are; so in ``patch`` and ``put``.
+        """
+        return content_of(self._sender.send("POST", path, options, json))
+
+    def patch(self, path: Path, json: object = None, **options: Unpack[Options]) -> Any:
+        """``PATCH``; returns the object, or ``None``. It is repeated only after 429."""
+        return content_of(self._sender.send("PATCH", path, options, json))
+
+    def put(self, path: Path, json: object = None, **options: Unpack[Options]) -> Any:
+        """``PUT``; returns the object, or ``None``."""
+        return content_of(self._sender.send("PUT", path, options, json))
+
+    def delete(self, path: Path, **options: Unpack[Options]) -> None:
+        """``DELETE``."""
+        self._sender.send("DELETE", path, options)

@@ -1,0 +1,121 @@
+"""Paths and options as requests, with what Graph requires for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nbauth.core.errors import GraphError
+from nbauth.core.person import say_to
+from nbauth.msgraph import odata
+from nbauth.msgraph.addresses import Path, Root
+from nbauth.msgraph.endpoints import known, needs_eventual, service_of
+from nbauth.msgraph.pages import Rows
+from nbauth.msgraph.transport import Reply, Request, Transport
+
+EVENTUAL = "ConsistencyLevel"
+
+
+class Sender:
+    """Sends the calls of one :class:`nbauth.msgraph.client.Graph`.
+
+    Attributes:
+        root: the Graph.
+        transport: sends the requests.
+    """
+
+    def __init__(self, root: Root, transport: Transport) -> None:
+        self.root = root
+        self.transport = transport
+
+    def send(
+        self, method: str, path: Path, options: Mapping[str, Any], body: object = None
+    ) -> Reply:
+        """Send one request; ``body`` is JSON, or bytes that are sent as they are."""
+        return self.transport.send(self.request(method, path, options, body))
+
+    def request(
+        self, method: str, path: Path, options: Mapping[str, Any], body: object = None
+    ) -> Request:
+        """The request for a path and options; see :meth:`send`."""
+        url, headers = self._advanced(self.root.url(path, _query(options)), options.get("headers"))
+        if body is None:
+            return self._request(method, url, headers)
+        content, kind = _content(body)
+        return self._request(method, url, {"Content-Type": kind, **headers}, content)
+
+    def rows(self, path: Path, limit: int | None, options: Mapping[str, Any]) -> Rows:
+        """All rows of a list. The headers are repeated with each page."""
+        request = self.request("GET", path, options)
+        headers = request.headers
+        size = self._page_size(request.url, limit)
+        first = request.url if size is None else self.root.url(request.url, {"top": size})
+
+        def fetch(url: str) -> Reply:
+            try:
+                return self.transport.send(self._request("GET", url, headers))
+            except GraphError as error:
+                if url == request.url or url != first or error.status != 400:
+                    raise
+                # This Graph may have a smaller largest page than Microsoft documents.
+                return self.transport.send(request)
+
+        return Rows(fetch, self.root, first, limit)
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Request:
+        path = self.root.path_of(url)
+        return Request(method, url, path, service_of(path), headers, body)
+
+    def _advanced(self, url: str, headers: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
+        """Add what an advanced query of the directory needs (document: aad-advanced-queries)."""
+        given = dict(headers or {})
+        query = odata.decoded(url.partition("?")[2])
+        needs = needs_eventual(self.root.path_of(url), query)
+        if not needs.header or any(name.lower() == EVENTUAL.lower() for name in given):
+            return url, given
+        given[EVENTUAL] = "eventual"
+        added = f"{EVENTUAL}: eventual"
+        if needs.count and "$count" not in query:
+            url = self.root.url(url, {"count": True})
+            added += " and $count=true"
+        say_to(
+            self.transport.bound.person,
+            f"Added {added}, which this query of the directory needs. The result may lack changes"
+            " of the last minutes.",
+        )
+        return url, given
+
+    def _page_size(self, url: str, limit: int | None) -> int | None:
+        """The largest page that is documented, unless the query has a size or is a link."""
+        query = odata.decoded(url.partition("?")[2])
+        if any(name.lower() in ("$top", "$skiptoken", "$deltatoken") for name in query):
+            return None
+        endpoint = known("GET", self.root.path_of(url))
+        size = None if endpoint is None else endpoint.largest_page
+        return size if size is None or not limit else min(limit, size)
+
+
+def content_of(reply: Reply) -> Any:
+    """What a response contains: JSON, ``None``, the int of a ``$count``, else bytes."""
+    if not reply.body:
+        return None
+    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        return reply.json()
+    number = reply.body.strip(b"\xef\xbb\xbf \r\n")
+    if reply.request.path.endswith("$count") and number.isdigit():
+        return int(number)
+    return reply.body
+
+
+def _content(body: object) -> tuple[bytes, str]:
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body), "application/octet-stream"
+    return json.dumps(body).encode(), "application/json"
+
+
+def _query(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "headers"}

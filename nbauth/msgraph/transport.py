@@ -1,0 +1,182 @@
+"""Sends one request to Graph: token, repeats, errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import urllib3.exceptions as urllib3
+
+from nbauth.core.errors import GraphError
+from nbauth.core.log import place
+from nbauth.core.text import plain
+from nbauth.kernel.bound import Bound
+from nbauth.kernel.calls.authorised_session import AuthorisedSession
+from nbauth.kernel.calls.pauses import Pauses
+from nbauth.msgraph import errors
+from nbauth.msgraph.addresses import Root
+from nbauth.msgraph.later import check_stopped, pause
+from nbauth.msgraph.throttle import SAFE, Patience, retry_after
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = (10.0, 120.0)
+"""Seconds to connect, and to wait for each part of a response."""
+MOST_SECONDS = 600.0
+"""Seconds for a whole response."""
+CHUNK = 256 * 1024
+LOST = frozenset({"no_connection", "lost", "reset", "time_out", "broken_off"})
+MOST_LOST = 3
+"""How often a request is sent whose connection is lost."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. ``path`` is what messages show; ``service`` whose pauses count for it."""
+
+    method: str
+    url: str
+    path: str
+    service: Hashable = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One response that is no refusal, with its whole body."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ``GraphError`` if it is not."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise GraphError(
+                f"The response to {self.request.method} {plain(self.request.path)} is not JSON.",
+                code="not_json",
+                hint="A proxy or gateway may have sent it. Try again.",
+                status=self.status,
+                correlation_id=self.headers.get("request-id"),
+            ) from None
+
+
+class Transport:
+    """Sends requests to one Graph with the tokens of one account.
+
+    Args:
+        session: adds the tokens.
+        root: the Graph.
+        bound: the client and account; its person is told of waits.
+        pauses: of the services, shared by the kernel.
+    """
+
+    def __init__(
+        self, session: AuthorisedSession, bound: Bound, root: Root, pauses: Pauses
+    ) -> None:
+        self.session = session
+        self.root = root
+        self.bound = bound
+        self._pauses = pauses
+
+    def send(self, request: Request) -> Reply:
+        """Send a request, again where that is safe; return the response.
+
+        Raises ``GraphError`` for a refusal, a lost connection and a redirect.
+        """
+        patience = Patience(self.bound.person, self._pauses, self._key(request), self.root.place)
+        while True:
+            patience.wait_for_others()
+            check_stopped()
+            reply = self._whole(request)
+            if 200 <= reply.status < 300:
+                return reply
+            why = patience.refused(request.method, reply.status, reply.headers)
+            if why is not None:
+                raise self.refusal(reply, why)
+
+    def refusal(self, reply: Reply, why: str = "") -> GraphError:
+        """The error for a response."""
+        return errors.refusal(
+            reply.request.method,
+            reply.request.path,
+            reply.status,
+            errors.parsed(reply.body),
+            request_id=reply.headers.get("request-id"),
+            retry_after=retry_after(reply.headers),
+            why=why,
+        )
+
+    def _key(self, request: Request) -> Hashable:
+        return self.root.place, self.bound.client.key, self.bound.key, request.service
+
+    def _whole(self, request: Request) -> Reply:
+        """Send a request, again if the connection is lost and that is safe."""
+        for attempt in range(1, MOST_LOST + 1):
+            try:
+                return self._once(request)
+            except GraphError as error:
+                last = attempt == MOST_LOST or request.method not in SAFE
+                if last or error.code not in LOST:
+                    raise
+                log.debug("%s: sent again (%s)", request.path, error.code)
+                pause(0.2 * attempt)
+        raise AssertionError  # the last attempt returns or raises
+
+    def _once(self, request: Request) -> Reply:
+        began = time.monotonic()
+        try:
+            with self.session.request(
+                request.method,
+                request.url,
+                headers={
+                    "Accept": "application/json",
+                    "client-request-id": str(uuid.uuid4()),
+                    **request.headers,
+                },
+                data=request.body,
+                timeout=TIMEOUT,
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                body = _body_of(response, began + MOST_SECONDS)
+        except (requests.RequestException, urllib3.HTTPError, OSError, ValueError) as error:
+            raise self._unreachable(request, error) from error
+        log.debug(
+            "%s %s: %d, request-id %s, %.3f s",
+            request.method,
+            place(request.url),
+            response.status_code,
+            response.headers.get("request-id"),
+            time.monotonic() - began,
+        )
+        return Reply(request, response.status_code, response.headers, body)
+
+    def _unreachable(self, request: Request, error: Exception) -> GraphError:
+        found = self.session.explained(error, request.url)
+        return GraphError(str(found), code=found.code, hint=found.hint)
+
+
+class TooSlow(OSError):
+    """A response that did not end in time."""
+
+
+def _body_of(response: Any, until: float) -> bytes:
+    if response._content_consumed:  # the token's part has read it, to look for missing scopes
+        return bytes(response.content)
+    parts = []
+    for part in response.raw.stream(CHUNK, decode_content=True):
+        parts.append(part)
+        if time.monotonic() > until:
+            raise TooSlow("the response did not end in time")
+    return b"".join(parts)
