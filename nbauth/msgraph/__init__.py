@@ -1,0 +1,1 @@
+"""Microsoft Graph for data: complete lists, batches, changes, files and data frames."""
