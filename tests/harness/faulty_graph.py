@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from tests.harness.certificates import Certificates, make_certificates
 from tests.harness.graph.changes import Change
 from tests.harness.graph.faults import Fault, with_faults
 from tests.harness.graph.listener import Listener, Recorded
-from tests.harness.graph.replies import Refused, Reply, refusal
+from tests.harness.graph.quota import Quota
+from tests.harness.graph.replies import Refused, Reply, refusal, seconds_of
 from tests.harness.graph.routes import Routes
 
 UNAUTHORISED = (
@@ -44,6 +46,7 @@ class FaultyGraph(Routes):
         storage: the host of the pre-authorised addresses.
         members: the members of all batches, as requests.
         early: the requests that came before the end of their ``Retry-After``.
+        quota: refuses what exceeds it; None: no limit.
         tokens: the accepted bearer tokens; None: any.
         latency: seconds before each response; a batch takes two of them.
     """
@@ -75,6 +78,7 @@ class FaultyGraph(Routes):
         """Set data, faults and tokens back, and forget what was recorded."""
         self.faults: list[Fault] = []
         self.tokens: set[str] | None = None
+        self.quota: Quota | None = None
         self.latency = self._latency
         self.members: list[Recorded] = []
         self.early: list[Recorded] = []
@@ -102,6 +106,14 @@ class FaultyGraph(Routes):
         fault = Fault(method, path, answer, numbers, each, when)
         self.faults.append(fault)
         return fault
+
+    def render(self, *targets: str) -> None:
+        """Prepare all pages of some lists."""
+        for target in targets:
+            left = target
+            while left:
+                reply = self.answer(Recorded("GET", left.encode(), root=self.root))
+                left = reply.data.get("@odata.nextLink", "").removeprefix(self.root)
 
     @property
     def requests(self) -> list[Recorded]:
@@ -137,11 +149,17 @@ class FaultyGraph(Routes):
         key = (request.method, request.target)
         if request.at < self._not_before.pop(key, 0.0):
             self.early.append(request)
-        reply = answer()
-        seconds = reply.headers.get("Retry-After", "")
-        if seconds.replace(".", "", 1).isdigit() and not request.path.endswith("/$batch"):
-            self._not_before[key] = request.at + float(seconds)
+        reply = self._within_quota(request, answer)
+        seconds = seconds_of(reply, time.time())
+        if seconds > 0 and not request.path.endswith("/$batch"):
+            self._not_before[key] = request.at + seconds
         return reply
+
+    def _within_quota(self, request: Recorded, answer: Callable[[], Reply]) -> Reply:
+        if self.quota is None:
+            return answer()
+        refused, used = self.quota.spend(request)
+        return self.quota.told(answer() if refused is None else refused, used)
 
     def _authorised(self, request: Recorded) -> Reply:
         token = request.token
@@ -169,7 +187,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         made = None if options.plain else make_certificates(Path(directory))
         graph = FaultyGraph(made, options.latency, options.users, options.messages)
-        graph.users.oversize = "cap"
+        graph.render("/v1.0/users", "/v1.0/users?$top=100", "/v1.0/users?$top=999")
         told = {"url": graph.root, "ca_file": str(made.ca_file) if made else None}
         sys.setswitchinterval(0.001)
         print(json.dumps(told), flush=True)

@@ -101,7 +101,10 @@ def _request(request: Recorded, version: str, member: Member, number: int) -> Re
 
 def _response(ident: str, reply: Reply) -> Member:
     response: Member = {"id": ident, "status": reply.status, "headers": dict(reply.headers)}
-    if content := reply.content:
+    if isinstance(reply.body, dict):
+        response["headers"]["Content-Type"] = reply.type
+        response["body"] = reply.body
+    elif content := reply.content:
         response["headers"]["Content-Type"] = reply.type
         is_json = reply.type.startswith("application/json")
         response["body"] = json.loads(content) if is_json else base64.b64encode(content).decode()

@@ -24,7 +24,7 @@ CONFLICT = "@microsoft.graph.conflictBehavior"
 class File:
     name: str
     content: bytes
-    ident: str = field(default_factory=lambda: f"01{uuid.uuid4().hex[:16].upper()}!s/{1}")
+    ident: str = field(default_factory=lambda: f"{uuid.uuid4().hex[:16].upper()}!101")
 
     @property
     def etag(self) -> str:

@@ -145,13 +145,15 @@ class Listener:
             if self._context is not None:
                 sock = self._context.wrap_socket(sock, server_side=True)
             self._open.add(sock)
-            with sock.makefile("rb") as stream:
-                while not self._stopped.is_set() and self._exchange(sock, stream, number):
-                    pass
-        self._open.discard(sock)
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)  # an own FIN even while the stream is referenced
-        sock.close()
+            try:
+                with sock.makefile("rb") as stream:
+                    while not self._stopped.is_set() and self._exchange(sock, stream, number):
+                        pass
+            finally:
+                self._open.discard(sock)
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+                sock.close()
 
     def _exchange(self, sock: socket.socket, stream: BinaryIO, number: int) -> bool:
         """Serve one request; false when the connection ends."""

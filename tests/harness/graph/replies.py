@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from typing import Any
 
 JSON_TYPE = "application/json;odata.metadata=minimal;odata.streaming=true;charset=utf-8"
@@ -160,6 +160,15 @@ def throttled(retry_after: str | float | None = None, status: int = 429) -> Repl
     """429 (or another status) with ``Retry-After`` as given; None: without it."""
     reply = refusal(status)
     return reply if retry_after is None else reply.with_headers(Retry_After=str(retry_after))
+
+
+def seconds_of(reply: Reply, now: float) -> float:
+    """The wait that ``Retry-After`` of a response asks for; 0 if it has no sense."""
+    text = reply.headers.get("Retry-After", "")
+    try:
+        return float(text) if text[-1:].isdigit() else parsedate_to_datetime(text).timestamp() - now
+    except ValueError:
+        return 0.0
 
 
 def at_date(seconds: float, now: float) -> str:
