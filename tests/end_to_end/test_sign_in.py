@@ -38,6 +38,34 @@ def click_through(page, index, person):
 
 
 @pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
+def test_device_code_is_approved_by_clicking(
+    kernel, subshells, lab_with_provider, open_notebook, person
+):
+    lab = lab_with_provider(kernel=kernel, comms_over_subshells=subshells, save_widget_state=True)
+    cells = [
+        "%load_ext nbauth",
+        "account = %login --flow device",
+        "print('queued', account.username, type(account).__name__)",
+        "%token --show",
+    ]
+    page = open_notebook(cells, lab=lab)
+    page.run_all(wait=False)
+    area = page.output(1)
+    area.get_by_role("button", name="Copy").wait_for()
+    page.screenshot(f"waiting-device-{kernel}")
+    uri = area.get_by_role("link").first.get_attribute("href")
+    code = area.locator(".nbauth-code").inner_text().strip()
+    person.approve_device(page.page.context, uri, code)
+    page.wait_cell_done(1)
+    record_sign_in(f"device {kernel} {subshells}")
+    assert "queued ada" in page.wait_output(2, "Account")
+    assert "User.Read" in page.wait_output(3, "scopes")
+    page.screenshot(f"signed-in-{kernel}")
+    page.save()
+    assert code not in json.dumps(lab.read_notebook(page.path))
+
+
+@pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
 def test_tour_is_signed_in_by_clicking(
     kernel, subshells, lab_with_provider, open_notebook, person, panva, request
 ):
@@ -70,37 +98,9 @@ def test_tour_is_signed_in_by_clicking(
     saved = json.dumps(lab.read_notebook(page.path))
     assert "eyJ" not in saved
     assert "response_type=" not in saved
-    page.page.reload()
+    page.reload()
     page.wait_output(login, re.compile("nbauth sign-in panel|Signed in|Sign in"))
     page.screenshot(f"reopened-{kernel}")
-
-
-@pytest.mark.parametrize(("kernel", "subshells"), MATRIX)
-def test_device_code_is_approved_by_clicking(
-    kernel, subshells, lab_with_provider, open_notebook, person
-):
-    lab = lab_with_provider(kernel=kernel, comms_over_subshells=subshells, save_widget_state=True)
-    cells = [
-        "%load_ext nbauth",
-        "account = %login --flow device",
-        "print('queued', account.username, type(account).__name__)",
-        "%token --show",
-    ]
-    page = open_notebook(cells, lab=lab)
-    page.run_all(wait=False)
-    area = page.output(1)
-    area.get_by_role("button", name="Copy").wait_for()
-    page.screenshot(f"waiting-device-{kernel}")
-    uri = area.get_by_role("link").first.get_attribute("href")
-    code = area.locator(".nbauth-code").inner_text().strip()
-    person.approve_device(page.page.context, uri, code)
-    page.wait_cell_done(1)
-    record_sign_in(f"device {kernel} {subshells}")
-    assert "queued ada" in page.wait_output(2, "Account")
-    assert "User.Read" in page.wait_output(3, "scopes")
-    page.screenshot(f"signed-in-{kernel}")
-    page.save()
-    assert code not in json.dumps(lab.read_notebook(page.path))
 
 
 LOGIN_AND_NOTE_THE_END = """import threading, time

@@ -291,7 +291,7 @@ def lab_factory() -> Iterator[LabFactory]:
             stack.push(one)
 
 
-class _OpenLabs:
+class OpenLabs:
     """Pages with JupyterLab that no test uses now: to load it costs more than most tests do."""
 
     def __init__(self) -> None:
@@ -310,7 +310,15 @@ class _OpenLabs:
         return None
 
     def give_back(self, lab: Lab, settings: str, page: LabPage) -> None:
-        """Keep the page for the next test, as if its browser profile were new."""
+        """Keep the page for the next test, as if its browser profile were new.
+
+        A page that the test has loaded again is closed. JupyterLab opens the notebook of its
+        address once more, after it has restored its layout: in the next test that notebook came to
+        the front, which was then tested in place of the test's own.
+        """
+        if page.reloaded:
+            page.page.context.close()
+            return
         page.leave()
         self._free.append((lab, settings, page))
         while len(self._free) > LABS_KEPT:
@@ -318,25 +326,26 @@ class _OpenLabs:
 
 
 @pytest.fixture(scope="session")
-def open_labs() -> _OpenLabs:
+def open_labs() -> OpenLabs:
     """What ``open_notebook`` shares between tests."""
-    return _OpenLabs()
+    return OpenLabs()
 
 
 @pytest.fixture
 def open_notebook(
     lab_factory: LabFactory,
     browser: Browser,
-    open_labs: _OpenLabs,
+    open_labs: OpenLabs,
     request: pytest.FixtureRequest,
 ) -> Iterator[OpenNotebook]:
     """``open_notebook(cells, lab=None, own_page=False, **options) -> LabPage``: a new notebook.
 
     The page may have served an earlier test; its cookies, notebooks and kernels are gone. With
-    *own_page* nobody had it before and nobody gets it afterwards: for a test that reloads, resizes
-    or listens to the page. ``front_end="notebook"`` is Notebook 7, in an own page; its server needs
-    that as an extension. Of a test that failed, a picture of each page is kept, and what its
-    scripts complained of is shown. Kernels end with the test.
+    *own_page* nobody had it before and nobody gets it afterwards: for a test that resizes or
+    listens to the page. Nobody gets a page that a test has reloaded either.
+    ``front_end="notebook"`` is Notebook 7, in an own page; its server needs that as an extension.
+    Of a test that failed, a picture of each page is kept, and what its scripts complained of is
+    shown. Kernels end with the test.
     """
     from tests.harness.lab_page import LabPage
 

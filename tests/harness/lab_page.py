@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Request
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "test-results" / "screenshots"
 
@@ -29,8 +32,34 @@ _PANEL = """path => {
 #: How often the notebook was saved, in ``panel.saves``; counted from the first query on.
 _COUNT_SAVES = """panel.saves === undefined && (
   panel.saves = 0,
-  panel.context.saveState.connect((_, state) => { if (state === 'completed') panel.saves += 1; }),
+  panel.saveStates = [],
+  panel.context.saveState.connect((_, state) => {
+    panel.saveStates.push(state);
+    if (state === 'completed') panel.saves += 1;
+  }),
   null)"""
+
+#: What a save that does not come to its end may wait for, and which requests it has made.
+_SAVE_STATE = """({
+  states: panel.saveStates,
+  inFront: app.shell.currentWidget === panel ? 'this' : app.shell.currentWidget?.title.label,
+  open: [...app.shell.widgets('main')].map(widget => widget.title.label),
+  writable: panel.context.contentsModel?.writable,
+  enabled: app.commands.isEnabled('docmanager:save', {toolbar: true}),
+  dialogs: [...document.querySelectorAll('.jp-Dialog')].map(dialog => dialog.innerText),
+})"""
+
+#: JupyterLab opens the notebook of the page's address as the last step of a load: also when the
+#: layout of the last load has brought it back long before.
+_LOADED = """panel && panel.context.isReady && !document.querySelector('.jp-mod-restoring')
+  && !(app.name === 'JupyterLab' && !document.querySelector('.jp-FileBrowser'))"""
+
+
+def _end_of(request: Request) -> str:
+    """The request in one line: how long it took, or that it has no response yet."""
+    took = request.timing["responseEnd"]
+    state = f"{took:.0f} ms" if took >= 0 else request.failure or "no response yet"
+    return f"{request.method} {urlsplit(request.url).path}: {state}"
 
 
 class LabPage:
@@ -42,8 +71,10 @@ class LabPage:
         self.timeout = timeout
         self.path = ""
         self.console: list[str] = []  #: errors and warnings of the page's scripts
+        self.reloaded = False  #: the page was loaded again after ``open``
         self._token = token
         page.set_default_timeout(timeout * 1000)
+        page.on("domcontentloaded", lambda _: setattr(self, "reloaded", True))
         page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
         page.on(
             "console",
@@ -65,13 +96,21 @@ class LabPage:
         where = {"lab": "lab/workspaces/test/tree", "notebook": "notebooks"}[front_end]
         self.page.goto(f"{self.url}/{where}/{quote(notebook)}?reset&token={self._token}")
         self.wait_kernel(timeout)
+        self._wait_js(_LOADED, timeout)
+        self.reloaded = False
         self.cells.first.wait_for()
+
+    def reload(self, timeout: float = 60) -> None:
+        """Load the page again, as by F5; wait until the notebook is open."""
+        self.page.reload()
+        self._wait_js(_LOADED, timeout)
 
     def open_beside(self, notebook: str) -> None:
         """Open a notebook in the JupyterLab that is loaded already; wait for its kernel."""
         self.path = notebook
         self._js("app.commands.execute('docmanager:open', {path: arg}) && null", notebook)
         self.wait_kernel()
+        self._wait_js("app.shell.currentWidget === panel", self.timeout)
         self.cells.first.wait_for()
 
     def leave(self) -> None:
@@ -106,12 +145,19 @@ class LabPage:
         self._js(_COUNT_SAVES)
         before = self._js("panel.saves")
         end = time.monotonic() + self.timeout
-        while self._js("panel.saves") == before:
-            if time.monotonic() > end:
-                self.screenshot("timed-out")
-                raise AssertionError(f"not saved in {self.timeout} s\n{self.console[-10:]}")
-            self._tool("docmanager:save").click()
-            self._wait_js(f"panel.saves > {before}", 2, or_else=True)
+        with self._noted_requests() as requests:
+            while self._js("panel.saves") == before:
+                if time.monotonic() > end:
+                    self.screenshot("timed-out")
+                    raise AssertionError(
+                        f"not saved in {self.timeout} s: {self._js(_SAVE_STATE)}\n"
+                        f"requests: {[_end_of(request) for request in requests]}\n"
+                        f"{self.console[-10:]}"
+                    )
+                # A button that is covered or hidden is a reason of its own: the message says which.
+                with contextlib.suppress(PlaywrightTimeout):
+                    self._tool("docmanager:save").click(timeout=2000)
+                self._wait_js(f"panel.saves > {before}", 2, or_else=True)
 
     def interrupt(self) -> None:
         """Press the stop button."""
@@ -135,9 +181,7 @@ class LabPage:
     @property
     def cells(self) -> Locator:
         """All cells of the notebook."""
-        return self.page.locator(
-            ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell:not(.jp-Cell-placeholder)"
-        )
+        return self._panel().locator(".jp-Notebook .jp-Cell:not(.jp-Cell-placeholder)")
 
     def cell(self, index: int) -> Locator:
         """The cell, source and outputs."""
@@ -226,10 +270,24 @@ class LabPage:
 
     # Internals
 
+    def _panel(self) -> Locator:
+        """This notebook's panel, never the one of another notebook that is in front of it."""
+        return self.page.locator(f"[id={json.dumps(self._js('panel?.id ?? null') or 'none')}]")
+
     def _tool(self, command: str) -> Locator:
-        return self.page.locator(
-            f'.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Toolbar [data-command="{command}"]'
-        ).first
+        return self._panel().locator(f'.jp-Toolbar [data-command="{command}"]').first
+
+    @contextlib.contextmanager
+    def _noted_requests(self) -> Iterator[list[Request]]:
+        """The requests that the page makes from now on."""
+        requests: list[Request] = []
+
+        def note(request: Request) -> None:
+            requests.append(request)
+
+        self.page.on("request", note)
+        yield requests
+        self.page.remove_listener("request", note)
 
     def _js(self, expression: str, arg: Any = None) -> Any:
         """A JavaScript expression over ``app``, this notebook's ``panel`` and ``arg``."""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.harness.jupyter import LabFactory, OpenNotebook
+from tests.harness.jupyter import LabFactory, OpenLabs, OpenNotebook
 from tests.harness.kernels import KERNEL_VERSIONS
 
 pytestmark = pytest.mark.browser
@@ -46,6 +46,18 @@ SLOW_CHECKPOINTS = """(contents => {
   const wait = () => new Promise(go => setTimeout(go, 1500));
   contents.createCheckpoint = path => wait().then(() => create(path));
 })(app.serviceManager.contents)"""
+
+#: Lets the request wait with which JupyterLab opens the notebook of the page's address.
+SLOW_LAST_STEP = """{
+  const real = window.fetch;
+  window.fetch = async (request, ...more) => {
+    if (/contents\\/.*content=0/.test(request.url || request)) {
+      await new Promise(go => setTimeout(go, 500));
+      window.wasSlow = true;
+    }
+    return real(request, ...more);
+  };
+}"""
 
 
 @pytest.mark.parametrize("version", KERNEL_VERSIONS)
@@ -109,3 +121,49 @@ def test_a_save_right_after_another_is_one(
         page.run(index)
         page.save()
         assert lab.read_notebook(page.path)["cells"][index]["outputs"]
+
+
+def test_a_page_is_loaded_when_jupyterlab_has_opened_the_notebook_of_its_address(
+    open_notebook: OpenNotebook, lab_factory: LabFactory, open_labs: OpenLabs
+) -> None:
+    """What is closed before that comes back: over the notebook of the test that has the page then.
+
+    The page is not given to another test either.
+    """
+    lab = lab_factory(kernel="7.4")
+    page = open_notebook(["print('first')"], lab=lab, own_page=True)
+    layouts = lab.home / "lab-workspaces"
+    page._wait(
+        lambda: any(page.path in file.read_text("utf-8") for file in layouts.glob("*")),
+        "the layout is not saved",
+        10,
+        0,
+    )
+    page.page.add_init_script(SLOW_LAST_STEP)
+    page.reload()
+    assert page._js("window.wasSlow")
+    page.page.evaluate(
+        "[...window.jupyterapp.shell.widgets('main')].forEach(widget => widget.dispose())"
+    )
+    page._wait_js("!document.querySelector('.jp-mod-restoring')", 20)
+    page.page.wait_for_timeout(500)
+    assert not page._js("Boolean(panel)"), "the notebook came back"
+
+    open_labs.give_back(lab, "of this test", page)
+    assert page.page.is_closed()
+
+
+def test_another_notebook_in_front_is_not_taken_for_the_tests_own(
+    open_notebook: OpenNotebook, lab_factory: LabFactory
+) -> None:
+    lab = lab_factory(kernel="7.4")
+    page = open_notebook(["print('mine')"], lab=lab, own_page=True)
+    page.run(0)
+    lab.write_notebook("other.ipynb", ["print('not mine')"])
+    page._js("app.commands.execute('docmanager:open', {path: 'other.ipynb'}).then(() => null)")
+    page._wait_js("app.shell.currentWidget !== panel", 10)
+    assert page.cells.count() == 1
+    assert not page.cell(0).is_visible()
+    page.timeout = 1
+    with pytest.raises(AssertionError, match=r"'inFront': 'other\.ipynb'"):
+        page.save()

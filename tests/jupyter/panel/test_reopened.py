@@ -78,7 +78,7 @@ def test_a_page_reloaded_while_the_cell_waits(version: str, open_notebook: OpenN
     page.run_cell(1)
     expect(panel_under(page, 1).locator("code")).to_have_text(CODE)
     page.save()
-    page.page.reload()
+    page.reload()
     panel = panel_under(page, 1)
     expect(panel.locator("code")).to_have_text(CODE, timeout=20_000)
     panel.get_by_role("button", name="Cancel").click()
