@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 import requests
 
+from nbauth.msgraph.addresses import root_of
+from nbauth.msgraph.client import Graph
 from tests.harness.certificates import Certificates
 from tests.harness.faulty_graph import FaultyGraph
+from tests.kernel.conftest import Bench, bench, clock, no_thread_is_left
+
+__all__ = ["bench", "clock", "no_thread_is_left"]
 
 Call = Callable[..., requests.Response]
 
@@ -47,3 +52,13 @@ def plain_call(faulty_graph: FaultyGraph, plain_session: requests.Session) -> Ca
         return plain_session.request(method, url, headers=headers, **options)
 
     return send
+
+
+@pytest.fixture
+def graph(bench: Bench, faulty_graph: FaultyGraph, certificates: Certificates) -> Graph:
+    """The client, signed in as ada with a fake engine, for the local Graph."""
+    bench.session.configure(verify=str(certificates.ca_file))
+    bench.sign_in("read")
+    bound = bench.session.bind()
+    root = root_of(faulty_graph.root, "v1.0")
+    return Graph.of(bench.session, bound, root, {root.place: bound.client.scopes(("read",))})

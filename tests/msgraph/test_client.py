@@ -1,0 +1,28 @@
+"""The client of Microsoft Graph against the local Graph."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError, GraphError
+from nbauth.msgraph.client import Graph
+from tests.harness.faulty_graph import FaultyGraph
+
+
+def test_a_list_is_complete(graph: Graph) -> None:
+    ids = [row["id"] for row in graph.list("users", select=["id"], top=3)]
+    assert len(ids) == len(set(ids)) == 250
+
+
+def test_another_host_is_refused_before_dialing(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    with pytest.raises(ConfigurationError, match="Nothing was sent"):
+        graph.get(f"{faulty_graph.elsewhere.root}/v1.0/me")
+    assert faulty_graph.requests == []
+    assert faulty_graph.elsewhere.requests == []
+
+
+def test_a_refusal_says_what_graph_says(graph: Graph) -> None:
+    with pytest.raises(GraphError) as caught:
+        graph.get("nothing/here")
+    assert caught.value.status in (400, 404)
+    assert caught.value.correlation_id
