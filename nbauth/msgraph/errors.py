@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nbauth.core.errors import GraphError
 from nbauth.core.text import plain
+from nbauth.oauth.answered import host_of
 
 MOST_TEXT = 400
 """Characters of Graph's own sentence that a message repeats."""
@@ -66,6 +68,19 @@ def refusal(
         correlation_id=request_id or said.request_id,
         timestamp=said.date,
         retry_after=retry_after,
+    )
+
+
+def redirected(method: str, path: str, status: int, headers: Mapping[str, str]) -> GraphError:
+    """The error for a redirect, which is followed by a download only."""
+    where = host_of(headers.get("Location", ""))
+    return GraphError(
+        f"Graph redirected {method} {plain(path)[:MOST_PATH]} to {where} ({status}). nbauth does not"
+        " follow such redirects.",
+        code="redirected",
+        hint="If this is the content of a file or a report, use graph.download.",
+        status=status,
+        correlation_id=headers.get("request-id"),
     )
 
 

@@ -101,6 +101,8 @@ class Transport:
             reply = self._whole(request)
             if 200 <= reply.status < 300:
                 return reply
+            if 300 <= reply.status < 400:
+                raise errors.redirected(request.method, request.path, reply.status, reply.headers)
             why = patience.refused(request.method, reply.status, reply.headers)
             if why is not None:
                 raise self.refusal(reply, why)
