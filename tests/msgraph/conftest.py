@@ -31,7 +31,9 @@ def faulty_graph(_running_graph: FaultyGraph) -> Iterator[FaultyGraph]:
     """The local Graph, as new; it serves the whole run."""
     _running_graph.reset()
     yield _running_graph
-    _running_graph.graph.drop_connections()
+    for host in (_running_graph.graph, _running_graph.storage):
+        host.drop_connections()
+    assert not _running_graph.errors
 
 
 @pytest.fixture

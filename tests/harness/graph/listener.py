@@ -79,6 +79,7 @@ class Listener:
 
     Attributes:
         requests: all requests in the order of their arrival.
+        errors: of the handler; each is a mistake in a test or in this server.
         connections: how many connections were accepted.
         peak: the largest number of requests that were served at the same time.
         latency: seconds before each response.
@@ -112,6 +113,7 @@ class Listener:
     def clear(self) -> None:
         """Forget what was recorded."""
         self.requests: list[Recorded] = []
+        self.errors: list[Exception] = []
         self.connections = self.peak = 0
 
     def stop(self) -> None:
@@ -164,13 +166,20 @@ class Listener:
             self._active += 1
             self.peak = max(self.peak, self._active)
         try:
-            reply = self.handler(request)
+            reply = self._handled(request)
             if wait := self.latency(request) + reply.delay:
                 self._sleep(wait)
         finally:
             with self._lock:
                 self._active -= 1
         return self._send(sock, request, reply)
+
+    def _handled(self, request: Recorded) -> Reply:
+        try:
+            return self.handler(request)
+        except Exception as error:
+            self.errors.append(error)
+            return Reply(500, f"the local Graph failed: {error!r}")
 
     def _sleep(self, seconds: float) -> None:
         if seconds < 0.5:
