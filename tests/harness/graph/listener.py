@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import BinaryIO
 from urllib.parse import unquote
 
@@ -74,6 +75,13 @@ def not_found(request: Recorded) -> Reply:
     return Reply(404)
 
 
+@cache
+def tls(certificates: Certificates) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.cert_file, certificates.key_file)
+    return context
+
+
 class Listener:
     """Serves ``handler`` on a free port of loopback until ``stop()``.
 
@@ -95,10 +103,7 @@ class Listener:
         self.handler = handler
         self.latency: Callable[[Recorded], float] = lambda _: 0.0
         self.body_limit: Callable[[Recorded], int | None] = lambda _: None
-        self._context: ssl.SSLContext | None = None
-        if certificates is not None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(certificates.cert_file, certificates.key_file)
+        self._context = None if certificates is None else tls(certificates)
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listening.getsockname()[1]
         self.root = f"http{'s' if certificates else ''}://{name}:{self.port}"
