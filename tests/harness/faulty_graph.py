@@ -121,6 +121,11 @@ class FaultyGraph(Routes):
         return self.graph.requests
 
     @property
+    def errors(self) -> list[Exception]:
+        """Failures of this server: a wrong fault of a test, or a mistake here."""
+        return [error for host in self._hosts for error in host.errors]
+
+    @property
     def leaks(self) -> list[Recorded]:
         """Requests with a token at a host that must not get one."""
         return [

@@ -19,19 +19,13 @@ __all__ = ["bench", "clock", "no_thread_is_left"]
 Call = Callable[..., requests.Response]
 
 
-@pytest.fixture(scope="session")
-def _running_graph(certificates: Certificates) -> Iterator[FaultyGraph]:
-    running = FaultyGraph(certificates)
-    yield running
-    running.stop()
-
-
 @pytest.fixture
-def faulty_graph(_running_graph: FaultyGraph) -> Iterator[FaultyGraph]:
-    """The local Graph, as new; it serves the whole run."""
-    _running_graph.reset()
-    yield _running_graph
-    _running_graph.graph.drop_connections()
+def faulty_graph(certificates: Certificates) -> Iterator[FaultyGraph]:
+    """A local Graph of this test's own: no late request of another test can reach it."""
+    made = FaultyGraph(certificates)
+    yield made
+    made.stop()
+    assert not made.errors
 
 
 @pytest.fixture

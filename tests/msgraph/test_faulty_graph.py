@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from tests.harness.certificates import Certificates
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies
 from tests.msgraph.conftest import Call
@@ -133,6 +135,14 @@ def test_delta(faulty_graph: FaultyGraph, plain_call: Call) -> None:
     faulty_graph.fail("GET", "/v1.0/users/delta", on=2, answer=replies.lost_state())
     assert (plain_call(link).status_code, plain_call(link).status_code) == (410, 400)
     assert plain_call(link.replace("/users/delta", "/me/messages/delta")).status_code == 400
+
+
+def test_it_stops(certificates: Certificates) -> None:
+    made = FaultyGraph(certificates, users=1)
+    with socket.create_connection(("127.0.0.1", made.graph.port), 5):
+        made.stop()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", made.graph.port), 5)
 
 
 def test_a_process_for_benchmarks() -> None:

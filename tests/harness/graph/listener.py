@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import BinaryIO
 from urllib.parse import unquote
 
@@ -74,11 +75,19 @@ def not_found(request: Recorded) -> Reply:
     return Reply(404)
 
 
+@cache
+def tls(certificates: Certificates) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.cert_file, certificates.key_file)
+    return context
+
+
 class Listener:
     """Serves ``handler`` on a free port of loopback until ``stop()``.
 
     Attributes:
         requests: all requests in the order of their arrival.
+        errors: of the handler; each is a mistake in a test or in this server.
         connections: how many connections were accepted.
         peak: the largest number of requests that were served at the same time.
         latency: seconds before each response.
@@ -94,10 +103,7 @@ class Listener:
         self.handler = handler
         self.latency: Callable[[Recorded], float] = lambda _: 0.0
         self.body_limit: Callable[[Recorded], int | None] = lambda _: None
-        self._context: ssl.SSLContext | None = None
-        if certificates is not None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(certificates.cert_file, certificates.key_file)
+        self._context = None if certificates is None else tls(certificates)
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listening.getsockname()[1]
         self.root = f"http{'s' if certificates else ''}://{name}:{self.port}"
@@ -112,6 +118,7 @@ class Listener:
     def clear(self) -> None:
         """Forget what was recorded."""
         self.requests: list[Recorded] = []
+        self.errors: list[Exception] = []
         self.connections = self.peak = 0
 
     def stop(self) -> None:
@@ -164,13 +171,20 @@ class Listener:
             self._active += 1
             self.peak = max(self.peak, self._active)
         try:
-            reply = self.handler(request)
+            reply = self._handled(request)
             if wait := self.latency(request) + reply.delay:
                 self._sleep(wait)
         finally:
             with self._lock:
                 self._active -= 1
         return self._send(sock, request, reply)
+
+    def _handled(self, request: Recorded) -> Reply:
+        try:
+            return self.handler(request)
+        except Exception as error:
+            self.errors.append(error)
+            return Reply(500, f"the local Graph failed: {error!r}")
 
     def _sleep(self, seconds: float) -> None:
         if seconds < 0.5:
