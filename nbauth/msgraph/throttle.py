@@ -19,32 +19,47 @@ ANNOUNCED = 2.0
 FIRST, LONGEST = 0.5, 30.0
 """Seconds of the first wait without ``Retry-After``, and of the longest one."""
 MOST_ATTEMPTS = 8
+MANY = 2
+"""Attempts after which ``Retry-After: 0`` is not taken at its word."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be repeated although the first request may have been processed (RFC 9110
 §9.2.2)."""
 BUSY = frozenset({502, 503, 504})
-THROTTLED = 429
+THROTTLED = frozenset({429, 509})
 
 
 def is_refusal(method: str, status: int) -> bool:
     """Whether a request may be repeated because of this status.
 
-    With 429 nothing was done. After the others something may have been.
+    With 429 and 509 nothing was done. After the others something may have been.
     """
-    return status == THROTTLED or (status in BUSY and method in SAFE)
+    return status in THROTTLED or (status in BUSY and method in SAFE)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of ``Retry-After``: a number or a date. ``None`` if absent or unreadable."""
+    """The seconds of ``Retry-After``: a number or a date. ``None`` if absent or unreadable.
+
+    A date is compared with the server's own clock, if the response has its ``Date``.
+    """
     text = headers.get("Retry-After", "").strip()
     try:
         seconds = float(text)
     except ValueError:
-        moment = email.utils.parsedate_tz(text)
+        moment = _moment(text)
         if moment is None:
             return None
-        seconds = email.utils.mktime_tz(moment) - time.time()
+        now = _moment(headers.get("Date", ""))
+        seconds = moment - (time.time() if now is None else now)
     return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _moment(text: str) -> float | None:
+    """A date of HTTP in seconds since the epoch."""
+    parts = email.utils.parsedate_tz(text)
+    try:
+        return None if parts is None else float(email.utils.mktime_tz(parts))
+    except (ValueError, OverflowError):
+        return None
 
 
 class Patience:
@@ -67,43 +82,42 @@ class Patience:
 
     def wait_for_others(self) -> None:
         """Wait while the service is paused because it refused a request of another call."""
-        while (left := self._pauses.left(self._service)) > 0 and self._left > 0:
-            self._wait(min(left, self._left), "it refused another request")
+        while 0 < (left := self._pauses.left(self._service)) <= self._left:
+            self._wait(left)
 
     def refused(self, method: str, status: int, headers: Mapping[str, str]) -> str | None:
-        """Wait before a refused request is repeated.
+        """Wait before a refused request is repeated, and return ``None``.
 
-        Returns ``None``, or without waiting the sentence that says why it is not repeated.
+        Without waiting, return the sentence that says why it is not repeated; ``""`` if its status
+        is no reason to.
         """
         if not is_refusal(method, status):
             return ""
-        asked = retry_after(headers)
         self._attempts += 1
+        asked = retry_after(headers)
         seconds = self._back_off() if asked is None else asked
-        if seconds > self._left or self._attempts >= MOST_ATTEMPTS:
-            return self._why_not(seconds)
-        if asked is not None:
-            self._pauses.add(self._service, seconds)
-        self._wait(seconds, f"status {status}")
-        return None
-
-    def _why_not(self, seconds: float) -> str:
+        if self._attempts > MANY and seconds < LONGEST:  # "0" again and again
+            seconds = max(seconds, self._back_off())
         if self._attempts >= MOST_ATTEMPTS:
-            return f"It was repeated {self._attempts - 1} times."
-        return (
-            f"It asks to wait {seconds:,.0f} s; nbauth waits {MOST_SECONDS:.0f} s at most in one"
-            " call."
-        )
-
-    def _back_off(self) -> float:
-        longest = min(FIRST * 2 ** (self._attempts - 1), LONGEST)
-        return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
-
-    def _wait(self, seconds: float, why: str) -> None:
-        self._left -= seconds
-        if seconds >= ANNOUNCED:
+            return f"nbauth sent it {self._attempts} times."
+        if seconds > self._left:
+            limit = f"nbauth waits {MOST_SECONDS:.0f} s at most in one call"
+            return f"The service asks to wait {seconds:,.0f} s; {limit}."
+        news = self._pauses.add(self._service, seconds)
+        if news and seconds >= ANNOUNCED:
             say_to(
                 self._person,
-                f"{self._name} asks to wait {seconds:.0f} s ({why}). Interrupt the kernel to stop.",
+                f"{self._name} asks to wait {seconds:.0f} s (status {status}). The call goes on"
+                " then; interrupt the kernel to stop it.",
             )
+        self._wait(seconds)
+        return None
+
+    def _back_off(self) -> float:
+        """Exponential, with jitter."""
+        longest = min(FIRST * 2.0 ** (self._attempts - 1), LONGEST)
+        return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+
+    def _wait(self, seconds: float) -> None:
+        self._left -= seconds
         pause(seconds)

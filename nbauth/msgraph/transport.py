@@ -31,7 +31,7 @@ TIMEOUT = (10.0, 120.0)
 MOST_SECONDS = 600.0
 """Seconds for a whole response."""
 CHUNK = 256 * 1024
-LOST = frozenset({"no_connection", "lost", "reset", "time_out", "broken_off"})
+LOST = frozenset({"no_connection", "connection_lost", "proxy_connection_lost"})
 MOST_LOST = 3
 """How often a request is sent whose connection is lost."""
 
@@ -166,18 +166,21 @@ class Transport:
 
     def _unreachable(self, request: Request, error: Exception) -> GraphError:
         found = self.session.explained(error, request.url)
-        return GraphError(str(found), code=found.code, hint=found.hint)
+        unknown = "" if request.method in SAFE else " It is unknown whether it was carried out."
+        return GraphError(f"{found}{unknown}", code=found.code, hint=found.hint)
 
 
-class TooSlow(OSError):
+class TooSlow(TimeoutError):
     """A response that did not end in time."""
 
 
 def _body_of(response: Any, until: float) -> bytes:
     if response._content_consumed:  # the token's part has read it, to look for missing scopes
         return bytes(response.content)
-    parts = []
-    for part in response.raw.stream(CHUNK, decode_content=True):
+    raw, parts = response.raw, []
+    # read() waits for a whole chunk, however slowly it arrives; urllib3 1 has no read1().
+    read = getattr(raw, "read1", raw.read)
+    while part := read(CHUNK, decode_content=True):
         parts.append(part)
         if time.monotonic() > until:
             raise TooSlow("the response did not end in time")

@@ -7,6 +7,8 @@ from collections.abc import Hashable
 
 MOST = 256
 """Services that are remembered; the oldest are dropped first."""
+NOTICEABLE = 1.0
+"""Seconds."""
 
 
 class Pauses:
@@ -20,9 +22,13 @@ class Pauses:
         until = self._until.get(service)
         return 0.0 if until is None else max(until - time.monotonic(), 0.0)
 
-    def add(self, service: Hashable, seconds: float) -> None:
-        """Pause a service from now on; a pause that ends later stays."""
-        until = time.monotonic() + seconds
-        self._until[service] = max(until, self._until.get(service, until))
+    def add(self, service: Hashable, seconds: float) -> bool:
+        """Pause a service from now on; return whether that makes its pause noticeably longer.
+
+        A pause that ends later stays.
+        """
+        until, before = time.monotonic() + seconds, self._until.get(service, 0.0)
+        self._until[service] = max(until, before)
         for oldest in list(self._until)[:-MOST]:
             self._until.pop(oldest, None)
+        return until > before + NOTICEABLE
