@@ -333,6 +333,7 @@ def test_the_file_is_read_at_the_first_look_up() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.timing
 def test_a_look_up_is_fast() -> None:
     paths = [f"users/{number}/mailFolders/inbox/messages" for number in range(200)]
     known("GET", paths[0])
