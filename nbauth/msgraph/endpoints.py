@@ -112,12 +112,12 @@ def service_of(path: str) -> str:
     if not segments:
         return UNKNOWN
     services, first = _services(), segments[0]
-    for segment in segments:
-        if service := services["anywhere"].get(segment):
-            return service
     place, at = _PLACES.get(first, ("", 0))
     below = segments[at] if place and len(segments) > at else ""
-    return services.get(place, {}).get(below) or services["first"].get(first, UNKNOWN)
+    service = services.get(place, {}).get(below) or services["first"].get(first, UNKNOWN)
+    if service == "files" and "workbook" in segments:
+        return "excel"
+    return service
 
 
 def needs_eventual(path: str, query: Mapping[str, object]) -> Needs:
