@@ -24,7 +24,9 @@ def polars_frame(columns: Columns) -> Any:
         import polars
     except ImportError as error:
         raise ConfigurationError(
-            "polars cannot be imported.", code="missing_package", hint="pip install polars"
+            'to="polars" needs the package polars, which is not installed.',
+            code="missing_package",
+            hint="pip install polars",
         ) from error
     return polars.DataFrame(
         [_series(polars, name, each.values) for name, each in columns.data.items()]
