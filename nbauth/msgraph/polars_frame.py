@@ -10,7 +10,6 @@ from nbauth.core.errors import ConfigurationError
 from nbauth.msgraph.flattening import Columns
 from nbauth.msgraph.stamps import moments, tenths_of_microseconds, unit_of
 
-
 _DEEPEST = 32
 """polars reads types by recursion in native code, so deeper values stay Python objects."""
 
