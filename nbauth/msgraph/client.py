@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.core.scopes import Scopes
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.hosts import Hosts, listed_hosts
@@ -114,8 +114,40 @@ def _graph_again(bound: Bound, root: Root, hosts: Hosts) -> Graph:
     return Graph.of(the_session(), bound, root, hosts)
 
 
+class _Unconfigured(Graph):
+    """What ``nbauth.graph`` is if it cannot be made. It is made, or the error raised, at its use.
+
+    So ``help(nbauth)``, ``hasattr`` and completion work before anything is configured.
+    """
+
+    def __init__(self, here: Session) -> None:
+        self._here = here
+
+    def __repr__(self) -> str:
+        return "<nbauth.Graph, not configured yet>"
+
+    def __reduce__(self) -> Any:
+        _ = self.bound  # makes it a Graph, or raises the error
+        return self.__reduce__()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        made = _current(self._here)
+        self.__class__ = Graph  # type: ignore[assignment]
+        self.__dict__.update(made.__dict__)
+        return getattr(self, name)
+
+
 def current(here: Session) -> Graph:
     """The Graph of the current client and account; one object as long as these stay."""
+    try:
+        return _current(here)
+    except NbAuthError:
+        return _Unconfigured(here)
+
+
+def _current(here: Session) -> Graph:
     bound = here.bind()
     root, hosts = _where(bound, None, None, "v1.0")
     for known in list(here.graphs):

@@ -75,8 +75,8 @@ def redirected(method: str, path: str, status: int, headers: Mapping[str, str]) 
     """The error for a redirect, which is followed by a download only."""
     where = host_of(headers.get("Location", ""))
     return GraphError(
-        f"Graph redirected {method} {plain(path)[:MOST_PATH]} to {where} ({status}). nbauth does not"
-        " follow such redirects.",
+        f"Graph redirected {method} {plain(path)[:MOST_PATH]} to {where} ({status}). nbauth does"
+        " not follow such redirects.",
         code="redirected",
         hint="If this is the content of a file or a report, use graph.download.",
         status=status,

@@ -78,7 +78,7 @@ def _pandas(*, needed: bool) -> Any:
         if not needed:
             return None
         raise ConfigurationError(
-            "pandas cannot be imported.",
+            'to="pandas" needs the package pandas, which is not installed.',
             code="missing_package",
             hint='Install it: pip install "nbauth[graph]". Or use to="table".',
         ) from error

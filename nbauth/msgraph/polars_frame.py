@@ -10,6 +10,9 @@ from nbauth.core.errors import ConfigurationError
 from nbauth.msgraph.flattening import Columns
 from nbauth.msgraph.stamps import moments, tenths_of_microseconds, unit_of
 
+_DEEPEST = 32
+"""polars reads types by recursion in native code, so deeper values stay Python objects."""
+
 
 class _Mixed(Exception):
     """polars has no type for these values."""
@@ -24,7 +27,9 @@ def polars_frame(columns: Columns) -> Any:
         import polars
     except ImportError as error:
         raise ConfigurationError(
-            "polars cannot be imported.", code="missing_package", hint="pip install polars"
+            'to="polars" needs the package polars, which is not installed.',
+            code="missing_package",
+            hint="pip install polars",
         ) from error
     return polars.DataFrame(
         [_series(polars, name, each.values) for name, each in columns.data.items()]
@@ -41,12 +46,14 @@ def _series(polars: Any, name: str, values: list[Any]) -> Any:
         return polars.Series(name, values, dtype=polars.Object)
 
 
-def _dtype(polars: Any, values: Iterable[Any]) -> Any:
+def _dtype(polars: Any, values: Iterable[Any], depth: int = 0) -> Any:
     """The type of polars that keeps all values. Raises ``_Mixed``."""
     given = [value for value in values if value is not None]
     kinds = set(map(type, given))
     if not kinds:
         return polars.Null
+    if depth > _DEEPEST:
+        raise _Mixed
     if kinds == {str}:
         return polars.String
     if kinds == {bool}:
@@ -60,13 +67,14 @@ def _dtype(polars: Any, values: Iterable[Any]) -> Any:
             raise _Mixed
         return polars.Float64 if float in kinds else polars.Int64
     if kinds == {list}:
-        return polars.List(_dtype(polars, chain.from_iterable(given)))
+        return polars.List(_dtype(polars, chain.from_iterable(given), depth + 1))
     if all(issubclass(kind, Mapping) for kind in kinds):
         names = dict.fromkeys(chain.from_iterable(given))
         if not names:
             raise _Mixed
+        fields = {name: [value.get(name) for value in given] for name in names}
         return polars.Struct(
-            {name: _dtype(polars, [value.get(name) for value in given]) for name in names}
+            {name: _dtype(polars, each, depth + 1) for name, each in fields.items()}
         )
     raise _Mixed
 

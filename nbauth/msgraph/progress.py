@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 AFTER = 1.0
 """Seconds until a bar is shown."""
@@ -80,6 +80,8 @@ class Progress:
             self._bar = None
 
     def _open(self) -> None:
+        if os.getpid() != self._process:
+            return
         try:
             bar_type, above = _bar_type()
             passed = self._clock() - self._began
@@ -107,10 +109,14 @@ def _bar_type() -> tuple[type[Any], int]:
     class Bar(tqdm):  # type: ignore[misc]
         monitor_interval = 0
         _lock = threading.RLock()
-        _instances: Any = weakref.WeakSet()
+        _instances: ClassVar[Any] = weakref.WeakSet()
 
         def close(self) -> None:
             if os.getpid() == process:
                 super().close()
+
+        def __del__(self) -> None:
+            with suppress(Exception):  # Python would write a closed stream's error to stderr
+                self.close()
 
     return Bar, len(tqdm._instances) if hasattr(tqdm, "_instances") else 0

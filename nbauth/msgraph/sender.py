@@ -10,7 +10,7 @@ from nbauth.core.errors import GraphError
 from nbauth.core.person import say_to
 from nbauth.msgraph import odata
 from nbauth.msgraph.addresses import Path, Root
-from nbauth.msgraph.endpoints import known, needs_eventual, service_of
+from nbauth.msgraph.endpoints import largest_page, needs_eventual, service_of
 from nbauth.msgraph.pages import Rows
 from nbauth.msgraph.transport import Reply, Request, Transport
 
@@ -93,8 +93,7 @@ class Sender:
         query = odata.decoded(url.partition("?")[2])
         if any(name.lower() in ("$top", "$skiptoken", "$deltatoken") for name in query):
             return None
-        endpoint = known("GET", self.root.path_of(url))
-        size = None if endpoint is None else endpoint.largest_page
+        size = largest_page(self.root.path_of(url), query)
         return size if size is None or not limit else min(limit, size)
 
 

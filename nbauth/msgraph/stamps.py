@@ -29,7 +29,7 @@ def unit_of(values: Sequence[str | None]) -> tuple[Unit | None, bool]:
         return None, False
     given = [value for value in values if value is not None]
     text = "\n".join(given)
-    if not _STAMPS.fullmatch(text) or text.count("\n") != len(given) - 1:
+    if not _STAMPS.fullmatch(text):
         return None, False
     far = bool(_FAR.search(text))
     return ("ns" if not far and _SEVENTH.search(text) else "us"), far

@@ -23,6 +23,7 @@ from nbauth.msgraph import errors
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.later import check_stopped, pause
 from nbauth.msgraph.throttle import SAFE, Patience, retry_after
+from nbauth.oauth.unreachable import explained
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class Transport:
         return Reply(request, response.status_code, response.headers, body)
 
     def _unreachable(self, request: Request, error: Exception) -> GraphError:
-        found = self.session.explained(error, request.url)
+        found = explained(error, self.session, request.url)
         unknown = "" if request.method in SAFE else " It is unknown whether it was carried out."
         return GraphError(f"{found}{unknown}", code=found.code, hint=found.hint)
 

@@ -27,6 +27,7 @@ from nbauth.oauth.answered import (
 from nbauth.oauth.network import VerifiedSession
 from nbauth.oauth.sockets import AbortableAdapter
 from nbauth.oauth.trust import Trust
+from nbauth.oauth.unreachable import explained
 
 log = logging.getLogger(__name__)
 TIMEOUT = (5.0, 15.0)
@@ -118,7 +119,7 @@ class Http(VerifiedSession):
             raise too_large(url) from None
         # ValueError: an invalid address.
         except (requests.RequestException, urllib3.HTTPError, OSError, ValueError) as error:
-            raise self.explained(error, url) from error
+            raise explained(error, self, url) from error
         finally:
             for response in answer:
                 response.close()

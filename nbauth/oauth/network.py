@@ -12,9 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
-from nbauth.core.errors import AuthorityUnreachable
 from nbauth.core.value_readers import SYSTEM
-from nbauth.oauth.answered import host_of
 from nbauth.oauth.trust import Trust
 
 
@@ -124,14 +122,18 @@ class VerifiedSession(OwnSession):
         anew = {**self._proxies_to(prepared_request.url), **kept}
         return super().rebuild_proxies(prepared_request, anew)  # type: ignore[no-untyped-call]
 
-    def explained(self, error: BaseException, url: object) -> AuthorityUnreachable:
-        """The error that explains why a request failed, with a remedy."""
-        from nbauth.oauth.unreachable import Way, explain
+    def proxy_for(self, url: str) -> tuple[str, str]:
+        """The proxy of requests to a URL, and where it was set; empty texts without one."""
+        proxies = self._proxies_to(url)
+        proxy = "" if url.startswith("http:") else proxy_to(url, proxies)
+        if not proxy:
+            return "", ""
+        return proxy, "the setting proxies" if self._own_proxies else source_of(proxy)
 
-        proxies = self._proxies_to(str(url))
-        proxy = "" if str(url).startswith("http:") else proxy_to(str(url), proxies)
-        source = ("the setting proxies" if self._own_proxies else source_of(proxy)) if proxy else ""
-        return explain(error, Way(host_of(url), proxy, source, Trust.of(self._setting).source))
+    @property
+    def trust_source(self) -> str:
+        """Where the trusted certificates were set."""
+        return Trust.of(self._setting).source
 
     def _proxies_to(self, url: str | None) -> dict[str, str]:
         if self._own_proxies:

@@ -15,6 +15,8 @@ import urllib3.exceptions as urllib3
 
 from nbauth.core.errors import AuthorityUnreachable
 from nbauth.core.text import plain
+from nbauth.oauth.answered import host_of
+from nbauth.oauth.network import VerifiedSession
 from nbauth.oauth.sockets import BrokenOff, Late
 from nbauth.oauth.tls_faults import LOST, Told, has, of_certificate, of_tls
 
@@ -76,6 +78,12 @@ def explain(error: BaseException, way: Way) -> AuthorityUnreachable:
     if way.proxy:
         what += f" (through the proxy {way.proxy_host})"
     return _error(code, f"{way.host} {what}", hint)
+
+
+def explained(error: BaseException, session: VerifiedSession, url: object) -> AuthorityUnreachable:
+    """The error for the exception of a failed request of a session."""
+    proxy, source = session.proxy_for(str(url))
+    return explain(error, Way(host_of(url), proxy, source, session.trust_source))
 
 
 def _error(code: str, sentence: str, hint: str = "") -> AuthorityUnreachable:

@@ -69,6 +69,14 @@ def test_times_are_utc(value: str, unit: Any, text: str) -> None:
     assert column[1] is None
 
 
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: [{"a": inner}]])
+def test_deeply_nested_lists_are_kept(wrap: Any) -> None:
+    value: Any = [1]
+    for _ in range(50_000):
+        value = wrap(value)
+    assert frame([{"a": value}], to="polars")["a"].dtype == polars.Object
+
+
 def test_names_order_and_types() -> None:
     rows = [{"@odata.type": "#user", "@odata.etag": "e", "id": 1, "from": {"a": "x"}}]
     df = frame([*rows, {"@odata.type": "#group", "id": 2}], select="from,none", to="polars")
