@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -73,6 +72,7 @@ class LabPage:
         self.console: list[str] = []  #: errors and warnings of the page's scripts
         self.reloaded = False  #: the page was loaded again after ``open``
         self._token = token
+        self._panel_id = ""
         page.set_default_timeout(timeout * 1000)
         page.on("domcontentloaded", lambda _: setattr(self, "reloaded", True))
         page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
@@ -96,14 +96,14 @@ class LabPage:
         where = {"lab": "lab/workspaces/test/tree", "notebook": "notebooks"}[front_end]
         self.page.goto(f"{self.url}/{where}/{quote(notebook)}?reset&token={self._token}")
         self.wait_kernel(timeout)
-        self._wait_js(_LOADED, timeout)
+        self._wait_loaded(timeout)
         self.reloaded = False
         self.cells.first.wait_for()
 
     def reload(self, timeout: float = 60) -> None:
         """Load the page again, as by F5; wait until the notebook is open."""
         self.page.reload()
-        self._wait_js(_LOADED, timeout)
+        self._wait_loaded(timeout)
 
     def open_beside(self, notebook: str) -> None:
         """Open a notebook in the JupyterLab that is loaded already; wait for its kernel."""
@@ -111,6 +111,7 @@ class LabPage:
         self._js("app.commands.execute('docmanager:open', {path: arg}) && null", notebook)
         self.wait_kernel()
         self._wait_js("app.shell.currentWidget === panel", self.timeout)
+        self._panel_id = self._js("panel.id")
         self.cells.first.wait_for()
 
     def leave(self) -> None:
@@ -270,9 +271,13 @@ class LabPage:
 
     # Internals
 
+    def _wait_loaded(self, timeout: float) -> None:
+        self._wait_js(_LOADED, timeout)
+        self._panel_id = self._js("panel.id")
+
     def _panel(self) -> Locator:
         """This notebook's panel, never the one of another notebook that is in front of it."""
-        return self.page.locator(f"[id={json.dumps(self._js('panel?.id ?? null') or 'none')}]")
+        return self.page.locator(f'[id="{self._panel_id}"]')
 
     def _tool(self, command: str) -> Locator:
         return self._panel().locator(f'.jp-Toolbar [data-command="{command}"]').first
