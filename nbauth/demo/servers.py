@@ -67,6 +67,7 @@ class Demo:
             "NBAUTH_HOSTS": json.dumps({host: ["User.Read"]}),
             # The provider has new keys at every start, so a kept account would be useless later.
             "NBAUTH_PERSIST": "memory",
+            "NBAUTH_GRAPH_URL": f"https://{host}",
             "NBAUTH_DEMO_GRAPH_URL": self.graph_url,
         }
         # A browser elsewhere can't be redirected to this computer's loopback.
