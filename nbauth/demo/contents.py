@@ -1,4 +1,4 @@
-"""An invented directory and mailboxes: who can sign in, their colleagues and messages."""
+"""An invented directory: the people who can sign in, and their colleagues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 DOMAIN = "demo.example"
-_NAMESPACE = uuid.UUID("6e626175-7468-4465-8d6f-000000000001")
+NAMESPACE = uuid.UUID("6e626175-7468-4465-8d6f-000000000001")
 _GIVEN = (
     "Amara", "Bela", "Chidi", "Dana", "Emre", "Farah", "Goran", "Hana",
     "Ines", "Jonas", "Kofi", "Lena", "Mateo", "Nia", "Olek", "Priya",
@@ -19,6 +19,18 @@ _FAMILY = (
     "Ito", "Jansen", "Kaya", "Lopez", "Mori", "Novak", "Okoye", "Park",
 )  # fmt: skip
 _TEAMS = ("Research", "Finance", "Operations", "Field studies", "Support")
+_JOBS = {
+    "Research": ("Data scientist", "Statistician", "Research engineer"),
+    "Finance": ("Controller", "Financial analyst", "Accountant"),
+    "Operations": ("Plant manager", "Logistics planner", "Technician"),
+    "Field studies": ("Field surveyor", "Hydrologist", "Data scientist"),
+    "Support": ("Support engineer", "Trainer", "Team assistant"),
+}
+_OFFICES = (
+    ("Lagos", "Nigeria", "NG"), ("Utrecht", "Netherlands", "NL"), ("Kyoto", "Japan", "JP"),
+    ("Porto", "Portugal", "PT"), ("Utrecht", "Netherlands", "NL"), ("Pune", "India", "IN"),
+)  # fmt: skip
+_FIRST_DAY = datetime(2016, 1, 4, 8, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,10 @@ class Person:
 
     def as_graph(self) -> dict[str, Any]:
         """The `user` resource of Microsoft Graph v1.0, with some of its properties."""
+        number = uuid.UUID(self.oid).int  # a fixed source of variety
+        city, country, usage_location = _OFFICES[number % len(_OFFICES)]
+        jobs = _JOBS[self.department]
+        joined = _FIRST_DAY + timedelta(days=number // 7 % 3200, minutes=number // 11 % 540)
         return {
             "id": self.oid,
             "displayName": self.name,
@@ -44,16 +60,28 @@ class Person:
             "surname": self.surname,
             "userPrincipalName": self.username,
             "mail": self.username,
+            "jobTitle": jobs[number // 13 % len(jobs)],
             "department": self.department,
-            "jobTitle": "Data scientist",
+            "city": city,
+            "country": country,
+            "usageLocation": usage_location,
+            "officeLocation": f"{city} {number // 17 % 4 + 1}.{number // 19 % 40 + 1:02}",
+            "companyName": "Demo Institute",
+            "employeeId": f"{number // 23 % 90000 + 10000}",
+            "employeeType": "Employee" if number // 29 % 8 else "Contractor",
+            "accountEnabled": number // 31 % 12 != 0 or self.surname == "Demo",
+            "userType": "Member",
+            "mailNickname": self.username.partition("@")[0],
+            "mobilePhone": None,
             "preferredLanguage": "en",
             "businessPhones": [],
+            "createdDateTime": joined.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
 
 def _person(given_name: str, surname: str, index: int) -> Person:
     username = f"{given_name}.{surname}@{DOMAIN}".lower()
-    oid = str(uuid.uuid5(_NAMESPACE, username))
+    oid = str(uuid.uuid5(NAMESPACE, username))
     return Person(oid, username, given_name, surname, _TEAMS[index % len(_TEAMS)])
 
 
@@ -72,25 +100,3 @@ DIRECTORY: tuple[Person, ...] = (
         )
     ),
 )
-
-
-def messages_of(person: Person, count: int = 64) -> list[dict[str, Any]]:
-    """The `message` resources of one mailbox, newest first."""
-    newest = datetime(2025, 3, 31, 17, 0, tzinfo=UTC)
-    rows = []
-    for index in range(count):
-        sender = DIRECTORY[2 + (index * 7) % (len(DIRECTORY) - 2)]
-        received = (newest - timedelta(hours=5 * index)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        rows.append(
-            {
-                "id": str(uuid.uuid5(_NAMESPACE, f"{person.oid}/{index}")),
-                "subject": f"{sender.department}: figures for week {52 - index % 52}",
-                "bodyPreview": f"Hello {person.given_name}, the figures are attached.",
-                "receivedDateTime": received,
-                "isRead": index % 3 != 0,
-                "importance": "normal",
-                "hasAttachments": True,
-                "from": {"emailAddress": {"name": sender.name, "address": sender.username}},
-            }
-        )
-    return rows

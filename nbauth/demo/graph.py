@@ -4,135 +4,154 @@ from __future__ import annotations
 
 import base64
 import json
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from .contents import DIRECTORY, messages_of
-from .grants import AccessToken, GrantStore
+from .drive import Drives
+from .grants import GrantStore
+from .graph_answers import Answer, Call, Refused
+from .graph_batch import batch
+from .graph_drive import OneDrive
+from .graph_mail import Mail
+from .graph_query import Kind, page
+from .graph_users import Directory
 
-BATCH_LIMIT = 20
 STEP_UP = {"access_token": {"acrs": {"essential": True, "value": "c1"}}}
+_CHATS = Kind("chats", "chat", frozenset({"id"}), ("id",), 20, 50, ("BadRequest", "Not {}."))
+_READ_ME = ("User.Read", "User.ReadWrite", "User.Read.All", "User.ReadWrite.All")
+_READ_USERS = ("User.ReadBasic.All", "User.Read.All", "User.ReadWrite.All", "Directory.Read.All")
+_WRITE_USERS = ("User.ReadWrite.All",)
+_READ_MAIL, _WRITE_MAIL = ("Mail.Read", "Mail.ReadWrite"), ("Mail.ReadWrite",)
+_CHAT = ("Chat.ReadBasic", "Chat.Read", "Chat.ReadWrite")
+_WRITE_FILES = ("Files.ReadWrite", "Files.ReadWrite.All")
+_READ_FILES = ("Files.Read", "Files.Read.All", *_WRITE_FILES)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One reply, on its own or inside a batch."""
+class Route:
+    """What answers a path, and by method the scopes of which a token needs one."""
 
-    status: int
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One authorized request: `segments` is the path below the version, `query` its options."""
-
-    method: str
-    root: str  # https://127.0.0.1:PORT/v1.0
-    segments: tuple[str, ...]
-    query: Mapping[str, str]
-    token: AccessToken
-    text: str  # the bearer token itself, to tell one from another
-
-
-def refusal(status: int, code: str, message: str, **headers: str) -> Answer:
-    """Microsoft Graph's error resource."""
-    inner = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
-        "request-id": str(uuid.uuid4()),
-    }
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, {"error": {"code": code, "message": message, "innerError": inner}}, named)
+    answer: Callable[[Call], Answer]
+    scopes: Mapping[str, tuple[str, ...]]
 
 
 class LocalGraph:
-    """Answers requests out of the made-up directory; tokens are looked up in the shared store."""
+    """Answers requests out of the made-up directory; tokens are looked up in the shared store.
 
-    def __init__(self, store: GrantStore, authorization_uri: str) -> None:
+    `storage` is the address of the host that sends and receives the contents of files.
+    """
+
+    def __init__(
+        self, store: GrantStore, authorization_uri: str, drives: Drives, storage: str
+    ) -> None:
         self._store = store
         self._authorization_uri = authorization_uri
         self._throttled: set[str] = set()
+        self._directory = Directory()
+        self._mail = Mail()
+        self._drive = OneDrive(drives, storage)
 
-    def answer(self, method: str, root: str, url: str, bearer: str, body: bytes = b"") -> Answer:
-        """Check the bearer token (RFC 6750 section 2.1), then do what `url` below `root` says."""
+    def answer(
+        self,
+        method: str,
+        root: str,
+        url: str,
+        bearer: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Check the bearer token (RFC 6750 section 2.1), then do what `url` below `root` says.
+
+        The names of `headers` are in lower case.
+        """
+        try:
+            call = self._call(method, root, url, bearer, body, headers or {})
+            if call.segments != ("$batch",):
+                return self._single(call)
+            if method != "POST":
+                raise Refused(405, "Request_BadRequest", "Specified HTTP method is not allowed.")
+            return batch(body, lambda *member: self._member(root, bearer, *member))
+        except Refused as refused:
+            return refused.answer
+
+    def _member(
+        self, root: str, bearer: str, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        try:
+            return self._single(self._call(method, root, url, bearer, body, headers))
+        except Refused as refused:
+            return refused.answer
+
+    def _call(
+        self,
+        method: str,
+        root: str,
+        url: str,
+        bearer: str,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> Call:
         token = self._store.find_access_token(bearer)
         if token is None:
             text = "Access token is empty." if not bearer else "Access token is not valid."
             challenge = f'Bearer realm="", authorization_uri="{self._authorization_uri}"'
-            return refusal(401, "InvalidAuthenticationToken", text, WWW_Authenticate=challenge)
+            raise Refused(401, "InvalidAuthenticationToken", text, WWW_Authenticate=challenge)
         parts = urlsplit(url)
         segments = tuple(unquote(part) for part in parts.path.strip("/").split("/"))
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        if segments == ("$batch",):
-            if method != "POST":
-                return refusal(405, "Request_BadRequest", "Specified HTTP method is not allowed.")
-            return self._batch(root, bearer, body)
-        return self._single(Call(method, root, segments, query, token, bearer))
+        return Call(method, root, segments, query, token, bearer, headers, body)
 
     def _single(self, call: Call) -> Answer:
-        route, scopes = self._route(call)
+        route = self._route(call.segments)
         if route is None:
-            return refusal(400, "BadRequest", f"Resource not found: '{'/'.join(call.segments)}'.")
-        if call.method != "GET":
-            return refusal(405, "Request_BadRequest", "Specified HTTP method is not allowed.")
+            text = f"Resource not found for the segment '{'/'.join(call.segments)}'."
+            raise Refused(400, "BadRequest", text)
+        if call.method not in route.scopes:
+            raise Refused(405, "Request_BadRequest", "Specified HTTP method is not allowed.")
+        scopes = route.scopes[call.method]
         if scopes and not call.token.scopes.intersection(scopes):
-            if call.segments == ("me", "chats"):
-                return _names_scopes(call, scopes)
-            return refusal(
-                403,
-                "Authorization_RequestDenied",
-                "Insufficient privileges to complete the operation.",
-            )
-        return route(call)
+            raise _denied(call, scopes)
+        return route.answer(call)
 
-    def _route(self, call: Call) -> tuple[Callable[[Call], Answer] | None, Sequence[str]]:
-        match call.segments:
+    def _route(self, segments: tuple[str, ...]) -> Route | None:
+        users, mail = self._directory, self._mail
+        match segments:
             case ("me",):
-                return self._me, ("User.Read", "User.ReadWrite", "User.Read.All")
-            case ("me", "messages"):
-                return self._messages, ("Mail.Read", "Mail.ReadWrite")
+                own = ("User.ReadWrite", *_WRITE_USERS)
+                return Route(users.me, {"GET": _READ_ME, "PATCH": own})
+            case ("me", "messages") | ("me", "mailFolders", "inbox", "messages"):
+                return Route(mail.messages, {"GET": _READ_MAIL})
+            case ("me", "messages", _):
+                return Route(mail.one, {"GET": _READ_MAIL, "PATCH": _WRITE_MAIL})
+            case ("me", "sendMail"):
+                return Route(mail.send, {"POST": ("Mail.Send",)})
             case ("me", "chats"):
-                return self._chats, ("Chat.ReadBasic", "Chat.Read", "Chat.ReadWrite")
-            case ("users",) | ("users", _):
-                scopes = ("User.ReadBasic.All", "User.Read.All", "Directory.Read.All")
-                return (self._users if len(call.segments) == 1 else self._user), scopes
+                return Route(_chats, {"GET": _CHAT})
+            case ("me", "drive", _, *_):
+                writes = dict.fromkeys(("PUT", "POST", "DELETE"), _WRITE_FILES)
+                return Route(self._drive.answer, {"GET": _READ_FILES, **writes})
+            case ("users",):
+                return Route(users.users, {"GET": _READ_USERS, "POST": _WRITE_USERS})
+            case ("users", "$count"):
+                return Route(users.count, {"GET": _READ_USERS})
+            case ("users", "delta" | "delta()" | "microsoft.graph.delta()"):
+                return Route(users.delta, {"GET": _READ_USERS})
+            case ("users", _):
+                changes = {"PATCH": _WRITE_USERS, "DELETE": _WRITE_USERS}
+                return Route(users.user, {"GET": _READ_USERS, **changes})
             case ("throttled",):
-                return self._throttle, ()
+                return Route(self._throttle, {"GET": ()})
             case ("stepup",):
-                return self._step_up, ()
-        return None, ()
-
-    def _me(self, call: Call) -> Answer:
-        return _entity(call, "users/$entity", call.token.grant.person.as_graph())
-
-    def _user(self, call: Call) -> Answer:
-        wanted = call.segments[1].lower()
-        for person in DIRECTORY:
-            if wanted in (person.oid, person.username):
-                return _entity(call, "users/$entity", person.as_graph())
-        return refusal(
-            404, "Request_ResourceNotFound", f"Resource '{wanted}' does not exist or is gone."
-        )
-
-    def _users(self, call: Call) -> Answer:
-        return _page(call, "users", [person.as_graph() for person in DIRECTORY], 100, 999)
-
-    def _messages(self, call: Call) -> Answer:
-        return _page(call, "messages", messages_of(call.token.grant.person), 10, 1000)
-
-    def _chats(self, call: Call) -> Answer:
-        return _page(call, "chats", [], 20, 50)
+                return Route(self._step_up, {"GET": ()})
+        return None
 
     def _throttle(self, call: Call) -> Answer:
         """Refuse the first call with each token; answer the next one."""
         if call.text in self._throttled:
             return Answer(200, {"value": "served after waiting"})
         self._throttled.add(call.text)
-        return refusal(429, "TooManyRequests", "Too many requests.", Retry_After="1")
+        raise Refused(429, "TooManyRequests", "Too many requests.", Retry_After="1")
 
     def _step_up(self, call: Call) -> Answer:
         """The claims challenge of continuous access evaluation (similar to RFC 9470)."""
@@ -145,86 +164,27 @@ class LocalGraph:
             f'Bearer realm="", authorization_uri="{self._authorization_uri}", '
             f'error="insufficient_claims", claims="{claims}"'
         )
-        return refusal(
+        raise Refused(
             401, "InvalidAuthenticationToken", "More is needed.", WWW_Authenticate=challenge
         )
 
-    def _batch(self, root: str, bearer: str, body: bytes) -> Answer:
-        """JSON batching: up to 20 requests; the answers come back in another order on purpose."""
-        try:
-            requests = json.loads(body)["requests"]
-            ids = [item["id"] for item in requests]
-            urls = [(str(item["method"]).upper(), str(item["url"])) for item in requests]
-        except (ValueError, TypeError, KeyError):
-            return refusal(400, "BadRequest", "Invalid batch payload format.")
-        if len(ids) > BATCH_LIMIT:
-            return refusal(400, "BadRequest", f"A batch holds {BATCH_LIMIT} requests at most.")
-        if len(set(map(str, ids))) != len(ids) or not all(isinstance(i, str) for i in ids):
-            return refusal(400, "BadRequest", "Each request needs an id of its own, a string.")
-        answers: dict[str, Answer] = {}
-        for item, (method, url) in zip(requests, urls, strict=True):
-            needed = [answers.get(other) for other in item.get("dependsOn", ())]
-            if any(other is None or other.status >= 400 for other in needed):
-                answers[item["id"]] = refusal(424, "FailedDependency", "A request before failed.")
-            else:
-                answers[item["id"]] = self.answer(method, root, url, bearer)
-        responses = [
-            {
-                "id": key,
-                "status": answer.status,
-                "headers": {"Content-Type": "application/json", **answer.headers},
-                "body": answer.body,
-            }
-            for key, answer in reversed(answers.items())
-        ]
-        return Answer(200, {"responses": responses})
+
+def _chats(call: Call) -> Answer:
+    return page(call, _CHATS, [], counts=True)
 
 
-def _names_scopes(call: Call, scopes: Sequence[str]) -> Answer:
-    """The refusal of the services of Teams, which names what the token lacks."""
-    has = ", ".join(sorted(call.token.scopes))
-    return refusal(
-        403,
-        "Forbidden",
-        "Missing scope permissions on the request. API requires one of"
-        f" '{', '.join(scopes)}'. Scopes on the request '{has}'",
-    )
-
-
-def _entity(call: Call, context: str, row: Mapping[str, Any]) -> Answer:
-    head = {"@odata.context": f"{call.root}/$metadata#{context}"}
-    return Answer(200, head | _selected(call, row))
-
-
-def _page(
-    call: Call, context: str, rows: Sequence[Mapping[str, Any]], default: int, limit: int
-) -> Answer:
-    """One page, and an opaque link to the next (OData 4.01 protocol, section 11.2.6.7)."""
-    unknown = set(call.query) - {"$top", "$select", "$count", "$skiptoken"}
-    if unknown:
-        return refusal(400, "BadRequest", f"Not offered by the local Graph: {sorted(unknown)}.")
-    try:
-        top = int(call.query.get("$top", default))
-        token = call.query.get("$skiptoken", "")
-        start = int(base64.urlsafe_b64decode(token.encode()).split(b":")[1]) if token else 0
-    except (ValueError, IndexError):
-        return refusal(400, "BadRequest", "Invalid value for $top or $skiptoken.")
-    if not 0 < top <= limit:
-        return refusal(400, "BadRequest", f"$top must lie between 1 and {limit}.")
-    body: dict[str, Any] = {"@odata.context": f"{call.root}/$metadata#{context}"}
-    if call.query.get("$count") == "true" and not start:
-        body["@odata.count"] = len(rows)
-    end = start + top
-    if end < len(rows):
-        token = base64.urlsafe_b64encode(f"page:{end}".encode()).decode()
-        query = {**call.query, "$skiptoken": token}
-        path = "/".join(quote(segment) for segment in call.segments)
-        body["@odata.nextLink"] = f"{call.root}/{path}?{urlencode(query, safe='$,')}"
-    body["value"] = [_selected(call, row) for row in rows[start:end]]
-    return Answer(200, body)
-
-
-def _selected(call: Call, row: Mapping[str, Any]) -> dict[str, Any]:
-    names = call.query.get("$select", "")
-    wanted = {name.strip() for name in names.split(",")} if names else set(row)
-    return {name: value for name, value in row.items() if name in wanted}
+def _denied(call: Call, scopes: tuple[str, ...]) -> Refused:
+    """Each service refuses in its own words; only that of Teams names what the token lacks."""
+    if call.segments == ("me", "chats"):
+        has = ", ".join(sorted(call.token.scopes))
+        text = "Missing scope permissions on the request. API requires one of"
+        return Refused(
+            403, "Forbidden", f"{text} '{', '.join(scopes)}'. Scopes on the request '{has}'"
+        )
+    if call.segments[:2] == ("me", "drive"):
+        return Refused(403, "accessDenied", "Access denied")
+    if call.segments[1:2] in (("messages",), ("mailFolders",), ("sendMail",)):
+        text = "Access is denied. Check credentials and try again."
+        return Refused(403, "ErrorAccessDenied", text)
+    text = "Insufficient privileges to complete the operation."
+    return Refused(403, "Authorization_RequestDenied", text)

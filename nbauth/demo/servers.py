@@ -19,10 +19,11 @@ from tornado.web import Application
 
 from .certificates import make_certificates
 from .contents import ADA, GRACE
+from .drive import Drives
 from .endpoint import Provider
 from .grants import GrantStore
 from .graph import LocalGraph
-from .graph_endpoint import make_graph_application
+from .graph_endpoint import make_graph_application, make_storage_application
 from .identity_provider import make_page_application, make_protocol_application, make_provider
 from .outside import pages_address
 
@@ -66,6 +67,7 @@ class Demo:
             "NBAUTH_HOSTS": json.dumps({host: ["User.Read"]}),
             # The provider has new keys at every start, so a kept account would be useless later.
             "NBAUTH_PERSIST": "memory",
+            "NBAUTH_GRAPH_URL": f"https://{host}",
             "NBAUTH_DEMO_GRAPH_URL": self.graph_url,
         }
         # A browser elsewhere can't be redirected to this computer's loopback.
@@ -153,18 +155,23 @@ def start(
     listeners: list[socket.socket] = []
     try:
         certificates = make_certificates(folder)
-        for _ in range(3):
+        for _ in range(4):
             listeners.append(bind_loopback())
         ports = [listener.getsockname()[1] for listener in listeners]
         store = GrantStore(access_ttl, device_ttl, device_interval)
         origin, page_origin = f"https://{_LOOPBACK}:{ports[0]}", f"http://{_LOOPBACK}:{ports[1]}"
         outside = None if pages_url is None else pages_address(pages_url, ports[1])
         provider = make_provider(origin, page_origin, store, outside)
-        graph = LocalGraph(store, f"{provider.pages_url}/common/oauth2/v2.0/authorize")
+        # Another name than Graph's, as OneDrive's contents are on another host than Graph.
+        drives, storage = Drives(), f"https://localhost:{ports[3]}"
+        graph = LocalGraph(
+            store, f"{provider.pages_url}/common/oauth2/v2.0/authorize", drives, storage
+        )
         parts: Parts = [
             (make_protocol_application(provider), certificates.server),
             (make_page_application(provider), None),
             (make_graph_application(graph), certificates.server),
+            (make_storage_application(drives), certificates.server),
         ]
         servers = _Servers(parts, listeners)
         servers.start()

@@ -7,6 +7,8 @@ import requests
 
 from nbauth.demo.servers import Demo, start
 
+from .steps import tokens
+
 BUNDLE_VARIABLES = (
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
@@ -57,3 +59,19 @@ def http(demo: Demo) -> Iterator[requests.Session]:
 def browser() -> Iterator[requests.Session]:
     with requests.Session() as session:
         yield session
+
+
+@pytest.fixture
+def graph(demo: Demo, http: requests.Session) -> requests.Session:
+    """A client of the local Graph that may read."""
+    token = tokens(demo, http, "User.Read User.ReadBasic.All Mail.Read")["access_token"]
+    http.headers["Authorization"] = f"Bearer {token}"
+    return http
+
+
+@pytest.fixture
+def writer(demo: Demo, http: requests.Session) -> requests.Session:
+    """A client of the local Graph that may change users, mail and files."""
+    scopes = "User.ReadWrite.All Mail.ReadWrite Mail.Send Files.ReadWrite"
+    http.headers["Authorization"] = f"Bearer {tokens(demo, http, scopes)['access_token']}"
+    return http
