@@ -671,6 +671,10 @@ def streamed(api: Api, how: str, way: str) -> tuple[int, bytes]:
         with api.session.get(url, stream=True) as response:
             if way == "raw":
                 return response.status_code, response.raw.read(decode_content=True)
+            if way == "as it arrives":
+                read = getattr(response.raw, "read1", response.raw.read)  # urllib3 1 lacks it
+                parts = iter(lambda: read(777, decode_content=True), b"")
+                return response.status_code, b"".join(parts)
             if way == "parts":
                 return response.status_code, b"".join(response.iter_content(777))
             return response.status_code, response.content
@@ -702,7 +706,15 @@ def unpacked(raw: bytes, response: httpx.Response) -> bytes:
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize(
-    ("way", "chunked"), [("whole", False), ("parts", False), ("parts", True), ("raw", True)]
+    ("way", "chunked"),
+    [
+        ("whole", False),
+        ("parts", False),
+        ("parts", True),
+        ("raw", True),
+        ("as it arrives", False),
+        ("as it arrives", True),
+    ],
 )
 def test_the_caller_reads_the_whole_body(
     api: Api, how: str, way: str, kind: str, chunked: bool

@@ -100,10 +100,18 @@ class _Rest(io.RawIOBase):
         first, self._first = self._first[:size], self._first[size:]
         return first
 
-    def _next(self, size: int | None) -> bytes:
+    def read1(self, size: int | None = -1) -> bytes:
+        """At most one read of the connection. urllib3 calls it, though a raw stream has none."""
+        if self._first:
+            return self.read(len(self._first) if size is None or size < 0 else size)
+        return self._next(None if size is None or size < 0 else size, once=True)
+
+    def _next(self, size: int | None, *, once: bool = False) -> bytes:
         if self._broken is not None:
             raise self._broken
-        part: bytes = self._raw.read(size, decode_content=False)
+        raw = self._raw
+        read = getattr(raw, "read1", raw.read) if once else raw.read
+        part: bytes = read(size, decode_content=False)
         return part
 
     def readinto(self, buffer: Any) -> int:
