@@ -15,7 +15,7 @@ from typing import Any
 
 from .contents import Person
 from .protocol_errors import ProtocolError
-from .scopes import graph_scopes
+from .scopes import GRAPH, graph_scopes
 
 CODE_LIFE = 600.0
 REFRESH_LIFE = 24 * 3600.0
@@ -118,6 +118,11 @@ class GrantStore:
     def has_consent(self, person: Person, client_id: str, scopes: tuple[str, ...]) -> bool:
         given = self.consents.get((person.oid, client_id), frozenset())
         return given.issuperset(graph_scopes(scopes)) and (person.oid, client_id) in self.consents
+
+    def consented(self, person: Person, client_id: str) -> tuple[str, ...]:
+        """All scopes of Graph to which a person has consented."""
+        given = self.consents.get((person.oid, client_id), frozenset())
+        return tuple(GRAPH + name for name in sorted(given))
 
     def consent(self, grant: Grant) -> None:
         key = (grant.person.oid, grant.request.client_id)

@@ -56,6 +56,11 @@ def parse_scopes(text: str) -> tuple[str, ...]:
     return (*graph, *identity)
 
 
+def is_default(text: str) -> bool:
+    """Whether the scope `.default` is requested: at Microsoft's endpoints, all consented scopes."""
+    return any(word.lower() == f"{GRAPH}.default" for word in text.split())
+
+
 def graph_scopes(scopes: Iterable[str]) -> list[str]:
     """The short names of those that belong to Graph."""
     return [scope[len(GRAPH) :] for scope in scopes if scope.startswith(GRAPH)]

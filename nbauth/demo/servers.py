@@ -26,6 +26,7 @@ from .graph import LocalGraph
 from .graph_endpoint import make_graph_application, make_storage_application
 from .identity_provider import make_page_application, make_protocol_application, make_provider
 from .outside import pages_address
+from .scopes import GRAPH
 
 _LOOPBACK = "127.0.0.1"
 Parts = list[tuple[Application, ssl.SSLContext | None]]
@@ -64,7 +65,7 @@ class Demo:
             "NBAUTH_CLIENT_ID": self.client_id,
             "NBAUTH_SCOPES": "User.Read",
             "NBAUTH_VERIFY": self.ca_file,
-            "NBAUTH_HOSTS": json.dumps({host: ["User.Read"]}),
+            "NBAUTH_HOSTS": json.dumps({host: [f"{GRAPH}.default"]}),
             # The provider has new keys at every start, so a kept account would be useless later.
             "NBAUTH_PERSIST": "memory",
             "NBAUTH_GRAPH_URL": f"https://{host}",

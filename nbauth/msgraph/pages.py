@@ -38,10 +38,16 @@ class Rows(Iterator[Any]):
         root: the Graph, which links may not leave.
         url: of the first page.
         limit: the most rows.
+        look: gets each page that was read.
     """
 
     def __init__(
-        self, fetch: Callable[[str], Reply], root: Root, url: str, limit: int | None = None
+        self,
+        fetch: Callable[[str], Reply],
+        root: Root,
+        url: str,
+        limit: int | None = None,
+        look: Callable[[Reply], None] = lambda _: None,
     ) -> None:
         self.count: int | None = None
         self.headers: Mapping[str, str] = {}
@@ -51,6 +57,7 @@ class Rows(Iterator[Any]):
         self._fetch = fetch
         self._root = root
         self._limit = limit
+        self._look = look
         self._seen = {hash(url)}
         self._page: Iterator[Any] = iter(())
         self._ahead: tuple[str, Later[Reply]] | None = None
@@ -107,6 +114,7 @@ class Rows(Iterator[Any]):
         if link is not None:
             self._seen.add(hash(link))
         self.next_link = link
+        self._look(reply)
         return rows
 
     def _reply(self, url: str) -> Reply:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from nbauth.core.errors import GraphError
-from nbauth.core.person import say_to
+from nbauth.core.person import Notices, say_to
+from nbauth.core.text import plain
 from nbauth.msgraph import odata
 from nbauth.msgraph.addresses import Path, Root
 from nbauth.msgraph.endpoints import largest_page, needs_eventual, service_of
@@ -15,6 +17,7 @@ from nbauth.msgraph.pages import Rows
 from nbauth.msgraph.transport import Reply, Request, Transport
 
 EVENTUAL = "ConsistencyLevel"
+_CUT = re.compile(rb'"([^"@\\]+)@odata\.nextLink"')
 
 
 class Sender:
@@ -28,12 +31,15 @@ class Sender:
     def __init__(self, root: Root, transport: Transport) -> None:
         self.root = root
         self.transport = transport
+        self._told = Notices(transport.bound.person)
 
     def send(
         self, method: str, path: Path, options: Mapping[str, Any], body: object = None
     ) -> Reply:
         """Send one request; ``body`` is JSON, or bytes that are sent as they are."""
-        return self.transport.send(self.request(method, path, options, body))
+        reply = self.transport.send(self.request(method, path, options, body))
+        self._tell_of_cut_lists(reply)
+        return reply
 
     def request(
         self, method: str, path: Path, options: Mapping[str, Any], body: object = None
@@ -61,7 +67,16 @@ class Sender:
                 # This Graph may have a smaller largest page than Microsoft documents.
                 return self.transport.send(request)
 
-        return Rows(fetch, self.root, first, limit)
+        return Rows(fetch, self.root, first, limit, self._tell_of_cut_lists)
+
+    def _tell_of_cut_lists(self, reply: Reply) -> None:
+        """Say that an expanded list within a row has only its first rows."""
+        if found := _CUT.search(reply.body):
+            name = found[1].decode("utf-8", "replace")
+            self._told.tell(
+                f"Graph sent only the first rows of the expanded list {plain(name)}. Read the list"
+                " with a call of its own if you need all."
+            )
 
     def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None

@@ -235,3 +235,19 @@ def test_a_page_is_requested_while_the_last_one_is_used(
     until(lambda: len(faulty_graph.requests) == 2)
     time.sleep(0.02)
     assert len(faulty_graph.requests) == 2, "one page ahead, not more"
+
+
+def test_an_expanded_list_that_is_cut_is_told_once(
+    graph: Graph, faulty_graph: FaultyGraph, bench: Any
+) -> None:
+    def cut(reply: Reply, _: Recorded) -> Reply:
+        rows = [
+            {**row, "members": [], "members@odata.nextLink": f"{faulty_graph.root}/v1.0/x"}
+            for row in reply.data["value"]
+        ]
+        return Reply(200, {**reply.data, "value": rows})
+
+    faulty_graph.fail("GET", "/v1.0/users", each=True, answer=cut)
+    assert len(list(graph.list("users", top=50))) == 250
+    told = [line for line in bench.screen.said if "expanded list members" in line]
+    assert len(told) == 1
