@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.msgraph.addresses import Path
 from nbauth.msgraph.table import ROWS, Table
 
+Given = TypeVar("Given")
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 
@@ -52,6 +53,17 @@ class BatchRequest:
 
 Requested = Path | Mapping[str, Any] | BatchRequest
 """A request of a batch: a path for ``GET``, a mapping, or a :class:`BatchRequest`."""
+
+
+def several(given: Iterable[Given]) -> Iterable[Given]:
+    """A list of requests. Raises ``ConfigurationError`` for a single one."""
+    if isinstance(given, str | bytes | Mapping | BatchRequest):
+        raise ConfigurationError(
+            "A batch needs a list of paths or requests.",
+            code="bad_option",
+            hint="For one path use graph.get.",
+        )
+    return given
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,10 +141,10 @@ class Operations:
             progress: whether a progress bar appears after a second; needs tqdm.
             options: for all paths.
         """
-        from nbauth.msgraph.batch_items import BatchRequest
+        from nbauth.msgraph.batch_items import BatchRequest, several
 
         return self._batches(
-            [BatchRequest("GET", path) for path in paths], width, limit, progress, options
+            [BatchRequest("GET", path) for path in several(paths)], width, limit, progress, options
         )
 
     # ── changing ────────────────────────────────────────────────────────────────────────────
@@ -179,9 +179,11 @@ class Operations:
         in one batch, so at most 20, as a chain or all with the same dependencies. If a connection
         is lost, the error of a ``POST`` or ``PATCH`` says that its outcome is unknown.
         """
-        from nbauth.msgraph.batch_items import BatchRequest
+        from nbauth.msgraph.batch_items import BatchRequest, several
 
-        return self._batches([BatchRequest.of(one) for one in requests], width, None, progress, {})
+        return self._batches(
+            [BatchRequest.of(one) for one in several(requests)], width, None, progress, {}
+        )
 
     def _batches(
         self,
