@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 import requests
 
-from nbauth.core.errors import ConfigurationError, GraphError, GraphInterrupted, TokenError
+from nbauth.core.errors import (
+    ConfigurationError,
+    GraphError,
+    GraphInterrupted,
+    SignInInterrupted,
+    TokenError,
+)
 from nbauth.core.interrupts import Flag
 from nbauth.core.person import say_to
 from nbauth.msgraph.batch_envelopes import Answer, answers, envelope
@@ -98,6 +104,8 @@ class Batches:
             self._groups = []
             with Progress(len(self._members), "requests", self._progress) as bar:
                 self._run(bar)
+        except SignInInterrupted:
+            raise
         except KeyboardInterrupt:
             raise GraphInterrupted(self.partial.rows, None, of=len(self._members)) from None
         except GraphError as error:
@@ -140,7 +148,7 @@ class Batches:
 
     def _send(self, groups: list[Group]) -> Response:
         reply = self._transport.once(envelope(groups, self._transport.root))
-        return reply, answers(reply, groups) if reply.status == 200 else None
+        return reply, answers(reply, groups) if 200 <= reply.status < 300 else None
 
     def _land(self) -> None:
         """Take the responses that have arrived."""

@@ -132,8 +132,9 @@ class Operations:
 
         Each result is a :class:`nbauth.BatchItem` with ``ok``, ``status``, ``body`` and ``error``.
         Errors of single requests are not raised. Refused requests are repeated after the time that
-        the service asks for. A collection is complete: all its pages are read. After an interrupt
-        or an error, ``partial.rows`` has the results in order, and ``None`` for the other paths.
+        the service asks for. A collection is complete: all its pages are read, in further batches;
+        ``top`` sets their size. After an interrupt or an error, :attr:`partial` has in ``rows`` the
+        results in order, with ``None`` for the paths without one.
 
         Args:
             width: how many batches of 20 are sent at once.

@@ -102,15 +102,16 @@ def test_the_first_token_is_of_this_thread(
     graph: Graph, faulty_graph: FaultyGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[Any] = []
-    get = type(graph.bound).get
+    auth: Any = type(graph.session.auth)
+    call = auth.__call__
 
-    def noted(self: Any, *given: Any, **named: Any) -> Any:
+    def noted(self: Any, request: Any) -> Any:
         threads.append(threading.current_thread())
-        return get(self, *given, **named)
+        return call(self, request)
 
-    monkeypatch.setattr(type(graph.bound), "get", noted)
+    monkeypatch.setattr(auth, "__call__", noted)
     assert graph.get_many(["me"])[0].ok
-    assert threads[0] is threading.main_thread()
+    assert threads[0] is threading.main_thread() is not threads[1]
 
 
 def test_what_needs_the_person_is_done_by_this_thread(
