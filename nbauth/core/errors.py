@@ -231,25 +231,16 @@ class GraphInterrupted(KeyboardInterrupt):
     """The kernel was interrupted while a call collected rows of Microsoft Graph.
 
     Args:
-        rows: what was read before; of a batch, the results, with ``None`` in the places of others.
+        rows: what was read before.
         next_link: where to go on reading: ``graph.list(link)``.
-        of: how many requests a batch has.
     """
 
-    def __init__(self, rows: list[object], next_link: str | None, *, of: int | None = None) -> None:
+    def __init__(self, rows: list[object], next_link: str | None) -> None:
         super().__init__()
         self.rows = rows
         self.next_link = next_link
-        self.of = of
 
     def _render_traceback_(self) -> list[str]:
-        if self.of is not None:
-            done = sum(row is not None for row in self.rows)
-            return [
-                f"GraphInterrupted: {done:,} of {self.of:,} requests have a result. The results are"
-                " in partial.rows of the Graph object, for example nbauth.graph.partial.rows, in"
-                " order, with None in the places of the others."
-            ]
         return [
             f"GraphInterrupted: {len(self.rows):,} rows were read. They are in partial.rows of the"
             " Graph object, for example nbauth.graph.partial.rows;"

@@ -12,14 +12,13 @@ import requests
 from nbauth.core.errors import (
     ConfigurationError,
     GraphError,
-    GraphInterrupted,
     SignInInterrupted,
     TokenError,
 )
 from nbauth.core.interrupts import Flag
 from nbauth.core.person import say_to
 from nbauth.msgraph.batch_envelopes import Answer, answers, envelope
-from nbauth.msgraph.batch_items import BatchItems, BatchRequest
+from nbauth.msgraph.batch_items import BatchInterrupted, BatchItems, BatchRequest
 from nbauth.msgraph.batch_members import Group, grouped, prepared
 from nbauth.msgraph.batch_outcomes import Outcomes
 from nbauth.msgraph.batch_queue import Queue
@@ -107,7 +106,7 @@ class Batches:
         except SignInInterrupted:
             raise
         except KeyboardInterrupt:
-            raise GraphInterrupted(self.partial.rows, None, of=len(self._members)) from None
+            raise BatchInterrupted(self.partial.rows, None) from None
         except GraphError as error:
             error.rows = self.partial.rows
             raise

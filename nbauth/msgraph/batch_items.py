@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nbauth.core.errors import ConfigurationError, GraphError
+from nbauth.core.errors import ConfigurationError, GraphError, GraphInterrupted
 from nbauth.msgraph.addresses import Path
 from nbauth.msgraph.table import ROWS, Table
 
@@ -132,3 +132,18 @@ class BatchItems(list[BatchItem]):
         codes = Counter(one.error.code for one in self if one.error is not None)
         wrong = ", ".join(f"{code}: {count:,}" for code, count in codes.most_common(5))
         return f"{len(self):,} results, {sum(codes.values()):,} errors" + (wrong and f" ({wrong})")
+
+
+class BatchInterrupted(GraphInterrupted):
+    """The kernel was interrupted during batches.
+
+    ``rows`` are the results in order, with ``None`` for the requests without one.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        done = sum(row is not None for row in self.rows)
+        return [
+            f"GraphInterrupted: {done:,} of {len(self.rows):,} requests have a result. The results"
+            " are in partial.rows of the Graph object, for example nbauth.graph.partial.rows, in"
+            " order, with None for the others."
+        ]

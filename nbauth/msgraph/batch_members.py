@@ -170,6 +170,7 @@ def prepared(
 ) -> list[Member]:
     """The members for requests, with options for all. Raises ``ConfigurationError``."""
     members: list[Member] = []
+    told: set[str] = set()
     for request in requests:
         method = request.method.upper()
         if method not in METHODS:
@@ -180,7 +181,7 @@ def prepared(
             )
         headers = {**(options.get("headers") or {}), **(request.headers or {})}
         given = {**options, "headers": headers}
-        made = sender.request(method, request.path, given, request.json)
+        made = sender.request(method, request.path, given, request.json, told)
         members.append(Member(len(members), made, _needs(request, len(members))))
     return members
 

@@ -50,6 +50,7 @@ def interrupt_when(ready: threading.Event) -> None:
     threading.Thread(target=interrupt, daemon=True).start()
 
 
+@pytest.mark.timing
 def test_an_interrupt_keeps_what_is_finished(
     graph: Graph, faulty_graph: FaultyGraph, gate: Gate
 ) -> None:
@@ -67,6 +68,7 @@ def test_an_interrupt_keeps_what_is_finished(
     assert all(one.ok for one in graph.get_many(["me"] * 3))
 
 
+@pytest.mark.timing
 def test_an_interrupt_ends_a_wait(graph: Graph, faulty_graph: FaultyGraph) -> None:
     refused = threading.Event()
 
