@@ -23,6 +23,7 @@ _HOME = {
     **dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "nbauth.extension"),
     "Account": "nbauth.core.account",
     "AuthenticationResult": "nbauth.core.tokens",
+    **dict.fromkeys(("BatchItem", "BatchRequest"), "nbauth.msgraph.batch_items"),
     "Graph": "nbauth.msgraph.client",
     "SecretStr": "nbauth.core.secret",
     "SignIn": "nbauth.kernel.sign_in.attempt",
@@ -75,6 +76,8 @@ if TYPE_CHECKING:
     from nbauth.core.tokens import AuthenticationResult as AuthenticationResult
     from nbauth.core.tokens import Token as Token
     from nbauth.kernel.sign_in.attempt import SignIn as SignIn
+    from nbauth.msgraph.batch_items import BatchItem as BatchItem
+    from nbauth.msgraph.batch_items import BatchRequest as BatchRequest
     from nbauth.msgraph.client import Graph as Graph
 
     graph: Graph

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, TypeVar, Unpack
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from nbauth.core.interrupts import Flag
 from nbauth.kernel.calls.asking_on_loop import AskingOnLoop
@@ -17,6 +17,9 @@ from nbauth.msgraph.addresses import Path
 from nbauth.msgraph.later import Later, check_stopped, stopped
 from nbauth.msgraph.odata import Options
 from nbauth.msgraph.operations import Operations
+
+if TYPE_CHECKING:
+    from nbauth.msgraph.batch_items import BatchItems, Requested
 
 Result = TypeVar("Result")
 _END: Any = object()
@@ -59,6 +62,20 @@ class AsyncGraph:
             lambda graph: graph.df(path, limit=limit, progress=progress, to=to, **options)
         )
 
+    async def get_many(
+        self,
+        paths: Iterable[Path],
+        width: int = 4,
+        *,
+        limit: int | None = None,
+        progress: bool = True,
+        **options: Unpack[Options],
+    ) -> BatchItems:
+        """As :meth:`Graph.get_many`."""
+        return await self._call(
+            lambda graph: graph.get_many(paths, width, limit=limit, progress=progress, **options)
+        )
+
     async def post(self, path: Path, json: object = None, **options: Unpack[Options]) -> Any:
         """As :meth:`Graph.post`."""
         return await self._call(lambda graph: graph.post(path, json, **options))
@@ -74,6 +91,12 @@ class AsyncGraph:
     async def delete(self, path: Path, **options: Unpack[Options]) -> None:
         """As :meth:`Graph.delete`."""
         await self._call(lambda graph: graph.delete(path, **options))
+
+    async def batch(
+        self, requests: Iterable[Requested], width: int = 4, *, progress: bool = True
+    ) -> BatchItems:
+        """As :meth:`Graph.batch`."""
+        return await self._call(lambda graph: graph.batch(requests, width, progress=progress))
 
     async def _call(self, call: Callable[[Operations], Result]) -> Result:
         graph = self._graph

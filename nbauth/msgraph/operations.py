@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from requests.adapters import HTTPAdapter
@@ -18,6 +19,7 @@ from nbauth.msgraph.transport import Transport
 
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
+    from nbauth.msgraph.batch_items import BatchItems, BatchRequest, Requested
     from nbauth.msgraph.collected import Partial
 
 MOST_CONNECTIONS = 32
@@ -117,6 +119,35 @@ class Operations:
             raise
         return frame(rows, select=source.select, to=to, attrs=source.annotations)
 
+    def get_many(
+        self,
+        paths: Iterable[Path],
+        width: int = 4,
+        *,
+        limit: int | None = None,
+        progress: bool = True,
+        **options: Unpack[Options],
+    ) -> BatchItems:
+        """Many objects by ``$batch``: the results in the order of the paths.
+
+        Each result is a :class:`nbauth.BatchItem` with ``ok``, ``status``, ``body`` and ``error``.
+        Errors of single requests are not raised. Refused requests are repeated after the time that
+        the service asks for. A collection is complete: all its pages are read, in further batches;
+        ``top`` sets their size. After an interrupt or an error, :attr:`partial` has in ``rows`` the
+        results in order, with ``None`` for the paths without one.
+
+        Args:
+            width: how many batches of 20 are sent at once.
+            limit: the most rows of each collection.
+            progress: whether a progress bar appears after a second; needs tqdm.
+            options: for all paths.
+        """
+        from nbauth.msgraph.batch_items import BatchRequest, several
+
+        return self._batches(
+            [BatchRequest("GET", path) for path in several(paths)], width, limit, progress, options
+        )
+
     # ── changing ────────────────────────────────────────────────────────────────────────────
 
     def post(self, path: Path, json: object = None, **options: Unpack[Options]) -> Any:
@@ -137,3 +168,37 @@ class Operations:
     def delete(self, path: Path, **options: Unpack[Options]) -> None:
         """``DELETE``."""
         self._sender.send("DELETE", path, options)
+
+    def batch(
+        self, requests: Iterable[Requested], width: int = 4, *, progress: bool = True
+    ) -> BatchItems:
+        """Many requests by ``$batch``: the results in their order, as of :meth:`get_many`.
+
+        A request is a path, which is read, or a mapping or :class:`nbauth.BatchRequest` with
+        ``method``, ``path``, ``json``, ``headers`` and ``depends_on``: positions, from 0, of
+        earlier requests that have to succeed before. Requests that depend on each other are sent
+        in one batch, so at most 20, as a chain or all with the same dependencies. If a connection
+        is lost, the error of a ``POST`` or ``PATCH`` says that its outcome is unknown.
+        """
+        from nbauth.msgraph.batch_items import BatchRequest, several
+
+        return self._batches(
+            [BatchRequest.of(one) for one in several(requests)], width, None, progress, {}
+        )
+
+    def _batches(
+        self,
+        given: Sequence[BatchRequest],
+        width: int,
+        limit: int | None,
+        progress: bool,
+        options: Mapping[str, Any],
+    ) -> BatchItems:
+        from nbauth.msgraph.batch import Batches
+
+        batches = Batches(self._sender, given, width, options, limit=limit, progress=progress)
+        try:
+            return batches.read()
+        except BaseException:
+            self.partial = batches.partial
+            raise

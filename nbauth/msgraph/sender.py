@@ -42,10 +42,19 @@ class Sender:
         return reply
 
     def request(
-        self, method: str, path: Path, options: Mapping[str, Any], body: object = None
+        self,
+        method: str,
+        path: Path,
+        options: Mapping[str, Any],
+        body: object = None,
+        told: set[str] | None = None,
     ) -> Request:
-        """The request for a path and options; see :meth:`send`."""
-        url, headers = self._advanced(self.root.url(path, _query(options)), options.get("headers"))
+        """The request for a path and options; see :meth:`send`.
+
+        ``told``: what the person has been told of other requests of the same call.
+        """
+        url = self.root.url(path, _query(options))
+        url, headers = self._advanced(url, options.get("headers"), set() if told is None else told)
         if body is None:
             return self._request(method, url, headers)
         content, kind = _content(body)
@@ -84,7 +93,9 @@ class Sender:
         path = self.root.path_of(url)
         return Request(method, url, path, service_of(path), headers, body)
 
-    def _advanced(self, url: str, headers: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
+    def _advanced(
+        self, url: str, headers: Mapping[str, str] | None, told: set[str]
+    ) -> tuple[str, dict[str, str]]:
         """Add what an advanced query of the directory needs (document: aad-advanced-queries)."""
         given = dict(headers or {})
         query = odata.decoded(url.partition("?")[2])
@@ -96,11 +107,13 @@ class Sender:
         if needs.count and "$count" not in query:
             url = self.root.url(url, {"count": True})
             added += " and $count=true"
-        say_to(
-            self.transport.bound.person,
-            f"Added {added}, which this query of the directory needs. The result may lack changes"
-            " of the last minutes.",
-        )
+        if added not in told:
+            told.add(added)
+            say_to(
+                self.transport.bound.person,
+                f"Added {added}, which this query of the directory needs. The result may lack"
+                " changes of the last minutes.",
+            )
         return url, given
 
     def _page_size(self, url: str, limit: int | None) -> int | None:

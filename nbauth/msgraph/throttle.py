@@ -62,6 +62,39 @@ def _moment(text: str) -> float | None:
         return None
 
 
+class Attempts:
+    """The refusals of one request, and the seconds that it may still wait.
+
+    Attributes:
+        left: these seconds.
+    """
+
+    __slots__ = ("_count", "left")
+
+    def __init__(self) -> None:
+        self.left = MOST_SECONDS
+        self._count = 0
+
+    def refused(self, headers: Mapping[str, str]) -> float | str:
+        """The seconds until it may be repeated, or the sentence that says why it is not."""
+        self._count += 1
+        asked = retry_after(headers)
+        seconds = self._back_off() if asked is None else asked
+        if self._count > MANY and seconds < LONGEST:  # "0" again and again
+            seconds = max(seconds, self._back_off())
+        if self._count >= MOST_ATTEMPTS:
+            return f"nbauth sent it {self._count} times."
+        if seconds > self.left:
+            limit = f"nbauth waits {MOST_SECONDS:.0f} s at most in one call"
+            return f"The service asks to wait {seconds:,.0f} s; {limit}."
+        return seconds
+
+    def _back_off(self) -> float:
+        """Exponential, with jitter."""
+        longest = min(FIRST * 2.0 ** (self._count - 1), LONGEST)
+        return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+
+
 class Patience:
     """The waits of one call.
 
@@ -77,12 +110,11 @@ class Patience:
         self._pauses = pauses
         self._service = service
         self._name = name
-        self._left = MOST_SECONDS
-        self._attempts = 0
+        self._attempts = Attempts()
 
     def wait_for_others(self) -> None:
         """Wait while the service is paused because it refused a request of another call."""
-        while 0 < (left := self._pauses.left(self._service)) <= self._left:
+        while 0 < (left := self._pauses.left(self._service)) <= self._attempts.left:
             self._wait(left)
 
     def refused(self, method: str, status: int, headers: Mapping[str, str]) -> str | None:
@@ -93,16 +125,9 @@ class Patience:
         """
         if not is_refusal(method, status):
             return ""
-        self._attempts += 1
-        asked = retry_after(headers)
-        seconds = self._back_off() if asked is None else asked
-        if self._attempts > MANY and seconds < LONGEST:  # "0" again and again
-            seconds = max(seconds, self._back_off())
-        if self._attempts >= MOST_ATTEMPTS:
-            return f"nbauth sent it {self._attempts} times."
-        if seconds > self._left:
-            limit = f"nbauth waits {MOST_SECONDS:.0f} s at most in one call"
-            return f"The service asks to wait {seconds:,.0f} s; {limit}."
+        seconds = self._attempts.refused(headers)
+        if isinstance(seconds, str):
+            return seconds
         news = self._pauses.add(self._service, seconds)
         if news and seconds >= ANNOUNCED:
             say_to(
@@ -113,11 +138,6 @@ class Patience:
         self._wait(seconds)
         return None
 
-    def _back_off(self) -> float:
-        """Exponential, with jitter."""
-        longest = min(FIRST * 2.0 ** (self._attempts - 1), LONGEST)
-        return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
-
     def _wait(self, seconds: float) -> None:
-        self._left -= seconds
+        self._attempts.left -= seconds
         pause(seconds)

@@ -33,6 +33,7 @@ MOST_SECONDS = 600.0
 """Seconds for a whole response."""
 CHUNK = 256 * 1024
 LOST = frozenset({"no_connection", "connection_lost", "proxy_connection_lost"})
+UNKNOWN = " It is unknown whether it was carried out."
 MOST_LOST = 3
 """How often a request is sent whose connection is lost."""
 
@@ -88,14 +89,14 @@ class Transport:
         self.session = session
         self.root = root
         self.bound = bound
-        self._pauses = pauses
+        self.pauses = pauses
 
     def send(self, request: Request) -> Reply:
         """Send a request, again where that is safe; return the response.
 
         Raises ``GraphError`` for a refusal, a lost connection and a redirect.
         """
-        patience = Patience(self.bound.person, self._pauses, self._key(request), self.root.place)
+        patience = Patience(self.bound.person, self.pauses, self.key(request), self.root.place)
         while True:
             patience.wait_for_others()
             check_stopped()
@@ -120,14 +121,15 @@ class Transport:
             why=why,
         )
 
-    def _key(self, request: Request) -> Hashable:
+    def key(self, request: Request) -> Hashable:
+        """What the pauses of a request's service are noted under."""
         return self.root.place, self.bound.client.key, self.bound.key, request.service
 
     def _whole(self, request: Request) -> Reply:
         """Send a request, again if the connection is lost and that is safe."""
         for attempt in range(1, MOST_LOST + 1):
             try:
-                return self._once(request)
+                return self.once(request)
             except GraphError as error:
                 last = attempt == MOST_LOST or request.method not in SAFE
                 if last or error.code not in LOST:
@@ -136,7 +138,11 @@ class Transport:
                 pause(0.2 * attempt)
         raise AssertionError  # the last attempt returns or raises
 
-    def _once(self, request: Request) -> Reply:
+    def once(self, request: Request) -> Reply:
+        """Send a request one time; return the response, whatever its status.
+
+        Raises ``GraphError`` if there is none.
+        """
         began = time.monotonic()
         try:
             with self.session.request(
@@ -167,7 +173,7 @@ class Transport:
 
     def _unreachable(self, request: Request, error: Exception) -> GraphError:
         found = explained(error, self.session, request.url)
-        unknown = "" if request.method in SAFE else " It is unknown whether it was carried out."
+        unknown = "" if request.method in SAFE else UNKNOWN
         return GraphError(f"{found}{unknown}", code=found.code, hint=found.hint)
 
 

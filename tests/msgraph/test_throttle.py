@@ -183,7 +183,7 @@ def test_another_call_waits_too(
 
     monkeypatch.setattr(throttle, "pause", pause)
     service = graph._sender.request("GET", "me", {})
-    graph._here.pauses.add(graph._sender.transport._key(service), 20)
+    graph._here.pauses.add(graph._sender.transport.key(service), 20)
     graph.get("me")
     assert len(waited) == 1 and 19 < waited[0] <= 20
     assert len(faulty_graph.requests) == 1
