@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbauth.kernel.calls.authorise import Auth
     from nbauth.kernel.calls.authorised_session import AuthorisedSession
     from nbauth.kernel.calls.hosts import Hosts
+    from nbauth.kernel.calls.missing import Documents
 
 
 class Session(SessionSignIn):
@@ -126,12 +127,15 @@ class Session(SessionSignIn):
         wanted = bound.client.scopes(scopes) if scopes else None
         return self.auth_at(bound, listed_hosts(bound.client, wanted, hosts))
 
-    def auth_at(self, bound: Bound, hosts: Hosts) -> Auth:
-        """An object that adds tokens to requests for exactly these hosts."""
+    def auth_at(self, bound: Bound, hosts: Hosts, documents: Documents | None = None) -> Auth:
+        """An object that adds tokens to requests for exactly these hosts.
+
+        ``documents``: which scopes a refused request needs.
+        """
         from nbauth.kernel.calls.authorise import Auth
         from nbauth.kernel.calls.hosts import tokens_of_calls
 
-        return Auth(bound, tokens_of_calls(bound.client, hosts), self._refusals)
+        return Auth(bound, tokens_of_calls(bound.client, hosts), self._refusals, documents)
 
     def authorised_session(self, *scopes: str, **options: Any) -> AuthorisedSession:
         """A ``requests.Session`` that adds tokens; see ``nbauth.session``."""

@@ -48,6 +48,7 @@ def refusal(
     request_id: str | None = None,
     retry_after: float | None = None,
     why: str = "",
+    hint: str | None = None,
 ) -> GraphError:
     """The error for a response.
 
@@ -55,6 +56,7 @@ def refusal(
         method, path: of the request; the path is below the version, and shown.
         body: the parsed body, whatever it is.
         why: a sentence to add, for example why nbauth did not repeat the request.
+        hint: what to do, if that is known better than by the status.
     """
     said = told(body)
     code = said.code or f"http_{status}"
@@ -63,7 +65,7 @@ def refusal(
     return GraphError(
         " ".join(filter(None, (first, words, why))),
         code=code,
-        hint=hint_of(status),
+        hint=hint or hint_of(status),
         status=status,
         correlation_id=request_id or said.request_id,
         timestamp=said.date,

@@ -14,6 +14,7 @@ from nbauth.kernel.calls.hosts import Hosts
 from nbauth.msgraph.addresses import Path, Root
 from nbauth.msgraph.odata import Options, odata
 from nbauth.msgraph.pages import NEXT_LINK, Rows
+from nbauth.msgraph.permissions import permissions
 from nbauth.msgraph.sender import Sender, content_of
 from nbauth.msgraph.transport import Transport
 
@@ -46,7 +47,7 @@ class Operations:
         self.bound = bound
         self.root = root
         self.partial: Partial | None = None
-        self.session = session_with(here.auth_at(bound, hosts))
+        self.session = session_with(here.auth_at(bound, hosts, permissions))
         for adapter in self.session.adapters.values():
             assert isinstance(adapter, HTTPAdapter)
             adapter.init_poolmanager(MOST_CONNECTIONS, MOST_CONNECTIONS)

@@ -127,6 +127,10 @@ class Rows(Iterator[Any]):
             return ahead[1].result()
         except TokenError:  # that thread could not ask the person; this one may
             return self._fetch(url)
+        except GraphError as error:
+            if error.status != 403:
+                raise
+            return self._fetch(url)  # likewise for a consent
         except KeyboardInterrupt:
             self._ahead = ahead
             raise

@@ -15,10 +15,12 @@ import urllib3.exceptions as urllib3
 
 from nbauth.core.errors import GraphError
 from nbauth.core.log import place
+from nbauth.core.secret import SecretStr
 from nbauth.core.text import plain
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.authorised_session import AuthorisedSession
 from nbauth.kernel.calls.pauses import Pauses
+from nbauth.kernel.calls.sent import reasons
 from nbauth.msgraph import errors
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.later import check_stopped, pause
@@ -52,12 +54,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """One response that is no refusal, with its whole body."""
+    """One response, with its whole body.
+
+    Attributes:
+        reason: why there is no token with more scopes, if the response is a 403.
+        token: the text of the token that was sent.
+    """
 
     request: Request
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    reason: str | None = None
+    token: SecretStr = field(default=SecretStr(""), repr=False)
 
     def json(self) -> Any:
         """The body as JSON. Raises ``GraphError`` if it is not."""
@@ -119,6 +128,7 @@ class Transport:
             request_id=reply.headers.get("request-id"),
             retry_after=retry_after(reply.headers),
             why=why,
+            hint=reply.reason,
         )
 
     def key(self, request: Request) -> Hashable:
@@ -169,7 +179,11 @@ class Transport:
             response.headers.get("request-id"),
             time.monotonic() - began,
         )
-        return Reply(request, response.status_code, response.headers, body)
+        sent = response.request
+        token = sent.headers.get("Authorization", "").partition(" ")[2]
+        reason = reasons.get(sent)
+        made = request, response.status_code, response.headers, body
+        return Reply(*made, reason, SecretStr(token))
 
     def _unreachable(self, request: Request, error: Exception) -> GraphError:
         found = explained(error, self.session, request.url)

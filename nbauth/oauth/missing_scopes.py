@@ -41,11 +41,13 @@ class Named:
         scopes: as the host writes them; valid scope tokens (RFC 6749 §3.3).
         one_is_enough: whether one of them is enough.
         application: whether they are roles of an application, to which no person can consent.
+        least_first: whether the least privileged one is the first.
     """
 
     scopes: tuple[str, ...]
     one_is_enough: bool = False
     application: bool = False
+    least_first: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,15 @@ from nbauth.msgraph.addresses import root_of
 from nbauth.msgraph.client import Graph
 from tests.harness.certificates import Certificates
 from tests.harness.faulty_graph import FaultyGraph
-from tests.kernel.conftest import Bench, bench, clock, no_thread_is_left
+from tests.kernel.conftest import (
+    Bench,
+    bench,
+    clock,
+    no_thread_is_left,
+    no_waiting_between_polls,
+)
 
-__all__ = ["bench", "clock", "no_thread_is_left"]
+__all__ = ["bench", "clock", "no_thread_is_left", "no_waiting_between_polls"]
 
 Call = Callable[..., requests.Response]
 

@@ -19,6 +19,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.deciding import Deciding
 from nbauth.kernel.calls.hosts import Hosts
+from nbauth.kernel.calls.missing import Documents
 from nbauth.kernel.calls.peeking import peek, peek_httpx, peek_httpx_async
 from nbauth.kernel.calls.refusals import Refusals
 from nbauth.kernel.calls.sent import (
@@ -27,6 +28,7 @@ from nbauth.kernel.calls.sent import (
     can_be_repeated,
     has_its_own,
     last_of,
+    reasons,
     sent_again,
 )
 from nbauth.kernel.calls.storage import may_be_public, wants_token
@@ -51,7 +53,7 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         return f"<nbauth.auth for {', '.join(self.hosts)}>"
 
     def __reduce__(self) -> Any:
-        return _auth_again, (self.bound, self._hosts, self._public_first)
+        return _auth_again, (self.bound, self._hosts, self._public_first, self.documents)
 
     def __copy__(self) -> Auth:
         return self
@@ -61,7 +63,8 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
 
     def for_session(self) -> Auth:
         """A copy for a session, which reads public storage without a token."""
-        return Auth(self.bound, self._hosts, self._refusals, public_first=True)
+        given = self.bound, self._hosts, self._refusals, self.documents
+        return Auth(*given, public_first=True)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────
 
@@ -110,6 +113,8 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
         lacking = self._lack(short, body)
         fresh = None if lacking is None else self._wider(short, lacking)
         if fresh is None or not isinstance(response.request.body, (bytes, str, NoneType)):
+            if short.reasons:
+                reasons[response.request] = short.reasons[-1]
             return response
         again = self._repeated(response, read=not streamed)
         again.headers["Authorization"] = f"Bearer {fresh}"
@@ -201,6 +206,8 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
                 yield again
 
 
-def _auth_again(bound: Bound, hosts: Hosts, public_first: bool) -> Auth:
+def _auth_again(
+    bound: Bound, hosts: Hosts, public_first: bool, documents: Documents | None = None
+) -> Auth:
     """What a pickled :class:`Auth` calls when it is loaded."""
-    return Auth(bound, hosts, Refusals(), public_first=public_first)
+    return Auth(bound, hosts, Refusals(), documents, public_first=public_first)

@@ -11,6 +11,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.hosts import Hosts, place_of
+from nbauth.kernel.calls.missing import Documents
 from nbauth.kernel.calls.refusals import Refusals, Where
 from nbauth.kernel.calls.storage import is_signed
 from nbauth.kernel.calls.widening import Widening
@@ -37,14 +38,21 @@ class Deciding(Widening):
         bound: the client and account.
         hosts: the scopes of each host's token; see :mod:`nbauth.kernel.calls.hosts`.
         refusals: the hosts that have refused tokens.
+        documents: which scopes a refused request needs; see ``Widened``.
         public_first: whether storage is read without a token if getting one would mean asking the
             person.
     """
 
     def __init__(
-        self, bound: Bound, hosts: Hosts, refusals: Refusals, *, public_first: bool = False
+        self,
+        bound: Bound,
+        hosts: Hosts,
+        refusals: Refusals,
+        documents: Documents | None = None,
+        *,
+        public_first: bool = False,
     ) -> None:
-        super().__init__(bound, hosts, refusals)
+        super().__init__(bound, hosts, refusals, documents)
         self._public_first = public_first
 
     @property
@@ -98,7 +106,7 @@ class Deciding(Widening):
         required = requirement(header, host, microsoft=microsoft)
         if required is None and (response.status_code == 403 or says_insufficient(header)):
             return None  # another token with the same scopes would not help
-        scopes = self._sent(request, scopes)
+        scopes = self._sent(str(request.url), scopes)
         where = self._where(request, scopes, named=required is not None)
         if required is None and not whole:
             return None

@@ -75,13 +75,13 @@ def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | No
     return hosts if only is None else _subset(client, hosts, only, scopes)
 
 
-def entry_at(url: str, client: Client) -> Scopes | None:
+def entry_at(url: str, client: Client, given: Hosts | None = None) -> Scopes | None:
     """The scopes that the entry of a host covers: that of the setting, else the built-in one, which
-    covers all scopes of its resource. ``None`` for a host without an entry."""
+    covers all scopes of its resource, else that of ``given``. ``None`` for a host without one."""
     resources = client.authority.hosts.items()
     entries = {host: client.just((f"{resource}/.default",)) for host, resource in resources}
     settings = {host: client.scopes(words) for host, words in client.settings.hosts.items()}
-    return scopes_at(url, {**entries, **settings})
+    return scopes_at(url, {**(given or {}), **entries, **settings})
 
 
 def tokens_of_calls(client: Client, hosts: Hosts) -> Hosts:

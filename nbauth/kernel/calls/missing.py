@@ -6,32 +6,51 @@ API, for ``.default``, for OpenID scopes, or for scopes that the host's entry do
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes, resource_of
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
-from nbauth.kernel.calls.hosts import covers, entry_at, same_resource
+from nbauth.kernel.calls.hosts import Hosts, covers, entry_at, same_resource
 from nbauth.kernel.calls.offers import Place
 from nbauth.oauth.client import Client
 from nbauth.oauth.missing_scopes import Named, named_in
+
+
+class Documented(NamedTuple):
+    """What an API documents of a request; the least privileged one comes first, one is enough.
+
+    Attributes:
+        scopes: delegated permissions.
+        roles: permissions of an application.
+    """
+
+    scopes: tuple[str, ...]
+    roles: tuple[str, ...]
+
+
+Documents = Callable[[str, str, bytes | None], Documented | None]
+"""What is documented of a method and URL, by the body of a 403. ``None`` if nothing is, or if the
+body shows that the permission is not the cause. It is a function of a module: it is pickled."""
 
 
 class Short(NamedTuple):
     """A response that says that a token is not enough.
 
     Attributes:
-        url: of the request.
+        method, url: of the request.
         host: name and port, for messages.
         place: where its wider token is remembered.
         scopes: of the token that was sent.
         text: of that token.
         header: ``WWW-Authenticate``.
         status: of the response.
+        reasons: gets why there is no other token, if the caller reports that.
     """
 
+    method: str
     url: str
     host: str
     place: Place
@@ -39,11 +58,21 @@ class Short(NamedTuple):
     text: SecretStr
     header: str
     status: int
+    reasons: list[str] | None = None
 
     @property
     def named(self) -> bool:
         """Whether the header names scopes, so that the body need not be read."""
         return named_in(self.header, None, microsoft=False) is not None
+
+
+class RefusedPart(NamedTuple):
+    """A request that was refused as a part of another one, such as a member of a batch."""
+
+    method: str
+    url: str
+    status: int
+    body: bytes
 
 
 class Lack(NamedTuple):
@@ -53,24 +82,34 @@ class Lack(NamedTuple):
     wider: Scopes
 
 
-def usable(client: Client, url: str, named: Named) -> tuple[Scopes, ...]:
+def as_named(known: Documented, *, application: bool) -> Named:
+    """What is documented, as if the response had named it."""
+    names = known.roles if application else known.scopes
+    return Named(names, one_is_enough=True, application=application, least_first=True)
+
+
+def usable(
+    client: Client, url: str, named: Named, given: Hosts | None = None
+) -> tuple[Scopes, ...]:
     """The scopes that may be requested, best first: each entry is enough. Empty if there are none.
 
     At Microsoft's authorities these are the scopes of the API for which the host is listed; short
-    names are that API's.
+    names are that API's. ``given``: see ``entry_at``.
     """
-    entry = entry_at(url, client)
+    entry = entry_at(url, client, given)
     resource = None if entry is None else entry.resource
     words = [_full(word, client, resource) for word in named.scopes]
     if not named.one_is_enough:
         return () if None in words else tuple(_parsed(client, filter(None, words)))
-    each = sorted((word for word in words if word), key=_privilege)
+    each = [word for word in words if word]
+    if not named.least_first:
+        each.sort(key=_privilege)
     return tuple(scopes for word in each for scopes in _parsed(client, [word]))
 
 
-def is_covered(client: Client, url: str, scopes: Scopes) -> bool:
+def is_covered(client: Client, url: str, scopes: Scopes, given: Hosts | None = None) -> bool:
     """Whether the entry of a host covers scopes."""
-    entry = entry_at(url, client)
+    entry = entry_at(url, client, given)
     return entry is not None and covers(entry, scopes, microsoft=client.authority.microsoft)
 
 
@@ -87,9 +126,59 @@ def lack(client: Client, sent: Scopes, missing: Scopes) -> Lack | None:
     return Lack(missing.resource_scopes, wider.declaring() if sent.declares else wider)
 
 
-def is_granted(client: Client, token: AuthenticationResult | None, missing: Scopes) -> bool:
-    """Whether a token has these scopes, by the response with which it came."""
-    return token is not None and client.covers(token.scopes, missing)
+def joined(client: Client, first: Lack, all_of_them: Iterable[Lack]) -> Lack:
+    """What is missing for several requests; without scopes that other ones include."""
+    words = tuple(dict.fromkeys(word for one in all_of_them for word in one.missing))
+    needed = tuple(
+        word
+        for word in words
+        if not any(other != word and includes(other, word) for other in words)
+    )
+    rest = [scope for scope in first.wider if scope not in first.missing]
+    wider = client.just((*rest, *needed))
+    return Lack(needed, wider.declaring() if first.wider.declares else wider)
+
+
+def is_documented(client: Client, url: str, scopes: Scopes, known: Documented) -> bool:
+    """Whether scopes are documented for a request to a host that has no entry in the settings."""
+    if entry_at(url, client) is not None:
+        return False
+    names = {name.lower() for name in known.scopes}
+    return all(scope.rpartition("/")[2].lower() in names for scope in scopes.resource_scopes)
+
+
+def is_granted(
+    client: Client, token: AuthenticationResult | None, missing: Scopes, *, with_more: bool = False
+) -> bool:
+    """Whether a token has these scopes, by the response with which it came.
+
+    ``with_more``: or scopes of Microsoft Graph that include them.
+    """
+    if token is None:
+        return False
+    if client.covers(token.scopes, missing):
+        return True
+    return with_more and all(
+        any(includes(scope, one) for scope in token.scopes) for one in missing.resource_scopes
+    )
+
+
+def includes(scope: str, other: str) -> bool:
+    """Whether a scope of Microsoft Graph includes another one, by its name: Mail.ReadWrite includes
+    Mail.Read, User.Read.All includes User.Read."""
+    (of, *first), (other_of, *second) = _parts(scope), _parts(other)
+    if of != other_of or not first or not second:
+        return False
+    if first[0] != second[0] and _RANKS.get(first[0], -1) <= _RANKS.get(second[0], 9):
+        return False
+    return first[1:] == second[1:] or (not second[1:] and first[1:] in (["all"], ["shared"]))
+
+
+_RANKS = {"readbasic": 0, "read": 1, "readwrite": 2, "manage": 3, "fullcontrol": 4}
+
+
+def _parts(scope: str) -> list[str]:
+    return scope.rpartition("/")[2].lower().split(".")
 
 
 def _full(word: str, client: Client, resource: str | None) -> str | None:

@@ -15,6 +15,9 @@ authorised_by: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 brings_its_own: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 """The requests of the library requests that have their own ``Authorization`` header."""
 
+reasons: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""Why the token of a refused request was not enough, if its caller reports that."""
+
 
 def sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:
     """Send the repeated request; return its response."""

@@ -8,105 +8,78 @@ and one line says which scopes the token has and which it may lack.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from nbauth.core.errors import NbAuthError, SignInError
 from nbauth.core.log import place as as_place
 from nbauth.core.log import word
-from nbauth.core.magic_word import login_line
-from nbauth.core.person import say_to
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult
-from nbauth.kernel.bound import Bound
-from nbauth.kernel.calls.hosts import Hosts, place_of, scopes_at
-from nbauth.kernel.calls.missing import Lack, Short, is_covered, is_granted, lack, usable
-from nbauth.kernel.calls.missing_lines import GRANTED, NO_PERSON, line_for, uncovered
-from nbauth.kernel.calls.offers import Attempt, Place
-from nbauth.kernel.calls.refusals import Refusals
+from nbauth.kernel.calls.missing import (
+    Documented,
+    Lack,
+    RefusedPart,
+    Short,
+    as_named,
+    is_covered,
+    is_documented,
+    is_granted,
+    joined,
+    lack,
+    usable,
+)
+from nbauth.kernel.calls.missing_lines import GRANTED, NO_PERSON, uncovered
+from nbauth.kernel.calls.offers import Attempt
+from nbauth.kernel.calls.telling import Telling
 from nbauth.oauth.challenge import requirement
 from nbauth.oauth.missing_scopes import named_in, says_insufficient
 
 log = logging.getLogger(__name__)
 
 
-class Widening:
-    """Gets tokens with the scopes that hosts say are missing.
-
-    Args:
-        bound: the client and account.
-        hosts: the scopes of each host's token; see :mod:`nbauth.kernel.calls.hosts`.
-        refusals: the hosts that have refused tokens.
-    """
-
-    def __init__(self, bound: Bound, hosts: Hosts, refusals: Refusals) -> None:
-        self.bound = bound
-        self._hosts = dict(hosts)
-        self._refusals = refusals
-
-    def scopes_for(self, url: str) -> Scopes | None:
-        """The scopes of the token that a prepared URL gets, or ``None`` for none."""
-        return scopes_at(url, self._hosts)
-
-    def _place(self, request: Any, scopes: Scopes) -> Place:
-        return place_of(str(request.url)), self.bound.key, scopes.key
-
-    # ── the token of a request ──────────────────────────────────────────────────────────────
-
-    def _sent(self, request: Any, scopes: Scopes) -> Scopes:
-        """The scopes of the token that a request got."""
-        offers = self._refusals.offers
-        return offers.scopes(self._place(request, scopes), scopes) if offers.widened else scopes
-
-    def _header(self, request: Any, scopes: Scopes) -> str:
-        wider = self._sent(request, scopes)
-        if wider is not scopes:
-            try:
-                return f"Bearer {self.bound.cached(wider) or self.bound.silent(wider)}"
-            except NbAuthError as error:
-                self._narrow(request, scopes, error)
-        return f"Bearer {self.bound.cached(scopes) or self.bound.get(scopes).access_token}"
-
-    async def _header_async(self, request: Any, scopes: Scopes) -> str:
-        wider = self._sent(request, scopes)
-        if wider is not scopes:
-            try:
-                return f"Bearer {self.bound.cached(wider) or await self.bound.silent_async(wider)}"
-            except NbAuthError as error:
-                self._narrow(request, scopes, error)
-        return f"Bearer {(await self.bound.get_async(scopes)).access_token}"
-
-    def _narrow(self, request: Any, scopes: Scopes, error: NbAuthError) -> None:
-        log.debug("%s: no token with more scopes any more (%s)", scopes, word(error.code))
-        self._refusals.offers.narrow(self._place(request, scopes))
+class Widening(Telling):
+    """Gets tokens with the scopes that hosts say are missing."""
 
     # ── the response ────────────────────────────────────────────────────────────────────────
 
     def _short(self, request: Any, response: Any) -> Short | None:
         """A response that says that the token of its request is not enough."""
-        if response.status_code not in (401, 403):
+        status = response.status_code
+        if status not in (401, 403):
             return None
         header = response.headers.get("WWW-Authenticate", "")
-        if response.status_code == 401 and not says_insufficient(header):
+        if status == 401 and not says_insufficient(header):
+            return None
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer":
             return None
         url = str(request.url or "")
+        return self._short_at(request.method, url, SecretStr(text), header, status)
+
+    def _short_at(
+        self, method: str, url: str, text: SecretStr, header: str, status: int
+    ) -> Short | None:
         scopes = self.scopes_for(url)
-        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        if scopes is None or scheme != "Bearer":
+        if scopes is None:
             return None
         host = as_place(url).partition("/")[0]
         if requirement(header, host, microsoft=self.bound.client.authority.microsoft) is not None:
             return None
-        sent = self._sent(request, scopes)
-        place = self._place(request, scopes)
-        return Short(url, host, place, sent, SecretStr(text), header, response.status_code)
+        sent = self._sent(url, scopes)
+        place = self._place(url, scopes)
+        reasons: list[str] | None = None if self.documents is None else []
+        return Short(method, url, host, place, sent, text, header, status, reasons)
 
     def _lack(self, short: Short, body: bytes | None) -> Lack | None:
         """The missing scopes, if there may be a token that has them; else a line is shown."""
         client = self.bound.client
         token = self._token_of(short)
+        known = self._documented(short, body)
         named = named_in(short.header, body, microsoft=client.authority.microsoft)
-        possible = () if named is None else usable(client, short.url, named)
+        named = named or (known and as_named(known, application=self.bound.is_service))
+        possible = () if named is None else usable(client, short.url, named, self._hosts)
         if named is None or not possible:
             log.debug("%s refused its token and named no scope that can be used", short.host)
             self._tell(short, token, None, "")
@@ -116,15 +89,57 @@ class Widening:
             self._tell(short, token, best, NO_PERSON)
             return None
         for scopes in possible:
-            if is_granted(client, token, scopes):
+            if is_granted(client, token, scopes, with_more=known is not None):
                 self._tell(short, token, scopes, GRANTED)
                 return None
-        within = [scopes for scopes in possible if is_covered(client, short.url, scopes)]
+        within = [one for one in possible if self._may_request(short, one, known)]
         wanted = lack(client, short.scopes, within[0]) if within else None
         if wanted is None:
             log.debug("%s named a scope that its entry does not cover", short.host)
             self._tell(short, token, best, uncovered(short.host))
         return wanted
+
+    def _documented(self, short: Short, body: bytes | None) -> Documented | None:
+        if self.documents is None or short.status != 403:
+            return None
+        return self.documents(short.method, short.url, body)
+
+    def _may_request(self, short: Short, scopes: Scopes, known: Documented | None) -> bool:
+        """Whether the entry of the host covers scopes.
+
+        Without an entry in the settings, a host that the user has given gets documented scopes:
+        it cannot choose them.
+        """
+        client = self.bound.client
+        if is_covered(client, short.url, scopes, self._hosts):
+            return True
+        return known is not None and is_documented(client, short.url, scopes, known)
+
+    def widen(self, refused: Sequence[RefusedPart], text: SecretStr) -> list[str | None]:
+        """Get a token for the refused requests that one request contained, with one consent.
+
+        Returns for each ``None`` if it can be sent again, else why not.
+
+        Args:
+            text: of the token of that request.
+        """
+        why: list[str | None] = ["" for _ in refused]
+        lacking: dict[int, tuple[Short, Lack]] = {}
+        for at, one in enumerate(refused):
+            short = self._short_at(one.method, one.url, text, "", one.status)
+            if short is None:
+                continue
+            if (found := self._lack(short, one.body)) is not None:
+                lacking[at] = short, found
+            why[at] = short.reasons[-1] if short.reasons else ""
+        if not lacking:
+            return why
+        short, first = next(iter(lacking.values()))
+        together = joined(self.bound.client, first, [found for _, found in lacking.values()])
+        fresh = self._wider(short, together)
+        for at in lacking:
+            why[at] = None if fresh is not None else (short.reasons or [""])[-1]
+        return why
 
     def _wider(self, short: Short, lacking: Lack) -> SecretStr | None:
         """The text of a token with the missing scopes; ``None`` if there is none."""
@@ -173,11 +188,6 @@ class Widening:
         granted = is_granted(client, token, client.just(lacking.missing))
         return client.authority.microsoft or granted
 
-    def _token_of(self, short: Short) -> AuthenticationResult | None:
-        """The token that was refused, with its details, if it is still in memory."""
-        present = self.bound.present(short.scopes)
-        return present if present is not None and present.access_token == short.text else None
-
     def _attempt(self, short: Short, lacking: Lack) -> Attempt | None:
         """How to get the token now; ``None`` if it was tried a moment ago."""
         offers, asking = self._refusals.offers, self.bound.may_ask
@@ -212,26 +222,3 @@ class Widening:
         offers.widen(short.place, lacking.wider)
         log.debug("%s gets a token with more scopes", short.host)
         return result.access_token
-
-    # ── what the person is told ─────────────────────────────────────────────────────────────
-
-    def _tell_login(self, short: Short, lacking: Lack) -> None:
-        client, words = self.bound.client, lacking.missing
-        if client.authority.microsoft:
-            graph = f"{client.authority.graph}/"
-            words = tuple(word.removeprefix(graph) for word in words)
-        else:  # a sign-in there gives a token for its own scopes only
-            words = lacking.wider.resource_scopes
-        line = login_line(client.settings.profile, self.bound.named, words)
-        token = self._token_of(short)
-        missing = client.just(lacking.missing)
-        self._tell(short, token, missing, f"Run {line}, then this cell again.")
-
-    def _tell(
-        self, short: Short, token: AuthenticationResult | None, missing: Scopes | None, do: str
-    ) -> None:
-        """Show one line, once in a minute for the same host, account and scopes."""
-        named = None if missing is None else missing.key
-        if self._refusals.offers.is_news((short.place[:2], named)):
-            has = short.scopes if token is None else token.scopes
-            say_to(self.bound.person, line_for(short, has, missing, do))
