@@ -19,9 +19,10 @@ from nbauth.jupyter.ipykernel.outgoing import guard_output
 from nbauth.jupyter.ipykernel.reply_fix import fix_replies
 from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.magics import AuthMagics
+from nbauth.msgraph.magic import GraphMagics
 
-MAGICS = ("login", "logout", "token", "accounts", "whoami")
-CELL_MAGICS = ("auth",)
+MAGICS = ("login", "logout", "token", "accounts", "whoami", "graph")
+CELL_MAGICS = ("auth", "graph")
 
 
 class Loaded:
@@ -33,8 +34,8 @@ class Loaded:
         self._config = NbAuth(state, parent=shell)
         shell.configurables.append(self._config)
         self._hidden_value = HiddenValue(shell)
-        self._magics = AuthMagics(shell, state, self._hidden_value)
-        shell.register_magics(self._magics)
+        self._magics = (AuthMagics(shell, state, self._hidden_value), GraphMagics(shell, state))
+        shell.register_magics(*self._magics)
         shell.events.register("pre_run_cell", state.refresh)
         shell.events.register("pre_run_cell", _new_cell)
         self._completion = Completion(shell, the_session, self._magics, MAGICS, CELL_MAGICS)
@@ -52,7 +53,7 @@ class Loaded:
         if (session := session_if_made()) is not None:
             session.rest()
         self._config.remove_refused()
-        for added in (self._config, self._magics):
+        for added in (self._config, *self._magics):
             if added in shell.configurables:
                 shell.configurables.remove(added)
         registry = shell.magics_manager
@@ -64,7 +65,8 @@ class Loaded:
         self._undo_cells()
         self._completion.undo()
         self._hidden_value.undo()
-        registry.registry.pop(type(self._magics).__name__, None)
+        for magics in self._magics:
+            registry.registry.pop(type(magics).__name__, None)
         self._undo_reply_fix()
         self._undo_guard()
 

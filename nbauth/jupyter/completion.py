@@ -13,6 +13,8 @@ from typing import Any
 _HIGHEST = 10_000.0
 """A priority above those of IPython's own matchers."""
 
+_ONLY_OPTIONS = re.compile(r"(?:\s+-o\s+\w+|\s+--[\w-]+(?:=\S+)?)*\s*")
+
 
 @dataclass(frozen=True)
 class _Offered:
@@ -33,7 +35,7 @@ class Completion:
     Args:
         shell: the shell.
         the_session: returns the process's session.
-        magics: the object whose methods are the magics.
+        magics: the objects whose methods are the magics.
         names: the names of the line magics.
         cell_names: the names of the cell magics.
     """
@@ -42,7 +44,7 @@ class Completion:
         self,
         shell: Any,
         the_session: Callable[[], Any],
-        magics: Any,
+        magics: Collection[Any],
         names: Collection[str],
         cell_names: Collection[str],
     ) -> None:
@@ -100,6 +102,8 @@ class Completion:
             text = f"{lines.pop()[:-1]} {text}"
         if (found := self._first_line.fullmatch(text)) and not any(map(str.strip, lines)):
             return found["magic"], found["rest"]
+        if magic := self._magic_of_lines(lines):
+            return magic, text
         found = self._line.fullmatch(text)
         if found is None or _inside_a_text(found["before"]):
             return None
@@ -107,6 +111,13 @@ class Completion:
             not lines and not found["before"].strip() and self._is_automagic(found)
         )
         return (found["magic"], found["rest"]) if is_magic else None
+
+    def _magic_of_lines(self, lines: Sequence[str]) -> str:
+        """The cell magic that takes each line of the cell as its own, or ``""``."""
+        first = next(filter(str.strip, lines), "")
+        found = self._first_line.fullmatch(f"{first} ")
+        own = found and self._described(found["magic"]).completes_lines
+        return found["magic"] if found and own and _ONLY_OPTIONS.fullmatch(found["rest"]) else ""
 
     def _is_automagic(self, found: re.Match[str]) -> bool:
         """Whether IPython would run the line as a magic although it has no percent sign."""
@@ -120,9 +131,10 @@ class Completion:
         typed = typed_until(rest)
         if typed is None:
             return "", []
-        parser = getattr(self._magics, magic).parser
-        found = offers(typed, magic, parser, self._the_session, self._shell.user_ns)
-        return typed.fragment, found
+        return offers(typed, self._described(magic), self._the_session, self._shell.user_ns)
+
+    def _described(self, magic: str) -> Any:
+        return next(vars(type(each))[magic] for each in self._magics if hasattr(each, magic))
 
 
 def _inside_a_text(before: str) -> bool:

@@ -35,12 +35,14 @@ class Typed:
         option: the option whose value is being typed after ``=``; ``""`` if there is none.
         quote: the open quotation mark; ``""`` if there is none.
         fragment: the part of the word at the cursor that is to be completed: ``$te`` of ``a-$te``.
+        whole: the word at the cursor, or the value after ``=``, without the quotation mark.
     """
 
     words: tuple[str, ...]
     option: str = ""
     quote: str = ""
     fragment: str = ""
+    whole: str = ""
 
 
 def typed_until(line: str) -> Typed | None:
@@ -57,17 +59,32 @@ def typed_until(line: str) -> Typed | None:
     bare = tuple(word.strip("\"'") for word in words)
     value = value[len(quote) :]
     expanded = _EXPANDED.search(value)
-    return Typed(bare, option, quote, expanded[0] if expanded else value)
+    return Typed(bare, option, quote, expanded[0] if expanded else value, value)
 
 
 def offers(
+    typed: Typed,
+    magic: Any,
+    the_session: Callable[[], Any],
+    user_ns: Mapping[str, Any],
+) -> tuple[str, list[str]]:
+    """The fragment at the cursor and its possible completions. ``magic``: its description."""
+    state = _state(typed, magic.parser)
+    own = magic.offered(typed, state.positionals) if state.waits is None else None
+    if own is None:
+        return typed.fragment, _offers(typed, magic.__name__, magic.parser, the_session, user_ns)
+    fragment, values = own
+    unused = [name for name in _names_of(magic.parser) if name not in state.used]
+    return fragment, [*values, *(_beginning("", unused) if not fragment else [])]
+
+
+def _offers(
     typed: Typed,
     magic: str,
     parser: Any,
     the_session: Callable[[], Any],
     user_ns: Mapping[str, Any],
 ) -> list[str]:
-    """The possible completions at the cursor."""
     fragment = typed.fragment
     if expanded := _EXPANDED.match(fragment):
         names = (name for name, value in user_ns.items() if _is_value(name, value))

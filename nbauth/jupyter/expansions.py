@@ -121,8 +121,13 @@ def json_object(line: str, start: int) -> int | None:
     return end if isinstance(value, dict) else None
 
 
-def dollar(line: str, start: int, names: Names) -> Expansion | None:
-    """The ``$name`` or ``$name.attribute`` at ``start``; ``None`` for a plain dollar sign."""
+def dollar(
+    line: str, start: int, names: Names, text_of: Callable[[object, str], str] | None = None
+) -> Expansion | None:
+    """The ``$name`` or ``$name.attribute`` at ``start``; ``None`` for a plain dollar sign.
+
+    ``text_of`` gives the text of a value, from the value and the typed text; default: ``as_text``.
+    """
     found = _NAME.match(line, start + 1)
     if found is None:
         return None
@@ -133,21 +138,24 @@ def dollar(line: str, start: int, names: Names) -> Expansion | None:
         if inner is None:
             break
         value, end = inner, found.end()
-    return Expansion(as_text(value, line[start:end]), value, end)
+    return Expansion((text_of or as_text)(value, line[start:end]), value, end)
 
 
-def braces(line: str, start: int, names: Names) -> Expansion:
+def braces(
+    line: str, start: int, names: Names, text_of: Callable[[object, str], str] | None = None
+) -> Expansion:
     """The ``{expression}`` at ``start``, with ``!r`` and ``:format`` as in an f-string."""
+    text_of = text_of or as_text
     end = start
     while (end := line.find("}", end + 1)) >= 0:
         code = line[start + 1 : end]
         typed = line[start : end + 1]
         if _is_code(code) or _is_dict(typed):
             value = names.evaluate(code if _is_code(code) else typed)
-            return Expansion(as_text(value, typed), value, end + 1)
+            return Expansion(text_of(value, typed), value, end + 1)
         parts = _FORMAT.fullmatch(code)
         if parts and _is_code(parts["code"]):
-            return Expansion(_formatted(parts, typed, names), "", end + 1)
+            return Expansion(text_of(_formatted(parts, typed, names), typed), "", end + 1)
     _refuse_json(line, start)
     if line.find("}", start) < 0:
         raise UsageError("A brace { is not closed. For a literal brace, write {{.")
@@ -170,7 +178,7 @@ def _refuse_json(line: str, start: int) -> None:
 
 def _formatted(parts: re.Match[str], typed: str, names: Names) -> str:
     value = names.evaluate(parts["code"])
-    _refuse_secret_in(value, typed)
+    refuse_secret_in(value, typed)
     try:
         value = _HOW[parts["how"]](value) if parts["how"] else value
         return format(value, parts["spec"] or "")
@@ -186,13 +194,25 @@ def _refuse_secret(value: object, typed: str) -> None:
         )
 
 
-def _refuse_secret_in(value: object, typed: str) -> None:
+def refuse_secret_in(value: object, typed: str) -> None:
+    """Raise ``UsageError`` for a secret, also in a mapping or a list."""
     _refuse_secret(value, typed)
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple, set, frozenset)):
         for each in value:
-            _refuse_secret_in(each, typed)
+            refuse_secret_in(each, typed)
+
+
+def expansion_at(
+    line: str, start: int, names: Names, text_of: Callable[[object, str], str] | None = None
+) -> Expansion | None:
+    """The expansion that begins with ``$`` or ``{`` at ``start``; ``None`` if there is none."""
+    if line[start] == "{":
+        return braces(line, start, names, text_of)
+    if line[start + 1 : start + 2] == "{":
+        return braces(line, start + 1, names, text_of)
+    return dollar(line, start, names, text_of)
 
 
 def as_text(value: object, typed: str) -> str:
@@ -208,7 +228,7 @@ def as_text(value: object, typed: str) -> str:
         case Account():
             return value.username
         case Mapping():
-            _refuse_secret_in(value, typed)
+            refuse_secret_in(value, typed)
             try:
                 return json.dumps(dict(value))
             except (TypeError, ValueError):

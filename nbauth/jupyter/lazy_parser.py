@@ -35,6 +35,8 @@ class lazily_parsed:  # noqa: N801 - a decorator
         function: the magic, a method with the parsed arguments as its parameter.
     """
 
+    completes_lines = False
+    """Whether the lines of a cell below its magic are completed like the line of the magic."""
     _ipython_magic_no_var_expand = True  # as IPython's decorators set them
     needs_local_scope = True
     __signature__ = Signature(
@@ -56,7 +58,9 @@ class lazily_parsed:  # noqa: N801 - a decorator
         return None if args is None else self.__wrapped__(magics, args)
 
     def _args(self, magics: Any, line: str, local_ns: Mapping[str, Any] | None) -> Any:
-        others = [each for each in vars(type(magics)).values() if isinstance(each, lazily_parsed)]
+        loaded = [type(each) for each in magics.shell.magics_manager.registry.values()]
+        every = (each for kind in [*loaded, type(magics)] for each in vars(kind).values())
+        others = [each for each in every if isinstance(each, lazily_parsed)]
         elsewhere = {name: each.prog for each in others for name in each.options}
         return self.read(line, magics.shell.user_ns, local_ns, elsewhere)
 
@@ -84,16 +88,25 @@ class lazily_parsed:  # noqa: N801 - a decorator
         Raises ``UsageError``. ``elsewhere`` maps options of other magics to these magics.
         """
         from nbauth.jupyter.expansions import Names
-        from nbauth.jupyter.magic_line import words_of
         from nbauth.jupyter.magic_options import asks_for_help, read_words
 
-        words = words_of(line, Names(user_ns, local_ns))
+        words = self.words(line, Names(user_ns, local_ns))
         if asks_for_help(words):
             from nbauth.core.output import write
 
             write(self.help)
             return None
         return read_words(words, self.parser, elsewhere or {})
+
+    def words(self, line: str, names: Any) -> list[Any]:
+        """The words of a line. Raises ``UsageError``."""
+        from nbauth.jupyter.magic_line import words_of
+
+        return words_of(line, names)
+
+    def offered(self, typed: Any, positionals: tuple[str, ...]) -> tuple[str, list[str]] | None:
+        """What the magic itself completes: the fragment and its values; ``None`` for nothing."""
+        return None
 
     @cached_property
     def parser(self) -> Any:

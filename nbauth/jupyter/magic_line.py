@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from IPython.core.error import UsageError
 
-from nbauth.jupyter.expansions import Expansion, Names, braces, dollar, json_object
+from nbauth.jupyter.expansions import Names, expansion_at, json_object
 
 _JOINERS = "\u200c\u200d"
 """Invisible characters that names may contain: in Persian, in Indian scripts, between emoji."""
@@ -83,7 +83,7 @@ class _Open:
 
     def closed(self, line: str, end: int, joined: bool = False) -> Word:
         typed = line[self.start : end]
-        _refuse_hidden(typed)
+        refuse_hidden(typed)
         whole = [value for value in self.values if isinstance(value, (Mapping, list, tuple, set))]
         if whole and len(self.parts) > 1:
             raise UsageError(
@@ -98,7 +98,7 @@ def words_of(line: str, names: Names) -> list[Word]:
     """The words of a line. Raises ``UsageError`` for a line with a mistake."""
     words = _Reader(line, names).words()
     for word in words:
-        _check(word)
+        check(word)
     return words
 
 
@@ -184,24 +184,17 @@ class _Reader:
             self._at += 1
         elif sign == "{" and (end := json_object(line, self._at - 1)):
             taken, self._at = line[self._at - 1 : end], end
-        elif sign in "${" and (found := self._expansion(self._at - 1)):
+        elif sign in "${" and (found := expansion_at(line, self._at - 1, self._names)):
             taken, self._at = found.text, found.end
             word.values.append(found.value)
         word.parts.append(taken)
-
-    def _expansion(self, start: int) -> Expansion | None:
-        if self._line[start] == "{":
-            return braces(self._line, start, self._names)
-        if self._line[start + 1 : start + 2] == "{":
-            return braces(self._line, start + 1, self._names)
-        return dollar(self._line, start, self._names)
 
 
 def _may_escape(sign: str, escapes: str | None) -> bool:
     return not sign.isalnum() if escapes is None else sign in escapes
 
 
-def _refuse_hidden(typed: str) -> None:
+def refuse_hidden(typed: str) -> None:
     """Refuse invisible characters, before a message shows the word."""
     hidden = [
         sign for sign in typed if not (sign.isprintable() or sign.isspace() or sign in _JOINERS)
@@ -212,7 +205,7 @@ def _refuse_hidden(typed: str) -> None:
         )
 
 
-def _check(word: Word) -> None:
+def check(word: Word) -> None:
     """Refuse tokens, placeholders, shell syntax, and typographic quotes and dashes."""
     if _TOKEN.search(word.text):
         raise UsageError("A word of this line looks like a token. No magic accepts a token.")

@@ -1,4 +1,4 @@
-"""The names that ``%token --into`` and ``--env`` accept."""
+"""The names that ``%token --into``, ``--env`` and ``%graph -o`` accept."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def python_variable(name: str) -> str:
         )
     if _USED_BY_IPYTHON.fullmatch(name):
         raise ConfigurationError(
-            f"IPython itself uses the name {name}. A token in that variable would be lost or would"
+            f"IPython itself uses the name {name}. A value in that variable would be lost or would"
             " stop IPython from working.",
             code="bad_name",
             hint="Choose another name.",

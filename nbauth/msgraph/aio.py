@@ -38,6 +38,12 @@ class AsyncGraph:
         """As :meth:`Graph.get`."""
         return await self._call(lambda graph: graph.get(path, **options))
 
+    async def request(
+        self, method: str, path: Path, json: object = None, **options: Unpack[Options]
+    ) -> Any:
+        """As :meth:`Graph.request`."""
+        return await self._call(lambda graph: graph.request(method, path, json, **options))
+
     async def list(
         self, path: Path, *, limit: int | None = None, **options: Unpack[Options]
     ) -> AsyncIterator[Any]:

@@ -133,7 +133,7 @@ class _Unconfigured(Graph):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        made = _current(self._here)
+        made = graph_for(self._here)
         self.__class__ = Graph  # type: ignore[assignment]
         self.__dict__.update(made.__dict__)
         return getattr(self, name)
@@ -142,14 +142,20 @@ class _Unconfigured(Graph):
 def current(here: Session) -> Graph:
     """The Graph of the current client and account; one object as long as these stay."""
     try:
-        return _current(here)
+        return graph_for(here)
     except NbAuthError:
         return _Unconfigured(here)
 
 
-def _current(here: Session) -> Graph:
-    bound = here.bind()
-    root, hosts = _where(bound, None, None, "v1.0")
+def graph_for(
+    here: Session,
+    version: str = "v1.0",
+    account: Account | AccountKey | str | None = None,
+    **options: Unpack[CallOptions],
+) -> Graph:
+    """The Graph of an account and of settings; one object as long as these stay."""
+    bound = here.bind(account, **options)
+    root, hosts = _where(bound, None, None, version)
     for known in list(here.graphs):
         if isinstance(known, Graph) and known.is_for(bound, root, hosts):
             return known

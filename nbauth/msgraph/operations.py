@@ -77,6 +77,12 @@ class Operations:
             )
         return content
 
+    def request(
+        self, method: str, path: Path, json: object = None, **options: Unpack[Options]
+    ) -> Any:
+        """One request with any method; returns what :meth:`get` returns, without a message."""
+        return content_of(self._sender.send(method.upper(), path, options, json))
+
     def list(self, path: Path, *, limit: int | None = None, **options: Unpack[Options]) -> Rows:
         """An iterator over all rows of a list, which reads page by page.
 

@@ -52,7 +52,7 @@ class Rows(Iterator[Any]):
         self.count: int | None = None
         self.headers: Mapping[str, str] = {}
         self.annotations: dict[str, Any] = {}
-        self.select = _selected(url)
+        self.select = selected(url)
         self.next_link: str | None = url if limit is None or limit > 0 else None
         self._fetch = fetch
         self._root = root
@@ -172,6 +172,7 @@ class Rows(Iterator[Any]):
         )
 
 
-def _selected(url: str) -> list[str] | None:
+def selected(url: str) -> list[str] | None:
+    """The names of ``$select`` in a URL, or ``None``."""
     names = decoded(url.partition("?")[2]).get("$select")
     return (names and [name.strip() for name in names.split(",")]) or None
