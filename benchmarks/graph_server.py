@@ -1,7 +1,7 @@
 """A Graph for the benchmarks: HTTPS on loopback, in a process of its own.
 
 The responses are made beforehand, so that only the clients are timed: users with eleven fields,
-pages of ``$top`` (100 by default, 999 at most), one user by id, and ``$batch``. Each response is sent
+pages of ``$top`` (100 by default, 999 at most), one user by id, ``$batch``. Each response is sent
 after the latency, that of a batch after twice the latency, because its members take time too.
 Commands are lines of JSON on standard input; for each, it prints a line.
 """
