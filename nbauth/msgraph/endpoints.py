@@ -122,6 +122,8 @@ def service_of(path: str) -> str:
 
 def needs_eventual(path: str, query: Mapping[str, object]) -> Needs:
     """What an advanced query of the directory lacks; names in the query with or without ``$``."""
+    if not query and "$count" not in (low := path.lower()) and "transitive" not in low:
+        return NOTHING
     segments = segments_of(path)
     counts = bool(segments) and segments[-1].lower() == "$count"
     node = _find(_root(), segments[:-1] if counts else segments, 0, "")
