@@ -9,13 +9,16 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from benchmarks import approval, authorised, cached, cells, loading, memory, panel, persisted
+from benchmarks import approval, authorised, cached, cells, graph, loading, memory, panel, persisted
 from benchmarks.table import Row, table
 from nbauth.demo.servers import start
 from tests.harness.kernels import ROOT
 
 RESULTS = ROOT / "test-results" / "bench.md"
-PEERS = ("msal", "msal-extensions", "azure-identity", "ipykernel", "jupyterlab")
+PEERS = (
+    "msal", "msal-extensions", "azure-identity", "ipykernel", "jupyterlab", "requests", "O365",
+    "pandas",
+)  # fmt: skip
 
 
 def main(wanted: list[str]) -> None:
@@ -31,6 +34,8 @@ def main(wanted: list[str]) -> None:
             "P4": lambda: approval.measure(demo),
             "P5": lambda: panel.measure(demo),
             "P6": persisted.measure,
+            "P7": lambda: graph.measure_lists(demo),
+            "P8": lambda: graph.measure_by_id(demo),
             "P9": lambda: authorised.measure(demo),
             "P11": lambda: memory.measure(demo),
         }
@@ -39,6 +44,7 @@ def main(wanted: list[str]) -> None:
             print(f"{name} …", file=sys.stderr, flush=True)
             rows += benchmarks[name]()
     peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
+    peers += f", msgraph-sdk {graph.sdk_version()}"
     machine = f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores"
     text = f"{table(rows)}\n\nMedians of one run; {peers}; {machine}.\n"
     print(text)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from nbauth.jupyter.ipykernel.channels import is_ipykernel
 from nbauth.jupyter.places.environment import kernel
-from nbauth.jupyter.screen import NotebookScreen
 
 if TYPE_CHECKING:
     from nbauth.core.person import Obstacle
     from nbauth.jupyter.card_screen import CardScreen
     from nbauth.jupyter.panel.page import Page
     from nbauth.jupyter.panel.panel import SignInPanel
+    from nbauth.jupyter.screen import NotebookScreen
     from nbauth.kernel.session import Session
     from nbauth.kernel.sign_in.protocol import Pending, Receiver, Screen
 
@@ -66,6 +66,8 @@ class Screens:
     def adopt(self, panel: SignInPanel) -> SignInPanel:
         """Let a panel handle its messages while a cell waits, if there is a notebook."""
         here = self.here
+        from nbauth.jupyter.screen import NotebookScreen
+
         return here.adopt(panel) if isinstance(here, NotebookScreen) else panel
 
     def attended(self) -> bool:
@@ -101,6 +103,8 @@ class Screens:
 
 def _of_notebook(session: Session, running: Any) -> NotebookScreen | CardScreen:
     if is_ipykernel(running):
+        from nbauth.jupyter.screen import NotebookScreen
+
         return NotebookScreen(session, running)
     from nbauth.jupyter.card_screen import CardScreen
 

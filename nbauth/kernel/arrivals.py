@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nbauth.core.account import Account, name_of
 from nbauth.core.errors import SignInCancelled, SignInError
@@ -17,8 +18,10 @@ from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.grants import FlowGrant
 from nbauth.kernel.accounts.signed_in import signed_in_from
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
-from nbauth.kernel.sign_in.request import Request
 from nbauth.oauth.challenge import Requirement
+
+if TYPE_CHECKING:
+    from nbauth.kernel.sign_in.request import Request
 
 
 class Arrivals:

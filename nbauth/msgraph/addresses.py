@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -34,7 +35,7 @@ class Root:
     address: str
     version: str = "v1.0"
 
-    @property
+    @cached_property
     def place(self) -> str:
         """Its host, with the port if that is not 443."""
         return place_of(self.address)

@@ -9,9 +9,9 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
+from nbauth.msgraph import endpoint_file
 from nbauth.msgraph.segments import QUOTED, segments_of
 
 UNKNOWN = "graph"
@@ -24,6 +24,7 @@ _DRIVE = (
 _PLACES = {"me": ("user", 1), "users": ("user", 2), "groups": ("group", 2), "sites": ("site", 2)}
 _ITEM = ("root", f"items/{_ID}")
 _TYPE = "microsoft.graph."
+_ADVANCED = frozenset({"count", "filter", "orderby", "search"})
 _SYSTEM = frozenset({"$count", "$value", "$ref", "$batch", "$metadata"})
 _BESIDE = _SYSTEM | {"delta"}
 """Ends of a path that are not a page of a list."""
@@ -122,12 +123,14 @@ def service_of(path: str) -> str:
 
 def needs_eventual(path: str, query: Mapping[str, object]) -> Needs:
     """What an advanced query of the directory lacks; names in the query with or without ``$``."""
+    options, lowered = _options(query), path.lower()
+    if not _ADVANCED & {*options} and "$count" not in lowered and "transitive" not in lowered:
+        return NOTHING
     segments = segments_of(path)
     counts = bool(segments) and segments[-1].lower() == "$count"
     node = _find(_root(), segments[:-1] if counts else segments, 0, "")
     if node is None:
         return NOTHING
-    options = _options(query)
     counted = options.get("count", "").strip().lower() == "true"
     if counts:
         return Needs(header=True, count=False)
@@ -139,8 +142,8 @@ def needs_eventual(path: str, query: Mapping[str, object]) -> Needs:
 @functools.cache
 def common_paths() -> tuple[str, ...]:
     """Paths to complete: the common ones first, then all others that can be read."""
-    paths = _data()["common"].split()
-    for entry in _data()["endpoint"]:
+    paths = endpoint_file.head()["common"].split()
+    for entry in endpoint_file.entries():
         if entry.get("method", "GET") == "GET":
             paths += [path for pattern in entry["paths"].split() for path in _expanded(pattern)]
     return tuple(dict.fromkeys(paths))
@@ -202,10 +205,10 @@ def _expanded(pattern: str) -> Iterator[str]:
 @functools.cache
 def _root() -> _Node:
     root = _Node()
-    for entry in _data()["endpoint"]:
+    for entry in endpoint_file.entries():
         for path in (path for pattern in entry["paths"].split() for path in _expanded(pattern)):
             _add(_node(root, path), path, entry)
-    advanced = _data()["advanced"]
+    advanced = endpoint_file.head()["advanced"]
     for path in (path for pattern in advanced["paths"].split() for path in _expanded(pattern)):
         _node(root, path).advanced = True
     for path, names in advanced["sorted_plainly"].items():
@@ -238,13 +241,5 @@ def _node(node: _Node, path: str) -> _Node:
 def _services() -> dict[str, dict[str, str]]:
     return {
         place: {one.lower(): name for name, text in services.items() for one in text.split()}
-        for place, services in _data()["services"].items()
+        for place, services in endpoint_file.head()["services"].items()
     }
-
-
-@functools.cache
-def _data() -> dict[str, Any]:
-    import tomllib
-
-    text = resources.files(__package__).joinpath("endpoints.toml").read_text("utf-8")
-    return tomllib.loads(text)

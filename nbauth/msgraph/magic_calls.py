@@ -100,7 +100,10 @@ def _one(args: Any, cell: str | None, headers: Mapping[str, str]) -> Any:
             if getattr(args, name):
                 raise UsageError(f"--{name} is for GET.")
         return lambda graph: _shown(
-            graph.request(method, path, None if body is None else body.value, **options), graph, args, options
+            graph.request(method, path, None if body is None else body.value, **options),
+            graph,
+            args,
+            options,
         )
     if args.all or args.limit:
         return lambda graph: _pages(graph, args, options)

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import io
 import itertools
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -692,6 +693,18 @@ def test_a_reused_httpx_request_gets_the_current_token(web: Web, how: str) -> No
             web.tokens.number = 7
             here.send(request)
     assert sent(web.api) == ["Bearer token-1", "Bearer token-7"]
+
+
+def test_httpx_is_imported_when_its_user_does() -> None:
+    """httpx takes 60 ms; it sends an object of another class through ``__call__``."""
+    code = (
+        "import sys; from nbauth.kernel.calls.authorised_session import Auth, AuthorisedSession\n"
+        "auth = Auth.__new__(Auth)\n"
+        "assert isinstance(auth, Auth) and 'httpx' not in sys.modules\n"
+        "import httpx; assert isinstance(auth, httpx.Auth) and isinstance(auth, Auth)\n"
+        "assert httpx.Client(auth=auth).auth is auth"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_the_environments_netrc_and_bundles_are_not_used(

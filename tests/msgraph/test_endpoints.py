@@ -326,9 +326,11 @@ def test_the_common_paths_come_first_and_once() -> None:
 def test_the_file_is_read_at_the_first_look_up() -> None:
     code = (
         "import sys, nbauth.msgraph.endpoints as e\n"
-        "assert 'tomllib' not in sys.modules and not e._data.cache_info().currsize\n"
-        "e.known('GET', 'users')\n"
-        "assert e._data.cache_info().currsize"
+        "from nbauth.msgraph.endpoint_file import entries\n"
+        "assert 'tomllib' not in sys.modules\n"
+        "assert e.service_of('users/1/messages') == 'outlook'\n"
+        "e.needs_eventual('users', {'$top': 5}); assert not entries.cache_info().currsize\n"
+        "e.known('GET', 'users'); assert entries.cache_info().currsize"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

@@ -10,9 +10,9 @@ from nbauth.core.errors import InteractionRequired, TokenError
 from nbauth.core.scopes import Scopes, is_covered, plain_scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
-from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
 
 if TYPE_CHECKING:
+    from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
     from nbauth.oauth.flows.record import Renew
 
 

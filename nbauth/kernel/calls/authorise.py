@@ -8,8 +8,9 @@ token.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
-from importlib.util import find_spec
+from functools import cache
 from types import NoneType
 from typing import Any
 
@@ -33,14 +34,8 @@ from nbauth.kernel.calls.sent import (
 )
 from nbauth.kernel.calls.storage import may_be_public, wants_token
 
-_httpx_auth: Any = object
-if find_spec("httpx") is not None:
-    import httpx
 
-    _httpx_auth = httpx.Auth
-
-
-class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
+class Auth(Deciding, AuthBase):
     """Adds ``Authorization: Bearer`` (RFC 6750 §2.1) to requests for listed hosts only.
 
     It keeps the client and the account that it was made with. After a 401, the refused request is
@@ -48,6 +43,15 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
 
     Pickling it stores its client, account and hosts, and no token.
     """
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """For ``isinstance(auth, httpx.Auth)``, by which httpx selects the methods below.
+
+        A base class would have to be imported first, and httpx takes 60 ms.
+        """
+        base = getattr(sys.modules.get("httpx"), "Auth", None)
+        return Auth if base is None else _httpx_auth(base)
 
     def __repr__(self) -> str:
         return f"<nbauth.auth for {', '.join(self.hosts)}>"
@@ -204,6 +208,11 @@ class Auth(Deciding, AuthBase, _httpx_auth):  # type: ignore[misc]
             if fresh is not None and can_be_repeated(again):
                 again.headers["Authorization"] = f"Bearer {fresh}"
                 yield again
+
+
+@cache
+def _httpx_auth(base: Any) -> type:
+    return type("Auth", (Auth, base), {})
 
 
 def _auth_again(

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import Any
 
 from nbauth.kernel.calls import plain_requests
@@ -107,7 +108,7 @@ def _all() -> Iterator[tuple[type, str, Callable[[Any], Any]]]:
     yield threading.Thread, "start", _start
     yield ThreadPoolExecutor, "submit", _submit
     yield from plain_requests.replacements()
-    if "httpx" in sys.modules:  # authorise.py imports it where it is installed
+    if "httpx" in sys.modules or find_spec("httpx") is not None:
         from nbauth.kernel.calls import plain_httpx
 
         yield from plain_httpx.replacements()

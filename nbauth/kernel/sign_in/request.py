@@ -16,7 +16,6 @@ from nbauth.core.value_readers import text
 from nbauth.kernel.unattended import is_identity
 from nbauth.oauth.client import Client
 from nbauth.oauth.engines.protocol import UNSET, AuthorizationRequest
-from nbauth.oauth.flows.browser import PROMPTS
 
 DEFAULT_TIMEOUT = 300.0
 """Seconds for the person, if the provider sets no limit."""
@@ -114,6 +113,8 @@ def read_request(
 def _authorization(
     client: Client, wanted: Scopes, asked: Mapping[str, Any]
 ) -> AuthorizationRequest:
+    from nbauth.oauth.flows.browser import PROMPTS
+
     prompt, claims = asked.get("prompt"), asked.get("claims")
     if prompt is not None and str(prompt) not in PROMPTS:
         guess = f" Did you mean {close}?" if (close := closest(str(prompt), PROMPTS)) else ""

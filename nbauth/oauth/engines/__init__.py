@@ -6,10 +6,12 @@ Only this folder imports msal and authlib.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from nbauth.oauth.authorities import Authority
-from nbauth.oauth.credentials import ClientCredential
-from nbauth.oauth.engines.protocol import Engine
+if TYPE_CHECKING:
+    from nbauth.oauth.authorities import Authority
+    from nbauth.oauth.credentials import ClientCredential
+    from nbauth.oauth.engines.protocol import Engine
 
 
 def engine_for(
