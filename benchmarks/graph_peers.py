@@ -99,12 +99,12 @@ class ByHand:
         answers: list[Any] = answer.json()["responses"]
         return answers
 
-    def to_frame(self, count: int) -> int:
-        import pandas as pd
+    def to_frame(self, count: int, how: str) -> int:
+        import pandas
 
         from benchmarks.graph_server import user
 
-        return timed_alone(pd.json_normalize, [user(number) for number in range(count)])
+        return timed_alone(getattr(pandas, how), [user(number) for number in range(count)])
 
 
 class Sdk:
