@@ -33,6 +33,8 @@ from nbauth.msgraph.transport import UNKNOWN, Reply
 MOST_WIDTH = 32
 LAST_SECONDS = 5.0
 """Seconds that an error waits for the responses to the other batches."""
+QUIET = 0.2
+"""Seconds without new batches after a connection was lost: it may be lost for all."""
 _LOOK_EVERY = 0.2
 """Seconds after which an awaited call looks whether its task was cancelled."""
 Response = tuple[Reply, dict[int, Answer] | None]
@@ -128,9 +130,11 @@ class Batches:
                     self._waited = 0.0
                 finished, succeeded = outcomes.finished, outcomes.succeeded
                 self._launch()
-                if not self._flights and self._queue.next_due is None:
+                now = time.monotonic()
+                due = self._queue.next_due(now)
+                if not self._flights and due is None:
                     return
-                self._wait()
+                self._wait(due, now)
         except Stopped:
             raise
         except Exception:
@@ -156,7 +160,9 @@ class Batches:
             try:
                 reply, found = self._response(flight)
             except GraphError as error:
-                self._outcomes.of_nothing(flight.groups, error, flight.began, time.monotonic())
+                now = time.monotonic()
+                self._queue.quiet_until = now + QUIET
+                self._outcomes.of_nothing(flight.groups, error, flight.began, now)
             else:
                 self._judge(flight, reply, found)
             self._queue.add(self._outcomes.rest(flight.groups), time.monotonic())
@@ -206,9 +212,8 @@ class Batches:
         else:
             raise self._transport.refusal(reply)
 
-    def _wait(self) -> None:
+    def _wait(self, due: float | None, began: float) -> None:
         """Wait until a response has arrived, or something is due."""
-        due, began = self._queue.next_due, time.monotonic()
         seconds = None if due is None else max(due - began, 0.0)
         idle = not self._flights
         if idle and due is not None and seconds is not None:

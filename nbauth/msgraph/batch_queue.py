@@ -16,11 +16,15 @@ GATHER = 0.5
 class Queue:
     """The groups that are not in a batch at the moment.
 
+    Attributes:
+        quiet_until: before this moment nothing is sent, since a connection was lost.
+
     Args:
         paused: the seconds for which none may be sent, because its service refuses requests.
     """
 
     def __init__(self, paused: Callable[[Group], float]) -> None:
+        self.quiet_until = 0.0
         self._paused = paused
         self._ready: dict[str, tuple[deque[Group], deque[Group]]] = {}
         self._whole: deque[list[Group]] = deque()
@@ -39,9 +43,10 @@ class Queue:
         """Add a batch that is sent as it is."""
         self._whole.append(batch)
 
-    @property
-    def next_due(self) -> float | None:
-        """When the next group that waits is due."""
+    def next_due(self, now: float) -> float | None:
+        """When to call :meth:`take` again, apart from responses; ``None`` for no such moment."""
+        if now < self.quiet_until and (self._whole or any(map(any, self._ready.values()))):
+            return self.quiet_until
         return self._waiting[0][0] if self._waiting else None
 
     def rest(self) -> list[Group]:
@@ -56,6 +61,8 @@ class Queue:
 
     def take(self, now: float) -> list[Group]:
         """The groups of the next batch; none if nothing is to be sent now."""
+        if now < self.quiet_until:
+            return []
         self._wake(now)
         if self._whole:
             return self._whole.popleft()
@@ -86,8 +93,9 @@ class Queue:
 
     def _is_held(self, single: deque[Group], linked: deque[Group], now: float) -> bool:
         """Whether a few repeats wait for others, which are due soon."""
-        due = self.next_due
-        if linked or not single or len(single) >= LARGEST or due is None or due > now + GATHER:
+        if linked or not 0 < len(single) < LARGEST or not self._waiting:
+            return False
+        if self._waiting[0][0] > now + GATHER:
             return False
         members = [group.members[0] for group in single]
         if not all(member.refusals is not None for member in members):

@@ -24,6 +24,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nbauth.msgraph.throttle.FIRST", 0.01)
     monkeypatch.setattr("nbauth.msgraph.throttle.LONGEST", 0.02)
     monkeypatch.setattr("nbauth.msgraph.batch_outcomes.AGAIN_AFTER", 0.01)
+    monkeypatch.setattr("nbauth.msgraph.batch.QUIET", 0.01)
 
 
 def codes(items: list[BatchItem]) -> list[str | None]:
@@ -230,9 +231,27 @@ def test_a_graph_that_cannot_be_reached_ends_the_call(
     faulty_graph.fail("POST", BATCH, on=range(3, 99), answer=replies.cut())
     with pytest.raises(GraphError) as caught:
         graph.get_many(["me"] * 200, width=1)
-    assert len(faulty_graph.requests) <= 12
+    assert len(faulty_graph.requests) <= 8
     assert graph.partial is not None and graph.partial.rows == caught.value.rows
     assert [row is not None for row in graph.partial.rows] == [True] * 40 + [False] * 160
+
+
+def test_after_a_lost_connection_nothing_is_sent_for_a_moment(
+    graph: Graph, faulty_graph: FaultyGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcome of few requests is unknown then, not that of all."""
+    monkeypatch.setattr("nbauth.msgraph.batch.QUIET", 0.1)
+    down: list[float] = []
+
+    def lost(reply: Reply, _: Any) -> Reply:
+        down.append(time.monotonic())
+        return replies.cut()
+
+    faulty_graph.fail(
+        "POST", BATCH, answer=lost, when=lambda one: not down or one.at < down[0] + 0.05
+    )
+    items = graph.batch([MAIL] * 200, width=1)
+    assert sum(one.ok for one in items) == 180 == len(faulty_graph.sent) - 20
 
 
 def test_a_closed_port_ends_the_call(graph: Graph, faulty_graph: FaultyGraph) -> None:

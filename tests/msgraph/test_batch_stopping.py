@@ -62,7 +62,8 @@ def test_an_interrupt_keeps_what_is_finished(
     assert graph.partial is not None
     rows = graph.partial.rows
     assert len(rows) == 100 and rows == caught.value.rows
-    assert [row is not None for row in rows] == [True] * 40 + [False] * 20 + [True] * 40
+    missing = [at for at, row in enumerate(rows) if row is None]
+    assert missing in (list(range(40, 60)), list(range(60, 80)))
     assert "80 of 100" in caught.value._render_traceback_()[0]
     gate.opened.set()
     assert all(one.ok for one in graph.get_many(["me"] * 3))
