@@ -129,7 +129,11 @@ class Batches:
                 finished, succeeded = outcomes.finished, outcomes.succeeded
                 self._launch()
                 if not self._flights and self._queue.next_due is None:
-                    return
+                    if not (again := outcomes.denied.again()):
+                        return
+                    outcomes.finished -= len(again)
+                    self._queue.add(grouped(again), time.monotonic())
+                    continue
                 self._wait()
         except Stopped:
             raise
@@ -170,8 +174,10 @@ class Batches:
             for flight in done:
                 self._flights.remove(flight)
                 with suppress(Exception):
-                    if (found := flight.later.result()[1]) is not None:
-                        self._outcomes.of_answers(flight.groups, found, time.monotonic())
+                    reply, found = flight.later.result()
+                    if found is not None:
+                        now = time.monotonic()
+                        self._outcomes.of_answers(flight.groups, found, now, reply.token)
             if not done:
                 self._bell.wait(left)
 
@@ -184,7 +190,7 @@ class Batches:
     def _judge(self, flight: _Flight, reply: Reply, found: dict[int, Answer] | None) -> None:
         groups, status, now = flight.groups, reply.status, time.monotonic()
         if found is not None:
-            self._outcomes.of_answers(groups, found, now)
+            self._outcomes.of_answers(groups, found, now, reply.token)
         elif 200 <= status < 300:
             error = GraphError(
                 f"The response to a batch is not a list of responses.{UNKNOWN}",
