@@ -240,6 +240,9 @@ class GraphInterrupted(KeyboardInterrupt):
         self.rows = rows
         self.next_link = next_link
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.rows, self.next_link), self.__dict__
+
     def _render_traceback_(self) -> list[str]:
         return [
             f"GraphInterrupted: {len(self.rows):,} rows were read. They are in partial.rows of the"

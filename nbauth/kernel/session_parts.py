@@ -73,6 +73,7 @@ class SessionParts:
     ) -> None:
         self.reader = reader
         self.screen = screen
+        self.session_of_process = session_of_process
         self.cache = TokenCache()
         self._door = Door(reader)
         self._engines = Engines(make_engine, self.issued.noting(credential_of))

@@ -133,7 +133,11 @@ class Batches:
                 now = time.monotonic()
                 due = self._queue.next_due(now)
                 if not self._flights and due is None:
-                    return
+                    if not (again := outcomes.denied.again()):
+                        return
+                    outcomes.finished -= len(again)
+                    self._queue.add(grouped(again), now)
+                    continue
                 self._wait(due, now)
         except Stopped:
             raise
@@ -176,8 +180,10 @@ class Batches:
             for flight in done:
                 self._flights.remove(flight)
                 with suppress(Exception):
-                    if (found := flight.later.result()[1]) is not None:
-                        self._outcomes.of_answers(flight.groups, found, time.monotonic())
+                    reply, found = flight.later.result()
+                    if found is not None:
+                        now = time.monotonic()
+                        self._outcomes.of_answers(flight.groups, found, now, reply.token)
             if not done:
                 self._bell.wait(left)
 
@@ -190,7 +196,7 @@ class Batches:
     def _judge(self, flight: _Flight, reply: Reply, found: dict[int, Answer] | None) -> None:
         groups, status, now = flight.groups, reply.status, time.monotonic()
         if found is not None:
-            self._outcomes.of_answers(groups, found, now)
+            self._outcomes.of_answers(groups, found, now, reply.token)
         elif 200 <= status < 300:
             error = GraphError(
                 f"The response to a batch is not a list of responses.{UNKNOWN}",

@@ -10,14 +10,15 @@ from typing import Any
 import urllib3.exceptions as urllib3
 
 from nbauth.core.errors import GraphError
+from nbauth.core.secret import SecretStr
 from nbauth.core.text import plain
+from nbauth.msgraph.batch_denied import FAILED_DEPENDENCY, Denied
 from nbauth.msgraph.batch_envelopes import Answer
 from nbauth.msgraph.batch_members import Group, Member, grouped
 from nbauth.msgraph.errors import redirected
 from nbauth.msgraph.throttle import MOST_SECONDS, SAFE, Attempts, is_refusal
 from nbauth.msgraph.transport import LOST, MOST_LOST, UNKNOWN, Reply, Transport
 
-FAILED_DEPENDENCY = 424
 AGAIN_AFTER = 0.2
 """Seconds until a member is sent again that got no response."""
 Waits = dict[Hashable, list[float]]
@@ -30,6 +31,7 @@ class Outcomes:
         answered: when the last response to a batch arrived, on the monotonic clock.
         finished: how many members have a result.
         succeeded: how many responses were no refusals.
+        denied: the members that were refused with 403.
 
     Args:
         members: all members by position.
@@ -39,12 +41,15 @@ class Outcomes:
     def __init__(self, transport: Transport, members: Sequence[Member], limit: int | None) -> None:
         self.answered = 0.0
         self.finished = self.succeeded = 0
+        self.denied = Denied(transport, members)
         self._transport = transport
         self._members = members
         self._limit = limit
 
-    def of_answers(self, groups: list[Group], found: Mapping[int, Answer], now: float) -> None:
-        """Take the responses to the members of a batch."""
+    def of_answers(
+        self, groups: list[Group], found: Mapping[int, Answer], now: float, token: SecretStr
+    ) -> None:
+        """Take the responses to the members of a batch; ``token``: the text of its token."""
         self.answered = now
         waits: Waits = defaultdict(list)
         counts: dict[Hashable, int] = defaultdict(int)
@@ -56,6 +61,8 @@ class Outcomes:
             key = self._transport.key(member.request)
             counts[key] += answer.status != FAILED_DEPENDENCY
             self._take(member, answer, now, waits[key])
+            if member.failed:
+                self.denied.add(member, answer, token)
         for key, seconds in waits.items():
             # If most members were answered, the others are refused for themselves, for example
             # because of the limit of one mailbox. Then the service is not paused.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.core.scopes import Scopes
+from nbauth.core.secret import refuse_pickling
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.hosts import Hosts, listed_hosts
 from nbauth.msgraph.addresses import Root, root_of
@@ -71,7 +72,16 @@ class Graph(Operations):
 
     def __reduce__(self) -> Any:
         """Names; no token."""
-        return _graph_again, (self.bound, self.root, self._hosts)
+        find = self._here.session_of_process
+        if find is None:
+            refuse_pickling(self, "its session is not the one of this process.")
+        return _graph_again, (find, self.bound, self.root, self._hosts)
+
+    def __copy__(self) -> Graph:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Graph:
+        return self
 
     def is_for(self, bound: Bound, root: Root, hosts: Hosts) -> bool:
         """Whether it sends the calls of this client and account to this Graph."""
@@ -107,11 +117,9 @@ def _where(
     return root, listed_hosts(client, wanted, [root.place])
 
 
-def _graph_again(bound: Bound, root: Root, hosts: Hosts) -> Graph:
+def _graph_again(find_session: Callable[[], Session], *of: Any) -> Graph:
     """What a pickled :class:`Graph` calls when it is loaded."""
-    from nbauth.process_session import the_session
-
-    return Graph.of(the_session(), bound, root, hosts)
+    return Graph.of(find_session(), *of)
 
 
 class _Unconfigured(Graph):

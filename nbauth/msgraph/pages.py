@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nbauth.core.errors import GraphError, TokenError
+from nbauth.core.secret import refuse_pickling
 from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.later import Later
@@ -61,6 +62,9 @@ class Rows(Iterator[Any]):
         self._seen = {hash(url)}
         self._page: Iterator[Any] = iter(())
         self._ahead: tuple[str, Later[Reply]] | None = None
+
+    def __reduce__(self) -> Any:
+        refuse_pickling(self, "pickle next_link, and go on with graph.list(link).")
 
     def __iter__(self) -> Rows:
         return self

@@ -26,6 +26,10 @@ from nbauth.core.account import Account
 from nbauth.core.errors import NbAuthError
 from nbauth.core.secret import SecretStr
 from nbauth.jupyter.panel.panel import SignInPanel
+from nbauth.msgraph.addresses import Root
+from nbauth.msgraph.aio import AsyncGraph
+from nbauth.msgraph.client import Graph, current
+from nbauth.msgraph.pages import Rows
 from nbauth.testing.canary import find
 from nbauth.testing.engine import FakeEngine, refusal
 from tests.faults.conftest import Figure
@@ -102,6 +106,18 @@ def _auth(bench: Bench) -> list[Any]:
     return [bench.session.authorise(), bench.session.authorise("read").for_session()]
 
 
+def _graph(bench: Bench) -> list[Any]:
+    bound = bench.session.bind()
+    hosts: Any = {HOST: bound.client.scopes(("read",))}
+    made = Graph.of(bench.session, bound, Root(f"https://{HOST}", "beta"), hosts)
+    return [made, made.aio, made.list("users"), made.session]
+
+
+def _current_graph(bench: Bench) -> list[Any]:
+    bench.session.configure(graph_url=f"https://{HOST}")
+    return [current(bench.session)]
+
+
 ERRORS = [name for name in nbauth.__all__ if "Error" in name or name in {
     "AuthorityUnreachable", "ConsentRequired", "FlowUnavailable", "InteractionRequired",
     "NotSignedIn", "SignInCancelled", "SignInDeclined", "SignInExpired",
@@ -132,6 +148,9 @@ SAMPLES: dict[str, Make] = {
     "sql.attributes": lambda bench: _attributes(bench),
     "bearer.TokenProvider": _provider,
     "bearer.token_provider": _provider,
+    "Graph": _graph,
+    "graph": _current_graph,
+    "GraphInterrupted": lambda bench: [nbauth.GraphInterrupted([{"id": "1"}], "https://next")],
     **{name: _error(getattr(nbauth, name)) for name in ERRORS},
 }
 """What each public name makes. The names of adapters have their module in front."""
@@ -178,6 +197,7 @@ def other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         one.session.configure(hosts={HOST: ["read"]}, refresh_ahead=False)
         one.sign_in("read")
     bench.session._tokens.session_of_process = session_that_loads
+    bench.session.session_of_process = session_that_loads
     _loading.append(made.session)
     yield made
     for sign_in in bench.session.pending():
@@ -198,6 +218,16 @@ def check_loaded(loaded: Any, other: Bench) -> None:
     """The loaded object works, in the session of its process."""
     access = f"Bearer {other.read('read')}"
     match loaded:
+        case Graph() | AsyncGraph():
+            graph = getattr(loaded, "_graph", loaded)
+            assert graph._here is other.session
+            url = f"https://{HOST}/"
+            request = graph.session.prepare_request(requests.Request("GET", url))
+            assert request.headers["Authorization"] == access
+        case Rows():
+            assert loaded.next_link
+        case nbauth.GraphInterrupted():
+            assert loaded.rows and loaded.next_link
         case requests.Session():
             request = loaded.prepare_request(requests.Request("GET", f"https://{HOST}/"))
             assert request.headers["Authorization"] == access

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nbauth.core.errors import GraphError, SignInInterrupted
+from nbauth.kernel.calls.missing import includes
 from nbauth.msgraph.client import Graph
 from nbauth.msgraph.permissions import OTHER_CAUSES
 from nbauth.testing.engine import refusal as refused_by_provider
@@ -273,3 +274,80 @@ def test_many_tasks_share_one_consent(entra: Permitting) -> None:
 
     assert all(one["value"] for one in asyncio.run(many()))
     assert len(entra.asked) == 1
+
+
+# ── batches ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_batch_has_one_consent_for_all_and_only_refused_members_are_sent_again(
+    entra: Permitting,
+) -> None:
+    entra.needs("Mail.ReadBasic", MESSAGES)
+    entra.needs("Calendars.ReadBasic", "/v1.0/me/events")
+    entra.local.fail("GET", "/v1.0/me/events", answer=Reply(200, {"value": []}))
+    paths = ["me", "me/messages", "me/events", "me/nothing", *["me/messages?$top=5"] * 40]
+    items = entra.graph.get_many(paths, width=2)
+    assert [item.status for item in items] == [200, 200, 200, 404, *[200] * 40]
+    messages = list(entra.local.messages.rows)
+    assert all([row["id"] for row in item.body["value"]] == messages for item in items[4:])
+    assert entra.asked == [{"User.Read", "Mail.ReadBasic", "Calendars.ReadBasic"}]
+    sent = [member.target for member in entra.local.members]
+    assert sent.count(b"/v1.0/me") == sent.count(b"/v1.0/me/nothing") == 1
+    assert sent.count(b"/v1.0/me/events") == 2
+    assert not any("refused" in line for line in entra.bench.screen.said)
+
+
+def test_what_depends_on_a_refused_member_is_sent_after_the_consent(entra: Permitting) -> None:
+    entra.needs("Mail.ReadBasic", MESSAGES)
+    path = "me/messages?$top=60"
+    chain: list[Any] = [path, *({"path": "me", "depends_on": at} for at in range(3))]
+    items = entra.graph.batch([*chain, "me"])
+    assert [item.status for item in items] == [200] * 5
+    assert [member.path for member in entra.local.members].count("/v1.0/me") == 4
+    assert len(entra.asked) == 1
+
+
+def test_a_refused_page_of_a_collection_goes_on(entra: Permitting) -> None:
+    entra.needs("Mail.ReadBasic", MESSAGES, when=lambda one: b"skiptoken" in one.target)
+    (item,) = entra.graph.get_many(["me/messages?$top=20"])
+    assert [row["id"] for row in item.body["value"]] == list(entra.local.messages.rows)
+    assert len(entra.asked) == 1
+
+
+@pytest.mark.parametrize("person", [declines, cancels, is_nobody])
+def test_without_a_consent_each_refused_member_has_the_error(
+    entra: Permitting, person: Any
+) -> None:
+    entra.needs("Mail.ReadBasic", MESSAGES)
+    person(entra)
+    for _ in range(2):
+        items = entra.graph.get_many(["me", *["me/messages"] * 30])
+        assert [item.ok for item in items] == [True, *[False] * 30]
+        for item in items[1:]:
+            assert "lacks Mail.ReadBasic. Run %login Mail.ReadBasic" in str(item.error.hint)
+    assert len(entra.asked) == (person is not is_nobody)
+    assert len(entra.local.members) == 62
+
+
+def test_members_that_stay_refused_are_sent_twice(entra: Permitting) -> None:
+    entra.local.fail("GET", MESSAGES, answer=DENIED)
+    items = entra.graph.get_many(["me/messages"] * 3)
+    assert [item.status for item in items] == [403] * 3
+    assert len(entra.local.members) == 6
+    assert entra.asked == [], "it was consented to before"
+
+
+def test_a_scope_that_includes_the_others_is_enough() -> None:
+    assert includes("Mail.ReadWrite", "Mail.ReadBasic")
+    assert includes("https://graph.microsoft.com/User.Read.All", "User.Read")
+    for one, other in [
+        ("Mail.ReadBasic", "Mail.Read"),
+        ("User.Read", "User.Read.All"),
+        ("Mail.Send", "Mail.Read"),
+        ("Mail.Read", "Mail.Send"),
+        ("Sites.Selected", "Sites.Read.All"),
+        ("Files.ReadWrite", "Sites.ReadWrite"),
+        ("openid", "profile"),
+        ("Mail", "Mail.Read"),
+    ]:
+        assert not includes(one, other), (one, other)

@@ -22,6 +22,11 @@ class AuthorisedSession(VerifiedSession):
         super().__init__(verify, proxies)
         self.auth = self._made_with = auth.for_session()
 
+    @property
+    def own_auth(self) -> Auth:
+        """The ``auth`` that it was made with, whatever the user has set since."""
+        return self._made_with
+
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
         """At a redirect, choose the token again; other kinds of auth are left to requests.
 
