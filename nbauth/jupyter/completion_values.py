@@ -10,18 +10,10 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from nbauth.core.errors import NbAuthError
-from nbauth.core.flow_names import added
 from nbauth.core.magic_word import as_word, within
+from nbauth.jupyter.known_values import KnownValues
 
 _TAKE_SCOPES = frozenset({"login", "token", "auth"})
-GRAPH_SCOPES = (
-    "User.Read", "User.ReadBasic.All", "User.Read.All", "Mail.Read", "Mail.Send", "Files.Read",
-    "Files.ReadWrite", "Sites.Read.All", "Calendars.Read", "Group.Read.All", "Directory.Read.All",
-)  # fmt: skip
-OPENID_SCOPES = ("openid", "profile", "email", "offline_access")
-PROMPTS = ("select_account", "consent", "login", "create", "none")
-TENANTS = ("common", "organizations", "consumers")
 _WORD = re.compile(r"""(?:"(?:[^"\\]|\\.)*(?:"|$)|(?<=\w)'(?=\w)|'[^']*(?:'|$)|[^\s"'])+""", re.S)
 _EXPANDED = re.compile(r"(?<![${\\])(?P<begin>\$\{|\$|\{)\w*$")
 
@@ -90,7 +82,7 @@ def _offers(
         names = (name for name, value in user_ns.items() if _is_value(name, value))
         return _beginning(fragment, (expanded["begin"] + name for name in names))
     state = _state(typed, parser)
-    known = _Known(the_session)
+    known = KnownValues(the_session)
     if state.waits is not None:
         values = known.of(state.waits.dest, state.waits.choices)
         return _values(typed, values)
@@ -104,7 +96,9 @@ def _offers(
     return [*words, *_beginning(fragment, options)]
 
 
-def _positional_values(magic: str, positionals: tuple[str, ...], known: _Known) -> Iterable[str]:
+def _positional_values(
+    magic: str, positionals: tuple[str, ...], known: KnownValues
+) -> Iterable[str]:
     if magic in _TAKE_SCOPES:
         return [scope for scope in known.of("scopes") if scope not in positionals]
     if magic == "accounts" and not positionals:
@@ -114,7 +108,7 @@ def _positional_values(magic: str, positionals: tuple[str, ...], known: _Known) 
     return ()
 
 
-def _scopes(typed: Typed, magic: str, parser: Any, state: _State, known: _Known) -> list[str]:
+def _scopes(typed: Typed, magic: str, parser: Any, state: _State, known: KnownValues) -> list[str]:
     """The scopes. Those that the magic would ask about are in quotes."""
     from nbauth.jupyter.magic_line import Word
     from nbauth.jupyter.magic_questions import scopes_of
@@ -191,71 +185,3 @@ def _state(typed: Typed, parser: Any) -> _State:
         elif waits.nargs != "+":
             waits = None
     return _State(waits, frozenset(used), tuple(positionals), only_words)
-
-
-# ── values ──────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The values that this process knows. Nothing is requested from a provider."""
-
-    the_session: Callable[[], Any]
-
-    def of(self, name: str, choices: Iterable[str] | None = None) -> list[str]:
-        """The known values of an argument."""
-        if choices:
-            return [*choices, *(added() if name == "flow" else ())]
-        found = getattr(self, f"_{name}", None)
-        return [] if found is None else [value for value in dict.fromkeys(found()) if value]
-
-    def _accounts(self) -> list[Any]:
-        return list(self.the_session().cache.accounts())
-
-    def _account(self) -> list[str]:
-        return [account.username for account in self._accounts()]
-
-    _user = _login_hint = _account
-
-    def _domain_hint(self) -> list[str]:
-        return [name.partition("@")[2] for name in self._account()]
-
-    def _tenant(self) -> list[str]:
-        return [*(account.tenant_id for account in self._accounts()), *TENANTS]
-
-    def _client_id(self) -> list[str]:
-        return [account.client_id for account in self._accounts()]
-
-    def _authority(self) -> list[str]:
-        return [account.authority for account in self._accounts()]
-
-    def _profile(self) -> list[str]:
-        return list(self.the_session().reader.profiles())
-
-    def _persist(self) -> list[str]:
-        from nbauth.core.settings_values import PERSISTENCES
-
-        return list(PERSISTENCES)
-
-    def _host(self) -> list[str]:
-        client = self.the_session().client()
-        hosts = [*client.settings.hosts, *client.authority.hosts]
-        return [host for host in hosts if not host.startswith(".")]
-
-    def _prompt(self) -> list[str]:
-        return list(PROMPTS)
-
-    def _scopes(self) -> list[str]:
-        session = self.the_session()
-        try:
-            microsoft = session.client().authority.microsoft
-        except NbAuthError:  # there is no client_id yet
-            microsoft = True
-        used = [
-            scope
-            for token in list(session.cache.tokens.values())
-            for scope in token.response.scopes
-        ]
-        return [*(GRAPH_SCOPES if microsoft else OPENID_SCOPES), *used]
-
-    _consent_also = _scopes

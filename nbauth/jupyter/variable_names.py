@@ -44,7 +44,7 @@ def python_variable(name: str) -> str:
         raise ConfigurationError(
             f"{name!r} is not a variable name.",
             code="bad_name",
-            hint="Choose a valid Python variable name, such as token.",
+            hint="Choose a valid Python variable name, such as result.",
         )
     if _USED_BY_IPYTHON.fullmatch(name):
         raise ConfigurationError(

@@ -14,7 +14,7 @@ from nbauth.core.output import OutputGone, write
 from nbauth.jupyter.variable_names import python_variable
 from nbauth.msgraph.client import Graph, graph_for
 from nbauth.msgraph.content import Content
-from nbauth.msgraph.frames import frame
+from nbauth.msgraph.frames import To, frame
 from nbauth.msgraph.magic_body import Body, body_of
 from nbauth.msgraph.magic_words import graph_words
 from nbauth.msgraph.pages import NEXT_LINK, selected
@@ -68,10 +68,10 @@ def _request_of(args: Any, cell: str | None) -> Any:
             raise UsageError(
                 f"--{name} is for one request. For a batch, write the query into its paths."
             )
-    requests = list(_requests(cell, args.names))
+    requests = list(_requests(cell, args.names, headers))
     if not requests:
         raise UsageError("%%graph has no request. Each line is one: [METHOD] PATH [JSON].")
-    return lambda graph: graph.batch(requests, headers=headers, progress=not args.quiet)
+    return lambda graph: graph.batch(requests, progress=not args.quiet)
 
 
 def _one(args: Any, cell: str | None, headers: Mapping[str, str]) -> Any:
@@ -83,11 +83,11 @@ def _one(args: Any, cell: str | None, headers: Mapping[str, str]) -> Any:
         if method == "GET":
             raise UsageError(
                 f"GET sends no body. Write the method: %%graph POST {args.path.typed}. For a batch,"
-                " write each request on a line of its own below %%graph."
+                " write each request on its own line below %%graph."
             )
         body = body_of(cell, args.names)
     if body is not None and method in ("GET", "DELETE"):
-        raise UsageError(f"{method} sends no body.")
+        raise UsageError(f"{method} sends no body. Methods with a body are POST, PATCH and PUT.")
     options = {name: value for name in _QUERY if (value := getattr(args, name)) is not None}
     if args.select is not None:
         options["select"] = [name for name in re.split(r"[\s,]+", args.select) if name]
@@ -144,7 +144,7 @@ def _keep_partial(session: Session, graph: Graph) -> None:
 
 
 def _pages(graph: Graph, args: Any, options: Mapping[str, Any]) -> Any:
-    to = "table" if args.json else "pandas" if args.df else None
+    to: To | None = "table" if args.json else "pandas" if args.df else None
     try:
         found = graph.df(
             args.path.text, limit=args.limit, progress=not args.quiet, to=to, **options
@@ -179,7 +179,7 @@ def _shown(content: Any, graph: Graph, args: Any, options: Mapping[str, Any]) ->
         raise UsageError(f"The response is a {type(content).__name__}. Leave out --df.")
     names = {name: value for name, value in options.items() if name != "headers"}
     columns = selected(graph.root.url(args.path.text, names))
-    to = "pandas" if args.df else None
+    to: To | None = "pandas" if args.df else None
     if not is_list:
         return frame([content], select=columns, to=to)
     notes = {name: value for name, value in content.items() if name[:1] == "@"}
@@ -189,7 +189,7 @@ def _shown(content: Any, graph: Graph, args: Any, options: Mapping[str, Any]) ->
 # ── batches ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _requests(cell: str, names: Any) -> Iterator[BatchRequest]:
+def _requests(cell: str, names: Any, headers: Mapping[str, str]) -> Iterator[BatchRequest]:
     from nbauth.msgraph.batch_items import BatchRequest
 
     for number, line in enumerate(cell.splitlines(), 2):
@@ -200,12 +200,10 @@ def _requests(cell: str, names: Any) -> Iterator[BatchRequest]:
             if any(word.is_option for word in words):
                 raise UsageError("Options belong into the first line.")
             method, path, *rest = words
-            if rest[1:]:
-                raise UsageError(f"{rest[1].typed} does not belong to the request.")
             body = _body(rest[0]).value if rest else None
         except UsageError as error:
             raise UsageError(f"Line {number}: {error} Nothing was sent.") from None
-        yield BatchRequest(method.text or "GET", path.text, body)
+        yield BatchRequest(method.text or "GET", path.text, body, headers)
 
 
 def _print(*lines: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from nbauth.core import flow_names
-from nbauth.jupyter.completion_values import GRAPH_SCOPES
+from nbauth.jupyter.known_values import GRAPH_SCOPES
 from tests.jupyter.typed import Shell, shell
 
 OPTIONS = {

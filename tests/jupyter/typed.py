@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,6 +28,7 @@ from nbauth.oauth.engines.protocol import AuthorizationRequest, DeviceCode
 from nbauth.oauth.engines.token_requests import Password, TokenRequest
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import FakeEngine
+from tests.jupyter.graph_answers import ADDRESS, Answers, answered
 from tests.kernel.conftest import Bench
 
 NO_HISTORY = Config(HistoryManager={"enabled": False})
@@ -43,6 +45,14 @@ NAMES = {
     "nothing": None,
     "password": SecretStr(SECRET),
     "number": "one",
+    "body": {"displayName": "Ada"},
+    "ids": ["1", "2"],
+    "path": "me/messages",
+    "top": 5,
+    "since": datetime(2026, 1, 31, tzinfo=UTC),
+    "uid": "a/b?c#d",
+    "dots": "..",
+    "surname": "O'Brien",
 }
 
 
@@ -75,17 +85,19 @@ class Shell:
     """A shell with the extension loaded, and a session of its own.
 
     Args:
+        answers: what Graph is asked.
         signed_in: the signed-in users, such as ``"ada"``.
     """
 
-    def __init__(self, *signed_in: str) -> None:
+    def __init__(self, answers: Answers, *signed_in: str) -> None:
+        self.answers = answers
         self.bench = Bench(FakeClock(time.time()))
         self.bench.engine = Obliging(clock=self.bench.clock.time)
         self.bench.engines = dict.fromkeys(self.bench.engines, self.bench.engine)
         self.bench._engine_for = self._engine_for  # type: ignore[method-assign]
         self.bench.session._engines.make = self._engine_for
         hosts = {"api.example": ["read"], "other.example:8443": ["write"]}
-        self.bench.session.configure(refresh_ahead=False, hosts=hosts)
+        self.bench.session.configure(refresh_ahead=False, hosts=hosts, graph_url=ADDRESS)
         self.bench.screen.person = _enter_password
         for user in signed_in:
             self.bench.sign_in("read", user=user, force=True)
@@ -107,11 +119,13 @@ class Shell:
     def type(self, cell: str) -> str:
         """Run a cell. Returns its output, messages, errors and requests to the provider."""
         self.bench.screen.said.clear()
+        self.answers.lines.clear()
         with capture_output() as seen:
             self.shell.run_cell(cell, store_history=True)
         said = "".join(f"{line}\n" for line in self.bench.screen.said)
         out = re.sub(r"^Out\[\d+\]: ", "", seen.stdout, flags=re.MULTILINE)
         asked = "".join(f"[asks] {line}\n" for line in self._asked())
+        asked += "".join(f"[sends] {line}\n" for line in self.answers.lines)
         text = asked + said + out + seen.stderr
         text = re.sub(r"\x1b\[[0-9;]*m", "", text)
         return re.sub(r"\d+ min \d+ s", "… min", text).strip()
@@ -140,8 +154,9 @@ def shell(*signed_in: str) -> Iterator[Shell]:
     with (
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch("nbauth.oauth.flows.device_code.SHORTEST_INTERVAL", 0.005),
+        answered() as answers,
     ):
-        made = Shell(*signed_in)
+        made = Shell(answers, *signed_in)
         with mock.patch.object(process_session, "_session", made.bench.session):
             made.shell.run_line_magic("load_ext", "nbauth")
             yield made
