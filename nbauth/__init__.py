@@ -24,6 +24,7 @@ _HOME = {
     "Account": "nbauth.core.account",
     "AuthenticationResult": "nbauth.core.tokens",
     **dict.fromkeys(("BatchItem", "BatchRequest"), "nbauth.msgraph.batch_items"),
+    "Changes": "nbauth.msgraph.delta",
     "Graph": "nbauth.msgraph.client",
     "SecretStr": "nbauth.core.secret",
     "SignIn": "nbauth.kernel.sign_in.attempt",
@@ -34,7 +35,7 @@ _HOME = {
             "GraphError", "GraphInterrupted", "InteractionRequired", "NbAuthError", "NotSignedIn",
             "PersistenceError",
             "SignInCancelled", "SignInDeclined", "SignInError", "SignInExpired",
-            "SignInInterrupted", "TokenError",
+            "SignInInterrupted", "TokenError", "TransferInterrupted",
         ),
         "nbauth.core.errors",
     ),
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from nbauth.core.errors import SignInExpired as SignInExpired
     from nbauth.core.errors import SignInInterrupted as SignInInterrupted
     from nbauth.core.errors import TokenError as TokenError
+    from nbauth.core.errors import TransferInterrupted as TransferInterrupted
     from nbauth.core.secret import SecretStr as SecretStr
     from nbauth.core.tokens import AuthenticationResult as AuthenticationResult
     from nbauth.core.tokens import Token as Token
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from nbauth.msgraph.batch_items import BatchItem as BatchItem
     from nbauth.msgraph.batch_items import BatchRequest as BatchRequest
     from nbauth.msgraph.client import Graph as Graph
+    from nbauth.msgraph.delta import Changes as Changes
 
     graph: Graph
 

@@ -189,6 +189,7 @@ class GraphError(NbAuthError):
         retry_after: the seconds that the response asked to wait, if it did.
         rows: what was read before, of a call that collects rows.
         next_link: where to go on reading: ``graph.list(error.next_link)``.
+        location: the header ``Location`` of the response.
     """
 
     code = "graph"
@@ -207,6 +208,7 @@ class GraphError(NbAuthError):
         self.retry_after = retry_after
         self.rows: list[object] = []
         self.next_link: str | None = None
+        self.location: str | None = None
 
 
 class SignInInterrupted(KeyboardInterrupt):
@@ -233,10 +235,18 @@ class GraphInterrupted(KeyboardInterrupt):
     Args:
         rows: what was read before.
         next_link: where to go on reading: ``graph.list(link)``.
+        goes_on: the call that reads on.
     """
 
-    def __init__(self, rows: list[object], next_link: str | None) -> None:
+    def __init__(
+        self,
+        rows: list[object],
+        next_link: str | None,
+        *,
+        goes_on: str = "graph.list(graph.partial.next_link)",
+    ) -> None:
         super().__init__()
+        self.goes_on = goes_on
         self.rows = rows
         self.next_link = next_link
 
@@ -247,5 +257,19 @@ class GraphInterrupted(KeyboardInterrupt):
         return [
             f"GraphInterrupted: {len(self.rows):,} rows were read. They are in partial.rows of the"
             " Graph object, for example nbauth.graph.partial.rows;"
-            " graph.list(graph.partial.next_link) reads on."
+            f" {self.goes_on} reads on."
         ]
+
+
+class TransferInterrupted(KeyboardInterrupt):
+    """The kernel was interrupted during an upload or a download.
+
+    Args:
+        what: a sentence on what happened to the file.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"TransferInterrupted: {self}"]

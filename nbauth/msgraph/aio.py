@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 from nbauth.core.interrupts import Flag
 from nbauth.kernel.calls.asking_on_loop import AskingOnLoop
 from nbauth.msgraph.addresses import Path
+from nbauth.msgraph.files import CHUNK
 from nbauth.msgraph.later import Later, check_stopped, stopped
 from nbauth.msgraph.odata import Options
 from nbauth.msgraph.operations import Operations
 
 if TYPE_CHECKING:
     from nbauth.msgraph.batch_items import BatchItems, Requested
+    from nbauth.msgraph.delta import Changes
+    from nbauth.msgraph.sources import File
+    from nbauth.msgraph.targets import To
+    from nbauth.msgraph.upload import Conflict
 
 Result = TypeVar("Result")
 _END: Any = object()
@@ -103,6 +108,39 @@ class AsyncGraph:
     ) -> BatchItems:
         """As :meth:`Graph.batch`."""
         return await self._call(lambda graph: graph.batch(requests, width, progress=progress))
+
+    async def delta(
+        self,
+        path: Path,
+        state: str | None = None,
+        *,
+        progress: bool = True,
+        **options: Unpack[Options],
+    ) -> Changes:
+        """As :meth:`Graph.delta`."""
+        return await self._call(
+            lambda graph: graph.delta(path, state, progress=progress, **options)
+        )
+
+    async def upload(
+        self,
+        path: Path,
+        file: File,
+        *,
+        conflict: Conflict = "replace",
+        chunk: int = CHUNK,
+        progress: bool = True,
+    ) -> Any:
+        """As :meth:`Graph.upload`."""
+        return await self._call(
+            lambda graph: graph.upload(
+                path, file, conflict=conflict, chunk=chunk, progress=progress
+            )
+        )
+
+    async def download(self, path: Path, to: To | None = None, *, progress: bool = True) -> Any:
+        """As :meth:`Graph.download`."""
+        return await self._call(lambda graph: graph.download(path, to, progress=progress))
 
     async def _call(self, call: Callable[[Operations], Result]) -> Result:
         graph = self._graph

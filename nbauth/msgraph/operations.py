@@ -12,21 +12,24 @@ from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.authorised_session import session_with
 from nbauth.kernel.calls.hosts import Hosts
 from nbauth.msgraph.addresses import Path, Root
+from nbauth.msgraph.files import Files
 from nbauth.msgraph.odata import Options, odata
 from nbauth.msgraph.pages import NEXT_LINK, Rows
 from nbauth.msgraph.permissions import permissions
 from nbauth.msgraph.sender import Sender, content_of
 from nbauth.msgraph.transport import Transport
+from nbauth.msgraph.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
     from nbauth.msgraph.batch_items import BatchItems, BatchRequest, Requested
     from nbauth.msgraph.collected import Partial
+    from nbauth.msgraph.delta import Changes
 
 MOST_CONNECTIONS = 32
 
 
-class Operations:
+class Operations(Files):
     """The calls for one client and account.
 
     Attributes:
@@ -46,7 +49,7 @@ class Operations:
     def __init__(self, here: Session, bound: Bound, root: Root, hosts: Hosts) -> None:
         self.bound = bound
         self.root = root
-        self.partial: Partial | None = None
+        self.partial: Partial | Changes | None = None
         self.session = session_with(here.auth_at(bound, hosts, permissions))
         for adapter in self.session.adapters.values():
             assert isinstance(adapter, HTTPAdapter)
@@ -54,12 +57,14 @@ class Operations:
         self._here = here
         self._hosts = hosts
         self._sender = Sender(root, Transport(self.session, bound, root, here.pauses))
+        self._unfinished = Unfinished()
 
     def with_bound(self, bound: Bound) -> Operations:
         """The same calls with another source of tokens; the connections are shared."""
         made = Operations(self._here, bound, self.root, self._hosts)
         for name in ("adapters", "headers", "cookies", "verify", "proxies", "cert", "trust_env"):
             setattr(made.session, name, getattr(self.session, name))
+        made._unfinished = self._unfinished
         return made
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────

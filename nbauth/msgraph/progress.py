@@ -86,7 +86,11 @@ class Progress:
             bar_type, above = _bar_type()
             passed = self._clock() - self._began
             self._bar = bar = bar_type(
-                total=self.total, unit=f" {self._unit}", leave=False, position=above or None
+                total=self.total,
+                unit=f" {self._unit}",
+                unit_scale=self._unit == "B",
+                leave=False,
+                position=above or None,
             )
             bar.start_t -= passed
             bar.last_print_t -= passed

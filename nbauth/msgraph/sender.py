@@ -87,6 +87,12 @@ class Sender:
                 " with a call of its own if you need all."
             )
 
+    def rows_from(self, link: str, headers: Mapping[str, str]) -> Rows:
+        """All rows from a checked link on, which has a query of its own."""
+        return Rows(
+            lambda url: self.transport.send(self._request("GET", url, headers)), self.root, link
+        )
+
     def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Request:

@@ -120,7 +120,7 @@ class Transport:
 
     def refusal(self, reply: Reply, why: str = "") -> GraphError:
         """The error for a response."""
-        return errors.refusal(
+        error = errors.refusal(
             reply.request.method,
             reply.request.path,
             reply.status,
@@ -130,6 +130,8 @@ class Transport:
             why=why,
             hint=reply.reason,
         )
+        error.location = reply.headers.get("Location")
+        return error
 
     def key(self, request: Request) -> Hashable:
         """What the pauses of a request's service are noted under."""

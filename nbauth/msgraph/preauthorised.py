@@ -1,0 +1,203 @@
+"""Requests to the pre-authorised URLs of uploads and downloads.
+
+Whoever knows such a URL can read or write the file. It is a secret: it is in no message and no log,
+and no exception of requests, which contains it, is chained. No token is sent there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import urllib3.exceptions as urllib3
+
+from nbauth.core.errors import GraphError
+from nbauth.core.secret import MASK, SecretStr
+from nbauth.core.text import plain
+from nbauth.kernel.calls.hosts import place_of
+from nbauth.msgraph import errors
+from nbauth.msgraph.later import check_stopped
+from nbauth.msgraph.throttle import Patience, retry_after
+from nbauth.msgraph.transport import CHUNK, LOST, MOST_SECONDS, TIMEOUT, Transport
+from nbauth.oauth.network import VerifiedSession
+from nbauth.oauth.unreachable import explained
+
+SLOWEST = 16 * 1024
+"""Bytes a second; a response or request that is slower in the long run is ended."""
+MOST_ANSWER = 1024 * 1024
+"""Bytes of a response that is not the content of a file."""
+CUT = LOST | {"timeout", "connect_timeout", "too_slow"}
+"""Codes of errors after which a transfer can go on."""
+_FAILURES = (requests.RequestException, urllib3.HTTPError, OSError, ValueError)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A short response of a storage."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The JSON object; empty if it is none."""
+        found = errors.parsed(self.body)
+        return found if isinstance(found, dict) else {}
+
+
+class Storage:
+    """Sends requests without a token, with the client's certificates and proxies.
+
+    Args:
+        transport: of the Graph that names the URLs.
+        path: what messages show.
+    """
+
+    def __init__(self, transport: Transport, path: str) -> None:
+        self._transport = transport
+        self._path = path
+        settings, own = transport.bound.client.settings, transport.session
+        self.session = VerifiedSession(settings.verify, settings.proxies)
+        self.session.verify = own.verify
+        self.session.proxies.update(own.proxies)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.session.close()
+
+    def checked(self, url: Any) -> SecretStr:
+        """A URL of a response as a secret. Raises ``GraphError`` if it is not https."""
+        url = SecretStr(url) if isinstance(url, str) else ""
+        if place_of(url) and url.isprintable() and " " not in url:
+            return url
+        raise GraphError(
+            f"Graph named an address for {self._shown} that is not https. nbauth does not use it.",
+            code="foreign_link",
+            hint="Report it to whoever runs this Graph.",
+        )
+
+    def patience(self, url: SecretStr) -> Patience:
+        """The waits of one call at the host of a URL."""
+        place, graph = place_of(url), self._transport
+        return Patience(graph.bound.person, graph.pauses, place, plain(place))
+
+    def open(
+        self,
+        method: str,
+        url: SecretStr,
+        headers: Mapping[str, str],
+        body: Any = None,
+        by: VerifiedSession | None = None,
+    ) -> requests.Response:
+        """Send a request; return the response, whose body was not read. Redirects are responses.
+
+        Args:
+            by: a session that adds a token; for Graph only.
+        """
+        check_stopped()
+        try:
+            with _unlogged():
+                return (by or self.session).request(
+                    method,
+                    url,
+                    headers={"Accept": "*/*", **headers},
+                    data=body,
+                    timeout=TIMEOUT,
+                    stream=True,
+                    allow_redirects=False,
+                )
+        except _FAILURES as error:
+            failed = self._lost(error, url)
+        raise failed
+
+    def parts(self, response: requests.Response, url: SecretStr) -> Iterator[bytes]:
+        """The body of a response, decoded, as it arrives. Raises ``GraphError`` if it is cut."""
+        if response._content_consumed:  # type: ignore[attr-defined]  # as in transport
+            yield response.content
+            return
+        until = time.monotonic() + MOST_SECONDS
+        while part := self._part(response, url):
+            yield part
+            check_stopped()
+            until += len(part) / SLOWEST
+            if time.monotonic() > until:
+                raise GraphError(
+                    f"{plain(place_of(url))} sends {self._shown} too slowly.",
+                    code="too_slow",
+                    hint="Try again later.",
+                )
+
+    def send(
+        self, method: str, url: SecretStr, headers: Mapping[str, str], body: Any = None
+    ) -> Answer:
+        """Send a request and read the short response."""
+        return self.short(self.open(method, url, headers, body), url)
+
+    def short(self, response: requests.Response, url: SecretStr) -> Answer:
+        """Read a short response; a longer one is not read to its end."""
+        read = b""
+        with response:
+            for part in self.parts(response, url):
+                read += part
+                if len(read) > MOST_ANSWER:
+                    break
+        return Answer(response.status_code, response.headers, read)
+
+    def refusal(self, method: str, answer: Answer, url: SecretStr, why: str = "") -> GraphError:
+        """The error for a response."""
+        body = answer.body
+        for secret in (url, url.partition("?")[2]):
+            if secret:
+                body = body.replace(secret.encode(), MASK.encode())
+        return errors.refusal(
+            method,
+            self._path,
+            answer.status,
+            errors.parsed(body),
+            request_id=answer.headers.get("request-id"),
+            retry_after=retry_after(answer.headers),
+            why=why,
+        )
+
+    @property
+    def _shown(self) -> str:
+        return plain(self._path)[: errors.MOST_PATH]
+
+    def _part(self, response: requests.Response, url: SecretStr) -> bytes:
+        raw: Any = response.raw
+        try:
+            # read() waits for a whole chunk, however slowly it arrives.
+            part: bytes = getattr(raw, "read1", raw.read)(CHUNK, decode_content=True)
+        except _FAILURES as error:
+            failed = self._lost(error, url)
+        else:
+            return part
+        raise failed
+
+    def _lost(self, error: Exception, url: SecretStr) -> GraphError:
+        """The error for an exception of requests; it names the host only."""
+        found = explained(error, self.session, url)
+        return GraphError(str(found), code=found.code, hint=found.hint)
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """urllib3 writes the whole address of each request of this thread to its log, at DEBUG."""
+    thread = threading.get_ident()
+
+    def others(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    log = logging.getLogger("urllib3.connectionpool")
+    log.addFilter(others)
+    try:
+        yield
+    finally:
+        log.removeFilter(others)

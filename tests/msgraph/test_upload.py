@@ -1,0 +1,474 @@
+"""Uploads: complete, resumed, and without a token at the storage (contract test 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import io
+import logging
+import os
+import pickle
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbauth.core.errors import ConfigurationError, GraphError, TransferInterrupted
+from nbauth.core.secret import SecretStr
+from nbauth.msgraph import slices, sources, upload
+from nbauth.msgraph.client import Graph
+from nbauth.msgraph.file_paths import item_of
+from nbauth.msgraph.unfinished import Kept
+from tests.harness.faulty_graph import FaultyGraph
+from tests.harness.graph import changes, replies
+from tests.harness.graph.files import UNIT
+from tests.harness.graph.listener import Recorded
+from tests.harness.graph.replies import Reply
+
+CONTENT = os.urandom(10 * UNIT + 77)
+PATH = "me/drive/root:/a b/ö#%.bin:"
+NAME = "a b/ö#%.bin"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files go in slices too; waits are short."""
+    monkeypatch.setattr(upload, "SMALL", UNIT)
+    monkeypatch.setattr(slices, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(upload, "pause", lambda _: None)
+    monkeypatch.setattr("nbauth.msgraph.throttle.pause", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def no_leak(faulty_graph: FaultyGraph) -> Iterator[None]:
+    yield
+    assert faulty_graph.leaks == []
+
+
+def puts(faulty_graph: FaultyGraph) -> list[Recorded]:
+    return [each for each in faulty_graph.storage.requests if each.method == "PUT"]
+
+
+def stored(faulty_graph: FaultyGraph, name: str = NAME) -> bytes:
+    return faulty_graph.drive.files[name].content
+
+
+def urls(faulty_graph: FaultyGraph) -> list[str]:
+    """The secret addresses of all sessions."""
+    return list({each.url for each in faulty_graph.storage.requests})
+
+
+def sent(graph: Graph, data: Any = CONTENT, path: str = PATH, **options: Any) -> Any:
+    return graph.upload(path, data, chunk=2 * UNIT, **options)
+
+
+def test_upload_cut_at_37_percent_416_and_an_expired_session(
+    graph: Graph, faulty_graph: FaultyGraph
+) -> None:
+    """Contract test 8."""
+    faulty_graph.drive.cut_uploads_at = 0.37
+    faulty_graph.fail("PUT", "/upload/*", on=5, answer=replies.refusal(416, "invalidRange"))
+    expired = replies.refusal(404, "itemNotFound")
+    faulty_graph.fail("PUT", "/upload/*", on=7, answer=expired)
+    item = sent(graph)
+    assert stored(faulty_graph) == CONTENT and item["size"] == len(CONTENT)
+    assert item["file"]["hashes"] == faulty_graph.drive.files[NAME].item()["file"]["hashes"]
+    recorded = puts(faulty_graph)
+    assert len(recorded) > 8 and faulty_graph.drive.cut_uploads_at is None
+    assert all("authorization" not in each.headers for each in faulty_graph.storage.requests)
+    assert {each.headers["content-range"].partition("/")[2] for each in recorded} == {
+        str(len(CONTENT))
+    }
+    opened = [each for each in faulty_graph.requests if each.method == "POST"]
+    assert len(opened) == 2 and all(each.token for each in opened)
+
+
+PLACES = {
+    "me/drive/root:/x y.bin": "x y.bin",
+    "me/drive/root:/x y.bin:/content": "x y.bin",
+    "me/drive/root:/x.bin:/createUploadSession": "x.bin",
+    "drives/b!1/root:/d/content": "d/content",
+    "drives/b!1/items/{known}:/new.bin:": "new.bin",
+    "drives/b!1/items/{known}": "known.bin",
+    "me/drive/items/{known}/content": "known.bin",
+    "{root}/v1.0/me/drive/root:/full.bin": "full.bin",
+}
+
+
+@pytest.mark.parametrize("size", [0, 2 * UNIT])
+@pytest.mark.parametrize("path", PLACES)
+def test_places(graph: Graph, faulty_graph: FaultyGraph, path: str, size: int) -> None:
+    known = faulty_graph.drive.put("known.bin", b"old")
+    place = path.format(known=known.ident, root=faulty_graph.root)
+    sent(graph, CONTENT[:size], place)
+    assert stored(faulty_graph, PLACES[path]) == CONTENT[:size]
+    assert bool(puts(faulty_graph)) == (size > 0)
+
+
+@pytest.mark.parametrize("path", ["me/photo/$value", "me/drive/root", "users", PATH + "?x=1"])
+def test_other_paths(graph: Graph, faulty_graph: FaultyGraph, path: str) -> None:
+    with pytest.raises(ConfigurationError, match="Nothing was sent"):
+        sent(graph, path=path)
+    assert faulty_graph.requests == []
+
+
+def test_items_of_lists_and_sites() -> None:
+    assert item_of("https://g/v1.0/sites/s/lists/l/items/1") is None
+    site = "https://g/v1.0/sites/contoso.example:/teams/x:/drive/root:/a"
+    assert item_of(site) == site + ":"
+
+
+class Unseekable(io.RawIOBase):
+    def __init__(self, data: bytes) -> None:
+        self._inner = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._inner.readinto(memoryview(buffer)[:1000])
+
+
+KINDS = ["str", "path", "bytes", "bytearray", "memoryview", "BytesIO", "file", "unseekable", "pipe"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_of_content(
+    graph: Graph, faulty_graph: FaultyGraph, tmp_path: Path, kind: str
+) -> None:
+    data, path = CONTENT[: 3 * UNIT + 1], tmp_path / "ä.bin"
+    path.write_bytes(data)
+    file: Any = {
+        "str": lambda: str(path),
+        "path": lambda: path,
+        "bytes": lambda: data,
+        "bytearray": lambda: bytearray(data),
+        "memoryview": lambda: memoryview(data),
+        "BytesIO": lambda: io.BytesIO(data),
+        "file": lambda: path.open("rb"),
+        "unseekable": lambda: Unseekable(data),
+        "pipe": lambda: os.popen(f"cat '{path}'").buffer,  # type: ignore[attr-defined]
+    }[kind]()
+    sent(graph, file)
+    assert stored(faulty_graph) == data
+    if hasattr(file, "close"):
+        assert not file.closed
+        file.close()
+
+
+def test_a_file_object_is_read_from_its_position(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    file = io.BytesIO(CONTENT)
+    file.seek(100)
+    sent(graph, file)
+    assert stored(faulty_graph) == CONTENT[100:] and file.tell() == len(CONTENT)
+
+
+@pytest.mark.parametrize("file", [io.StringIO("x"), None, 5, "/no/such/file", "/", object()])
+def test_what_cannot_be_uploaded(graph: Graph, faulty_graph: FaultyGraph, file: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        sent(graph, file)
+    assert faulty_graph.requests == []
+
+
+@pytest.mark.parametrize("size", [1, 60 * 2**20, -1, 0, "x"])
+def test_sizes_of_slices(graph: Graph, size: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        graph.upload(PATH, CONTENT, chunk=size)
+
+
+def test_slices_are_rounded(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    graph.upload(PATH, CONTENT, chunk=3 * UNIT - 1)
+    assert [len(each.body) for each in puts(faulty_graph)] == [2 * UNIT] * 5 + [77]
+
+
+@pytest.mark.parametrize("conflict", ["replace", "rename", "fail"])
+@pytest.mark.parametrize("size", [5, 3 * UNIT])
+def test_conflict(graph: Graph, faulty_graph: FaultyGraph, conflict: Any, size: int) -> None:
+    faulty_graph.drive.put(NAME, b"old")
+    if conflict == "fail":
+        with pytest.raises(GraphError) as caught:
+            sent(graph, CONTENT[:size], conflict=conflict)
+        assert caught.value.code == "nameAlreadyExists" and "replace" in caught.value.hint
+        assert stored(faulty_graph) == b"old" and caught.value.status == 409
+        return
+    sent(graph, CONTENT[:size], conflict=conflict)
+    assert stored(faulty_graph) == (b"old" if conflict == "rename" else CONTENT[:size])
+    assert len(faulty_graph.drive.files) == (2 if conflict == "rename" else 1)
+
+
+FAULTS = {
+    "429": replies.throttled(0.01),
+    "503": replies.throttled(0.01, 503),
+    "503 without a time": replies.throttled(None, 503),
+    "500": replies.refusal(500),
+    "502 of a proxy": replies.proxy_page(502),
+    "cut before": replies.cut(),
+    "lost after": changes.lost,
+    "cut within the response": changes.cut_at(0.5),
+    "no JSON": changes.edited(lambda data: data.clear()),
+    "416": replies.refusal(416, "invalidRange"),
+    "404": replies.refusal(404, "itemNotFound"),
+    "410": replies.refusal(410, "x"),
+    "401": replies.refusal(401, "unauthenticated"),
+}
+
+
+@pytest.mark.parametrize("on", [2, 6])
+@pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS)
+def test_faults_of_a_slice(graph: Graph, faulty_graph: FaultyGraph, answer: Any, on: int) -> None:
+    faulty_graph.fail("PUT", "/upload/*", on=on, answer=answer)
+    assert sent(graph)["size"] == len(CONTENT)
+    assert stored(faulty_graph) == CONTENT
+    assert not faulty_graph.drive.uploads or answer in (FAULTS["404"], FAULTS["410"], FAULTS["401"])
+
+
+@pytest.mark.parametrize("answer", list(FAULTS.values())[:8], ids=list(FAULTS)[:8])
+def test_faults_of_the_question_what_the_session_has(
+    graph: Graph, faulty_graph: FaultyGraph, answer: Any
+) -> None:
+    faulty_graph.drive.cut_uploads_at = 0.37
+    faulty_graph.fail("GET", "/upload/*", on=1, answer=answer)
+    sent(graph)
+    assert stored(faulty_graph) == CONTENT
+
+
+@pytest.mark.parametrize("name", ["416", "500", "cut before", "429", "404"])
+def test_faults_that_stay_end(graph: Graph, faulty_graph: FaultyGraph, name: str) -> None:
+    faulty_graph.fail("PUT", "/upload/*", answer=FAULTS[name])
+    with pytest.raises(GraphError):
+        sent(graph)
+    assert len(faulty_graph.storage.requests) < 20
+
+
+def test_a_session_that_takes_nothing(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    faulty_graph.fail("PUT", "/upload/*", answer=Reply(202, {"nextExpectedRanges": ["0-"]}))
+    with pytest.raises(GraphError) as caught:
+        sent(graph)
+    assert caught.value.code == "no_progress" and len(puts(faulty_graph)) < 6
+
+
+def test_a_session_that_has_lost_bytes(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    def forget(normal: Reply, request: Recorded) -> Reply:
+        (session,) = faulty_graph.drive.uploads.values()
+        del session.received[UNIT:]
+        return Reply(202, session.state())
+
+    faulty_graph.fail("PUT", "/upload/*", on=3, answer=forget)
+    sent(graph)
+    assert stored(faulty_graph) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (replies.refusal(507, "insufficientStorage"), "full"),
+        (replies.refusal(403, "quotaLimitReached"), "full"),
+        (replies.refusal(413, "x"), "size"),
+        (replies.refusal(423, "resourceLocked"), "opened"),
+    ],
+)
+@pytest.mark.parametrize("at", ["slice", "session", "small"])
+def test_refusals(
+    graph: Graph, faulty_graph: FaultyGraph, answer: Reply, words: str, at: str
+) -> None:
+    method = "POST" if at == "session" else "PUT"
+    path = "/upload/*" if at == "slice" else "*"
+    faulty_graph.fail(method, path, answer=answer)
+    with pytest.raises(GraphError) as caught:
+        sent(graph, CONTENT[:5] if at == "small" else CONTENT)
+    assert words in caught.value.hint
+
+
+@pytest.mark.parametrize("conflict", ["replace", "rename", "fail"])
+def test_the_last_response_is_lost(graph: Graph, faulty_graph: FaultyGraph, conflict: Any) -> None:
+    """The session has ended then: the file is there once, or an error says that it may be."""
+    faulty_graph.fail("PUT", "/upload/*", on=6, answer=changes.lost)
+    if conflict == "replace":
+        sent(graph)
+    else:
+        with pytest.raises(GraphError) as caught:
+            sent(graph, conflict=conflict)
+        assert caught.value.code == "uncertain"
+    assert stored(faulty_graph) == CONTENT and len(faulty_graph.drive.files) == 1
+
+
+@pytest.mark.parametrize("answer", [replies.cut(), replies.throttled(0.01, 503), FAULTS["429"]])
+def test_a_session_is_requested_again(
+    graph: Graph, faulty_graph: FaultyGraph, answer: Reply
+) -> None:
+    faulty_graph.fail("POST", "*", on=1, answer=answer)
+    sent(graph)
+    assert stored(faulty_graph) == CONTENT
+
+
+@pytest.mark.parametrize("url", ["{insecure}/upload/1", None, 5, "", "ftp://x", "https://u@h/x"])
+def test_an_upload_url_has_to_be_https(graph: Graph, faulty_graph: FaultyGraph, url: Any) -> None:
+    url = url.format(insecure=faulty_graph.insecure.root) if isinstance(url, str) else url
+    faulty_graph.fail("POST", "*", answer=changes.edited(lambda data: data.update(uploadUrl=url)))
+    with pytest.raises(GraphError) as caught:
+        sent(graph)
+    assert caught.value.code == "foreign_link" and not faulty_graph.insecure.requests
+
+
+def test_an_upload_url_that_redirects(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    target = replies.redirect(f"{faulty_graph.elsewhere.root}/x", 307)
+    faulty_graph.fail("PUT", "/upload/*", answer=target)
+    with pytest.raises(GraphError):
+        sent(graph)
+    assert not faulty_graph.elsewhere.requests
+
+
+def interrupted(graph: Graph, faulty_graph: FaultyGraph, data: Any, **options: Any) -> Any:
+    """Upload until the fourth slice; return the error."""
+    count = iter(range(100))
+
+    def read(self: Any, size: int = 0) -> bytes:
+        if len(self._data) - self._at == 2 * UNIT and next(count) == 3:
+            raise KeyboardInterrupt
+        return whole(self, size)
+
+    whole = sources.Slice.read
+    sources.Slice.read = read  # type: ignore[method-assign]
+    try:
+        with pytest.raises(TransferInterrupted) as caught:
+            sent(graph, data, **options)
+    finally:
+        sources.Slice.read = whole  # type: ignore[method-assign]
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "BytesIO", "file"])
+def test_the_same_call_goes_on_after_an_interrupt(
+    graph: Graph, faulty_graph: FaultyGraph, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(CONTENT)
+    file: Any = {"path": path, "bytes": CONTENT, "BytesIO": io.BytesIO(CONTENT)}.get(kind)
+    file = path.open("rb") if file is None else file
+    error = interrupted(graph, faulty_graph, file)
+    assert "same call goes on" in str(error) and f"{6 * UNIT:,}" in str(error)
+    before = len(puts(faulty_graph))
+    sent(graph, file)
+    assert stored(faulty_graph) == CONTENT
+    assert len(faulty_graph.requests) == 1, "one session"
+    assert sum(len(each.body) for each in puts(faulty_graph)[before:]) == len(CONTENT) - 6 * UNIT
+    assert not graph._unfinished._kept
+    if kind == "file":
+        file.close()
+
+
+@pytest.mark.parametrize("other", ["content", "conflict", "path", "touched"])
+def test_another_call_begins_anew(
+    graph: Graph, faulty_graph: FaultyGraph, tmp_path: Path, other: str
+) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(CONTENT)
+    interrupted(graph, faulty_graph, path)
+    data: Any = path
+    if other == "content":
+        data = bytes(len(CONTENT))
+    if other == "touched":
+        os.utime(path, ns=(1, 1))
+    options = {"conflict": "rename"} if other == "conflict" else {}
+    at = "me/drive/root:/other.bin" if other == "path" else PATH
+    sent(graph, data, at, **options)
+    name = "other.bin" if other == "path" else NAME
+    assert stored(faulty_graph, name) == (data if isinstance(data, bytes) else CONTENT)
+    assert len(faulty_graph.requests) == 2
+
+
+def test_sessions_are_not_kept_for_a_child_or_in_a_pickle(
+    graph: Graph, faulty_graph: FaultyGraph
+) -> None:
+    interrupted(graph, faulty_graph, CONTENT)
+    (kept,) = graph._unfinished._kept.values()
+    assert str(kept.url) not in repr(kept) and kept.usable
+    _, names = graph.__reduce__()
+    assert names == (graph.bound, graph.root, graph._hosts), "what a pickle has"
+    with pytest.raises(TypeError):
+        pickle.dumps(kept)
+    child = copy.copy(graph._unfinished)
+    child._process += 1
+    key = next(iter(child._kept))
+    assert child.take(key) is None
+    assert not Kept(SecretStr("https://x"), time.time()).usable
+    assert graph._unfinished.take(key) is kept and graph._unfinished.take(key) is None
+
+
+@pytest.mark.parametrize("how", ["expired", "ended"])
+def test_a_kept_session_that_has_expired(graph: Graph, faulty_graph: FaultyGraph, how: str) -> None:
+    interrupted(graph, faulty_graph, CONTENT)
+    if how == "ended":
+        (key,) = graph._unfinished._kept
+        kept = graph._unfinished._kept[key]
+        graph._unfinished._kept[key] = Kept(kept.url, time.time() - 1)
+    else:
+        faulty_graph.drive.expire()
+    sent(graph)
+    assert stored(faulty_graph) == CONTENT
+
+
+@pytest.mark.parametrize("how", ["grown", "shrunk", "rewritten"])
+def test_a_file_that_changes(
+    graph: Graph, faulty_graph: FaultyGraph, tmp_path: Path, how: str
+) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(CONTENT)
+
+    def change(normal: Reply, _: Recorded) -> Reply:
+        if how == "shrunk":
+            os.truncate(path, 3 * UNIT)
+        elif how == "grown":
+            with path.open("ab") as file:
+                file.write(b"x")
+        else:
+            os.utime(path, ns=(1, 1))
+        return normal
+
+    faulty_graph.fail("PUT", "/upload/*", on=2, answer=change)
+    with pytest.raises(GraphError) as caught:
+        sent(graph, path)
+    assert caught.value.code == "content_changed" and NAME not in faulty_graph.drive.files
+
+
+def test_the_secret_address_is_nowhere(
+    graph: Graph, faulty_graph: FaultyGraph, caplog: pytest.LogCaptureFixture, bench: Any
+) -> None:
+    """Not in logs of any library, errors, chained errors, variables of frames, what was said."""
+    caplog.set_level(logging.DEBUG)
+    texts, data = [], b"a" * (9 * UNIT)
+    for fault in (replies.cut(), replies.refusal(403, "x"), replies.throttled(1000)):
+        faulty_graph.faults.clear()
+        faulty_graph.fail("PUT", "/upload/*", answer=fault)
+        with pytest.raises(GraphError) as caught:
+            sent(graph, data)
+        texts.append(shown(caught.value))
+    faulty_graph.faults.clear()
+    texts.append(shown(interrupted(graph, faulty_graph, data + data)))
+    texts += [record.getMessage() for record in caplog.records]
+    texts += [repr(graph.partial), repr(vars(graph)), *bench.screen.said]
+    secrets = [part for url in urls(faulty_graph) for part in (url, url.partition("?")[2])]
+    assert secrets and not [text for text in texts if any(secret in text for secret in secrets)]
+    assert any("upload" not in text for text in texts)
+
+
+def shown(error: BaseException) -> str:
+    """All that a traceback with variables shows, of chained errors too."""
+    pieces, one = [], error
+    while one is not None:
+        whole = traceback.TracebackException.from_exception(one, capture_locals=True)
+        frames = [frame for frame in whole.stack if "/tests/" not in frame.filename]
+        pieces += ["".join(whole.format_exception_only()), repr(one.__dict__)]
+        pieces += [str(frame.locals) for frame in frames]
+        one = one.__cause__ or one.__context__  # type: ignore[assignment]
+    return "\n".join(pieces)
+
+
+def test_awaited(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    interrupted(graph, faulty_graph, CONTENT)
+    item = asyncio.run(graph.aio.upload(PATH, CONTENT, chunk=2 * UNIT))
+    assert item["size"] == len(CONTENT) and stored(faulty_graph) == CONTENT
+    assert len(faulty_graph.requests) == 1, "the session of the blocking call"
