@@ -28,6 +28,7 @@ from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.settings_values import form_of
 from nbauth.jupyter.config import HELP
 from nbauth.jupyter.magics import AuthMagics
+from nbauth.msgraph.magic import GraphMagics
 from nbauth.jupyter.places import obstacles
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
 from nbauth.oauth.error_catalogue import full_code
@@ -45,7 +46,7 @@ PUBLIC = {
 }  # fmt: skip
 """Members for users, of classes that have others for the rest of nbauth."""
 CONNECTION = ("unreachable.py", "tls_faults.py", "trust.py")
-MAGICS = ("login", "logout", "token", "accounts", "whoami", "auth")
+MAGICS = ("login", "logout", "token", "accounts", "whoami", "auth", "graph")
 
 
 def pages() -> dict[str, str]:
@@ -262,7 +263,8 @@ def _magics() -> Iterator[str]:
         "result. `$name` and `{expression}` are replaced by values of the notebook.",
     )
     for name in MAGICS:
-        magic = inspect.getattr_static(AuthMagics, name)
+        kind = GraphMagics if name == "graph" else AuthMagics
+        magic = inspect.getattr_static(kind, name)
         words = " ".join(
             f"[{action.metavar}…]" if action.nargs == "*" else f"[{_operand(action)}]"
             for action in magic.parser._actions
@@ -272,7 +274,7 @@ def _magics() -> Iterator[str]:
         described = str(magic.parser.description).strip().removeprefix("::").strip()
         yield _markdown(inspect.cleandoc(described))
         returned = inspect.signature(magic.__wrapped__).return_annotation
-        if returned != "None":
+        if returned not in ("None", "Any"):
             yield ""
             yield f"Returns `{returned}`."
         yield ""

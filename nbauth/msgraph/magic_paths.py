@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ODATA = re.compile(r"(?P<before>[?&(;/])(?P<name>\$\w*)\Z")
 _OPTIONS = ("$select", "$filter", "$expand", "$orderby", "$search", "$top", "$count", "$skip")
 _SEGMENTS = ("$count", "$value", "$ref")
-_COMMON = 30
+_COMMON = 42
 """Paths that are offered before anything is typed."""
 
 
@@ -23,7 +23,8 @@ def offered(typed: Typed, positionals: tuple[str, ...]) -> tuple[str, list[str]]
     """The fragment at the cursor and what may stand there; ``None`` if that is no path."""
     if found := _ODATA.search(typed.whole):
         names = _SEGMENTS if found["before"] == "/" else [f"{name}=" for name in _OPTIONS]
-        return found["name"], [name for name in names if name.startswith(found["name"])]
+        begun = [name for name in names if name.startswith(found["name"])]
+        return (found["name"], begun) if begun else None
     method = positionals[0].upper() if positionals else ""
     text = typed.whole
     if typed.option or positionals[1:] or (method and method not in METHODS):

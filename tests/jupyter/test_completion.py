@@ -84,6 +84,31 @@ OPTIONS = {
     "%%auth --profile w": ["work"],
     "%%auth read \\\n    --ho": ["--host"],
     "%whoami --": ["--profile", "--account", "--quiet", "--help"],
+    "%graph GET me/dri": [
+        "me/drive/root/children", "me/drive/root/delta", "me/drive", "me/drives",
+    ],
+    "graph me/pla": ["me/planner/tasks", "me/planner"],
+    "x = %graph users/ada@example.com/mess": ["users/ada@example.com/messages"],
+    "%graph Users/{user}/manag": ["Users/{user}/manager"],
+    "%graph de": ["DELETE", "devices", "deviceManagement/managedDevices", "deviceManagement"],
+    "%graph users/{us": ["{user"],
+    "%graph users/$us": ["$user"],
+    "%graph users/$co": ["$count"],
+    "%graph users?$se": ["$select=", "$search="],
+    "%graph users?$select=id&$to": ["$top="],
+    "%graph users?$filter=a eq 'b c'&$top=1&$co": ["$count="],
+    "%graph users?$expand=manager($sel": ["$select="],
+    "%graph users?$filter=surname eq '$us": ["$user"],
+    "%graph users?$filter=sur": [],
+    "%graph users --cl": ["--cloud"],
+    "%graph users --cloud us": ["usgov"],
+    "%graph users --account a": ["ada@example.com"],
+    "%graph users -o d": [],
+    "%graph users --select id mail": [],
+    "%%graph --be": ["--beta"],
+    "%%graph POST me/mess": ["me/messages"],
+    "%%graph\nGET me/pla": ["me/planner/tasks", "me/planner"],
+    "%%graph --beta -o x\nme\nusers?$se": ["$select=", "$search="],
 }  # fmt: skip
 
 
@@ -120,10 +145,11 @@ def test_completion_offers_exactly_these_values(here: Shell, text: str, jedi: bo
 
 
 @pytest.mark.parametrize("jedi", [True, False], ids=["jedi", "no-jedi"])
-@pytest.mark.parametrize("magic", ["login", "token", "logout", "accounts", "whoami"])
+@pytest.mark.parametrize("magic", ["login", "token", "logout", "accounts", "whoami", "graph"])
 def test_all_options_of_a_magic_and_no_others(here: Shell, magic: str, jedi: bool) -> None:
     here.shell.Completer.use_jedi = jedi
     options = here.shell.find_line_magic(magic).__func__.options
+    options = [name for name in options if name.startswith("--")]
     assert completed(here, f"%{magic} --") == [*options, "--help"]
     line = f"%{magic} --"
     with warnings.catch_warnings():
