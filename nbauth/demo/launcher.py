@@ -18,7 +18,8 @@ from .servers import Demo, bind_loopback, start
 __all__ = ["Demo", "bind_loopback", "find_tour", "run_lab", "serve_until_stopped", "start"]
 
 TOUR = (
-    "01-sign-in.ipynb", "02-tokens.ipynb", "04-two-accounts.ipynb", "05-your-own-flow.ipynb",
+    "01-sign-in.ipynb", "02-tokens.ipynb", "03-graph.ipynb", "04-two-accounts.ipynb",
+    "05-your-own-flow.ipynb",
 )  # fmt: skip
 """The notebooks of the demo. JupyterLab opens on the first."""
 _LOOPBACK = "127.0.0.1"

@@ -104,7 +104,7 @@ def check(*, access_ttl: int = 3600) -> int:
             manager.transport = "ipc"  # sockets in the demo's own folder, not ports
         manager.start_kernel(env=environment, cwd=str(demo.folder))
         client = manager.blocking_client()
-        approver = Approver(demo, demo.user, demo.user, demo.user, demo.second_user)
+        approver = Approver(demo, *[demo.user] * 4, demo.second_user)
         try:
             client.start_channels()
             client.wait_for_ready(timeout=_KERNEL_START)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from nbauth.core.interrupts import Flag
@@ -55,9 +56,13 @@ class AsyncGraph:
         """All rows of a list: ``async for row in graph.aio.list("users")``."""
         rows = await self._call(lambda graph: graph.list(path, limit=limit, **options))
         pages = rows.pages()
-        while (page := await _in_a_thread(lambda: next(pages, _END))) is not _END:
-            for row in page:
-                yield row
+        flag = Flag()  # of all threads of the list: a page is requested ahead
+        try:
+            while (page := await _in_a_thread(lambda: next(pages, _END), flag)) is not _END:
+                for row in page:
+                    yield row
+        finally:
+            flag.set()
 
     async def df(
         self,
@@ -153,15 +158,18 @@ class AsyncGraph:
                 graph.partial = here.partial
 
 
-async def _in_a_thread(call: Callable[[], Result]) -> Result:
-    """Run a call in a thread, which stops at its next wait if this task is cancelled."""
+async def _in_a_thread(call: Callable[[], Result], flag: Flag | None = None) -> Result:
+    """Run a call in a thread, which stops at its next wait if this task is cancelled.
+
+    ``flag``: stops it too.
+    """
     loop = asyncio.get_running_loop()
-    flag, ended = Flag(), asyncio.Event()
+    flag, ended = flag or Flag(), asyncio.Event()
     context = contextvars.copy_context()
     context.run(stopped.set, flag)
 
     def wake() -> None:
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(ended.set)
 
     later = context.run(Later, call, wake)

@@ -1,4 +1,4 @@
-"""Members of a batch that a 403 has refused: one consent for all, then they are sent once more."""
+"""Members of a batch that lack a permission: one consent for all, then they are sent again."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ Result = TypeVar("Result")
 
 stopped: ContextVar[Flag | None] = ContextVar("stopped", default=None)
 """Set in the thread of an awaited call, whose task may be cancelled."""
+_LOOK_EVERY = 0.2
+"""Seconds after which a waiting thread looks whether its task was cancelled."""
 
 
 class Stopped(Exception):
@@ -81,7 +83,8 @@ class Later(Generic[Result]):
         """Wait for the end; return the result or raise the error. It can be read again."""
         if self._process != os.getpid() and not self._done.is_set():
             return self._call()
-        self._done.wait()
+        while not self._done.wait(None if stopped.get() is None else _LOOK_EVERY):
+            check_stopped()
         check_stopped()
         if self._error is not None:
             raise self._error

@@ -15,7 +15,7 @@ from nbauth.demo.tour import Approver
 from nbauth.testing import canary
 
 
-@pytest.mark.parametrize("path", find_tour()[:2], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", find_tour()[:3], ids=lambda path: path.stem)
 def test_no_secret_is_in_a_saved_copy(
     path: Path,
     demo: Demo,

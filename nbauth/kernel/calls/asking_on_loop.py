@@ -45,15 +45,23 @@ class AskingOnLoop(Bound):
         return self._of.__reduce__()
 
     def _got(self, need: Need) -> AuthenticationResult:
-        waiting = asyncio.run_coroutine_threadsafe(self._of._got_async(need), self._loop)
+        self._check()
+        asking = self._of._got_async(need)
+        try:
+            waiting = asyncio.run_coroutine_threadsafe(asking, self._loop)
+        except RuntimeError:  # the loop is closed
+            asking.close()
+            raise
         while True:
             try:
                 return waiting.result(_LOOK_EVERY)
             except NotYet:
                 if waiting.done():
-                    raise
+                    return waiting.result()
             try:
                 self._check()
             except BaseException:
                 waiting.cancel()
                 raise
+            if self._loop.is_closed():
+                raise RuntimeError("Event loop is closed")
