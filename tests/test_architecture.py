@@ -170,7 +170,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         ("oauth/flows/browser.py", "import authlib.jose"),
         ("oauth/answers.py", "import authlib"),
     ],
-    "IPython, traitlets and widgets only in jupyter and extension": [
+    "IPython, traitlets and widgets only in jupyter, extension and the magics of Graph": [
         ("kernel/sign_in/protocol.py", "import IPython"),
         ("core/settings.py", f"{TYPE_ONLY}import ipywidgets"),
     ],
