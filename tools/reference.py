@@ -28,9 +28,9 @@ from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.settings_values import form_of
 from nbauth.jupyter.config import HELP
 from nbauth.jupyter.magics import AuthMagics
-from nbauth.msgraph.magic import GraphMagics
 from nbauth.jupyter.places import obstacles
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
+from nbauth.msgraph.magic import GraphMagics
 from nbauth.oauth.error_catalogue import full_code
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,6 +14,7 @@ _KNOWN = {
     for name in (
         *_DEFAULT,
         "User.Read.All",
+        "Mail.ReadBasic",
         "User.ReadWrite",
         "User.ReadWrite.All",
         "Mail.ReadWrite",

@@ -34,7 +34,10 @@ WITH_CELLS = [name for name in DOCUMENTS if any(b.document == name for b in of_k
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("cells")
     with start() as demo:
-        hosts = {**json.loads(demo.environment()["NBAUTH_HOSTS"]), GRAPH: ["User.Read"]}
+        hosts = {
+            **json.loads(demo.environment()["NBAUTH_HOSTS"]),
+            GRAPH: [f"https://{GRAPH}/.default"],
+        }
         environment = {
             **{name: value for name, value in os.environ.items() if name[:7] != "NBAUTH_"},
             **demo.environment(),
