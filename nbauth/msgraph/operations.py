@@ -61,6 +61,7 @@ class Operations(Files):
 
     def with_bound(self, bound: Bound) -> Operations:
         """The same calls with another source of tokens; the connections are shared."""
+        self.session.get_adapter(self.root.address)  # in a forked child: with new connections
         made = Operations(self._here, bound, self.root, self._hosts)
         for name in ("adapters", "headers", "cookies", "verify", "proxies", "cert", "trust_env"):
             setattr(made.session, name, getattr(self.session, name))

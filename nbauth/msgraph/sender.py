@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nbauth.core.errors import GraphError
+from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.person import Notices, say_to
 from nbauth.core.text import plain
 from nbauth.msgraph import odata
@@ -18,6 +18,16 @@ from nbauth.msgraph.transport import Reply, Request, Transport
 
 EVENTUAL = "ConsistencyLevel"
 _CUT = re.compile(rb'"([^"@\\]+)@odata\.nextLink"')
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+"""RFC 9110 §5.5."""
+_OF_THE_CONNECTION = frozenset(
+    {
+        "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
+        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
 
 
 class Sender:
@@ -54,7 +64,7 @@ class Sender:
         ``told``: what the person has been told of other requests of the same call.
         """
         url = self.root.url(path, _query(options))
-        url, headers = self._advanced(url, options.get("headers"), set() if told is None else told)
+        url, headers = self._advanced(url, _headers(options), set() if told is None else told)
         if body is None:
             return self._request(method, url, headers)
         content, kind = _content(body)
@@ -148,6 +158,22 @@ def _content(body: object) -> tuple[bytes, str]:
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body), "application/octet-stream"
     return json.dumps(body).encode(), "application/json"
+
+
+def _headers(options: Mapping[str, Any]) -> Mapping[str, str]:
+    """The headers of a call. Raises ``ConfigurationError`` for those that cannot be sent."""
+    given: Mapping[str, str] = options.get("headers") or {}
+    for name, value in given.items():
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+            raise ConfigurationError("A header has an invalid name.", code="bad_option")
+        if name.lower() in _OF_THE_CONNECTION:
+            raise ConfigurationError(
+                f"The header {name} belongs to the connection; a call cannot set it.",
+                code="bad_option",
+            )
+        if not (isinstance(value, str) and _VALUE.fullmatch(value)):
+            raise ConfigurationError(f"The header {name} has an invalid value.", code="bad_option")
+    return given
 
 
 def _query(options: Mapping[str, Any]) -> dict[str, Any]:

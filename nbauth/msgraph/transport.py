@@ -48,7 +48,7 @@ class Request:
     url: str
     path: str
     service: Hashable = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import itertools
 import json
@@ -20,10 +21,11 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.response import HTTPResponse
 
-from nbauth.core.errors import ConfigurationError, NbAuthError
+from nbauth.core.errors import ConfigurationError, GraphError, NbAuthError
 from nbauth.core.settings import resolve
 from nbauth.kernel.calls.authorise import Auth
 from nbauth.kernel.calls.hosts import listed_hosts, scopes_at
+from nbauth.msgraph.client import current
 from nbauth.oauth.authorities import parse
 from nbauth.oauth.client import Client
 from nbauth.oauth.clouds import CLOUDS
@@ -299,6 +301,31 @@ def test_links_of_answers(world: World, figure: Figure) -> None:
     assert world.wrong() == []
     figure("S5", "nextLink, deltaLink, uploadUrl, downloadUrl of an answer", f"{followed:,} links",
            "0 tokens to unlisted hosts, 0 to signed addresses")  # fmt: skip
+
+
+def test_addresses_and_links_of_graph(world: World, figure: Figure) -> None:
+    """``nbauth.graph`` sends requests to its own host only, whatever a caller or a page names."""
+    source, sent = random.Random(9), 0
+    graph = current(world.bench.session)
+    for scheme in ("https://", "http://"):
+        graph.session.mount(scheme, Recording(world))
+    answered = json.dumps({"responses": [{"id": "0", "status": 200, "body": {}}]}).encode()
+    for url in (url for _ in range(size(1, 50)) for url in each_once(source)):
+        page = json.dumps({"value": [{"id": "1"}], "@odata.nextLink": url}).encode()
+        for call, body in (
+            (lambda url=url: graph.get(url), b"{}"),
+            (lambda url=url: graph.get_many([url], progress=False), answered),
+            (lambda: list(graph.list("users")), page),
+        ):
+            world.script = iter([(200, {"Content-Type": "application/json"}, body)])
+            sent += 1
+            with contextlib.suppress(ConfigurationError, GraphError):
+                call()
+    hosts = {(one.to.scheme, one.to.host.lower(), one.to.port) for one in world.seen}
+    assert hosts == {("https", "graph.microsoft.com", 443)}
+    assert {one.whose for one in world.seen} == {"graph"}
+    figure("S5", "addresses, members of batches and next links of nbauth.graph", f"{sent:,} calls",
+           "0 requests to another host")  # fmt: skip
 
 
 def test_every_host_with_the_scopes_of_every_api(figure: Figure) -> None:
