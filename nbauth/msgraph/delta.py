@@ -86,7 +86,8 @@ class Changes(tuple[list[Any], str]):
         if self.reset:
             known.clear()
         for row in self.rows:
-            known[row["id"]] = {**known.get(row["id"], {}), **row}
+            if ident := _id_of(row):
+                known[ident] = {**known.get(ident, {}), **row}
         for ident in self.removed:
             known.pop(ident, None)
 
@@ -165,8 +166,8 @@ class Delta:
         self._complete = True
 
     def _take(self, row: Any) -> None:
-        ident = row.get("id") if isinstance(row, dict) else None
-        if not isinstance(ident, str):
+        ident = _id_of(row)
+        if ident is None:
             self._unnamed.append(row)
             return
         if (reason := _removal(row)) is not None:
@@ -246,6 +247,11 @@ def _query(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_lost(error: GraphError) -> bool:
     return error.status == 410 or (error.status in (400, 404) and error.code.lower() in LOST_STATE)
+
+
+def _id_of(row: Any) -> str | None:
+    ident = row.get("id") if isinstance(row, dict) else None
+    return ident if isinstance(ident, str) else None
 
 
 def _removal(row: Mapping[str, Any]) -> str | None:
