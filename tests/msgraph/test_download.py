@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import ConfigurationError, GraphError, TransferInterrupted
+from nbauth.core.errors import ConfigurationError, GraphError
+from nbauth.core.interrupted import TransferInterrupted
 from nbauth.msgraph import download, preauthorised, targets
 from nbauth.msgraph.client import Graph
 from tests.harness.faulty_graph import FaultyGraph
