@@ -24,7 +24,7 @@ _HOME = {
     "Account": "nbauth.core.account",
     "AuthenticationResult": "nbauth.core.tokens",
     **dict.fromkeys(("BatchItem", "BatchRequest"), "nbauth.msgraph.batch_items"),
-    "Changes": "nbauth.msgraph.delta",
+    "Changes": "nbauth.msgraph.changes",
     "Graph": "nbauth.msgraph.client",
     "SecretStr": "nbauth.core.secret",
     "SignIn": "nbauth.kernel.sign_in.attempt",
@@ -32,12 +32,15 @@ _HOME = {
     **dict.fromkeys(
         (
             "AuthorityUnreachable", "ConfigurationError", "ConsentRequired", "FlowUnavailable",
-            "GraphError", "GraphInterrupted", "InteractionRequired", "NbAuthError", "NotSignedIn",
+            "GraphError", "InteractionRequired", "NbAuthError", "NotSignedIn",
             "PersistenceError",
             "SignInCancelled", "SignInDeclined", "SignInError", "SignInExpired",
-            "SignInInterrupted", "TokenError", "TransferInterrupted",
+            "TokenError",
         ),
         "nbauth.core.errors",
+    ),
+    **dict.fromkeys(
+        ("GraphInterrupted", "SignInInterrupted", "TransferInterrupted"), "nbauth.core.interrupted"
     ),
 }  # fmt: skip
 
@@ -62,7 +65,6 @@ if TYPE_CHECKING:
     from nbauth.core.errors import ConsentRequired as ConsentRequired
     from nbauth.core.errors import FlowUnavailable as FlowUnavailable
     from nbauth.core.errors import GraphError as GraphError
-    from nbauth.core.errors import GraphInterrupted as GraphInterrupted
     from nbauth.core.errors import InteractionRequired as InteractionRequired
     from nbauth.core.errors import NbAuthError as NbAuthError
     from nbauth.core.errors import NotSignedIn as NotSignedIn
@@ -71,17 +73,18 @@ if TYPE_CHECKING:
     from nbauth.core.errors import SignInDeclined as SignInDeclined
     from nbauth.core.errors import SignInError as SignInError
     from nbauth.core.errors import SignInExpired as SignInExpired
-    from nbauth.core.errors import SignInInterrupted as SignInInterrupted
     from nbauth.core.errors import TokenError as TokenError
-    from nbauth.core.errors import TransferInterrupted as TransferInterrupted
+    from nbauth.core.interrupted import GraphInterrupted as GraphInterrupted
+    from nbauth.core.interrupted import SignInInterrupted as SignInInterrupted
+    from nbauth.core.interrupted import TransferInterrupted as TransferInterrupted
     from nbauth.core.secret import SecretStr as SecretStr
     from nbauth.core.tokens import AuthenticationResult as AuthenticationResult
     from nbauth.core.tokens import Token as Token
     from nbauth.kernel.sign_in.attempt import SignIn as SignIn
     from nbauth.msgraph.batch_items import BatchItem as BatchItem
     from nbauth.msgraph.batch_items import BatchRequest as BatchRequest
+    from nbauth.msgraph.changes import Changes as Changes
     from nbauth.msgraph.client import Graph as Graph
-    from nbauth.msgraph.delta import Changes as Changes
 
     graph: Graph
 

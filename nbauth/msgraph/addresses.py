@@ -108,7 +108,7 @@ def _joined(path: Path) -> str:
     segments = [str(segment) for segment in path]
     if not segments or not all(segments) or {".", ".."} & {*segments}:
         raise ConfigurationError("A segment of the path is empty or dots.", code="bad_option")
-    return "/".join(quote(segment, safe="$@") for segment in segments)
+    return "/".join(quote(segment, safe="$@:") for segment in segments)
 
 
 def root_of(address: str, version: str) -> Root:

@@ -22,7 +22,7 @@ from nbauth.msgraph.operations import Operations
 
 if TYPE_CHECKING:
     from nbauth.msgraph.batch_items import BatchItems, Requested
-    from nbauth.msgraph.delta import Changes
+    from nbauth.msgraph.changes import Changes
     from nbauth.msgraph.sources import File
     from nbauth.msgraph.targets import To
     from nbauth.msgraph.upload import Conflict

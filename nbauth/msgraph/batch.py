@@ -9,12 +9,8 @@ from typing import Any, NamedTuple
 
 import requests
 
-from nbauth.core.errors import (
-    ConfigurationError,
-    GraphError,
-    SignInInterrupted,
-    TokenError,
-)
+from nbauth.core.errors import ConfigurationError, GraphError, TokenError
+from nbauth.core.interrupted import SignInInterrupted
 from nbauth.core.interrupts import Flag
 from nbauth.core.person import say_to
 from nbauth.msgraph.batch_envelopes import Answer, answers, envelope

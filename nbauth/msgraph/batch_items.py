@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nbauth.core.errors import ConfigurationError, GraphError, GraphInterrupted
+from nbauth.core.errors import ConfigurationError, GraphError
+from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.addresses import Path
 from nbauth.msgraph.table import ROWS, Table
 

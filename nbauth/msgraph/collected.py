@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from nbauth.core.errors import GraphError, GraphInterrupted
+from nbauth.core.errors import GraphError
+from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.pages import Rows
 from nbauth.msgraph.progress import Progress
 

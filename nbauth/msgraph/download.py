@@ -14,7 +14,8 @@ from urllib.parse import unquote, urljoin
 
 import requests
 
-from nbauth.core.errors import GraphError, TransferInterrupted
+from nbauth.core.errors import GraphError
+from nbauth.core.interrupted import TransferInterrupted
 from nbauth.core.secret import SecretStr
 from nbauth.core.text import plain
 from nbauth.kernel.calls.hosts import place_of

@@ -10,8 +10,8 @@ from nbauth.msgraph.sender import Sender
 from nbauth.msgraph.unfinished import Unfinished
 
 if TYPE_CHECKING:
+    from nbauth.msgraph.changes import Changes
     from nbauth.msgraph.collected import Partial
-    from nbauth.msgraph.delta import Changes
     from nbauth.msgraph.sources import File
     from nbauth.msgraph.targets import To
     from nbauth.msgraph.upload import Conflict

@@ -23,8 +23,8 @@ from nbauth.msgraph.unfinished import Unfinished
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
     from nbauth.msgraph.batch_items import BatchItems, BatchRequest, Requested
+    from nbauth.msgraph.changes import Changes
     from nbauth.msgraph.collected import Partial
-    from nbauth.msgraph.delta import Changes
 
 MOST_CONNECTIONS = 32
 

@@ -28,6 +28,8 @@ from nbauth.msgraph.transport import CHUNK, LOST, MOST_SECONDS, TIMEOUT, Transpo
 from nbauth.oauth.network import VerifiedSession
 from nbauth.oauth.unreachable import explained
 
+log = logging.getLogger(__name__)
+
 SLOWEST = 16 * 1024
 """Bytes a second; a response or request that is slower in the long run is ended."""
 MOST_ANSWER = 1024 * 1024
@@ -74,9 +76,9 @@ class Storage:
 
     def checked(self, url: Any) -> SecretStr:
         """A URL of a response as a secret. Raises ``GraphError`` if it is not https."""
-        url = SecretStr(url) if isinstance(url, str) else ""
+        url = SecretStr(url if isinstance(url, str) else "")
         if place_of(url) and url.isprintable() and " " not in url:
-            return url
+            return SecretStr(url)
         raise GraphError(
             f"Graph named an address for {self._shown} that is not https. nbauth does not use it.",
             code="foreign_link",
@@ -104,7 +106,7 @@ class Storage:
         check_stopped()
         try:
             with _unlogged():
-                return (by or self.session).request(
+                response = (by or self.session).request(
                     method,
                     url,
                     headers={"Accept": "*/*", **headers},
@@ -115,6 +117,9 @@ class Storage:
                 )
         except _FAILURES as error:
             failed = self._lost(error, url)
+        else:
+            log.debug("%s at %s: %d", method, place_of(url), response.status_code)
+            return response
         raise failed
 
     def parts(self, response: requests.Response, url: SecretStr) -> Iterator[bytes]:
@@ -195,9 +200,9 @@ def _unlogged() -> Iterator[None]:
     def others(record: logging.LogRecord) -> bool:
         return record.thread != thread
 
-    log = logging.getLogger("urllib3.connectionpool")
-    log.addFilter(others)
+    noisy = logging.getLogger("urllib3.connectionpool")
+    noisy.addFilter(others)
     try:
         yield
     finally:
-        log.removeFilter(others)
+        noisy.removeFilter(others)

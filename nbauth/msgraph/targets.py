@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -15,6 +16,7 @@ from nbauth.core.text import plain
 from nbauth.msgraph.content import Content
 
 To = str | os.PathLike[str] | BinaryIO
+BUFFER = 1024 * 1024
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z)", re.IGNORECASE)
 
@@ -76,15 +78,13 @@ class InFile:
             raise _unwritable(given, "it is not a regular file")
         self._temporary = folder / f".nbauth-{secrets.token_hex(6)}.part"
         try:
-            self._file = open(self._temporary, "xb", buffering=0)  # noqa: SIM115 - drop
+            self._file = open(self._temporary, "xb", buffering=BUFFER)  # noqa: SIM115 - drop
         except (OSError, ValueError) as error:
             raise _unwritable(given, _why(error)) from None
 
     def write(self, part: bytes) -> None:
-        left = memoryview(part)
         try:
-            while left:
-                left = left[self._file.write(left) :]
+            self._file.write(part)
         except OSError as error:
             raise _not_written(self._path, error) from None
 
@@ -105,7 +105,8 @@ class InFile:
         return path
 
     def drop(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what is buffered may not fit on the disk
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
 
     def _own_name(self, named: str | None) -> str:

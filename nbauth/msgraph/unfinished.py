@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ class Unfinished:
     def __init__(self) -> None:
         self._process = os.getpid()
         self._kept: dict[Hashable, Kept] = {}
-        self._lock = threading.Lock()
 
     def take(self, key: Hashable) -> Kept | None:
         """The session of a content at a path. It is not kept any more."""
@@ -50,7 +48,6 @@ class Unfinished:
         """Keep a session for the next call; the oldest are dropped."""
         if self._process != os.getpid():
             return
-        with self._lock:
-            self._kept[key] = kept
-            excess = list(self._kept)[:-MOST_KEPT]
-            self._kept = {one: at for one, at in self._kept.items() if one not in excess}
+        self._kept[key] = kept
+        for oldest in list(self._kept)[:-MOST_KEPT]:
+            self._kept.pop(oldest, None)

@@ -6,7 +6,8 @@ import time
 from datetime import datetime
 from typing import Any, Literal
 
-from nbauth.core.errors import ConfigurationError, GraphError, TransferInterrupted
+from nbauth.core.errors import ConfigurationError, GraphError
+from nbauth.core.interrupted import TransferInterrupted
 from nbauth.core.text import plain
 from nbauth.msgraph.file_paths import item_of
 from nbauth.msgraph.later import pause

@@ -6,7 +6,8 @@ import inspect
 import pytest
 
 from nbauth.core import errors
-from nbauth.core.errors import NbAuthError, SignInExpired, SignInInterrupted
+from nbauth.core.errors import NbAuthError, SignInExpired
+from nbauth.core.interrupted import SignInInterrupted
 
 CLASSES = [
     value

@@ -95,3 +95,20 @@ def test_errors(graph: Graph) -> None:
         assert (refused.value.status, refused.value.code) == (status, code)
         assert refused.value.correlation_id
         assert_plain(refused.value, 800)
+
+
+def test_delta_upload_and_download(graph: Graph, demo: Demo) -> None:
+    first = graph.delta("users/delta", select=["displayName", "city"])
+    assert len(first.rows) == 250 and not first.reset
+    city = graph.get(["users", demo.second_user], select=["city"])["city"]
+    graph.patch(["users", demo.second_user], {"city": "Tromsø"})
+    second = graph.delta("users/delta", first.state)
+    assert [row.get("city") for row in second.rows] == ["Tromsø"] and second.removed == {}
+    graph.patch(["users", demo.second_user], {"city": city})
+    content = bytes(range(256)) * 4096 * 5
+    for size in (0, 1000, len(content)):
+        item = graph.upload("me/drive/root:/a b/ö#%.bin", content[:size], chunk=2**20)
+        assert item["name"] == "ö#%.bin" and item["size"] == size
+        assert graph.download("me/drive/root:/a b/ö#%.bin:") == content[:size]
+        assert graph.download(f"me/drive/items/{item['id']}/content") == content[:size]
+    graph.delete("me/drive/root:/a b/ö#%.bin:")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from nbauth.core.account import Account
-from nbauth.core.errors import SignInInterrupted
+from nbauth.core.interrupted import SignInInterrupted
 from nbauth.kernel.calls import authorise, offers
 from nbauth.kernel.calls.offers import PAUSE, Attempt
 from nbauth.kernel.sign_in.attempt import SignIn

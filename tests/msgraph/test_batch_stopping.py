@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import GraphInterrupted, NotSignedIn
+from nbauth.core.errors import NotSignedIn
+from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.client import Graph
 from nbauth.msgraph.transport import Reply, Request, Transport
 from tests.harness.faulty_graph import FaultyGraph

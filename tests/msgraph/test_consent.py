@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import GraphError, SignInInterrupted
+from nbauth.core.errors import GraphError
+from nbauth.core.interrupted import SignInInterrupted
 from nbauth.kernel.calls.missing import includes
 from nbauth.msgraph.client import Graph
 from nbauth.msgraph.permissions import OTHER_CAUSES

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import ConfigurationError, GraphError, GraphInterrupted
+from nbauth.core.errors import ConfigurationError, GraphError
+from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.client import Graph
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies
@@ -186,6 +187,9 @@ def test_the_last_version_counts(graph: Graph, faulty_graph: FaultyGraph) -> Non
     rows = [{"id": "2", "a": 2}, {"id": "3", "a": 4}, {"id": "4", "@removed": None}]
     assert found.rows == [*rows, {"note": "no id"}]
     assert found.removed == {"1": "changed", "5": "deleted"}
+    known: dict[str, Any] = {"1": {"id": "1"}, "2": {"id": "2", "a": 0, "kept": True}}
+    found.apply_to(known)
+    assert known == {"2": {"id": "2", "a": 2, "kept": True}, "3": rows[1], "4": rows[2]}
 
 
 def test_members_of_a_group_that_are_spread_over_pages(

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import ConfigurationError, GraphError, TransferInterrupted
+from nbauth.core.errors import ConfigurationError, GraphError
+from nbauth.core.interrupted import TransferInterrupted
 from nbauth.msgraph import download, preauthorised, targets
 from nbauth.msgraph.client import Graph
 from tests.harness.faulty_graph import FaultyGraph
@@ -53,11 +54,19 @@ def ranges(faulty_graph: FaultyGraph) -> list[str | None]:
     return [each.headers.get("range") for each in faulty_graph.storage.requests]
 
 
-@pytest.mark.parametrize("form", ["{path}", "{path}:", "{path}:/content", "by id", "content by id"])
+@pytest.mark.parametrize(
+    "form", ["{path}", "{path}:", "{path}:/content", "by id", "content by id", "list", "whole list"]
+)
 def test_paths(graph: Graph, faulty_graph: FaultyGraph, file: File, form: str) -> None:
     by_id = ["me", "drive", "items", file.ident]
     path: Any = form.format(path=PATH)
-    path = {"by id": by_id, "content by id": [*by_id, "content"]}.get(form, path)
+    lists = {
+        "by id": by_id,
+        "content by id": [*by_id, "content"],
+        "list": ["me", "drive", "root:", "d", "ä #1.bin"],
+        "whole list": ["me", "drive", "root:", "d", "ä #1.bin:", "content"],
+    }
+    path = lists.get(form, path)
     assert graph.download(path) == CONTENT
     assert [each.token is not None for each in faulty_graph.requests] == [True]
     assert len(faulty_graph.storage.requests) == 1
@@ -331,16 +340,20 @@ class Full(io.RawIOBase):
         return len(data)
 
 
+@pytest.mark.parametrize("room", [300_000, 690_000])
 def test_disk_full(
-    graph: Graph, faulty_graph: FaultyGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graph: Graph,
+    faulty_graph: FaultyGraph,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    room: int,
 ) -> None:
-    monkeypatch.setattr(targets, "open", lambda path, *_, **__: full(path), raising=False)
-
-    def full(path: Path) -> Full:
+    def full(path: Path, *_: Any, **__: Any) -> io.BufferedWriter:
         path.touch()
-        return Full(300_000)
+        return io.BufferedWriter(Full(room), 350_000)
 
-    for to in (tmp_path / "x", Full(300_000)):
+    monkeypatch.setattr(targets, "open", full, raising=False)
+    for to in (tmp_path / "x", Full(room)):
         with pytest.raises(GraphError, match="No space left") as caught:
             graph.download(PATH, to)  # type: ignore[arg-type]
         assert caught.value.code == "disk_full"

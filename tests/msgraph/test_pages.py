@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from nbauth.core.errors import GraphError, GraphInterrupted
+from nbauth.core.errors import GraphError
+from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.client import Graph
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from nbauth.core.errors import SignInInterrupted
+from nbauth.core.interrupted import SignInInterrupted
 
 Result = TypeVar("Result")
 
