@@ -30,7 +30,7 @@ from nbauth.msgraph.transport import CHUNK, MOST_LOST, Request, Transport
 MOST_REDIRECTS = 5
 MOST_RESTARTS = 3
 """How often a download begins again because the content has changed."""
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)\Z")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18})\Z")
 
 
 @dataclass(frozen=True)
@@ -221,4 +221,4 @@ def _file_name(url: str) -> str | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ GONE = frozenset({401, 404, 410})
 MOST_FRUITLESS = 4
 """Requests in a row that may not move the position."""
 FIRST_WAIT = 0.2
-_RANGE = re.compile(r"\s*(\d+)\s*-")
+_RANGE = re.compile(r"\s*([0-9]{1,18})\s*-")
 
 
 class Slices:
@@ -115,6 +114,7 @@ class Slices:
             starts = [int(one[1]) for one in found if one]
             position = min(starts, default=position)
         if position > self._content.size:
+            self.session = None
             raise GraphError(
                 "The upload session expects more than the content has.",
                 code="bad_session",
@@ -161,6 +161,6 @@ class Slices:
             if self._fruitless < MOST_FRUITLESS:
                 pause(FIRST_WAIT * self._fruitless)
                 return
-        if answer.status == 409 or time.time() > self.ends:
-            self.session = None
+        if answer.status != 429 and answer.status < 500:
+            self.session = None  # the next call would be refused too
         raise self._storage.refusal(method, answer, url, why)

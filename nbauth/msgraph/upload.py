@@ -84,8 +84,8 @@ class Upload:
         return item
 
     def _sent(self, content: Source, bar: Progress) -> Any:
-        # A repeated request of conflict="rename" would make a second file.
-        if content.size == 0 or (content.size <= SMALL and self._conflict != "rename"):
+        # The file of a request whose response was lost would be in the way of the repeated request.
+        if content.size == 0 or (content.size <= SMALL and self._conflict == "replace"):
             body = content.read(0, content.size)
             url = f"{self._item}/content?{CONFLICT}={self._conflict}"
             item = content_of(self._sender.send("PUT", url, {}, body))

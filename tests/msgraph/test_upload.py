@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import pickle
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from tests.harness.graph import changes, replies
 from tests.harness.graph.files import UNIT
 from tests.harness.graph.listener import Recorded
 from tests.harness.graph.replies import Reply
+from tests.kernel.conftest import until
 
 CONTENT = os.urandom(10 * UNIT + 77)
 PATH = "me/drive/root:/a b/ö#%.bin:"
@@ -251,6 +253,42 @@ def test_a_session_that_takes_nothing(graph: Graph, faulty_graph: FaultyGraph) -
     assert caught.value.code == "no_progress" and len(puts(faulty_graph)) < 6
 
 
+ODD: list[Any] = [
+    {},
+    [],
+    {"nextExpectedRanges": None},
+    {"nextExpectedRanges": "5-"},
+    {"nextExpectedRanges": [None, 5, {}, "x", "-3", ""]},
+    {"nextExpectedRanges": ["9" * 5000 + "-"]},
+    {"nextExpectedRanges": [f"{4 * UNIT}-{5 * UNIT}", f"{6 * UNIT}-"]},
+    {"expirationDateTime": 5, "uploadUrl": "https://x"},
+]
+
+
+@pytest.mark.parametrize("state", ODD, ids=range(len(ODD)))
+def test_odd_states(graph: Graph, faulty_graph: FaultyGraph, state: Any) -> None:
+    """After a slice. Where the session goes on is then a guess, which it corrects."""
+    faulty_graph.fail("PUT", "/upload/*", on=2, answer=lambda *_: Reply(202, state))
+
+    def opened(normal: Reply, _: Recorded) -> Reply:
+        return normal.with_data({"uploadUrl": normal.data["uploadUrl"], "x": state})
+
+    faulty_graph.fail("POST", "*", answer=opened)
+    sent(graph)
+    assert stored(faulty_graph) == CONTENT
+
+
+@pytest.mark.parametrize("ranges", [["99999999-"], [f"{len(CONTENT) + 1}-"]])
+def test_a_session_that_expects_too_much(
+    graph: Graph, faulty_graph: FaultyGraph, ranges: list[str]
+) -> None:
+    state = {"nextExpectedRanges": ranges}
+    faulty_graph.fail("PUT", "/upload/*", on=2, answer=Reply(202, state))
+    with pytest.raises(GraphError) as caught:
+        sent(graph)
+    assert caught.value.code == "bad_session" and not graph._unfinished._kept
+
+
 def test_a_session_that_has_lost_bytes(graph: Graph, faulty_graph: FaultyGraph) -> None:
     def forget(normal: Reply, request: Recorded) -> Reply:
         (session,) = faulty_graph.drive.uploads.values()
@@ -281,6 +319,7 @@ def test_refusals(
     with pytest.raises(GraphError) as caught:
         sent(graph, CONTENT[:5] if at == "small" else CONTENT)
     assert words in caught.value.hint
+    assert bool(graph._unfinished._kept) == (at == "slice" and answer.status == 507)
 
 
 @pytest.mark.parametrize("conflict", ["replace", "rename", "fail"])
@@ -475,3 +514,33 @@ def test_awaited(graph: Graph, faulty_graph: FaultyGraph) -> None:
     item = asyncio.run(graph.aio.upload(PATH, CONTENT, chunk=2 * UNIT))
     assert item["size"] == len(CONTENT) and stored(faulty_graph) == CONTENT
     assert len(faulty_graph.requests) == 1, "the session of the blocking call"
+
+
+def test_a_cancelled_task_stops_and_the_same_call_goes_on(
+    graph: Graph, faulty_graph: FaultyGraph
+) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def hold(normal: Reply, _: Recorded) -> Reply:
+        arrived.set()
+        go_on.wait(10)
+        return normal
+
+    faulty_graph.fail("PUT", "/upload/*", on=3, answer=hold)
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(graph.aio.upload(PATH, CONTENT, chunk=2 * UNIT))
+        while not arrived.is_set():
+            await asyncio.sleep(0.005)
+        task.cancel()
+        began = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - began < 1
+
+    asyncio.run(cancelled())
+    go_on.set()
+    until(lambda: graph._unfinished._kept)
+    assert len(puts(faulty_graph)) == 3
+    sent(graph)
+    assert stored(faulty_graph) == CONTENT and len(faulty_graph.requests) == 1
