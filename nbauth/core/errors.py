@@ -15,8 +15,7 @@ NbAuthError
 ├── PersistenceError
 └── GraphError
 
-``SignInInterrupted`` and ``GraphInterrupted`` are not in this tree, because an interrupt must be a
-``KeyboardInterrupt``.
+The interrupts (``interrupted``) are not in this tree, because each is a ``KeyboardInterrupt``.
 """
 
 from __future__ import annotations

@@ -367,7 +367,7 @@ def test_an_interrupt_removes_the_file(
 
     def slow(normal: Reply, _: Recorded) -> Reply:
         sent.set()
-        return replace(normal, pace=5.0)
+        return replace(normal, pace=50.0)
 
     faulty_graph.fail("GET", "/download/*", answer=slow)
 
@@ -384,7 +384,7 @@ def test_an_interrupt_removes_the_file(
     with pytest.raises(TransferInterrupted) as caught:
         graph.download(PATH, tmp_path / "x")
     signal.signal(signal.SIGINT, before)
-    assert time.monotonic() - began < 1.5 and os.listdir(tmp_path) == []
+    assert time.monotonic() - began < 15 and os.listdir(tmp_path) == []
     secrets = [each.url for each in faulty_graph.storage.requests]
     assert secrets and not any(secret in shown(caught.value) for secret in secrets)
 

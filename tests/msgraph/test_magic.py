@@ -16,7 +16,8 @@ from IPython.utils.capture import capture_output
 
 import nbauth
 from nbauth import process_session
-from nbauth.core.errors import GraphError, GraphInterrupted, InteractionRequired
+from nbauth.core.errors import GraphError, InteractionRequired
+from nbauth.core.interrupted import GraphInterrupted
 from nbauth.core.settings_values import CLOUDS
 from nbauth.msgraph.client import Graph
 from nbauth.msgraph.collected import Collected

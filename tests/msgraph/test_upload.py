@@ -533,10 +533,9 @@ def test_a_cancelled_task_stops_and_the_same_call_goes_on(
         while not arrived.is_set():
             await asyncio.sleep(0.005)
         task.cancel()
-        began = time.monotonic()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - began < 1
+        assert not go_on.is_set(), "it does not wait for the response"
 
     asyncio.run(cancelled())
     go_on.set()
