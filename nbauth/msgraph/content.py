@@ -11,7 +11,7 @@ class Content(bytes):
     """The bytes of a response, such as those of ``me/photo/$value``."""
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} bytes; bytes(...) has all>"
+        return f"<{len(self):,} bytes>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any] | None:
         for begin, kind in _PICTURES.items():

@@ -73,7 +73,7 @@ def cells(graph: Graph, bench: Bench, faulty_graph: FaultyGraph) -> Iterator[Cel
         shell.run_line_magic("load_ext", "nbauth")
         yield Cells(shell)
         shell.run_line_magic("unload_ext", "nbauth")
-    for name in set(shell.user_ns) - names:
+    for name in {name for name in shell.user_ns if name[:1] != "_"} - names:
         del shell.user_ns[name]
     bench.session.rest()
 
@@ -211,7 +211,7 @@ def test_a_value_between_quotes_stays_one_value(
     ):
         faulty_graph.graph.requests.clear()
         cells.names["nbauth"] = nbauth
-        cells.shell.run_cell(f"_ = %graph {line} --quiet")
+        cells.shell.run_cell(f"found = %graph {line} --quiet")
         sent += [query_of(request) for request in faulty_graph.graph.requests]
     assert sent == [{"$filter": expected}] * 5
 
@@ -235,7 +235,7 @@ def test_a_value_in_the_path_is_not_empty_or_dots(cells: Cells, value: str) -> N
 
 def test_a_column_of_pandas_is_a_list_of_values(cells: Cells, faulty_graph: FaultyGraph) -> None:
     cells.run("%graph users --top 2 --quiet -o df")
-    cells.shell.run_cell("_ = %graph users?$filter=id in {df.id} --quiet")
+    cells.shell.run_cell("found = %graph users?$filter=id in {df.id} --quiet")
     first, second, *_ = faulty_graph.users.rows
     assert query_of(faulty_graph.graph.requests[-1]) == {"$filter": f"id in ('{first}','{second}')"}
 
