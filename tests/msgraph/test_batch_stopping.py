@@ -64,7 +64,7 @@ def test_an_interrupt_keeps_what_is_finished(
     rows = graph.partial.rows
     assert len(rows) == 100 and rows == caught.value.rows
     missing = [at for at, row in enumerate(rows) if row is None]
-    assert missing in (list(range(40, 60)), list(range(60, 80)))
+    assert missing[0] % 20 == 0 and missing == list(range(missing[0], missing[0] + 20))
     assert "80 of 100" in caught.value._render_traceback_()[0]
     gate.opened.set()
     assert all(one.ok for one in graph.get_many(["me"] * 3))
