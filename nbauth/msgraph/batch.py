@@ -113,7 +113,9 @@ class Batches:
     def _get_token(self) -> None:
         """Get the token in this thread, which may ask the person."""
         url = f"{self._transport.root.address}/v1.0/$batch"
-        requests.Request("POST", url, auth=self._transport.session.auth).prepare()
+        session = self._transport.session
+        requests.Request("POST", url, auth=session.auth).prepare()
+        session.get_adapter(url)  # a forked child gets new connections, before threads start
 
     def _run(self, bar: Progress) -> None:
         outcomes, finished, succeeded = self._outcomes, 0, 0

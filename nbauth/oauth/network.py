@@ -94,10 +94,10 @@ class VerifiedSession(OwnSession):
 
     def get_adapter(self, url: Any) -> Any:
         if self._process != os.getpid():  # forked: the processes cannot share a TLS connection
-            self._process = os.getpid()
             for adapter in self.adapters.values():
                 if isinstance(adapter, HTTPAdapter):  # new pools, as after unpickling
                     adapter.__setstate__(adapter.__getstate__())  # type: ignore[attr-defined]
+            self._process = os.getpid()  # now: another thread must not use the old pools
         return super().get_adapter(url)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:

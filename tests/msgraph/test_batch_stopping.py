@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import faulthandler
 import os
+import sys
 import threading
 import time
 from typing import Any
@@ -64,7 +66,7 @@ def test_an_interrupt_keeps_what_is_finished(
     rows = graph.partial.rows
     assert len(rows) == 100 and rows == caught.value.rows
     missing = [at for at, row in enumerate(rows) if row is None]
-    assert missing in (list(range(40, 60)), list(range(60, 80)))
+    assert missing[0] % 20 == 0 and missing == list(range(missing[0], missing[0] + 20))
     assert "80 of 100" in caught.value._render_traceback_()[0]
     gate.opened.set()
     assert all(one.ok for one in graph.get_many(["me"] * 3))
@@ -165,16 +167,19 @@ def test_a_cancelled_await_ends_its_waits(graph: Graph, faulty_graph: FaultyGrap
 def test_a_child_that_is_forked_during_a_call(
     graph: Graph, faulty_graph: FaultyGraph, gate: Gate
 ) -> None:
-    thread, outcome = in_a_thread(lambda: graph.get_many(["me"] * 100))
+    # One batch at once: OpenSSL has locks, so a fork must not meet another thread's handshake.
+    thread, outcome = in_a_thread(lambda: graph.get_many(["me"] * 100, width=1))
     assert gate.reached.wait(5)
+    time.sleep(0.02)
     child = os.fork()
     if child == 0:
+        faulthandler.dump_traceback_later(5, exit=True, file=sys.__stderr__)
         done = False
         try:
             done = all(one.ok for one in graph.get_many(["me"] * 41))
         finally:
             os._exit(0 if done else 1)
-    until(lambda: os.waitpid(child, os.WNOHANG) != (0, 0), 10)
+    assert os.waitpid(child, 0)[1] == 0
     gate.opened.set()
     thread.join(10)
     assert all(one.ok for one in outcome[0])
