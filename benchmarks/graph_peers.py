@@ -44,7 +44,7 @@ class Nbauth:
 
     def to_frame(self, count: int) -> int:
         from benchmarks.graph_server import user
-        from nbauth.msgraph.frames import frame
+        from nbauth.msgraph.frames.frame import frame
 
         return timed_alone(frame, [user(number) for number in range(count)])
 

@@ -23,7 +23,7 @@ _HOME = {
     **dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "nbauth.extension"),
     "Account": "nbauth.core.account",
     "AuthenticationResult": "nbauth.core.tokens",
-    **dict.fromkeys(("BatchItem", "BatchRequest"), "nbauth.msgraph.batch_items"),
+    **dict.fromkeys(("BatchItem", "BatchRequest"), "nbauth.msgraph.batch.items"),
     "Changes": "nbauth.msgraph.changes",
     "Graph": "nbauth.msgraph.client",
     "SecretStr": "nbauth.core.secret",
@@ -81,8 +81,8 @@ if TYPE_CHECKING:
     from nbauth.core.tokens import AuthenticationResult as AuthenticationResult
     from nbauth.core.tokens import Token as Token
     from nbauth.kernel.sign_in.attempt import SignIn as SignIn
-    from nbauth.msgraph.batch_items import BatchItem as BatchItem
-    from nbauth.msgraph.batch_items import BatchRequest as BatchRequest
+    from nbauth.msgraph.batch.items import BatchItem as BatchItem
+    from nbauth.msgraph.batch.items import BatchRequest as BatchRequest
     from nbauth.msgraph.changes import Changes as Changes
     from nbauth.msgraph.client import Graph as Graph
 

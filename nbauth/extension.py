@@ -19,7 +19,7 @@ from nbauth.jupyter.ipykernel.outgoing import guard_output
 from nbauth.jupyter.ipykernel.reply_fix import fix_replies
 from nbauth.jupyter.magic_state import MagicState
 from nbauth.jupyter.magics import AuthMagics
-from nbauth.msgraph.magic import GraphMagics
+from nbauth.msgraph.magic.graph_magic import GraphMagics
 
 MAGICS = ("login", "logout", "token", "accounts", "whoami", "graph")
 CELL_MAGICS = ("auth", "graph")

@@ -163,7 +163,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     ],
     "Graph: the client is above the operations, which are above the transport": [
         ("msgraph/transport.py", "import nbauth.msgraph.pages"),
-        ("msgraph/frames.py", f"{TYPE_ONLY}from nbauth.msgraph import client"),
+        ("msgraph/frames/frame.py", f"{TYPE_ONLY}from nbauth.msgraph import client"),
     ],
     "msal and authlib only in oauth.engines": [
         ("kernel/session.py", "import msal"),
@@ -173,6 +173,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     "IPython, traitlets and widgets only in jupyter, extension and the magics of Graph": [
         ("kernel/sign_in/protocol.py", "import IPython"),
         ("core/settings.py", f"{TYPE_ONLY}import ipywidgets"),
+        ("msgraph/frames/table.py", "import IPython"),
     ],
     "keyring and filelock only in persistence": [
         ("kernel/accounts/cache.py", "import keyring"),

@@ -30,7 +30,7 @@ from nbauth.jupyter.config import HELP
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.jupyter.places import obstacles
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
-from nbauth.msgraph.magic import GraphMagics
+from nbauth.msgraph.magic.graph_magic import GraphMagics
 from nbauth.oauth.error_catalogue import full_code
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 from nbauth.core.interrupts import Flag
 from nbauth.kernel.calls.asking_on_loop import AskingOnLoop
 from nbauth.msgraph.addresses import Path
-from nbauth.msgraph.files import CHUNK
+from nbauth.msgraph.files.file_operations import CHUNK
 from nbauth.msgraph.later import Later, check_stopped, stopped
 from nbauth.msgraph.odata import Options
 from nbauth.msgraph.operations import Operations
 
 if TYPE_CHECKING:
-    from nbauth.msgraph.batch_items import BatchItems, Requested
+    from nbauth.msgraph.batch.items import BatchItems, Requested
     from nbauth.msgraph.changes import Changes
-    from nbauth.msgraph.sources import File
-    from nbauth.msgraph.targets import To
-    from nbauth.msgraph.upload import Conflict
+    from nbauth.msgraph.files.sources import File
+    from nbauth.msgraph.files.targets import To
+    from nbauth.msgraph.files.upload import Conflict
 
 Result = TypeVar("Result")
 _END: Any = object()

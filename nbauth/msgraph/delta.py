@@ -14,9 +14,9 @@ from nbauth.core.person import say_to
 from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Path
 from nbauth.msgraph.changes import Changes, id_of, merged, removal
+from nbauth.msgraph.endpoints.segments import segments_of
 from nbauth.msgraph.pages import DELTA_LINK
 from nbauth.msgraph.progress import Progress
-from nbauth.msgraph.segments import segments_of
 from nbauth.msgraph.sender import Sender
 
 LOST_STATE = frozenset(

@@ -12,17 +12,17 @@ from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.authorised_session import session_with
 from nbauth.kernel.calls.hosts import Hosts
 from nbauth.msgraph.addresses import Path, Root
-from nbauth.msgraph.files import Files
+from nbauth.msgraph.files.file_operations import Files
+from nbauth.msgraph.files.unfinished import Unfinished
 from nbauth.msgraph.odata import Options, odata
 from nbauth.msgraph.pages import NEXT_LINK, Rows
 from nbauth.msgraph.permissions import permissions
 from nbauth.msgraph.sender import Sender, content_of
 from nbauth.msgraph.transport import Transport
-from nbauth.msgraph.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
-    from nbauth.msgraph.batch_items import BatchItems, BatchRequest, Requested
+    from nbauth.msgraph.batch.items import BatchItems, BatchRequest, Requested
     from nbauth.msgraph.changes import Changes
     from nbauth.msgraph.collected import Partial
 
@@ -121,7 +121,7 @@ class Operations(Files):
             to: ``"pandas"``, ``"polars"`` or ``"table"``, a list of dicts.
         """
         from nbauth.msgraph.collected import Collected
-        from nbauth.msgraph.frames import frame
+        from nbauth.msgraph.frames.frame import frame
 
         source = self._sender.rows(path, limit, options)
         collected = Collected(source, limit, progress)
@@ -155,7 +155,7 @@ class Operations(Files):
             progress: whether a progress bar appears after a second; needs tqdm.
             options: for all paths.
         """
-        from nbauth.msgraph.batch_items import BatchRequest, several
+        from nbauth.msgraph.batch.items import BatchRequest, several
 
         return self._batches(
             [BatchRequest("GET", path) for path in several(paths)], width, limit, progress, options
@@ -193,7 +193,7 @@ class Operations(Files):
         in one batch, so at most 20, as a chain or all with the same dependencies. If a connection
         is lost, the error of a ``POST`` or ``PATCH`` says that its outcome is unknown.
         """
-        from nbauth.msgraph.batch_items import BatchRequest, several
+        from nbauth.msgraph.batch.items import BatchRequest, several
 
         return self._batches(
             [BatchRequest.of(one) for one in several(requests)], width, None, progress, {}
@@ -207,7 +207,7 @@ class Operations(Files):
         progress: bool,
         options: Mapping[str, Any],
     ) -> BatchItems:
-        from nbauth.msgraph.batch import Batches
+        from nbauth.msgraph.batch.batches import Batches
 
         batches = Batches(self._sender, given, width, options, limit=limit, progress=progress)
         try:

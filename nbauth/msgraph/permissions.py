@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 from nbauth.kernel.calls.missing import Documented
-from nbauth.msgraph.endpoints import known
+from nbauth.msgraph.endpoints.endpoints import known
 from nbauth.msgraph.errors import parsed, told
 
 OTHER_CAUSES = frozenset(

@@ -12,7 +12,7 @@ from nbauth.core.person import Notices, say_to
 from nbauth.core.text import plain
 from nbauth.msgraph import odata
 from nbauth.msgraph.addresses import Path, Root
-from nbauth.msgraph.endpoints import largest_page, needs_eventual, service_of
+from nbauth.msgraph.endpoints.endpoints import largest_page, needs_eventual, service_of
 from nbauth.msgraph.pages import Rows
 from nbauth.msgraph.transport import Reply, Request, Transport
 

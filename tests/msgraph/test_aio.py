@@ -14,7 +14,7 @@ import pytest
 from nbauth.core.errors import GraphError, InteractionRequired, NbAuthError
 from nbauth.msgraph.aio import AsyncGraph
 from nbauth.msgraph.client import Graph
-from nbauth.msgraph.files import Files
+from nbauth.msgraph.files.file_operations import Files
 from nbauth.msgraph.operations import Operations
 from tests.harness.certificates import Certificates
 from tests.harness.faulty_graph import FaultyGraph

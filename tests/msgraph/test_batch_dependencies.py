@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.msgraph.batch_items import BatchRequest
+from nbauth.msgraph.batch.items import BatchRequest
 from nbauth.msgraph.client import Graph
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import replies

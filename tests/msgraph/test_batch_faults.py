@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nbauth.core.errors import GraphError
-from nbauth.msgraph.batch_items import BatchItem
+from nbauth.msgraph.batch.items import BatchItem
 from nbauth.msgraph.client import Graph
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies

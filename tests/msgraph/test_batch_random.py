@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nbauth.core.errors import GraphError
-from nbauth.msgraph.batch_items import BatchRequest
+from nbauth.msgraph.batch.items import BatchRequest
 from nbauth.msgraph.client import Graph
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies

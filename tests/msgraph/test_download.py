@@ -19,8 +19,8 @@ import pytest
 
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.interrupted import TransferInterrupted
-from nbauth.msgraph import download, preauthorised, targets
 from nbauth.msgraph.client import Graph
+from nbauth.msgraph.files import download, preauthorised, targets
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies
 from tests.harness.graph.files import File

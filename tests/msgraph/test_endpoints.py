@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nbauth.msgraph.endpoints import (
+from nbauth.msgraph.endpoints.endpoints import (
     UNKNOWN,
     Needs,
     common_paths,
@@ -23,7 +23,7 @@ from nbauth.msgraph.endpoints import (
     needs_eventual,
     service_of,
 )
-from nbauth.msgraph.segments import segments_of
+from nbauth.msgraph.endpoints.segments import segments_of
 
 TEXT = resources.files("nbauth.msgraph").joinpath("endpoints.toml").read_text("utf-8")
 DATA = tomllib.loads(TEXT)
@@ -325,8 +325,8 @@ def test_the_common_paths_come_first_and_once() -> None:
 
 def test_the_file_is_read_at_the_first_look_up() -> None:
     code = (
-        "import sys, nbauth.msgraph.endpoints as e\n"
-        "from nbauth.msgraph.endpoint_file import entries\n"
+        "import sys, nbauth.msgraph.endpoints.endpoints as e\n"
+        "from nbauth.msgraph.endpoints.endpoint_file import entries\n"
         "assert 'tomllib' not in sys.modules\n"
         "assert e.service_of('users/1/messages') == 'outlook'\n"
         "e.needs_eventual('users', {'$top': 5}); assert not entries.cache_info().currsize\n"

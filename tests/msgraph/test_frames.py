@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.msgraph.frames import frame
-from nbauth.msgraph.table import Table
+from nbauth.msgraph.frames.frame import frame
+from nbauth.msgraph.frames.table import Table
 
 MAIL = [
     {

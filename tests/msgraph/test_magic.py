@@ -22,7 +22,7 @@ from nbauth.core.settings_values import CLOUDS
 from nbauth.msgraph.client import Graph
 from nbauth.msgraph.collected import Collected
 from nbauth.msgraph.content import Content
-from nbauth.msgraph.magic import GraphMagics
+from nbauth.msgraph.magic.graph_magic import GraphMagics
 from nbauth.testing.screen import RecordingScreen
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies
@@ -284,4 +284,4 @@ def test_loading_imports_only_the_definition() -> None:
         " 'requests' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['nbauth.msgraph', 'nbauth.msgraph.magic'] False"
+    assert done.stdout.strip() == "['nbauth.msgraph', 'nbauth.msgraph.magic.graph_magic'] False"

@@ -10,7 +10,7 @@ import polars
 import pytest
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.msgraph.frames import frame
+from nbauth.msgraph.frames.frame import frame
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_polars_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_needs_neither_pandas_nor_pyarrow() -> None:
     code = (
         "import sys; sys.modules.update(pandas=None, pyarrow=None, numpy=None)\n"
-        "from nbauth.msgraph.frames import frame\n"
+        "from nbauth.msgraph.frames.frame import frame\n"
         "rows = [{'a': [1], 'at': '2026-01-02T03:04:05.1234567Z', 'b': {'c': [{'d': 'x'}]}}]\n"
         "print(frame(rows, to='polars').shape)"
     )

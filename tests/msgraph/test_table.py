@@ -8,8 +8,8 @@ from typing import Any
 
 from IPython.lib.pretty import pretty
 
-from nbauth.msgraph.frames import frame
-from nbauth.msgraph.table import Table
+from nbauth.msgraph.frames.frame import frame
+from nbauth.msgraph.frames.table import Table
 
 
 def _html(rows: Any, **options: Any) -> str:

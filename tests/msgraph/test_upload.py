@@ -20,10 +20,10 @@ import pytest
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.interrupted import TransferInterrupted
 from nbauth.core.secret import SecretStr
-from nbauth.msgraph import slices, sources, upload
 from nbauth.msgraph.client import Graph
-from nbauth.msgraph.file_paths import item_of
-from nbauth.msgraph.unfinished import Kept
+from nbauth.msgraph.files import slices, sources, upload
+from nbauth.msgraph.files.file_paths import item_of
+from nbauth.msgraph.files.unfinished import Kept
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies
 from tests.harness.graph.files import UNIT

@@ -13,11 +13,11 @@ from nbauth.core.errors import ConfigurationError, GraphError, TokenError
 from nbauth.core.interrupted import SignInInterrupted
 from nbauth.core.interrupts import Flag
 from nbauth.core.person import say_to
-from nbauth.msgraph.batch_envelopes import Answer, answers, envelope
-from nbauth.msgraph.batch_items import BatchInterrupted, BatchItems, BatchRequest
-from nbauth.msgraph.batch_members import Group, grouped, prepared
-from nbauth.msgraph.batch_outcomes import Outcomes
-from nbauth.msgraph.batch_queue import Queue
+from nbauth.msgraph.batch.envelopes import Answer, answers, envelope
+from nbauth.msgraph.batch.items import BatchInterrupted, BatchItems, BatchRequest
+from nbauth.msgraph.batch.members import Group, grouped, prepared
+from nbauth.msgraph.batch.outcomes import Outcomes
+from nbauth.msgraph.batch.queue import Queue
 from nbauth.msgraph.collected import Partial
 from nbauth.msgraph.errors import redirected
 from nbauth.msgraph.later import Later, Stopped, check_stopped, stopped

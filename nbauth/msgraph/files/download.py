@@ -19,11 +19,11 @@ from nbauth.core.interrupted import TransferInterrupted
 from nbauth.core.secret import SecretStr
 from nbauth.core.text import plain
 from nbauth.kernel.calls.hosts import place_of
-from nbauth.msgraph.file_paths import item_of
+from nbauth.msgraph.files.file_paths import item_of
+from nbauth.msgraph.files.preauthorised import CUT, Storage
+from nbauth.msgraph.files.targets import Target, To, name_of, target_of
 from nbauth.msgraph.later import pause
-from nbauth.msgraph.preauthorised import CUT, Storage
 from nbauth.msgraph.progress import Progress
-from nbauth.msgraph.targets import Target, To, name_of, target_of
 from nbauth.msgraph.throttle import Patience
 from nbauth.msgraph.transport import CHUNK, MOST_LOST, Request, Transport
 

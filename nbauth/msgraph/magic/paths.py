@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from nbauth.msgraph.endpoints import common_paths, known, largest_page
-from nbauth.msgraph.magic_words import METHODS
+from nbauth.msgraph.endpoints.endpoints import common_paths, known, largest_page
+from nbauth.msgraph.magic.words import METHODS
 
 if TYPE_CHECKING:
     from nbauth.jupyter.completion_values import Typed

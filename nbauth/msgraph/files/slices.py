@@ -8,10 +8,10 @@ from typing import Any
 
 from nbauth.core.errors import GraphError
 from nbauth.core.secret import SecretStr
+from nbauth.msgraph.files.preauthorised import CUT, Answer, Storage
+from nbauth.msgraph.files.sources import Slice, Source
 from nbauth.msgraph.later import pause
-from nbauth.msgraph.preauthorised import CUT, Answer, Storage
 from nbauth.msgraph.progress import Progress
-from nbauth.msgraph.sources import Slice, Source
 
 GONE = frozenset({401, 404, 410})
 """Statuses of a session that has expired or ended."""

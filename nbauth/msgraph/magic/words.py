@@ -13,8 +13,8 @@ from IPython.core.error import UsageError
 
 from nbauth.jupyter.expansions import Names
 from nbauth.jupyter.magic_line import Word, words_of
-from nbauth.msgraph.magic_body import read_body
-from nbauth.msgraph.magic_phrase import END, OPTION, Phrase
+from nbauth.msgraph.magic.body import read_body
+from nbauth.msgraph.magic.phrase import END, OPTION, Phrase
 
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 PHRASES = ("--filter", "--orderby", "--search", "--expand", "--select", "--header")

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbauth.msgraph import endpoint_file
-from nbauth.msgraph.segments import QUOTED, segments_of
+from nbauth.msgraph.endpoints import endpoint_file
+from nbauth.msgraph.endpoints.segments import QUOTED, segments_of
 
 UNKNOWN = "graph"
 """The service of a path that no service is known for."""

@@ -12,9 +12,9 @@ import urllib3.exceptions as urllib3
 from nbauth.core.errors import GraphError
 from nbauth.core.secret import SecretStr
 from nbauth.core.text import plain
-from nbauth.msgraph.batch_denied import FAILED_DEPENDENCY, Denied
-from nbauth.msgraph.batch_envelopes import Answer
-from nbauth.msgraph.batch_members import Group, Member, grouped
+from nbauth.msgraph.batch.denied import FAILED_DEPENDENCY, Denied
+from nbauth.msgraph.batch.envelopes import Answer
+from nbauth.msgraph.batch.members import Group, Member, grouped
 from nbauth.msgraph.errors import redirected
 from nbauth.msgraph.throttle import MOST_SECONDS, SAFE, Attempts, is_refusal
 from nbauth.msgraph.transport import LOST, MOST_LOST, UNKNOWN, Reply, Transport

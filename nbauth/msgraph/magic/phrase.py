@@ -16,7 +16,7 @@ from IPython.core.error import UsageError
 
 from nbauth.jupyter.expansions import Names, as_text, expansion_at
 from nbauth.jupyter.magic_line import Word, check, refuse_hidden
-from nbauth.msgraph.magic_values import odata_name, plain_value, query_text, quoted_text
+from nbauth.msgraph.magic.values import odata_name, plain_value, query_text, quoted_text
 
 OPTION = re.compile(r"(--[A-Za-z][\w-]*|-[A-Za-z])(=|(?=\s|;|\Z))")
 END = re.compile(r"\s*(?:;\s*)?(?:#|\Z)")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from requests.structures import CaseInsensitiveDict
 
 from nbauth.msgraph.addresses import Root
-from nbauth.msgraph.batch_members import Group, Member
+from nbauth.msgraph.batch.members import Group, Member
 from nbauth.msgraph.errors import parsed
 from nbauth.msgraph.sender import content_of
 from nbauth.msgraph.transport import Reply, Request

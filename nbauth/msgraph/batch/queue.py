@@ -7,7 +7,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from nbauth.msgraph.batch_members import LARGEST, Group
+from nbauth.msgraph.batch.members import LARGEST, Group
 
 GATHER = 0.5
 """Seconds for which repeats wait for other repeats, so that they share a batch."""

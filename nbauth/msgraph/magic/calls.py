@@ -14,14 +14,14 @@ from nbauth.core.output import OutputGone, write
 from nbauth.jupyter.variable_names import python_variable
 from nbauth.msgraph.client import Graph, graph_for
 from nbauth.msgraph.content import Content
-from nbauth.msgraph.frames import To, frame
-from nbauth.msgraph.magic_body import Body, body_of
-from nbauth.msgraph.magic_words import graph_words
+from nbauth.msgraph.frames.frame import To, frame
+from nbauth.msgraph.magic.body import Body, body_of
+from nbauth.msgraph.magic.words import graph_words
 from nbauth.msgraph.pages import NEXT_LINK, selected
 
 if TYPE_CHECKING:
     from nbauth.kernel.session import Session
-    from nbauth.msgraph.batch_items import BatchRequest
+    from nbauth.msgraph.batch.items import BatchRequest
 
 _QUERY = ("filter", "expand", "orderby", "search", "top")
 _ONLY_ONE = ("all", "limit", "select", *_QUERY, "count", "df", "json")
@@ -33,7 +33,7 @@ def call(session: Session, args: Any, cell: str | None, user_ns: dict[str, Any])
     """The result of a line or cell, or ``None`` if it goes into a variable."""
     into = None if args.into is None else python_variable(args.into)
     if args.path is not None and cell is None and _HELP.fullmatch(args.path.typed):
-        from nbauth.msgraph.magic_paths import documented
+        from nbauth.msgraph.magic.paths import documented
 
         _print(*documented(args.method.text or "GET", args.path.text))
         return None
@@ -190,7 +190,7 @@ def _shown(content: Any, graph: Graph, args: Any, options: Mapping[str, Any]) ->
 
 
 def _requests(cell: str, names: Any, headers: Mapping[str, str]) -> Iterator[BatchRequest]:
-    from nbauth.msgraph.batch_items import BatchRequest
+    from nbauth.msgraph.batch.items import BatchRequest
 
     for number, line in enumerate(cell.splitlines(), 2):
         if not line.strip() or line.lstrip().startswith("#"):

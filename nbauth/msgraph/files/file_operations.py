@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from nbauth.msgraph.addresses import Path, Root
+from nbauth.msgraph.files.unfinished import Unfinished
 from nbauth.msgraph.odata import Options
 from nbauth.msgraph.sender import Sender
-from nbauth.msgraph.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from nbauth.msgraph.changes import Changes
     from nbauth.msgraph.collected import Partial
-    from nbauth.msgraph.sources import File
-    from nbauth.msgraph.targets import To
-    from nbauth.msgraph.upload import Conflict
+    from nbauth.msgraph.files.sources import File
+    from nbauth.msgraph.files.targets import To
+    from nbauth.msgraph.files.upload import Conflict
 
 CHUNK = 10 * 1024 * 1024
 
@@ -87,7 +87,7 @@ class Files:
             chunk: the bytes of a slice, less than 60 MiB; rounded to a multiple of 320 KiB.
             progress: whether a progress bar appears after a second; needs tqdm.
         """
-        from nbauth.msgraph.upload import Upload
+        from nbauth.msgraph.files.upload import Upload
 
         url = self.root.url(path)
         return Upload(self._sender, self._unfinished, url, conflict, chunk).send(file, progress)
@@ -105,8 +105,8 @@ class Files:
                 returns bytes.
             progress: whether a progress bar appears after a second; needs tqdm.
         """
-        from nbauth.msgraph.download import download
-        from nbauth.msgraph.file_paths import content_url
+        from nbauth.msgraph.files.download import download
+        from nbauth.msgraph.files.file_paths import content_url
 
         request = self._sender.request("GET", content_url(self.root.url(path)), {})
         return download(self._sender.transport, request, to, progress)

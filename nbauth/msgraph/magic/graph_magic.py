@@ -38,7 +38,7 @@ class _lazily_parsed_graph(lazily_parsed_cell):  # noqa: N801 - a decorator
     completes_lines = True  # a line of the cell is a request
 
     def words(self, line: str, names: Any) -> list[Any]:
-        from nbauth.msgraph.magic_words import graph_words
+        from nbauth.msgraph.magic.words import graph_words
 
         takes_value = {
             name: action.nargs != 0
@@ -48,7 +48,7 @@ class _lazily_parsed_graph(lazily_parsed_cell):  # noqa: N801 - a decorator
         return graph_words(line, names, takes_value)
 
     def offered(self, typed: Any, positionals: tuple[str, ...]) -> tuple[str, list[str]] | None:
-        from nbauth.msgraph.magic_paths import offered
+        from nbauth.msgraph.magic.paths import offered
 
         return offered(typed, positionals)
 
@@ -102,6 +102,6 @@ class GraphMagics(Magics):  # type: ignore[misc]
         and {expression} become JSON. Without a path, each line of the cell is one request of a
         batch: [METHOD] PATH [JSON].
         """
-        from nbauth.msgraph.magic_calls import call
+        from nbauth.msgraph.magic.calls import call
 
         return call(self._state.session, args, cell, self.shell.user_ns)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Root
-from nbauth.msgraph.batch_items import METHODS, BatchItem, BatchRequest
+from nbauth.msgraph.batch.items import METHODS, BatchItem, BatchRequest
 from nbauth.msgraph.pages import NEXT_LINK
 from nbauth.msgraph.sender import Sender
 from nbauth.msgraph.throttle import Attempts

@@ -14,7 +14,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nbauth.jupyter.expansions import Names, expansion_at
-from nbauth.msgraph.magic_values import as_json, odata_name, plain_value
+from nbauth.msgraph.magic.values import as_json, odata_name, plain_value
 
 _OBJECT = re.compile(r'\{\s*["}]')
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(?=(\s*:)?)', re.DOTALL)

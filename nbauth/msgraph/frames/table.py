@@ -8,7 +8,7 @@ from reprlib import Repr
 from typing import Any
 
 from nbauth.core.text import visible
-from nbauth.msgraph.flattening import columns_of
+from nbauth.msgraph.frames.flattening import columns_of
 
 ROWS = 20
 COLUMNS = 12

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.addresses import Path
-from nbauth.msgraph.table import ROWS, Table
+from nbauth.msgraph.frames.table import ROWS, Table
 
 Given = TypeVar("Given")
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")

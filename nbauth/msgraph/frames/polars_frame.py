@@ -7,8 +7,8 @@ from itertools import chain
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.msgraph.flattening import Columns
-from nbauth.msgraph.stamps import moments, tenths_of_microseconds, unit_of
+from nbauth.msgraph.frames.flattening import Columns
+from nbauth.msgraph.frames.stamps import moments, tenths_of_microseconds, unit_of
 
 _DEEPEST = 32
 """polars reads types by recursion in native code, so deeper values stay Python objects."""

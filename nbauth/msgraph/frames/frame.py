@@ -23,9 +23,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from nbauth.core.errors import ConfigurationError
-from nbauth.msgraph.flattening import Column, Columns, columns_of
-from nbauth.msgraph.stamps import moments, unit_of
-from nbauth.msgraph.table import Table
+from nbauth.msgraph.frames.flattening import Column, Columns, columns_of
+from nbauth.msgraph.frames.stamps import moments, unit_of
+from nbauth.msgraph.frames.table import Table
 
 To = Literal["pandas", "polars", "table"]
 _EXACT = 2**53
@@ -62,7 +62,7 @@ def frame(
             f"to={to!r} is not known.", code="bad_option", hint='Use "pandas", "polars" or "table".'
         )
     if to == "polars":
-        from nbauth.msgraph.polars_frame import polars_frame
+        from nbauth.msgraph.frames.polars_frame import polars_frame
 
         return polars_frame(columns_of(rows, select))
     pandas = None if to == "table" else _pandas(needed=to == "pandas")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from nbauth.core.secret import SecretStr
 from nbauth.kernel.calls.missing import RefusedPart
-from nbauth.msgraph.batch_envelopes import Answer
-from nbauth.msgraph.batch_members import Member
+from nbauth.msgraph.batch.envelopes import Answer
+from nbauth.msgraph.batch.members import Member
 from nbauth.msgraph.transport import Transport
 
 FAILED_DEPENDENCY = 424

@@ -9,16 +9,16 @@ from typing import Any, Literal
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.interrupted import TransferInterrupted
 from nbauth.core.text import plain
-from nbauth.msgraph.file_paths import item_of
+from nbauth.msgraph.files.file_paths import item_of
+from nbauth.msgraph.files.preauthorised import Storage
+from nbauth.msgraph.files.slices import Slices
+from nbauth.msgraph.files.sources import File, Source
+from nbauth.msgraph.files.unfinished import SHORT_LIFE, Kept, Unfinished
 from nbauth.msgraph.later import pause
-from nbauth.msgraph.preauthorised import Storage
 from nbauth.msgraph.progress import Progress
 from nbauth.msgraph.sender import Sender, content_of
-from nbauth.msgraph.slices import Slices
-from nbauth.msgraph.sources import File, Source
 from nbauth.msgraph.throttle import BUSY
 from nbauth.msgraph.transport import LOST, MOST_LOST
-from nbauth.msgraph.unfinished import SHORT_LIFE, Kept, Unfinished
 
 Conflict = Literal["replace", "rename", "fail"]
 CONFLICT = "@microsoft.graph.conflictBehavior"

@@ -1,0 +1,1 @@
+"""What Microsoft documents of the paths of Graph."""

@@ -1,0 +1,1 @@
+"""The magics ``%graph`` and ``%%graph``."""
