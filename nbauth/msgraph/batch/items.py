@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.interrupted import GraphInterrupted
+from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Path
 from nbauth.msgraph.frames.table import ROWS, Table
 
@@ -148,3 +149,23 @@ class BatchInterrupted(GraphInterrupted):
             " are in partial.rows of the Graph object, for example nbauth.graph.partial.rows, in"
             " order, with None for the others."
         ]
+
+
+def not_a_list(path: str, status: int) -> GraphError:
+    """The error for a page of a collection that has no rows."""
+    return GraphError(
+        f"A page of {plain(path)} is not a list.",
+        code="not_a_list",
+        hint="The rows are not complete. Report it to whoever runs this Graph.",
+        status=status,
+    )
+
+
+def loop(path: str) -> GraphError:
+    """The error for a next link that was followed before."""
+    return GraphError(
+        f"The pages of {plain(path)} form a loop: a next link leads to a page that was read"
+        " before.",
+        code="loop",
+        hint="The rows read so far are not all. Report it to whoever runs this Graph.",
+    )

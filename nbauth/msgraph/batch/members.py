@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Root
-from nbauth.msgraph.batch.items import METHODS, BatchItem, BatchRequest
+from nbauth.msgraph.batch.items import METHODS, BatchItem, BatchRequest, loop, not_a_list
 from nbauth.msgraph.pages import NEXT_LINK
 from nbauth.msgraph.sender import Sender
 from nbauth.msgraph.throttle import Attempts
@@ -86,7 +86,7 @@ class Member:
             return
         rows = body.get("value") if isinstance(body, dict) else None
         if not isinstance(rows, list):
-            self.fail(_not_a_list(self.request, status))
+            self.fail(not_a_list(self.request.path, status))
             return
         self._add(body, rows)
         assert self._merged is not None
@@ -111,7 +111,7 @@ class Member:
         try:
             url = root.linked(link, request.url)
             if hash(url) in self._seen:
-                raise _loop(request)
+                raise loop(request.path)
             self._set(Request("GET", url, request.path, request.service, request.headers))
         except GraphError as error:
             error.status = status
@@ -131,24 +131,6 @@ def _cut(body: Any, limit: int | None) -> Any:
     if limit is None or not isinstance(body, dict) or not isinstance(body.get("value"), list):
         return body
     return {**body, "value": body["value"][:limit]}
-
-
-def _not_a_list(request: Request, status: int) -> GraphError:
-    return GraphError(
-        f"A page of {plain(request.path)} is not a list.",
-        code="not_a_list",
-        hint="The rows are not complete. Report it to whoever runs this Graph.",
-        status=status,
-    )
-
-
-def _loop(request: Request) -> GraphError:
-    return GraphError(
-        f"The pages of {plain(request.path)} form a loop: a next link leads to a page that was read"
-        " before.",
-        code="loop",
-        hint="The rows read so far are not all. Report it to whoever runs this Graph.",
-    )
 
 
 class Group(NamedTuple):
