@@ -85,6 +85,6 @@ def answered() -> Iterator[Answers]:
 
     with (
         mock.patch.object(HTTPAdapter, "send", send),
-        mock.patch("nbauth.msgraph.frames._pandas", return_value=None),
+        mock.patch("nbauth.msgraph.frames.frame._pandas", return_value=None),
     ):
         yield made

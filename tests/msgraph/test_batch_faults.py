@@ -23,8 +23,8 @@ MAIL = {"method": "POST", "path": "me/sendMail", "json": {}}
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nbauth.msgraph.throttle.FIRST", 0.01)
     monkeypatch.setattr("nbauth.msgraph.throttle.LONGEST", 0.02)
-    monkeypatch.setattr("nbauth.msgraph.batch_outcomes.AGAIN_AFTER", 0.01)
-    monkeypatch.setattr("nbauth.msgraph.batch.QUIET", 0.01)
+    monkeypatch.setattr("nbauth.msgraph.batch.outcomes.AGAIN_AFTER", 0.01)
+    monkeypatch.setattr("nbauth.msgraph.batch.batches.QUIET", 0.01)
 
 
 def codes(items: list[BatchItem]) -> list[str | None]:
@@ -111,7 +111,7 @@ def test_members_wait_for_the_pause_of_another_call(
 def test_a_service_that_refuses_all_for_too_long_ends_the_call(
     graph: Graph, faulty_graph: FaultyGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nbauth.msgraph.batch.MOST_SECONDS", 0.2)
+    monkeypatch.setattr("nbauth.msgraph.batch.batches.MOST_SECONDS", 0.2)
     faulty_graph.fail("GET", "/v1.0/users/*", answer=replies.throttled(0.15))
     items = graph.get_many([f"users/{at}" for at in range(45)], width=1)
     assert {*codes(items)} == {"throttled"} and len(items) == 45
@@ -121,7 +121,7 @@ def test_a_service_that_refuses_all_for_too_long_ends_the_call(
 def test_a_long_wait_is_announced_once(
     graph: Graph, faulty_graph: FaultyGraph, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nbauth.msgraph.batch.ANNOUNCED", 0.05)
+    monkeypatch.setattr("nbauth.msgraph.batch.batches.ANNOUNCED", 0.05)
     faulty_graph.fail("GET", "/v1.0/users/*", each=True, on=1, answer=replies.throttled(0.1))
     graph.get_many([f"users/{at}" for at in range(45)], width=3)
     assert len([line for line in bench.screen.said if "asks to wait" in line]) == 1
@@ -240,7 +240,7 @@ def test_after_a_lost_connection_nothing_is_sent_for_a_moment(
     graph: Graph, faulty_graph: FaultyGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The outcome of few requests is unknown then, not that of all."""
-    monkeypatch.setattr("nbauth.msgraph.batch.QUIET", 0.1)
+    monkeypatch.setattr("nbauth.msgraph.batch.batches.QUIET", 0.1)
     down: list[float] = []
 
     def lost(reply: Reply, _: Any) -> Reply:

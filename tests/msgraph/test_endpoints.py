@@ -25,7 +25,7 @@ from nbauth.msgraph.endpoints.endpoints import (
 )
 from nbauth.msgraph.endpoints.segments import segments_of
 
-TEXT = resources.files("nbauth.msgraph").joinpath("endpoints.toml").read_text("utf-8")
+TEXT = resources.files("nbauth.msgraph.endpoints").joinpath("endpoints.toml").read_text("utf-8")
 DATA = tomllib.loads(TEXT)
 ENTRIES = DATA["endpoint"]
 KEYS = {"paths", "method", "largest_page", "largest_page_with", "scopes", "own_scopes", "roles"}

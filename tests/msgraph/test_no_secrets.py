@@ -85,7 +85,7 @@ def test_objects_errors_and_the_log(
 ) -> None:
     monkeypatch.setattr("nbauth.msgraph.transport.pause", lambda _: None)
     monkeypatch.setattr("nbauth.msgraph.throttle.pause", lambda _: None)
-    monkeypatch.setattr("nbauth.msgraph.batch_outcomes.AGAIN_AFTER", 0.0)
+    monkeypatch.setattr("nbauth.msgraph.batch.outcomes.AGAIN_AFTER", 0.0)
     graph = Permitting(bench, faulty_graph, certificates).graph
     if answer is not None:
         faulty_graph.fail("*", "/v1.0/*", answer=answer)

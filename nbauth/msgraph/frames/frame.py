@@ -1,6 +1,6 @@
 """Rows of Graph as a data frame of pandas or polars, or as a plain table.
 
-Names, order and nested objects: see :func:`nbauth.msgraph.flattening.columns_of`. Types:
+Names, order and nested objects: see :func:`nbauth.msgraph.frames.flattening.columns_of`. Types:
 
 - A column in which each value is a full ISO 8601 time with a zone becomes a time in UTC, in
   microseconds, or in nanoseconds if a value has a seventh digit. Dates (``birthday``) and times
