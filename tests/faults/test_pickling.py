@@ -29,7 +29,6 @@ from nbauth.jupyter.panel.panel import SignInPanel
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.aio import AsyncGraph
 from nbauth.msgraph.client import Graph, current
-from nbauth.msgraph.pages import Rows
 from nbauth.testing.canary import find
 from nbauth.testing.engine import FakeEngine, refusal
 from tests.faults.conftest import Figure
@@ -150,6 +149,12 @@ SAMPLES: dict[str, Make] = {
     "bearer.token_provider": _provider,
     "Graph": _graph,
     "graph": _current_graph,
+    "BatchItem": lambda bench: [
+        nbauth.BatchItem(False, 403, None, nbauth.GraphError("No.", status=403)),
+    ],
+    "BatchRequest": lambda bench: [nbauth.BatchRequest("GET", "me", headers={"X": "y"})],
+    "Changes": lambda bench: [nbauth.Changes([{"id": "1"}], "https://state", {"2": "deleted"})],
+    "TransferInterrupted": lambda bench: [nbauth.TransferInterrupted("5 of 9 bytes.")],
     "GraphInterrupted": lambda bench: [nbauth.GraphInterrupted([{"id": "1"}], "https://next")],
     **{name: _error(getattr(nbauth, name)) for name in ERRORS},
 }
@@ -224,8 +229,14 @@ def check_loaded(loaded: Any, other: Bench) -> None:
             url = f"https://{HOST}/"
             request = graph.session.prepare_request(requests.Request("GET", url))
             assert request.headers["Authorization"] == access
-        case Rows():
-            assert loaded.next_link
+        case nbauth.BatchItem():
+            assert loaded.error is not None and loaded.error.status == 403
+        case nbauth.BatchRequest():
+            assert loaded.headers == {"X": "y"}
+        case nbauth.Changes():
+            assert (loaded.state, loaded.removed) == ("https://state", {"2": "deleted"})
+        case nbauth.TransferInterrupted():
+            assert "5 of 9" in loaded._render_traceback_()[0]
         case nbauth.GraphInterrupted():
             assert loaded.rows and loaded.next_link
         case requests.Session():

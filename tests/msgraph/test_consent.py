@@ -23,6 +23,7 @@ from tests.kernel.conftest import Bench
 from tests.msgraph.permitting import DENIED, Permitting
 
 MESSAGES = "/v1.0/me/messages"
+FILE = "me/drive/root:/f.txt"
 
 
 @pytest.fixture
@@ -95,6 +96,41 @@ def test_a_list_goes_on_after_a_refusal_of_any_page(entra: Permitting, page: int
 
 async def _all(graph: Graph) -> list[Any]:
     return [row async for row in graph.aio.list("me/messages", top=20)]
+
+
+FILES: dict[str, tuple[str, str, Any]] = {
+    "upload": ("PUT", "Files.ReadWrite", lambda graph: graph.upload(f"{FILE}:", b"content")),
+    "session": (
+        "POST",
+        "Files.ReadWrite",
+        lambda graph: graph.upload(f"{FILE}:", b"c" * 5_000_000, progress=False),
+    ),
+    "download": ("GET", "Files.Read", lambda graph: graph.download(f"{FILE}:")),
+    "delta": ("GET", "User.ReadBasic.All", lambda graph: graph.delta("users/delta")),
+}
+
+
+@pytest.mark.parametrize(("method", "scope", "call"), FILES.values(), ids=FILES)
+def test_files_and_changes_go_on(entra: Permitting, method: str, scope: str, call: Any) -> None:
+    entra.graph.upload(f"{FILE}:", b"content")
+    path = "/v1.0/me/drive/*" if "Files" in scope else "/v1.0/users/delta"
+    entra.needs(scope, path, method=method)
+    assert call(entra.graph)
+    assert entra.asked == [{"User.Read", scope}]
+    assert entra.local.leaks == []
+
+
+@pytest.mark.parametrize(("method", "scope", "call"), FILES.values(), ids=FILES)
+def test_without_a_consent_files_and_changes_say_so(
+    entra: Permitting, method: str, scope: str, call: Any
+) -> None:
+    entra.graph.upload(f"{FILE}:", b"content")
+    entra.needs(scope, "/v1.0/*", method=method)
+    is_nobody(entra)
+    with pytest.raises(GraphError) as caught:
+        call(entra.graph)
+    assert caught.value.status == 403
+    assert f"lacks {scope}." in str(caught.value.hint)
 
 
 def test_the_body_of_a_post_is_sent_again(entra: Permitting) -> None:

@@ -66,6 +66,8 @@ class Denied:
             ):
                 continue
             needs = [self._members[need] for need in member.needs]
-            member.again(tuple(need.at for need in needs if not need.satisfied))
+            member.needs = tuple(need.at for need in needs if not need.satisfied)
+            member.item = member.refusals = None
+            member.lost, member.due = 0, 0.0
             left[member.at] = member
         return list(left.values())

@@ -66,11 +66,6 @@ class Member:
         """Whether those that depend on it cannot be sent any more."""
         return self.item is not None and not self.item.ok
 
-    def again(self, needs: tuple[int, ...]) -> None:
-        """Forget the result: it is sent again, or goes on with its next page."""
-        self.needs, self.item, self.refusals = needs, None, None
-        self.lost, self.due = 0, 0.0
-
     def fail(self, error: GraphError, body: Any = None) -> None:
         """Its result is an error."""
         if self._merged is not None:

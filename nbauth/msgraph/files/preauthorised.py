@@ -21,6 +21,7 @@ from nbauth.core.errors import GraphError
 from nbauth.core.secret import MASK, SecretStr
 from nbauth.core.text import plain
 from nbauth.kernel.calls.hosts import place_of
+from nbauth.kernel.calls.sent import reasons
 from nbauth.msgraph import errors
 from nbauth.msgraph.later import check_stopped
 from nbauth.msgraph.throttle import Patience, retry_after
@@ -41,11 +42,16 @@ _FAILURES = (requests.RequestException, urllib3.HTTPError, OSError, ValueError)
 
 @dataclass(frozen=True)
 class Answer:
-    """A short response of a storage."""
+    """A short response of a storage, or of Graph.
+
+    Attributes:
+        reason: why there is no token with more scopes, if the response is a 403 of Graph.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    reason: str | None = None
 
     @property
     def data(self) -> dict[str, Any]:
@@ -153,7 +159,8 @@ class Storage:
                 read += part
                 if len(read) > MOST_ANSWER:
                     break
-        return Answer(response.status_code, response.headers, read)
+        reason = reasons.get(response.request)
+        return Answer(response.status_code, response.headers, read, reason)
 
     def refusal(self, method: str, answer: Answer, url: SecretStr, why: str = "") -> GraphError:
         """The error for a response."""
@@ -169,6 +176,7 @@ class Storage:
             request_id=answer.headers.get("request-id"),
             retry_after=retry_after(answer.headers),
             why=why,
+            hint=answer.reason,
         )
 
     @property
