@@ -60,7 +60,7 @@ def requests(chance: random.Random, ids: list[str]) -> list[BatchRequest]:
 def test_what_is_told_is_true(
     graph: Graph, faulty_graph: FaultyGraph, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    for name in ("throttle.FIRST", "batch.QUIET", "batch_outcomes.AGAIN_AFTER"):
+    for name in ("throttle.FIRST", "batch.batches.QUIET", "batch.outcomes.AGAIN_AFTER"):
         monkeypatch.setattr(f"nbauth.msgraph.{name}", 0.01)
     chance = random.Random(seed)
     ids = list(faulty_graph.users.rows)

@@ -284,4 +284,5 @@ def test_loading_imports_only_the_definition() -> None:
         " 'requests' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['nbauth.msgraph', 'nbauth.msgraph.magic.graph_magic'] False"
+    loaded = ["nbauth.msgraph", "nbauth.msgraph.magic", "nbauth.msgraph.magic.graph_magic"]
+    assert done.stdout.strip() == f"{loaded} False"
