@@ -25,6 +25,7 @@ from nbauth.core.errors import (
 )
 from nbauth.msgraph.client import Graph, current
 from nbauth.testing.engine import FakeEngine, unreachable
+from nbauth.testing.engine import refusal as refused_by_provider
 from tests.harness.certificates import Certificates
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes, replies
@@ -250,6 +251,59 @@ def test_claims_twice_are_two_calls_then_the_person(
     assert bench.refreshes == refreshes + 1
     assert bench.engine.calls[-1].arguments["claims"] == CLAIMS
     assert "%login" in str(caught.value.hint)
+
+
+def only_the_main_thread_can_ask(bench: Bench) -> None:
+    main = threading.main_thread()
+    bench.screen.attended = lambda: threading.current_thread() is main  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("how", ["list", "df", "aio"])
+@pytest.mark.parametrize("on", [1, 2, 3])
+def test_a_sign_in_that_has_ended_is_renewed_by_the_person_in_the_middle(
+    graph: Graph, faulty_graph: FaultyGraph, bench: Bench, all_ids: list[str], how: str, on: int
+) -> None:
+    """The thread that reads ahead cannot ask; the caller's thread does."""
+    only_the_main_thread_can_ask(bench)
+
+    def ends(reply: Reply, _: Recorded) -> Reply:
+        bench.clock.advance(4000)
+        bench.engine.live.clear()
+        return reply
+
+    faulty_graph.fail("GET", "/v1.0/users", on=on, answer=ends)
+    if how == "list":
+        found = ids(graph.list("users", top=50))
+    elif how == "df":
+        found = ids(graph.df("users", top=50, to="table"))
+    else:
+        found = ids(asyncio.run(graph.aio.df("users", top=50, to="table")))
+    assert found == all_ids
+    assert len(dict.fromkeys(bench.screen.shown)) == 1
+
+
+@pytest.mark.parametrize("call", ["get", "list", "get_many", "aio"])
+def test_claims_that_need_the_person(
+    bench: Bench, faulty_graph: FaultyGraph, certificates: Certificates, call: str
+) -> None:
+    graph = Permitting(bench, faulty_graph, certificates).graph
+    graph.get("me")
+    only_the_main_thread_can_ask(bench)
+    encoded = base64.b64encode(CLAIMS.encode()).decode().rstrip("=")
+    header = f'Bearer realm="", error="insufficient_claims", claims="{encoded}"'
+    answer = refusal(401, "InvalidAuthenticationToken", "No.", WWW_Authenticate=header)
+    first = {request.token for request in faulty_graph.requests}
+    faulty_graph.fail("*", "/v1.0/*", answer=answer, when=lambda one: one.token in first)
+    bench.engine.will("refresh", *[refused_by_provider("interaction_required")] * 4)
+    calls: dict[str, Callable[[], Any]] = {
+        "get": lambda: graph.get("me"),
+        "list": lambda: list(graph.list("users")),
+        "get_many": lambda: graph.get_many(["me"])[0].body,
+        "aio": lambda: asyncio.run(graph.aio.get("me")),
+    }
+    assert calls[call]()
+    shown: list[Any] = list(dict.fromkeys(bench.screen.shown))
+    assert [one.request.authorization.claims for one in shown] == [CLAIMS]
 
 
 # ── settings ────────────────────────────────────────────────────────────────────────────────

@@ -80,11 +80,11 @@ class Deciding(Widening):
             return f"Bearer {here}"
         where = self._where(request, scopes)
         try:
-            self._refusals.raise_if_no_other(where, "", self.bound.changes)
+            self._refusals.raise_if_no_other(where, "", self.bound.changes, asking=False)
             return f"Bearer {self.bound.silent(scopes)}"
         except (InteractionRequired, NotSignedIn) as error:
             if self.bound.key is not None:
-                self._refusals.no_other(where, "", self.bound.changes, error)
+                self._refusals.no_other(where, "", self.bound.changes, error, asking=False)
             return None
 
     def _refused(self, request: Any, response: Any, *, whole: bool) -> Refused | None:
@@ -123,20 +123,22 @@ class Deciding(Widening):
         Raises if there is none. For a while, later calls raise the same error at once.
         """
         scopes, text, where, required, _ = refused
-        self._refusals.raise_if_no_other(where, text, self.bound.changes)
+        asking = self.bound.may_ask
+        self._refusals.raise_if_no_other(where, text, self.bound.changes, asking=asking)
         try:
             return self.bound.get(scopes, text, required).access_token
         except NbAuthError as error:
-            self._refusals.no_other(where, text, self.bound.changes, error)
+            self._refusals.no_other(where, text, self.bound.changes, error, asking=asking)
             raise
 
     async def _another_async(self, refused: Refused) -> str:
         scopes, text, where, required, _ = refused
-        self._refusals.raise_if_no_other(where, text, self.bound.changes)
+        asking = self.bound.may_ask
+        self._refusals.raise_if_no_other(where, text, self.bound.changes, asking=asking)
         try:
             return (await self.bound.get_async(scopes, text, required)).access_token
         except NbAuthError as error:
-            self._refusals.no_other(where, text, self.bound.changes, error)
+            self._refusals.no_other(where, text, self.bound.changes, error, asking=asking)
             raise
 
     def _try_with(self, request: Any, refused: Refused, fresh: str) -> None:

@@ -29,7 +29,7 @@ class Refusals:
     def __init__(self) -> None:
         self.offers = Offers()
         self._until: dict[Where, float] = {}
-        self._errors: dict[Where, tuple[float, Known, NbAuthError]] = {}
+        self._errors: dict[tuple[Where, bool], tuple[float, Known, NbAuthError]] = {}
         self._tried: dict[Where, int] = {}  # hashes only, so that no token is kept after sign-out
 
     def pass_on(self, where: Where, refused: str) -> bool:
@@ -54,22 +54,25 @@ class Refusals:
         for oldest in list(self._tried)[:-MOST]:
             self.helped(oldest)
 
-    def no_other(self, where: Where, refused: str, changes: int, error: NbAuthError) -> None:
+    def no_other(
+        self, where: Where, refused: str, changes: int, error: NbAuthError, *, asking: bool
+    ) -> None:
         """Note that there was no other token, and why.
 
         ``changes``: how often the account has changed; after the next sign-in it is tried again.
+        ``asking``: whether the person could be asked; that may help where nothing else did.
         """
-        self._errors[where] = time.monotonic() + PASS_ON, (hash(refused), changes), error
+        self._errors[where, asking] = time.monotonic() + PASS_ON, (hash(refused), changes), error
         for oldest in list(self._errors)[:-MOST]:
             self._errors.pop(oldest, None)
 
-    def raise_if_no_other(self, where: Where, refused: str, changes: int) -> None:
+    def raise_if_no_other(self, where: Where, refused: str, changes: int, *, asking: bool) -> None:
         """Raise the noted error, if there was no other token than this one."""
-        until, known, error = self._errors.get(where, (0.0, (0, 0), None))
+        until, known, error = self._errors.get((where, asking), (0.0, (0, 0), None))
         same = known == (hash(refused), changes)
         if error is not None and same and time.monotonic() < until:
             raise error.with_traceback(None)
-        self._errors.pop(where, None)
+        self._errors.pop((where, asking), None)
 
     def helped(self, where: Where) -> None:
         """Note that the host has accepted the token."""
