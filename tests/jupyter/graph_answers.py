@@ -77,11 +77,13 @@ def _response(request: Any, status: int, answer: Any) -> requests.Response:
 
 @contextmanager
 def answered() -> Iterator[Answers]:
-    """Every request of requests gets an answer of Graph; rows are shown as a plain table."""
-    made = Answers()
+    """A request to the address of Graph gets an answer; rows are shown as a plain table."""
+    made, others = Answers(), HTTPAdapter.send
 
-    def send(adapter: HTTPAdapter, request: Any, **options: Any) -> requests.Response:
-        return made.send(adapter, request, **options)
+    def send(adapter: HTTPAdapter, request: Any, *args: Any, **options: Any) -> requests.Response:
+        if str(request.url).startswith(ADDRESS):
+            return made.send(adapter, request, **options)
+        return others(adapter, request, *args, **options)
 
     with (
         mock.patch.object(HTTPAdapter, "send", send),

@@ -24,8 +24,8 @@ from nbauth.core.errors import (
     SignInDeclined,
     SignInError,
     SignInExpired,
-    SignInInterrupted,
 )
+from nbauth.core.interrupted import SignInInterrupted
 from nbauth.core.steps import Asking
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.kernel.sign_in.driver import Driver

@@ -16,8 +16,8 @@ from nbauth.core.errors import (
     NotSignedIn,
     SignInCancelled,
     SignInExpired,
-    SignInInterrupted,
 )
+from nbauth.core.interrupted import SignInInterrupted
 from nbauth.kernel.arrivals import Arrivals
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.testing.engine import FakeEngine, refusal

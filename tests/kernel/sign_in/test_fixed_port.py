@@ -18,13 +18,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from nbauth.core.errors import (
-    ConfigurationError,
-    NbAuthError,
-    SignInCancelled,
-    SignInExpired,
-    SignInInterrupted,
-)
+from nbauth.core.errors import ConfigurationError, NbAuthError, SignInCancelled, SignInExpired
+from nbauth.core.interrupted import SignInInterrupted
 from nbauth.kernel.sign_in.receivers import loopback, sockets
 from nbauth.kernel.sign_in.receivers.loopback import Receiver
 from nbauth.testing.engine import refusal
