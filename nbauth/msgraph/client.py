@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nbauth.kernel.session import Session
     from nbauth.msgraph.aio import AsyncGraph
 
+OWN = frozenset({"bound", "root", "partial", "session", "_hosts", "_sender", "_unfinished"})
+"""The attributes that a Graph object has of its own, besides the session."""
 MOST_KEPT = 16
 """Objects of ``nbauth.graph`` that are kept for the next use."""
 
@@ -123,10 +125,9 @@ def _graph_again(find_session: Callable[[], Session], *of: Any) -> Graph:
 
 
 class _Unconfigured(Graph):
-    """What ``nbauth.graph`` is if it cannot be made. It is made, or the error raised, at its use.
-
-    So ``help(nbauth)``, ``hasattr`` and completion work before anything is configured.
-    """
+    # What nbauth.graph is if it cannot be made. It is made, or the error raised, at its use. So
+    # help(nbauth), hasattr and completion work before anything is configured.
+    __doc__ = Graph.__doc__
 
     def __init__(self, here: Session) -> None:
         self._here = here
@@ -139,8 +140,8 @@ class _Unconfigured(Graph):
         return self.__reduce__()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
+        if name not in OWN:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         made = graph_for(self._here)
         self.__class__ = Graph  # type: ignore[assignment]
         self.__dict__.update(made.__dict__)

@@ -34,6 +34,7 @@ class Collected:
         self._limit = limit
         self._progress = progress
         self.rows: list[Any] = []
+        self._kept = 0, source.next_link
 
     def read(self) -> list[Any]:
         """Read all pages. Raises ``GraphInterrupted``, ``GraphError`` and others; ``partial`` has
@@ -42,17 +43,20 @@ class Collected:
             with Progress(total=self._limit, enabled=self._progress) as bar:
                 for page in self._source.pages():
                     self.rows.extend(page)
+                    self._kept = len(self.rows), self._source.next_link
                     if self._source.count is not None:
                         bar.total = min(self._source.count, self._limit or self._source.count)
                     bar.update(len(page))
         except KeyboardInterrupt:
-            raise GraphInterrupted(self.rows, self._source.next_link) from None
+            self._source.close()
+            raise GraphInterrupted(*self.partial) from None
         except GraphError as error:
-            error.rows, error.next_link = self.rows, self._source.next_link
+            error.rows, error.next_link = self.partial
             raise
         return self.rows
 
     @property
     def partial(self) -> Partial:
-        """What was read so far."""
-        return Partial(self.rows, self._source.next_link)
+        """What was read so far. After an interrupt, a page may have been added and not noted."""
+        count, link = self._kept
+        return Partial(self.rows[:count], link)

@@ -15,6 +15,7 @@ from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Path
 from nbauth.msgraph.changes import Changes, id_of, merged, removal
 from nbauth.msgraph.endpoints.segments import segments_of
+from nbauth.msgraph.odata import repeatable
 from nbauth.msgraph.pages import DELTA_LINK
 from nbauth.msgraph.progress import Progress
 from nbauth.msgraph.sender import Sender
@@ -44,6 +45,7 @@ class Delta:
     def __init__(
         self, sender: Sender, path: Path, state: str | None, options: Mapping[str, Any]
     ) -> None:
+        options = repeatable(options)
         self._sender = sender
         self._first = sender.root.url(path, _query(options))
         self._path = path

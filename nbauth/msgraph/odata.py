@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from operator import index
 from typing import Any, TypedDict
 from urllib.parse import quote, unquote_plus
 from uuid import UUID
@@ -110,7 +111,7 @@ def _text(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str | int):
         return str(value)
-    if isinstance(value, Iterable):
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
         return ",".join(map(str, value))
     raise ConfigurationError(f"An option is a {type(value).__name__}.", code="bad_option")
 
@@ -124,15 +125,66 @@ def _search(value: object) -> str:
     return f'"{escaped}"'
 
 
-def encoded(query: Mapping[str, object]) -> str:
+def params_of(params: object) -> dict[str, str]:
+    """Other options: texts as they are, ``True`` as ``true``, lists with commas, times in ISO 8601.
+
+    ``None`` leaves an option out. Raises ``ConfigurationError`` for what is no mapping of names.
+    """
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
+        raise ConfigurationError(
+            "params has to be a dict with texts as keys.",
+            code="bad_option",
+            hint='For example params={"startDateTime": "2026-01-01T00:00:00Z"}.',
+        )
+    return {name: _param(value) for name, value in params.items() if value is not None}
+
+
+def _param(value: object) -> str:
+    if isinstance(value, bool | date):  # a datetime is a date
+        return literal(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return ",".join(map(_param, value))
+    return str(value)
+
+
+def repeatable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for several requests: what can be read only once, such as a generator, as a list."""
+    return {
+        name: list(value) if isinstance(value, Iterator) else value
+        for name, value in options.items()
+    }
+
+
+def row_limit(limit: object) -> int | None:
+    """The most rows. Raises ``ConfigurationError`` for what is no number of rows."""
+    try:
+        number = None if limit is None else index(limit)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if isinstance(limit, bool) or (number is not None and number < 0):
+        raise ConfigurationError(
+            "limit has to be a whole number, not below 0.",
+            code="bad_option",
+            hint="Leave it out to read all rows.",
+        )
+    return number
+
+
+def encoded(query: Iterable[tuple[str, object]]) -> str:
     """A query as text; values are percent-encoded, names with their ``$`` are not."""
     return "&".join(
-        f"{quote(name, safe='$@')}={quote(str(value), safe=_READABLE)}"
-        for name, value in query.items()
+        f"{quote(name, safe='$@')}={quote(str(value), safe=_READABLE)}" for name, value in query
     )
 
 
-def decoded(text: str) -> dict[str, str]:
-    """The query of a URL."""
+def pairs_of(text: str) -> list[tuple[str, str]]:
+    """The query of a URL: names and values in order. A name may be there more than once."""
     pairs = (part.partition("=") for part in text.split("&") if part)
-    return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
+    return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
+
+
+def decoded(text: str) -> dict[str, str]:
+    """The query of a URL by name."""
+    return dict(pairs_of(text))

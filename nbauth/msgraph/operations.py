@@ -121,16 +121,17 @@ class Operations(Files):
             to: ``"pandas"``, ``"polars"`` or ``"table"``, a list of dicts.
         """
         from nbauth.msgraph.collected import Collected
-        from nbauth.msgraph.frames.frame import frame
+        from nbauth.msgraph.frames.frame import check_frames, frame
 
+        check_frames(to)
         source = self._sender.rows(path, limit, options)
         collected = Collected(source, limit, progress)
         try:
             rows = collected.read()
+            return frame(rows, select=source.select, to=to, attrs=source.annotations)
         except BaseException:
             self.partial = collected.partial
             raise
-        return frame(rows, select=source.select, to=to, attrs=source.annotations)
 
     def get_many(
         self,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from copy import copy
+from typing import Any, NamedTuple
 
 from nbauth.core.errors import GraphError, TokenError
+from nbauth.core.interrupts import Flag
 from nbauth.core.secret import refuse_pickling
 from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Root
-from nbauth.msgraph.later import Later
+from nbauth.msgraph.later import Later, stopped
 from nbauth.msgraph.odata import decoded
 from nbauth.msgraph.transport import Reply
 
@@ -20,17 +23,29 @@ NEXT_LINK = "@odata.nextLink"
 DELTA_LINK = "@odata.deltaLink"
 
 
+class _Place(NamedTuple):
+    """How far a list was read. It changes at once, so an interrupt loses no page.
+
+    Attributes:
+        page: the rows of the last page that are left.
+        next_link: of the first page that was not read.
+        limit: how many more rows may be read.
+    """
+
+    page: Iterator[Any]
+    next_link: str | None
+    limit: int | None
+
+
 class Rows(Iterator[Any]):
     """The rows of a list, read while they are iterated; at the end they are complete.
 
     The next page is requested while the last one is used. An interrupt or an error does not end
-    it: iterate it again to go on.
+    it: iterate it again to go on. If several threads iterate it, each row goes to one of them.
 
     Attributes:
         count: ``@odata.count`` of the first page, if it was requested.
         headers: of the first response.
-        next_link: the link of the first page that was not read, ``None`` at the end. Another kernel
-            can go on there: ``graph.list(link)``.
         annotations: the ``@odata`` annotations of the last page.
         select: the names of ``$select``, ``None`` without it.
 
@@ -54,108 +69,142 @@ class Rows(Iterator[Any]):
         self.headers: Mapping[str, str] = {}
         self.annotations: dict[str, Any] = {}
         self.select = selected(url)
-        self.next_link: str | None = url if limit is None or limit > 0 else None
+        self._place = _Place(iter(()), None if limit == 0 else url, limit)
         self._fetch = fetch
         self._root = root
-        self._limit = limit
         self._look = look
         self._seen = {hash(url)}
-        self._page: Iterator[Any] = iter(())
         self._ahead: tuple[str, Later[Reply]] | None = None
+        self._closed = Flag()
 
     def __reduce__(self) -> Any:
         refuse_pickling(self, "pickle next_link, and go on with graph.list(link).")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_closed"):
+            self._closed.set()
+
+    @property
+    def next_link(self) -> str | None:
+        """The link of the first page that was not read, ``None`` at the end.
+
+        Another kernel can go on there: ``graph.list(link)``.
+        """
+        return self._place.next_link
+
+    def close(self) -> None:
+        """Stop the thread that requests the next page. The rows can be read on nevertheless."""
+        self._closed.set()
+        self._ahead, self._closed = None, Flag()
 
     def __iter__(self) -> Rows:
         return self
 
     def __next__(self) -> Any:
         while True:
-            for row in self._page:
+            place = self._place
+            for row in place.page:
                 return row
-            if self.next_link is None:
+            if not self._read(place):
                 raise StopIteration
-            self._page = iter(self._read())
 
     def pages(self) -> Iterator[list[Any]]:
-        """The same page by page, each a list of rows; empty pages are left out."""
-        while rest := list(self._page) or self._next_rows():
-            self._page = iter(())
+        """The same page by page, each a list of rows; empty pages are left out.
+
+        It is for one thread.
+        """
+        while rest := self._rest():
+            self._place = self._place._replace(page=iter(()))
             yield rest
 
-    def _next_rows(self) -> list[Any]:
-        while self.next_link is not None:
-            if rows := self._read():
-                return rows
-        return []
+    def _rest(self) -> list[Any]:
+        """The rows of the current page that are left, or those of the next page that has some."""
+        while True:
+            place = self._place
+            if rest := list(copy(place.page)):
+                return rest
+            if not self._read(place):
+                return []
 
-    def _read(self) -> list[Any]:
-        """The rows of the next page. The state changes at the end, so that it can be repeated."""
-        url = self.next_link
-        assert url is not None
-        self._page = iter(())  # the memory of the last page
+    def _read(self, place: _Place) -> bool:
+        """Read the page after this place; return whether there is one.
+
+        The state changes at the end, so that it can be repeated. If another thread has read the
+        page meanwhile, that page counts.
+        """
+        url, limit = place.next_link, place.limit
+        if url is None:
+            return self._place is not place
         reply = self._reply(url)
-        ahead = self._expect(reply.body, url)
+        ahead = self._expect(reply.body, url) if limit is None else None
         page = reply.json()
         rows, link = self._checked(page, reply), self._link(page, url)
-        if self._limit is not None:
-            rows = rows[: self._limit]
-            if len(rows) == self._limit:
-                link = None
+        if limit is not None:
+            rows = rows[:limit]
+            limit -= len(rows)
+            link = link if limit else None
         if self.headers == {}:
-            self.headers = reply.headers
             count = page.get("@odata.count")
             self.count = count if isinstance(count, int) else None
+            self.headers = reply.headers
         if link is None:
-            self._ahead = None
+            ahead = None
         elif ahead is None or ahead[0] != link:
-            self._ahead = (link, Later(lambda: self._fetch(link)))
-        else:
-            self._ahead = ahead
-        self.annotations = {name: value for name, value in page.items() if name[:1] == "@"}
-        if self._limit is not None:
-            self._limit -= len(rows)
-        if link is not None:
-            self._seen.add(hash(link))
-        self.next_link = link
-        self._look(reply)
-        return rows
+            ahead = self._begin(link)
+        annotations = {name: value for name, value in page.items() if name[:1] == "@"}
+        reached = _Place(iter(rows), link, limit)
+        if self._place is place:
+            self._place = reached
+            self._ahead, self.annotations = ahead, annotations
+            if link is not None:
+                self._seen.add(hash(link))
+            self._look(reply)
+        return True
 
     def _reply(self, url: str) -> Reply:
         """The response for a URL, which may have been requested already."""
         ahead = self._ahead
         if ahead is None or ahead[0] != url:
             return self._fetch(url)
-        self._ahead = None
         try:
             return ahead[1].result()
         except TokenError:  # that thread could not ask the person; this one may
+            self._ahead = None
             return self._fetch(url)
         except GraphError as error:
+            self._ahead = None
             if error.status != 403:
                 raise
             return self._fetch(url)  # likewise for a consent
-        except KeyboardInterrupt:
-            self._ahead = ahead
+        except Exception:
+            self._ahead = None
             raise
+
+    def _begin(self, link: str) -> tuple[str, Later[Reply]]:
+        """Request a page in another thread, until these rows are closed or dropped."""
+        fetch = self._fetch
+        context = contextvars.copy_context()
+        if stopped.get() is None:
+            context.run(stopped.set, self._closed)
+        return link, context.run(Later, lambda: fetch(link))
 
     def _expect(self, body: bytes, url: str) -> tuple[str, Later[Reply]] | None:
         """Request the next page before this one is parsed, by the link as it stands in the text."""
-        found = None if self._limit is not None else _LINK.search(body)
+        found = _LINK.search(body)
         if found is None:
             return None
         try:
             link = self._link({NEXT_LINK: json.loads(found[1])}, url)
         except (ValueError, GraphError):
             return None  # what is wrong with it is found again below
-        return None if link is None else (link, Later(lambda: self._fetch(link)))
+        return None if link is None else self._begin(link)
 
     def _link(self, page: Mapping[str, Any], url: str) -> str | None:
         link = page.get(NEXT_LINK)
         if not link:
             return None
         checked = self._root.linked(link, url)
-        if hash(checked) in self._seen:
+        if hash(checked) in self._seen and self.next_link == url:  # else a thread was faster
             raise GraphError(
                 f"The pages of {plain(self._root.path_of(url))} form a loop: a next link leads to a"
                 " page that was read before.",

@@ -64,7 +64,7 @@ class Sender:
         ``told``: what the person has been told of other requests of the same call.
         """
         url = self.root.url(path, _query(options))
-        url, headers = self._advanced(url, _headers(options), set() if told is None else told)
+        url, headers = self._advanced(url, headers_of(options), set() if told is None else told)
         if body is None:
             return self._request(method, url, headers)
         content, kind = _content(body)
@@ -72,6 +72,7 @@ class Sender:
 
     def rows(self, path: Path, limit: int | None, options: Mapping[str, Any]) -> Rows:
         """All rows of a list. The headers are repeated with each page."""
+        limit = odata.row_limit(limit)
         request = self.request("GET", path, options)
         headers = request.headers
         size = self._page_size(request.url, limit)
@@ -160,9 +161,11 @@ def _content(body: object) -> tuple[bytes, str]:
     return json.dumps(body).encode(), "application/json"
 
 
-def _headers(options: Mapping[str, Any]) -> Mapping[str, str]:
+def headers_of(options: Mapping[str, Any]) -> Mapping[str, str]:
     """The headers of a call. Raises ``ConfigurationError`` for those that cannot be sent."""
     given: Mapping[str, str] = options.get("headers") or {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError("headers has to be a dict.", code="bad_option")
     for name, value in given.items():
         if not (isinstance(name, str) and _NAME.fullmatch(name)):
             raise ConfigurationError("A header has an invalid name.", code="bad_option")

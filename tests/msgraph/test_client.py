@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nbauth.core.errors import ConfigurationError, GraphError
-from nbauth.msgraph.client import Graph
+from nbauth.msgraph.client import OWN, Graph, current
 from tests.harness.faulty_graph import FaultyGraph
+from tests.kernel.conftest import Bench
 
 
 def test_a_list_is_complete(graph: Graph) -> None:
@@ -26,3 +27,25 @@ def test_a_refusal_says_what_graph_says(graph: Graph) -> None:
         graph.get("nothing/here")
     assert caught.value.status in (400, 404)
     assert caught.value.correlation_id
+
+
+def test_looking_at_an_unconfigured_graph_raises_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bind(*_: object, **__: object) -> None:
+        raise ConfigurationError("No client_id.")
+
+    monkeypatch.setattr(bench.session, "bind", bind)
+    graph = current(bench.session)
+    for name in ("_repr_html_", "_ipython_display_", "nothing", "__wrapped__"):
+        assert not hasattr(graph, name)
+    assert "not configured" in repr(graph)
+    assert graph.__doc__ == Graph.__doc__
+    with pytest.raises(ConfigurationError):
+        graph.get("me")
+    with pytest.raises(ConfigurationError):
+        _ = graph.session
+
+
+def test_the_attributes_that_make_a_graph_are_known(graph: Graph) -> None:
+    assert {*vars(graph)} - {"_here"} == OWN

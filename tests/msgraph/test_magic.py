@@ -144,7 +144,7 @@ def test_an_interrupt_keeps_what_was_read_and_the_line_says_where(
     read = Collected.read
 
     def interrupted(self: Collected) -> Any:
-        self._source._limit = 60
+        self._source._place = self._source._place._replace(limit=60)
         read(self)
         raise GraphInterrupted(self.rows, "https://next.example")
 

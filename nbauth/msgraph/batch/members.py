@@ -10,8 +10,9 @@ from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.batch.items import METHODS, BatchItem, BatchRequest, loop, not_a_list
+from nbauth.msgraph.odata import repeatable
 from nbauth.msgraph.pages import NEXT_LINK
-from nbauth.msgraph.sender import Sender
+from nbauth.msgraph.sender import Sender, headers_of
 from nbauth.msgraph.throttle import Attempts
 from nbauth.msgraph.transport import Request
 
@@ -153,6 +154,8 @@ def prepared(
     """The members for requests, with options for all. Raises ``ConfigurationError``."""
     members: list[Member] = []
     told: set[str] = set()
+    options = repeatable(options)
+    common = headers_of(options)
     for request in requests:
         method = request.method.upper()
         if method not in METHODS:
@@ -161,7 +164,7 @@ def prepared(
                 code="bad_option",
                 hint=f"The methods are {', '.join(METHODS)}.",
             )
-        headers = {**(options.get("headers") or {}), **(request.headers or {})}
+        headers = {**common, **(request.headers or {})}
         given = {**options, "headers": headers}
         made = sender.request(method, request.path, given, request.json, told)
         members.append(Member(len(members), made, _needs(request, len(members))))

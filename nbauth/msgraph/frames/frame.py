@@ -57,10 +57,7 @@ def frame(
     ``select``: the columns that come first; they are there without rows too.
     ``attrs``: the annotations of the response. Raises ``ConfigurationError``.
     """
-    if to not in (None, "pandas", "polars", "table"):
-        raise ConfigurationError(
-            f"to={to!r} is not known.", code="bad_option", hint='Use "pandas", "polars" or "table".'
-        )
+    check_frames(to)
     if to == "polars":
         from nbauth.msgraph.frames.polars_frame import polars_frame
 
@@ -69,6 +66,20 @@ def frame(
     if pandas is None:
         return Table(rows, select=select, attrs=attrs)
     return _pandas_frame(pandas, columns_of(rows, select), attrs or {})
+
+
+def check_frames(to: str | None) -> None:
+    """Raise ``ConfigurationError`` if ``to`` is unknown or its package is not installed."""
+    if to not in (None, "pandas", "polars", "table"):
+        raise ConfigurationError(
+            f"to={to!r} is not known.", code="bad_option", hint='Use "pandas", "polars" or "table".'
+        )
+    if to == "pandas":
+        _pandas(needed=True)
+    if to == "polars":
+        from nbauth.msgraph.frames.polars_frame import polars_module
+
+        polars_module()
 
 
 def _pandas(*, needed: bool) -> Any:
