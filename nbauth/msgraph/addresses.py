@@ -7,7 +7,7 @@ may not leave the Graph that sent them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -104,11 +104,27 @@ class Root:
 
 def _joined(path: Path) -> str:
     if isinstance(path, str):
-        return path.strip()
+        return _checked_text(path.strip())
+    if isinstance(path, bytes) or not isinstance(path, Iterable):
+        raise ConfigurationError(
+            "The path is not a text or a list of segments.",
+            code="bad_option",
+            hint='For example "me/messages" or ["users", name].',
+        )
     segments = [str(segment) for segment in path]
     if not segments or not all(segments) or {".", ".."} & {*segments}:
         raise ConfigurationError("A segment of the path is empty or dots.", code="bad_option")
-    return "/".join(quote(segment, safe="$@:") for segment in segments)
+    return "/".join(quote(_checked_text(segment), safe="$@:") for segment in segments)
+
+
+def _checked_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            "The path has a character that cannot be encoded.", code="bad_option"
+        ) from None
+    return text
 
 
 def root_of(address: str, version: str) -> Root:

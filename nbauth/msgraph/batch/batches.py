@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import requests
 
-from nbauth.core.errors import ConfigurationError, GraphError, TokenError
+from nbauth.core.errors import GraphError, TokenError
 from nbauth.core.interrupted import SignInInterrupted
 from nbauth.core.interrupts import Flag
 from nbauth.core.person import say_to
+from nbauth.msgraph.arguments import checked_limit
+from nbauth.msgraph.batch.checks import checked_width
 from nbauth.msgraph.batch.envelopes import Answer, answers, envelope
 from nbauth.msgraph.batch.items import BatchInterrupted, BatchItems, BatchRequest
 from nbauth.msgraph.batch.members import Group, grouped, prepared
@@ -26,7 +28,6 @@ from nbauth.msgraph.sender import Sender
 from nbauth.msgraph.throttle import ANNOUNCED, MOST_SECONDS, THROTTLED
 from nbauth.msgraph.transport import UNKNOWN, Reply
 
-MOST_WIDTH = 32
 LAST_SECONDS = 5.0
 """Seconds that an error waits for the responses to the other batches."""
 QUIET = 0.2
@@ -68,14 +69,12 @@ class Batches:
         limit: int | None = None,
         progress: bool = True,
     ) -> None:
-        if not 1 <= width <= MOST_WIDTH:
-            raise ConfigurationError(f"width is 1 to {MOST_WIDTH}.", code="bad_option")
         self._transport = sender.transport
-        self._width = width
+        self._width = checked_width(width)
         self._progress = progress
         self._members = prepared(sender, given, options)
         self._groups = grouped(self._members)
-        self._outcomes = Outcomes(self._transport, self._members, limit)
+        self._outcomes = Outcomes(self._transport, self._members, checked_limit(limit))
         self._queue = Queue(self._pause)
         self._flights: list[_Flight] = []
         self._bell = Flag()
