@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import requests
-
 from nbauth.core.errors import GraphError, TokenError
 from nbauth.core.interrupted import SignInInterrupted
 from nbauth.core.interrupts import Flag
@@ -110,11 +108,11 @@ class Batches:
         return BatchItems(self.partial.rows)
 
     def _get_token(self) -> None:
-        """Get the token in this thread, which may ask the person."""
-        url = f"{self._transport.root.address}/v1.0/$batch"
-        session = self._transport.session
-        requests.Request("POST", url, auth=session.auth).prepare()
-        session.get_adapter(url)  # a forked child gets new connections, before threads start
+        transport = self._transport
+        transport.get_token()
+        transport.session.get_adapter(
+            transport.root.address
+        )  # a forked child gets new connections, before threads start
 
     def _run(self, bar: Progress) -> None:
         outcomes, finished, succeeded = self._outcomes, 0, 0
