@@ -164,6 +164,38 @@ def test_kinds_of_content(
         file.close()
 
 
+class Failing(io.BytesIO):
+    """A file object that fails at its third slice."""
+
+    how = ""
+    reads = 0
+
+    def read(self, size: int | None = -1) -> Any:
+        self.reads += size is not None and size > 1
+        if self.reads == 3 and self.how == "closed":
+            self.close()
+        return "text" if self.reads == 3 and self.how == "text" else super().read(size)
+
+
+@pytest.mark.parametrize("how", ["closed", "text"])
+def test_a_file_object_that_fails(graph: Graph, faulty_graph: FaultyGraph, how: str) -> None:
+    file = Failing(CONTENT)
+    file.how = how
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        sent(graph, file)
+    assert NAME not in faulty_graph.drive.files
+
+
+def test_a_view_need_not_be_contiguous(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    sent(graph, memoryview(CONTENT)[::2])
+    assert stored(faulty_graph) == CONTENT[::2]
+
+
+def test_a_file_without_an_end_that_can_be_found(graph: Graph) -> None:
+    with pytest.raises(ConfigurationError, match="/proc/self/status cannot be read"):
+        sent(graph, "/proc/self/status")
+
+
 def test_a_file_object_is_read_from_its_position(graph: Graph, faulty_graph: FaultyGraph) -> None:
     file = io.BytesIO(CONTENT)
     file.seek(100)
