@@ -130,7 +130,7 @@ class Root:
 
 def _joined(path: Path) -> str:
     if isinstance(path, str):
-        return path.strip()
+        return _checked_text(path.strip())
     if isinstance(path, bytes | bytearray | Mapping) or not isinstance(path, Iterable):
         raise ConfigurationError(
             f"The path is a {type(path).__name__}.",
@@ -140,7 +140,17 @@ def _joined(path: Path) -> str:
     segments = ["" if segment is None else str(segment) for segment in path]
     if not segments or not all(segments) or {".", ".."} & {*segments}:
         raise ConfigurationError("A segment of the path is empty or dots.", code="bad_option")
-    return "/".join(quote(segment, safe="$@:") for segment in segments)
+    return "/".join(quote(_checked_text(segment), safe="$@:") for segment in segments)
+
+
+def _checked_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            "The path has a character that cannot be encoded.", code="bad_option"
+        ) from None
+    return text
 
 
 def _check_segments(path: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from nbauth.core.person import Notices, say_to
 from nbauth.core.text import plain
 from nbauth.msgraph import odata
 from nbauth.msgraph.addresses import Path, Root
+from nbauth.msgraph.arguments import as_json, checked_headers, checked_limit
 from nbauth.msgraph.endpoints.endpoints import largest_page, needs_eventual, service_of
 from nbauth.msgraph.pages import Rows
 from nbauth.msgraph.transport import Reply, Request, Transport
@@ -72,7 +72,7 @@ class Sender:
 
     def rows(self, path: Path, limit: int | None, options: Mapping[str, Any]) -> Rows:
         """All rows of a list. The headers are repeated with each page."""
-        limit = odata.row_limit(limit)
+        limit = checked_limit(limit)
         request = self.request("GET", path, options)
         headers = request.headers
         size = self._page_size(request.url, limit)
@@ -158,14 +158,12 @@ def content_of(reply: Reply) -> Any:
 def _content(body: object) -> tuple[bytes, str]:
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body), "application/octet-stream"
-    return json.dumps(body).encode(), "application/json"
+    return as_json(body), "application/json"
 
 
 def headers_of(options: Mapping[str, Any]) -> Mapping[str, str]:
     """The headers of a call. Raises ``ConfigurationError`` for those that cannot be sent."""
-    given: Mapping[str, str] = options.get("headers") or {}
-    if not isinstance(given, Mapping):
-        raise ConfigurationError("headers has to be a dict.", code="bad_option")
+    given = checked_headers(options.get("headers"))
     for name, value in given.items():
         if not (isinstance(name, str) and _NAME.fullmatch(name)):
             raise ConfigurationError("A header has an invalid name.", code="bad_option")

@@ -133,6 +133,11 @@ class Transport:
         error.location = reply.headers.get("Location")
         return error
 
+    def get_token(self) -> None:
+        """Get a token for later requests in this thread, which may ask the person."""
+        url = f"{self.root.address}/{self.root.version}/"
+        requests.Request("GET", url, auth=self.session.auth).prepare()
+
     def key(self, request: Request) -> Hashable:
         """What the pauses of a request's service are noted under."""
         return self.root.place, self.bound.client.key, self.bound.key, request.service

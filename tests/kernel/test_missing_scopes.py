@@ -31,6 +31,7 @@ from tests.oauth.servers import Seen, Server, reply
 
 HOW = ["requests", "httpx", "httpx_async"]
 ENTRA = "https://login.microsoftonline.com/contoso.com"
+NARROW = "https://login.contoso.example/contoso.onmicrosoft.com"
 GRAPH = "https://graph.microsoft.com/"
 DEFAULT = f"{GRAPH}.default"
 MANY = 10
@@ -59,6 +60,7 @@ class Api(Caller):
         certificates: Certificates,
         *,
         microsoft: bool = True,
+        entra: str = ENTRA,
     ) -> None:
         self.bench, self.server = bench, server
         self.context = ssl.create_default_context(cafile=str(certificates.ca_file))
@@ -66,11 +68,11 @@ class Api(Caller):
         self.microsoft = microsoft
         self.has, self.needs = ("User.Read", "Mail.Read") if microsoft else ("read", "write")
         entry = [DEFAULT] if microsoft else ["read", "write"]
-        authority = ENTRA if microsoft else bench.environ["NBAUTH_AUTHORITY"]
+        authority = entra if microsoft else bench.environ["NBAUTH_AUTHORITY"]
         if microsoft:
-            bench.engine = FakeEngine(parse(ENTRA), "notebooks", clock=bench.clock.time)
+            bench.engine = FakeEngine(parse(entra), "notebooks", clock=bench.clock.time)
             bench.engine.ungranted = {f"{GRAPH}Mail.Read"}
-            bench.engines[(ENTRA, "notebooks")] = bench.engine
+            bench.engines[(entra, "notebooks")] = bench.engine
         bench.session.configure(
             authority=authority,
             hosts={self.host: entry},
@@ -134,6 +136,12 @@ def api(bench: Bench, server: Server, certificates: Certificates) -> Api:
 def other(bench: Bench, server: Server, certificates: Certificates) -> Api:
     """At another OpenID Connect issuer."""
     return Api(bench, server, certificates, microsoft=False)
+
+
+@pytest.fixture
+def narrow(bench: Bench, server: Server, certificates: Certificates) -> Api:
+    """At a provider with Entra's protocol, whose tokens have the requested scopes only."""
+    return Api(bench, server, certificates, entra=NARROW)
 
 
 @pytest.fixture(params=["entra", "other issuer"])
@@ -202,6 +210,41 @@ def test_the_scope_default_is_not_combined(api: Api) -> None:
     assert api.call("requests").status_code == 200
     (sign_in,) = api.offered
     assert list(sign_in.request.scopes) == [f"{GRAPH}Mail.Read"]
+
+
+def test_where_tokens_have_only_requested_scopes_none_is_lost(narrow: Api) -> None:
+    """There, a token for one more scope alone would lack those that .default gave."""
+    api = narrow
+    gone = api.bench.engine.ungranted
+    api.session = api.bench.session.authorised_session()
+    api.bench.engine.will("refresh", api.bench.engine.response([f"{GRAPH}User.Read"]))
+    for needs in ("Mail.Read", "Calendars.Read", "User.Read", "Mail.Read"):
+        api.needs = needs
+        gone |= set() if needs == "User.Read" else {f"{GRAPH}{needs}"}
+        api.headers = {"WWW_Authenticate": insufficient(needs)}
+        assert api.call("requests").status_code == 200, needs
+    assert [set(one.request.authorization.scopes) for one in api.offered] == [
+        {f"{GRAPH}User.Read", f"{GRAPH}Mail.Read"},
+        {f"{GRAPH}User.Read", f"{GRAPH}Mail.Read", f"{GRAPH}Calendars.Read"},
+    ]
+
+
+def test_after_a_sign_out_it_is_offered_again(any_api: Api) -> None:
+    """The new sign-in need not have what the last one had."""
+    assert any_api.call("requests").status_code == 200
+    any_api.bench.session.logout(all=True)
+    any_api.sign_in("ada")
+    any_api.session = any_api.bench.session.authorised_session(any_api.has)
+    assert any_api.call("requests").status_code == 200
+    assert len(any_api.offered) == 2
+
+
+def test_what_was_in_vain_for_one_token_is_tried_for_another_one() -> None:
+    """Another object may request other scopes for the same host."""
+    known = offers.Offers()
+    known.in_vain(("host", None, frozenset({"a"})), ("x",), 0, asking=True)
+    assert known.is_in_vain(("host", None, frozenset({"a"})), ("x",), 0, asking=True)
+    assert not known.is_in_vain(("host", None, frozenset({"b"})), ("x",), 0, asking=True)
 
 
 def test_two_scopes_one_after_the_other(api: Api) -> None:
@@ -432,11 +475,11 @@ def test_one_offer_at_a_time_for_a_host() -> None:
     known, attempt = offers.Offers(), Attempt(asking=True, asks=True, joins=True)
     with known.asking(attempt, place, ("a",)):
         with pytest.raises(KeyboardInterrupt), known.asking(attempt, place, ("a",)):
-            assert known.may_offer(place, ("a",))
-            assert not known.may_offer(place, ("b",))
+            assert known.may_offer(place, ("a",), 0)
+            assert not known.may_offer(place, ("b",), 0)
             raise KeyboardInterrupt
-        assert not known.may_offer(place, ("b",))
-    assert known.may_offer(place, ("b",))
+        assert not known.may_offer(place, ("b",), 0)
+    assert known.may_offer(place, ("b",), 0)
 
 
 def test_another_thread_joins_the_panel_and_opens_none(api: Api) -> None:

@@ -7,6 +7,7 @@ import errno
 import io
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import nbauth.msgraph
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.interrupted import TransferInterrupted
 from nbauth.msgraph.client import Graph
@@ -27,6 +29,7 @@ from tests.harness.graph.files import File
 from tests.harness.graph.listener import Recorded
 from tests.harness.graph.replies import Reply
 from tests.harness.graph.routes import PHOTO
+from tests.kernel.lines import interrupted
 from tests.msgraph.test_upload import shown
 
 CONTENT = os.urandom(700_001)
@@ -387,6 +390,64 @@ def test_an_interrupt_removes_the_file(
     assert time.monotonic() - began < 15 and os.listdir(tmp_path) == []
     secrets = [each.url for each in faulty_graph.storage.requests]
     assert secrets and not any(secret in shown(caught.value) for secret in secrets)
+
+
+@pytest.mark.parametrize("room", ["progress", "files/targets"])
+def test_an_interrupt_at_any_line_leaves_no_part_of_a_file(
+    graph: Graph, faulty_graph: FaultyGraph, tmp_path: Path, room: str
+) -> None:
+    target = tmp_path / "x"
+    prefix = str(Path(nbauth.msgraph.__file__).parent / room)
+    faulty_graph.fail("GET", "/v1.0/me/photo/$value", answer=Reply(200, b"small"))
+    for where in interrupted(lambda: graph.download("me/photo/$value", target), prefix):
+        assert {*os.listdir(tmp_path)} <= {"x"}, where
+        assert not target.exists() or target.read_bytes() == b"small", where
+        target.unlink(missing_ok=True)
+
+
+class Odd(io.BytesIO):
+    """A file object that is closed, or takes nothing more, during the download."""
+
+    how = ""
+
+    def write(self, data: Any) -> int:
+        if len(data) and self.how == "closed":
+            self.close()
+        return 0 if self.how == "takes nothing" else super().write(data)
+
+    def flush(self) -> None:
+        if self.how == "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("how", ["closed", "takes nothing", "full"])
+def test_an_object_that_fails(graph: Graph, how: str) -> None:
+    target = Odd()
+    target.how = how
+    with pytest.raises(GraphError, match="The file object cannot be written"):
+        graph.download(PATH, target)
+
+
+def test_what_an_object_buffers_is_written(graph: Graph, tmp_path: Path) -> None:
+    with (tmp_path / "x").open("wb", buffering=10**7) as file:
+        graph.download(PATH, file)
+        assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_folder_that_is_removed_meanwhile(
+    graph: Graph, faulty_graph: FaultyGraph, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def remove(normal: Reply, _: Recorded) -> Reply:
+        shutil.rmtree(folder)
+        folder.touch()
+        return normal
+
+    faulty_graph.fail("GET", "/download/*", answer=remove)
+    with pytest.raises(GraphError, match="cannot be written"):
+        graph.download(PATH, folder / "x")
 
 
 def test_a_slow_response_ends(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import io
+import json
 import logging
 import os
 import pickle
@@ -14,14 +15,15 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from nbauth.core.errors import ConfigurationError, GraphError
+from nbauth.core.errors import ConfigurationError, GraphError, TokenError
 from nbauth.core.interrupted import TransferInterrupted
-from nbauth.core.secret import SecretStr
+from nbauth.core.secret import MASK, SecretStr
 from nbauth.msgraph.client import Graph
-from nbauth.msgraph.files import slices, sources, upload
+from nbauth.msgraph.files import preauthorised, slices, sources, upload
 from nbauth.msgraph.files.file_paths import item_of
 from nbauth.msgraph.files.unfinished import Kept
 from tests.harness.faulty_graph import FaultyGraph
@@ -160,6 +162,38 @@ def test_kinds_of_content(
     if hasattr(file, "close"):
         assert not file.closed
         file.close()
+
+
+class Failing(io.BytesIO):
+    """A file object that fails at its third slice."""
+
+    how = ""
+    reads = 0
+
+    def read(self, size: int | None = -1) -> Any:
+        self.reads += size is not None and size > 1
+        if self.reads == 3 and self.how == "closed":
+            self.close()
+        return "text" if self.reads == 3 and self.how == "text" else super().read(size)
+
+
+@pytest.mark.parametrize("how", ["closed", "text"])
+def test_a_file_object_that_fails(graph: Graph, faulty_graph: FaultyGraph, how: str) -> None:
+    file = Failing(CONTENT)
+    file.how = how
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        sent(graph, file)
+    assert NAME not in faulty_graph.drive.files
+
+
+def test_a_view_need_not_be_contiguous(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    sent(graph, memoryview(CONTENT)[::2])
+    assert stored(faulty_graph) == CONTENT[::2]
+
+
+def test_a_file_without_an_end_that_can_be_found(graph: Graph) -> None:
+    with pytest.raises(ConfigurationError, match="/proc/self/status cannot be read"):
+        sent(graph, "/proc/self/status")
 
 
 def test_a_file_object_is_read_from_its_position(graph: Graph, faulty_graph: FaultyGraph) -> None:
@@ -495,6 +529,75 @@ def test_the_secret_address_is_nowhere(
     secrets = [part for url in urls(faulty_graph) for part in (url, url.partition("?")[2])]
     assert secrets and not [text for text in texts if any(secret in text for secret in secrets)]
     assert any("upload" not in text for text in texts)
+
+
+def test_the_secret_address_in_a_response_is_masked(
+    graph: Graph, faulty_graph: FaultyGraph
+) -> None:
+    """Also as JSON of .NET, which escapes & and +, and in parts."""
+
+    def repeats(_: Reply, request: Recorded) -> Reply:
+        where = urlsplit(request.url)
+        values = [value for _, value in parse_qsl(where.query)]
+        text = f"{request.url} {unquote(request.url)} {where.path}?{where.query} {where.path}"
+        text = json.dumps({"error": {"code": where.query, "message": f"{text} {values}"}})
+        text = text.replace("&", "\\u0026").replace("/", "\\/")
+        return Reply(403, text.encode(), content_type="application/json")
+
+    faulty_graph.fail("PUT", "/upload/*", answer=repeats)
+    with pytest.raises(GraphError) as caught:
+        sent(graph, CONTENT)
+    (url,) = set(urls(faulty_graph))
+    where = urlsplit(url)
+    parts = [url, where.path, where.query, *(value for _, value in parse_qsl(where.query))]
+    text = f"{caught.value} {caught.value.code}"
+    assert MASK in text and not [part for part in parts if part in text and len(part) > 7]
+
+
+def test_two_threads_hide_their_addresses_from_the_log() -> None:
+    """One ends while the other one's record is filtered."""
+    noisy = logging.getLogger("urllib3.connectionpool")
+    begun, over, done = threading.Event(), threading.Event(), threading.Event()
+
+    def other() -> None:
+        with preauthorised._unlogged():
+            begun.set()
+            over.wait(5)
+        done.set()
+
+    class Record(logging.LogRecord):
+        @property
+        def thread(self) -> int:  # type: ignore[override]
+            over.set()
+            done.wait(5)
+            return threading.get_ident()
+
+        @thread.setter
+        def thread(self, _: object) -> None:
+            pass
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert begun.wait(5)
+    record = Record("x", logging.DEBUG, "", 0, "a secret address", (), None)
+    with preauthorised._unlogged():
+        assert not noisy.filter(record)
+    over.set()
+    thread.join()
+    assert noisy.filter(record)
+
+
+def test_after_a_sign_out_a_kept_session_is_not_used(
+    graph: Graph, faulty_graph: FaultyGraph, bench: Any
+) -> None:
+    interrupted(graph, faulty_graph, CONTENT)
+    bench.session.logout(all=True)
+    bench.screen.is_attended = False
+    before = len(puts(faulty_graph))
+    for _ in range(2):
+        with pytest.raises(TokenError):
+            sent(graph)
+    assert len(puts(faulty_graph)) == before
 
 
 def shown(error: BaseException) -> str:

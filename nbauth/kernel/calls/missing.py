@@ -113,17 +113,35 @@ def is_covered(client: Client, url: str, scopes: Scopes, given: Hosts | None = N
     return entry is not None and covers(entry, scopes, microsoft=client.authority.microsoft)
 
 
-def lack(client: Client, sent: Scopes, missing: Scopes) -> Lack | None:
-    """The scopes of a token that has the missing ones too; ``None`` if there can be none."""
+def lack(
+    client: Client, sent: Scopes, missing: Scopes, token: AuthenticationResult | None = None
+) -> Lack | None:
+    """The scopes of a token that has the missing ones too; ``None`` if there can be none.
+
+    ``token``: the one that was sent, if it is known.
+    """
     present: Iterable[str] = sent
     if client.authority.microsoft:
-        # .default can't be combined. A token there has all scopes of the API that were granted.
-        present = [] if _is_default(sent) else sent.resource_scopes
+        present = sent.resource_scopes
+        if _is_default(sent):  # can't be combined with others
+            present = _granted_by_default(client, sent, token)
     try:
         wider = client.just((*present, *missing.resource_scopes))
     except ConfigurationError:
         return None
     return Lack(missing.resource_scopes, wider.declaring() if sent.declares else wider)
+
+
+def _granted_by_default(
+    client: Client, sent: Scopes, token: AuthenticationResult | None
+) -> tuple[str, ...]:
+    """What a token for ``.default`` has and the next one has to request to have it too.
+
+    At Microsoft's own hosts every token has all scopes of the API that were granted.
+    """
+    if client.authority.hosts or token is None:
+        return ()
+    return tuple(filter(None, (_full(scope, client, sent.resource) for scope in token.scopes)))
 
 
 def joined(client: Client, first: Lack, all_of_them: Iterable[Lack]) -> Lack:

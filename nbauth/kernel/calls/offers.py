@@ -43,7 +43,8 @@ class Offers:
 
     def __init__(self) -> None:
         self.widened: dict[Place, Scopes] = {}
-        self._offered: dict[Any, float] = {}
+        self._declined: dict[Any, float] = {}
+        self._given: dict[Any, tuple[float, int]] = {}
         self._open: dict[Any, tuple[frozenset[str], int, float]] = {}
         self._in_vain: dict[Any, tuple[float, int]] = {}
         self._told: dict[Any, float] = {}
@@ -65,14 +66,20 @@ class Offers:
 
     # ── what was tried ──────────────────────────────────────────────────────────────────────
 
-    def may_offer(self, place: Place, missing: tuple[str, ...]) -> bool:
-        """Whether a consent may be offered: in the last minute it was not, the person gave none of
-        the consents that this host wanted, and no other one of this host is offered now."""
+    def may_offer(self, place: Place, missing: tuple[str, ...], changes: int) -> bool:
+        """Whether a consent may be offered: in the last minute it was not, the person refused none
+        that this host wanted, and no other one of this host is offered now.
+
+        ``changes``: see :meth:`is_in_vain`. A consent counts until the account changes: at some
+        issuers the next sign-in has not the scopes of the last one.
+        """
         scopes, calls, until = self._open.get(place[:2], (frozenset(), 0, 0.0))
         if calls and scopes != frozenset(missing) and time.monotonic() < until:
             return False
-        whole = _is_over(self._offered, place[:2])
-        return whole and _is_over(self._offered, _name(place, missing))
+        given, then = self._given.get((place, frozenset(missing)), (0.0, 0))
+        if then == changes and time.monotonic() < given:
+            return False
+        return _is_over(self._declined, place[:2])
 
     @contextmanager
     def asking(self, attempt: Attempt, place: Place, missing: tuple[str, ...]) -> Iterator[None]:
@@ -95,11 +102,16 @@ class Offers:
             if calls > 1:
                 self._open[place[:2]] = scopes, calls - 1, until
 
-    def offered(self, place: Place, missing: tuple[str, ...], *, given: bool) -> None:
+    def offered(self, place: Place, missing: tuple[str, ...], changes: int, *, given: bool) -> None:
         """Note that the offer has ended. A host that named other scopes each time would otherwise
         show one panel after the other."""
-        self._offered[_name(place, missing) if given else place[:2]] = time.monotonic() + PAUSE
-        _shorten(self._offered)
+        until = time.monotonic() + PAUSE
+        if given:
+            self._given[place, frozenset(missing)] = until, changes
+        else:
+            self._declined[place[:2]] = until
+        _shorten(self._given)
+        _shorten(self._declined)
 
     def is_in_vain(
         self, place: Place, missing: tuple[str, ...], changes: int, *, asking: bool
@@ -109,7 +121,7 @@ class Offers:
         ``changes``: how often the account has changed; after the next sign-in it is tried again.
         ``asking``: whether the person can be asked; that may help where nothing else did.
         """
-        name = _name(place, missing), asking
+        name = place, frozenset(missing), asking
         until, then = self._in_vain.get(name, (0.0, 0))
         return time.monotonic() < until and then == changes
 
@@ -117,7 +129,7 @@ class Offers:
         self, place: Place, missing: tuple[str, ...], changes: int, *, asking: bool
     ) -> None:
         """Note that trying again soon is in vain."""
-        self._in_vain[_name(place, missing), asking] = time.monotonic() + PAUSE, changes
+        self._in_vain[place, frozenset(missing), asking] = time.monotonic() + PAUSE, changes
         _shorten(self._in_vain)
 
     def is_news(self, what: object) -> bool:
@@ -127,10 +139,6 @@ class Offers:
         self._told[what] = time.monotonic() + PAUSE
         _shorten(self._told)
         return True
-
-
-def _name(place: Place, missing: tuple[str, ...]) -> object:
-    return place[0], place[1], frozenset(missing)
 
 
 def _is_over(until: dict[Any, float], name: object) -> bool:

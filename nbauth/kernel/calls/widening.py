@@ -93,7 +93,7 @@ class Widening(Telling):
                 self._tell(short, token, scopes, GRANTED)
                 return None
         within = [one for one in possible if self._may_request(short, one, known)]
-        wanted = lack(client, short.scopes, within[0]) if within else None
+        wanted = lack(client, short.scopes, within[0], token) if within else None
         if wanted is None:
             log.debug("%s named a scope that its entry does not cover", short.host)
             self._tell(short, token, best, uncovered(short.host))
@@ -195,7 +195,7 @@ class Widening(Telling):
         if offers.is_in_vain(place, missing, self.bound.changes, asking=asking):
             self._tell_login(short, lacking)
             return None
-        asks = asking and offers.may_offer(place, missing)
+        asks = asking and offers.may_offer(place, missing, self.bound.changes)
         # A thread that can ask nobody joins a sign-in in progress.
         return Attempt(asking, asks, joins=asks or (self.bound.interactive and not asking))
 
@@ -203,7 +203,7 @@ class Widening(Telling):
         log.debug("%s: no token with more scopes (%s)", short.host, word(error.code))
         offers, changes = self._refusals.offers, self.bound.changes
         if attempt.asks and isinstance(error, SignInError):
-            offers.offered(short.place, lacking.missing, given=False)
+            offers.offered(short.place, lacking.missing, changes, given=False)
         else:
             offers.in_vain(short.place, lacking.missing, changes, asking=attempt.asking)
         self._tell_login(short, lacking)
@@ -213,7 +213,7 @@ class Widening(Telling):
     ) -> SecretStr | None:
         offers, missing = self._refusals.offers, lacking.missing
         if attempt.asks:
-            offers.offered(short.place, missing, given=True)
+            offers.offered(short.place, missing, self.bound.changes, given=True)
         for asking in (True, False):  # if the host refuses it too, another one is of no use
             offers.in_vain(short.place, missing, self.bound.changes, asking=asking)
         if not self._has(result, lacking):

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import requests
-
-from nbauth.core.errors import ConfigurationError, GraphError, TokenError
+from nbauth.core.errors import GraphError, TokenError
 from nbauth.core.interrupted import SignInInterrupted
 from nbauth.core.interrupts import Flag
 from nbauth.core.person import say_to
+from nbauth.msgraph.arguments import checked_limit
+from nbauth.msgraph.batch.checks import checked_width
 from nbauth.msgraph.batch.envelopes import Answer, answers, envelope
 from nbauth.msgraph.batch.items import BatchInterrupted, BatchItems, BatchRequest
 from nbauth.msgraph.batch.members import Group, grouped, prepared
@@ -26,7 +26,6 @@ from nbauth.msgraph.sender import Sender
 from nbauth.msgraph.throttle import ANNOUNCED, MOST_SECONDS, THROTTLED
 from nbauth.msgraph.transport import UNKNOWN, Reply
 
-MOST_WIDTH = 32
 LAST_SECONDS = 5.0
 """Seconds that an error waits for the responses to the other batches."""
 QUIET = 0.2
@@ -68,14 +67,12 @@ class Batches:
         limit: int | None = None,
         progress: bool = True,
     ) -> None:
-        if not 1 <= width <= MOST_WIDTH:
-            raise ConfigurationError(f"width is 1 to {MOST_WIDTH}.", code="bad_option")
         self._transport = sender.transport
-        self._width = width
+        self._width = checked_width(width)
         self._progress = progress
         self._members = prepared(sender, given, options)
         self._groups = grouped(self._members)
-        self._outcomes = Outcomes(self._transport, self._members, limit)
+        self._outcomes = Outcomes(self._transport, self._members, checked_limit(limit))
         self._queue = Queue(self._pause)
         self._flights: list[_Flight] = []
         self._bell = Flag()
@@ -111,11 +108,11 @@ class Batches:
         return BatchItems(self.partial.rows)
 
     def _get_token(self) -> None:
-        """Get the token in this thread, which may ask the person."""
-        url = f"{self._transport.root.address}/v1.0/$batch"
-        session = self._transport.session
-        requests.Request("POST", url, auth=session.auth).prepare()
-        session.get_adapter(url)  # a forked child gets new connections, before threads start
+        transport = self._transport
+        transport.get_token()
+        transport.session.get_adapter(
+            transport.root.address
+        )  # a forked child gets new connections, before threads start
 
     def _run(self, bar: Progress) -> None:
         outcomes, finished, succeeded = self._outcomes, 0, 0

@@ -59,7 +59,8 @@ Requested = Path | Mapping[str, Any] | BatchRequest
 
 def several(given: Iterable[Given]) -> Iterable[Given]:
     """A list of requests. Raises ``ConfigurationError`` for a single one."""
-    if isinstance(given, str | bytes | Mapping | BatchRequest):
+    single = isinstance(given, str | bytes | Mapping | BatchRequest)
+    if single or not isinstance(given, Iterable):
         raise ConfigurationError(
             "A batch needs a list of paths or requests.",
             code="bad_option",

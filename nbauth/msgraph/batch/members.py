@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Root
-from nbauth.msgraph.batch.items import METHODS, BatchItem, BatchRequest, loop, not_a_list
+from nbauth.msgraph.arguments import checked_headers
+from nbauth.msgraph.batch.checks import method_of, needs_of
+from nbauth.msgraph.batch.items import BatchItem, BatchRequest, loop, not_a_list
 from nbauth.msgraph.odata import repeatable
 from nbauth.msgraph.pages import NEXT_LINK
 from nbauth.msgraph.sender import Sender, headers_of
@@ -157,30 +159,11 @@ def prepared(
     options = repeatable(options)
     common = headers_of(options)
     for request in requests:
-        method = request.method.upper()
-        if method not in METHODS:
-            raise ConfigurationError(
-                f"A batch cannot contain {plain(method)[:20]}.",
-                code="bad_option",
-                hint=f"The methods are {', '.join(METHODS)}.",
-            )
-        headers = {**common, **(request.headers or {})}
+        headers = {**common, **checked_headers(request.headers)}
         given = {**options, "headers": headers}
-        made = sender.request(method, request.path, given, request.json, told)
-        members.append(Member(len(members), made, _needs(request, len(members))))
+        made = sender.request(method_of(request), request.path, given, request.json, told)
+        members.append(Member(len(members), made, needs_of(request, len(members))))
     return members
-
-
-def _needs(request: BatchRequest, at: int) -> tuple[int, ...]:
-    given = request.depends_on
-    needs = (given,) if isinstance(given, int) else tuple(dict.fromkeys(given))
-    if all(isinstance(one, int) and 0 <= one < at for one in needs):
-        return needs
-    raise ConfigurationError(
-        f"Request {at} depends on a request that is not before it.",
-        code="bad_option",
-        hint="depends_on has positions of earlier requests; the first one is 0.",
-    )
 
 
 def grouped(members: Sequence[Member]) -> list[Group]:
@@ -209,6 +192,13 @@ def grouped(members: Sequence[Member]) -> list[Group]:
 
 
 def _group(members: list[Member]) -> Group:
+    if len({member.version for member in members}) > 1:
+        raise ConfigurationError(
+            f"Request {members[-1].at} depends on one of another version of Graph.",
+            code="bad_option",
+            hint="A batch has one version: use the same one for all of them, or send the others in"
+            " a second call.",
+        )
     _reduce(members)
     needs = [member.needs for member in members]
     if len({need for need in needs if need}) <= 1:

@@ -72,7 +72,6 @@ class Download:
         except KeyboardInterrupt:  # its traceback may show the secret URL
             pass
         finally:
-            target.drop()
             self._storage.close()
         what = plain(self._request.path)
         raise TransferInterrupted(f"{self._read:,} bytes of {what} were read.")
@@ -210,8 +209,11 @@ class Download:
 def download(transport: Transport, request: Request, to: To | None, progress: bool) -> Any:
     """Download the content of a request for an item or a content."""
     target = target_of(to, _file_name(request.url))
-    with Progress(None, "B", progress) as bar:
-        return Download(transport, request).to(target, bar)
+    try:
+        with Progress(None, "B", progress) as bar:
+            return Download(transport, request).to(target, bar)
+    finally:
+        target.drop()
 
 
 def _file_name(url: str) -> str | None:

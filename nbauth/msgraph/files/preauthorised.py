@@ -10,9 +10,10 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import requests
 import urllib3.exceptions as urllib3
@@ -35,6 +36,8 @@ SLOWEST = 16 * 1024
 """Bytes a second; a response or request that is slower in the long run is ended."""
 MOST_ANSWER = 1024 * 1024
 """Bytes of a response that is not the content of a file."""
+SHORTEST = 8
+"""Characters of a part of a secret address that is hidden in messages."""
 CUT = LOST | {"timeout", "connect_timeout", "too_slow"}
 """Codes of errors after which a transfer can go on."""
 _FAILURES = (requests.RequestException, urllib3.HTTPError, OSError, ValueError)
@@ -164,15 +167,11 @@ class Storage:
 
     def refusal(self, method: str, answer: Answer, url: SecretStr, why: str = "") -> GraphError:
         """The error for a response."""
-        body = answer.body
-        for secret in (url, url.partition("?")[2]):
-            if secret:
-                body = body.replace(secret.encode(), MASK.encode())
         return errors.refusal(
             method,
             self._path,
             answer.status,
-            errors.parsed(body),
+            _masked(errors.parsed(answer.body), _secrets_of(url)),
             request_id=answer.headers.get("request-id"),
             retry_after=retry_after(answer.headers),
             why=why,
@@ -200,17 +199,51 @@ class Storage:
         return GraphError(str(found), code=found.code, hint=found.hint)
 
 
+class _Secrecy(threading.local):
+    """Whether this thread requests a secret address."""
+
+    on = False
+
+
+_secrecy = _Secrecy()
+
+
+def _is_public(_: logging.LogRecord) -> bool:
+    return not _secrecy.on
+
+
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """urllib3 writes the whole address of each request of this thread to its log, at DEBUG."""
-    thread = threading.get_ident()
+    """urllib3 writes the whole address of each request to its log, at DEBUG.
 
-    def others(record: logging.LogRecord) -> bool:
-        return record.thread != thread
-
-    noisy = logging.getLogger("urllib3.connectionpool")
-    noisy.addFilter(others)
+    The filter stays: while one is removed, a logger in another thread may skip the next one.
+    """
+    logging.getLogger("urllib3.connectionpool").addFilter(_is_public)
+    _secrecy.on = True
     try:
         yield
     finally:
-        noisy.removeFilter(others)
+        _secrecy.on = False
+
+
+def _masked(value: Any, secrets: Iterable[str]) -> Any:
+    """JSON without some texts."""
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, MASK)
+        case dict():
+            return {name: _masked(each, secrets) for name, each in value.items()}
+        case list():
+            return [_masked(each, secrets) for each in value]
+    return value
+
+
+def _secrets_of(url: str) -> list[str]:
+    """The parts of an address that a response may repeat, as they are and decoded."""
+    where = urlsplit(url)
+    own = f"{where.path}?{where.query}"
+    values = [value for _, value in parse_qsl(where.query)]
+    parts = [url, own, where.query, where.path, *(quote(one, safe="") for one in values), *values]
+    texts = [text for part in parts for text in (part, unquote(part))]
+    return sorted({text for text in texts if len(text) >= SHORTEST}, key=len, reverse=True)

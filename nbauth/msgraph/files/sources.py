@@ -39,11 +39,15 @@ class Source:
             case str() | os.PathLike():
                 self._file: Any = _opened(file)
             case bytes() | bytearray() | memoryview():
-                self._file = io.BytesIO(file)
-                self.identity = hashlib.sha256(file).digest()
+                data = bytes(file)  # a view need not be contiguous
+                self._file = io.BytesIO(data)
+                self.identity = hashlib.sha256(data).digest()
             case _:
                 self._take(file)
-        self._stat = self._now()
+        try:
+            self._stat = self._now()
+        except OSError as error:  # as of some devices
+            raise _unreadable(plain(getattr(file, "name", None) or file), error) from None
         self.size = self._stat[0]
         if self.identity is None and len(self._stat) > 1:
             self.identity = (*self._stat, self._start)
@@ -59,7 +63,7 @@ class Source:
             self._file.seek(self._start + position)
             data = b"".join(self._all(size))
             same = len(data) == min(size, self.size - position) and self._now() == self._stat
-        except OSError as error:
+        except (OSError, ValueError, TypeError) as error:  # closed; or it gives no bytes
             raise _unreadable(self._name, error) from None
         if same:
             return data

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -81,6 +82,9 @@ class InFile:
             self._file = open(self._temporary, "xb", buffering=BUFFER)  # noqa: SIM115 - drop
         except (OSError, ValueError) as error:
             raise _unwritable(given, _why(error)) from None
+        except BaseException:  # an interrupt after the file was made
+            self._temporary.unlink(missing_ok=True)
+            raise
 
     def write(self, part: bytes) -> None:
         try:
@@ -89,8 +93,11 @@ class InFile:
             raise _not_written(self._path, error) from None
 
     def restart(self) -> bool:
-        self._file.seek(0)
-        self._file.truncate()
+        try:
+            self._file.seek(0)
+            self._file.truncate()
+        except OSError as error:
+            raise _not_written(self._path, error) from None
         return True
 
     def finish(self, named: str | None) -> Path:
@@ -107,7 +114,8 @@ class InFile:
     def drop(self) -> None:
         with contextlib.suppress(OSError):  # what is buffered may not fit on the disk
             self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may be gone
+            self._temporary.unlink(missing_ok=True)
 
     def _own_name(self, named: str | None) -> str:
         name = _UNSAFE.sub("_", self._name or named or "").strip(". ")[:200]
@@ -143,21 +151,25 @@ class InObject:
     def write(self, part: bytes) -> None:
         left = memoryview(part)
         self._written = True
-        try:
+        with _of_an_object():
             while left:  # an object without a buffer may take less than it was given
                 taken = self._file.write(left)
+                if taken == 0:
+                    raise ValueError("it takes nothing more")
                 left = left[len(left) if taken is None else taken :]
-        except OSError as error:
-            raise _not_written("The file object", error) from None
 
     def restart(self) -> bool:
         if self._start is None:
             return not self._written
-        self._file.seek(self._start)
-        self._file.truncate()
+        with _of_an_object():
+            self._file.seek(self._start)
+            self._file.truncate()
         return True
 
     def finish(self, named: str | None) -> Any:
+        with _of_an_object():
+            if callable(flush := getattr(self._file, "flush", None)):
+                flush()
         return self._file
 
     def drop(self) -> None:
@@ -193,8 +205,19 @@ def _unwritable(path: Path, why: str) -> ConfigurationError:
     )
 
 
-def _not_written(path: object, error: OSError) -> GraphError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+@contextlib.contextmanager
+def _of_an_object() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: it was closed
+        failed = _not_written("The file object", error)
+    else:
+        return
+    raise failed
+
+
+def _not_written(path: object, error: Exception) -> GraphError:
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
     return GraphError(
         f"{plain(path)} cannot be written: {_why(error)}.",
         code="disk_full" if full else "no_file",

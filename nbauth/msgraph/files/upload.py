@@ -96,6 +96,8 @@ class Upload:
     def _in_slices(self, content: Source, bar: Progress) -> Any:
         key = content.identity and (self._item, self._conflict, content.identity)
         kept = self._unfinished.take(key) if key else None
+        if kept is not None:  # slices need no token, but the account may have signed out
+            self._sender.transport.get_token()
         storage = Storage(self._sender.transport, self._path)
         slices = Slices(storage, content, self._slice, bar, self._conflict)
         interrupted = None

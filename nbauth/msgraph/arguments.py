@@ -1,0 +1,40 @@
+"""Checks what a caller gives for any call of Graph."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nbauth.core.errors import ConfigurationError
+from nbauth.core.text import plain
+
+
+def checked_limit(limit: object) -> int | None:
+    """The most rows. Raises ``ConfigurationError`` if it is not a number."""
+    if limit is None or (isinstance(limit, int) and limit >= 0):
+        return limit
+    raise ConfigurationError("limit is a number of rows, or None for all.", code="bad_option")
+
+
+def checked_headers(headers: Any) -> Mapping[str, str]:
+    """Headers as a mapping. Raises ``ConfigurationError`` if they are none."""
+    if headers is None or isinstance(headers, Mapping):
+        return headers or {}
+    raise ConfigurationError(
+        "headers is a dict of names and values.", code="bad_option", hint='{"Prefer": "..."}'
+    )
+
+
+def as_json(body: object) -> bytes:
+    """A body as JSON. Raises ``ConfigurationError`` for values that JSON cannot have."""
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        why = plain(error)[:200]
+    raise ConfigurationError(
+        f"The body cannot be sent as JSON: {why}.",
+        code="bad_option",
+        hint="JSON has texts, numbers, true, false, null, lists and objects. NaN becomes None, and"
+        " a time its isoformat().",
+    )
