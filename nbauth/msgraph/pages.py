@@ -56,12 +56,18 @@ class Rows(Iterator[Any]):
         self.select = selected(url)
         self.next_link: str | None = url if limit is None or limit > 0 else None
         self._fetch = fetch
+        self._url = url
         self._root = root
         self._limit = limit
         self._look = look
         self._seen = {hash(url)}
         self._page: Iterator[Any] = iter(())
         self._ahead: tuple[str, Later[Reply]] | None = None
+
+    def __repr__(self) -> str:
+        """Without the query, in which a link has its state."""
+        more = "" if self.next_link is None else ", more pages follow"
+        return f"<Rows of {plain(self._root.path_of(self._url))}{more}>"
 
     def __reduce__(self) -> Any:
         refuse_pickling(self, "pickle next_link, and go on with graph.list(link).")

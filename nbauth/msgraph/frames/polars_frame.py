@@ -18,11 +18,8 @@ class _Mixed(Exception):
     """polars has no type for these values."""
 
 
-def polars_frame(columns: Columns) -> Any:
-    """The columns as a frame. Raises ``ConfigurationError`` without polars.
-
-    Values of mixed types are kept as Python objects (``polars.Object``).
-    """
+def imported() -> Any:
+    """The module polars. Raises ``ConfigurationError`` without it."""
     try:
         import polars
     except ImportError as error:
@@ -31,6 +28,14 @@ def polars_frame(columns: Columns) -> Any:
             code="missing_package",
             hint="pip install polars",
         ) from error
+    return polars
+
+
+def polars_frame(polars: Any, columns: Columns) -> Any:
+    """The columns as a frame of polars, the module.
+
+    Values of mixed types are kept as Python objects (``polars.Object``).
+    """
     return polars.DataFrame(
         [_series(polars, name, each.values) for name, each in columns.data.items()]
     )
