@@ -30,7 +30,10 @@ from nbauth.jupyter.config import HELP
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.jupyter.places import obstacles
 from nbauth.kernel.sign_in.receivers.loopback import parts_of
+from nbauth.msgraph.collected import Partial
 from nbauth.msgraph.magic.graph_magic import GraphMagics
+from nbauth.msgraph.odata import Options
+from nbauth.msgraph.pages import Rows
 from nbauth.oauth.error_catalogue import full_code
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +48,20 @@ PUBLIC = {
     )
 }  # fmt: skip
 """Members for users, of classes that have others for the rest of nbauth."""
+CALLS = {
+    "Graph": (
+        "get", "list", "df", "get_many", "batch", "delta", "post", "patch", "put", "delete",
+        "request", "upload", "download", "odata",
+    )
+}  # fmt: skip
+"""Methods with a section of their own."""
+PARAMETERS = (
+    "A `Path` is a text or a list of its parts, each of which is percent-encoded. `Options` are",
+    f"{', '.join(f'`{name}`' for name in Options.__annotations__)}. See",
+    "[query options](../graph.md#query-options).",
+)
+RESULTS = (Rows, Partial)
+"""What they return or keep, if it has no public name."""
 CONNECTION = ("unreachable.py", "tls_faults.py", "trust.py")
 MAGICS = ("login", "logout", "token", "accounts", "whoami", "auth", "graph")
 
@@ -345,11 +362,25 @@ def _python() -> Iterator[str]:
         if not inspect.isclass(item) or issubclass(item, BaseException):
             continue
         yield from ("", f"### `nbauth.{name}`", "")
-        if name in PUBLIC:
+        if name in CALLS:
+            yield from (*_described(item), "", *_members(item, ("aio",)))
+            yield from ("", *PARAMETERS)
+            for call in CALLS[name]:
+                method = getattr(item, call)
+                yield from ("", f"#### `{name}.{call}`", "", *_signed(method, call), "")
+                yield from _described(method)
+        elif name in PUBLIC:
             yield from (_first(item), "", *_members(item, PUBLIC[name]))
         else:
             own = [member for member in vars(item) if not member.startswith("_")]
             yield from (*_described(item), "", *_fields(item), *_members(item, own))
+    yield from ("", "## Results of `Graph`", "")
+    yield "`Graph.list` returns `Rows`. `Graph.partial` is a `Partial`, or `Changes` after `delta`."
+    for item in RESULTS:
+        own = [member for member in vars(item) if not member.startswith("_")]
+        described = inspect.getdoc(item).partition("\nArgs:")[0]
+        yield from ("", f"### `{item.__name__}`", "", *_described(described))
+        yield from ("", *_members(item, own))
 
 
 def _signed(function: Any, name: str) -> list[str]:
@@ -401,7 +432,8 @@ def _members(kind: type, names: Iterable[str]) -> Iterator[str]:
 def _described(item: Any) -> Iterator[str]:
     """A docstring as Markdown: paragraphs, and a list for each of its sections."""
     section, paragraph = "", []
-    for line in [*(inspect.getdoc(item) or "").splitlines(), ""]:
+    text = item if isinstance(item, str) else inspect.getdoc(item) or ""
+    for line in [*text.splitlines(), ""]:
         if line.strip() in SECTIONS:
             section = line.strip()
             yield f"{section.removesuffix(':').replace('Args', 'Arguments')}:"
@@ -411,7 +443,7 @@ def _described(item: Any) -> Iterator[str]:
         elif section and line.strip():
             yield f"  {_markdown(line.strip())}"
         elif line.strip():
-            paragraph.append(_markdown(line))
+            paragraph.append(_markdown(re.sub(r"::$", ":", line)))
         else:
             yield from paragraph
             yield ""

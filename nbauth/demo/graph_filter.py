@@ -174,5 +174,8 @@ def _literal(token: str) -> Any:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)  # raises ValueError
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:  # a word without quotation marks is a property of OData
+        raise ValueError(f"'{text}' is not a literal. Texts are between single quotes.") from None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

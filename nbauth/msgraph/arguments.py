@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from operator import index
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError
@@ -11,10 +12,18 @@ from nbauth.core.text import plain
 
 
 def checked_limit(limit: object) -> int | None:
-    """The most rows. Raises ``ConfigurationError`` if it is not a number."""
-    if limit is None or (isinstance(limit, int) and limit >= 0):
-        return limit
-    raise ConfigurationError("limit is a number of rows, or None for all.", code="bad_option")
+    """The most rows. Raises ``ConfigurationError`` for what is no number of rows."""
+    try:
+        number = None if limit is None else index(limit)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if isinstance(limit, bool) or (number is not None and number < 0):
+        raise ConfigurationError(
+            "limit has to be a whole number, not below 0.",
+            code="bad_option",
+            hint="Leave it out to read all rows.",
+        )
+    return number
 
 
 def checked_headers(headers: Any) -> Mapping[str, str]:

@@ -41,6 +41,10 @@ class Graph(Operations):
         cloud: a national cloud: ``"usgov"``, ``"dod"`` or ``"china"``.
         profile, account, and other settings: as in :func:`nbauth.session`.
 
+    Attributes:
+        partial: what the last interrupted or failed call that collects rows had read.
+        session: the ``requests.Session`` that sends the calls.
+
     Raises:
         ConfigurationError: an argument is invalid, or the host is not listed.
     """

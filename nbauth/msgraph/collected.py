@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 from nbauth.core.errors import GraphError
 from nbauth.core.interrupted import GraphInterrupted
@@ -23,7 +24,7 @@ class Partial(NamedTuple):
 
 
 class Collected:
-    """The rows of a list.
+    """The rows of a list. ``with`` covers also what is made of them: no row is lost.
 
     Attributes:
         rows: what was read.
@@ -36,23 +37,31 @@ class Collected:
         self.rows: list[Any] = []
         self._kept = 0, source.next_link
 
-    def read(self) -> list[Any]:
-        """Read all pages. Raises ``GraphInterrupted``, ``GraphError`` and others; ``partial`` has
-        the rows then."""
-        try:
-            with Progress(total=self._limit, enabled=self._progress) as bar:
-                for page in self._source.pages():
-                    self.rows.extend(page)
-                    self._kept = len(self.rows), self._source.next_link
-                    if self._source.count is not None:
-                        bar.total = min(self._source.count, self._limit or self._source.count)
-                    bar.update(len(page))
-        except KeyboardInterrupt:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give an error the rows. An interrupt becomes ``GraphInterrupted``."""
+        if isinstance(error, KeyboardInterrupt):
             self._source.close()
             raise GraphInterrupted(*self.partial) from None
-        except GraphError as error:
+        if isinstance(error, GraphError):
             error.rows, error.next_link = self.partial
-            raise
+
+    def read(self) -> list[Any]:
+        """Read all pages."""
+        with Progress(total=self._limit, enabled=self._progress) as bar:
+            for page in self._source.pages():
+                self.rows.extend(page)
+                self._kept = len(self.rows), self._source.next_link
+                if self._source.count is not None:
+                    bar.total = min(self._source.count, self._limit or self._source.count)
+                bar.update(len(page))
         return self.rows
 
     @property

@@ -65,7 +65,7 @@ def refusal(
     return GraphError(
         " ".join(filter(None, (first, words, why))),
         code=code,
-        hint=hint or hint_of(status),
+        hint=hint or hint_of(status, said.message),
         status=status,
         correlation_id=request_id or said.request_id,
         timestamp=said.date,
@@ -86,9 +86,11 @@ def redirected(method: str, path: str, status: int, headers: Mapping[str, str]) 
     )
 
 
-def hint_of(status: int) -> str | None:
-    """What to do next."""
+def hint_of(status: int, message: str = "") -> str | None:
+    """What to do next. ``message``: Graph's own sentence."""
     match status:
+        case 400 if message.startswith("Resource not found for the segment"):
+            return "Check the spelling of the path. In a notebook, Tab completes it after %graph."
         case 401:
             return "Sign in again: %login --force."
         case 403:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from operator import index
 from typing import Any, TypedDict
 from urllib.parse import quote, unquote_plus
 from uuid import UUID
@@ -155,21 +154,6 @@ def repeatable(options: Mapping[str, Any]) -> dict[str, Any]:
         name: list(value) if isinstance(value, Iterator) else value
         for name, value in options.items()
     }
-
-
-def row_limit(limit: object) -> int | None:
-    """The most rows. Raises ``ConfigurationError`` for what is no number of rows."""
-    try:
-        number = None if limit is None else index(limit)  # type: ignore[arg-type]
-    except TypeError:
-        number = -1
-    if isinstance(limit, bool) or (number is not None and number < 0):
-        raise ConfigurationError(
-            "limit has to be a whole number, not below 0.",
-            code="bad_option",
-            hint="Leave it out to read all rows.",
-        )
-    return number
 
 
 def encoded(query: Iterable[tuple[str, object]]) -> str:

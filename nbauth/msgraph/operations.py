@@ -121,14 +121,16 @@ class Operations(Files):
             to: ``"pandas"``, ``"polars"`` or ``"table"``, a list of dicts.
         """
         from nbauth.msgraph.collected import Collected
-        from nbauth.msgraph.frames.frame import check_frames, frame
+        from nbauth.msgraph.frames.frame import frame, library_for
 
-        check_frames(to)
+        if to is not None:
+            library_for(to)  # whatever is missing is said before rows are read
         source = self._sender.rows(path, limit, options)
         collected = Collected(source, limit, progress)
         try:
-            rows = collected.read()
-            return frame(rows, select=source.select, to=to, attrs=source.annotations)
+            with collected:
+                rows = collected.read()
+                return frame(rows, select=source.select, to=to, attrs=source.annotations)
         except BaseException:
             self.partial = collected.partial
             raise

@@ -71,11 +71,17 @@ class Rows(Iterator[Any]):
         self.select = selected(url)
         self._place = _Place(iter(()), None if limit == 0 else url, limit)
         self._fetch = fetch
+        self._url = url
         self._root = root
         self._look = look
         self._seen = {hash(url)}
         self._ahead: tuple[str, Later[Reply]] | None = None
         self._closed = Flag()
+
+    def __repr__(self) -> str:
+        """Without the query, in which a link has its state."""
+        more = "" if self.next_link is None else ", more pages follow"
+        return f"<Rows of {plain(self._root.path_of(self._url))}{more}>"
 
     def __reduce__(self) -> Any:
         refuse_pickling(self, "pickle next_link, and go on with graph.list(link).")

@@ -76,6 +76,11 @@ def test_a_malformed_filter(demo: Demo, graph: requests.Session, expression: str
     assert error(users(demo, graph, filter=expression)) == (400, "BadRequest")
 
 
+def test_a_text_without_quotation_marks(demo: Demo, graph: requests.Session) -> None:
+    said = users(demo, graph, filter="surname eq Abara").json()["error"]["message"]
+    assert said.endswith("'Abara' is not a literal. Texts are between single quotes.")
+
+
 @pytest.mark.parametrize(
     ("query", "count"),
     [

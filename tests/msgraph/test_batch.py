@@ -179,11 +179,34 @@ def test_a_result_shows_no_values(graph: Graph) -> None:
     name = items[0].body["displayName"]
     html = items._repr_html_()
     assert name not in repr(items) + html
-    assert "<BatchItem 200: dict of" in repr(items) and "250 rows" in repr(items)
-    assert "4 results, 1 errors (Request_ResourceNotFound: 1)" in html
+    assert "<BatchItem 200: dict: businessPhones, displayName, givenName, …>" in repr(items)
+    assert "250 rows" in repr(items)
+    assert "4 results, 1 error (Request_ResourceNotFound: 1)" in html
     assert repr(BatchItem(False, None, None, GraphError("x", code="lost"))).endswith(
         "status: lost>"
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ({"@odata.context": "x", "id": "1"}, "dict: id"),
+        ({"a": 1, "b": 2, "c": 3}, "dict: a, b, c"),
+        ({"a": 1, "b": 2, "c": 3, "d": 4}, "dict: a, b, c, …"),
+        ({"@odata.context": "x"}, "dict: no names"),
+        ({"value": [{}]}, "1 row"),
+        ({"value": []}, "0 rows"),
+    ],
+)
+def test_the_summary_of_a_result(body: object, shown: str) -> None:
+    assert BatchItem(True, 200, body).summary == shown
+
+
+def test_results_have_one_line_that_counts_them() -> None:
+    one = BatchItems([BatchItem(True, 200, {"id": "1"})])
+    assert one._repr_html_().endswith("<p>1 result, 0 errors</p>")
+    assert BatchItems()._repr_html_() == "<p>0 results, 0 errors</p>"
+    assert "<p>the first 20 of 30 results, 0 errors</p>" in BatchItems([*one] * 30)._repr_html_()
 
 
 def test_a_progress_bar_counts_requests(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import _thread
+import sys
 import threading
 import time
 from typing import Any
 
 import pytest
 
-from nbauth.core.errors import GraphError
+from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.client import Graph
 from tests.harness.faulty_graph import FaultyGraph
@@ -158,6 +159,38 @@ def test_interrupt_at_page_seven_keeps_six_and_resumes(
     assert partial is not None and ids(partial.rows) == all_ids[:60] == ids(caught.value.rows)
     rest = ids(graph.list(str(partial.next_link)))
     assert ids(partial.rows) + rest == all_ids
+
+
+def test_an_interrupt_while_the_frame_is_made_keeps_all_rows(
+    graph: Graph, all_ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nbauth.msgraph.frames.frame.frame", interrupted)
+    with pytest.raises(GraphInterrupted) as caught:
+        graph.df("users", to="table")
+    assert graph.partial is not None and ids(graph.partial.rows) == all_ids
+    assert graph.partial.next_link is None
+    (line,) = caught.value._render_traceback_()
+    assert "250 rows were read" in line and line.endswith("; these are all rows.")
+
+
+@pytest.mark.parametrize("to", ["excel", "polars", "pandas"])
+def test_a_frame_that_cannot_be_made_is_refused_before_rows_are_read(
+    graph: Graph, faulty_graph: FaultyGraph, monkeypatch: pytest.MonkeyPatch, to: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, to, None)
+    sent = len(faulty_graph.requests)
+    with pytest.raises(ConfigurationError):
+        graph.df("users", to=to)
+    assert len(faulty_graph.requests) == sent
+
+
+def test_rows_say_what_they_are(graph: Graph) -> None:
+    rows = graph.list("users", select="id", top=200)
+    assert repr(rows) == "<Rows of users, more pages follow>"
+    assert len(list(rows)) == 250 and repr(rows) == "<Rows of users>"
 
 
 def test_the_same_rows_go_on_after_an_error(

@@ -14,6 +14,8 @@ from nbauth.msgraph.addresses import Path
 from nbauth.msgraph.frames.table import ROWS, Table
 
 Given = TypeVar("Given")
+NAMES = 3
+"""Names of an object that are shown."""
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 
@@ -98,25 +100,28 @@ class BatchItem:
             case None:
                 return "no body"
             case {"value": list(rows)}:
-                return f"{len(rows):,} rows"
+                return _counted(len(rows), "row")
             case dict():
-                return f"dict of {len(self.body)}"
+                return f"dict: {_names(self.body)}"
             case bytes():
                 return f"{len(self.body):,} bytes"
         return type(self.body).__name__
+
+
+def _names(body: Mapping[str, Any]) -> str:
+    """The first names of an object, without annotations; its values may be secrets."""
+    names = [plain(name) for name in body if "@" not in name]
+    return ", ".join([*names[:NAMES], *["…"][: len(names) - NAMES]]) if names else "no names"
 
 
 class BatchItems(list[BatchItem]):
     """The results in the order of the requests; displayed as a table of the first 20."""
 
     def _repr_html_(self) -> str:
-        return f"{self._table()._repr_html_()}<p>{self._counts()}</p>"
+        return self._table()._repr_html_()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        if self:
-            self._table()._repr_pretty_(printer, cycle)
-            printer.text("\n")
-        printer.text(self._counts())
+        self._table()._repr_pretty_(printer, cycle)
 
     def _table(self) -> Table:
         rows = [
@@ -129,12 +134,18 @@ class BatchItems(list[BatchItem]):
             }
             for at, one in enumerate(self[:ROWS])
         ]
-        return Table(rows)
+        return Table(rows, caption=self._counts())
 
     def _counts(self) -> str:
         codes = Counter(one.error.code for one in self if one.error is not None)
         wrong = ", ".join(f"{code}: {count:,}" for code, count in codes.most_common(5))
-        return f"{len(self):,} results, {sum(codes.values()):,} errors" + (wrong and f" ({wrong})")
+        results, errors = _counted(len(self), "result"), _counted(sum(codes.values()), "error")
+        first = f"the first {ROWS:,} of " if len(self) > ROWS else ""
+        return f"{first}{results}, {errors}" + (wrong and f" ({wrong})")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 class BatchInterrupted(GraphInterrupted):

@@ -16,7 +16,6 @@ from nbauth.msgraph.batch.denied import FAILED_DEPENDENCY, Denied
 from nbauth.msgraph.batch.envelopes import Answer
 from nbauth.msgraph.batch.members import Group, Member, grouped
 from nbauth.msgraph.errors import redirected
-from nbauth.msgraph.odata import row_limit
 from nbauth.msgraph.throttle import MOST_SECONDS, SAFE, Attempts, is_refusal
 from nbauth.msgraph.transport import LOST, MOST_LOST, UNKNOWN, Reply, Transport
 
@@ -45,7 +44,7 @@ class Outcomes:
         self.denied = Denied(transport, members)
         self._transport = transport
         self._members = members
-        self._limit = row_limit(limit)
+        self._limit = limit
 
     def of_answers(
         self, groups: list[Group], found: Mapping[int, Answer], now: float, token: SecretStr

@@ -57,29 +57,30 @@ def frame(
     ``select``: the columns that come first; they are there without rows too.
     ``attrs``: the annotations of the response. Raises ``ConfigurationError``.
     """
-    check_frames(to)
+    library = library_for(to)
     if to == "polars":
         from nbauth.msgraph.frames.polars_frame import polars_frame
 
-        return polars_frame(columns_of(rows, select))
-    pandas = None if to == "table" else _pandas(needed=to == "pandas")
-    if pandas is None:
+        return polars_frame(library, columns_of(rows, select))
+    if library is None:
         return Table(rows, select=select, attrs=attrs)
-    return _pandas_frame(pandas, columns_of(rows, select), attrs or {})
+    return _pandas_frame(library, columns_of(rows, select), attrs or {})
 
 
-def check_frames(to: str | None) -> None:
-    """Raise ``ConfigurationError`` if ``to`` is unknown or its package is not installed."""
+def library_for(to: To | None) -> Any:
+    """The module that makes the frame, ``None`` for a plain table.
+
+    Raises ``ConfigurationError`` if there is no such form, or the module is not installed.
+    """
     if to not in (None, "pandas", "polars", "table"):
         raise ConfigurationError(
             f"to={to!r} is not known.", code="bad_option", hint='Use "pandas", "polars" or "table".'
         )
-    if to == "pandas":
-        _pandas(needed=True)
     if to == "polars":
-        from nbauth.msgraph.frames.polars_frame import polars_module
+        from nbauth.msgraph.frames.polars_frame import imported
 
-        polars_module()
+        return imported()
+    return None if to == "table" else _pandas(needed=to == "pandas")
 
 
 def _pandas(*, needed: bool) -> Any:

@@ -18,8 +18,8 @@ class _Mixed(Exception):
     """polars has no type for these values."""
 
 
-def polars_module() -> Any:
-    """polars. Raises ``ConfigurationError`` without it."""
+def imported() -> Any:
+    """The module polars. Raises ``ConfigurationError`` without it."""
     try:
         import polars
     except ImportError as error:
@@ -31,12 +31,11 @@ def polars_module() -> Any:
     return polars
 
 
-def polars_frame(columns: Columns) -> Any:
-    """The columns as a frame. Raises ``ConfigurationError`` without polars.
+def polars_frame(polars: Any, columns: Columns) -> Any:
+    """The columns as a frame of polars, the module.
 
     Values of mixed types are kept as Python objects (``polars.Object``).
     """
-    polars = polars_module()
     return polars.DataFrame(
         [_series(polars, name, each.values) for name, each in columns.data.items()]
     )

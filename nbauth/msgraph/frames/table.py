@@ -30,8 +30,10 @@ class Table(list[Any]):
         *,
         select: Sequence[str] | str | None = None,
         attrs: Mapping[str, Any] | None = None,
+        caption: str = "",
     ) -> None:
         super().__init__(rows)
+        self._given_caption = caption
         self.attrs = dict(attrs or {})
         self._select = select
 
@@ -59,6 +61,8 @@ class Table(list[Any]):
         return [_cell(name) for name in names], list(map(list, rows)), self._caption(len(columns))
 
     def _caption(self, columns: int) -> str:
+        if self._given_caption:
+            return self._given_caption
         rows = f"{len(self):,} row{'' if len(self) == 1 else 's'}"
         if len(self) > ROWS:
             rows = f"{ROWS} of {rows}"

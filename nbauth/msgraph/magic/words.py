@@ -20,6 +20,7 @@ METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 PHRASES = ("--filter", "--orderby", "--search", "--expand", "--select", "--header")
 """Options whose values may have blanks without quotation marks."""
 _METHOD = re.compile(r"[A-Za-z]+(?=\s|;|\Z)")
+_LIKE_A_METHOD = re.compile(r"[A-Z]{3,}(?=[ \t]+[\w/{$\"'])")
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\{[^{}]*\}|[^\s"'{;]|;(?!\s*\Z))+|\S+""")
 
 
@@ -29,6 +30,14 @@ def graph_words(line: str, names: Names, takes_value: Mapping[str, bool]) -> lis
     ``takes_value``: whether an option has a value.
     """
     return _Line(line, names, takes_value).words()
+
+
+def _refuse_unknown_method(line: str, at: int) -> None:
+    """A word in capitals before another word is meant as a method. No path of Graph is one."""
+    if found := _LIKE_A_METHOD.match(line, at):
+        raise UsageError(
+            f"{found[0]} is not a method that %graph sends. These are {', '.join(METHODS)}."
+        )
 
 
 class _Line:
@@ -85,6 +94,7 @@ class _Line:
                 self._at = method.end()
                 self._request.append(Word(method[0].upper(), method[0]))
                 return
+            _refuse_unknown_method(self._line, self._at)
             self._request.append(Word("", ""))
         if len(self._request) == 1:
             self._request.append(self._phrase("path"))
