@@ -137,7 +137,7 @@ def test_the_wait_of_the_thread_ahead_ends_with_the_rows(end: str) -> None:
     elif end == "interrupted":
         collected = Collected(rows, None, progress=False)
         stop = patch.object(Rows, "pages", side_effect=KeyboardInterrupt)
-        with stop, pytest.raises(GraphInterrupted):
+        with stop, pytest.raises(GraphInterrupted), collected:
             collected.read()
     if end == "dropped":
         del rows
