@@ -111,6 +111,14 @@ def test_all_rows_of_all_pages(cells: Cells, faulty_graph: FaultyGraph) -> None:
     assert [row["id"] for row in limited] == list(faulty_graph.users.rows)[:130]
 
 
+def test_a_list_without_rows_says_so(cells: Cells) -> None:
+    line = "%graph users?$filter=surname eq 'Nobody' --all"
+    assert len(cells.run(line)) == 0 and cells.printed.splitlines()[0] == "No rows."
+    for quiet in ("--quiet", "--json", "-o nothing"):
+        cells.run(f"{line} {quiet}")
+        assert "No rows." not in cells.printed
+
+
 def test_one_object_is_a_dict_and_with_df_one_row(cells: Cells) -> None:
     me = cells.run("%graph me")
     assert isinstance(me, dict)

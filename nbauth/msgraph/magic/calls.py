@@ -45,6 +45,8 @@ def call(session: Session, args: Any, cell: str | None, user_ns: dict[str, Any])
         _keep_partial(session, graph)
         raise
     if into is None:
+        if hasattr(result, "columns") and not len(result) and not args.quiet:
+            _print("No rows.")  # pandas displays only the names of the columns, or nothing
         return result
     user_ns[into] = result
     return None

@@ -10,11 +10,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from IPython.core.error import UsageError
 
-from nbauth.jupyter.expansions import Names, as_text, expansion_at
+from nbauth.jupyter.expansions import Names, as_text, expansion_at, refuse_secret_in
 from nbauth.jupyter.magic_line import Word, check, refuse_hidden
 from nbauth.msgraph.magic.values import odata_name, plain_value, query_text, quoted_text
 
@@ -155,6 +156,10 @@ class Phrase:
 
     def _text_of(self, value: object, typed: str) -> str:
         before = "".join(self._parts)
+        if self._is_path and not self._in_query and isinstance(value, Mapping):
+            refuse_secret_in(value, typed)
+            name = typed.strip("${}")
+            raise UsageError(f"{typed} is a dict. A path needs a text, such as {{{name}['id']}}.")
         if self._is_path and not before:
             text = as_text(plain_value(value), typed)
             self._in_query = "?" in text
