@@ -17,7 +17,7 @@ from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.client import Graph
 from nbauth.msgraph.collected import Collected
-from nbauth.msgraph.later import pause
+from nbauth.msgraph.later import Later, pause
 from nbauth.msgraph.pages import Rows
 from nbauth.msgraph.transport import Reply, Request
 from tests.harness.faulty_graph import FaultyGraph
@@ -142,6 +142,11 @@ def test_the_wait_of_the_thread_ahead_ends_with_the_rows(end: str) -> None:
     if end == "dropped":
         del rows
     until(lambda: "nbauth-graph" not in {each.name for each in threading.enumerate()})
+
+
+def test_without_more_threads_the_list_is_complete() -> None:
+    with patch.object(Later, "__init__", side_effect=RuntimeError("can't start new thread")):
+        assert list(read(None)) == ALL
 
 
 def test_an_interrupt_while_the_frame_is_made_keeps_the_rows(graph: Graph) -> None:
