@@ -46,10 +46,10 @@ class GraphInterrupted(KeyboardInterrupt):
         return type(self), (self.rows, self.next_link), self.__dict__
 
     def _render_traceback_(self) -> list[str]:
+        further = "These are all." if self.next_link is None else f"{self.goes_on} reads on."
         return [
             f"GraphInterrupted: {len(self.rows):,} rows were read. They are in partial.rows of the"
-            " Graph object, for example nbauth.graph.partial.rows;"
-            f" {self.goes_on} reads on."
+            f" Graph object, for example nbauth.graph.partial.rows. {further}"
         ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from requests.adapters import HTTPAdapter
 
+from nbauth.core.interrupted import GraphInterrupted
 from nbauth.core.person import say_to
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.authorised_session import session_with
@@ -129,6 +130,9 @@ class Operations(Files):
         try:
             rows = collected.read()
             return frame(rows, select=source.select, to=to, attrs=source.annotations)
+        except KeyboardInterrupt:
+            self.partial = collected.partial
+            raise GraphInterrupted(*self.partial) from None
         except BaseException:
             self.partial = collected.partial
             raise

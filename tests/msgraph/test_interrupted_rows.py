@@ -151,8 +151,10 @@ def test_without_more_threads_the_list_is_complete() -> None:
 
 def test_an_interrupt_while_the_frame_is_made_keeps_the_rows(graph: Graph) -> None:
     stop = patch("nbauth.msgraph.frames.frame.columns_of", side_effect=KeyboardInterrupt)
-    with stop, pytest.raises(KeyboardInterrupt):
+    with stop, pytest.raises(GraphInterrupted) as caught:
         graph.df("users", to="pandas")
+    assert "250 rows were read" in caught.value._render_traceback_()[0]
+    assert "reads on" not in caught.value._render_traceback_()[0]
     assert graph.partial is not None
     assert len(graph.partial.rows) == 250 and graph.partial.next_link is None
 
