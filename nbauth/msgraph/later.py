@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Generic, TypeVar
@@ -18,6 +20,26 @@ stopped: ContextVar[Flag | None] = ContextVar("stopped", default=None)
 """Set in the thread of an awaited call, whose task may be cancelled."""
 _LOOK_EVERY = 0.2
 """Seconds after which a waiting thread looks whether its task was cancelled."""
+
+
+class OwnersFlag(Flag):
+    """A flag that also counts as set when its owner has been dropped.
+
+    ``__del__`` of the owner could not set it: Python ignores an interrupt that arrives there.
+    """
+
+    def __init__(self, owner: object) -> None:
+        super().__init__()
+        self._owner = weakref.ref(owner)
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._owner() is None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left := end - time.monotonic()) > 0:
+            super().wait(min(left, _LOOK_EVERY))
+        return self.is_set()
 
 
 class Stopped(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any, TypedDict
 from urllib.parse import quote, unquote_plus
@@ -13,6 +14,9 @@ from nbauth.core.errors import ConfigurationError
 
 _READABLE = "$,:()'/@;=*!~ ".replace(" ", "")
 """What is not percent-encoded in a query. ``+`` is: servers read it as a blank."""
+
+
+_NUMBERS = {"inf": "INF", "-inf": "-INF", "nan": "NaN"}
 
 
 class Options(TypedDict, total=False):
@@ -44,12 +48,14 @@ def literal(value: object) -> str:
             return "null"
         case bool():
             return str(value).lower()
-        case int() | float():
-            return repr(value)
-        case datetime():
+        case int():
+            return int.__repr__(value)  # repr() of an IntEnum has its name
+        case float():
+            return _NUMBERS.get(number := float.__repr__(value), number)
+        case datetime() if value == value:  # pandas.NaT is none
             aware = value if value.tzinfo else value.replace(tzinfo=UTC)
             return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case date():
+        case date() if value == value:
             return value.isoformat()
         case UUID():
             return str(value)
@@ -57,6 +63,8 @@ def literal(value: object) -> str:
             return "'" + value.replace("'", "''") + "'"
         case list() | tuple() | set() | frozenset():
             return f"({','.join(literal(one) for one in value)})"
+    if getattr(value, "shape", None) == () and value.dtype.kind in "biuf":  # type: ignore[attr-defined]
+        return literal(value.item())  # type: ignore[attr-defined]
     raise ConfigurationError(
         f"OData has no literal for a {type(value).__name__}.",
         code="bad_option",
@@ -112,6 +120,8 @@ def _text(value: object) -> str:
         return str(value)
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
         return ",".join(map(str, value))
+    with suppress(TypeError):  # numpy's integers
+        return str(index(value))  # type: ignore[arg-type]
     raise ConfigurationError(f"An option is a {type(value).__name__}.", code="bad_option")
 
 

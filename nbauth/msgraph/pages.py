@@ -10,11 +10,10 @@ from copy import copy
 from typing import Any, NamedTuple
 
 from nbauth.core.errors import GraphError, TokenError
-from nbauth.core.interrupts import Flag
 from nbauth.core.secret import refuse_pickling
 from nbauth.core.text import plain
 from nbauth.msgraph.addresses import Root
-from nbauth.msgraph.later import Later, stopped
+from nbauth.msgraph.later import Later, OwnersFlag, stopped
 from nbauth.msgraph.odata import decoded
 from nbauth.msgraph.transport import Reply
 
@@ -76,7 +75,7 @@ class Rows(Iterator[Any]):
         self._look = look
         self._seen = {hash(url)}
         self._ahead: tuple[str, Later[Reply]] | None = None
-        self._closed = Flag()
+        self._closed = OwnersFlag(self)
 
     def __repr__(self) -> str:
         """Without the query, in which a link has its state."""
@@ -85,10 +84,6 @@ class Rows(Iterator[Any]):
 
     def __reduce__(self) -> Any:
         refuse_pickling(self, "pickle next_link, and go on with graph.list(link).")
-
-    def __del__(self) -> None:
-        if hasattr(self, "_closed"):
-            self._closed.set()
 
     @property
     def next_link(self) -> str | None:
@@ -101,7 +96,7 @@ class Rows(Iterator[Any]):
     def close(self) -> None:
         """Stop the thread that requests the next page. The rows can be read on nevertheless."""
         self._closed.set()
-        self._ahead, self._closed = None, Flag()
+        self._ahead, self._closed = None, OwnersFlag(self)
 
     def __iter__(self) -> Rows:
         return self
@@ -186,13 +181,19 @@ class Rows(Iterator[Any]):
             self._ahead = None
             raise
 
-    def _begin(self, link: str) -> tuple[str, Later[Reply]]:
-        """Request a page in another thread, until these rows are closed or dropped."""
+    def _begin(self, link: str) -> tuple[str, Later[Reply]] | None:
+        """Request a page in another thread, until these rows are closed or dropped.
+
+        ``None`` if there can be no more threads. The page is requested when it is needed then.
+        """
         fetch = self._fetch
         context = contextvars.copy_context()
         if stopped.get() is None:
             context.run(stopped.set, self._closed)
-        return link, context.run(Later, lambda: fetch(link))
+        try:
+            return link, context.run(Later, lambda: fetch(link))
+        except RuntimeError:
+            return None
 
     def _expect(self, body: bytes, url: str) -> tuple[str, Later[Reply]] | None:
         """Request the next page before this one is parsed, by the link as it stands in the text."""

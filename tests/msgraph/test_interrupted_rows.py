@@ -17,7 +17,7 @@ from nbauth.core.interrupted import GraphInterrupted
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.client import Graph
 from nbauth.msgraph.collected import Collected
-from nbauth.msgraph.later import pause
+from nbauth.msgraph.later import Later, pause
 from nbauth.msgraph.pages import Rows
 from nbauth.msgraph.transport import Reply, Request
 from tests.harness.faulty_graph import FaultyGraph
@@ -144,10 +144,17 @@ def test_the_wait_of_the_thread_ahead_ends_with_the_rows(end: str) -> None:
     until(lambda: "nbauth-graph" not in {each.name for each in threading.enumerate()})
 
 
+def test_without_more_threads_the_list_is_complete() -> None:
+    with patch.object(Later, "__init__", side_effect=RuntimeError("can't start new thread")):
+        assert list(read(None)) == ALL
+
+
 def test_an_interrupt_while_the_frame_is_made_keeps_the_rows(graph: Graph) -> None:
     stop = patch("nbauth.msgraph.frames.frame.columns_of", side_effect=KeyboardInterrupt)
-    with stop, pytest.raises(KeyboardInterrupt):
+    with stop, pytest.raises(GraphInterrupted) as caught:
         graph.df("users", to="pandas")
+    assert "250 rows were read" in caught.value._render_traceback_()[0]
+    assert "reads on" not in caught.value._render_traceback_()[0]
     assert graph.partial is not None
     assert len(graph.partial.rows) == 250 and graph.partial.next_link is None
 

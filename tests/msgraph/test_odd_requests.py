@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import IntEnum
 from typing import Any
 
+import numpy
+import pandas
 import pytest
 
 from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.client import Graph
+from nbauth.msgraph.odata import odata
 from tests.harness.faulty_graph import FaultyGraph
 from tests.harness.graph import changes
 
@@ -79,6 +83,50 @@ def test_a_fragment_is_no_part_of_an_option() -> None:
 )
 def test_params(params: dict[str, object], query: str) -> None:
     assert ROOT.url("me", {"params": params}).partition("?")[2] == query
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (numpy.float64(1.5), "1.5"),
+        (numpy.float32(0.5), "0.5"),
+        (numpy.int64(7), "7"),
+        (numpy.uint8(7), "7"),
+        (numpy.bool_(True), "true"),
+        (Level.HIGH, "3"),
+        (float("inf"), "INF"),
+        (float("-inf"), "-INF"),
+        (float("nan"), "NaN"),
+        ([numpy.int64(1), numpy.str_("a'b")], "(1,'a''b')"),
+        (pandas.Timestamp("2026-01-02T03:00:00+02:00"), "2026-01-02T01:00:00Z"),
+    ],
+)
+def test_values_of_frames_are_literals(value: object, text: str) -> None:
+    assert odata("{}", value) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        numpy.datetime64("2026-01-02"),
+        numpy.array([1]),
+        numpy.array(["a"]),
+        pandas.NaT,
+        object(),
+        b"a",
+    ],
+)
+def test_values_without_a_literal_are_refused(value: object) -> None:
+    with pytest.raises(ConfigurationError):
+        odata("{}", value)
+
+
+def test_top_of_numpy() -> None:
+    assert ROOT.url("users", {"top": numpy.int64(5)}) == f"{V1}/users?$top=5"
 
 
 @pytest.mark.parametrize(
