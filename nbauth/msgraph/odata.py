@@ -6,6 +6,7 @@ import string
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from operator import index
 from typing import Any, TypedDict
 from urllib.parse import quote, unquote_plus
 from uuid import UUID

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from requests.adapters import HTTPAdapter
 
-from nbauth.core.interrupted import GraphInterrupted
 from nbauth.core.person import say_to
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.authorised_session import session_with
