@@ -147,7 +147,9 @@ def content_of(reply: Reply) -> Any:
     if not reply.body:
         return None
     kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == "application/json" or kind.endswith("+json"):
+    is_content = reply.request.path.lower().endswith(("content", "$value"))
+    of_a_proxy = kind == "text/html" and not is_content
+    if kind == "application/json" or kind.endswith("+json") or of_a_proxy:
         return reply.json()
     number = reply.body.strip(b"\xef\xbb\xbf \r\n")
     if reply.request.path.endswith("$count") and number.isdigit():

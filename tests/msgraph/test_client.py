@@ -7,6 +7,7 @@ import pytest
 from nbauth.core.errors import ConfigurationError, GraphError
 from nbauth.msgraph.client import OWN, Graph, current
 from tests.harness.faulty_graph import FaultyGraph
+from tests.harness.graph import replies
 from tests.kernel.conftest import Bench
 
 
@@ -49,3 +50,13 @@ def test_looking_at_an_unconfigured_graph_raises_nothing(
 
 def test_the_attributes_that_make_a_graph_are_known(graph: Graph) -> None:
     assert {*vars(graph)} - {"_here"} == OWN
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_page_of_a_proxy_is_no_result(
+    graph: Graph, faulty_graph: FaultyGraph, method: str
+) -> None:
+    faulty_graph.fail(method.upper(), "/v1.0/me", each=True, answer=replies.proxy_page(200))
+    with pytest.raises(GraphError) as caught:
+        getattr(graph, method)("me")
+    assert caught.value.code == "not_json"
