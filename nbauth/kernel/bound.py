@@ -110,20 +110,19 @@ class Bound:
         return self._got(self._need(scopes, refused, self.interactive and may_ask, required))
 
     def get_wider(
-        self, scopes: Scopes, refused: str, asked_by: str, interactive: bool
+        self, scopes: Scopes, refused: str, asked_by: str, interactive: bool, since: float
     ) -> AuthenticationResult:
-        """Return a token with the scopes that a host needs; see ``Need.asked_by``.
-
-        ``interactive``: whether the person may be asked, or a sign-in in progress be joined.
-        """
-        return self._got(self._need(scopes, refused, interactive)._replace(asked_by=asked_by))
+        """Return a token with the scopes that a host needs, see ``Need``. ``interactive``: whether
+        the person may be asked, or a sign-in in progress be joined."""
+        need = self._need(scopes, refused, interactive)
+        return self._got(need._replace(asked_by=asked_by, since=since))
 
     async def get_wider_async(
-        self, scopes: Scopes, refused: str, asked_by: str, interactive: bool
+        self, scopes: Scopes, refused: str, asked_by: str, interactive: bool, since: float
     ) -> AuthenticationResult:
         """The same, without blocking the event loop."""
-        need = self._need(scopes, refused, interactive)._replace(asked_by=asked_by)
-        return await self._got_async(need)
+        need = self._need(scopes, refused, interactive)
+        return await self._got_async(need._replace(asked_by=asked_by, since=since))
 
     def silent(self, scopes: Scopes) -> SecretStr:
         """Return the text of a token without asking the person.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ class Need(NamedTuple):
         refused: the text of a token that a host has refused; it is not returned again.
         interactive: whether the person may be asked.
         asked_by: the host that needs these scopes, which the sign-in shows to the person.
+        since: on the monotonic clock; if the person has refused the same sign-in of another call
+            since then, they are not asked again.
     """
 
     client: Client
@@ -32,6 +35,7 @@ class Need(NamedTuple):
     refused: str | None = None
     interactive: bool = True
     asked_by: str = ""
+    since: float = math.inf
 
     @property
     def parameters(self) -> Mapping[str, Any]:

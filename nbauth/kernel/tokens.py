@@ -141,10 +141,8 @@ class Tokens:
             return _Missing(key, error)
 
     def _is_asked(self, need: Need) -> bool:
-        """Whether a sign-in in progress asks for what a host required: then a refresh has failed.
-
-        Its token will serve all calls that the host has refused.
-        """
+        """Whether a sign-in in progress asks for what a host required: then a refresh has failed,
+        and its token will serve all calls that the host has refused."""
         if need.required is None or need.refused is None or not need.interactive:
             return False
         waiting = self._attempts.waiting(need.client.key)
@@ -182,6 +180,7 @@ class Tokens:
         request = read_request(need.client, need.scopes, need.parameters, whom)
         if not attended and not self._attempts.needs_nobody(request):
             raise self._nobody(need, error, whom) from error
+        self._attempts.raise_if_refused(request, need.since)
         log.debug("%s: a sign-in begins (%s)", need.scopes, word(error.code))
         # A token for a named account does not change the current account.
         current = self.cache.current.get(need.client.key)

@@ -313,6 +313,22 @@ def test_many_tasks_share_one_consent(entra: Permitting) -> None:
     assert len(entra.asked) == 1
 
 
+def test_many_tasks_share_one_refusal(entra: Permitting) -> None:
+    """Also those that find out that they need the person when the panel has just been closed."""
+    entra.needs("Mail.ReadBasic", MESSAGES)
+    declines(entra)
+
+    async def many() -> list[Any]:
+        calls = [entra.graph.aio.get("me/messages") for _ in range(25)]
+        batches = [entra.graph.aio.get_many(["me/messages", "me"]) for _ in range(25)]
+        return await asyncio.gather(*calls, *batches, return_exceptions=True)
+
+    found = asyncio.run(many())
+    assert {error.status for error in found[:25]} == {403}
+    assert {(first.status, second.status) for first, second in found[25:]} == {(403, 200)}
+    assert len(entra.asked) == 1
+
+
 # ── batches ─────────────────────────────────────────────────────────────────────────────────
 
 

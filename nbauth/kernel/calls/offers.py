@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +28,13 @@ class Attempt(NamedTuple):
         asking: whether the person can be asked in this thread.
         asks: whether the person is asked, if the token needs it.
         joins: whether a sign-in may begin, or one in progress be joined.
+        since: see ``Need``; from before it was decided.
     """
 
     asking: bool
     asks: bool
     joins: bool
+    since: float = math.inf
 
 
 class Offers:
@@ -46,6 +49,7 @@ class Offers:
         self._declined: dict[Any, float] = {}
         self._given: dict[Any, tuple[float, int]] = {}
         self._open: dict[Any, tuple[frozenset[str], int, float]] = {}
+        self._began: dict[Any, float] = {}
         self._in_vain: dict[Any, tuple[float, int]] = {}
         self._told: dict[Any, float] = {}
 
@@ -81,6 +85,11 @@ class Offers:
             return False
         return _is_over(self._declined, place[:2])
 
+    def since(self, place: Place) -> float:
+        """Since when calls ask the person for a host: now, if none does."""
+        now = time.monotonic()
+        return self._began.get(place[:2], now) if place[:2] in self._open else now
+
     @contextmanager
     def asking(self, attempt: Attempt, place: Place, missing: tuple[str, ...]) -> Iterator[None]:
         """While a call asks the person, the same host offers no other consent.
@@ -94,6 +103,8 @@ class Offers:
         try:
             scopes, calls, _ = self._open.get(place[:2], (wanted, 0, 0.0))
             calls = calls if scopes == wanted else 0
+            self._began[place[:2]] = min(attempt.since, self.since(place))
+            _shorten(self._began)
             self._open[place[:2]] = wanted, calls + 1, time.monotonic() + LONGEST
             _shorten(self._open)
             yield

@@ -148,12 +148,14 @@ class Widening(Telling):
         attempt = self._attempt(short, lacking)
         if attempt is None:
             return None
-        try:
-            with self._refusals.offers.asking(attempt, short.place, lacking.missing):
-                result = self.bound.get_wider(lacking.wider, short.text, short.host, attempt.joins)
-        except NbAuthError as error:
-            self._not_given(short, lacking, attempt, error)
-            return None
+        with self._refusals.offers.asking(attempt, short.place, lacking.missing):
+            try:
+                result = self.bound.get_wider(
+                    lacking.wider, short.text, short.host, attempt.joins, attempt.since
+                )
+            except NbAuthError as error:
+                self._not_given(short, lacking, attempt, error)
+                return None
         return self._given(short, lacking, attempt, result)
 
     async def _wider_async(self, short: Short, lacking: Lack) -> SecretStr | None:
@@ -163,14 +165,14 @@ class Widening(Telling):
         attempt = self._attempt(short, lacking)
         if attempt is None:
             return None
-        try:
-            with self._refusals.offers.asking(attempt, short.place, lacking.missing):
+        with self._refusals.offers.asking(attempt, short.place, lacking.missing):
+            try:
                 result = await self.bound.get_wider_async(
-                    lacking.wider, short.text, short.host, attempt.joins
+                    lacking.wider, short.text, short.host, attempt.joins, attempt.since
                 )
-        except NbAuthError as error:
-            self._not_given(short, lacking, attempt, error)
-            return None
+            except NbAuthError as error:
+                self._not_given(short, lacking, attempt, error)
+                return None
         return self._given(short, lacking, attempt, result)
 
     def _fetched(self, short: Short, lacking: Lack) -> SecretStr | None:
@@ -192,12 +194,14 @@ class Widening(Telling):
         """How to get the token now; ``None`` if it was tried a moment ago."""
         offers, asking = self._refusals.offers, self.bound.may_ask
         place, missing = short.place, lacking.missing
+        since = offers.since(place)
         if offers.is_in_vain(place, missing, self.bound.changes, asking=asking):
             self._tell_login(short, lacking)
             return None
         asks = asking and offers.may_offer(place, missing, self.bound.changes)
         # A thread that can ask nobody joins a sign-in in progress.
-        return Attempt(asking, asks, joins=asks or (self.bound.interactive and not asking))
+        joins = asks or (self.bound.interactive and not asking)
+        return Attempt(asking, asks, joins, since)
 
     def _not_given(self, short: Short, lacking: Lack, attempt: Attempt, error: NbAuthError) -> None:
         log.debug("%s: no token with more scopes (%s)", short.host, word(error.code))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
+import math
 import threading
+import time
 from dataclasses import replace
 from typing import NoReturn
 
@@ -53,6 +55,7 @@ class SignIn(Waited):
         makes_current: whether the account becomes current, because one of the callers wants that.
         passwords: those that the person has stored.
         obstacle: why nobody can answer its questions; ``None`` if somebody can.
+        ended_at: when it ended, on the monotonic clock.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class SignIn(Waited):
         self.obstacle: Obstacle | None = None
         self.engine = engine
         self.makes_current = request.makes_current
+        self.ended_at = -math.inf
         self._destination = destination
         self._attempts = attempts
         self._ticket = destination.ticket()
@@ -264,7 +268,7 @@ class SignIn(Waited):
             with self._lock:
                 first = not isinstance(self.step, End)
                 if first:
-                    self.step = step
+                    self.step, self.ended_at = step, time.monotonic()
             self._walk.driver.free(self.step)
         finally:  # otherwise an interrupt here leaves the callers waiting
             if isinstance(self.step, End):

@@ -203,6 +203,12 @@ class Attempts:
         """A client's failed sign-ins whose error no caller has seen yet."""
         return [known for known in self._of(client) if known.untold]
 
+    def raise_if_refused(self, request: Request, since: float) -> None:
+        """Raise the error of the same sign-in, if it has ended without success since a moment."""
+        for known in self._of(request.client.key):
+            if known.ended_at >= since and known.error and known.request.is_same(request):
+                known.result()
+
     def arrived(self, sign_in: SignIn, account: Account) -> None:
         """A sign-in has got tokens: mark earlier failures of the same account as reported."""
         for failed in self.untold(sign_in.request.client.key):
