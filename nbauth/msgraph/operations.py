@@ -66,6 +66,7 @@ class Operations(Files):
         for name in ("adapters", "headers", "cookies", "verify", "proxies", "cert", "trust_env"):
             setattr(made.session, name, getattr(self.session, name))
         made._unfinished = self._unfinished
+        made._sender.told = self._sender.told
         return made
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbauth.core.errors import ConfigurationError, GraphError
-from nbauth.core.person import Notices, say_to
+from nbauth.core.person import Notices
 from nbauth.core.text import plain
 from nbauth.msgraph import odata
 from nbauth.msgraph.addresses import Path, Root
@@ -36,12 +36,13 @@ class Sender:
     Attributes:
         root: the Graph.
         transport: sends the requests.
+        told: what the person was told; each sentence once.
     """
 
     def __init__(self, root: Root, transport: Transport) -> None:
         self.root = root
         self.transport = transport
-        self._told = Notices(transport.bound.person)
+        self.told = Notices(transport.bound.person)
 
     def send(
         self, method: str, path: Path, options: Mapping[str, Any], body: object = None
@@ -57,14 +58,10 @@ class Sender:
         path: Path,
         options: Mapping[str, Any],
         body: object = None,
-        told: set[str] | None = None,
     ) -> Request:
-        """The request for a path and options; see :meth:`send`.
-
-        ``told``: what the person has been told of other requests of the same call.
-        """
+        """The request for a path and options; see :meth:`send`."""
         url = self.root.url(path, _query(options))
-        url, headers = self._advanced(url, headers_of(options), set() if told is None else told)
+        url, headers = self._advanced(url, headers_of(options))
         if body is None:
             return self._request(method, url, headers)
         content, kind = _content(body)
@@ -93,7 +90,7 @@ class Sender:
         """Say that an expanded list within a row has only its first rows."""
         if found := _CUT.search(reply.body):
             name = found[1].decode("utf-8", "replace")
-            self._told.tell(
+            self.told.tell(
                 f"Graph sent only the first rows of the expanded list {plain(name)}. Read the list"
                 " with a call of its own if you need all."
             )
@@ -110,9 +107,7 @@ class Sender:
         path = self.root.path_of(url)
         return Request(method, url, path, service_of(path), headers, body)
 
-    def _advanced(
-        self, url: str, headers: Mapping[str, str] | None, told: set[str]
-    ) -> tuple[str, dict[str, str]]:
+    def _advanced(self, url: str, headers: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
         """Add what an advanced query of the directory needs (document: aad-advanced-queries)."""
         given = dict(headers or {})
         query = odata.decoded(url.partition("?")[2])
@@ -124,13 +119,10 @@ class Sender:
         if needs.count and "$count" not in query:
             url = self.root.url(url, {"count": True})
             added += " and $count=true"
-        if added not in told:
-            told.add(added)
-            say_to(
-                self.transport.bound.person,
-                f"Added {added}, which this query of the directory needs. The result may lack"
-                " changes of the last minutes.",
-            )
+        self.told.tell(
+            f"Added {added}, which this query of the directory needs. The result may lack changes"
+            " of the last minutes."
+        )
         return url, given
 
     def _page_size(self, url: str, limit: int | None) -> int | None:

@@ -155,13 +155,12 @@ def prepared(
 ) -> list[Member]:
     """The members for requests, with options for all. Raises ``ConfigurationError``."""
     members: list[Member] = []
-    told: set[str] = set()
     options = repeatable(options)
     common = headers_of(options)
     for request in requests:
         headers = {**common, **checked_headers(request.headers)}
         given = {**options, "headers": headers}
-        made = sender.request(method_of(request), request.path, given, request.json, told)
+        made = sender.request(method_of(request), request.path, given, request.json)
         members.append(Member(len(members), made, needs_of(request, len(members))))
     return members
 
