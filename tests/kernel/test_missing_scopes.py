@@ -352,6 +352,7 @@ def fresh_bench(api: Api) -> None:
 def test_after_a_minute_it_is_offered_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
     monkeypatch.setattr(offers, "time", clock)
+    monkeypatch.setattr("nbauth.kernel.sign_in.attempt.time", clock)
     cancels(api)
     for expected in (1, 2):
         for _ in range(3):
