@@ -114,7 +114,7 @@ def test_all_rows_of_all_pages(cells: Cells, faulty_graph: FaultyGraph) -> None:
 def test_a_list_without_rows_says_so(cells: Cells) -> None:
     line = "%graph users?$filter=surname eq 'Nobody' --all"
     assert len(cells.run(line)) == 0 and cells.printed.splitlines()[0] == "No rows."
-    for quiet in ("--quiet", "--json", "-o nothing"):
+    for quiet in ("--quiet", "--json", "-o not_shown"):
         cells.run(f"{line} {quiet}")
         assert "No rows." not in cells.printed
 
@@ -195,8 +195,8 @@ def test_lines_are_a_batch(cells: Cells, faulty_graph: FaultyGraph) -> None:
 def test_a_line_with_a_mistake_stops_the_whole_batch(
     cells: Cells, faulty_graph: FaultyGraph
 ) -> None:
-    error = cells.error("%%graph\nDELETE users/1\nusers/{nothing}")
-    assert str(error).startswith("Line 3: {nothing}: there is no variable nothing.")
+    error = cells.error("%%graph\nDELETE users/1\nusers/{never_set}")
+    assert str(error).startswith("Line 3: {never_set}: there is no variable never_set.")
     assert faulty_graph.graph.requests == []
 
 

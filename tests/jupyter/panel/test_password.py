@@ -207,6 +207,7 @@ def test_the_field_is_emptied_when_the_flow_changes_at_a_reload_and_in_the_other
     first.get_by_label("Password").fill("half a passw")
     page.save()
     page.open(page.path)  # loads the page again
+    first, second = panel_under(page, 1), panel_under(page, 2)  # of the new page
     for panel in (first, second):
         expect(panel.get_by_label("Password")).to_have_value("")
     second.get_by_label("User name").fill("ada")
