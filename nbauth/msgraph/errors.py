@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nbauth.core.errors import GraphError
 from nbauth.core.text import plain
+from nbauth.msgraph import json_text
 from nbauth.oauth.answered import host_of
 
 MOST_TEXT = 400
@@ -105,7 +105,7 @@ def hint_of(status: int, message: str = "") -> str | None:
 def parsed(body: bytes) -> Any:
     """A body as JSON; ``None`` if it is not JSON."""
     try:
-        return json.loads(body)
+        return json_text.loads(body)
     except (ValueError, RecursionError):
         return None
 

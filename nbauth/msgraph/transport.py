@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import uuid
@@ -21,7 +20,7 @@ from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.authorised_session import AuthorisedSession
 from nbauth.kernel.calls.pauses import Pauses
 from nbauth.kernel.calls.sent import reasons
-from nbauth.msgraph import errors
+from nbauth.msgraph import errors, json_text
 from nbauth.msgraph.addresses import Root
 from nbauth.msgraph.later import check_stopped, pause
 from nbauth.msgraph.throttle import SAFE, Patience, retry_after
@@ -71,7 +70,7 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON. Raises ``GraphError`` if it is not."""
         try:
-            return json.loads(self.body)
+            return json_text.loads(self.body)
         except (ValueError, RecursionError):
             raise GraphError(
                 f"The response to {self.request.method} {plain(self.request.path)} is not JSON.",

@@ -110,3 +110,28 @@ def test_objects_errors_and_the_log(
         check(bench, *map(repr, things), *(repr(getattr(one, "__dict__", "")) for one in things))
     with pytest.raises(AssertionError):
         check(bench, f"x {bench.read('User.Read')}")
+
+
+def test_a_pre_authorised_address_is_in_no_display(graph: Graph, faulty_graph: FaultyGraph) -> None:
+    """Graph has it in every item of a drive; whoever has it can read the file."""
+    path = "me/drive/root:/report.csv"
+    graph.upload(path, b"a,b")
+    one = graph.get(path)
+    address = one["@microsoft.graph.downloadUrl"]
+    assert str(address).startswith(faulty_graph.storage.root)
+    rows = Reply(200, {"value": [{**one, "inner": one}]})
+    faulty_graph.fail("GET", "/v1.0/me/drive/root/children", answer=rows)
+    children = "me/drive/root/children"
+    shown = [
+        repr(one),
+        repr(list(graph.list(children))),
+        repr(graph.get_many([path])[0].body),
+        *(graph.df(children, to=to) for to in ("pandas", "polars", "table")),
+        graph.df(children).to_csv(),
+        graph.df(children, to="table")._repr_html_(),
+    ]
+    secret = str(address).rpartition("/")[2]
+    assert len(secret) > 8
+    assert not [text for text in shown if secret in str(text)]
+    session = graph.post("me/drive/root:/new.csv:/createUploadSession", {})
+    assert str(session["uploadUrl"]) not in repr(session)

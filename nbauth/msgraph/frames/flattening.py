@@ -8,6 +8,8 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from nbauth.msgraph.json_text import DOWNLOAD_URL
+
 ANNOTATION = "@odata."
 TYPE = "@odata.type"
 _CAST = "microsoft.graph."
@@ -33,6 +35,7 @@ def columns_of(rows: Iterable[Any], select: Sequence[str] | str | None = None) -
     """The columns of rows: those of ``select`` first, then the others as they appear.
 
     A nested object is replaced by columns with dotted names, at its place. Lists are not changed.
+    Pre-authorised addresses of files are left out.
     A row that is no object is in the column ``value``. If two columns would have one name, the
     second one gets `` (2)`` after it.
     """
@@ -41,6 +44,8 @@ def columns_of(rows: Iterable[Any], select: Sequence[str] | str | None = None) -
     waiting = list(reversed(_split(rows).items()))
     while waiting:  # no recursion: objects can be nested deeply
         name, values = waiting.pop()
+        if name.endswith(DOWNLOAD_URL):
+            continue  # a secret, which a display of the frame would show
         if ANNOTATION in name:
             found.annotations[_unused(name, found.annotations)] = values
             continue
