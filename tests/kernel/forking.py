@@ -263,13 +263,17 @@ def listening() -> Any:
     query = parse_qs(urlsplit(str(pending.authorize_url)).query)
     port = urlsplit(query["redirect_uri"][0]).port or 0
     wait, go_on = os.pipe()
+    read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         signal.alarm(int(PATIENCE))
         os.close(go_on)
+        os.write(write, b"!")
         os.read(wait, 1)
         os._exit(0)
     os.close(wait)
+    os.close(write)
+    os.read(read, 1)  # until its hooks have run, a child has what the parent has
     pending.cancel()
     until(lambda: not pending._thread.is_alive())
     try:
