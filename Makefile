@@ -85,7 +85,7 @@ test-all-here:
 	@$(MAKE) --no-print-directory -j1 --keep-going test-together test-one-by-one
 
 test-together: setup
-	@tools/run_tests.sh all-here python 'not timing' tests --ignore=tests/rigs
+	@tools/run_tests.sh all-here python 'not timing' tests $(if $(RIGS),,--ignore=tests/rigs)
 
 # Only files with such a test: to collect all others would take longer than to run these.
 test-one-by-one: setup

@@ -33,10 +33,20 @@ def magics_in(text: str) -> Iterator[str]:
         yield " ".join(words)
 
 
-def texts() -> Iterator[str]:
-    """All texts of the package that may be shown to a person; no docstrings."""
+def magics_advised() -> set[str]:
+    """The lines that any text of the package advises to run."""
+    return {line for text in texts(_MAGIC) for line in magics_in(text)}
+
+
+def texts(pattern: re.Pattern[str]) -> Iterator[str]:
+    """The texts that may be shown to a person, from files in which the pattern is found.
+
+    No docstrings. To parse all files takes seconds, in each worker that collects the tests.
+    """
     for path in sorted(PACKAGE.rglob("*.py")):
-        yield from _texts_of(ast.parse(path.read_text("utf-8")))
+        source = path.read_text("utf-8")
+        if pattern.search(source):
+            yield from _texts_of(ast.parse(source))
     catalogue = tomllib.loads((PACKAGE / "oauth" / "error_catalogue.toml").read_text("utf-8"))
     yield from (text for entry in _tables(catalogue) for text in entry.values())
 
@@ -51,8 +61,8 @@ def _tables(value: dict[str, object]) -> Iterator[dict[str, str]]:
 
 def _texts_of(tree: ast.Module) -> Iterator[str]:
     whole = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
-    parts = {id(part) for node in whole for part in ast.walk(node) if part is not node}
-    documents = {
+    not_shown = {id(part) for node in whole for part in ast.walk(node) if part is not node}
+    not_shown |= {
         id(node.body[0].value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
@@ -64,5 +74,5 @@ def _texts_of(tree: ast.Module) -> Iterator[str]:
             yield "".join(
                 str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
             )
-        elif isinstance(node, ast.Constant) and id(node) not in parts | documents:
+        elif isinstance(node, ast.Constant) and id(node) not in not_shown:
             yield str(node.value)

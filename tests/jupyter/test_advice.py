@@ -14,10 +14,10 @@ from nbauth.core.settings import NAMES
 from nbauth.core.settings_reader import OTHER_VARIABLES
 from nbauth.jupyter.magics import AuthMagics
 from nbauth.testing.engine import FakeEngine
-from tests.jupyter.advice import magics_in, texts
+from tests.jupyter.advice import magics_advised, magics_in, texts
 from tests.jupyter.typed import Shell, shell
 
-ADVICE = sorted({line for text in texts() for line in magics_in(text)})
+ADVICE = sorted(magics_advised())
 ODD = ("o'brien", "conan o'brien", "$x {y}", 'say "hi" #1', "--force", "a\\b", "山田")
 
 
@@ -49,7 +49,8 @@ def test_the_magic_accepts_the_advised_line(line: str) -> None:
 
 def named_in_texts(pattern: str) -> list[str]:
     """What a pattern's group finds in the texts, each once."""
-    return sorted({found[1] for text in texts() for found in re.finditer(pattern, text)})
+    searched = re.compile(pattern)
+    return sorted({found[1] for text in texts(searched) for found in searched.finditer(text)})
 
 
 IN_NO_SETTING = set(OTHER_VARIABLES)
