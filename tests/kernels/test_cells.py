@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -15,14 +16,45 @@ NEW_SCOPE = "Sites.Read.All"
 """A scope that no other test consents to."""
 
 
+AS_NEW = """
+%unload_ext nbauth
+import nbauth, time, asyncio
+from nbauth.api import the_session
+for pending in the_session().pending():
+    pending.cancel()
+nbauth.logout(all=True)
+from nbauth.process_session import new_session
+_ = new_session()
+%reset -f
+%load_ext nbauth
+import nbauth, time, asyncio
+"""
+"""The extension and the session are new; only the modules stay imported."""
+
+
+@pytest.fixture(scope="module")
+def running(demo):
+    """One kernel of each version; one that does not answer is replaced."""
+    with contextlib.ExitStack() as stack:
+        kernels = {}
+
+        def of(version: str) -> Kernel:
+            kernel = kernels.get(version)
+            if kernel is None or kernel.run(AS_NEW).status != "ok":
+                env = environment(demo, NBAUTH_FLOW="device")
+                kernel = stack.enter_context(Kernel(version, env=env, allow_stdin=True))
+                loaded = kernel.run("%load_ext nbauth\nimport nbauth, time, asyncio")
+                assert loaded.status == "ok", loaded.traceback
+                kernels[version] = kernel
+            return kernel
+
+        yield of
+
+
 @pytest.fixture(params=["7.4"])
-def kernel(request, demo):
-    """A fresh kernel that signs in by device code; a test may ask for every version."""
-    env = environment(demo, NBAUTH_FLOW="device")
-    with Kernel(request.param, env=env, allow_stdin=True) as running:
-        loaded = running.run("%load_ext nbauth\nimport nbauth, time, asyncio")
-        assert loaded.status == "ok", loaded.traceback
-        yield running
+def kernel(request, running):
+    """A kernel that signs in by device code; a test may ask for every version."""
+    return running(request.param)
 
 
 every_version = pytest.mark.parametrize("kernel", KERNEL_VERSIONS, indirect=True)
