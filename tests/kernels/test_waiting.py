@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -44,6 +46,29 @@ await asyncio.gather(work())
 """
 
 
+@pytest.fixture(scope="module")
+def kernels() -> Iterator[Callable[[str], Kernel]]:
+    """One kernel of each version: each test makes its own comms. One that is busy is replaced."""
+    with contextlib.ExitStack() as stack:
+        running: dict[str, Kernel] = {}
+
+        def of(version: str) -> Kernel:
+            kernel = running.get(version)
+            if kernel is None or kernel.run("%reset -f\n6 * 7", timeout=5).result != "42":
+                running[version] = kernel = stack.enter_context(Kernel(version))
+            return kernel
+
+        yield of
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest, kernels: Callable[[str], Kernel]) -> Kernel:
+    return kernels(getattr(request, "param", "7.4"))
+
+
+every_version = pytest.mark.parametrize("kernel", KERNEL_VERSIONS, indirect=True)
+
+
 def begin(kernel: Kernel, cell: str) -> str:
     """Send the cell and wait until it says that it has begun: an idle kernel ignores SIGINT."""
     ident = kernel.send(cell)
@@ -53,6 +78,7 @@ def begin(kernel: Kernel, cell: str) -> str:
     return ident
 
 
+@every_version
 @pytest.mark.parametrize("cell", [WAIT, WAIT_ASYNC], ids=["sync", "async"])
 def test_bursts_of_messages_and_queued_cells_keep_their_order(kernel, cell):
     ours, theirs = kernel.run(COMMS).text.split()
@@ -74,59 +100,55 @@ def test_bursts_of_messages_and_queued_cells_keep_their_order(kernel, cell):
         assert cells == "[0, 20, 40]"
 
 
-@pytest.mark.parametrize("version", KERNEL_VERSIONS)
-def test_interrupts_in_bursts_leave_the_kernel_healthy(version):
-    with Kernel(version) as kernel:
-        ours, _ = kernel.run(COMMS).text.split()
-        for _ in range(4):
-            ident = begin(kernel, WAIT_FOR_STOP)
-            for number in range(30):
-                kernel.send_comm("comm_msg", ours, {"n": number})
-            queued = kernel.send("queued = True", stop_on_error=False)
-            kernel.interrupt()
-            results = kernel.wait(ident, queued)
-            assert results[ident].error == "KeyboardInterrupt: "
-            assert results[queued].status in ("ok", "aborted"), "a queued cell was lost"
-        assert kernel.run("print(6 * 7)").text == "42\n"
-
-
-@pytest.mark.parametrize("version", KERNEL_VERSIONS)
-def test_an_interrupt_that_python_would_drop_is_not_lost(version):
-    """In a destructor no exception can be raised, as in that of a ZMQ frame."""
-    with Kernel(version) as kernel:
-        ours, _ = kernel.run(COMMS).text.split()
-        kernel.run("""
-            import signal
-            class PressedInMyDestructor:
-                def __del__(self):
-                    signal.raise_signal(signal.SIGINT)
-            ours.on_msg(lambda message: PressedInMyDestructor() and None)
-        """)
+@every_version
+def test_interrupts_in_bursts_leave_the_kernel_healthy(kernel):
+    ours, _ = kernel.run(COMMS).text.split()
+    for _ in range(4):
         ident = begin(kernel, WAIT_FOR_STOP)
-        kernel.send_comm("comm_msg", ours, {"n": 0})
-        assert kernel.wait(ident, timeout=5)[ident].error == "KeyboardInterrupt: "
-        assert kernel.run("print(6 * 7)").text == "42\n"
-
-
-@pytest.mark.parametrize("version", KERNEL_VERSIONS)
-def test_stop_reaches_a_plain_wait_in_a_cell_that_awaits(version):
-    """ipykernel cancels such a cell at its next ``await``, which a plain wait never meets."""
-    with Kernel(version) as kernel:
-        kernel.run(COMMS + "import asyncio")
-        for cell in ("await asyncio.sleep(0)" + WAIT_FOR_STOP, WAIT_FOR_STOP_IN_A_TASK):
-            ident = begin(kernel, cell)
-            kernel.interrupt()
-            assert kernel.wait(ident, timeout=5)[ident].error.startswith("CancelledError")
-        assert kernel.run("print(6 * 7)").text == "42\n"
-
-
-def test_stop_reaches_what_is_done_meanwhile():
-    """Such as asking for an address by the notebook's input field."""
-    with Kernel("7.4") as kernel:
-        kernel.run(COMMS)
-        ident = begin(kernel, WAIT_FOR_STOP.replace("timeout=", "meanwhile=sleep, timeout="))
+        for number in range(30):
+            kernel.send_comm("comm_msg", ours, {"n": number})
+        queued = kernel.send("queued = True", stop_on_error=False)
         kernel.interrupt()
-        assert kernel.wait(ident, timeout=5)[ident].error == "KeyboardInterrupt: "
+        results = kernel.wait(ident, queued)
+        assert results[ident].error == "KeyboardInterrupt: "
+        assert results[queued].status in ("ok", "aborted"), "a queued cell was lost"
+    assert kernel.run("print(6 * 7)").text == "42\n"
+
+
+@every_version
+def test_an_interrupt_that_python_would_drop_is_not_lost(kernel):
+    """In a destructor no exception can be raised, as in that of a ZMQ frame."""
+    ours, _ = kernel.run(COMMS).text.split()
+    kernel.run("""
+        import signal
+        class PressedInMyDestructor:
+            def __del__(self):
+                signal.raise_signal(signal.SIGINT)
+        ours.on_msg(lambda message: PressedInMyDestructor() and None)
+    """)
+    ident = begin(kernel, WAIT_FOR_STOP)
+    kernel.send_comm("comm_msg", ours, {"n": 0})
+    assert kernel.wait(ident, timeout=5)[ident].error == "KeyboardInterrupt: "
+    assert kernel.run("print(6 * 7)").text == "42\n"
+
+
+@every_version
+def test_stop_reaches_a_plain_wait_in_a_cell_that_awaits(kernel):
+    """ipykernel cancels such a cell at its next ``await``, which a plain wait never meets."""
+    kernel.run(COMMS + "import asyncio")
+    for cell in ("await asyncio.sleep(0)" + WAIT_FOR_STOP, WAIT_FOR_STOP_IN_A_TASK):
+        ident = begin(kernel, cell)
+        kernel.interrupt()
+        assert kernel.wait(ident, timeout=5)[ident].error.startswith("CancelledError")
+    assert kernel.run("print(6 * 7)").text == "42\n"
+
+
+def test_stop_reaches_what_is_done_meanwhile(kernel):
+    """Such as asking for an address by the notebook's input field."""
+    kernel.run(COMMS)
+    ident = begin(kernel, WAIT_FOR_STOP.replace("timeout=", "meanwhile=sleep, timeout="))
+    kernel.interrupt()
+    assert kernel.wait(ident, timeout=5)[ident].error == "KeyboardInterrupt: "
 
 
 STORM = """
@@ -155,39 +177,37 @@ signal.signal(signal.SIGINT, before[1])
 """
 
 
-@pytest.mark.parametrize("version", KERNEL_VERSIONS)
-def test_a_storm_of_presses_ends_the_wait_once_and_the_kernel_reads_on(version, tmp_path):
+@every_version
+def test_a_storm_of_presses_ends_the_wait_once_and_the_kernel_reads_on(kernel, tmp_path):
     """The handler lets one through: what more presses do after the wait is ipykernel's affair."""
-    with Kernel(version) as kernel:
-        ours, theirs = kernel.run(COMMS + "import asyncio, signal").text.split()
-        kernel.run("from nbauth.jupyter.ipykernel.channels import Channels")
-        all_pressed = tmp_path / "all-pressed"
-        kernel.run(f"from pathlib import Path; all_pressed = Path({str(all_pressed)!r})")
-        for round_ in range(10):
-            ident = begin(kernel, STORM)
-            for number in range(40):
-                kernel.send_comm("comm_msg", ours, {"n": number})
-                kernel.send_comm("comm_msg", theirs, {"n": number})
-                if number >= round_:
-                    kernel.interrupt()
-            all_pressed.touch()
-            result = kernel.wait(ident)[ident]
-            assert result.status == "ok", result.traceback
-            assert kernel.run("as_before and interrupted and presses > 0").result == "True"
-            received = int(kernel.run("len(got['ours']) + len(got['theirs'])").result)
-            assert received >= 79, "more than that of the interrupted handler was lost"
+    ours, theirs = kernel.run(COMMS + "import asyncio, signal").text.split()
+    kernel.run("from nbauth.jupyter.ipykernel.channels import Channels")
+    all_pressed = tmp_path / "all-pressed"
+    kernel.run(f"from pathlib import Path; all_pressed = Path({str(all_pressed)!r})")
+    for round_ in range(10):
+        ident = begin(kernel, STORM)
+        for number in range(40):
+            kernel.send_comm("comm_msg", ours, {"n": number})
+            kernel.send_comm("comm_msg", theirs, {"n": number})
+            if number >= round_:
+                kernel.interrupt()
+        all_pressed.touch()
+        result = kernel.wait(ident)[ident]
+        assert result.status == "ok", result.traceback
+        assert kernel.run("as_before and interrupted and presses > 0").result == "True"
+        received = int(kernel.run("len(got['ours']) + len(got['theirs'])").result)
+        assert received >= 79, "more than that of the interrupted handler was lost"
 
 
 @pytest.mark.parametrize("handler", ["signal.default_int_handler", "signal.SIG_IGN", "own"])
-def test_the_handler_of_the_stop_button_comes_back(handler):
-    with Kernel("7.4") as kernel:
-        kernel.run(COMMS + "import signal\ndef own(*_): raise ValueError('own')")
-        kernel.run(f"""
-            signal.signal(signal.SIGINT, {handler})
-            waiting.wait(kernel, threading.Event(), lambda: set(), timeout=0.1)
-            after = signal.getsignal(signal.SIGINT)
-        """)
-        assert kernel.run(f"print(after == {handler})").text == "True\n"
+def test_the_handler_of_the_stop_button_comes_back(kernel, handler):
+    kernel.run(COMMS + "import signal\ndef own(*_): raise ValueError('own')")
+    kernel.run(f"""
+        before = signal.signal(signal.SIGINT, {handler})
+        waiting.wait(kernel, threading.Event(), lambda: set(), timeout=0.1)
+        after = signal.signal(signal.SIGINT, before)
+    """)
+    assert kernel.run(f"print(after == {handler})").text == "True\n"
 
 
 @pytest.mark.parametrize("version", KERNEL_VERSIONS)
