@@ -9,15 +9,18 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.harness import missing
 from tests.harness.kernels import isolated_environment
+
+if TYPE_CHECKING:
+    from jeepney.io.blocking import DBusConnection
 
 _PATIENCE = 20.0
 _PASSWORD = b"the person's log-in password"
@@ -33,10 +36,6 @@ _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuratio
     <allow own="*"/>
   </policy>
 </busconfig>
-"""
-_OWNER = """
-import secretstorage, sys
-sys.exit(not secretstorage.check_service_availability(secretstorage.dbus_init()))
 """
 
 
@@ -115,11 +114,19 @@ class SecretService:
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=self.environment
             )
 
+    @contextmanager
+    def connection(self) -> Iterator[DBusConnection]:
+        """This process's own connection to the session bus."""
+        from jeepney.io.blocking import open_dbus_connection
+
+        with open_dbus_connection(f"unix:path={self._socket}") as opened:
+            yield opened
+
     def _answers(self) -> bool:
-        done = subprocess.run(
-            [sys.executable, "-c", _OWNER], env=self.environment, capture_output=True, check=False
-        )
-        return done.returncode == 0
+        from secretstorage import check_service_availability
+
+        with self.connection() as connection:
+            return bool(check_service_availability(connection))
 
 
 def _end(process: subprocess.Popen[bytes] | None) -> None:

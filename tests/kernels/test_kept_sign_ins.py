@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,16 +42,10 @@ def issued(demo: Any) -> tuple[int, int]:
 
 def items(service: SecretService) -> int:
     """The number of entries in the keyring."""
-    script = (
-        "import secretstorage\n"
-        "collection = secretstorage.get_default_collection(secretstorage.dbus_init())\n"
-        "print(len(list(collection.get_all_items())))"
-    )
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(
-        command, env=service.environment, capture_output=True, text=True, check=True
-    )
-    return int(done.stdout)
+    import secretstorage
+
+    with service.connection() as connection:
+        return len(list(secretstorage.get_default_collection(connection).get_all_items()))
 
 
 # ── the next kernel ─────────────────────────────────────────────────────────────────────────
