@@ -169,8 +169,16 @@ as_it_was = asyncio_as_it_is()
 """
 
 
-@every_version
-def test_run_leaves_asyncio_as_it_was(kernel):
+@pytest.fixture(params=KERNEL_VERSIONS)
+def untouched(request):
+    """A kernel of the test's own, in which nothing has been called yet."""
+    with Kernel(request.param) as own:
+        own.run("%load_ext nbauth\nimport nbauth, asyncio")
+        yield own
+
+
+def test_run_leaves_asyncio_as_it_was(untouched):
+    kernel = untouched
     kernel.run(ASYNCIO_AS_IT_IS)
     for _ in range(2):
         assert kernel.run("print(nbauth.run(answer()))").text == "42\n"

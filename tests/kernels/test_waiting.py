@@ -177,9 +177,16 @@ signal.signal(signal.SIGINT, before[1])
 """
 
 
-@every_version
-def test_a_storm_of_presses_ends_the_wait_once_and_the_kernel_reads_on(kernel, tmp_path):
+@pytest.fixture(params=KERNEL_VERSIONS)
+def untouched(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """A kernel of the test's own, in which nothing has waited yet."""
+    with Kernel(request.param) as own:
+        yield own
+
+
+def test_a_storm_of_presses_ends_the_wait_once_and_the_kernel_reads_on(untouched, tmp_path):
     """The handler lets one through: what more presses do after the wait is ipykernel's affair."""
+    kernel = untouched
     ours, theirs = kernel.run(COMMS + "import asyncio, signal").text.split()
     kernel.run("from nbauth.jupyter.ipykernel.channels import Channels")
     all_pressed = tmp_path / "all-pressed"
