@@ -42,7 +42,7 @@ def test_no_secret_leaves_the_tour(lab_with_provider, open_notebook, person, tmp
     )
     cells = [LOG_EVERYTHING, *notebook_cells(TOUR)]
     cells.insert(code_cell(cells, "%logout") - 1, TELL_THE_TEST)
-    page = open_notebook(cells, lab=lab, own_page=True)
+    page = open_notebook(cells, lab=lab, own_profile=True)
     in_the_browser: list[str] = []
 
     def note(request):

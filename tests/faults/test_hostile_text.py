@@ -120,7 +120,7 @@ def test_in_jupyterlab(
         "%token --show",
         "nbauth.logout(all=True)",
     ]
-    page = open_notebook(cells, lab=lab, own_page=True)
+    page = open_notebook(cells, lab=lab, own_profile=True)
     watched = Watched(page.page.context)
     page.run(0)
     addresses = cycle(ADDRESSES)
@@ -168,7 +168,7 @@ def test_on_the_callback_page_of_the_jupyter_server(
     lab: Lab, open_notebook: OpenNotebook, provider: HostileProvider, figure: Figure
 ) -> None:
     cells = ["%load_ext nbauth\nimport nbauth", BEGIN.replace("device", "callback")]
-    page = open_notebook(cells, lab=lab, own_page=True)
+    page = open_notebook(cells, lab=lab, own_profile=True)
     context = page.page.context
     watched, shown = Watched(context), context.new_page()
     provider.turn = "refuse"

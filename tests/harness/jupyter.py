@@ -37,13 +37,15 @@ from tests.harness.kernels import OWN_HISTORY, ROOT, isolated_environment, write
 from tests.harness.ports import free_port
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
     from tests.harness.lab_page import LabPage
 
 SIGN_INS = ROOT / "test-results" / "sign-ins.txt"
 CommsOverSubshells = Literal["perCommTarget", "perComm", "disabled"]
-LABS_KEPT = 2
+LABS_KEPT = 3
+OWN_PAGE = ""
+"""The settings that are noted of a page which no other test gets."""
 LabFactory = Callable[..., "Lab"]
 OpenNotebook = Callable[..., "LabPage"]
 
@@ -269,7 +271,7 @@ def lab_factory() -> Iterator[LabFactory]:
     """``lab_factory(**options) -> Lab``: options of a ``Lab`` and of its ``offer``.
 
     Tests share a server whose own options are theirs; it offers what the last one has asked for.
-    A worker keeps two of them, and stops the one that was not asked for the longest.
+    A worker keeps three of them, and stops the one that was not asked for the longest.
     """
     running: dict[str, Lab] = {}
     of_the_server = {option.name for option in fields(Lab)}
@@ -292,10 +294,15 @@ def lab_factory() -> Iterator[LabFactory]:
 
 
 class OpenLabs:
-    """Pages with JupyterLab that no test uses now: to load it costs more than most tests do."""
+    """Pages with JupyterLab that no test uses now: to load it costs more than most tests do.
+
+    Where a test needs a page of its own, it gets a new one in a profile that has been used and
+    emptied: the profile still has JupyterLab's files in its cache.
+    """
 
     def __init__(self) -> None:
         self._free: list[tuple[Lab, str, LabPage]] = []
+        self._profiles: list[tuple[Lab, BrowserContext]] = []
 
     def take(self, lab: Lab) -> LabPage | None:
         """One of this server that was loaded with the settings that the server offers now."""
@@ -309,20 +316,37 @@ class OpenLabs:
                 return page
         return None
 
+    def profile(self, lab: Lab, browser: Browser) -> BrowserContext:
+        """A browser profile without pages, cookies and stored data."""
+        for one in self._profiles:
+            if one[0] is lab:
+                self._profiles.remove(one)
+                return one[1]
+        return browser.new_context(
+            viewport={"width": 1280, "height": 900}, ignore_https_errors=True
+        )
+
     def give_back(self, lab: Lab, settings: str, page: LabPage) -> None:
         """Keep the page for the next test, as if its browser profile were new.
 
-        A page that the test has loaded again is closed. JupyterLab opens the notebook of its
-        address once more, after it has restored its layout: in the next test that notebook came to
-        the front, which was then tested in place of the test's own.
+        Of a page that the test has loaded again, only the profile is kept. JupyterLab opens the
+        notebook of its address once more, after it has restored its layout: in the next test that
+        notebook came to the front, which was then tested in place of the test's own.
         """
         if page.reloaded:
-            page.page.context.close()
+            self.give_back_profile(lab, page)
             return
         page.leave()
         self._free.append((lab, settings, page))
         while len(self._free) > LABS_KEPT:
-            self._free.pop(0)[2].page.context.close()
+            self.give_back_profile(lab, self._free.pop(0)[2])
+
+    def give_back_profile(self, lab: Lab, page: LabPage) -> None:
+        """Close the page, and keep its emptied profile."""
+        page.leave_profile()
+        self._profiles.append((lab, page.page.context))
+        while len(self._profiles) > LABS_KEPT:
+            self._profiles.pop(0)[1].close()
 
 
 @pytest.fixture(scope="session")
@@ -342,7 +366,9 @@ def open_notebook(
 
     The page may have served an earlier test; its cookies, notebooks and kernels are gone. With
     *own_page* nobody had it before and nobody gets it afterwards: for a test that resizes or
-    listens to the page. Nobody gets a page that a test has reloaded either.
+    listens to the page. Nobody gets a page that a test has reloaded either. The next page may be
+    in the same browser profile, after it was emptied; with *own_profile* it is not: for a test that
+    listens to the profile.
     ``front_end="notebook"`` is Notebook 7, in an own page; its server needs that as an extension.
     Of a test that failed, a picture of each page is kept, and what its scripts complained of is
     shown. Kernels end with the test.
@@ -357,21 +383,20 @@ def open_notebook(
         lab: Lab | None = None,
         front_end: str = "lab",
         own_page: bool = False,
+        own_profile: bool = False,
         **options: Any,
     ) -> LabPage:
         lab = lab or lab_factory(**options)
         path = f"{name}-{len(opened)}.ipynb"
         lab.write_notebook(path, cells)
-        shared = front_end == "lab" and not own_page
+        shared = front_end == "lab" and not own_page and not own_profile
         page = open_labs.take(lab) if shared else None
-        kept = lab.settings if shared else None
+        kept = None if own_profile else lab.settings if shared else OWN_PAGE
         if page is not None:
             opened.append((page, lab, kept))
             page.open_beside(path)
             return page
-        context = browser.new_context(
-            viewport={"width": 1280, "height": 900}, ignore_https_errors=True
-        )
+        context = open_labs.profile(lab, browser)
         page = LabPage(context.new_page(), lab.url, lab.token)
         opened.append((page, lab, kept))
         page.open(path, front_end)
@@ -387,6 +412,8 @@ def open_notebook(
         page.end_session()
         if failed or kept is None or page.page.is_closed():
             page.page.context.close()
+        elif kept == OWN_PAGE:
+            open_labs.give_back_profile(lab, page)
         else:
             open_labs.give_back(lab, kept, page)
     for _, lab, _ in opened:  # a page that was closed has left its kernel behind

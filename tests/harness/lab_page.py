@@ -16,6 +16,9 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "test-results" / "screenshots"
 
+POLL = 50
+"""Milliseconds; each look costs the browser, the driver and the test some of the processor."""
+
 #: Cookies that are not Jupyter's own.
 OF_OTHERS = re.compile("^(?!username-|_xsrf$)")
 
@@ -47,6 +50,11 @@ _SAVE_STATE = """({
   enabled: app.commands.isEnabled('docmanager:save', {toolbar: true}),
   dialogs: [...document.querySelectorAll('.jp-Dialog')].map(dialog => dialog.innerText),
 })"""
+
+_FORGET = """async () => {
+  localStorage.clear();
+  for (const { name } of await indexedDB.databases()) indexedDB.deleteDatabase(name);
+}"""
 
 #: JupyterLab opens the notebook of the page's address as the last step of a load: also when the
 #: layout of the last load has brought it back long before.
@@ -123,6 +131,15 @@ class LabPage:
         self.page.context.clear_cookies(name=OF_OTHERS)
         self.page.context.clear_permissions()
         self.console.clear()
+
+    def leave_profile(self) -> None:
+        """Close all pages of the profile, and delete what they have stored; its cache stays."""
+        context = self.page.context
+        self.page.evaluate(_FORGET)
+        for one in context.pages:
+            one.close()
+        context.clear_cookies()
+        context.clear_permissions()
 
     def wait_kernel(self, timeout: float = 60) -> None:
         """Wait until the notebook's kernel is connected and idle."""
@@ -310,7 +327,7 @@ class LabPage:
                     return
                 self.screenshot("timed-out")
                 raise AssertionError(f"not within {timeout} s: {expression}\n{self.console[-10:]}")
-            self.page.wait_for_timeout(20)
+            self.page.wait_for_timeout(POLL)
 
     def _wait(self, condition: Any, complaint: str, timeout: float, index: int) -> None:
         end = time.monotonic() + timeout
@@ -321,4 +338,4 @@ class LabPage:
                     f"{complaint} after {timeout} s: prompt [{self.cell_prompt(index)}], kernel"
                     f" {self.kernel_status()}, output:\n{self.cell_output_text(index)}"
                 )
-            self.page.wait_for_timeout(20)
+            self.page.wait_for_timeout(POLL)

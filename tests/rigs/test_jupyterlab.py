@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.harness.jupyter import LabFactory, OpenLabs, OpenNotebook
 from tests.harness.kernels import KERNEL_VERSIONS
@@ -124,7 +125,7 @@ def test_a_save_right_after_another_is_one(
 
 
 def test_a_page_is_loaded_when_jupyterlab_has_opened_the_notebook_of_its_address(
-    open_notebook: OpenNotebook, lab_factory: LabFactory, open_labs: OpenLabs
+    open_notebook: OpenNotebook, lab_factory: LabFactory
 ) -> None:
     """What is closed before that comes back: over the notebook of the test that has the page then.
 
@@ -149,8 +150,35 @@ def test_a_page_is_loaded_when_jupyterlab_has_opened_the_notebook_of_its_address
     page.page.wait_for_timeout(500)
     assert not page._js("Boolean(panel)"), "the notebook came back"
 
-    open_labs.give_back(lab, "of this test", page)
+    OpenLabs().give_back(lab, "of this test", page)
     assert page.page.is_closed()
+
+
+STORE = """new Promise((done) => {
+  localStorage.setItem('theirs', '1');
+  document.cookie = 'theirs=1; path=/';
+  indexedDB.open('theirs').onsuccess = ({ target }) => { target.result.close(); done(null); };
+})"""
+STORED = """async () => [
+  localStorage.getItem('theirs'),
+  document.cookie.includes('theirs'),
+  (await indexedDB.databases()).some(({ name }) => name === 'theirs'),
+]"""
+
+
+def test_a_profile_that_is_used_again_is_empty(
+    open_notebook: OpenNotebook, lab_factory: LabFactory, browser: Browser
+) -> None:
+    lab, labs = lab_factory(kernel="7.4"), OpenLabs()
+    page = open_notebook(["print('first')"], lab=lab, own_page=True)
+    page.page.evaluate(STORE)
+    assert page.page.evaluate(STORED) == ["1", True, True]
+    labs.give_back_profile(lab, page)
+    with labs.profile(lab, browser) as context:
+        assert context is page.page.context
+        again = context.new_page()
+        again.goto(f"{lab.url}/login")
+        assert again.evaluate(STORED) == [None, False, False]
 
 
 def test_another_notebook_in_front_is_not_taken_for_the_tests_own(

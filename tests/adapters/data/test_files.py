@@ -228,7 +228,12 @@ def test_32_threads_share_one_token(
     assert bench.refreshes == before
 
 
-def test_nobody_is_signed_in(bench: TenantBench, options: dict[str, Any]) -> None:
+def test_nobody_is_signed_in(
+    bench: TenantBench, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Azure's client for storage retries any error of a credential: here, without its waits."""
+    retry = "azure.storage.blob._shared.policies_async.ExponentialRetry.get_backoff_time"
+    monkeypatch.setattr(retry, lambda *_: 0)
     bench.session.logout(all=True)
     bench.screen.is_attended = False
     given = {**options, "credential": nbauth.credential().aio}

@@ -73,7 +73,7 @@ def test_a_page_reloaded_while_the_cell_waits(version: str, open_notebook: OpenN
 
     This has failed on a very busy machine, probably because of this limit.
     """
-    page = open_notebook([SETUP, WAIT], kernel=version, own_page=True)
+    page = open_notebook([SETUP, WAIT], kernel=version)
     page.run(0)
     page.run_cell(1)
     expect(panel_under(page, 1).locator("code")).to_have_text(CODE)

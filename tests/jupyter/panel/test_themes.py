@@ -81,7 +81,7 @@ for panel in shown[-3:]:
 
 def test_the_html_card_in_every_theme(open_notebook: OpenNotebook) -> None:
     cells = [SETUP, "for flow in ('device', 'browser', 'paste'): show(flow)", CARDS]
-    page = open_notebook(cells, kernel="7.4", own_page=True)
+    page = open_notebook(cells, kernel="7.4")
     page.run_all()
     for theme in THEMES:
         use_theme(page, theme)
@@ -92,7 +92,7 @@ def test_the_html_card_in_every_theme(open_notebook: OpenNotebook) -> None:
 
 
 def test_axe_finds_a_planted_fault(open_notebook: OpenNotebook) -> None:
-    page = open_notebook([SETUP, "show('paste')", "show('device')"], kernel="7.4", own_page=True)
+    page = open_notebook([SETUP, "show('paste')", "show('device')"], kernel="7.4")
     page.run_all()
     use_theme(page, "light")
     panel = panel_under(page, 1)

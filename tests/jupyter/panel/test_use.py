@@ -148,7 +148,7 @@ def test_by_keyboard_alone(open_notebook: OpenNotebook) -> None:
 
 
 NOTE_THE_BOX = """() => {
-  const send = WebSocket.prototype.send;
+  const send = window.sendAsBefore = WebSocket.prototype.send;
   window.sentWith = [];
   WebSocket.prototype.send = function (data) {
     const text = typeof data === "string" ? data : new TextDecoder().decode(data);
@@ -165,7 +165,7 @@ def test_the_paste_box_is_cleared_first_and_its_text_is_not_saved(
     lab = lab_factory(kernel="7.4", save_widget_state=True)
     show, answer = f"show({flow!r})", "shown[-1].engine.answer = tokens()"
     cells = [SETUP, show, answer, "print(shown[-1].engine.redeemed)"]
-    page = open_notebook(cells, lab=lab, own_page=True)
+    page = open_notebook(cells, lab=lab)
     page.page.evaluate(NOTE_THE_BOX)
     page.run(0)
     page.run(1)
@@ -190,6 +190,7 @@ def test_the_paste_box_is_cleared_first_and_its_text_is_not_saved(
     box.press("Enter")
     expect(panel).to_contain_text(USERNAME)
     assert page.page.evaluate("sentWith") == ["", ""]
+    page.page.evaluate("() => { WebSocket.prototype.send = sendAsBefore; }")
     assert page.run(3) == "['SECRET-TWO']"
     page.set_cell(3, "")
     page._js("panel.content.widgets[3].model.clearExecution() ?? null")
@@ -285,8 +286,8 @@ def test_two_panels_show_one_sign_in(open_notebook: OpenNotebook) -> None:
 def test_the_probe_checks_machine_and_server(
     enabled: bool, open_notebook: OpenNotebook, lab_factory: LabFactory
 ) -> None:
-    extensions = {"ServerApp": {"jpserver_extensions": {"nbauth.server": enabled}}}
-    lab = lab_factory(kernel="7.4", server_config=extensions)
+    disabled = {"ServerApp": {"jpserver_extensions": {"nbauth.server": False}}}
+    lab = lab_factory(kernel="7.4", server_config={} if enabled else disabled)
     look = (
         "t = time.monotonic(); seen = None\nthreading.Thread(target=lambda:"
         " globals().update(seen=shown[0].probe(5), took=time.monotonic() - t)).start()"
@@ -323,16 +324,27 @@ def test_answers_while_the_next_cell_runs(version: str, open_notebook: OpenNoteb
     page.wait_cell_done(2)
 
 
+NO_CLIPBOARD = """() => Object.defineProperty(
+  navigator, "clipboard", { value: undefined, configurable: true })"""
+NOTE_COPIES = """() => {
+  window.notingCopies = new AbortController();
+  document.addEventListener(
+    "copy", () => copied(getSelection() + ""), { signal: notingCopies.signal });
+}"""
+
+
 def test_copies_without_a_clipboard(open_notebook: OpenNotebook) -> None:
-    page = open_notebook([SETUP, "show()"], kernel="7.4", own_page=True)
-    page.page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page = open_notebook([SETUP, "show()"], kernel="7.4")
+    page.page.evaluate(NO_CLIPBOARD)
     page.run(0)
     page.run(1)
     panel = panel_under(page, 1)
     copied: list[str] = []
     page.page.expose_function("copied", lambda text: copied.append(text))
-    page.page.evaluate("document.addEventListener('copy', () => copied(getSelection() + ''))")
+    page.page.evaluate(NOTE_COPIES)
     panel.get_by_role("button", name="Copy").click()
     expect(panel.get_by_role("button", name="Copied")).to_be_visible()
     page.page.wait_for_timeout(100)
     assert copied == [CODE]
+    page.page.evaluate("() => { delete navigator.clipboard; notingCopies.abort(); }")
+    assert page.page.evaluate("Boolean(navigator.clipboard)")
