@@ -1,7 +1,11 @@
-"""The ``nbauth`` command as another user: ``python -m tests.as_user NUMBER ARGUMENT…``.
+"""The ``nbauth`` command as another user: ``python -m tests.as_user NUMBER COMMAND…``.
 
-It first runs as the current user, to import what the other user may not be able to read; then as
-that user, who is in no password database.
+It first runs the commands, as the current user, to import what the other user may not be able to
+read. Each of them is the arguments of ``nbauth`` as JSON.
+
+Each line of its input is a command as JSON, ``[arguments, environment]``. The command runs in a
+fork of its own as the other user, who is in no password database. The answer is a line of JSON:
+exit code, output and error output.
 """
 
 from __future__ import annotations
@@ -9,10 +13,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import json
 import os
 import pkgutil
 import sys
 import tempfile
+from typing import IO
 
 import nbauth
 from nbauth import process_session
@@ -20,7 +26,7 @@ from nbauth.cli import main
 
 
 def warm_up(arguments: list[str]) -> None:
-    """Import all that the command may need, and run it without leaving anything behind.
+    """Import all that a command may need, and run one without leaving anything behind.
 
     The demo's and the server's parts take seconds to import.
     """
@@ -41,10 +47,39 @@ def warm_up(arguments: list[str]) -> None:
     process_session._session = None
 
 
-if __name__ == "__main__":
-    warm_up(sys.argv[2:])
-    user = int(sys.argv[1])
+def become(user: int, environment: dict[str, str], out: int, errors: int) -> None:
+    """Make this fork a process of the other user, with streams and an environment of its own."""
+    for number, stream in enumerate((os.open(os.devnull, os.O_RDONLY), out, errors)):
+        os.dup2(stream, number)
+    os.environ.clear()
+    os.environ.update(environment)
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)
-    raise SystemExit(main(sys.argv[2:]))
+
+
+def written(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+def serve(user: int) -> list[str]:
+    """Answer each line of the input. Returns in each fork, with the arguments of its command."""
+    for line in sys.stdin:
+        arguments, environment = json.loads(line)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+            child = os.fork()
+            if child == 0:
+                become(user, environment, out.fileno(), errors.fileno())
+                return list(arguments)
+            _, status = os.waitpid(child, 0)
+            code = os.waitstatus_to_exitcode(status)
+            print(json.dumps([code, written(out), written(errors)]), flush=True)
+    return []
+
+
+if __name__ == "__main__":
+    for line in sys.argv[2:]:
+        warm_up(json.loads(line))
+    if command := serve(int(sys.argv[1])):
+        raise SystemExit(main(command))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import pkgutil
 import re
@@ -10,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -138,7 +141,15 @@ def test_type_checkers_see_the_same_names() -> None:
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
     "contracts"
 ]
-LINT = "from importlinter.cli import lint_imports_command as lint; lint()"
+LINT = """
+import contextlib, io, json, sys
+from importlinter.cli import lint_imports
+for _ in sys.stdin:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = lint_imports(no_cache=True)
+    print(json.dumps([code, said.getvalue()]), flush=True)
+"""
 TYPE_ONLY = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
 PLANTED: dict[str, list[tuple[str, str]]] = {
     "A room imports only lower floors; rooms of one floor are strangers": [
@@ -215,32 +226,60 @@ RINGS = [
 """Lines that make a ring: of two modules, by a type alone, of a package and its own child, wide."""
 
 
-def lint(folder: Path) -> tuple[int, str]:
-    """The result of import-linter for the package in a folder."""
-    done = subprocess.run(
-        [sys.executable, "-c", LINT, "--no-cache"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=folder,
-        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "COLUMNS": "300"},
-    )
-    return done.returncode, done.stdout + done.stderr
+Lint = Callable[[], tuple[int, str]]
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package and its rules, to plant things in."""
+    folder = tmp_path_factory.mktemp("house")
     shutil.copytree(
-        ROOT / "nbauth", tmp_path / "nbauth", ignore=shutil.ignore_patterns("__pycache__")
+        ROOT / "nbauth", folder / "nbauth", ignore=shutil.ignore_patterns("__pycache__")
     )
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
 
 
-def test_the_import_rules_hold(house: Path) -> None:
-    code, said = lint(house)
+@contextlib.contextmanager
+def planted(house: Path, file: str, line: str) -> Iterator[None]:
+    """A line at the top of a file of the copy, or a new file; afterwards the copy is as before."""
+    path = house / "nbauth" / file
+    future = "from __future__ import annotations\n"
+    before = path.read_text("utf-8") if path.exists() else None
+    text = future if before is None else before
+    assert future in text
+    path.write_text(text.replace(future, f"{future}{line}\n", 1), "utf-8")
+    try:
+        yield
+    finally:
+        path.unlink() if before is None else path.write_text(before, "utf-8")
+
+
+@pytest.fixture(scope="module")
+def lint(house: Path) -> Iterator[Lint]:
+    """Gives the result of import-linter for the copy. One process reads the copy at each call."""
+    with subprocess.Popen(
+        [sys.executable, "-c", LINT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=house,
+        env={"PYTHONPATH": str(house), "PATH": "/usr/bin:/bin", "COLUMNS": "300"},
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        to, answers = process.stdin, process.stdout
+
+        def one() -> tuple[int, str]:
+            print("again", file=to, flush=True)
+            code, said = json.loads(answers.readline())
+            return code, said
+
+        yield one
+
+
+def test_the_import_rules_hold(lint: Lint) -> None:
+    code, said = lint()
     assert code == 0, said
     for contract in CONTRACTS:
         assert f"{contract['name']} KEPT" in said
@@ -258,18 +297,23 @@ def test_a_violation_is_planted_for_every_rule() -> None:
         for file, line in planted
     ],
 )
-def test_a_planted_violation_is_caught(house: Path, contract: str, file: str, line: str) -> None:
-    path = house / "nbauth" / file
-    text = path.read_text("utf-8") if path.exists() else "from __future__ import annotations\n"
-    future = "from __future__ import annotations\n"
-    assert future in text
-    path.write_text(text.replace(future, f"{future}{line}\n", 1), "utf-8")
-    code, said = lint(house)
+def test_a_planted_violation_is_caught(
+    house: Path, lint: Lint, contract: str, file: str, line: str
+) -> None:
+    with planted(house, file, line):
+        code, said = lint()
     assert code == 1
     assert f"{contract} BROKEN" in said or (not line and "stranger" in said), said
 
 
 # ── rings ───────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def import_statements(source: str) -> list[ast.Import | ast.ImportFrom]:
+    """Parsed once for each text: a planted line changes one file of the package."""
+    tree = ast.walk(ast.parse(source))
+    return [node for node in tree if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def imports(package: Path) -> dict[str, set[str]]:
@@ -281,10 +325,10 @@ def imports(package: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, path in names.items():
         found[name] = targets = set()
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in import_statements(path.read_text("utf-8")):
             if isinstance(node, ast.Import):
                 wanted = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
+            elif node.module:
                 inner = [f"{node.module}.{alias.name}" for alias in node.names]
                 wanted = [each if each in names else node.module for each in inner]
             else:
@@ -334,15 +378,11 @@ def test_no_modules_import_each_other(house: Path) -> None:
 
 @pytest.mark.parametrize(("file", "line"), RINGS, ids=[file for file, _ in RINGS])
 def test_a_planted_ring_is_found(house: Path, file: str, line: str) -> None:
-    path = house / "nbauth" / file
-    future = "from __future__ import annotations\n"
-    text = path.read_text("utf-8")
-    assert future in text
-    path.write_text(text.replace(future, f"{future}{line}\n", 1), "utf-8")
-    graph = imports(house / "nbauth")
+    with planted(house, file, line):
+        graph = imports(house / "nbauth")
     graph["nbauth"] = set()
-    planted = "nbauth." + file.removesuffix(".py").replace("/", ".")
-    assert any(planted in ring for ring in rings(graph))
+    ring = "nbauth." + file.removesuffix(".py").replace("/", ".")
+    assert any(ring in found for found in rings(graph))
 
 
 # ── length ──────────────────────────────────────────────────────────────────────────────────
@@ -379,6 +419,8 @@ LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp)
 
 def loops_under_a_lock(source: str) -> list[int]:
     """The lines of loops that are directly inside a ``with`` of a lock."""
+    if "lock" not in source.lower():
+        return []
     return sorted(
         inner.lineno
         for node in ast.walk(ast.parse(source))
@@ -445,6 +487,8 @@ def _bounds_a_time(test: ast.AST) -> bool:
 
 def untimely_tests(source: str) -> list[str]:
     """Tests that limit a duration but are not marked ``timing``, so they run beside others."""
+    if not TIME.search(source):
+        return []
     tree = ast.parse(source)
     whole = any(
         "pytest.mark.timing" in ast.unparse(node)

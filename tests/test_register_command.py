@@ -40,7 +40,8 @@ def ran(lines: str, folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], str
     """Run the lines in bash. Gives the calls of ``az``, and the output of the lines."""
     az = folder / "az"
     az.write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(azure_cli.__file__)} "$@"\n'
+        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S"
+        f' {shlex.quote(azure_cli.__file__)} "$@"\n'
     )
     az.chmod(0o755)
     log = folder / "az.log"

@@ -5,13 +5,14 @@ Each is a process of its own, with nothing of this one's environment.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
+def environment_of(home: Path | str | None, more: dict[str, str]) -> dict[str, str]:
+    """An environment with nothing of this process; ``home=None`` sets none."""
+    environment = {"PATH": "/usr/bin:/bin", "TERM": "dumb", **more}
+    return environment if home is None else {**environment, "HOME": str(home)}
+
+
 def run(
     *arguments: object,
     home: Path | str | None,
@@ -61,9 +68,7 @@ def run(
     **options: object,
 ) -> subprocess.CompletedProcess[bytes]:
     """Python with these arguments; ``home=None`` sets none."""
-    environment = {"PATH": "/usr/bin:/bin", "TERM": "dumb", **(env or {})}
-    if home is not None:
-        environment["HOME"] = str(home)
+    environment = environment_of(home, env or {})
     settled: dict[str, object] = {"cwd": ROOT, "timeout": 60, "stdin": subprocess.DEVNULL}
     if "stdout" not in options and "stderr" not in options:
         settled["capture_output"] = True
@@ -122,17 +127,16 @@ def test_any_encoding_takes_what_is_said(name: str, what: str, home: Path) -> No
 # ── options of Python ───────────────────────────────────────────────────────────────────────
 
 OPTIONS = [
-    "-W error",
-    "-O",
-    "-OO",
-    "-I",
-    "-X dev",
-    "-X dev -W error",
-    "-X warn_default_encoding",
-    "-X warn_default_encoding -W error",
-    "-bb -W error",
+    "-OO -I",
     "-B -s -E",
+    "-X dev -X warn_default_encoding",
+    "-W error",
+    "-X dev -X warn_default_encoding -bb -W error",
 ]
+"""Options of one line are independent: -O is part of -OO, -I is about paths and the environment,
+and each of the others adds warnings or errors of its own."""
+OPTIONS_OF_IPYTHON = [options.replace(" -X warn_default_encoding", "") for options in OPTIONS]
+"""IPython itself opens files without naming their encoding."""
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -150,9 +154,8 @@ def test_a_sign_in_is_kept_under_any_option_of_python(options: str, home: Path) 
     assert (home / ".local/share/nbauth/file").is_dir()
 
 
-@pytest.mark.parametrize("options", [one for one in OPTIONS if "warn_default" not in one])
+@pytest.mark.parametrize("options", OPTIONS_OF_IPYTHON)
 def test_the_magics_take_any_option_of_python(options: str, home: Path) -> None:
-    """IPython itself opens files without naming their encoding."""
     done = run(*shlex.split(options), *cells(home), home=home)
     said = text(done)
     assert "Nobody is signed in." in said or "[]" in said or "sign in by" in said
@@ -256,10 +259,34 @@ def open_folder() -> Iterator[Path]:
         yield folder
 
 
-def as_nobody(*arguments: str, home: Path | str | None) -> subprocess.CompletedProcess[bytes]:
+AsNobody = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture(scope="module")
+def as_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AsNobody]:
+    """Run a command as a user whom nothing knows. All modules are imported once for all of them."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         missing("root, to run as another user")
-    return run("-m", "tests.as_user", NOBODY, *arguments, home=home, env=PASSPHRASE)
+    first = [json.dumps(one) for one in (importing(tmp_path_factory.mktemp("first")), DOCTOR)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.as_user", str(NOBODY), *first],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "TERM": "dumb", **PASSPHRASE},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        to, answers = process.stdin, process.stdout
+
+        def command(*arguments: str, home: Path | str | None) -> subprocess.CompletedProcess[bytes]:
+            environment = environment_of(home, PASSPHRASE)
+            print(json.dumps([arguments, environment]), file=to, flush=True)
+            code, out, errors = json.loads(answers.readline())
+            return subprocess.CompletedProcess(arguments, code, out.encode(), errors.encode())
+
+        yield command
 
 
 def not_a_folder(folder: Path) -> Path:
@@ -291,7 +318,7 @@ HOMES = {
 
 @pytest.mark.parametrize("name", HOMES)
 def test_a_numeric_user_is_told_in_words_that_nothing_can_be_kept(
-    name: str, open_folder: Path
+    name: str, open_folder: Path, as_nobody: AsNobody
 ) -> None:
     make, why = HOMES[name]
     home = make(open_folder)
@@ -309,11 +336,13 @@ def test_a_numeric_user_is_told_in_words_that_nothing_can_be_kept(
     assert doctor.returncode == 0
 
 
-def test_a_numeric_user_with_a_home_keeps_sign_ins_there(open_folder: Path) -> None:
+def test_a_numeric_user_with_a_home_keeps_sign_ins_there(
+    open_folder: Path, as_nobody: AsNobody
+) -> None:
     command = importing(open_folder)
     home = open_folder / "own"
     home.mkdir()
-    shutil.chown(home, NOBODY, NOBODY) if os.geteuid() == 0 else missing("root")
+    shutil.chown(home, NOBODY, NOBODY)
     assert "Imported the account ada@contoso.com." in text(as_nobody(*command, home=home))
     assert (home / ".local/share/nbauth").stat().st_uid == NOBODY
 

@@ -15,7 +15,7 @@ import joblib
 
 import nbauth
 from nbauth.core.errors import NbAuthError
-from tests.kernel.conftest import until
+from tests.kernel.redirects import until
 
 
 def used(credential: Any) -> list[str]:

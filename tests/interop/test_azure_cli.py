@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,14 +52,24 @@ def cli(panva: Panva, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", on_path(REAL.parent))
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the files of the one sign-in of the Azure CLI, which each test copies."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def signed_in(cli: None, panva: Panva) -> None:
-    done = az(
-        *("login", "--service-principal", "--username", panva.confidential_client_id),
-        *("--password", panva.client_secret, "--tenant", panva.tenant),
-        *("--allow-no-subscriptions", "--skip-subscription-discovery"),
-    )
-    assert done.returncode == 0, done.stderr
+def signed_in(cli: None, panva: Panva, kept: Path) -> None:
+    config = os.environ["AZURE_CONFIG_DIR"]
+    if not any(kept.iterdir()):
+        done = az(
+            *("login", "--service-principal", "--username", panva.confidential_client_id),
+            *("--password", panva.client_secret, "--tenant", panva.tenant),
+            *("--allow-no-subscriptions", "--skip-subscription-discovery"),
+        )
+        assert done.returncode == 0, done.stderr
+        shutil.copytree(config, kept, dirs_exist_ok=True)
+    shutil.copytree(kept, config, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -18,22 +16,9 @@ from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import ISSUER, FakeEngine
 from nbauth.testing.screen import RecordingScreen
 from tests.harness.certificates import Certificates
+from tests.kernel.redirects import redirect as redirect
+from tests.kernel.redirects import until as until
 from tests.oauth.servers import Server
-
-
-def redirect(authorize_url: str, **changes: str) -> str:
-    """Act as a browser that signs in; return its final address. A ``web_ui``."""
-    query = {name: values[0] for name, values in parse_qs(urlsplit(authorize_url).query).items()}
-    answer = {"code": "c-1", "state": query["state"], **changes}
-    return query["redirect_uri"] + "?" + "&".join(f"{name}={answer[name]}" for name in answer)
-
-
-def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until another thread has made the condition true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not become true in time"
-        time.sleep(0.002)
 
 
 def in_a_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

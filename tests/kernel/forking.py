@@ -31,7 +31,7 @@ from nbauth.kernel.session import Session
 from nbauth.kernel.sign_in.attempt import SignIn
 from nbauth.testing.engine import ISSUER, FakeEngine
 from nbauth.testing.screen import RecordingScreen
-from tests.kernel.conftest import redirect, until
+from tests.kernel.redirects import redirect, until
 
 PATIENCE = 10.0
 

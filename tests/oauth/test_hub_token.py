@@ -72,7 +72,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.seen, server.status, server.delay, server.drip = [], 200, 0, 0.0
     server.body = model({"access_token": "upstream"})
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}/hub/api"
     monkeypatch.setenv(hub.URL, url)
