@@ -24,6 +24,9 @@ from tests.harness.kernels import ALL_VERSIONS, OWN_HISTORY, ROOT, isolated_envi
 from tests.harness.ports import free_port
 from tests.harness.served_kernel import ServedKernel, open_front_end
 
+OWN_FOLDERS = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "IPYTHONDIR")
+"""Named in the kernelspecs too: a gateway gives its kernels no HOME."""
+
 
 @dataclass
 class Server:
@@ -110,11 +113,13 @@ def running(home: Path, module: str, *options: str, gateway: Server | None = Non
     """Start a server of a Jupyter module, log at DEBUG; end it and its kernels by their ids."""
     home.mkdir(parents=True, exist_ok=True)
     environment = {**isolated_environment(home), "PYTHONPATH": str(ROOT)}
+    folders = {name: environment[name] for name in OWN_FOLDERS}
     for version in ALL_VERSIONS:
         its_own = isolated_environment(home, version)
         names = {"PYTHONPATH", "PYTHONSTARTUP"} & its_own.keys()
-        _write_spec(home, f"py-{version}", {name: its_own[name] for name in names})
-    _write_spec(home, "py-debug", {"PYTHONPATH": environment["PYTHONPATH"]}, "--debug")
+        _write_spec(home, f"py-{version}", {name: its_own[name] for name in names} | folders)
+    _write_spec(home, "python3", folders)
+    _write_spec(home, "py-debug", {"PYTHONPATH": environment["PYTHONPATH"], **folders}, "--debug")
     port, token = free_port(), secrets.token_hex(16)
     if gateway is not None:
         environment |= {"JUPYTER_GATEWAY_AUTH_TOKEN": gateway.token}
@@ -129,8 +134,8 @@ def running(home: Path, module: str, *options: str, gateway: Server | None = Non
             stderr=log,
             start_new_session=True,
         )  # fmt: skip
-    folders = [home / "jupyter-runtime", *(gateway.runtime if gateway else ())]
-    server = Server(process, f"http://127.0.0.1:{port}", token, home, tuple(folders))
+    runtime = (home / "jupyter-runtime", *(gateway.runtime if gateway else ()))
+    server = Server(process, f"http://127.0.0.1:{port}", token, home, runtime)
     try:
         _wait_until_up(server)
         yield server
