@@ -1,7 +1,7 @@
 """A credential for the Azure SDKs and for all libraries that accept one.
 
-It has the methods of azure-core's ``TokenCredential`` and ``SupportsTokenInfo``, and of their async
-twins. azure-core is imported when a token is requested.
+It has the methods of azure-core's ``TokenCredential``, ``SupportsTokenInfo`` and their async twins.
+azure-core is imported when a token is requested.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _OfAccount:
 
     Args:
         bound: the client and account.
-        own: the only scopes for which it gives tokens; ``None`` for those that a library requests.
+        own: the only scopes of its tokens; ``None`` for those that a library requests.
     """
 
     def __init__(self, bound: Bound, own: Scopes | None = None) -> None:
@@ -80,7 +80,8 @@ class _OfAccount:
         ``organizations`` names no tenant.
         """
         here = result.tenant_id or self._bound.client.authority.tenant
-        if tenant and _is_guid(tenant) and _is_guid(here) and tenant.lower() != here.lower():
+        guids = all(re.fullmatch(GUID, name or "") for name in (tenant, here))
+        if tenant and guids and tenant.lower() != here.lower():
             raise ConfigurationError(
                 f"This service accepts tokens of the tenant {tenant}; the token is from the tenant"
                 f" {here}.",
@@ -172,26 +173,31 @@ def _check_azure_core() -> None:
         ) from None
 
 
-def _is_guid(text: str) -> bool:
-    return re.fullmatch(GUID, text) is not None
-
-
 @contextmanager
 def _unavailable_if_not_signed_in() -> Iterator[None]:
     """Let azure-identity's ``ChainedTokenCredential`` go on if no account is signed in.
 
-    It does so only after its own ``CredentialUnavailableError``. So if azure-identity is loaded,
-    the error is both. After any other error the chain ends: another identity must not act instead
-    of an account whose token was refused.
+    It does so only after its own ``CredentialUnavailableError``. So the error is both. After any
+    other error the chain ends: another identity must not act instead of an account whose token was
+    refused. A client without a chain gets nbauth's error alone, since the storage clients repeat
+    requests after azure-core's errors, for more than a minute.
     """
     try:
         yield
     except TokenError as error:
         unavailable = getattr(sys.modules.get("azure.identity"), "CredentialUnavailableError", None)
         absent = isinstance(error, NotSignedIn) or isinstance(error.__cause__, NotSignedIn)
-        if unavailable is None or not absent:
+        if unavailable is None or not absent or _caller().startswith("azure.core.pipeline"):
             raise
         raise _as_both(error, unavailable) from error.__cause__
+
+
+def _caller() -> str:
+    """The module that requests the token."""
+    frame = sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__") in (__name__, "contextlib"):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__"))
 
 
 def _as_both(error: TokenError, unavailable: type[Exception]) -> TokenError:

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import azure.identity.aio
+import azure.storage.blob.aio
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
+from azure.core.pipeline.transport import AsyncHttpTransport, HttpTransport
 from azure.identity import ChainedTokenCredential, CredentialUnavailableError
+from azure.storage.blob import BlobServiceClient
 
 import nbauth
 from nbauth.core.errors import InteractionRequired, NotSignedIn, TokenError
@@ -98,6 +101,96 @@ def test_the_error_is_nbauths_own_too(bench: EntraBench) -> None:
     assert raised.value.code == plain.value.code == "not_signed_in"
     assert isinstance(raised.value.__cause__, NotSignedIn)
     assert str(raised.value) == str(plain.value)
+
+
+class Sent(Exception):
+    """A client has sent a request."""
+
+
+class Wire(HttpTransport):  # type: ignore[type-arg]
+    """What a client sends and how often it waits; there are no responses."""
+
+    def __init__(self) -> None:
+        self.waits = 0
+
+    def send(self, request: Any, **options: Any) -> Any:
+        raise Sent(request.headers["Authorization"])
+
+    def sleep(self, duration: float) -> None:
+        self.waits += 1
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+class AsyncWire(AsyncHttpTransport):  # type: ignore[type-arg]
+    """The same for async clients."""
+
+    def __init__(self) -> None:
+        self.waits = 0
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        raise Sent(request.headers["Authorization"])
+
+    async def sleep(self, duration: float) -> None:
+        self.waits += 1
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+ACCOUNT = "https://account.blob.core.windows.net"
+
+
+def ask_sync(credential: Any, wire: Wire) -> None:
+    BlobServiceClient(ACCOUNT, credential, transport=wire).get_account_information()
+
+
+def ask_async(credential: Any, wire: AsyncWire) -> None:
+    client = azure.storage.blob.aio.BlobServiceClient(ACCOUNT, credential, transport=wire)
+    asyncio.run(client.get_account_information())
+
+
+def test_a_client_without_a_chain_repeats_nothing() -> None:
+    """The storage clients repeat a request after each error of azure-core, with long waits."""
+    for wire, ask in ((Wire(), ask_sync), (AsyncWire(), ask_async)):
+        credential = nbauth.credential()
+        with pytest.raises(InteractionRequired) as raised:
+            ask(credential.aio if ask is ask_async else credential, wire)
+        assert raised.value.code == "not_signed_in"
+        assert wire.waits == 0
+
+
+class Own:
+    """A chain that somebody wrote."""
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        try:
+            return nbauth.credential().get_token(*scopes, **options)
+        except CredentialUnavailableError:
+            return Next().get_token(*scopes)
+
+
+class OwnAsync:
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        try:
+            return await nbauth.credential().aio.get_token(*scopes, **options)
+        except CredentialUnavailableError:
+            return await NextAsync().get_token(*scopes)
+
+    async def close(self) -> None: ...
+
+
+def test_any_chain_goes_on_within_a_client() -> None:
+    for chain in (Own(), ChainedTokenCredential(nbauth.credential(), Next())):
+        with pytest.raises(Sent, match=r"^Bearer of the next one$"):
+            ask_sync(chain, Wire())
+    aio: Any = azure.identity.aio.ChainedTokenCredential(nbauth.credential().aio, NextAsync())
+    for chain in (OwnAsync(), aio):
+        with pytest.raises(Sent, match=r"^Bearer of the next one$"):
+            ask_async(chain, AsyncWire())
 
 
 def test_an_account_that_has_signed_out(bench: EntraBench) -> None:
