@@ -15,7 +15,7 @@ FOLDER_TESTS := tests/test_cli.py tests/server/test_installed.py tests/server/te
 	$(addprefix tests/kernels/test_,magics.py clear_errors.py nobody_there.py)
 
 .PHONY: help setup browser test lint test-fast test-core-alone test-all-here test-together \
-	test-one-by-one test-other-pythons test-elsewhere test-rigs test-faults bench demo \
+	test-one-by-one test-other-pythons test-elsewhere test-rigs test-faults compile-tests bench demo \
 	docs screenshot clean
 
 help:
@@ -80,6 +80,10 @@ test-fast: .venv/.installed
 
 test-core-alone: .venv/.installed
 	@tools/core_alone.sh
+
+# What one process compiles here, several would compile each when they start together.
+compile-tests: .venv/.installed
+	@unset PYTHONDONTWRITEBYTECODE && python -m pytest --collect-only --quiet -p no:cacheprovider tests | tail -n 1
 
 test-all-here:
 	@$(MAKE) --no-print-directory -j1 --keep-going test-together test-one-by-one

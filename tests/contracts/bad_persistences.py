@@ -134,16 +134,15 @@ class LocksByExistence(Good):
     @contextlib.contextmanager
     def refreshing(self, entry: Entry) -> Iterator[None]:
         path = self._folder / "locked"
-        while True:
-            try:
+        for _ in range(300):  # not for ever: it would disturb the tests that follow
+            with contextlib.suppress(FileExistsError):
                 path.touch(exist_ok=False)
                 break
-            except FileExistsError:
-                time.sleep(0.01)
+            time.sleep(0.01)
         try:
             yield
         finally:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 class MakesWhatItLooksFor(Good):

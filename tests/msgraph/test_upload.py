@@ -396,7 +396,8 @@ def test_an_upload_url_that_redirects(graph: Graph, faulty_graph: FaultyGraph) -
 
 
 def interrupted(graph: Graph, faulty_graph: FaultyGraph, data: Any, **options: Any) -> Any:
-    """Upload until the fourth slice; return the error."""
+    """Upload until the fourth slice; return the error once the server has read all of it."""
+    before = len(puts(faulty_graph))
     count = iter(range(100))
 
     def read(self: Any, size: int = 0) -> bytes:
@@ -411,6 +412,7 @@ def interrupted(graph: Graph, faulty_graph: FaultyGraph, data: Any, **options: A
             sent(graph, data, **options)
     finally:
         sources.Slice.read = whole  # type: ignore[method-assign]
+    until(lambda: len(puts(faulty_graph)) == before + 4)
     return caught.value
 
 

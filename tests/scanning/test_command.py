@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -73,8 +74,12 @@ def test_an_error_does_not_end_the_scan(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_file_without_permission_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def denied(*_: object) -> int:  # root may read any file, so the mode would deny nothing
-        raise PermissionError(13, "Permission denied")
+    real = os.open
+
+    def denied(path: Any, *rest: Any) -> int:  # root may read any file, whatever its mode
+        if os.fspath(path).endswith("a.ipynb"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest)
 
     monkeypatch.setattr("nbauth.core.regular_file.os.open", denied)
     assert main(["scan", "a.ipynb"]) == 2
