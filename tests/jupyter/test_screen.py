@@ -116,7 +116,8 @@ def test_only_a_few_of_many_panels_stay(notebook: Notebook, end: str) -> None:
     first = figures(notebook)
     for _ in range(MANY):
         notebook.sign_in(end)
-    assert figures(notebook) == first
+    # Fewer are what tests before this one had left, for example a thread that has ended meanwhile.
+    assert {name: count for name, count in figures(notebook).items() if count > first[name]} == {}
     assert (
         panels() - before == len(notebook.living) == len(notebook.screen._shown) <= KEPT_PANELS + 1
     )

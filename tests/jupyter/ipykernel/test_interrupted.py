@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import gc
 import signal
 import sys
 import threading
@@ -49,50 +47,35 @@ class AtLine:
         self._act = act
         self._ours = ours
         self._times: Counter[str] = Counter()
-        # CPython 3.11 does not keep a reference to a trace function that raises.
-        self._of_lines: Callable[[FrameType, str, Any], Any] = self._trace
-        self._of_calls: Callable[[FrameType, str, Any], Any] = self._enter
 
     def __enter__(self) -> AtLine:
-        gc.disable()  # a collection runs destructors, and Python drops what is raised in them
-        sys.settrace(self._of_calls)
+        sys.settrace(self._trace)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(None)
-        gc.enable()
-
-    def _enter(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        """Trace the lines of a frame only if they count; its callers cannot change."""
-        return self._of_lines if not self.met and self._counts(frame) else None
 
     def _trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "line" and not self.met:
-            name, is_ours = _place(frame.f_code.co_filename)
-            line = f"{name}:{frame.f_lineno}"
+        if event == "line" and not self.met and self._counts(frame):
+            file = frame.f_code.co_filename
+            line = f"{Path(file).name}:{frame.f_lineno}"
             self._times[line] += 1
-            key = line, self._times[line] if is_ours else 0
+            key = line, self._times[line] if file.startswith(ROOM) else 0
             if key not in self._known:
                 self._known.add(key)
                 self.met = line
                 self._act()
-        return self._of_lines
+        return self._trace
 
     def _counts(self, frame: FrameType) -> bool:
-        if self._ours and not _place(frame.f_code.co_filename)[1]:
+        if self._ours and not frame.f_code.co_filename.startswith(ROOM):
             return False
         above: FrameType | None = frame
         while above is not None:
             if above.f_code.co_name in {"wait", "wait_async"}:
-                return _place(above.f_code.co_filename)[1]
+                return above.f_code.co_filename.startswith(ROOM)
             above = above.f_back
         return False
-
-
-@functools.cache
-def _place(file: str) -> tuple[str, bool]:
-    """The name of a file, and whether it is one of nbauth's."""
-    return Path(file).name, file.startswith(ROOM)
 
 
 def interrupt() -> None:
