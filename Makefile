@@ -81,7 +81,7 @@ test-fast: .venv/.installed
 test-core-alone: .venv/.installed
 	@tools/core_alone.sh
 
-# What one process compiles here, several would compile each when they start together.
+# Compiles the tests and the libraries that they import. Otherwise each worker of a run would do it.
 compile-tests: .venv/.installed
 	@unset PYTHONDONTWRITEBYTECODE && python -m pytest --collect-only --quiet -p no:cacheprovider tests | tail -n 1
 

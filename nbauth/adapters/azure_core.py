@@ -177,10 +177,10 @@ def _check_azure_core() -> None:
 def _unavailable_if_not_signed_in() -> Iterator[None]:
     """Let azure-identity's ``ChainedTokenCredential`` go on if no account is signed in.
 
-    It does so only after its own ``CredentialUnavailableError``. So the error is both. After any
-    other error the chain ends: another identity must not act instead of an account whose token was
-    refused. A client without a chain gets nbauth's error alone, since the storage clients repeat
-    requests after azure-core's errors, for more than a minute.
+    It does so only after its own ``CredentialUnavailableError``, so nbauth's error is that one too.
+    After any other error the chain ends: another identity must not act instead of an account whose
+    token was refused. If a client calls without a chain, nbauth's error is none of azure-core's:
+    after these, the storage clients repeat the request for more than a minute.
     """
     try:
         yield
