@@ -66,7 +66,13 @@ def new_session(
     screens.serve(made)
     atexit.register(made.rest)  # stores the result of a refresh in progress
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=partial(_forked, made, screens))
+        workers = made.workers
+        assert workers is not None
+        os.register_at_fork(
+            before=workers.before_fork,
+            after_in_parent=workers.after_fork,
+            after_in_child=partial(_forked, made, screens),
+        )
     NbAuthError.wants_traceback = staticmethod(_debugging)
     _session = made
     return made

@@ -14,6 +14,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr, refuse_pickling
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.token_table import TokenKey
+from nbauth.kernel.asking.reference import settings_that_travel
 from nbauth.kernel.need import Need
 from nbauth.kernel.tokens import Tokens
 from nbauth.kernel.unattended import is_service
@@ -28,7 +29,7 @@ class Bound:
 
     If nobody is signed in yet, the first token fixes the account.
 
-    Pickling it stores names, and no token. The process that loads it uses its own session.
+    Pickling it stores names, and no token. A worker that loads it asks the notebook for tokens.
 
     Args:
         tokens: gets the tokens.
@@ -150,13 +151,19 @@ class Bound:
         return None if here is None else here.access_token
 
     def __reduce__(self) -> Any:
-        find = self._tokens.session_of_process
-        if find is None:
+        references = self._tokens.references
+        if references is None:
             refuse_pickling(self, "its session is not the one of this process.")
-        asked, settings = self.key or self._asked, self.client.settings
+        settings, travelling = self.client.settings, settings_that_travel(self.client)
         persist = self._tokens.stored_in(self.key) or settings.persist
-        names = (self.client.key, settings.profile, persist, asked, self.interactive)
-        return _bind_again, (find, self.digest, *names)
+        names = self.client.key, settings.profile, persist, self.key or self._asked
+        known = references.to(self), *names, self.interactive, travelling
+        return _bind_again, (references.find_session, *known)
+
+    def is_like(self, other: Bound) -> bool:
+        """Whether both give the same tokens."""
+        same = self.client == other.client and self.interactive == other.interactive
+        return other is self or (same and self.key is not None and self.key == other.key)
 
     def __copy__(self) -> Bound:
         return self
@@ -210,11 +217,9 @@ class Bound:
         return self._settled.setdefault(None, key) == key
 
 
-def _bind_again(find_session: Callable[[], Any], _digest: str, *names: Any) -> Bound:
-    """What a pickled :class:`Bound` calls when it is loaded.
-
-    joblib and Dask compare the pickled bytes. So these contain the digest.
-    """
+def _bind_again(find_session: Callable[[], Any], *names: Any) -> Bound:
+    """What a pickled :class:`Bound` calls when it is loaded. The bytes of equal ones are equal,
+    because joblib and Dask compare them."""
     bound: Bound = find_session().bind_again(*names)
     return bound
 

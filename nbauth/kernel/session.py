@@ -13,11 +13,13 @@ from nbauth.core.errors import NbAuthError
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, IdToken, Token
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.kernel.asking.reference import Reference, client_from
 from nbauth.kernel.bound import Bound, LiveToken
 from nbauth.kernel.id_tokens import LiveIdToken
 from nbauth.kernel.need import Need
 from nbauth.kernel.session_sign_in import SessionSignIn
 from nbauth.oauth.challenge import Requirement
+from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,17 +101,26 @@ class Session(SessionSignIn):
 
     def bind_again(
         self,
+        reference: Reference,
         client: ClientKey,
         profile: str,
         persist: str,
         asked: Asked | None,
         interactive: bool,
+        travelled: tuple[tuple[str, Any], ...],
     ) -> Bound:
         """The client and account of a pickled :class:`bound.Bound`.
 
-        Looks for nothing and asks nobody: after an error here, a multiprocessing.Pool would wait
-        for ever.
+        In a worker process, it asks the notebook's kernel for tokens. Looks for nothing and asks
+        nobody: after an error here, a multiprocessing.Pool would wait for ever.
         """
+        if self.workers is not None:
+
+            def same() -> Client:
+                return client_from(client, profile, travelled, self.settings)
+
+            if (known := self.workers.bound_to(reference, same, asked)) is not None:
+                return known
         found = self._door.client_of(client, profile, persist)
         return Bound(self._tokens, found, asked, interactive, look=False)
 

@@ -25,6 +25,7 @@ from nbauth.kernel.accounts.registry import Accounts
 from nbauth.kernel.accounts.renewal import Renewal
 from nbauth.kernel.accounts.stored_accounts import StoredAccounts
 from nbauth.kernel.arrivals import Arrivals
+from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.pauses import Pauses
 from nbauth.kernel.calls.refusals import Refusals
 from nbauth.kernel.client_credential import credential_of
@@ -34,11 +35,16 @@ from nbauth.kernel.sign_in.attempts import Attempts
 from nbauth.kernel.sign_out import SignOut
 from nbauth.kernel.stored_password import StoredPasswords
 from nbauth.kernel.tokens import Tokens
+from nbauth.kernel.workers import Workers, no_pipe
 from nbauth.oauth.client import Client, Engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nbauth.core.account import AccountKey, Asked
+    from nbauth.kernel.accounts.grants import Ask
+    from nbauth.kernel.asking.asking import Asking
+    from nbauth.kernel.asking.reference import ReferencesTo
     from nbauth.kernel.sign_in.attempt import SignIn
     from nbauth.kernel.sign_in.protocol import Screen
     from nbauth.oauth.engines.protocol import Engine
@@ -58,6 +64,7 @@ class SessionParts:
             that is this one in this process; objects that are pickled name it.
 
     Attributes:
+        workers: what it does for other processes; ``None`` if it is not the process's session.
         pauses: of the services that asked to wait.
         graphs: the objects that ``nbauth.graph`` has made, by ``nbauth.msgraph``.
         changed: a ``Signal``, emitted after every change of who is signed in, and when a sign-in
@@ -73,7 +80,6 @@ class SessionParts:
     ) -> None:
         self.reader = reader
         self.screen = screen
-        self.session_of_process = session_of_process
         self.cache = TokenCache()
         self._door = Door(reader)
         self._engines = Engines(make_engine, self.issued.noting(credential_of))
@@ -84,9 +90,10 @@ class SessionParts:
         self._attempts = Attempts(
             self._engines, screen, Arrivals(self.cache, self._stored, screen), StoredPasswords()
         )
-        self._tokens = Tokens(
-            self.cache, self._stored, self._renewal, self._attempts, screen, session_of_process
-        )
+        self._tokens = Tokens(self.cache, self._stored, self._renewal, self._attempts, screen)
+        self.workers: Workers | None = None
+        if session_of_process is not None:
+            self.be_found_by(session_of_process)
         self._id_tokens = IdTokens(self.cache)
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
         self._refusals = Refusals()
@@ -107,9 +114,24 @@ class SessionParts:
     def changed(self) -> Signal:
         return self.cache.changed
 
-    def apart(self) -> Self:
+    def be_found_by(self, session_of_process: Callable[[], Any]) -> None:
+        """Serve other processes, in which this function returns the session."""
+        self.workers = Workers(session_of_process, self._tokens, self._apart_for_worker)
+        self._tokens.references = self.workers.references
+
+    def bind_for_worker(
+        self, notebook: Asking, references: ReferencesTo, client: Client, asked: Asked | None
+    ) -> Bound:
+        """In a worker process: a client and account whose tokens the notebook's kernel gets."""
+        self._tokens.notebook, self._tokens.references = notebook, references
+        return Bound(self._tokens, client, asked, interactive=False, look=False)
+
+    def _apart_for_worker(self) -> Self:
+        return self.apart(make_engine=lambda *_, **__: None)  # it sends no request to a provider
+
+    def apart(self, make_engine: Callable[..., Any] | None = None) -> Self:
         """A session with the same settings and screen, which has no accounts and uses no store."""
-        made = type(self)(self.reader, self.screen, self._engines.make)
+        made = type(self)(self.reader, self.screen, make_engine or self._engines.make)
         made._stored.use_only_memory()
         made.cache.issued = self.cache.issued  # its tokens are masked too
         return made
@@ -152,6 +174,8 @@ class SessionParts:
 
         Waits briefly for a refresh in progress: it has used up the stored refresh token.
         """
+        if self.workers is not None:
+            self.workers.stop()
         self._refresh_ahead.stop()
         self._renewal.finish(LAST_REFRESH)
         self._stored.rest()
@@ -160,15 +184,27 @@ class SessionParts:
         """In a forked child: start clean.
 
         Only the kernel's own process renews grants that are not stored. The child uses the tokens
-        it inherited. It renews stored grants as another kernel does, under the shared lock.
+        it inherited, and asks the kernel for others. It renews stored grants as another kernel
+        does, under the shared lock.
         """
-        self.cache.forked()
+        if self.workers is not None:
+            self.workers.forked()
+        self.cache.forked(self._asks_parent)
         self._engines.forget()
         self._account_locks.forked()
         self._refresh_ahead = Background("nbauth-refresh", lambda: None)
         self._renewal.forked()
         self._stored.forked()
         self._attempts.forked()
+
+    def _asks_parent(self, account: AccountKey) -> Ask:
+        if self.workers is not None:
+            return self.workers.ask_parent(account)
+
+        def ask(*_: Any) -> Any:
+            raise no_pipe()
+
+        return ask
 
 
 def _signs_in_with(sign_in: SignIn, credential: object) -> bool:

@@ -7,10 +7,10 @@ A held token, ``auth()`` and ``session()`` keep theirs in :class:`nbauth.kernel.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbauth.core.account import Account, AccountKey, Asked
 from nbauth.core.errors import (
@@ -34,6 +34,8 @@ from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
+    from nbauth.kernel.asking.asking import Asking
+    from nbauth.kernel.asking.reference import ReferencesTo
     from nbauth.kernel.sign_in.attempt import SignIn
     from nbauth.kernel.sign_in.protocol import Screen
     from nbauth.kernel.sign_in.request import Request
@@ -55,9 +57,15 @@ class Tokens:
         cache, stored, renewal: who is signed in.
         attempts: begins sign-ins.
         screen: shows them.
-        session_of_process: returns the session of any process that calls it; ``None`` if these
-            tokens belong to another session.
+
+    Attributes:
+        notebook: in a worker process, gets the tokens from the notebook's kernel.
+        references: names clients and accounts for other processes; ``None`` if the session is not
+            the one of its process.
     """
+
+    notebook: Asking | None = None
+    references: ReferencesTo | None = None
 
     def __init__(
         self,
@@ -66,14 +74,9 @@ class Tokens:
         renewal: Renewal,
         attempts: Attempts,
         screen: Screen,
-        session_of_process: Callable[[], Any] | None = None,
     ) -> None:
-        self.cache = cache
-        self.session_of_process = session_of_process
-        self._stored = stored
-        self._renewal = renewal
-        self._attempts = attempts
-        self.person = screen
+        self.cache, self.person = cache, screen
+        self._stored, self._renewal, self._attempts = stored, renewal, attempts
         self.default = DefaultAccount(cache, screen)
 
     def find(
@@ -125,6 +128,8 @@ class Tokens:
 
     def _silently(self, need: Need) -> AuthenticationResult | _Missing:
         key = self.find(need.client, need.asked, interactive=need.interactive)
+        if key is None and self.notebook is not None:
+            key = self.notebook.sign_in(need.client, need.scopes, need.asked)
         if key is None:
             if isinstance(need.asked, AccountKey):
                 raise self.cache.not_here(need.asked)
@@ -138,6 +143,8 @@ class Tokens:
                 need.client, key, need.scopes, required=need.required, refused=need.refused
             )
         except InteractionRequired as error:
+            if self.notebook is not None:
+                raise  # only in the notebook can a person be asked
             return _Missing(key, error)
 
     def _is_asked(self, need: Need) -> bool:

@@ -78,10 +78,10 @@ class Graph(Operations):
 
     def __reduce__(self) -> Any:
         """Names; no token."""
-        find = self._here.session_of_process
-        if find is None:
+        workers = self._here.workers
+        if workers is None:
             refuse_pickling(self, "its session is not the one of this process.")
-        return _graph_again, (find, self.bound, self.root, self._hosts)
+        return _graph_again, (workers.references.find_session, self.bound, self.root, self._hosts)
 
     def __copy__(self) -> Graph:
         return self

@@ -201,8 +201,7 @@ def other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     for one in (bench, made):
         one.session.configure(hosts={HOST: ["read"]}, refresh_ahead=False)
         one.sign_in("read")
-    bench.session._tokens.session_of_process = session_that_loads
-    bench.session.session_of_process = session_that_loads
+    bench.session.be_found_by(session_that_loads)
     _loading.append(made.session)
     yield made
     for sign_in in bench.session.pending():

@@ -112,7 +112,7 @@ def credential() -> Any:
     child = in_child(lambda: [pickle.loads(data).get_token().token, held.get_token().token])
     expire(made)
     old = in_child(lambda: held.get_token().token)
-    return {"child": child, "old": old["code"], "parent": held.get_token().token}
+    return {"child": child, "old": old, "parent": held.get_token().token}
 
 
 def during_refresh() -> Any:
@@ -125,8 +125,8 @@ def during_refresh() -> Any:
     thread = threading.Thread(target=lambda: got.append(text(made)))
     thread.start()
     until(gate.reached.is_set)
+    threading.Timer(0.3, gate.open).start()  # meanwhile the child asks for the same token
     child = in_child(lambda: text(made))
-    gate.open()
     thread.join(PATIENCE)
     return {"child": child, "parent": got[0], "reused": engine.reused}
 

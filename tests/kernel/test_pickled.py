@@ -32,7 +32,7 @@ def session_that_loads() -> Any:
 def other(bench: Bench, clock: Any) -> Iterator[Bench]:
     """The session that loads what ``bench`` has pickled."""
     made = Bench(clock)
-    bench.session._tokens.session_of_process = session_that_loads
+    bench.session.be_found_by(session_that_loads)
     _loading.append(made.session)
     yield made
     _loading.remove(made.session)

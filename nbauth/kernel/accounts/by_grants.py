@@ -46,6 +46,7 @@ class ByGrants:
         signed_in: SignedIn,
         wanted: Scopes,
         claims: str | None,
+        refused: str | None,
     ) -> tuple[Grant, TokenResponse]:
         """Return the first grant that the provider accepts, and its response.
 
@@ -54,7 +55,7 @@ class ByGrants:
         """
         for grant in grants:
             try:
-                response = grant.renew(self._engines.of(client), wanted, claims)
+                response = grant.renew(self._engines.of(client), wanted, claims, refused)
                 check_same_person(response, signed_in, grant)
                 return grant, response
             except NbAuthError as error:

@@ -7,7 +7,7 @@ host are kept apart. A look-up takes the same time with one account and with ten
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from nbauth.core.account import Account, AccountKey, ClientKey
 from nbauth.core.errors import NotSignedIn
@@ -16,7 +16,7 @@ from nbauth.core.signal import Signal
 from nbauth.core.tokens import TokenResponse
 from nbauth.kernel.accounts.cache_lookups import CacheLookups
 from nbauth.kernel.accounts.cached_token import CachedToken
-from nbauth.kernel.accounts.grants import Grant, RefreshTokenGrant
+from nbauth.kernel.accounts.grants import Ask, Grant, RefreshTokenGrant
 from nbauth.kernel.accounts.issued import Issued
 from nbauth.kernel.accounts.sign_outs import SignOuts
 from nbauth.kernel.accounts.signed_in import SignedIn
@@ -282,8 +282,10 @@ class TokenCache(CacheLookups):
         else:
             del self.current[client]
 
-    def forked(self) -> None:
+    def forked(self, ask: Callable[[AccountKey], Ask]) -> None:
         """In a forked child: keep the tokens, drop the listeners; the grants belong to the parent.
+
+        ``ask``: returns what asks the parent for tokens of an account.
 
         What is stored is read again before it is renewed.
         """
@@ -291,7 +293,7 @@ class TokenCache(CacheLookups):
         self.issued.forked()
         self.changed, self.renewed = Signal(), Signal()
         parents: dict[Grant, Grant] = {}
-        for record in self.signed_in.values():
-            parents |= record.forked()
+        for key, record in self.signed_in.items():
+            parents |= record.forked(ask(key))
         for token in self.tokens.values():
             token.grant = parents.get(token.grant, token.grant)

@@ -87,7 +87,8 @@ class CacheLookups:
         return NotSignedIn(
             "That account is not signed in in this process.",
             hint="Run %login here. For worker processes, store the sign-in before they start:"
-            " %login --persist keyring.",
+            " %login --persist keyring. For the workers of a Dask cluster, call"
+            " nbauth.adapters.dask.serve(client) in the notebook.",
         )
 
     def changes(self, key: AccountKey) -> int:

@@ -49,7 +49,7 @@ class CachedToken:
         self.used = True
         self._of: SignedIn | None = None
         self._from_cache: AuthenticationResult | None = None
-        good_for = response.expires_in - refresh_margin(response.expires_in)
+        good_for = response.expires_in - grant.margin * refresh_margin(response.expires_in)
         age = max(0.0, time.time() - response.received_at)
         # Both clocks: the wall clock may be set back, the monotonic clock stops during sleep.
         self._until = time.monotonic() + good_for - age

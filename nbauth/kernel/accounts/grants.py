@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -27,6 +27,7 @@ class Grant(Protocol):
         kept: whether this state is stored, so that another kernel may have renewed it since.
         ours: whether this process may renew, revoke and store it.
         older: whether it was imported, is older than all that is stored, and is not stored yet.
+        margin: the part of the refresh margin that is left when its tokens are no longer used.
     """
 
     scopes: frozenset[str]
@@ -35,6 +36,7 @@ class Grant(Protocol):
     kept: bool
     ours: bool
     older: bool
+    margin: float
 
     @property
     def usable(self) -> bool:
@@ -47,11 +49,16 @@ class Grant(Protocol):
     def covers(self, scopes: frozenset[str]) -> bool:
         """Whether it may get a token for these scopes, in the form of ``Scopes.key``."""
 
-    def in_child(self) -> Grant:
-        """What a forked child has instead of it."""
+    def in_child(self, ask: Ask) -> Grant:
+        """What a forked child has instead of it; ``ask``: asks the parent for a token."""
 
-    def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
-        """Get new tokens without asking the person. Raises as ``Engine.refresh`` does."""
+    def renew(
+        self, engine: Engine, scopes: Scopes, claims: str | None, refused: str | None
+    ) -> TokenResponse:
+        """Get new tokens without asking the person. Raises as ``Engine.refresh`` does.
+
+        ``refused``: the text of a token that a host has refused.
+        """
 
     def renewed(self, response: TokenResponse) -> None:
         """Take the new refresh token from a response, if it has one."""
@@ -69,6 +76,10 @@ class Grant(Protocol):
         """What is stored of it, for JSON."""
 
 
+Ask = Callable[[Scopes, str | None, str | None], TokenResponse]
+"""Asks another process for a token: of scopes, with claims, instead of a refused one."""
+
+
 @dataclass(eq=False)
 class RefreshTokenGrant:
     """A refresh token (RFC 6749 §6); a rotating one works once. See :class:`Grant`."""
@@ -81,6 +92,7 @@ class RefreshTokenGrant:
     older: bool = False
     asked: frozenset[str] = frozenset()
     flow: str = field(default="", init=False)
+    margin: float = field(default=1.0, init=False)
 
     @property
     def usable(self) -> bool:
@@ -89,10 +101,12 @@ class RefreshTokenGrant:
     def covers(self, scopes: frozenset[str]) -> bool:
         return is_covered(scopes, self.scopes)
 
-    def in_child(self) -> Grant:
-        return ParentGrant(self.scopes, kept=self.kept, asked=self.asked)
+    def in_child(self, ask: Ask) -> Grant:
+        return KernelGrant(ask, self.scopes, kept=self.kept, asked=self.asked)
 
-    def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
+    def renew(
+        self, engine: Engine, scopes: Scopes, claims: str | None, refused: str | None
+    ) -> TokenResponse:
         assert self.refresh_token is not None
         granted = sorted(plain_scopes(self.scopes))
         return engine.refresh(self.refresh_token, scopes, claims, granted=granted)
@@ -135,7 +149,7 @@ class WithoutRefreshToken:
 
     scopes: frozenset[str]
 
-    def in_child(self) -> Self:
+    def in_child(self, ask: Ask) -> Self:
         """Itself: it can be used, or refused, in each process."""
         return self
 
@@ -154,12 +168,18 @@ class WithoutRefreshToken:
 
 
 @dataclass(eq=False)
-class ParentGrant(WithoutRefreshToken):
-    """A grant of the process that this one was forked from. See :class:`Grant`.
+class KernelGrant(WithoutRefreshToken):
+    """What a worker process has of a sign-in: it asks the notebook's kernel. See :class:`Grant`.
 
-    A rotating refresh token works once: used here, it would end the parent's sign-in.
+    The refresh token stays in the kernel. A rotating one works once: used in two processes, it
+    would end the sign-in. The kernel renews a token when the refresh margin begins. The worker asks
+    at that moment, and can use the present token a little longer, so that nobody waits.
+
+    Args:
+        ask: asks the kernel.
     """
 
+    ask: Ask = field(repr=False)
     scopes: frozenset[str]
     expires_on: float | None = None
     kept: bool = False
@@ -168,22 +188,19 @@ class ParentGrant(WithoutRefreshToken):
     usable: bool = True
     asked: frozenset[str] = frozenset()
     flow: str = field(default="", init=False)
+    margin: float = field(default=0.25, init=False)
 
     def covers(self, scopes: frozenset[str]) -> bool:
-        return is_covered(scopes, self.scopes)
+        return True
 
-    def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
-        raise TokenError(
-            "This process was forked from the notebook's kernel, and only the kernel can refresh"
-            " its tokens.",
-            code="forked_process",
-            hint="Refresh the token in the notebook before the fork (%token --force-refresh), store"
-            " the sign-in (persist), or use threads instead of processes.",
-        )
+    def renew(
+        self, engine: Engine, scopes: Scopes, claims: str | None, refused: str | None
+    ) -> TokenResponse:
+        return self.ask(scopes, claims, refused)
 
     def revoke(self, engine: Engine) -> bool:
         raise TokenError(
-            "This process was forked from the notebook's kernel, and only the kernel can revoke its"
+            "This is a worker process of the notebook's kernel, and only the kernel can revoke its"
             " tokens.",
             code="forked_process",
             hint="Sign out in the notebook.",
@@ -207,11 +224,14 @@ class FlowGrant(WithoutRefreshToken):
     ours: bool = False
     older: bool = False
     usable: bool = True
+    margin: float = field(default=1.0, init=False)
 
     def covers(self, scopes: frozenset[str]) -> bool:
         return True
 
-    def renew(self, engine: Engine, scopes: Scopes, claims: str | None) -> TokenResponse:
+    def renew(
+        self, engine: Engine, scopes: Scopes, claims: str | None, refused: str | None
+    ) -> TokenResponse:
         try:
             return self.get(engine, replace(self.request, scopes=scopes, claims=claims))
         except InteractionRequired as error:  # a panel of nbauth could not help

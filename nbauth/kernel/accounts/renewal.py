@@ -212,7 +212,9 @@ class Renewal:
                 raise no_usable_grant(signed_in, wanted)
             claims = None if required is None else required.claims
             try:
-                grant, response = self._by_grants.renew(grants, client, signed_in, wanted, claims)
+                grant, response = self._by_grants.renew(
+                    grants, client, signed_in, wanted, claims, refused
+                )
             except NotSignedIn:
                 raise
             except NbAuthError as error:

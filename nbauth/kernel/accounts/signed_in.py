@@ -11,7 +11,7 @@ from nbauth.core.account import Account, AccountKey, Asked, is_account
 from nbauth.core.scopes import is_covered, undeclared
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import Principal, TokenResponse
-from nbauth.kernel.accounts.grants import Grant, covering
+from nbauth.kernel.accounts.grants import Ask, Grant, covering
 from nbauth.kernel.accounts.id_token_life import IdTokenLife, expires_on
 from nbauth.oauth.answers import text_in
 from nbauth.oauth.client import Client, name_in
@@ -167,9 +167,9 @@ class SignedIn:
         self.grants = [*older, *stored, *made_here, *self.never_stored]
         self.superseded = [*kept.superseded, *covered, *not_kept][-SUPERSEDED:]
 
-    def forked(self) -> dict[Grant, Grant]:
+    def forked(self, ask: Ask) -> dict[Grant, Grant]:
         """In a forked child: replace the grants, which belong to the parent; return old to new."""
-        parents = {old: old.in_child() for old in self.grants}
+        parents = {old: old.in_child(ask) for old in self.grants}
         self.grants = [parents[grant] for grant in self.grants]
         self.superseded = []
         return parents

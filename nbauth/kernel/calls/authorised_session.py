@@ -22,6 +22,10 @@ class AuthorisedSession(VerifiedSession):
         super().__init__(verify, proxies)
         self.auth = self._made_with = auth.for_session()
 
+    def __repr__(self) -> str:
+        auth = self._made_with
+        return f"<nbauth.session for {', '.join(auth.hosts)} {auth.bound.digest}>"
+
     @property
     def own_auth(self) -> Auth:
         """The ``auth`` that it was made with, whatever the user has set since."""

@@ -36,7 +36,7 @@ def bench(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[EntraBe
     """The session of this process, at a tenant of Entra."""
     made = EntraBench(clock)
     made.session.configure(refresh_ahead=False)  # these tests count refreshes
-    made.session._tokens.session_of_process = nbauth.process_session.the_session
+    made.session.be_found_by(nbauth.process_session.the_session)
     monkeypatch.setattr(nbauth.process_session, "_session", made.session)
     yield made
     made.session.rest()

@@ -33,7 +33,7 @@ def real_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[TenantBench]:
 
 def _bench(made: TenantBench, monkeypatch: pytest.MonkeyPatch) -> Iterator[TenantBench]:
     made.session.configure(refresh_ahead=False)  # these tests count refreshes
-    made.session._tokens.session_of_process = nbauth.process_session.the_session
+    made.session.be_found_by(nbauth.process_session.the_session)
     monkeypatch.setattr(nbauth.process_session, "_session", made.session)
     yield made
     made.session.rest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import NoReturn
 
 import pytest
 import requests
@@ -11,6 +12,7 @@ from nbauth.core.errors import ConsentRequired
 from nbauth.core.scopes import Scopes, undeclared
 from nbauth.kernel.accounts.refresh_errors import as_consent
 from nbauth.kernel.session import Session
+from nbauth.kernel.workers import no_pipe
 from nbauth.oauth.authorities import parse
 from nbauth.oauth.challenge import Requirement
 from nbauth.testing.clock import FakeClock
@@ -123,10 +125,14 @@ def test_an_invalid_scope_that_was_granted_is_told_as_such() -> None:
     assert isinstance(as_consent(error, wanted.declaring(), frozenset()), ConsentRequired)
 
 
+def no_parent(*_: object) -> NoReturn:
+    raise no_pipe()
+
+
 def test_a_forked_kernel_uses_the_token_that_is_there(entra: AtEntra) -> None:
-    """Only the parent can get one for calls."""
+    """The parent cannot be asked here."""
     one = entra.signed_in()
-    one.cache.forked()
+    one.cache.forked(lambda _: no_parent)
     before = entra.refreshes
     assert of_calls(one) == of_calls(one) == plain(one)
     assert entra.refreshes == before

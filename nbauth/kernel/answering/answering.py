@@ -1,0 +1,114 @@
+"""Answers the questions of worker processes with access tokens. It never asks the person."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nbauth.core.account import AccountKey
+from nbauth.core.errors import NbAuthError, NotSignedIn, TokenError
+from nbauth.core.log import trail
+from nbauth.core.scopes import Scopes
+from nbauth.core.tokens import AuthenticationResult
+from nbauth.kernel.accounts.cached_token import CachedToken
+from nbauth.kernel.accounts.token_table import TokenKey
+from nbauth.kernel.answering.references import References
+from nbauth.kernel.asking.messages import Question, answer_with, answer_with_error, digest
+from nbauth.kernel.bound import Bound
+from nbauth.kernel.tokens import Tokens
+from nbauth.oauth.challenge import Requirement
+from nbauth.oauth.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+
+class Answering:
+    """Answers questions of workers.
+
+    Args:
+        references: the clients and accounts that workers may ask for.
+        tokens: of this session.
+    """
+
+    def __init__(self, references: References, tokens: Tokens) -> None:
+        self._references = references
+        self._tokens = tokens
+
+    def answer(self, question: object, *, own_child: bool = False) -> Mapping[str, Any]:
+        """Return the answer to a question, see ``asking.messages``. It raises nothing.
+
+        ``own_child``: whether a process asks that this one has started. It may have inherited an
+        account, which it names without a reference.
+        """
+        try:
+            return self._answer(Question.read(question), own_child)
+        except NbAuthError as error:
+            log.debug("a worker's question was answered with the error %s", error.code)
+            return answer_with_error(error)
+        except Exception as error:
+            log.debug("a worker's question failed: %s", trail(error))
+            failed = TokenError(f"The notebook's kernel failed ({type(error).__name__}).")
+            return answer_with_error(failed)
+
+    def _answer(self, question: Question, own_child: bool) -> Mapping[str, Any]:
+        bound = self._references.find(question.reference)
+        if bound is None and own_child and question.account is not None:
+            bound = self._of_account(question, question.account)
+        if bound is None:
+            raise NotSignedIn(
+                "The notebook's session does not know this object.",
+                hint="Make it again in the notebook, and start the work from there.",
+            )
+        scopes = _scopes(bound.client, question)
+        if scopes.key != question.key:
+            raise TokenError(
+                "The worker and the notebook read the scopes differently.", code="other_scopes"
+            )
+        before = self._cached(bound, scopes)
+        used = before is not None and before.used
+        result = self._got(bound, scopes, question, before)
+        if (now := self._cached(bound, scopes)) is not None:
+            now.used = used  # the worker asks again in time; only the notebook's own uses count
+        log.debug("%s: for a worker", scopes)
+        return answer_with(result, self._lifetime(bound, scopes, result))
+
+    def _got(
+        self, bound: Bound, scopes: Scopes, question: Question, present: CachedToken | None
+    ) -> AuthenticationResult:
+        refused = question.refused or None
+        if present is not None and digest(present.response.access_token) == refused:
+            refused = present.response.access_token
+        required = None if question.claims is None else Requirement(question.claims)
+        return bound.get(scopes, refused, required, may_ask=False)
+
+    def _cached(self, bound: Bound, scopes: Scopes) -> CachedToken | None:
+        key = bound.key
+        return None if key is None else self._tokens.cache.tokens.get(TokenKey(key, scopes.key))
+
+    def _lifetime(self, bound: Bound, scopes: Scopes, result: AuthenticationResult) -> float:
+        """The lifetime of a token from its issue, seconds."""
+        cache, key = self._tokens.cache, result.account.key
+        for known in (self._cached(bound, scopes), *cache.tokens_of(key)):
+            if known is not None and known.response.access_token == result.access_token:
+                return float(known.response.expires_in)
+        raise NotSignedIn("That account has been signed out.")
+
+    def _of_account(self, question: Question, account: AccountKey) -> Bound | None:
+        """An account that a forked child has inherited, with the client that has these scopes."""
+        cache = self._tokens.cache
+        record = cache.signed_in.get(account)
+        if record is None:
+            raise cache.not_here(account)
+        for client in (record.client, *(known.client for known in cache.tokens_of(account))):
+            if _scopes(client, question).key == question.key:
+                return Bound(self._tokens, client, account, interactive=False)
+        return None
+
+
+def _scopes(client: Client, question: Question) -> Scopes:
+    scopes = client.just(question.scopes)
+    return scopes.declaring() if question.declares else replace(scopes)

@@ -1,0 +1,1 @@
+"""In a worker process: asks the notebook's kernel for access tokens."""

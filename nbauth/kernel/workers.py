@@ -1,0 +1,177 @@
+"""The session and other processes: it answers its workers; in a worker, it asks the notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nbauth.core.account import AccountKey, Asked
+from nbauth.core.errors import TokenError
+from nbauth.kernel.accounts.grants import Ask
+from nbauth.kernel.answering.answering import Answering
+from nbauth.kernel.answering.references import LoadedReference, References
+from nbauth.kernel.asking.asking import Asking
+from nbauth.kernel.asking.reference import Reference
+from nbauth.kernel.bound import Bound
+from nbauth.kernel.tokens import Tokens
+from nbauth.oauth.client import Client
+
+if TYPE_CHECKING:
+    from nbauth.kernel.accounts.cache import TokenCache
+    from nbauth.kernel.answering.pipe import Answers
+    from nbauth.kernel.asking.channel import Channel
+    from nbauth.kernel.asking.reference import ReferencesTo
+
+
+class WorkerSession(Protocol):
+    """A session in a worker that has one account, whose tokens the notebook's kernel gets."""
+
+    cache: TokenCache
+
+    def bind_for_worker(
+        self, notebook: Asking, references: ReferencesTo, client: Client, asked: Asked | None
+    ) -> Bound: ...
+    def rest(self) -> None: ...
+    def forked(self) -> None: ...
+
+
+class _Loaded(NamedTuple):
+    """What a worker has made for a reference."""
+
+    session: WorkerSession
+    asking: Asking
+    bound: Bound
+
+
+class Workers:
+    """What a session does for, and in, other processes.
+
+    Args:
+        find_session: returns the session of any process that calls it.
+        tokens: of this session.
+        make_session: makes an empty session in this process that asks the notebook.
+
+    Attributes:
+        channel: in a worker that its program has connected with the notebook; otherwise a worker
+            uses the pipe of the process that started it.
+    """
+
+    def __init__(
+        self,
+        find_session: Callable[[], Any],
+        tokens: Tokens,
+        make_session: Callable[[], WorkerSession],
+    ) -> None:
+        self._find_session = find_session
+        self._tokens = tokens
+        self._make_session = make_session
+        self.channel: Channel | None = None
+        self.references = References(find_session, self._address)
+        self._answering = Answering(self.references, tokens)
+        self._pipe: Answers | None = None
+        self._loaded: dict[tuple[str, str], _Loaded] = {}
+
+    @property
+    def id(self) -> str:
+        """Names the session for other processes."""
+        return self.references.session
+
+    def answer(self, question: object) -> Mapping[str, Any]:
+        """Answer a worker of another machine; see :meth:`Answering.answer`."""
+        return self._answering.answer(question)
+
+    def bound_to(
+        self, reference: Reference, client: Callable[[], Client], asked: Asked | None
+    ) -> Bound | None:
+        """The client and account of a reference to this session, or to the notebook's.
+
+        ``None`` if this process cannot ask the notebook. ``client``: makes the client, in a worker.
+        """
+        if reference.session == self.id:
+            return self.references.find(reference.name)
+        where = reference.session, reference.name
+        known = self._loaded.get(where)
+        if known is None and (channel := self._channel_for(reference)) is not None:
+            # apart from other references, and from the worker's own sign-ins
+            session = self._make_session()
+            asking = Asking(channel, reference, session.cache)
+            bound = session.bind_for_worker(
+                asking, LoadedReference(self._find_session, reference), client(), asked
+            )
+            known = self._loaded.setdefault(where, _Loaded(session, asking, bound))
+        return None if known is None else known.bound
+
+    def _channel_for(self, reference: Reference) -> Channel | None:
+        if self.channel is not None or not reference.of_this_family:
+            return self.channel
+        from nbauth.kernel.asking.pipe import Pipe
+
+        return Pipe(reference.pipe)
+
+    def forget(self, session: str) -> None:
+        """In a worker: drop all tokens of a notebook's session."""
+        for (of, _), loaded in list(self._loaded.items()):
+            if of == session:
+                loaded.asking.forget()
+
+    # ── hooks of the process ────────────────────────────────────────────────────────────────
+
+    def before_fork(self) -> None:
+        """Take the address at which a child can ask, if there is something to ask for."""
+        if self._tokens.cache.signed_in:
+            self._listening().listen()
+
+    def after_fork(self) -> None:
+        """In the parent: answer children."""
+        if self._pipe is not None:
+            self._pipe.serve()
+
+    def forked(self) -> None:
+        """In a forked child: the parent answers, also for this process."""
+        if self._pipe is not None:
+            self._pipe.forked()
+        for loaded in self._loaded.values():
+            loaded.session.forked()
+            loaded.asking.forked()
+
+    def ask_parent(self, account: AccountKey) -> Ask:
+        """In a forked child: what asks the parent for tokens of an account."""
+
+        def ask(scopes: Any, claims: str | None, refused: str | None) -> Any:
+            from nbauth.kernel.asking.messages import Question, read_answer
+            from nbauth.kernel.asking.pipe import Pipe
+
+            if not (address := self._address()):
+                raise no_pipe()
+            question = Question.of("", scopes, refused, claims, account)
+            return read_answer(Pipe(address).ask(self.id, question.plain())).response
+
+        return ask
+
+    def stop(self) -> None:
+        """The process ends, or the extension is unloaded: answer nobody."""
+        if self._pipe is not None:
+            self._pipe.stop()
+        for loaded in list(self._loaded.values()):
+            loaded.session.rest()
+
+    def _listening(self) -> Answers:
+        if self._pipe is None:
+            from nbauth.kernel.answering.pipe import Answers
+
+            self._pipe = Answers(lambda asked: self._answering.answer(asked, own_child=True))
+        return self._pipe
+
+    def _address(self) -> str:
+        return self._listening().address()
+
+
+def no_pipe() -> TokenError:
+    """The error for a forked child that cannot ask its parent."""
+    return TokenError(
+        "This process was forked from the notebook's kernel, and only the kernel can refresh its"
+        " tokens.",
+        code="forked_process",
+        hint="Refresh the token in the notebook before the fork (%token --force-refresh), store"
+        " the sign-in (persist), or use threads instead of processes.",
+    )
