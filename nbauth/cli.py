@@ -54,7 +54,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo = commands.add_parser(
         "demo",
         help="try nbauth with a local identity provider; nothing leaves this computer",
-        description="Starts a local identity provider, a local Graph and JupyterLab with five"
+        description="Starts a local identity provider, a local Graph and JupyterLab with six"
         " notebooks.",
     )
     demo.add_argument(

@@ -19,7 +19,7 @@ __all__ = ["Demo", "bind_loopback", "find_tour", "run_lab", "serve_until_stopped
 
 TOUR = (
     "01-sign-in.ipynb", "02-tokens.ipynb", "03-graph.ipynb", "04-two-accounts.ipynb",
-    "05-your-own-flow.ipynb",
+    "05-your-own-flow.ipynb", "07-dask.ipynb",
 )  # fmt: skip
 """The notebooks of the demo. JupyterLab opens on the first."""
 _LOOPBACK = "127.0.0.1"

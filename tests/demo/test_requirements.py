@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 
 from nbauth import subcommands
+from nbauth.demo.launcher import find_tour
 from tests.docs.blocks import ROOT
 
 TEST_TOOLS = {"pytest", "playwright", "selenium", "mypy", "ruff", "jupyterhub", "papermill"}
@@ -45,6 +51,29 @@ def test_the_extra_has_all_that_the_demo_needs_and_no_test_tool() -> None:
     for module in (*subcommands._DEMO_NEEDS, *subcommands._LAB_NEEDS, *subcommands._CHECK_NEEDS):
         assert there & {name_of(name) for name in distributions[module]}, module
     assert not there & TEST_TOOLS
+
+
+def imported_in_the_tour() -> Iterator[str]:
+    """The packages that cells of the notebooks import, without Python's own."""
+    for path in find_tour():
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                source = TransformerManager().transform_cell(cell.source)
+                for node in ast.walk(ast.parse(source)):
+                    if isinstance(node, ast.Import):
+                        yield from (one.name.partition(".")[0] for one in node.names)
+                    elif isinstance(node, ast.ImportFrom):
+                        yield str(node.module).partition(".")[0]
+
+
+def test_the_extra_has_what_the_notebooks_import() -> None:
+    there = installed_with(Requirement("nbauth[demo]"))
+    distributions = packages_distributions()
+    own = {*sys.stdlib_module_names, "nbauth", "my_flow"}
+    wanted = set(imported_in_the_tour()) - own
+    assert wanted >= {"distributed", "joblib", "pandas", "requests"}
+    for module in wanted:
+        assert there & {name_of(name) for name in distributions[module]}, module
 
 
 def test_the_test_tools_would_be_noticed() -> None:

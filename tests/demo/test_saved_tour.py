@@ -14,8 +14,17 @@ from nbauth.demo.servers import Demo
 from nbauth.demo.tour import Approver
 from nbauth.testing import canary
 
+LAST_SHOWN = {
+    "01-sign-in": "Signed out ada.demo@demo.example",
+    "02-tokens": "([], False)",
+    "03-graph": "Signed out ada.demo@demo.example",
+    "07-dask": "That account has been signed out. Run %login",
+}
+"""The notebooks that are run here, and what the last cell with an output shows."""
+RUN = [path for path in find_tour() if path.stem in LAST_SHOWN]
 
-@pytest.mark.parametrize("path", find_tour()[:3], ids=lambda path: path.stem)
+
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_no_secret_is_in_a_saved_copy(
     path: Path,
     demo: Demo,
@@ -37,6 +46,8 @@ def test_no_secret_is_in_a_saved_copy(
         ).execute()
     finally:
         approver.end()
+    shown = [cell.outputs for cell in notebook.cells if cell.get("outputs")]
+    assert LAST_SHOWN[path.stem] in str(shown[-1])
     saved = tmp_path / path.name
     nbformat.write(notebook, saved)
     store = demo.provider.store
