@@ -19,6 +19,7 @@ from typing import Any
 import nbauth
 from nbauth import cli
 from nbauth.adapters.bearer import token_provider
+from nbauth.adapters.dask import serve
 from nbauth.adapters.sql import attributes, use_tokens
 from nbauth.core import errors
 from nbauth.core.errors import NbAuthError
@@ -352,10 +353,10 @@ def _python() -> Iterator[str]:
         "",
         "## Functions for libraries",
         "",
-        "[Files and databases](../data.md) shows them.",
+        "[Files and databases](../data.md) and [Dask clusters](../dask.md) show them.",
     )
-    for item in (token_provider, attributes, use_tokens):
-        name, module = item.__name__, item.__module__
+    for item in (token_provider, attributes, use_tokens, serve):
+        name, module = item.__name__, item.__module__.removesuffix(".serving")
         yield from ("", f"### `{module}.{name}`", "", *_signed(item, name), "", *_described(item))
     yield from ("", "## Classes", "", "[Errors](errors.md) lists the classes of errors.")
     for name, item in named:

@@ -24,8 +24,12 @@ FRESH = """
 %logout --all --quiet
 %config NbAuth.timeout = None
 %reset -f
+__spec__ = None
 """
-"""Between two documents: nobody is signed in, and no name is left."""
+"""Between two documents: nobody is signed in, and no name is left.
+
+``%reset`` also deletes ``__spec__``, without which multiprocessing starts no process.
+"""
 Run = Callable[[str], Outputs]
 WITH_CELLS = [name for name in DOCUMENTS if any(b.document == name for b in of_kind("python"))]
 
