@@ -37,6 +37,13 @@ NOBODY = Obstacle(
     " set flow to app and client_secret_from.",
 )
 """Where nobody is."""
+IN_A_WORKER = Obstacle(
+    "in_a_worker",
+    "Nobody can sign in in a worker process.",
+    "Make nbauth.session(), nbauth.auth(), nbauth.credential() or nbauth.Graph() in the notebook,"
+    " and pass it to the task: it gets its tokens from the notebook.",
+)
+"""In a process that only runs tasks of another one."""
 
 
 class Person(Protocol):

@@ -14,7 +14,7 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr, refuse_pickling
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.token_table import TokenKey
-from nbauth.kernel.asking.reference import settings_that_travel
+from nbauth.kernel.asking.reference import Names
 from nbauth.kernel.need import Need
 from nbauth.kernel.tokens import Tokens
 from nbauth.kernel.unattended import is_service
@@ -72,11 +72,26 @@ class Bound:
 
         As long as the account is not fixed, it identifies this object.
         """
-        asked = self.key or self._asked
-        who: object = key_of(asked) if isinstance(asked, Account | AccountKey) else None
         # not id(self), which another object has later, and others have in other processes
-        who = who or self._names.setdefault(None, os.urandom(8).hex())
-        return hashlib.sha256(repr((self.client.key, who)).encode()).hexdigest()[:12]
+        who: object = self._who or self._names.setdefault(None, os.urandom(8).hex())
+        what = self.client.key, who, *sorted(self.client.targets)
+        return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
+
+    @property
+    def asked(self) -> Asked | None:
+        """The account, or what is known of it as long as it is not fixed."""
+        return self.key or self._asked
+
+    @property
+    def store(self) -> str:
+        """The ``persist`` setting of the store that has the account, or that the client uses."""
+        return self._tokens.stored_in(self.key) or self.client.settings.persist
+
+    @property
+    def _who(self) -> AccountKey | None:
+        """The account, if it can be no other one."""
+        asked = self.asked
+        return key_of(asked) if isinstance(asked, Account | AccountKey) else None
 
     @property
     def changes(self) -> int:
@@ -154,16 +169,13 @@ class Bound:
         references = self._tokens.references
         if references is None:
             refuse_pickling(self, "its session is not the one of this process.")
-        settings, travelling = self.client.settings, settings_that_travel(self.client)
-        persist = self._tokens.stored_in(self.key) or settings.persist
-        names = self.client.key, settings.profile, persist, self.key or self._asked
-        known = references.to(self), *names, self.interactive, travelling
-        return _bind_again, (references.find_session, *known)
+        return _bind_again, (references.find_session, *references.to(self))
 
     def is_like(self, other: Bound) -> bool:
         """Whether both give the same tokens."""
         same = self.client == other.client and self.interactive == other.interactive
-        return other is self or (same and self.key is not None and self.key == other.key)
+        fixed = (self.key is None) == (other.key is None)
+        return other is self or (same and fixed and None is not self._who == other._who)
 
     def __copy__(self) -> Bound:
         return self
@@ -191,13 +203,13 @@ class Bound:
 
     def _got(self, need: Need) -> AuthenticationResult:
         while True:
-            result = self._tokens.get(need._replace(asked=self.key or self._asked))
+            result = self._tokens.get(need._replace(asked=self.asked))
             if self._settles(result):
                 return result
 
     async def _got_async(self, need: Need) -> AuthenticationResult:
         while True:
-            result = await self._tokens.get_async(need._replace(asked=self.key or self._asked))
+            result = await self._tokens.get_async(need._replace(asked=self.asked))
             if self._settles(result):
                 return result
 
@@ -208,8 +220,7 @@ class Bound:
         interactive: bool,
         required: Requirement | None = None,
     ) -> Need:
-        asked = self.key or self._asked
-        return Need(self.client, scopes, asked, required, refused, interactive)
+        return Need(self.client, scopes, self.asked, required, refused, interactive)
 
     def _settles(self, result: AuthenticationResult) -> bool:
         """Fix the account by the first token; ``False`` if another thread has fixed another one."""
@@ -220,7 +231,7 @@ class Bound:
 def _bind_again(find_session: Callable[[], Any], *names: Any) -> Bound:
     """What a pickled :class:`Bound` calls when it is loaded. The bytes of equal ones are equal,
     because joblib and Dask compare them."""
-    bound: Bound = find_session().bind_again(*names)
+    bound: Bound = find_session().bind_again(Names(*names))
     return bound
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbauth.core.account import Asked, ClientKey, check_client
 from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.core.magic_word import as_word
+from nbauth.core.person import IN_A_WORKER, Person
 from nbauth.core.settings import NAMES, Settings
 from nbauth.core.settings_reader import SettingsReader
 from nbauth.core.text import closest
@@ -29,10 +30,11 @@ class Door:
 
     Args:
         settings: of this process.
+        person: who may sign in here.
     """
 
-    def __init__(self, settings: SettingsReader) -> None:
-        self._settings = settings
+    def __init__(self, settings: SettingsReader, person: Person | None = None) -> None:
+        self._settings, self._person = settings, person
         self._client: Client | None = None
 
     def client(self, **call: Any) -> Client:
@@ -78,7 +80,10 @@ class Door:
         try:
             return Client.from_settings(settings, need_id=_needs_id(settings))
         except ConfigurationError as error:
-            if error.code == "no_client_id" and (unused := self._profiles_unused(settings)):
+            here = None if self._person is None else self._person.obstacle()
+            if error.code == "no_client_id" and here is IN_A_WORKER:
+                error.hint = here.hint
+            elif error.code == "no_client_id" and (unused := self._profiles_unused(settings)):
                 error.hint = (
                     f"config.toml defines {', '.join(unused)}, but selects none: write profile ="
                     f' "{unused[0]}" at its top, or run %login --profile {as_word(unused[0])}.'

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbauth.core.account import Account, AccountKey, Asked, ClientKey
+from nbauth.core.account import Account, AccountKey, Asked
 from nbauth.core.errors import NbAuthError
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, IdToken, Token
 from nbauth.kernel.accounts.signed_in import SignedIn
-from nbauth.kernel.asking.reference import Reference, client_from
+from nbauth.kernel.asking.reference import Names, client_from
 from nbauth.kernel.bound import Bound, LiveToken
 from nbauth.kernel.id_tokens import LiveIdToken
 from nbauth.kernel.need import Need
 from nbauth.kernel.session_sign_in import SessionSignIn
 from nbauth.oauth.challenge import Requirement
-from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,30 +98,18 @@ class Session(SessionSignIn):
         """A fixed client and account; see :class:`bound.Bound`."""
         return Bound(self._tokens, self._door.client(**call), account, interactive)
 
-    def bind_again(
-        self,
-        reference: Reference,
-        client: ClientKey,
-        profile: str,
-        persist: str,
-        asked: Asked | None,
-        interactive: bool,
-        travelled: tuple[tuple[str, Any], ...],
-    ) -> Bound:
+    def bind_again(self, names: Names) -> Bound:
         """The client and account of a pickled :class:`bound.Bound`.
 
         In a worker process, it asks the notebook's kernel for tokens. Looks for nothing and asks
         nobody: after an error here, a multiprocessing.Pool would wait for ever.
         """
         if self.workers is not None:
-
-            def same() -> Client:
-                return client_from(client, profile, travelled, self.settings)
-
-            if (known := self.workers.bound_to(reference, same, asked)) is not None:
+            known = self.workers.bound_to(names, lambda: client_from(names, self.settings))
+            if known is not None:
                 return known
-        found = self._door.client_of(client, profile, persist)
-        return Bound(self._tokens, found, asked, interactive, look=False)
+        found = self._door.client_of(names.client, names.profile, names.persist)
+        return Bound(self._tokens, found, names.asked, names.interactive, look=False)
 
     def authorise(
         self,

@@ -81,7 +81,7 @@ class SessionParts:
         self.reader = reader
         self.screen = screen
         self.cache = TokenCache()
-        self._door = Door(reader)
+        self._door = Door(reader, screen)
         self._engines = Engines(make_engine, self.issued.noting(credential_of))
         self._account_locks = AccountLocks()
         self._stored = StoredAccounts(self.cache, screen, self._door, self._account_locks)

@@ -11,7 +11,7 @@ from nbauth.kernel.accounts.grants import Ask
 from nbauth.kernel.answering.answering import Answering
 from nbauth.kernel.answering.references import LoadedReference, References
 from nbauth.kernel.asking.asking import Asking
-from nbauth.kernel.asking.reference import Reference
+from nbauth.kernel.asking.reference import Names, Reference
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.tokens import Tokens
 from nbauth.oauth.client import Client
@@ -80,13 +80,12 @@ class Workers:
         """Answer a worker of another machine; see :meth:`Answering.answer`."""
         return self._answering.answer(question)
 
-    def bound_to(
-        self, reference: Reference, client: Callable[[], Client], asked: Asked | None
-    ) -> Bound | None:
+    def bound_to(self, names: Names, client: Callable[[], Client]) -> Bound | None:
         """The client and account of a reference to this session, or to the notebook's.
 
         ``None`` if this process cannot ask the notebook. ``client``: makes the client, in a worker.
         """
+        reference = names.reference
         if reference.session == self.id:
             return self.references.find(reference.name)
         where = reference.session, reference.name
@@ -95,9 +94,8 @@ class Workers:
             # apart from other references, and from the worker's own sign-ins
             session = self._make_session()
             asking = Asking(channel, reference, session.cache)
-            bound = session.bind_for_worker(
-                asking, LoadedReference(self._find_session, reference), client(), asked
-            )
+            again = LoadedReference(self._find_session, names)
+            bound = session.bind_for_worker(asking, again, client(), names.asked)
             known = self._loaded.setdefault(where, _Loaded(session, asking, bound))
         return None if known is None else known.bound
 
@@ -137,13 +135,13 @@ class Workers:
     def ask_parent(self, account: AccountKey) -> Ask:
         """In a forked child: what asks the parent for tokens of an account."""
 
-        def ask(scopes: Any, claims: str | None, refused: str | None) -> Any:
+        def ask(scopes: Any, required: Any, refused: str | None) -> Any:
             from nbauth.kernel.asking.messages import Question, read_answer
             from nbauth.kernel.asking.pipe import Pipe
 
             if not (address := self._address()):
                 raise no_pipe()
-            question = Question.of("", scopes, refused, claims, account)
+            question = Question.of("", scopes, refused, required, account)
             return read_answer(Pipe(address).ask(self.id, question.plain())).response
 
         return ask

@@ -160,6 +160,26 @@ def in_marimo() -> bool:
     return running is not None and bool(running())
 
 
+def in_worker(stdin: Any) -> bool:
+    """Whether this process, which has no kernel, only runs tasks of another one.
+
+    multiprocessing gives its processes no standard input. ``dask worker`` may have a terminal.
+    """
+    if in_marimo():  # which runs notebooks in processes of multiprocessing
+        return False
+    parent = getattr(sys.modules.get("multiprocessing.process"), "parent_process", lambda: None)
+    return (parent() is not None and not is_terminal(stdin)) or _is_dask_worker()
+
+
+def _is_dask_worker() -> bool:
+    workers = getattr(sys.modules.get("distributed.worker"), "Worker", None)
+    clusters = getattr(sys.modules.get("distributed.deploy.spec"), "SpecCluster", None)
+    if list(getattr(clusters, "_instances", ())):
+        return False  # the user has made it here; its workers may be threads of this process
+    running = [one for one in list(getattr(workers, "_instances", ())) if one.status != "closed"]
+    return any(one.listener and not one.address.startswith("inproc:") for one in running)
+
+
 def _asked_by_the_cell() -> bool:
     """Whether this is the main thread. Only there is the running request known."""
     return threading.current_thread() is threading.main_thread()

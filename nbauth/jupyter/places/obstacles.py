@@ -9,8 +9,8 @@ import threading
 from typing import Any
 
 from nbauth.core.flow_names import AUTO
-from nbauth.core.person import NOBODY, Obstacle
-from nbauth.jupyter.places.environment import in_marimo, is_terminal, shell
+from nbauth.core.person import IN_A_WORKER, NOBODY, Obstacle
+from nbauth.jupyter.places.environment import in_marimo, in_worker, is_terminal, shell
 from nbauth.jupyter.places.request import is_shown_in_output, is_widget_event, takes_input
 
 _VOILA = "VOILA_BASE_URL"
@@ -89,6 +89,8 @@ def in_kernel(running: Any, attended: bool | str = AUTO) -> Obstacle | None:
 
 def in_process(stdin: Any, stderr: Any, attended: bool | str = AUTO) -> Obstacle | None:
     """The same where there is no kernel. ``stdin`` and ``stderr`` are the streams to use."""
+    if in_worker(stdin):
+        return IN_A_WORKER
     if attended is False:
         return SAID_NOBODY
     if attended is not True and in_marimo():

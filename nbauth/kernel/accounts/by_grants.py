@@ -20,6 +20,7 @@ from nbauth.kernel.accounts.refresh_errors import (
     no_consent,
 )
 from nbauth.kernel.accounts.signed_in import SignedIn
+from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client, Engines
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class ByGrants:
         client: Client,
         signed_in: SignedIn,
         wanted: Scopes,
-        claims: str | None,
+        required: Requirement | None,
         refused: str | None,
     ) -> tuple[Grant, TokenResponse]:
         """Return the first grant that the provider accepts, and its response.
@@ -55,7 +56,7 @@ class ByGrants:
         """
         for grant in grants:
             try:
-                response = grant.renew(self._engines.of(client), wanted, claims, refused)
+                response = grant.renew(self._engines.of(client), wanted, required, refused)
                 check_same_person(response, signed_in, grant)
                 return grant, response
             except NbAuthError as error:

@@ -10,6 +10,7 @@ from nbauth.core.errors import InteractionRequired, TokenError
 from nbauth.core.scopes import Scopes, is_covered, plain_scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import TokenResponse
+from nbauth.oauth.challenge import Requirement
 
 if TYPE_CHECKING:
     from nbauth.oauth.engines.protocol import AuthorizationRequest, Engine
@@ -53,11 +54,12 @@ class Grant(Protocol):
         """What a forked child has instead of it; ``ask``: asks the parent for a token."""
 
     def renew(
-        self, engine: Engine, scopes: Scopes, claims: str | None, refused: str | None
+        self, engine: Engine, scopes: Scopes, required: Requirement | None, refused: str | None
     ) -> TokenResponse:
         """Get new tokens without asking the person. Raises as ``Engine.refresh`` does.
 
-        ``refused``: the text of a token that a host has refused.
+        ``required``: what the token has to fulfil. ``refused``: the text of a token that a host has
+        refused.
         """
 
     def renewed(self, response: TokenResponse) -> None:
@@ -76,8 +78,8 @@ class Grant(Protocol):
         """What is stored of it, for JSON."""
 
 
-Ask = Callable[[Scopes, str | None, str | None], TokenResponse]
-"""Asks another process for a token: of scopes, with claims, instead of a refused one."""
+Ask = Callable[[Scopes, Requirement | None, str | None], TokenResponse]
+"""Asks another process for a token: of scopes, that fulfils this, instead of a refused one."""
 
 
 @dataclass(eq=False)
@@ -105,11 +107,11 @@ class RefreshTokenGrant:
         return KernelGrant(ask, self.scopes, kept=self.kept, asked=self.asked)
 
     def renew(
-        self, engine: Engine, scopes: Scopes, claims: str | None, refused: str | None
+        self, engine: Engine, scopes: Scopes, required: Requirement | None, refused: str | None
     ) -> TokenResponse:
         assert self.refresh_token is not None
         granted = sorted(plain_scopes(self.scopes))
-        return engine.refresh(self.refresh_token, scopes, claims, granted=granted)
+        return engine.refresh(self.refresh_token, scopes, _claims(required), granted=granted)
 
     def renewed(self, response: TokenResponse) -> None:
         if response.refresh_token:
@@ -194,9 +196,9 @@ class KernelGrant(WithoutRefreshToken):
         return True
 
     def renew(
-        self, engine: Engine, scopes: Scopes, claims: str | None, refused: str | None
+        self, engine: Engine, scopes: Scopes, required: Requirement | None, refused: str | None
     ) -> TokenResponse:
-        return self.ask(scopes, claims, refused)
+        return self.ask(scopes, required, refused)
 
     def revoke(self, engine: Engine) -> bool:
         raise TokenError(
@@ -230,10 +232,11 @@ class FlowGrant(WithoutRefreshToken):
         return True
 
     def renew(
-        self, engine: Engine, scopes: Scopes, claims: str | None, refused: str | None
+        self, engine: Engine, scopes: Scopes, required: Requirement | None, refused: str | None
     ) -> TokenResponse:
         try:
-            return self.get(engine, replace(self.request, scopes=scopes, claims=claims))
+            asked = replace(self.request, scopes=scopes, claims=_claims(required))
+            return self.get(engine, asked)
         except InteractionRequired as error:  # a panel of nbauth could not help
             raise TokenError(
                 str(error),
@@ -245,6 +248,10 @@ class FlowGrant(WithoutRefreshToken):
 
     def revoke(self, engine: Engine) -> bool:
         return True
+
+
+def _claims(required: Requirement | None) -> str | None:
+    return None if required is None else required.claims
 
 
 def covering(grants: Sequence[Grant], scopes: frozenset[str]) -> list[Grant]:

@@ -23,6 +23,7 @@ from nbauth.kernel.accounts.by_grants import ByGrants, grants_to_try, no_usable_
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.flights import AccountLocks, Flights
+from nbauth.kernel.accounts.grants import KernelGrant
 from nbauth.kernel.accounts.refresh_errors import needs_sign_in
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.accounts.token_table import TokenKey
@@ -105,7 +106,8 @@ class Renewal:
             if here is not None:
                 log.debug("%s: from the cache", wanted)
                 return here
-        if required is not None and not required.renewable:
+        elsewhere = any(isinstance(grant, KernelGrant) for grant in signed_in.grants)
+        if required is not None and not required.renewable and not elsewhere:
             raise needs_sign_in(required, signed_in.account)
 
         # A rotating refresh token is used up once the provider has it. If an interrupt aborted the
@@ -210,10 +212,9 @@ class Renewal:
                     return usable, "cache"
                 log.debug("%s: there is no grant to renew it with", wanted)
                 raise no_usable_grant(signed_in, wanted)
-            claims = None if required is None else required.claims
             try:
                 grant, response = self._by_grants.renew(
-                    grants, client, signed_in, wanted, claims, refused
+                    grants, client, signed_in, wanted, required, refused
                 )
             except NotSignedIn:
                 raise

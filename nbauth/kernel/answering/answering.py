@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,10 @@ from nbauth.core.log import trail
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
 from nbauth.kernel.accounts.cached_token import CachedToken
-from nbauth.kernel.accounts.token_table import TokenKey
 from nbauth.kernel.answering.references import References
 from nbauth.kernel.asking.messages import Question, answer_with, answer_with_error, digest
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.tokens import Tokens
-from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
 if TYPE_CHECKING:
@@ -71,10 +70,11 @@ class Answering:
         before = self._cached(bound, scopes)
         used = before is not None and before.used
         result = self._got(bound, scopes, question, before)
-        if (now := self._cached(bound, scopes)) is not None:
-            now.used = used  # the worker asks again in time; only the notebook's own uses count
+        now = self._cached(bound, scopes)
+        if now is not None:  # only the notebook's own uses count: a worker asks again in time
+            now.used = used and now is before
         log.debug("%s: for a worker", scopes)
-        return answer_with(result, self._lifetime(bound, scopes, result))
+        return answer_with(result, self._lifetime(now, result))
 
     def _got(
         self, bound: Bound, scopes: Scopes, question: Question, present: CachedToken | None
@@ -82,20 +82,20 @@ class Answering:
         refused = question.refused or None
         if present is not None and digest(present.response.access_token) == refused:
             refused = present.response.access_token
-        required = None if question.claims is None else Requirement(question.claims)
-        return bound.get(scopes, refused, required, may_ask=False)
+        return bound.get(scopes, refused, question.required, may_ask=False)
 
     def _cached(self, bound: Bound, scopes: Scopes) -> CachedToken | None:
-        key = bound.key
-        return None if key is None else self._tokens.cache.tokens.get(TokenKey(key, scopes.key))
+        """The token for these scopes, or a wider one, as the session would take it."""
+        cache, key = self._tokens.cache, bound.key
+        return None if key is None else cache.token_for(key, scopes)
 
-    def _lifetime(self, bound: Bound, scopes: Scopes, result: AuthenticationResult) -> float:
+    def _lifetime(self, token: CachedToken | None, result: AuthenticationResult) -> float:
         """The lifetime of a token from its issue, seconds."""
-        cache, key = self._tokens.cache, result.account.key
-        for known in (self._cached(bound, scopes), *cache.tokens_of(key)):
-            if known is not None and known.response.access_token == result.access_token:
-                return float(known.response.expires_in)
-        raise NotSignedIn("That account has been signed out.")
+        if result.account.key not in self._tokens.cache.signed_in:
+            raise NotSignedIn("That account has been signed out.")
+        if token is not None and token.response.access_token == result.access_token:
+            return float(token.response.expires_in)
+        return float(result.expires_on - time.time())  # another one has replaced it meanwhile
 
     def _of_account(self, question: Question, account: AccountKey) -> Bound | None:
         """An account that a forked child has inherited, with the client that has these scopes."""

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hmac
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from nbauth.kernel.asking.reference import Reference, family
+from nbauth.core.settings import Settings
+from nbauth.kernel.asking.reference import Names, Reference, family, settings_that_travel
 
 if TYPE_CHECKING:
     from nbauth.kernel.bound import Bound
 
+MOST = 10_000
+"""Names of objects without an account that are kept; the oldest are forgotten first."""
+
 
 class References:
     """Names the clients and accounts of a session for other processes.
+
+    Equal ones have one name, so pickling again adds none. An object whose account is not fixed yet
+    has a name of its own.
 
     Args:
         find_session: returns the session of any process that calls it.
@@ -24,19 +34,52 @@ class References:
         self.find_session = find_session
         self.session = os.urandom(8).hex()
         self._pipe = pipe
+        self._key = os.urandom(16)  # settings may contain a proxy's password
         self._named: dict[str, Bound] = {}
+        self._free: deque[str] = deque()
 
-    def to(self, bound: Bound) -> Reference:
-        """The reference to a client and account; the same one for equal ones."""
-        digest, number = bound.digest, 0
-        while not bound.is_like(self._named.setdefault(f"{digest}-{number}", bound)):
-            number += 1
-        name = f"{digest}-{number}"
-        return Reference(self.session, name, self._pipe(), family(self.session))
+    def to(self, bound: Bound) -> Names:
+        """What is pickled of a client and account."""
+        reference = Reference(self.session, self._name(bound), self._pipe(), family(self.session))
+        client = bound.client
+        profile, travelling = client.settings.profile, settings_that_travel(client)
+        known = profile, bound.store, bound.asked, bound.interactive, travelling
+        return Names(reference, client.key, *known)
 
     def find(self, name: str) -> Bound | None:
         """The client and account of a name; ``None`` if no pickled object has named it."""
         return self._named.get(name)
+
+    def _name(self, bound: Bound) -> str:
+        what = repr((bound.digest, bound.interactive, _plain(bound.client.settings)))
+        # The name tells what it stands for, so a forked process has no other one for it.
+        digest, number = hmac.new(self._key, what.encode(), "sha256").hexdigest()[:16], 0
+        while True:
+            name = f"{digest}-{number}"
+            known = name in self._named
+            if bound.is_like(self._named.setdefault(name, bound)):
+                break
+            number += 1
+        if not known and bound.key is None:
+            self._free.append(name)
+            if len(self._free) > MOST:
+                self._forget(self._free.popleft())
+        return name
+
+    def _forget(self, name: str) -> None:
+        bound = self._named.get(name)
+        if bound is not None and bound.key is None:
+            self._named.pop(name, None)
+
+
+def _plain(settings: Settings) -> list[tuple[str, str]]:
+    """Equal for equal settings."""
+    names = [item.name for item in fields(Settings) if item.compare]
+    values = [(name, getattr(settings, name)) for name in names]
+    return [
+        (name, repr(sorted(value.items()) if isinstance(value, Mapping) else value))
+        for name, value in values
+    ]
 
 
 class LoadedReference:
@@ -44,13 +87,13 @@ class LoadedReference:
 
     Args:
         find_session: returns the session of any process that calls it.
-        reference: with which the session was made.
+        names: with which the session was made.
     """
 
-    def __init__(self, find_session: Callable[[], Any], reference: Reference) -> None:
+    def __init__(self, find_session: Callable[[], Any], names: Names) -> None:
         self.find_session = find_session
-        self._reference = reference
+        self._names = names
 
-    def to(self, bound: Bound) -> Reference:
-        """The same reference: a session in a worker has one client and account."""
-        return self._reference
+    def to(self, bound: Bound) -> Names:
+        """The same: a session in a worker has one client and account."""
+        return self._names

@@ -15,6 +15,7 @@ from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.asking.channel import Channel
 from nbauth.kernel.asking.messages import Lent, Question, read_answer
 from nbauth.kernel.asking.reference import Reference
+from nbauth.oauth.challenge import Requirement
 from nbauth.oauth.client import Client
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,8 @@ class Asking:
         return self._flights.run(client.key, fetch)
 
     def _renewing(self, key: AccountKey) -> Ask:
-        def ask(scopes: Scopes, claims: str | None, refused: str | None) -> TokenResponse:
-            lent = self._ask(scopes, claims, refused, key)
+        def ask(scopes: Scopes, required: Requirement | None, refused: str | None) -> TokenResponse:
+            lent = self._ask(scopes, required, refused, key)
             if lent.account.key != key:
                 raise other_account()
             return lent.response
@@ -78,10 +79,14 @@ class Asking:
         self._flights = Flights()
 
     def _ask(
-        self, scopes: Scopes, claims: str | None, refused: str | None, account: AccountKey | None
+        self,
+        scopes: Scopes,
+        required: Requirement | None,
+        refused: str | None,
+        account: AccountKey | None,
     ) -> Lent:
         log.debug("%s: asking the notebook's kernel", scopes)
-        question = Question.of(self._reference.name, scopes, refused, claims, account)
+        question = Question.of(self._reference.name, scopes, refused, required, account)
         lent = read_answer(self._channel.ask(self._reference.session, question.plain()))
         log.debug("%s: answered by the notebook's kernel", scopes)
         return lent

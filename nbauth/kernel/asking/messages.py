@@ -7,9 +7,10 @@ and never a refresh token or an ID token.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from nbauth.core import errors
@@ -18,13 +19,9 @@ from nbauth.core.errors import NbAuthError, TokenError
 from nbauth.core.scopes import CAPABLE, Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult, TokenResponse
+from nbauth.oauth.challenge import Requirement
 
 VERSION = 1
-OTHER_VERSION = TokenError(
-    "The worker and the notebook have versions of nbauth that do not understand each other.",
-    code="other_version",
-    hint="Install the same version of nbauth in the notebook, on the scheduler and on the workers.",
-)
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Question:
         scopes: the words of the scopes.
         key: as ``Scopes.key``.
         refused: the digest of a token that a host has refused; ``""`` for none.
-        claims: a claims request that the token has to fulfil, or ``None``.
+        required: what the token has to fulfil, or ``None``.
         account: the account, if the worker knows it.
     """
 
@@ -44,7 +41,7 @@ class Question:
     scopes: tuple[str, ...]
     key: frozenset[str]
     refused: str = ""
-    claims: str | None = None
+    required: Requirement | None = None
     account: AccountKey | None = None
 
     @classmethod
@@ -53,12 +50,12 @@ class Question:
         reference: str,
         scopes: Scopes,
         refused: str | None,
-        claims: str | None,
+        required: Requirement | None,
         account: AccountKey | None,
     ) -> Question:
         """A question for a token of these scopes; ``refused`` is the text of a token."""
         gone = digest(refused) if refused else ""
-        return cls(reference, tuple(scopes), scopes.key, gone, claims, account)
+        return cls(reference, tuple(scopes), scopes.key, gone, required, account)
 
     @property
     def declares(self) -> bool:
@@ -73,7 +70,7 @@ class Question:
             "scopes": list(self.scopes),
             "key": sorted(self.key),
             "refused": self.refused,
-            "claims": self.claims,
+            "required": None if self.required is None else asdict(self.required),
             "account": None if self.account is None else list(self.account),
         }
 
@@ -87,13 +84,28 @@ class Question:
                 "scopes": [*scopes],
                 "key": [*key],
                 "refused": str(refused),
-                "claims": str() | None as claims,
+                "required": required,
                 "account": [str(), str(), str()] | None as account,
             } if all(isinstance(word, str) for word in (*scopes, *key)):
                 known = None if account is None else AccountKey(*account)
                 words = tuple(scopes), frozenset(key)
-                return cls(reference, *words, refused, claims, known)
-        raise OTHER_VERSION
+                return cls(reference, *words, refused, _requirement(required), known)
+        raise other_version()
+
+
+def _requirement(plain: object) -> Requirement | None:
+    match plain:
+        case None:
+            return None
+        case {
+            "claims": str() | None as claims,
+            "acr_values": str() | None as acr_values,
+            "max_age": int() | None as max_age,
+            "renewable": bool(renewable),
+            "host": str(host),
+        }:
+            return Requirement(claims, acr_values, max_age, renewable, host)
+    raise other_version()
 
 
 def digest(token: str) -> str:
@@ -159,19 +171,39 @@ def read_answer(plain: object) -> Lent:
             "scopes": [*scopes],
             "unique_id": str(unique_id),
             "correlation_id": str() | None as correlation_id,
-            "account": {"application": bool(application), **of},
-        }:
+            "account": {**of},
+        } if text and math.isfinite(left) and math.isfinite(lifetime):
+            if not all(isinstance(scope, str) for scope in scopes):
+                raise other_version()
             response = TokenResponse(
                 access_token=SecretStr(text),
                 expires_in=lifetime,
-                scopes=tuple(map(str, scopes)),
+                scopes=tuple(scopes),
                 received_at=time.time() - max(lifetime - left, 0.0),
                 token_type=token_type,
                 correlation_id=correlation_id,
             )
-            names = {name: str(value) for name, value in of.items() if isinstance(name, str)}
-            return Lent(response, Account(**names, application=application), unique_id)
-    raise OTHER_VERSION
+            return Lent(response, _account(of), unique_id)
+    raise other_version()
+
+
+def _account(plain: Mapping[Any, Any]) -> Account:
+    kinds = {item.name: bool if item.name == "application" else str for item in fields(Account)}
+    if plain.keys() != kinds.keys():
+        raise other_version()
+    if not all(isinstance(plain[name], kind) for name, kind in kinds.items()):
+        raise other_version()
+    return Account(**plain)
+
+
+def other_version() -> TokenError:
+    """The error for a message that cannot be read."""
+    return TokenError(
+        "The worker and the notebook have versions of nbauth that do not understand each other.",
+        code="other_version",
+        hint="Install the same version of nbauth in the notebook, on the scheduler and on the"
+        " workers.",
+    )
 
 
 def _kind_of(name: str) -> type[NbAuthError]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from nbauth.core.account import ClientKey
+from nbauth.core.account import Asked, ClientKey
 from nbauth.core.errors import NbAuthError
 from nbauth.core.settings import Settings
 from nbauth.core.settings_values import ENDPOINTS
@@ -20,6 +20,7 @@ TRAVEL = (
 """Settings that say what a call means. A worker uses those of the notebook."""
 NETWORK = ("verify", "proxies")
 """Settings of the network. A worker uses those of the notebook, unless it has its own."""
+_EXTRA = "extra_parameters"
 
 
 class Reference(NamedTuple):
@@ -44,6 +45,28 @@ class Reference(NamedTuple):
         return bool(self.pipe) and self.family == family(self.session)
 
 
+class Names(NamedTuple):
+    """What is pickled of a client and an account. It contains no secret and no token.
+
+    Attributes:
+        reference: to them.
+        client: the client's key.
+        profile: the client's profile.
+        persist: names the store that has the account.
+        asked: the account.
+        interactive: whether the person may be asked.
+        travelled: the settings that a worker uses, by name.
+    """
+
+    reference: Reference
+    client: ClientKey
+    profile: str
+    persist: str
+    asked: Asked | None
+    interactive: bool
+    travelled: tuple[tuple[str, Any], ...]
+
+
 class ReferencesTo(Protocol):
     """Names clients and accounts for other processes.
 
@@ -53,8 +76,8 @@ class ReferencesTo(Protocol):
 
     find_session: Callable[[], Any]
 
-    def to(self, bound: Any) -> Reference:
-        """The reference to the client and account of a ``Bound``."""
+    def to(self, bound: Any) -> Names:
+        """What is pickled of the client and account of a ``Bound``."""
 
 
 def family(session: str) -> str:
@@ -75,7 +98,7 @@ def settings_that_travel(client: Client) -> tuple[tuple[str, Any], ...]:
     settings, default = client.settings, Settings()
     found: dict[str, Any] = {name: getattr(settings, name) for name in (*TRAVEL, *NETWORK)}
     extra = settings.extra_parameters
-    found["extra_parameters"] = {name: extra[name] for name in TARGETS if name in extra}
+    found[_EXTRA] = {name: extra[name] for name in TARGETS if name in extra}
     if any("@" in address for address in (settings.proxies or {}).values()):
         del found["proxies"]  # they contain a password
     return tuple(
@@ -85,17 +108,15 @@ def settings_that_travel(client: Client) -> tuple[tuple[str, Any], ...]:
     )
 
 
-def client_from(
-    key: ClientKey,
-    profile: str,
-    travelled: tuple[tuple[str, Any], ...],
-    own: Callable[[], Settings],
-) -> Client:
+def client_from(names: Names, own: Callable[[], Settings]) -> Client:
     """The client of a reference, in a worker. ``own``: returns the settings of this process."""
-    values = dict(travelled)
+    key, profile = names.client, names.profile
+    # another version of nbauth may have more settings
+    values = {name: value for name, value in names.travelled if name in (*TRAVEL, *NETWORK, _EXTRA)}
     with contextlib.suppress(NbAuthError):  # invalid settings of the worker are not the notebook's
         settings = own()
-        values |= {name: there for name in NETWORK if (there := getattr(settings, name))}
+        there = {name: getattr(settings, name) for name in NETWORK}
+        values |= {name: value for name, value in there.items() if value is not None}
     settings = Settings(profile=profile, client_id=key.client_id or None, **values)
     with contextlib.suppress(NbAuthError):
         client = Client.from_settings(settings, need_id=False)

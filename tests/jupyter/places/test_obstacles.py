@@ -221,7 +221,7 @@ def test_in_marimo_the_remedy_is_the_panel(marimo: SimpleNamespace) -> None:
 
 def test_each_obstacle_has_a_remedy() -> None:
     known = [one for one in vars(obstacles).values() if isinstance(one, Obstacle)]
-    assert len(known) == 9
+    assert len(known) == 10
     for one in known:
         assert one.what.endswith(".")
         assert one.hint.endswith(".")
