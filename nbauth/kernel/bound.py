@@ -115,15 +115,18 @@ class Bound:
         required: Requirement | None = None,
         *,
         may_ask: bool = True,
+        for_worker: bool = False,
     ) -> AuthenticationResult:
         """Return a token that differs from ``refused``, the text of a token a host has refused.
 
-        ``required``: what the host required.
+        ``required``: what the host required. ``for_worker``: for another process; nobody is asked.
         """
         asks_no_more = refused is None and required is None
         if asks_no_more and (here := self.present(scopes)) is not None:
             return here
-        return self._got(self._need(scopes, refused, self.interactive and may_ask, required))
+        may_ask = self.interactive and may_ask and not for_worker
+        need = self._need(scopes, refused, may_ask, required)
+        return self._got(need._replace(for_worker=for_worker))
 
     def get_wider(
         self, scopes: Scopes, refused: str, asked_by: str, interactive: bool, since: float

@@ -26,6 +26,8 @@ class Need(NamedTuple):
         asked_by: the host that needs these scopes, which the sign-in shows to the person.
         since: on the monotonic clock; if the person has refused the same sign-in of another call
             since then, they are not asked again.
+        for_worker: whether it is for a worker process; an error that the person has not seen yet is
+            left for a call of theirs.
     """
 
     client: Client
@@ -36,6 +38,7 @@ class Need(NamedTuple):
     interactive: bool = True
     asked_by: str = ""
     since: float = math.inf
+    for_worker: bool = False
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -169,7 +169,7 @@ class Tokens:
 
     def _request(self, need: Need, missing: _Missing) -> Request:
         """The sign-in to show to the person; raises with instructions if nobody is there."""
-        for failed in self._attempts.untold(need.client.key):
+        for failed in [] if need.for_worker else self._attempts.untold(need.client.key):
             if self.default.may_come_from(failed, need, missing.key):
                 failed.result()  # raises the error of a background sign-in, once
         known = None if missing.key is None else self.cache.account(missing.key)

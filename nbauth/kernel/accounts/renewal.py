@@ -135,7 +135,7 @@ class Renewal:
         try:
             cached, source = self._flights.run((token_key, required, refused), renew)
         except InteractionRequired as error:
-            if required is not None:
+            if required is not None and not elsewhere:
                 why = self._why(token_key, required, refused)
                 self._in_vain = why, time.monotonic() + FRESH_AFTER_FAILURE, str(error), error.code
             raise

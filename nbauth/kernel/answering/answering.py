@@ -82,7 +82,7 @@ class Answering:
         refused = question.refused or None
         if present is not None and digest(present.response.access_token) == refused:
             refused = present.response.access_token
-        return bound.get(scopes, refused, question.required, may_ask=False)
+        return bound.get(scopes, refused, question.required, for_worker=True)
 
     def _cached(self, bound: Bound, scopes: Scopes) -> CachedToken | None:
         """The token for these scopes, or a wider one, as the session would take it."""
