@@ -22,6 +22,11 @@ def without_tokens(text: str) -> str:
     return _TOKENS.sub(MASK, text)
 
 
+INSTEAD = (
+    "leave it out of what is sent, or send nbauth.session(), nbauth.auth() or nbauth.credential()."
+)
+
+
 def refuse_pickling(value: object, instead: str) -> NoReturn:
     """Raise the ``TypeError`` for pickling an object that holds a secret."""
     raise TypeError(
@@ -77,7 +82,7 @@ class SecretStr(str):
         printer.text(repr(self))
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_pickling(self, "sign in again in the other process.")
+        refuse_pickling(self, INSTEAD)
 
     def __copy__(self) -> SecretStr:
         return self

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol
 
 from nbauth.core.account import Account, AccountKey
-from nbauth.core.secret import MASK, SecretStr, refuse_pickling
+from nbauth.core.secret import INSTEAD, MASK, SecretStr, refuse_pickling
 
 Source = Literal["cache", "refresh", "flow"]
 IN_PLACE_OF_A_TOKEN = (
@@ -74,7 +74,7 @@ class TokenResponse:
         return None if told is None else self.received_at + told
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        refuse_pickling(self, "sign in again in the other process.")
+        refuse_pickling(self, INSTEAD)
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,7 @@ class Tokens:
             whom,
             obstacle,
             may_ask=need.interactive,
+            for_worker=need.for_worker,
             required=need.required,
         )
 

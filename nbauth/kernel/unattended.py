@@ -94,6 +94,7 @@ def nobody_asked(
     obstacle: Obstacle | None,
     *,
     may_ask: bool,
+    for_worker: bool = False,
     required: Requirement | None = None,
 ) -> InteractionRequired:
     """The error for a call that needs a person and may not ask one, or that finds none.
@@ -104,13 +105,17 @@ def nobody_asked(
         whom: the account.
         obstacle: why nobody can be asked, if that is known.
         may_ask: whether the call itself may ask.
+        for_worker: whether a worker process needs the token.
         required: what a host requires of a new token.
     """
     kind = ConsentRequired if isinstance(error, ConsentRequired) else InteractionRequired
     account = whom.username if isinstance(whom, Account) else ""
     login = login_line(client.settings.profile, account, str(scopes).split())
     login += _options(required)
-    if obstacle is None and not may_ask:
+    if for_worker:
+        what = "A worker process asks nobody to sign in."
+        hint = f"Run {login} in the notebook, then repeat the work."
+    elif obstacle is None and not may_ask:
         what = "This call does not ask anybody to sign in."
         hint = f"Run {login}, then call again."
     elif obstacle is None or obstacle is NOBODY:

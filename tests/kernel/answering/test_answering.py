@@ -259,8 +259,9 @@ def test_the_kernel_asks_nobody(
     with pytest.raises(kind) as caught:
         token(there)
     what, hint = caught.value.lines()
-    assert "does not ask anybody" in what
+    assert what.endswith("A worker process asks nobody to sign in.")
     assert hint.startswith("→ Run %login")
+    assert hint.endswith(" in the notebook, then repeat the work.")
     assert len(notebook.screen.shown) == shown
     assert notebook.session.pending() == worker.bench.screen.shown == []
 
