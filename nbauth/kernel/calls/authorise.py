@@ -54,7 +54,7 @@ class Auth(Deciding, AuthBase):
         return Auth if base is None else _httpx_auth(base)
 
     def __repr__(self) -> str:
-        return f"<nbauth.auth for {', '.join(self.hosts)}>"
+        return f"<nbauth.auth for {', '.join(self.hosts)} {self.bound.digest}>"
 
     def __reduce__(self) -> Any:
         return _auth_again, (self.bound, self._hosts, self._public_first, self.documents)
