@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from nbauth.core.signal import Signal
 from nbauth.kernel.workers import Workers
 from tests.kernel.conftest import Bench
 
@@ -58,7 +59,11 @@ class Worker:
     def loads(self, data: bytes) -> Any:
         """What the worker has of a pickled object."""
         with loading_in(self.bench):
-            return pickle.loads(data)
+            made = pickle.loads(data)
+        workers: Any = self.bench.session.workers
+        for loaded in workers._loaded.values():  # no refresh ahead of need beside the tests
+            loaded.session.cache.renewed = Signal()
+        return made
 
 
 @contextmanager

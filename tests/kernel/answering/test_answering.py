@@ -27,6 +27,7 @@ from nbauth.testing.engine import refusal, unreachable
 from tests.harness.certificates import Certificates
 from tests.kernel.conftest import Bench, at_once, until
 from tests.kernel.test_claims_challenge import CLAIMS, HOW, STEP_UP, Api
+from tests.kernel.test_service_identity import APPLICATION, AUTHORITY
 from tests.kernel.worker_bench import Worker
 from tests.oauth.servers import Seen, Server, reply
 
@@ -139,6 +140,24 @@ def test_the_kernel_refreshes_ahead_for_its_own_uses_only(notebook: Bench, worke
     notebook.clock.advance(3600 - 70)
     ahead.tick()
     assert notebook.refreshes == before + 2, "the notebook has read it"
+
+
+def test_a_token_that_only_workers_have_read_is_not_refreshed_ahead(
+    notebook: Bench, worker: Worker
+) -> None:
+    notebook.session.configure(refresh_ahead=True)
+    notebook.session.cache.renewed.disconnect(notebook.session._refresh_ahead.wake)
+    notebook.sign_in("read")  # it counts as read
+    there = worker.load(credential(notebook))
+    notebook.clock.advance(3600)
+    token(there)
+    (cached,) = notebook.session.cache.tokens.values()
+    assert not cached.used
+    notebook.read("read")
+    notebook.clock.advance(3600)
+    assert token(there)
+    (cached,) = notebook.session.cache.tokens.values()
+    assert not cached.used
 
 
 # ── accounts ────────────────────────────────────────────────────────────────────────────────
@@ -442,3 +461,25 @@ def test_a_credential_object_stays_in_the_kernel(notebook: Bench, worker: Worker
     there = worker.load(credential(notebook))
     assert token(there, "User.Read").startswith("own-")
     assert own.given >= 1
+
+
+@pytest.mark.parametrize("client_id", ["notebooks", None])
+def test_an_application_that_the_environment_names(
+    notebook: Bench, worker: Worker, monkeypatch: pytest.MonkeyPatch, client_id: str | None
+) -> None:
+    """It signs in in the kernel, and not on the worker, whose environment names it too."""
+    for bench in (notebook, worker.bench):
+        bench.environ["NBAUTH_AUTHORITY"] = AUTHORITY
+        if client_id is None:
+            del bench.environ["NBAUTH_CLIENT_ID"]
+        bench.screen.is_attended = False
+        bench.session.new_cell()
+    for name, value in APPLICATION.items():
+        monkeypatch.setenv(name, value)
+    made = credential(notebook)
+    there = worker.load(made)
+    first = token(there, "User.Read")
+    assert first == token(made, "User.Read")
+    notebook.clock.advance(3600)
+    assert token(there, "User.Read") != first
+    assert not any(engine.calls for engine in worker.bench.engines.values())
