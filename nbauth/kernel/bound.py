@@ -99,6 +99,11 @@ class Bound:
         return 0 if self.key is None else self._tokens.cache.changes(self.key)
 
     @property
+    def refusals(self) -> Any:
+        """The hosts that have refused tokens of the session."""
+        return self._tokens.refusals
+
+    @property
     def person(self) -> Person:
         """Who is told about it."""
         return self._tokens.person

@@ -96,7 +96,7 @@ class SessionParts:
             self.be_found_by(session_of_process)
         self._id_tokens = IdTokens(self.cache)
         self._sign_out = SignOut(self._door, self.cache, self._accounts, self._attempts)
-        self._refusals = Refusals()
+        self._refusals = self._tokens.refusals = Refusals()
         self.pauses = Pauses()
         self.graphs: list[Any] = []
         self._refresh_ahead = Background(
@@ -124,6 +124,7 @@ class SessionParts:
     ) -> Bound:
         """In a worker process: a client and account whose tokens the notebook's kernel gets."""
         self._tokens.notebook, self._tokens.references = notebook, references
+        self._refusals = self._tokens.refusals = Refusals(keeps_errors=False)
         return Bound(self._tokens, client, asked, interactive=False, look=False)
 
     def _apart_for_worker(self) -> Self:

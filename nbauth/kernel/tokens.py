@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbauth.core.account import Account, AccountKey, Asked
 from nbauth.core.errors import (
@@ -62,7 +62,10 @@ class Tokens:
         notebook: in a worker process, gets the tokens from the notebook's kernel.
         references: names clients and accounts for other processes; ``None`` if the session is not
             the one of its process.
+        refusals: the hosts that have refused tokens of the session, see ``calls.refusals``.
     """
+
+    refusals: Any
 
     notebook: Asking | None = None
     references: ReferencesTo | None = None

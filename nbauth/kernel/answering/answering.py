@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import AccountKey
-from nbauth.core.errors import NbAuthError, NotSignedIn, TokenError
+from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn, TokenError
 from nbauth.core.log import trail
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
+IN_VAIN = 60.0
+"""Seconds for which a question is answered with the same error, unless the account changes."""
+MOST = 256
+"""Errors that are remembered; the oldest are dropped first."""
 
 
 class Answering:
@@ -36,6 +40,7 @@ class Answering:
     def __init__(self, references: References, tokens: Tokens) -> None:
         self._references = references
         self._tokens = tokens
+        self._failed: dict[Question, tuple[float, int, Mapping[str, Any]]] = {}
 
     def answer(self, question: object, *, own_child: bool = False) -> Mapping[str, Any]:
         """Return the answer to a question, see ``asking.messages``. It raises nothing.
@@ -43,11 +48,16 @@ class Answering:
         ``own_child``: whether a process asks that this one has started. It may have inherited an
         account, which it names without a reference.
         """
+        asked: Question | None = None
         try:
-            return self._answer(Question.read(question), own_child)
+            asked = Question.read(question)
+            return self._in_vain(asked) or self._answer(asked, own_child)
         except NbAuthError as error:
             log.debug("a worker's question was answered with the error %s", error.code)
-            return answer_with_error(error)
+            answer = answer_with_error(error)
+            if asked is not None and isinstance(error, InteractionRequired):
+                self._remember(asked, answer)
+            return answer
         except Exception as error:
             log.debug("a worker's question failed: %s", trail(error))
             failed = TokenError(f"The notebook's kernel failed ({type(error).__name__}).")
@@ -75,6 +85,24 @@ class Answering:
             now.used = used and now is before
         log.debug("%s: for a worker", scopes)
         return answer_with(result, self._lifetime(now, result))
+
+    def _in_vain(self, question: Question) -> Mapping[str, Any] | None:
+        """The answer to the same question a moment ago, if it was that a person is needed.
+
+        Thousands of tasks may ask it, and each could contact the provider.
+        """
+        until, changes, answer = self._failed.get(question, (0.0, 0, None))
+        bound = self._references.find(question.reference)
+        same = bound is not None and bound.changes == changes and time.monotonic() < until
+        return answer if same else None
+
+    def _remember(self, question: Question, answer: Mapping[str, Any]) -> None:
+        bound = self._references.find(question.reference)
+        if bound is None or bound.key is None:  # not known when somebody signs in
+            return
+        self._failed[question] = time.monotonic() + IN_VAIN, bound.changes, answer
+        for oldest in list(self._failed)[:-MOST]:
+            self._failed.pop(oldest, None)
 
     def _got(
         self, bound: Bound, scopes: Scopes, question: Question, present: CachedToken | None

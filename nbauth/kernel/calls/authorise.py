@@ -22,7 +22,6 @@ from nbauth.kernel.calls.deciding import Deciding
 from nbauth.kernel.calls.hosts import Hosts
 from nbauth.kernel.calls.missing import Documents
 from nbauth.kernel.calls.peeking import peek, peek_httpx, peek_httpx_async
-from nbauth.kernel.calls.refusals import Refusals
 from nbauth.kernel.calls.sent import (
     authorised_by,
     brings_its_own,
@@ -219,4 +218,4 @@ def _auth_again(
     bound: Bound, hosts: Hosts, public_first: bool, documents: Documents | None = None
 ) -> Auth:
     """What a pickled :class:`Auth` calls when it is loaded."""
-    return Auth(bound, hosts, Refusals(), documents, public_first=public_first)
+    return Auth(bound, hosts, bound.refusals, documents, public_first=public_first)

@@ -23,11 +23,14 @@ class Refusals:
     """The hosts that refused a new token; shared by all ``auth`` objects of the session.
 
     Attributes:
+        keeps_errors: whether it is remembered that there was no other token. A worker leaves that
+            to the kernel, which knows when the person signs in again.
         offers: the consents that were offered because a host needs more scopes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_errors: bool = True) -> None:
         self.offers = Offers()
+        self.keeps_errors = keeps_errors
         self._until: dict[Where, float] = {}
         self._errors: dict[tuple[Where, bool], tuple[float, Known, NbAuthError]] = {}
         self._tried: dict[Where, int] = {}  # hashes only, so that no token is kept after sign-out
@@ -62,6 +65,8 @@ class Refusals:
         ``changes``: how often the account has changed; after the next sign-in it is tried again.
         ``asking``: whether the person could be asked; that may help where nothing else did.
         """
+        if not self.keeps_errors:
+            return
         self._errors[where, asking] = time.monotonic() + PASS_ON, (hash(refused), changes), error
         for oldest in list(self._errors)[:-MOST]:
             self._errors.pop(oldest, None)

@@ -208,7 +208,7 @@ class Widening(Telling):
         offers, changes = self._refusals.offers, self.bound.changes
         if attempt.asks and isinstance(error, SignInError):
             offers.offered(short.place, lacking.missing, changes, given=False)
-        else:
+        elif self._refusals.keeps_errors:
             offers.in_vain(short.place, lacking.missing, changes, asking=attempt.asking)
         self._tell_login(short, lacking)
 

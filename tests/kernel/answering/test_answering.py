@@ -483,3 +483,52 @@ def test_an_application_that_the_environment_names(
     notebook.clock.advance(3600)
     assert token(there, "User.Read") != first
     assert not any(engine.calls for engine in worker.bench.engines.values())
+
+
+def test_a_host_that_refuses_all_tokens_causes_one_refresh(other: Api, worker: Worker) -> None:
+    """Each task loads its arguments anew, and what is known of the host has to outlive it."""
+    home, other.server.answer = other.session, reply(401, "{}", WWW_Authenticate="Bearer")
+    other.bench.engine.calls.clear()
+    for _ in range(10):
+        other.session = worker.load(home)
+        assert other.call("requests").status_code == 401
+    assert other.asked == [None]
+
+
+def test_the_provider_is_asked_once_in_vain(notebook: Bench, worker: Worker) -> None:
+    """Not by each of a thousand tasks; and again after a sign-in, or a minute."""
+    notebook.sign_in("read")
+    notebook.clock.advance(4000)
+    notebook.engine.will("refresh", *[refusal("interaction_required")] * 9)
+    made = credential(notebook)
+    there, second = worker.load(made), Worker(notebook)
+
+    def ask() -> int:
+        before = notebook.refreshes
+        for one in (there, second.load(made), there):
+            with pytest.raises(InteractionRequired):
+                token(one)
+        return notebook.refreshes - before
+
+    assert [ask(), ask()] == [1, 0]
+    notebook.clock.advance(61)
+    assert ask() == 1
+    notebook.sign_in("read", force=True)
+    assert token(there) == token(second.load(made)) == notebook.read("read")
+    second.bench.session.rest()
+
+
+def test_a_worker_goes_on_at_once_after_the_person_has_signed_in(
+    other: Api, worker: Worker
+) -> None:
+    home, other.challenge = other.session, STEP_UP
+    other.session = worker.load(home)
+    other.refuse_present()
+    for _ in range(2):
+        with pytest.raises(InteractionRequired) as caught:
+            other.call("requests")
+        assert "--max-age 60" in caught.value.hint
+    refused, other.session = other.session, home
+    assert other.call("requests").status_code == 200  # asks the person, in the notebook
+    other.session = refused
+    assert other.call("requests").status_code == 200
