@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 from nbauth.core.flow_names import BROWSER, DEVICE
 from nbauth.core.output import fitting
@@ -69,6 +70,12 @@ class NbAuthError(Exception):
         self.suggested_flow = suggested_flow
         self.rotated: SecretStr | None = None
         self.add_note(f"→ {self.hint}")  # for scripts: Python prints notes below the traceback
+
+    def __reduce__(self) -> Any:
+        # Where Dask is imported, tblib pickles causes too, which other libraries made: their texts
+        # may contain secrets. It reads them after this call.
+        self.__cause__ = self.__context__ = None
+        return super().__reduce__()
 
     @property
     def trail(self) -> str:

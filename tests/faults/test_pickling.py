@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import ast
 import copy
+import copyreg
 import io
 import pickle
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
 import dill
 import joblib
 import pytest
 import requests
+from tblib.pickling_support import pickle_exception
 
 import nbauth
 from nbauth.adapters import sql
@@ -314,3 +316,24 @@ def test_the_search_finds_a_secret() -> None:
     """Or else the tests above would prove nothing."""
     for how, dumps in PICKLERS.items():
         assert find("access-ada-1", dumps({"token": "access-ada-1"})), how
+
+
+@pytest.mark.parametrize("kind", [NbAuthError, *NbAuthError.__subclasses__()])
+def test_an_error_that_dask_pickles_has_no_cause(kind: type[NbAuthError]) -> None:
+    """Importing distributed makes tblib pickle each exception with its causes and frames."""
+
+    class AsOnDask(pickle.Pickler):
+        dispatch_table: ClassVar = {**copyreg.dispatch_table, kind: pickle_exception}
+
+    try:
+        try:
+            raise ValueError(CAUSE)
+        except ValueError as cause:
+            raise kind("It failed.", code="x", hint="h") from cause
+    except kind as raised:
+        error = raised.with_traceback(None)
+    file = io.BytesIO()
+    AsOnDask(file).dump(error)
+    assert CAUSE.encode() not in file.getvalue()
+    loaded = pickle.loads(file.getvalue())
+    assert (type(loaded), loaded.lines(), loaded.code) == (kind, error.lines(), "x")
