@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -60,6 +60,17 @@ _FORGET = """async () => {
 #: layout of the last load has brought it back long before.
 _LOADED = """panel && panel.context.isReady && !document.querySelector('.jp-mod-restoring')
   && !(app.name === 'JupyterLab' && !document.querySelector('.jp-FileBrowser'))"""
+
+
+#: Read these plug-ins' settings again, as JupyterLab does where its editor of settings has saved
+#: them; gives what now applies. Lumino has no public way from a service's name to the service.
+_OBEY = """(() => {
+  const services = [...app.pluginRegistry._services.keys()];
+  const token = services.find(one => one.name === '@jupyterlab/coreutils:ISettingRegistry');
+  return app.resolveRequiredService(token).then(registry => Promise.all(
+    arg.map(name => registry.reload(name).then(settings => [name, settings.composite]))
+  )).then(Object.fromEntries);
+})()"""
 
 
 def _end_of(request: Request) -> str:
@@ -121,6 +132,21 @@ class LabPage:
         self._wait_js("app.shell.currentWidget === panel", self.timeout)
         self._panel_id = self._js("panel.id")
         self.cells.first.wait_for()
+
+    def obey(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Apply what the server now offers; wait until the values of *settings* are in force.
+
+        *settings* are values by plug-in, all of plug-ins that heed a change in a loaded page.
+        """
+        end = time.monotonic() + self.timeout
+        while any(
+            now[plugin].get(name) != value
+            for now in [self._js(_OBEY, list(settings))]
+            for plugin, values in settings.items()
+            for name, value in values.items()
+        ):
+            assert time.monotonic() < end, f"the page does not obey {settings}"
+            self.page.wait_for_timeout(POLL)
 
     def leave(self) -> None:
         """Close what is open, and forget what the page's profile has learnt."""

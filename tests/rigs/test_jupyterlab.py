@@ -110,6 +110,20 @@ def test_settings_reach_lab_and_kernel(
     plugin = "@jupyterlab/apputils-extension:kernels-settings"
     assert '"disabled"' in lab.api(f"lab/api/settings/{plugin}")["raw"]
 
+    labs = OpenLabs()
+    labs.give_back(lab, lab.settings, page)
+    lab.offer()
+    assert labs.take(lab) is page, "it obeys the settings that are offered now"
+    lab.write_notebook("other.ipynb", [WIDGET])
+    page.open_beside("other.ipynb")
+    page.run(0)
+    page.save()
+    assert "widgets" not in lab.read_notebook("other.ipynb")["metadata"]
+    assert page._js("app.serviceManager.kernels.commsOverSubshells") == "perCommTarget"
+    labs.give_back(lab, lab.settings, page)
+    lab.offer(settings={"@jupyterlab/notebook-extension:tracker": {"windowingMode": "full"}})
+    assert labs.take(lab) is None, "this setting holds from the next load on"
+
 
 def test_a_save_right_after_another_is_one(
     open_notebook: OpenNotebook, lab_factory: LabFactory
