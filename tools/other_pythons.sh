@@ -30,6 +30,12 @@ install() { # VERSION INTERPRETER FOLDER
   fi
 }
 
+# Otherwise each worker would compile them, and the libraries that they import.
+compile_tests() { # FOLDER
+  unset PYTHONDONTWRITEBYTECODE
+  "$1/bin/python" -m pytest --collect-only --quiet -p no:cacheprovider "${TESTS[@]}" </dev/null | tail -n 1 || true
+}
+
 failed=()
 while read -r version interpreter; do
   if ((${#wanted[@]})); then
@@ -45,6 +51,7 @@ while read -r version interpreter; do
   [[ $version == "$own" ]] && folder=.venv
   install "$version" "$interpreter" "$folder"
   printf '== Python %s: %s\n' "$version" "${TESTS[*]}"
+  compile_tests "$folder"
   NBAUTH_TEST_KERNELS=7.4 tools/run_tests.sh "py$version" "$folder/bin/python" 'not browser and not timing' \
     "${TESTS[@]}" || failed+=("$version")
 done < <(.venv/bin/python tests/harness/interpreters.py)

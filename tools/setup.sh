@@ -38,14 +38,14 @@ install_demo() {
   else
     .venv-demo/bin/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
   fi
+  .venv-demo/bin/python -m compileall -qq -j 0 .venv-demo/lib || true # else its first start waits for that
 }
 
 install_python() {
   say "nbauth with what its tests need"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check uv ||
     say "there is no uv for this machine"
-  install_into .venv -e '.[test]'
-  install_into .venv --no-compile -e '.[test,test-data]'  # compiled when a test imports them
+  install_into .venv -e '.[test,test-data]'
   .venv/bin/python -m compileall -q nbauth  # not every machine lets each kernel keep what it compiles
 }
 
@@ -132,11 +132,11 @@ install_azure_cli() {
   install_into .providers/azure-cli --no-deps 'azure-cli==2.91.*' 'azure-mgmt-resource==24.*'
 }
 
-# One test uses some of its 16,700 files, so they are not compiled, and are in no environment.
+# One test uses some of its 16,700 files; they are in no environment.
 install_graph_client() {
   say "msgraph-sdk 1.65 in .providers/msgraph-sdk"
   local kiota=(abstractions authentication-azure http serialization-{form,json,multipart,text})
-  install_into .venv --no-compile --no-deps --target .providers/msgraph-sdk 'msgraph-sdk==1.65.*' \
+  install_into .venv --no-deps --target .providers/msgraph-sdk 'msgraph-sdk==1.65.*' \
     msgraph-core "${kiota[@]/#/microsoft-kiota-}" std-uritemplate h2 hpack hyperframe \
     opentelemetry-{api,sdk,semantic-conventions}
 }

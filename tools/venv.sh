@@ -5,13 +5,13 @@ if [[ -z ${SSL_CERT_FILE:-} && -n ${REQUESTS_CA_BUNDLE:-${PIP_CERT:-}} ]]; then
   export SSL_CERT_FILE=${REQUESTS_CA_BUNDLE:-$PIP_CERT}
 fi
 
-# Install into the environment in FOLDER; compiled, since every kernel of a test would do so anew.
+# Install into the environment in FOLDER. Python compiles what is imported: a third of the files.
 install_into() { # FOLDER [argument of pip install…]
   local folder=$1
   shift
-  if ! .venv/bin/python -m uv pip install --quiet --compile-bytecode --python "$folder/bin/python" "$@"; then
+  if ! .venv/bin/python -m uv pip install --quiet --no-compile --python "$folder/bin/python" "$@"; then
     printf '== uv failed; using pip instead\n'
     "$folder/bin/python" -m ensurepip >/dev/null 2>&1 || true
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile "$@"
   fi
 }
