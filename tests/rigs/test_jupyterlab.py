@@ -86,8 +86,9 @@ def test_the_harness(version: str, open_notebook: OpenNotebook, lab_factory: Lab
     assert "KeyboardInterrupt" in json.dumps(saved["cells"][1]["outputs"])
     assert "widgets" not in saved["metadata"]
     page.restart_kernel()
-    page.open(page.path)
-    assert "KeyboardInterrupt" in page.cell_output_text(1)
+    if version == KERNEL_VERSIONS[-1]:  # to open it again is the same with each
+        page.open(page.path)
+        assert "KeyboardInterrupt" in page.cell_output_text(1)
     assert "NameError" in page.run(2)
 
 
