@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import time
 from collections.abc import Generator, Iterator
 from importlib import metadata
 from itertools import chain, zip_longest
+from pathlib import Path
 from typing import IO, Any
 
 import pytest
@@ -146,6 +148,14 @@ def _part(nodeid: str) -> str:
     return next(whole, nodeid.partition("::")[0])
 
 
+@functools.cache
+def _uses_browser(part: str) -> bool:
+    """As ``_has_browser`` of its tests, but known where the tests are not collected."""
+    place = Path(__file__).parents[1] / part
+    files = place.glob("test_*.py") if place.is_dir() else [place]
+    return any(re.search("mark.browser|foreign.suite", file.read_text("utf-8")) for file in files)
+
+
 def _has_browser(item: pytest.Item) -> bool:
     return item.get_closest_marker("browser") is not None
 
@@ -190,6 +200,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFileOrFolder(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return _part(nodeid)
+
+        def _assign_work_unit(self, node: Any) -> None:
+            """Browsers and JupyterLab run in as many workers as have a seat, not in all."""
+            seats = os.cpu_count() or 1
+            if len(self.nodes) > seats:
+                wanted = node in self.nodes[:seats]
+                parts = (part for part in self.workqueue if not part.startswith(LAST))
+                part = next((part for part in parts if _uses_browser(part) is wanted), None)
+                if part is not None:
+                    self.workqueue.move_to_end(part, last=False)
+            super()._assign_work_unit(node)
 
     config.option.loadscopereorder = False
     return ByFileOrFolder(config, log)
