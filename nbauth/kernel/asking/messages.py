@@ -22,6 +22,8 @@ from nbauth.core.tokens import AuthenticationResult, TokenResponse
 from nbauth.oauth.challenge import Requirement
 
 VERSION = 1
+ON_ITS_WAY = 5.0
+"""Seconds for which an answer may be on its way; if it is later, the clocks differ."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def digest(token: str) -> str:
 def answer_with(result: AuthenticationResult, lifetime: float) -> dict[str, Any]:
     """The answer with a token. ``lifetime``: of the token from its issue, in seconds.
 
-    The times are in seconds from now, since the clocks of two machines may differ.
+    Its end is in seconds from now, since the clocks of two machines may differ, and as a time,
+    since the answer may be on its way for a while.
     """
     account = result.account
     return {
@@ -124,6 +127,7 @@ def answer_with(result: AuthenticationResult, lifetime: float) -> dict[str, Any]
         "access_token": str(result.access_token),
         "token_type": result.token_type,
         "left": float(result.expires_on - time.time()),
+        "expires_on": float(result.expires_on),
         "lifetime": float(lifetime),
         "scopes": list(result.scopes),
         "unique_id": result.unique_id,
@@ -167,19 +171,23 @@ def read_answer(plain: object) -> Lent:
             "access_token": str(text),
             "token_type": str(token_type),
             "left": float(left),
+            "expires_on": float(expires_on),
             "lifetime": float(lifetime),
             "scopes": [*scopes],
             "unique_id": str(unique_id),
             "correlation_id": str() | None as correlation_id,
             "account": {**of},
-        } if text and math.isfinite(left) and math.isfinite(lifetime):
+        } if text and all(map(math.isfinite, (left, expires_on, lifetime))):
             if not all(isinstance(scope, str) for scope in scopes):
                 raise other_version()
+            now = time.time()
+            late = now + left - expires_on
+            left -= late if 0 < late < ON_ITS_WAY else 0
             response = TokenResponse(
                 access_token=SecretStr(text),
                 expires_in=lifetime,
                 scopes=tuple(scopes),
-                received_at=time.time() - max(lifetime - left, 0.0),
+                received_at=now - max(lifetime - left, 0.0),
                 token_type=token_type,
                 correlation_id=correlation_id,
             )
