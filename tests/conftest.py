@@ -32,7 +32,7 @@ with contextlib.suppress(ModuleNotFoundError):  # the times say only how busy th
 
 pytest_plugins = ("tests.harness.fixtures", "tests.harness.kernels", "tests.harness.jupyter")
 
-ONE_WORKER = ("tests/hub/", "tests/server/", "tests/demo/")
+ONE_WORKER = ("tests/hub/", "tests/server/", "tests/demo/", "tests/adapters/dask/")
 """Folders whose files share servers that are expensive to start; other files are independent."""
 LONGEST_FIRST = (
     "tests/hub/",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from nbauth.core.account import AccountKey, Asked
 from nbauth.core.errors import TokenError
@@ -54,6 +55,7 @@ class Workers:
     Attributes:
         channel: in a worker that its program has connected with the notebook; otherwise a worker
             uses the pipe of the process that started it.
+        serving: what answers the workers of a cluster, by the id of the cluster's client.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Workers:
         self._tokens = tokens
         self._make_session = make_session
         self.channel: Channel | None = None
+        self.serving: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self.references = References(find_session, self._address)
         self._answering = Answering(self.references, tokens)
         self._pipe: Answers | None = None

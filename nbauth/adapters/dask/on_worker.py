@@ -36,16 +36,19 @@ class OnWorker(WorkerPlugin):  # type: ignore[misc]
         assert workers is not None
         self._workers = workers
         args = worker.security.get_connection_args("worker")
-        workers.channel = Dask(worker.scheduler.address, args)
+        self._channel = Dask(worker.scheduler.address, worker.address, args)
+        workers.channel = self._channel
+        # It stays after teardown: the worker would end at a message without a handler.
         worker.stream_handlers["nbauth-forget"] = self._forget
 
     def _forget(self, session: str) -> None:
+        self._channel.forgotten += 1
         self._workers.forget(session)
 
     def teardown(self, worker: Worker) -> None:
         """The worker ends."""
-        self._workers.channel = None
-        worker.stream_handlers.pop("nbauth-forget", None)
+        if self._workers.channel is self._channel:
+            self._workers.channel = None
 
 
 class Dask:
@@ -53,16 +56,29 @@ class Dask:
 
     It makes a connection for each question, so that it does not need the event loop of the worker,
     which a task may block.
+
+    Args:
+        scheduler: its address.
+        worker: the address of this worker.
+        connection: how to connect.
+
+    Attributes:
+        forgotten: how often the notebook has told this worker to drop tokens.
     """
 
-    def __init__(self, scheduler: str, connection: Mapping[str, Any]) -> None:
+    def __init__(self, scheduler: str, worker: str, connection: Mapping[str, Any]) -> None:
         self._scheduler = scheduler
+        self._worker = worker
         self._connection = connection
+        self.forgotten = 0
 
     def ask(self, session: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """See ``kernel.asking.channel.Channel``."""
         check_private(self._scheduler)
-        said = _without_loop(lambda: self._said(session, json.dumps(question)))
+        forgotten = -1
+        while forgotten != self.forgotten:  # an answer from before is not to be kept
+            forgotten = self.forgotten
+            said = _without_loop(lambda: self._said(session, json.dumps(question)))
         match said:
             case {"answer": Sealed() as sealed}:
                 answer: Mapping[str, Any] = json.loads(sealed.text)
@@ -82,14 +98,18 @@ class Dask:
     async def _said(self, session: str, question: str) -> Any:
         """What the scheduler says at last."""
         try:
-            comm = await connect(self._scheduler, timeout=SILENCE, **self._connection)
-            try:
-                await comm.write({"op": "nbauth_ask", "session": session, "question": question})
-                while (said := await asyncio.wait_for(comm.read(), SILENCE + 1)) == {"wait": True}:
-                    pass
-                return said
-            finally:
-                comm.abort()
+            async with asyncio.timeout(
+                SILENCE
+            ) as limit:  # connect() limits only a part of its work
+                comm = await connect(self._scheduler, timeout=SILENCE, **self._connection)
+                try:
+                    asked = {"session": session, "question": question, "worker": self._worker}
+                    await comm.write({"op": "nbauth_ask", **asked})
+                    while (said := await comm.read()) == {"wait": True}:
+                        limit.reschedule(asyncio.get_running_loop().time() + SILENCE)
+                    return said
+                finally:
+                    comm.abort()
         except (TimeoutError, OSError) as error:
             raise AuthorityUnreachable(
                 f"The Dask scheduler at {self._scheduler} does not respond, so {WORKER} has no"

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,13 +17,15 @@ from nbauth.adapters.dask.on_scheduler import OnScheduler, topic
 from nbauth.adapters.dask.on_worker import OnWorker
 from nbauth.adapters.dask.privacy import check_private, not_private
 from nbauth.adapters.dask.sealed import Sealed
+from nbauth.core.errors import ConfigurationError
 from nbauth.core.log import trail
-from nbauth.kernel.asking.channel import BEAT
+from nbauth.kernel.asking.channel import BEAT, SILENCE
 from nbauth.process_session import the_session
 
 if TYPE_CHECKING:
     from distributed import Client
 
+    from nbauth.kernel.session import Session
     from nbauth.kernel.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -38,16 +41,21 @@ def serve(client: Client) -> Serving:
     or this kernel; the workers then drop their tokens.
 
     Everybody who can connect to the scheduler can run code on its workers and so read an access
-    token. nbauth has to be installed on the scheduler and the workers.
+    token. nbauth has to be installed on the scheduler and the workers; a worker without it that
+    comes later does not start.
 
-    With ``Client(asynchronous=True)``, await the result.
+    With ``Client(asynchronous=True)``, await the result. Such a client can answer only while its
+    event loop is free.
+
+    A second call returns the same object.
 
     Raises:
-        ConfigurationError: the scheduler or a worker is on another machine, without TLS.
+        ConfigurationError: the scheduler or a worker is on another machine, without TLS; or nbauth
+            is not installed there.
     """
     workers = the_session().workers
     assert workers is not None
-    made = Serving(client, workers)
+    made = workers.serving.setdefault(client.id, Serving(client, workers))
     started: Serving = client.sync(made.start)
     return started
 
@@ -61,39 +69,91 @@ class Serving:
         self._tasks: set[asyncio.Task[None]] = set()
         self._answering: set[int] = set()
         self._accounts: frozenset[object] = frozenset()
+        self._watching: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         return f"<nbauth.adapters.dask.Serving {self._client.id}>"
 
     async def start(self) -> Serving:
         """Connect the kernel, the scheduler and its workers."""
+        try:
+            await self._start_all()
+        except BaseException:
+            self._workers.serving.pop(self._client.id, None)
+            raise
+        self._watch(the_session())
+        return self
+
+    async def _start_all(self) -> None:
         scheduler = self._client.scheduler
         check_private(scheduler.address)
-        known = await scheduler.identity(n_workers=-1)
-        for address in known["workers"]:
+        for address in (await scheduler.identity())["workers"]:
             check_private(address)
-        await self._client.register_plugin(OnScheduler())
-        self._client.subscribe_topic(topic(self._workers.id), self._asked)
+        await self._install(OnScheduler())
+        await self._install(OnWorker())
+        self._client.subscribe_topic(topic(self._workers.id), self._told)
         refused = await scheduler.nbauth_serve(session=self._workers.id, client=self._client.id)
         if refused:
+            self._client.unsubscribe_topic(topic(self._workers.id))
             raise not_private(refused)
-        await self._client.register_plugin(OnWorker())
-        session = the_session()
+
+    async def _install(self, plugin: OnScheduler | OnWorker) -> None:
+        try:
+            await self._client.register_plugin(plugin)
+        except Exception as error:  # from a worker, it comes without its class
+            if not isinstance(error, ImportError) and "No module named" not in str(error):
+                raise
+            if isinstance(plugin, OnWorker):  # else workers without nbauth could not start any more
+                with contextlib.suppress(Exception):
+                    await self._client.unregister_worker_plugin(plugin.name)
+            where = "a worker" if isinstance(plugin, OnWorker) else "the scheduler"
+            raise ConfigurationError(
+                f"nbauth cannot be loaded on {where} of the Dask cluster ({error}).",
+                code="missing_package",
+                hint="Install the same version of nbauth[dask] in the notebook, on the scheduler"
+                " and on the workers.",
+            ) from None
+
+    def _watch(self, session: Session) -> None:
+        """Look for sign-outs, as long as this object exists."""
+        self._unwatch()
         self._accounts = frozenset(session.cache.signed_in)
-        session.changed.connect(self._changed)
-        return self
+        changed = weakref.WeakMethod(self._changed)
+
+        def observer() -> None:
+            if (alive := changed()) is not None:
+                alive()
+
+        session.changed.connect(observer)
+        end = weakref.finalize(self, session.changed.disconnect, observer)
+        end.atexit = False
+        self._watching = end
+
+    def _unwatch(self) -> None:
+        if self._watching is not None:
+            self._watching()
 
     def close(self) -> Any:
         """End it; the workers drop their tokens. With an asynchronous client, await the result."""
-        return self._client.sync(self._close)
+        self._unwatch()
+        self._workers.serving.pop(self._client.id, None)
+        if self._client.status != "closed":
+            return self._client.sync(self._close)
+        return _nothing() if self._client.asynchronous else None
 
     async def _close(self) -> None:
-        the_session().changed.disconnect(self._changed)
-        with contextlib.suppress(ValueError):
-            self._client.unsubscribe_topic(topic(self._workers.id))
-        await self._client.scheduler.nbauth_end(session=self._workers.id, client=self._client.id)
+        for task in self._tasks:
+            task.cancel()
+        if self._client.status != "running":
+            return
+        self._client.unsubscribe_topic(topic(self._workers.id))
+        with contextlib.suppress(OSError, TimeoutError):  # then the scheduler misses the client
+            ended = self._client.scheduler.nbauth_end(
+                session=self._workers.id, client=self._client.id
+            )
+            await asyncio.wait_for(ended, SILENCE)
 
-    def _asked(self, _event: object) -> None:
+    def _told(self, _event: object) -> None:
         """The scheduler says that there are questions."""
         self._start(self._answer_all())
 
@@ -136,6 +196,10 @@ class Serving:
 
     async def _forget(self) -> None:
         await self._client.scheduler.nbauth_forget(session=self._workers.id)
+
+
+async def _nothing() -> None:
+    """What ``close()`` returns for an asynchronous client that is closed."""
 
 
 async def _apart(call: Callable[[], Result]) -> Result:
