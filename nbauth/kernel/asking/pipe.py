@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Mapping
-from multiprocessing import AuthenticationError, connection, process
 from typing import Any
 
 from nbauth.kernel.asking.channel import SILENCE, gone, silent
+from nbauth.kernel.asking.wire import PipeWire, SocketWire, Wire, WrongKey, meet, prove
 
-MOST = 256 * 1024
-"""Bytes of a question or an answer."""
-
-
-class Timed:
-    """A connection of multiprocessing whose other end has to say something in time."""
-
-    def __init__(self, of: Any) -> None:
-        self._of = of
-
-    def send_bytes(self, data: bytes) -> None:
-        """Send a message."""
-        self._of.send_bytes(data)
-
-    def recv_bytes(self, most: int = MOST) -> bytes:
-        """Receive a message. Raises ``TimeoutError`` after :data:`SILENCE`, ``EOFError``."""
-        if not self._of.poll(SILENCE):
-            raise TimeoutError
-        data: bytes = self._of.recv_bytes(most)
-        return data
-
-    def close(self) -> None:
-        """Close it."""
-        self._of.close()
+AGAIN = 0.05
+"""Seconds between attempts to connect with a kernel that many processes ask."""
 
 
 class Pipe:
@@ -52,43 +31,59 @@ class Pipe:
 
     def ask(self, session: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """See :class:`.channel.Channel`."""
-        key = bytes(process.current_process().authkey)
         try:
-            found: Any = Timed(_connected(self._address))
+            wire, numbers = self._met()
+            try:
+                prove(wire, numbers, self._address, asks=True)
+                wire.send(json.dumps(question).encode())
+                while not (answer := json.loads(wire.receive())):
+                    pass  # a sign of life
+            finally:
+                wire.close()
         except TimeoutError:
             raise silent() from None
-        except OSError:
+        except (OSError, EOFError, ValueError, WrongKey):
             raise gone() from None
-        try:
-            connection.answer_challenge(found, key)
-            connection.deliver_challenge(found, key)
-            found.send_bytes(json.dumps(question).encode())
-            while not (answer := json.loads(found.recv_bytes())):
-                pass  # a sign of life
-        except TimeoutError:
-            raise silent() from None
-        except (OSError, EOFError, ValueError, AuthenticationError):
-            raise gone() from None
-        finally:
-            found.close()
         answered: Mapping[str, Any] = answer
         return answered
 
-
-def _connected(address: str) -> Any:
-    """A connection of multiprocessing to this address."""
-    if address.startswith("\\\\"):  # a named pipe of Windows
-        return connection.Client(address)
-    end = time.monotonic() + SILENCE
-    with socket.socket(socket.AF_UNIX) as made:
-        made.settimeout(SILENCE)
+    def _met(self) -> tuple[Wire, tuple[bytes, bytes]]:
+        """A connection on which the kernel has answered."""
+        end = time.monotonic() + SILENCE
         while True:
             try:
-                made.connect(address)
-                break
-            except BlockingIOError:  # too many processes wait there
+                wire = _connected(self._address, end)
+                try:
+                    return wire, meet(wire, max(end - time.monotonic(), 0.0))
+                except BaseException:
+                    wire.close()
+                    raise
+            except (BlockingIOError, ConnectionResetError, BrokenPipeError, EOFError):
+                # Too many processes wait there. If it has ended instead, the next attempt fails.
                 if time.monotonic() > end:
                     raise TimeoutError from None
-                time.sleep(0.05)
-        made.setblocking(True)
-        return connection.Connection(made.detach())
+                time.sleep(AGAIN)
+
+
+def _connected(address: str, end: float) -> Wire:
+    if sys.platform == "win32":
+        return _connected_on_windows(address)
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.settimeout(max(end - time.monotonic(), 0.001))
+        made.connect(address)
+    except BaseException:
+        made.close()
+        raise
+    return SocketWire(made)
+
+
+def _connected_on_windows(address: str) -> Wire:
+    from multiprocessing import connection
+
+    try:
+        return PipeWire(connection.Client(address))
+    except OSError as error:
+        if getattr(error, "winerror", 0) in (121, 231):  # ERROR_SEM_TIMEOUT, ERROR_PIPE_BUSY
+            raise TimeoutError from None
+        raise
