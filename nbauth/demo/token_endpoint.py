@@ -10,7 +10,7 @@ from .contents import SIGN_IN_PEOPLE
 from .endpoint import Endpoint
 from .grants import Grant
 from .protocol_errors import ProtocolError
-from .scopes import IDENTITY, granted_scope, graph_scopes, is_default, parse_scopes
+from .scopes import GRAPH, IDENTITY, granted_scope, graph_scopes, is_default, parse_scopes
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -112,7 +112,9 @@ class TokenEndpoint(Endpoint):
             return grant.refreshed(grant.request.scopes, claims)
         scopes = parse_scopes(wanted)
         if is_default(wanted):
-            scopes = self.store.consented(known.grant.person, client_id) or scopes
+            identity = [one for one in scopes if not one.startswith(GRAPH)]
+            given = self.store.consented(known.grant.person, client_id)
+            scopes = (*given, *identity) if given else scopes
         # Before the token is spent: a refused scope must leave it usable.
         if not self.store.has_consent(known.grant.person, client_id, scopes):
             raise ProtocolError(

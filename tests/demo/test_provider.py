@@ -170,6 +170,19 @@ def test_token_refusals(
     assert response.status_code == 400 and response.json()["error_codes"] == [number]
 
 
+def test_all_consented_scopes_come_with_a_new_refresh_token(
+    demo: Demo, http: requests.Session
+) -> None:
+    """The used one is spent; without a new one, the client would use it again."""
+    spent = tokens(demo, http)["refresh_token"]
+    for scope in ("https://graph.microsoft.com/.default openid offline_access", "User.Read"):
+        asked = {"scope": f"{scope} offline_access", "refresh_token": spent}
+        answer = post_token(demo, http, grant_type="refresh_token", **asked).json()
+        assert answer["access_token"]
+        assert answer["refresh_token"] != spent
+        spent = answer["refresh_token"]
+
+
 def test_client_info_only_when_asked(demo: Demo, http: requests.Session) -> None:
     assert "client_info" not in tokens(demo, http)
     assert "client_info" in tokens(demo, http, client_info="1")
