@@ -80,8 +80,14 @@ def new_session(
 
 def _forked(session: Session, screens: Screens) -> None:
     """Runs in a forked child, for example of multiprocessing."""
-    screens.forked()
-    session.forked()
+    try:
+        screens.forked()
+    finally:  # an error in a hook of a fork is only shown
+        try:
+            session.forked()
+        except KeyboardInterrupt:  # Jupyter interrupts children too
+            session.forked()
+            raise
 
 
 def config_files() -> list[Path]:

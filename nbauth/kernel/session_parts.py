@@ -188,9 +188,11 @@ class SessionParts:
         it inherited, and asks the kernel for others. It renews stored grants as another kernel
         does, under the shared lock.
         """
-        if self.workers is not None:
-            self.workers.forked()
-        self.cache.forked(self._asks_parent)
+        try:
+            if self.workers is not None:
+                self.workers.forked()
+        finally:  # an error in a hook of a fork is only shown
+            self.cache.forked(self._asks_parent)
         self._engines.forget()
         self._account_locks.forked()
         self._refresh_ahead = Background("nbauth-refresh", lambda: None)

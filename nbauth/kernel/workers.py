@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from nbauth.core.account import AccountKey, Asked
 from nbauth.core.errors import TokenError
+from nbauth.core.forks import no_fork
 from nbauth.kernel.accounts.grants import Ask
 from nbauth.kernel.answering.answering import Answering
 from nbauth.kernel.answering.references import LoadedReference, References
@@ -71,7 +72,8 @@ class Workers:
         self.serving: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self.references = References(find_session, self._address)
         self._answering = Answering(self.references, tokens)
-        self._pipe: Answers | None = None
+        self._pipes: dict[None, Answers] = {}
+        self._forked = False
         self._loaded: dict[tuple[str, str], _Loaded] = {}
 
     @property
@@ -90,7 +92,10 @@ class Workers:
         """
         reference = names.reference
         if reference.session == self.id:
-            return self.references.find(reference.name)
+            found = self.references.find(reference.name)
+            if found is not None or not self._forked:
+                return found
+            # made in the parent since the fork, or without an account before it
         where = reference.session, reference.name
         known = self._loaded.get(where)
         if known is None and (channel := self._channel_for(reference)) is not None:
@@ -105,7 +110,8 @@ class Workers:
     def _channel_for(self, reference: Reference) -> Channel | None:
         if self.channel is not None or not reference.of_this_family:
             return self.channel
-        from nbauth.kernel.asking.pipe import Pipe
+        with no_fork():
+            from nbauth.kernel.asking.pipe import Pipe
 
         return Pipe(reference.pipe)
 
@@ -124,26 +130,33 @@ class Workers:
 
     def after_fork(self) -> None:
         """In the parent: answer children."""
-        if self._pipe is not None:
-            self._pipe.serve()
+        for pipe in self._pipes.values():
+            pipe.serve()
 
     def forked(self) -> None:
         """In a forked child: the parent answers, also for this process."""
-        if self._pipe is not None:
-            self._pipe.forked()
+        self._forked = True
+        for pipe in self._pipes.values():
+            pipe.forked()
+        self.references.forked()
         for loaded in self._loaded.values():
             loaded.session.forked()
             loaded.asking.forked()
 
     def ask_parent(self, account: AccountKey) -> Ask:
         """In a forked child: what asks the parent for tokens of an account."""
+        # read now: a child whose parent does not listen may listen itself later
+        address = "".join(pipe.known_address for pipe in self._pipes.values())
+        record = self._tokens.cache.signed_in.get(account)
+        if record is not None and record.store is not None and record.unsaved:
+            address = ""  # the child holds the store's lock, which the parent needs to answer
 
         def ask(scopes: Any, required: Any, refused: str | None) -> Any:
-            from nbauth.kernel.asking.messages import Question, read_answer
-            from nbauth.kernel.asking.pipe import Pipe
-
-            if not (address := self._address()):
+            if not address:
                 raise no_pipe()
+            with no_fork():
+                from nbauth.kernel.asking.messages import Question, read_answer
+                from nbauth.kernel.asking.pipe import Pipe
             question = Question.of("", scopes, refused, required, account)
             return read_answer(Pipe(address).ask(self.id, question.plain())).response
 
@@ -151,17 +164,19 @@ class Workers:
 
     def stop(self) -> None:
         """The process ends, or the extension is unloaded: answer nobody."""
-        if self._pipe is not None:
-            self._pipe.stop()
+        for pipe in self._pipes.values():
+            pipe.stop()
         for loaded in list(self._loaded.values()):
             loaded.session.rest()
 
     def _listening(self) -> Answers:
-        if self._pipe is None:
+        if (known := self._pipes.get(None)) is not None:
+            return known
+        with no_fork():  # else a child forked by another thread would wait for this import
             from nbauth.kernel.answering.pipe import Answers
 
-            self._pipe = Answers(lambda asked: self._answering.answer(asked, own_child=True))
-        return self._pipe
+        made = Answers(lambda asked: self._answering.answer(asked, own_child=True))
+        return self._pipes.setdefault(None, made)
 
     def _address(self) -> str:
         return self._listening().address()

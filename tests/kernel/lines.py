@@ -19,7 +19,7 @@ def interrupted(act: Callable[[], object], room: str) -> Iterator[str]:
     number = 0
     while True:
         number += 1
-        reached = _AtLine(number, room)
+        reached = AtLine(number, room)
         sys.settrace(reached)
         try:
             act()
@@ -32,7 +32,7 @@ def interrupted(act: Callable[[], object], room: str) -> Iterator[str]:
         yield reached.where
 
 
-class _AtLine:
+class AtLine:
     """A trace function that raises once, in the thread that set it."""
 
     def __init__(self, number: int, room: str) -> None:

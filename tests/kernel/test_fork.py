@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 ROOT = Path(__file__).parents[2]
 
 
-def ran(case: str, home: Path) -> Any:
+def ran(case: str, home: Path, program: str = "tests.kernel.forking") -> Any:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -27,7 +27,7 @@ def ran(case: str, home: Path) -> Any:
         "NBAUTH_PASSPHRASE": "a long passphrase of the tests",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.kernel.forking", case],
+        [sys.executable, "-m", program, case],
         capture_output=True,
         text=True,
         timeout=60,

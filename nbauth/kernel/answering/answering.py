@@ -125,16 +125,23 @@ class Answering:
             return float(token.response.expires_in)
         return float(result.expires_on - time.time())  # another one has replaced it meanwhile
 
-    def _of_account(self, question: Question, account: AccountKey) -> Bound | None:
+    def _of_account(self, question: Question, account: AccountKey) -> Bound:
         """An account that a forked child has inherited, with the client that has these scopes."""
         cache = self._tokens.cache
         record = cache.signed_in.get(account)
         if record is None:
             raise cache.not_here(account)
-        for client in (record.client, *(known.client for known in cache.tokens_of(account))):
+        tokens, named = cache.tokens_of(account), self._references.clients(account.client)
+        for client in (record.client, *(known.client for known in tokens), *named):
             if _scopes(client, question).key == question.key:
                 return Bound(self._tokens, client, account, interactive=False)
-        return None
+        raise TokenError(
+            "The notebook has not used these scopes with these parameters, so its kernel cannot get"
+            " their token for a forked process.",
+            code="forked_process",
+            hint="Pass the object to the process as an argument, or use it in the notebook before"
+            " the process starts.",
+        )
 
 
 def _scopes(client: Client, question: Question) -> Scopes:

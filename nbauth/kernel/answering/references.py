@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from nbauth.core.settings import Settings
 from nbauth.kernel.asking.reference import Names, Reference, family, settings_that_travel
 
 if TYPE_CHECKING:
+    from nbauth.core.account import ClientKey
     from nbauth.kernel.bound import Bound
+    from nbauth.oauth.client import Client
 
 MOST = 10_000
 """Names of objects without an account that are kept; the oldest are forgotten first."""
@@ -37,6 +39,7 @@ class References:
         self._key = os.urandom(16)  # settings may contain a proxy's password
         self._named: dict[str, Bound] = {}
         self._free: deque[str] = deque()
+        self._inherited: Collection[str] = ()
 
     def to(self, bound: Bound) -> Names:
         """What is pickled of a client and account."""
@@ -47,8 +50,23 @@ class References:
         return Names(reference, client.key, *known)
 
     def find(self, name: str) -> Bound | None:
-        """The client and account of a name; ``None`` if no pickled object has named it."""
-        return self._named.get(name)
+        """The client and account of a name; ``None`` if no pickled object has named it.
+
+        In a forked child also ``None`` if the account was not fixed before the fork: the parent
+        fixes it.
+        """
+        found = self._named.get(name)
+        if found is not None and found.key is None and name in self._inherited:
+            return None
+        return found
+
+    def clients(self, key: ClientKey) -> list[Client]:
+        """The clients of this key that pickled objects have named."""
+        return [bound.client for bound in [*self._named.values()] if bound.client.key == key]
+
+    def forked(self) -> None:
+        """In a forked child: the parent fixes the accounts of its objects."""
+        self._inherited = frozenset(self._named)
 
     def _name(self, bound: Bound) -> str:
         what = repr((bound.digest, bound.interactive, _plain(bound.client.settings)))
