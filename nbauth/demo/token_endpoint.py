@@ -112,7 +112,9 @@ class TokenEndpoint(Endpoint):
             return grant.refreshed(grant.request.scopes, claims)
         scopes = parse_scopes(wanted)
         if is_default(wanted):
-            scopes = self.store.consented(known.grant.person, client_id) or scopes
+            identity = tuple(scope for scope in scopes if not graph_scopes([scope]))
+            consented = self.store.consented(known.grant.person, client_id)
+            scopes = (*consented, *identity) if consented else scopes
         # Before the token is spent: a refused scope must leave it usable.
         if not self.store.has_consent(known.grant.person, client_id, scopes):
             raise ProtocolError(
