@@ -85,8 +85,8 @@ class RefreshAhead:
     """Refreshes a token in use before a caller has to wait for it.
 
     A refresh is due when less than twice the margin is left, at a moment that differs between
-    kernels: the first kernel refreshes, the others find its result. A token that was not read since
-    the last refresh is not refreshed.
+    kernels and workers: the first one refreshes, the others find its result. A token that was not
+    read since the last refresh is not refreshed.
 
     The refresh uses the client that got the token, whatever is configured now.
 
