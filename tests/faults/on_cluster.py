@@ -49,6 +49,7 @@ SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.scheduler.allowed-failures": 0,
+    "distributed.deploy.lost-worker-timeout": "120s",  # a busy machine restarts one slowly
 }
 
 
@@ -410,13 +411,13 @@ def careless(client: Client, control: str) -> dict[str, Any]:
 
 def rounds(client: Client, here: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The futures and the results of the last round."""
-    for number in range(size(1, 5)):
+    for number in range(size(1, 3)):
         futures = submitted(client, here / f"flaky-{number}")
         results = {name: outcome(one) for name, one in futures.items()}
         counter = client.submit(Counter, nbauth.credential(), actor=True, pure=False).result()
         results["actor"] = counter.use().result()
         results["crash"] = outcome(client.submit(crash, nbauth.credential(), pure=False))
-        client.wait_for_workers(WORKERS)
+        client.wait_for_workers(WORKERS, timeout=size(40, 100))
         results["after it"] = outcome(client.submit(used, nbauth.credential(), pure=False))
     return futures, results
 

@@ -115,7 +115,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         one.mkdir(parents=True)
     config.write_text(CONFIG)
     passphrase, secret = make_canary("passphrase"), make_canary("secret")
-    with recorded(secret) as issued, start(access_ttl=size(3600, 3)) as demo:
+    with recorded(secret) as issued, start(access_ttl=size(3600, 30)) as demo:
         issued.others.append(passphrase)
         given = {"user": demo.user, "other": demo.second_user, "password": demo.password}
         given |= {"control": CONTROL, "secret": secret, "passphrase": passphrase}
