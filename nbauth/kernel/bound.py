@@ -97,7 +97,7 @@ class Bound:
     def names(self) -> tuple[str, ...]:
         """Identifies client and account in this process and in its workers, for Dask's tokens."""
         references = self._tokens.references
-        return (self.digest,) if references is None else references.to(self)[:2]
+        return (self.digest,) if references is None else references.to(self).reference[:2]
 
     @property
     def changes(self) -> int:
