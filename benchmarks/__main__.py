@@ -9,7 +9,18 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from benchmarks import approval, authorised, cached, cells, graph, loading, memory, panel, persisted
+from benchmarks import (
+    approval,
+    authorised,
+    cached,
+    cells,
+    graph,
+    loading,
+    memory,
+    panel,
+    persisted,
+    workers,
+)
 from benchmarks.table import Row, table
 from nbauth.demo.servers import start
 from tests.harness.kernels import ROOT
@@ -17,7 +28,7 @@ from tests.harness.kernels import ROOT
 RESULTS = ROOT / "test-results" / "bench.md"
 PEERS = (
     "msal", "msal-extensions", "azure-identity", "ipykernel", "jupyterlab", "requests", "O365",
-    "pandas",
+    "pandas", "distributed",
 )  # fmt: skip
 
 
@@ -37,6 +48,7 @@ def main(wanted: list[str]) -> None:
             "P7": lambda: graph.measure_lists(demo),
             "P8": lambda: graph.measure_by_id(demo),
             "P9": lambda: authorised.measure(demo),
+            "P10": workers.measure,
             "P11": lambda: memory.measure(demo),
         }
         rows: list[Row] = []

@@ -27,7 +27,7 @@ def size(amount: float) -> str:
 class Row:
     """One comparison: the seconds of nbauth and of the peer (``None`` if there is none).
 
-    The values may be bytes, formatted by ``size``.
+    The values may be others, which ``written`` formats.
     """
 
     number: str
@@ -40,7 +40,7 @@ class Row:
 
     def line(self) -> str:
         """The row as Markdown."""
-        ratio = "–" if self.theirs is None else f"{self.ours / self.theirs:.3f}"
+        ratio = "–" if not self.theirs else f"{self.ours / self.theirs:.3f}"
         theirs = "–" if self.theirs is None else self.written(self.theirs)
         cells = [self.number, self.what, self.written(self.ours), self.peer, theirs, ratio]
         return f"| {' | '.join([*cells, self.held_to])} |"

@@ -51,6 +51,9 @@ class _OfAccount:
         own = "" if self._own is None else f" for {self._own}"
         return f"<nbauth.{type(self).__name__}{own} {self._bound.digest}>"
 
+    def __dask_tokenize__(self) -> object:
+        return type(self).__name__, self._bound.names, self._own and sorted(self._own.key)
+
     def _wanted(self, scopes: tuple[str, ...], options: Mapping[str, Any]) -> _Wanted:
         client, claims = self._bound.client, options.get("claims") or None
         wanted = client.scopes(scopes) if self._own is None else narrowed(client, self._own, scopes)
@@ -76,11 +79,10 @@ class _OfAccount:
     def _of_tenant(self, result: AuthenticationResult, tenant: str | None) -> AuthenticationResult:
         """The result. Raises ``ConfigurationError`` if its tenant is not the service's.
 
-        Only GUIDs are compared: a tenant has several domain names, and an alias such as
-        ``organizations`` names no tenant.
+        Only GUIDs are compared: a tenant has several domains, and ``organizations`` is an alias.
         """
         here = result.tenant_id or self._bound.client.authority.tenant
-        guids = all(re.fullmatch(GUID, name or "") for name in (tenant, here))
+        guids = tenant and all(re.fullmatch(GUID, name or "") for name in (tenant, here))
         if tenant and guids and tenant.lower() != here.lower():
             raise ConfigurationError(
                 f"This service accepts tokens of the tenant {tenant}; the token is from the tenant"

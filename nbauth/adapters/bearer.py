@@ -40,6 +40,9 @@ class TokenProvider:
     async def _get_async(self) -> str:
         return str((await self._bound.get_async(self._scopes)).access_token)
 
+    def __dask_tokenize__(self) -> object:
+        return "nbauth.token_provider", self._bound.names, sorted(self._scopes.key)
+
     def __repr__(self) -> str:
         return f"<nbauth.TokenProvider for {self._scopes} {self._bound.digest}>"
 

@@ -80,6 +80,9 @@ class TokenAttributes:
     def __call__(self) -> dict[int, bytes]:
         return {ACCESS_TOKEN: AccessTokenStruct(str(self._bound.get(self._scopes).access_token))}
 
+    def __dask_tokenize__(self) -> object:
+        return "nbauth.sql.attributes", self._bound.names, sorted(self._scopes.key)
+
     def __repr__(self) -> str:
         return f"<nbauth.TokenAttributes for {self._scopes} {self._bound.digest}>"
 

@@ -94,6 +94,12 @@ class Bound:
         return key_of(asked) if isinstance(asked, Account | AccountKey) else None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Identifies client and account in this process and in its workers, for Dask's tokens."""
+        references = self._tokens.references
+        return (self.digest,) if references is None else references.to(self).reference[:2]
+
+    @property
     def changes(self) -> int:
         """How often the account has changed."""
         return 0 if self.key is None else self._tokens.cache.changes(self.key)

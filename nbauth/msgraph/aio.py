@@ -40,6 +40,9 @@ class AsyncGraph:
     def __repr__(self) -> str:
         return repr(self._graph).replace("Graph", "Graph.aio", 1)
 
+    def __dask_tokenize__(self) -> object:
+        return "aio", self._graph
+
     async def get(self, path: Path, **options: Unpack[Options]) -> Any:
         """As :meth:`Graph.get`."""
         return await self._call(lambda graph: graph.get(path, **options))

@@ -10,7 +10,7 @@ from nbauth.core.errors import ConfigurationError, NbAuthError
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import refuse_pickling
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.calls.hosts import Hosts, listed_hosts
+from nbauth.kernel.calls.hosts import Hosts, listed_hosts, named
 from nbauth.msgraph.addresses import Root, root_of
 from nbauth.msgraph.operations import Operations
 
@@ -74,7 +74,12 @@ class Graph(Operations):
         return made
 
     def __repr__(self) -> str:
-        return f"<nbauth.Graph {self.root.address}/{self.root.version}>"
+        digest = self.session.own_auth.digest
+        return f"<nbauth.Graph {self.root.address}/{self.root.version} {digest}>"
+
+    def __dask_tokenize__(self) -> object:
+        where = f"{self.root.address}/{self.root.version}"
+        return "nbauth.Graph", self.bound.names, where, named(self._hosts)
 
     def __reduce__(self) -> Any:
         """Names; no token."""

@@ -118,6 +118,16 @@ def test_refresh_rotates_and_reuse_revokes_all_tokens_of_the_sign_in(demo: Demo)
     assert not demo.provider.store.find_access_token(fresh["access_token"])
 
 
+def test_a_refresh_for_default_rotates_too(demo: Demo) -> None:
+    """Also if other scopes than those of the sign-in are granted."""
+    app = _signed_in(demo)
+    (account,) = app.get_accounts()
+    scopes = ["https://graph.microsoft.com/.default"]
+    for _ in range(2):
+        fresh = app.acquire_token_silent_with_error(scopes, account, force_refresh=True)
+        assert fresh["token_source"] == "identity_provider"
+
+
 def test_common_authority_and_scope_without_consent(demo: Demo) -> None:
     app = _signed_in(demo, authority=f"{demo.provider.origin}/common")
     (account,) = app.get_accounts()

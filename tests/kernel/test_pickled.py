@@ -16,6 +16,8 @@ import pytest
 from nbauth.adapters.azure_core import Credential
 from nbauth.core.account import AccountKey
 from nbauth.core.errors import ConfigurationError, NotSignedIn
+from nbauth.kernel.calls.sent import NOT_PICKLED
+from nbauth.testing.canary import find
 from nbauth.testing.engine import ISSUER
 from tests.kernel.conftest import Bench
 
@@ -183,3 +185,54 @@ def test_credentials_for_a_name_differ_until_their_account_is_fixed(bench: Bench
     first, second = (Credential(bench.session.bind("ada@example.com")) for _ in range(2))
     assert repr(first) == repr(first) != repr(second)
     assert repr(copy.copy(first)) == repr(first.aio).replace("Async", "")
+
+
+# ── responses and errors of authorised requests ─────────────────────────────────────────────
+
+
+def of_requests(bench: Bench, auth: Any) -> Any:
+    import requests
+    from requests.adapters import BaseAdapter
+
+    class Local(BaseAdapter):
+        def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+            response = requests.Response()
+            response.status_code, response.request, response.url = 404, request, f"{request.url}"
+            response._content = b"{}"
+            return response
+
+        def close(self) -> None:
+            pass
+
+    with requests.Session() as sender:
+        sender.mount("https://", Local())
+        response = sender.get(f"https://{HOST}/", auth=auth)
+    try:
+        response.raise_for_status()
+    except requests.HTTPError as error:
+        return error
+    raise AssertionError
+
+
+def of_httpx(bench: Bench, auth: Any) -> Any:
+    import httpx
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"{}"))
+    with httpx.Client(transport=transport, auth=auth) as sender:
+        return sender.get(f"https://{HOST}/")
+
+
+@pytest.mark.parametrize("sent", [of_requests, of_httpx])
+def test_pickled_responses_have_no_token(
+    sent: Callable[[Bench, Any], Any], bench: Bench, other: Bench
+) -> None:
+    """They have the request with its headers. Dask and joblib pickle what a task returns."""
+    bench.session.configure(hosts={HOST: ["read"]})
+    bench.sign_in("read")
+    outcome = sent(bench, bench.session.authorise())
+    header = outcome.request.headers["Authorization"]
+    assert header == f"Bearer {bench.read('read')}"
+    data = pickle.dumps(outcome)
+    assert not find(header.partition(" ")[2], data)
+    assert pickle.loads(data).request.headers["Authorization"] == NOT_PICKLED
+    assert copy.deepcopy(outcome.request.headers)["Authorization"] == header

@@ -85,8 +85,8 @@ class RefreshAhead:
     """Refreshes a token in use before a caller has to wait for it.
 
     A refresh is due when less than twice the margin is left, at a moment that differs between
-    kernels: the first kernel refreshes, the others find its result. A token that was not read since
-    the last refresh is not refreshed.
+    kernels and workers: the first one refreshes, the others find its result. A token that was not
+    read since the last refresh is not refreshed.
 
     The refresh uses the client that got the token, whatever is configured now.
 
@@ -111,8 +111,7 @@ class RefreshAhead:
         token = self._cache.tokens.get(key)
         if token is None or not token.grant.usable or not token.client.settings.refresh_ahead:
             return None
-        rest = token.grant.margin  # 1, unless another process renews it when the margin begins
-        share = self._share if rest == 1 else 1 - rest
+        share = 1 - token.grant.margin + self._share
         due_in: float = token.fresh_for - share * refresh_margin(token.response.expires_in)
         failures, not_before = self._failures.get(key, (0, 0.0))
         due_in = max(due_in, not_before - time.monotonic())

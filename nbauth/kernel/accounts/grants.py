@@ -174,8 +174,8 @@ class KernelGrant(WithoutRefreshToken):
     """What a worker process has of a sign-in: it asks the notebook's kernel. See :class:`Grant`.
 
     The refresh token stays in the kernel. A rotating one works once: used in two processes, it
-    would end the sign-in. The kernel renews a token when the refresh margin begins. The worker asks
-    at that moment, and can use the present token a little longer, so that nobody waits.
+    would end the sign-in. A worker asks for the next token before the refresh margin begins. It can
+    use the present one during most of the margin, so that nobody waits for the answer.
 
     Args:
         ask: asks the kernel.

@@ -19,11 +19,12 @@ from requests.auth import AuthBase
 from nbauth.core.scopes import Scopes
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.calls.deciding import Deciding
-from nbauth.kernel.calls.hosts import Hosts
+from nbauth.kernel.calls.hosts import Hosts, named
 from nbauth.kernel.calls.missing import Documents
 from nbauth.kernel.calls.peeking import peek, peek_httpx, peek_httpx_async
 from nbauth.kernel.calls.sent import (
     authorised_by,
+    bearer,
     brings_its_own,
     can_be_repeated,
     has_its_own,
@@ -53,7 +54,10 @@ class Auth(Deciding, AuthBase):
         return Auth if base is None else _httpx_auth(base)
 
     def __repr__(self) -> str:
-        return f"<nbauth.auth for {', '.join(self.hosts)} {self.bound.digest}>"
+        return f"<nbauth.auth for {', '.join(self.hosts)} {self.digest}>"
+
+    def __dask_tokenize__(self) -> object:
+        return "nbauth.auth", self.bound.names, named(self._hosts), self._public_first
 
     def __reduce__(self) -> Any:
         return _auth_again, (self.bound, self._hosts, self._public_first, self.documents)
@@ -120,7 +124,7 @@ class Auth(Deciding, AuthBase):
                 reasons[response.request] = short.reasons[-1]
             return response
         again = self._repeated(response, read=not streamed)
-        again.headers["Authorization"] = f"Bearer {fresh}"
+        again.headers["Authorization"] = bearer(fresh)
         return sent_again(again, response, options)
 
     def _after_all(self, response: Any, **options: Any) -> Any:
@@ -177,7 +181,7 @@ class Auth(Deciding, AuthBase):
             lacking = self._lack(short, None if short.named else peek_httpx(response))
             fresh = None if lacking is None else self._wider(short, lacking)
             if fresh is not None and can_be_repeated(again):
-                again.headers["Authorization"] = f"Bearer {fresh}"
+                again.headers["Authorization"] = bearer(fresh)
                 yield again
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
@@ -205,7 +209,7 @@ class Auth(Deciding, AuthBase):
             lacking = self._lack(short, body)
             fresh = None if lacking is None else await self._wider_async(short, lacking)
             if fresh is not None and can_be_repeated(again):
-                again.headers["Authorization"] = f"Bearer {fresh}"
+                again.headers["Authorization"] = bearer(fresh)
                 yield again
 
 

@@ -24,7 +24,15 @@ class AuthorisedSession(VerifiedSession):
 
     def __repr__(self) -> str:
         auth = self._made_with
-        return f"<nbauth.session for {', '.join(auth.hosts)} {auth.bound.digest}>"
+        return f"<nbauth.session for {', '.join(auth.hosts)} {auth.digest}>"
+
+    def __dask_tokenize__(self) -> object:
+        """What Dask tells sessions apart by: the pickles of one differ from process to process."""
+        state = self.__reduce__()[2]
+        state["headers"] = sorted(self.headers.items())
+        state["cookies"] = sorted((c.domain, c.path, c.name, str(c.value)) for c in self.cookies)
+        state["adapters"] = [(at, type(one).__qualname__) for at, one in self.adapters.items()]
+        return "nbauth.session", self._made_with, state
 
     @property
     def own_auth(self) -> Auth:

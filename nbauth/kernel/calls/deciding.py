@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ from nbauth.core.log import place
 from nbauth.core.scopes import Scopes
 from nbauth.core.secret import SecretStr
 from nbauth.kernel.bound import Bound
-from nbauth.kernel.calls.hosts import Hosts, place_of
+from nbauth.kernel.calls.hosts import Hosts, named, place_of
 from nbauth.kernel.calls.missing import Documents
 from nbauth.kernel.calls.refusals import Refusals, Where
+from nbauth.kernel.calls.sent import bearer
 from nbauth.kernel.calls.storage import is_signed
 from nbauth.kernel.calls.widening import Widening
 from nbauth.oauth.challenge import Requirement, requirement
@@ -60,6 +62,12 @@ class Deciding(Widening):
         """The hosts that get a token. One that begins with a dot stands for the names below it."""
         return [host for host, scopes in self._hosts.items() if scopes is not None]
 
+    @property
+    def digest(self) -> str:
+        """Identifies client, account and hosts, for displays and caches of objects."""
+        text = repr((self.bound.digest, named(self._hosts)))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
     def decided(self, request: Any) -> Scopes | None:
         """The scopes of the token that a request gets; written to the log."""
         url = str(request.url or "")
@@ -77,11 +85,11 @@ class Deciding(Widening):
         This is remembered for a while, so that not every request contacts the provider.
         """
         if (here := self.bound.cached(scopes)) is not None:
-            return f"Bearer {here}"
+            return bearer(here)
         where = self._where(request, scopes)
         try:
             self._refusals.raise_if_no_other(where, "", self.bound.changes, asking=False)
-            return f"Bearer {self.bound.silent(scopes)}"
+            return bearer(self.bound.silent(scopes))
         except (InteractionRequired, NotSignedIn) as error:
             if self.bound.key is not None:
                 self._refusals.no_other(where, "", self.bound.changes, error, asking=False)
@@ -142,7 +150,7 @@ class Deciding(Widening):
             raise
 
     def _try_with(self, request: Any, refused: Refused, fresh: str) -> None:
-        request.headers["Authorization"] = f"Bearer {fresh}"
+        request.headers["Authorization"] = bearer(fresh)
         self._refusals.trying(refused.where, str(fresh))
 
     def _for_later(self, refused: Refused, fresh: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 
 from nbauth.core.errors import ConfigurationError
 from nbauth.core.scopes import RESERVED, Scopes
@@ -73,6 +74,14 @@ def listed_hosts(client: Client, scopes: Scopes | None, only: Iterable[str] | No
             f"{_call_that_adds(client, 'api.example.com', scopes)}.",
         )
     return hosts if only is None else _subset(client, hosts, only, scopes)
+
+
+def named(hosts: Hosts) -> list[tuple[str, list[str] | None]]:
+    """Hosts and scopes as plain values, in an order that is the same in each process."""
+    return [
+        (host, sorted(of.key) if of else None)
+        for host, of in sorted(hosts.items(), key=itemgetter(0))
+    ]
 
 
 def entry_at(url: str, client: Client, given: Hosts | None = None) -> Scopes | None:

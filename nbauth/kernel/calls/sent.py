@@ -15,8 +15,49 @@ authorised_by: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 brings_its_own: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 """The requests of the library requests that have their own ``Authorization`` header."""
 
+NOT_PICKLED = "Bearer (nbauth does not pickle tokens)"
+
 reasons: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """Why the token of a refused request was not enough, if its caller reports that."""
+
+
+class SentHeader(str):
+    """The value of an ``Authorization`` header that nbauth has added to a request.
+
+    Responses and errors have the request with its headers. In their pickles, which Dask, joblib and
+    caches write, a note stands in place of the token.
+    """
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """httpx stores headers as bytes."""
+        return _SentBytes(super().encode(encoding, errors))
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        return str, (NOT_PICKLED,)
+
+    def __copy__(self) -> SentHeader:
+        return self
+
+    def __deepcopy__(self, memo: object) -> SentHeader:
+        return self
+
+
+class _SentBytes(bytes):
+    def __reduce_ex__(self, protocol: object) -> Any:
+        return bytes, (NOT_PICKLED.encode(),)
+
+    def __copy__(self) -> _SentBytes:
+        return self
+
+    def __deepcopy__(self, memo: object) -> _SentBytes:
+        return self
+
+
+def bearer(token: str) -> SentHeader:
+    """The value of an ``Authorization`` header (RFC 6750 §2.1)."""
+    return SentHeader(f"Bearer {token}")
 
 
 def sent_again(again: Any, response: Any, options: Mapping[str, Any]) -> Any:

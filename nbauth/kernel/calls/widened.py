@@ -13,6 +13,7 @@ from nbauth.kernel.calls.hosts import Hosts, place_of, scopes_at
 from nbauth.kernel.calls.missing import Documents
 from nbauth.kernel.calls.offers import Place
 from nbauth.kernel.calls.refusals import Refusals
+from nbauth.kernel.calls.sent import bearer
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +57,19 @@ class Widened:
         wider = self._sent(str(request.url), scopes)
         if wider is not scopes:
             try:
-                return f"Bearer {self.bound.cached(wider) or self.bound.silent(wider)}"
+                return bearer(self.bound.cached(wider) or self.bound.silent(wider))
             except NbAuthError as error:
                 self._narrow(request, scopes, error)
-        return f"Bearer {self.bound.cached(scopes) or self.bound.get(scopes).access_token}"
+        return bearer(self.bound.cached(scopes) or self.bound.get(scopes).access_token)
 
     async def _header_async(self, request: Any, scopes: Scopes) -> str:
         wider = self._sent(str(request.url), scopes)
         if wider is not scopes:
             try:
-                return f"Bearer {self.bound.cached(wider) or await self.bound.silent_async(wider)}"
+                return bearer(self.bound.cached(wider) or await self.bound.silent_async(wider))
             except NbAuthError as error:
                 self._narrow(request, scopes, error)
-        return f"Bearer {(await self.bound.get_async(scopes)).access_token}"
+        return bearer((await self.bound.get_async(scopes)).access_token)
 
     def _narrow(self, request: Any, scopes: Scopes, error: NbAuthError) -> None:
         log.debug("%s: no token with more scopes any more (%s)", scopes, word(error.code))

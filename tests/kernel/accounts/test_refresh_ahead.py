@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nbauth.kernel.accounts.background import LONGEST_NAP, Background, RefreshAhead
+from nbauth.kernel.accounts.grants import KernelGrant
 from nbauth.testing.clock import FakeClock
 from nbauth.testing.engine import refusal, unreachable
 from tests.kernel.conftest import Bench, until
@@ -45,6 +46,17 @@ def test_nothing_is_due_until_twice_the_margin_is_left(ahead: Ahead) -> None:
     ahead.bench.clock.advance(2)
     ahead.tick()
     assert ahead.bench.refreshes == 1
+    assert ahead.bench.session.acquire("read").source == "cache"
+
+
+def test_a_worker_asks_when_the_kernel_would_renew(ahead: Ahead) -> None:
+    """And uses the present token a little longer, so that nobody waits for the answer."""
+    tokens = ahead.bench.session.cache.tokens
+    ((key, token),) = tokens.items()
+    token.grant = KernelGrant(lambda *_: token.response, token.grant.scopes)
+    tokens[key] = token.copy()
+    assert ahead.tick() == pytest.approx(3600 - 600)
+    ahead.bench.clock.advance(3600 - 600 + 500)
     assert ahead.bench.session.acquire("read").source == "cache"
 
 
