@@ -9,8 +9,9 @@ from distributed.comm import get_address_host
 
 from nbauth.core.errors import ConfigurationError
 
-ENCRYPTED = ("tls", "wss", "inproc")
-"""Schemes of addresses whose traffic nobody else can read."""
+ENCRYPTED = ("tls", "wss", "inproc", "gateway")
+"""Schemes of addresses whose traffic nobody else can read. ``gateway`` is dask-gateway's, whose
+clients always use TLS (dask_gateway/comm.py)."""
 
 
 def is_private(address: str) -> bool:

@@ -61,10 +61,11 @@ def _many(
     workers = len({use.worker for use in uses})
     assert workers == len(client.nthreads())
     asked = [one for of in client.run(tasks.questions).values() for one in of]
-    if all(seconds < IN_TIME for _, seconds in asked):  # else this machine is too busy
-        in_tasks = [thread for thread, _ in asked if "nbauth" not in thread]
-        assert len(in_tasks) <= workers  # each one has waited for the kernel at its first call only
-        assert sum(use.took > IN_TIME for use in uses) <= workers
+    in_tasks = [thread for thread, _ in asked if "nbauth" not in thread]
+    # A worker waits at its first call only, if the kernel then answers in time.
+    late = sum(seconds >= IN_TIME for _, seconds in asked)
+    assert len(in_tasks) <= workers + late
+    assert sum(use.took > IN_TIME for use in uses) <= workers + late
 
 
 def test_two_thousand_tasks(
