@@ -37,9 +37,10 @@ class Bound:
         asked: the account; ``None`` for the one that is current now.
         interactive: whether the person may be asked.
         look: whether to look for the account now, not only at the first request of a token.
+        origin: what it was loaded from, in a process that cannot ask the notebook of it.
     """
 
-    __slots__ = ("_asked", "_names", "_settled", "_tokens", "client", "interactive")
+    __slots__ = ("_asked", "_names", "_origin", "_settled", "_tokens", "client", "interactive")
 
     def __init__(
         self,
@@ -49,8 +50,10 @@ class Bound:
         interactive: bool = True,
         *,
         look: bool = True,
+        origin: Names | None = None,
     ) -> None:
         self._tokens = tokens
+        self._origin = origin
         self.client = client
         self.interactive = interactive
         found = tokens.find(client, asked, interactive=interactive) if look else None
@@ -96,8 +99,19 @@ class Bound:
     @property
     def names(self) -> tuple[str, ...]:
         """Identifies client and account in this process and in its workers, for Dask's tokens."""
-        references = self._tokens.references
-        return (self.digest,) if references is None else references.to(self).reference[:2]
+        known = self._pickled_as
+        return (self.digest,) if known is None else known.reference[:2]
+
+    @property
+    def _pickled_as(self) -> Names | None:
+        """What is pickled of it; ``None`` if its session is not the one of the process.
+
+        A process without this account only passes it on, as Dask's scheduler does with tasks.
+        """
+        references, origin = self._tokens.references, self._origin
+        if origin is not None and self._tokens.cache.find(self.client.key, self.asked) is None:
+            return origin
+        return None if references is None else references.to(self)
 
     @property
     def changes(self) -> int:
@@ -180,10 +194,10 @@ class Bound:
         return None if here is None else here.access_token
 
     def __reduce__(self) -> Any:
-        references = self._tokens.references
-        if references is None:
+        references, names = self._tokens.references, self._pickled_as
+        if references is None or names is None:
             refuse_pickling(self, "its session is not the one of this process.")
-        return _bind_again, (references.find_session, *references.to(self))
+        return _bind_again, (references.find_session, *names)
 
     def is_like(self, other: Bound) -> bool:
         """Whether both give the same tokens."""

@@ -109,7 +109,8 @@ class Session(SessionSignIn):
             if known is not None:
                 return known
         found = self._door.client_of(names.client, names.profile, names.persist)
-        return Bound(self._tokens, found, names.asked, names.interactive, look=False)
+        how = names.asked, names.interactive
+        return Bound(self._tokens, found, *how, look=False, origin=names)
 
     def authorise(
         self,

@@ -17,7 +17,7 @@ from nbauth.adapters.dask.on_scheduler import OnScheduler, topic
 from nbauth.adapters.dask.on_worker import OnWorker
 from nbauth.adapters.dask.privacy import check_private, not_private
 from nbauth.adapters.dask.sealed import Sealed
-from nbauth.core.errors import ConfigurationError
+from nbauth.core.errors import AuthorityUnreachable, ConfigurationError
 from nbauth.core.log import trail
 from nbauth.kernel.asking.channel import BEAT, SILENCE
 from nbauth.process_session import the_session
@@ -51,8 +51,16 @@ def serve(client: Client) -> Serving:
 
     Raises:
         ConfigurationError: the scheduler or a worker is on another machine, without TLS; or nbauth
-            is not installed there.
+            is not installed there; or the client is closed, or not connected yet.
+        AuthorityUnreachable: the scheduler does not respond.
     """
+    if client.scheduler is None:
+        raise ConfigurationError(
+            "This Dask client is not connected with a scheduler.",
+            code="client_not_connected",
+            hint="Make a new client, with asynchronous=True await it, and call serve(client)"
+            " again.",
+        )
     workers = the_session().workers
     assert workers is not None
     made = workers.serving.setdefault(client.id, Serving(client, workers))
@@ -78,9 +86,15 @@ class Serving:
         """Connect the kernel, the scheduler and its workers."""
         try:
             await self._start_all()
-        except BaseException:
+        except BaseException as error:
             self._workers.serving.pop(self._client.id, None)
-            raise
+            if not isinstance(error, OSError):
+                raise
+            raise AuthorityUnreachable(
+                "The Dask scheduler does not respond, so its workers have no tokens.",
+                code="scheduler_unreachable",
+                hint="Check the cluster, then call serve(client) again.",
+            ) from error
         self._watch(the_session())
         return self
 

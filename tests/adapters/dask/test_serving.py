@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from nbauth.kernel.session import Session
 from nbauth.process_session import the_session
 from tests.adapters.dask import tasks
 from tests.adapters.dask.conftest import Issued, cluster_of
+from tests.kernel.redirects import until
 
 
 def run(client: Client, task: Callable[..., Any], *arguments: Any) -> Any:
@@ -244,6 +246,49 @@ def _worker(scheduler: str, *options: str, code: str = "") -> Iterator[None]:
             yield
         finally:
             process.kill()
+
+
+@contextmanager
+def _scheduler(file: Path) -> Iterator[None]:
+    """A scheduler in a process of its own, as on a real cluster; the file has its address."""
+    main = "from distributed.cli.dask_scheduler import main; main()"
+    where = ["--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)]
+    command = [sys.executable, "-c", main, *where, "--no-dashboard"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(file.exists, 20)
+            yield
+        finally:
+            process.kill()
+
+
+async def _serve_too_early(file: Path) -> str:
+    client = Client(scheduler_file=str(file), asynchronous=True, set_as_default=False)
+    try:
+        await serve(client)
+    except ConfigurationError as error:
+        return error.code
+    finally:
+        await (await client).close()
+    return ""
+
+
+def test_scheduler_of_its_own(session: Session, demo: Demo, tmp_path: Path) -> None:
+    """It loads the tasks and pickles them again. A client is of no use before and after it."""
+    file = tmp_path / "address.json"
+    with _scheduler(file):
+        assert asyncio.run(_serve_too_early(file)) == "client_not_connected"
+        with Client(scheduler_file=str(file), set_as_default=False) as client:
+            serve(client)
+            with _worker(client.scheduler.address):
+                client.wait_for_workers(1, timeout=30)
+                url = f"{demo.graph_url}/me"
+                assert run(client, _get, url, nbauth.session()) == (200, demo.user)
+                assert run(client, _of_graph, nbauth.graph) == demo.user
+                assert run(client, tasks.outcome, nbauth.credential()).code == ""
+    with pytest.raises(ConfigurationError) as caught:
+        serve(client)
+    assert caught.value.code == "client_not_connected"
 
 
 def test_not_encrypted(session: Session) -> None:

@@ -11,9 +11,10 @@ import pytest
 from nbauth.adapters.azure_core import Credential
 from nbauth.core.errors import NotSignedIn
 from nbauth.kernel.answering import references
+from nbauth.kernel.asking.reference import Reference
 from nbauth.kernel.bound import Bound
 from tests.kernel.conftest import Bench
-from tests.kernel.worker_bench import Worker, loading_in
+from tests.kernel.worker_bench import Worker, loading_in, session_that_loads
 
 
 def name_of(bound: Bound) -> str:
@@ -152,6 +153,32 @@ def test_a_worker_sends_on_what_it_got(notebook: Bench, worker: Worker, after: s
     assert loaded._bound.client.settings.proxies == {"https": "http://home"}
     assert loaded.get_token("read").token == notebook.read("read")
     second.bench.session.rest()
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_an_object_passes_through_a_process_that_cannot_ask(
+    notebook: Bench, worker: Worker, monkeypatch: pytest.MonkeyPatch, signed_in: bool
+) -> None:
+    """Dask's scheduler loads what it sends to a worker, and pickles it again."""
+    monkeypatch.setattr(Reference, "of_this_family", False)
+    if signed_in:
+        notebook.sign_in("read")
+    made = Credential(notebook.session.bind())
+    data = pickle.dumps(made)
+    scheduler = Bench(notebook.clock)
+    scheduler.session.be_found_by(session_that_loads)
+    with loading_in(scheduler):
+        there = pickle.loads(data)
+    assert pickle.dumps(there) == data
+    assert there._bound.names == made._bound.names
+    if not signed_in:
+        notebook.sign_in("read")
+    assert worker.load(there).get_token("read").token == notebook.read("read")
+    # once the process has an account of its own for it, it is the one to ask
+    scheduler.sign_in("read")
+    assert pickle.dumps(there) != data
+    assert there._bound.names != made._bound.names
+    scheduler.session.rest()
 
 
 def test_a_forked_process_gives_no_name_another_meaning(notebook: Bench) -> None:
