@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from nbauth.core.account import AccountKey, Asked
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from nbauth.kernel.asking.reference import ReferencesTo
 
 
+_Where = tuple[str, str]
+ROOM = 32
+"""References that a worker keeps at least, although no object uses them and their tokens ended."""
+
+
 class WorkerSession(Protocol):
     """A session in a worker that has one account, whose tokens the notebook's kernel gets."""
 
@@ -37,12 +43,21 @@ class WorkerSession(Protocol):
     def forked(self) -> None: ...
 
 
-class _Loaded(NamedTuple):
+@dataclass(eq=False)
+class _Loaded:
     """What a worker has made for a reference."""
 
     session: WorkerSession
     asking: Asking
     bound: Bound
+
+    def __post_init__(self) -> None:
+        self.asking.keeps = self  # as long as an object uses the client and account
+
+    @property
+    def has_token(self) -> bool:
+        """Whether it has a token that is still valid."""
+        return any(token.valid for token in list(self.session.cache.tokens.values()))
 
 
 class Workers:
@@ -74,7 +89,9 @@ class Workers:
         self._answering = Answering(self.references, tokens)
         self._pipes: dict[None, Answers] = {}
         self._forked = False
-        self._loaded: dict[tuple[str, str], _Loaded] = {}
+        self._loaded: WeakValueDictionary[_Where, _Loaded] = WeakValueDictionary()
+        self._kept: dict[_Where, _Loaded] = {}
+        self._room = ROOM
 
     @property
     def id(self) -> str:
@@ -104,8 +121,21 @@ class Workers:
             asking = Asking(channel, reference, session.cache)
             again = LoadedReference(self._find_session, names)
             bound = session.bind_for_worker(asking, again, client(), names.asked)
-            known = self._loaded.setdefault(where, _Loaded(session, asking, bound))
-        return None if known is None else known.bound
+            made = _Loaded(session, asking, bound)
+            known = self._loaded[where] = self._kept.setdefault(where, made)  # one for all threads
+        if known is None:
+            return None
+        self._keep(where, known)
+        return known.bound
+
+    def _keep(self, where: _Where, loaded: _Loaded) -> None:
+        """Keep it for later tasks while it has a token, also if no object uses it meanwhile."""
+        self._kept[where] = loaded
+        if len(self._kept) > self._room:
+            for one, other in list(self._kept.items()):
+                if other is not loaded and not other.has_token:
+                    self._kept.pop(one, None)
+            self._room = max(ROOM, 2 * len(self._kept))
 
     def _channel_for(self, reference: Reference) -> Channel | None:
         if self.channel is not None or not reference.of_this_family:
@@ -139,7 +169,7 @@ class Workers:
         for pipe in self._pipes.values():
             pipe.forked()
         self.references.forked()
-        for loaded in self._loaded.values():
+        for loaded in list(self._loaded.values()):
             loaded.session.forked()
             loaded.asking.forked()
 

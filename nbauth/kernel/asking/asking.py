@@ -30,6 +30,9 @@ class Asking:
         channel: to the notebook's kernel.
         reference: names the client and account there.
         cache: of the worker's session.
+
+    Attributes:
+        keeps: what has to exist as long as this.
     """
 
     def __init__(self, channel: Channel, reference: Reference, cache: TokenCache) -> None:
@@ -37,6 +40,7 @@ class Asking:
         self._reference = reference
         self._cache = cache
         self._flights = Flights()
+        self.keeps: object = None
 
     def sign_in(self, client: Client, scopes: Scopes, asked: Asked | None) -> AccountKey:
         """Get the first token; return its account. Raises the error of the kernel.
