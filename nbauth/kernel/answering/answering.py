@@ -8,7 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbauth.core.account import AccountKey
-from nbauth.core.errors import InteractionRequired, NbAuthError, NotSignedIn, TokenError
+from nbauth.core.errors import (
+    AuthorityUnreachable,
+    InteractionRequired,
+    NbAuthError,
+    NotSignedIn,
+    TokenError,
+)
 from nbauth.core.log import trail
 from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 IN_VAIN = 60.0
 """Seconds for which a question is answered with the same error, unless the account changes."""
+UNREACHABLE = 1.0
+"""The same, if the provider cannot be reached."""
 MOST = 256
 """Errors that are remembered; the oldest are dropped first."""
 
@@ -55,8 +63,9 @@ class Answering:
         except NbAuthError as error:
             log.debug("a worker's question was answered with the error %s", error.code)
             answer = answer_with_error(error)
-            if asked is not None and isinstance(error, InteractionRequired):
-                self._remember(asked, answer)
+            if asked is not None and isinstance(error, InteractionRequired | AuthorityUnreachable):
+                needs_person = isinstance(error, InteractionRequired)
+                self._remember(asked, answer, IN_VAIN if needs_person else UNREACHABLE)
             return answer
         except Exception as error:
             log.debug("a worker's question failed: %s", trail(error))
@@ -87,7 +96,8 @@ class Answering:
         return answer_with(result, self._lifetime(now, result))
 
     def _in_vain(self, question: Question) -> Mapping[str, Any] | None:
-        """The answer to the same question a moment ago, if it was that a person is needed.
+        """The answer to the same question a moment ago, if it was that a person is needed or that
+        the provider cannot be reached.
 
         Thousands of tasks may ask it, and each could contact the provider.
         """
@@ -96,11 +106,11 @@ class Answering:
         same = bound is not None and bound.changes == changes and time.monotonic() < until
         return answer if same else None
 
-    def _remember(self, question: Question, answer: Mapping[str, Any]) -> None:
+    def _remember(self, question: Question, answer: Mapping[str, Any], seconds: float) -> None:
         bound = self._references.find(question.reference)
         if bound is None or bound.key is None:  # not known when somebody signs in
             return
-        self._failed[question] = time.monotonic() + IN_VAIN, bound.changes, answer
+        self._failed[question] = time.monotonic() + seconds, bound.changes, answer
         for oldest in list(self._failed)[:-MOST]:
             self._failed.pop(oldest, None)
 
