@@ -27,6 +27,8 @@ AT_ONCE = 400
 """Connections; a worker that makes one more tries again."""
 PAUSE = 0.1
 """Seconds until the next attempt to accept a connection, if there are too many open files."""
+WAKES = 1.0
+"""Seconds within which the thread that accepts connections ends."""
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED)
 
 Answer = Callable[[object], Mapping[str, Any]]
@@ -94,9 +96,11 @@ class Answers:
         """End it; the next use begins again, at the same address if possible."""
         with self._lock:
             listener, self._listener = self._listener, None
-            self._thread = None
+            thread, self._thread = self._thread, None
         if listener is not None:
             _close(listener, self._address)
+        if thread is not None:  # until it has woken up, the address is in use
+            thread.join(WAKES)
 
     def forked(self) -> None:
         """In a forked child: the parent answers."""
