@@ -397,7 +397,7 @@ LONG = {
     "kernel/bound.py": (295, "what each held object has; its calls, plain and awaited"),
     "kernel/sign_in/attempt.py": (290, "one thread's state, and each way to change or end it"),
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
-    "kernel/tokens.py": (260, "every way to a token, plain and awaited"),
+    "kernel/tokens.py": (264, "every way to a token, plain and awaited"),
     "oauth/engines/microsoft.py": (340, "one protocol of twelve methods, around MSAL's faults"),
     "oauth/engines/openid.py": (335, "one protocol of twelve methods, around Authlib's faults"),
     "testing/engine.py": (310, "a provider with an answer for each request"),

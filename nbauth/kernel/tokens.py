@@ -145,6 +145,10 @@ class Tokens:
             return self._renewal.silent(
                 need.client, key, need.scopes, required=need.required, refused=need.refused
             )
+        except NotSignedIn:
+            if self.notebook is None or key in self.cache.signed_in:
+                raise
+            return self._silently(need)  # a worker that was told to drop its tokens meanwhile
         except InteractionRequired as error:
             if self.notebook is not None:
                 raise  # only in the notebook can a person be asked

@@ -14,6 +14,7 @@ from nbauth.kernel.accounts.grants import Ask
 from nbauth.kernel.answering.answering import Answering
 from nbauth.kernel.answering.references import LoadedReference, References
 from nbauth.kernel.asking.asking import Asking
+from nbauth.kernel.asking.channel import gone
 from nbauth.kernel.asking.reference import Names, Reference
 from nbauth.kernel.bound import Bound
 from nbauth.kernel.tokens import Tokens
@@ -69,8 +70,6 @@ class Workers:
         make_session: makes an empty session in this process that asks the notebook.
 
     Attributes:
-        channel: in a worker that its program has connected with the notebook; otherwise a worker
-            uses the pipe of the process that started it.
         serving: what answers the workers of a cluster, by the id of the cluster's client.
     """
 
@@ -83,7 +82,7 @@ class Workers:
         self._find_session = find_session
         self._tokens = tokens
         self._make_session = make_session
-        self.channel: Channel | None = None
+        self._channel: Channel | None = None
         self.serving: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self.references = References(find_session, self._address)
         self._answering = Answering(self.references, tokens)
@@ -97,6 +96,21 @@ class Workers:
     def id(self) -> str:
         """Names the session for other processes."""
         return self.references.session
+
+    @property
+    def channel(self) -> Channel | None:
+        """In a worker that its program has connected with the notebook.
+
+        Otherwise a worker uses the pipe of the process that started it. If this changes, tokens
+        that came another way are dropped: who answers now would not tell this worker to.
+        """
+        return self._channel
+
+    @channel.setter
+    def channel(self, channel: Channel | None) -> None:
+        self._channel = channel
+        for loaded in list(self._loaded.values()):
+            loaded.asking.forget()
 
     def answer(self, question: object) -> Mapping[str, Any]:
         """Answer a worker of another machine; see :meth:`Answering.answer`."""
@@ -115,10 +129,10 @@ class Workers:
             # made in the parent since the fork, or without an account before it
         where = reference.session, reference.name
         known = self._loaded.get(where)
-        if known is None and (channel := self._channel_for(reference)) is not None:
+        if known is None and self._channel_for(reference) is not None:
             # apart from other references, and from the worker's own sign-ins
             session = self._make_session()
-            asking = Asking(channel, reference, session.cache)
+            asking = Asking(lambda: self._known_channel(reference), reference, session.cache)
             again = LoadedReference(self._find_session, names)
             bound = session.bind_for_worker(asking, again, client(), names.asked)
             made = _Loaded(session, asking, bound)
@@ -144,6 +158,11 @@ class Workers:
             from nbauth.kernel.asking.pipe import Pipe
 
         return Pipe(reference.pipe)
+
+    def _known_channel(self, reference: Reference) -> Channel:
+        if (channel := self._channel_for(reference)) is None:
+            raise gone()
+        return channel
 
     def forget(self, session: str) -> None:
         """In a worker: drop all tokens of a notebook's session."""

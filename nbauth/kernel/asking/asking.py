@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from nbauth.core.account import AccountKey, Asked
 from nbauth.core.errors import TokenError
@@ -27,7 +28,7 @@ class Asking:
     The session has this account only. Its grant asks the kernel for each token.
 
     Args:
-        channel: to the notebook's kernel.
+        channel: returns the one to the notebook's kernel.
         reference: names the client and account there.
         cache: of the worker's session.
 
@@ -35,12 +36,15 @@ class Asking:
         keeps: what has to exist as long as this.
     """
 
-    def __init__(self, channel: Channel, reference: Reference, cache: TokenCache) -> None:
+    def __init__(
+        self, channel: Callable[[], Channel], reference: Reference, cache: TokenCache
+    ) -> None:
         self._channel = channel
         self._reference = reference
         self._cache = cache
         self._flights = Flights()
         self.keeps: object = None
+        self._dropped = 0
 
     def sign_in(self, client: Client, scopes: Scopes, asked: Asked | None) -> AccountKey:
         """Get the first token; return its account. Raises the error of the kernel.
@@ -50,17 +54,21 @@ class Asking:
         account = asked if isinstance(asked, AccountKey) else None
 
         def fetch() -> AccountKey:
-            if (known := self._cache.current.get(client.key)) is not None:
-                return known  # another thread was faster
-            lent = self._ask(scopes, None, None, account)
-            key = lent.account.key
-            if key.client != client.key or account not in (None, key):
-                raise other_account()
-            record = SignedIn(lent.account, client, lent.unique_id, None, {})
-            grant = KernelGrant(self._renewing(key), client.granted(lent.response.scopes))
-            self._cache.sign_in(record, lent.response, scopes, grant=grant)
-            self._cache.renewed.emit()
-            return key
+            while True:
+                if (known := self._cache.current.get(client.key)) is not None:
+                    return known  # another thread was faster
+                dropped = self._dropped
+                lent = self._ask(scopes, None, None, account)
+                key = lent.account.key
+                if key.client != client.key or account not in (None, key):
+                    raise other_account()
+                record = SignedIn(lent.account, client, lent.unique_id, None, {})
+                grant = KernelGrant(self._renewing(key), client.granted(lent.response.scopes))
+                self._cache.sign_in(record, lent.response, scopes, grant=grant)
+                if dropped == self._dropped:
+                    self._cache.renewed.emit()
+                    return key
+                self.forget()  # the answer is from before
 
         return self._flights.run(client.key, fetch)
 
@@ -75,6 +83,7 @@ class Asking:
 
     def forget(self) -> None:
         """Drop the account and its tokens; the next use asks the kernel again."""
+        self._dropped += 1
         for key in list(self._cache.signed_in):
             self._cache.remove(key)
 
@@ -91,7 +100,7 @@ class Asking:
     ) -> Lent:
         log.debug("%s: asking the notebook's kernel", scopes)
         question = Question.of(self._reference.name, scopes, refused, required, account)
-        lent = read_answer(self._channel.ask(self._reference.session, question.plain()))
+        lent = read_answer(self._channel().ask(self._reference.session, question.plain()))
         log.debug("%s: answered by the notebook's kernel", scopes)
         return lent
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -75,6 +76,22 @@ def test_signed_out(client: Client, session: Session, serving: Serving) -> None:
     until(lambda: held(client) == before)
     with pytest.raises(NotSignedIn):
         run(client, tasks.use, credential, at=0)
+
+
+def test_used_before_it_was_served(cluster: LocalCluster, client: Client, session: Session) -> None:
+    """Workers that this kernel has started ask over its pipe until then; the scheduler then does
+    not know that they have tokens."""
+    if "nbauth" in cluster.scheduler.worker_plugins:  # of another test
+        client.unregister_worker_plugin("nbauth")
+    credential, before = nbauth.credential(), held(client)
+    run(client, tasks.use, credential, at=0)
+    with contextlib.closing(serve(client)):
+        run(client, tasks.use, credential, at=0)
+        assert held(client) == before + 1
+        nbauth.logout()
+        until(lambda: held(client) == before)
+        with pytest.raises(NotSignedIn):
+            run(client, tasks.use, credential, at=0)
 
 
 def test_other_account(
