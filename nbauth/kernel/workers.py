@@ -200,13 +200,15 @@ class Workers:
         if record is not None and record.store is not None and record.unsaved:
             address = ""  # the child holds the store's lock, which the parent needs to answer
 
+        name = self.references.inherited(account)
+
         def ask(scopes: Any, required: Any, refused: str | None) -> Any:
             if not address:
                 raise no_pipe()
             with no_fork():
                 from nbauth.kernel.asking.messages import Question, read_answer
                 from nbauth.kernel.asking.pipe import Pipe
-            question = Question.of("", scopes, refused, required, account)
+            question = Question.of(name, scopes, refused, required, account)
             return read_answer(Pipe(address).ask(self.id, question.plain())).response
 
         return ask
@@ -224,7 +226,7 @@ class Workers:
         with no_fork():  # else a child forked by another thread would wait for this import
             from nbauth.kernel.answering.pipe import Answers
 
-        made = Answers(lambda asked: self._answering.answer(asked, own_child=True))
+        made = Answers(self._answering.answer)
         return self._pipes.setdefault(None, made)
 
     def _address(self) -> str:

@@ -19,7 +19,10 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import nbauth
+from nbauth.core.account import AccountKey
 from nbauth.core.errors import NbAuthError
+from nbauth.kernel.asking.messages import Question, read_answer
+from nbauth.kernel.asking.pipe import Pipe
 from tests.harness.kernels import ROOT
 from tests.kernel.forking import engine, expire, in_child, screen, session, text
 from tests.kernel.lines import AtLine, interrupted
@@ -370,6 +373,41 @@ def strangers() -> Any:
         "family": family,
         "inherited": f":[{os.fstat(pipe._listener.fileno()).st_ino}]" in opened.stdout.decode(),
     }
+
+
+def asking_for(credential: Any, account: AccountKey, names: list[str]) -> list[str]:
+    """What a worker gets that asks for another account than the one of its reference."""
+    pipe, session = pipe_of(credential)
+    scopes = credential._bound.client.scopes(("read",))
+    questions = [Question.of(name, scopes, None, None, account).plain() for name in names]
+    answers = [pipe.ask(session, one) for one in questions]
+    return [got(lambda one=one: read_answer(one).response.access_token) for one in answers]
+
+
+def pipe_of(credential: Any) -> tuple[Pipe, str]:
+    """How a worker reaches the kernel, and the name of the kernel's session."""
+    reference = credential._bound._tokens.references.to(credential._bound).reference
+    return Pipe(reference.pipe), reference.session
+
+
+def made_there(user: str) -> list[str]:
+    """What a forked child gets by an object that it has made, and its own child by the same."""
+    made = nbauth.credential("read", account=user)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return [used(made), pool.submit(used, made).result(30)]
+
+
+def liars() -> Any:
+    """A worker asks for an account that nobody has sent to it; one that was forked may."""
+    made = session()
+    made.login("read", web_ui=redirect)
+    ada = nbauth.credential("read")
+    engine.user = "bob"
+    made.login("read", web_ui=redirect, force=True)
+    bob = next(account.key for account in made.accounts() if "bob" in account.username)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        spawned = pool.submit(asking_for, ada, bob, ["", "-", pipe_of(ada)[1]]).result(30)
+    return {"spawned": spawned, "forked": in_child(lambda: made_there("bob@example.com"))}
 
 
 def families() -> Any:

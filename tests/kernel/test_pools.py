@@ -89,6 +89,12 @@ def test_other_processes_of_this_user_do_not_ask(tmp_path: Path) -> None:
     }
 
 
+def test_workers_get_tokens_of_accounts_that_they_were_sent(tmp_path: Path) -> None:
+    assert ran("liars", tmp_path, POOLS) == {
+        "spawned": ["not_signed_in"] * 3, "forked": ["access-bob-2"] * 2
+    }  # fmt: skip
+
+
 @pytest.mark.timing
 def test_a_kernel_that_is_frozen_wakes_and_is_killed(tmp_path: Path) -> None:
     seen = ran("kernel_ends", tmp_path, POOLS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import time
 from dataclasses import replace
@@ -50,16 +51,12 @@ class Answering:
         self._tokens = tokens
         self._failed: dict[Question, tuple[float, int, Mapping[str, Any]]] = {}
 
-    def answer(self, question: object, *, own_child: bool = False) -> Mapping[str, Any]:
-        """Return the answer to a question, see ``asking.messages``. It raises nothing.
-
-        ``own_child``: whether a process asks that this one has started. It may have inherited an
-        account, which it names without a reference.
-        """
+    def answer(self, question: object) -> Mapping[str, Any]:
+        """Return the answer to a question, see ``asking.messages``. It raises nothing."""
         asked: Question | None = None
         try:
             asked = Question.read(question)
-            return self._in_vain(asked) or self._answer(asked, own_child)
+            return self._in_vain(asked) or self._answer(asked)
         except NbAuthError as error:
             log.debug("a worker's question was answered with the error %s", error.code)
             answer = answer_with_error(error)
@@ -72,10 +69,10 @@ class Answering:
             failed = TokenError(f"The notebook's kernel failed ({type(error).__name__}).")
             return answer_with_error(failed)
 
-    def _answer(self, question: Question, own_child: bool) -> Mapping[str, Any]:
+    def _answer(self, question: Question) -> Mapping[str, Any]:
         bound = self._references.find(question.reference)
-        if bound is None and own_child and question.account is not None:
-            bound = self._of_account(question, question.account)
+        if bound is None and question.account is not None:
+            bound = self._inherited(question, question.account)
         if bound is None:
             raise NotSignedIn(
                 "The notebook's session does not know this object.",
@@ -135,8 +132,11 @@ class Answering:
             return float(token.response.expires_in)
         return float(result.expires_on - time.time())  # another one has replaced it meanwhile
 
-    def _of_account(self, question: Question, account: AccountKey) -> Bound:
+    def _inherited(self, question: Question, account: AccountKey) -> Bound | None:
         """An account that a forked child has inherited, with the client that has these scopes."""
+        proof = question.reference.rpartition("-")[2]
+        if not hmac.compare_digest(proof.encode(), self._references.inherited(account).encode()):
+            return None  # nobody has sent this account to who asks
         cache = self._tokens.cache
         record = cache.signed_in.get(account)
         if record is None:

@@ -13,7 +13,7 @@ from nbauth.core.settings import Settings
 from nbauth.kernel.asking.reference import Names, Reference, family, settings_that_travel
 
 if TYPE_CHECKING:
-    from nbauth.core.account import ClientKey
+    from nbauth.core.account import AccountKey, ClientKey
     from nbauth.kernel.bound import Bound
     from nbauth.oauth.client import Client
 
@@ -39,7 +39,7 @@ class References:
         self._key = os.urandom(16)  # settings may contain a proxy's password
         self._named: dict[str, Bound] = {}
         self._free: deque[str] = deque()
-        self._inherited: Collection[str] = ()
+        self._inherited: Collection[str] | None = None
 
     def to(self, bound: Bound) -> Names:
         """What is pickled of a client and account."""
@@ -56,9 +56,16 @@ class References:
         fixes it.
         """
         found = self._named.get(name)
-        if found is not None and found.key is None and name in self._inherited:
+        if found is not None and found.key is None and name in (self._inherited or ()):
             return None
         return found
+
+    def inherited(self, account: AccountKey) -> str:
+        """Names an account that a forked child has inherited, for what the child makes itself.
+
+        Only a process with the memory of this one can compute it.
+        """
+        return hmac.new(self._key, f"inherited {account}".encode(), "sha256").hexdigest()[:32]
 
     def clients(self, key: ClientKey) -> list[Client]:
         """The clients of this key that pickled objects have named."""
@@ -74,6 +81,9 @@ class References:
         digest, number = hmac.new(self._key, what.encode(), "sha256").hexdigest()[:16], 0
         while True:
             name = f"{digest}-{number}"
+            before = self._inherited
+            if before is not None and bound.key is not None and name not in before:
+                name += f"-{self.inherited(bound.key)}"  # the parent does not know it otherwise
             known = name in self._named
             if bound.is_like(self._named.setdefault(name, bound)):
                 break
