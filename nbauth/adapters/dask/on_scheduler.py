@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ class OnScheduler(SchedulerPlugin):  # type: ignore[misc]
         self._scheduler = scheduler
         self._sessions: dict[str, _Session] = {}
         self._lost: dict[str, set[str]] = {}
-        self._count = 0
+        self._count = int.from_bytes(os.urandom(6))  # a late answer is not for another question
         scheduler.handlers |= {
             "nbauth_serve": self.serve,
             "nbauth_end": self.end,

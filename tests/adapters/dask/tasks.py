@@ -44,6 +44,11 @@ def use(credential: Any, pause: float = 0.0) -> Use:
     return Use(os.getpid(), took, at, digest(got.token))
 
 
+def use_wider(credential: Any) -> None:
+    """Get a token that the notebook has to fetch."""
+    credential.get_token("Mail.Read")
+
+
 def use_numbered(_number: int, credential: Any, pause: float) -> Use:
     """The same, for ``Client.map``."""
     return use(credential, pause)

@@ -145,6 +145,27 @@ def test_slow_provider(
     assert issued.refreshes == 1
 
 
+def test_answer_to_a_question_from_before(
+    cluster: LocalCluster,
+    client: Client,
+    session: Session,
+    serving: Serving,
+    demo: Demo,
+    issued: Issued,
+) -> None:
+    """The scheduler has lost its questions; an answer does not go to another question."""
+    of_ada = nbauth.credential()
+    sign_in(demo.second_user, demo.password)
+    of_grace = nbauth.credential()
+    issued.delay = 1.0
+    lost = submit(client, tasks.use_wider, of_ada, at=0)
+    until(lambda: issued.refreshes)
+    client.unregister_scheduler_plugin("nbauth")
+    serve(client)
+    assert issued.users[run(client, tasks.use, of_grace, at=1).token] == demo.second_user
+    lost.cancel()
+
+
 def pending(cluster: LocalCluster) -> list[Any]:
     """The questions that are not answered yet."""
     sessions = cluster.scheduler.plugins["nbauth"]._sessions.values()
