@@ -37,7 +37,8 @@ class OnWorker(WorkerPlugin):  # type: ignore[misc]
         self._workers = workers
         args = worker.security.get_connection_args("worker")
         self._channel = Dask(worker.scheduler.address, worker.address, args)
-        workers.channel = self._channel
+        if not worker.address.startswith("inproc:"):  # else this is the notebook's kernel itself
+            workers.channel = self._channel
         # It stays after teardown: the worker would end at a message without a handler.
         worker.stream_handlers["nbauth-forget"] = self._forget
 

@@ -113,10 +113,10 @@ def test_in_this_process(session: Session, issued: Issued) -> None:
     ):
         serving = serve(client)
         assert run(client, tasks.use, nbauth.credential()).token in issued.ends
+        assert session.workers is not None
+        assert session.workers.channel is None  # for objects of other kernels, it is the notebook
         serving.close()
         assert not left(cluster, session)
-    assert session.workers is not None
-    assert session.workers.channel is None
 
 
 def _get(url: str, session: Any) -> tuple[int, str]:
