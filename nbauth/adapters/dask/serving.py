@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.protocol import to_serialize
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from nbauth.kernel.workers import Workers
 
 log = logging.getLogger(__name__)
+AT_ONCE = 64
+"""Questions that are answered at once; others wait. Each one needs a thread."""
 Result = TypeVar("Result")
 
 
@@ -76,6 +78,7 @@ class Serving:
         self._workers = workers
         self._tasks: set[asyncio.Task[None]] = set()
         self._answering: set[int] = set()
+        self._free = asyncio.Semaphore(AT_ONCE)
         self._accounts: frozenset[object] = frozenset()
         self._watching: Callable[[], object] | None = None
 
@@ -191,15 +194,17 @@ class Serving:
     async def _answer(self, number: int, question: str) -> None:
         scheduler = self._client.scheduler
         try:
-            answer = asyncio.ensure_future(
-                _apart(lambda: self._workers.answer(json.loads(question)))
-            )
+            answer = asyncio.ensure_future(self._answered(question))
             while not (await asyncio.wait({answer}, timeout=BEAT))[0]:
                 await scheduler.nbauth_working(session=self._workers.id, number=number)
             sealed = to_serialize(Sealed(json.dumps(answer.result())))
             await scheduler.nbauth_answer(session=self._workers.id, number=number, answer=sealed)
         finally:
             self._answering.discard(number)
+
+    async def _answered(self, question: str) -> Mapping[str, Any]:
+        async with self._free:
+            return await _apart(lambda: self._workers.answer(json.loads(question)))
 
     def _changed(self) -> None:
         """An account may have been signed out: then workers have to drop its tokens."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from distributed.comm import connect
 
 import nbauth
 from nbauth.adapters.dask import Serving, serve
+from nbauth.adapters.dask.serving import AT_ONCE
 from nbauth.core.errors import InteractionRequired, NotSignedIn
 from nbauth.demo.servers import Demo
 from nbauth.kernel.session import Session
@@ -181,6 +183,40 @@ async def _ask_and_go(cluster: LocalCluster, question: str) -> None:
     assert await comm.read() == {"wait": True}
     until(lambda: [one.waiting for one in pending(cluster)] == [3])
     comm.abort()
+
+
+def test_many_questions(
+    cluster: LocalCluster, session: Session, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever connects to the scheduler can ask as many as he likes; few are answered at once."""
+    assert session.workers is not None
+    at_once, gate = list[object](), threading.Event()
+
+    def answer(question: object) -> dict[str, object]:
+        at_once.append(question)
+        gate.wait(10)
+        return {}
+
+    monkeypatch.setattr(session.workers, "answer", answer)
+
+    async def ask_all(count: int) -> list[Any]:
+        comms = [await connect(cluster.scheduler_address) for _ in range(count)]
+        for number, comm in enumerate(comms):
+            asked = {"session": session.workers.id, "question": str(number), "worker": ""}
+            await comm.write({"op": "nbauth_ask", **asked})
+        said = await asyncio.gather(*(comm.read() for comm in comms))
+        until(lambda: len(at_once) >= AT_ONCE)
+        assert len(at_once) == AT_ONCE
+        gate.set()
+        for at, comm in enumerate(comms):
+            while said[at] == {"wait": True}:
+                said[at] = await comm.read()
+            comm.abort()
+        return said
+
+    said = asyncio.run(ask_all(AT_ONCE + 20))
+    assert all("answer" in one for one in said)
+    assert len(at_once) == AT_ONCE + 20
 
 
 def test_lost_connection(
