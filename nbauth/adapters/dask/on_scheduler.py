@@ -83,7 +83,10 @@ class OnScheduler(SchedulerPlugin):  # type: ignore[misc]
         """A client answers for a session. Returns an address that is not private, or ``""``."""
         if not is_private(comm.peer_address):
             return str(comm.peer_address)
-        self._sessions.setdefault(session, _Session()).clients.add(client)
+        if client in self._scheduler.clients:
+            self._sessions.setdefault(session, _Session()).clients.add(client)
+        else:  # it went while it was asking; it may come back
+            self._lost.setdefault(client, set()).add(session)
         return ""
 
     def end(self, session: str, client: str) -> None:

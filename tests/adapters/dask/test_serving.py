@@ -92,6 +92,20 @@ def test_closed_client(cluster: LocalCluster, session: Session, issued: Issued) 
     assert len(session.changed) == observers
 
 
+def test_client_that_has_gone(cluster: LocalCluster, client: Client, session: Session) -> None:
+    """It went while it was asking to serve: its workers would keep their tokens for ever."""
+    assert session.workers is not None
+    name = session.workers.id
+    serve(client).close()
+
+    async def ask() -> Any:
+        return await client.scheduler.nbauth_serve(session=name, client="Client-gone")
+
+    client.sync(ask)
+    assert name not in cluster.scheduler.plugins["nbauth"]._sessions
+    assert run(client, tasks.outcome, nbauth.credential()).code == "kernel_gone"
+
+
 def test_asynchronous(cluster: LocalCluster, session: Session, issued: Issued) -> None:
     async def main() -> None:
         client = await Client(cluster.scheduler_address, asynchronous=True, set_as_default=False)
