@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,11 @@ from nbauth.kernel.asking.reference import Reference
 from nbauth.kernel.bound import Bound
 from tests.kernel.conftest import Bench
 from tests.kernel.worker_bench import Worker, loading_in, session_that_loads
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
 
 def name_of(bound: Bound) -> str:
