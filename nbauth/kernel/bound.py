@@ -109,9 +109,15 @@ class Bound:
         A process without this account only passes it on, as Dask's scheduler does with tasks.
         """
         references, origin = self._tokens.references, self._origin
-        if origin is not None and self._tokens.cache.find(self.client.key, self.asked) is None:
+        if references is None:
+            return None
+        if origin is not None and (references.passed(origin) or not self._here):
             return origin
-        return None if references is None else references.to(self)
+        return references.to(self)
+
+    @property
+    def _here(self) -> bool:
+        return self._tokens.cache.find(self.client.key, self.asked) is not None
 
     @property
     def changes(self) -> int:

@@ -11,6 +11,7 @@ from distributed import SchedulerPlugin
 
 from nbauth.adapters.dask.privacy import is_private
 from nbauth.kernel.asking.channel import BEAT, SILENCE
+from nbauth.process_session import the_session
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -66,8 +67,11 @@ class OnScheduler(SchedulerPlugin):  # type: ignore[misc]
     async def start(self, scheduler: Scheduler) -> None:
         """Add the handlers."""
         self._scheduler = scheduler
-        self._sessions: dict[str, _Session] = {}
+        self.sessions: dict[str, _Session] = {}
         self._lost: dict[str, set[str]] = {}
+        workers = the_session().workers
+        assert workers is not None
+        workers.references.passes.add(self)
         self._count = int.from_bytes(os.urandom(6))  # a late answer is not for another question
         scheduler.handlers |= {
             "nbauth_serve": self.serve,
@@ -84,7 +88,7 @@ class OnScheduler(SchedulerPlugin):  # type: ignore[misc]
         if not is_private(comm.peer_address):
             return str(comm.peer_address)
         if client in self._scheduler.clients:
-            self._sessions.setdefault(session, _Session()).clients.add(client)
+            self.sessions.setdefault(session, _Session()).clients.add(client)
         else:  # it went while it was asking; it may come back
             self._lost.setdefault(client, set()).add(session)
         return ""
@@ -96,7 +100,7 @@ class OnScheduler(SchedulerPlugin):  # type: ignore[misc]
         self._without(session, client)
 
     def _without(self, session: str, client: str) -> None:
-        of = self._sessions.get(session)
+        of = self.sessions.get(session)
         if of is None or client not in of.clients:
             return
         of.clients.discard(client)
@@ -105,29 +109,29 @@ class OnScheduler(SchedulerPlugin):  # type: ignore[misc]
                 if not pending.answer.done():
                     pending.answer.set_result({"gone": True})
             self.forget(session)
-            del self._sessions[session]
+            del self.sessions[session]
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """A client has gone: with it the kernel, or only its connection."""
-        for session in [name for name, of in self._sessions.items() if client in of.clients]:
+        for session in [name for name, of in self.sessions.items() if client in of.clients]:
             self._lost.setdefault(client, set()).add(session)
             self._without(session, client)
 
     def add_client(self, scheduler: Scheduler, client: str) -> None:
         """A client has come. If only its connection was lost, it answers again."""
         for session in self._lost.pop(client, set()):
-            self._sessions.setdefault(session, _Session()).clients.add(client)
+            self.sessions.setdefault(session, _Session()).clients.add(client)
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_kwargs: Any) -> None:
         """A worker has gone, with its tokens."""
-        for of in self._sessions.values():
+        for of in self.sessions.values():
             of.workers.discard(worker)
 
     async def ask(self, comm: Any, session: str, question: str, worker: str) -> Any:
         """A worker asks for a token. Signs of life are sent until the answer is there."""
         if not is_private(comm.peer_address):
             return {"not_private": comm.peer_address}
-        if (of := self._sessions.get(session)) is None:
+        if (of := self.sessions.get(session)) is None:
             return {"gone": True}
         of.workers.add(worker)
         number, pending = self._same(of, question)
@@ -176,12 +180,12 @@ class OnScheduler(SchedulerPlugin):  # type: ignore[misc]
             pending.answer.set_result({"answer": answer})
 
     def _pending_of(self, session: str) -> dict[int, _Pending]:
-        of = self._sessions.get(session)
+        of = self.sessions.get(session)
         return {} if of is None else of.pending
 
     def forget(self, session: str) -> None:
         """Workers drop the tokens of a session."""
-        of = self._sessions.get(session)
+        of = self.sessions.get(session)
         present = set() if of is None else of.workers & set(self._scheduler.stream_comms)
         # not to other workers: one without the handler would end at this message
         for address in present:

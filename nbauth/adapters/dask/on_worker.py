@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 WORKER = "this Dask worker"
+GONE = (
+    "If the notebook still runs, call nbauth.adapters.dask.serve(client) there. Otherwise, sign in"
+    " again in a notebook, and start the work from there."
+)
 
 
 class OnWorker(WorkerPlugin):  # type: ignore[misc]
@@ -87,7 +91,7 @@ class Dask:
             case {"silent": True}:
                 raise silent(WORKER)
             case {"gone": True}:
-                raise gone(WORKER)
+                raise gone(WORKER, GONE)
             case {"not_private": str(address)}:
                 raise not_private(address)
         raise TokenError(

@@ -56,6 +56,12 @@ def serve(client: Client) -> Serving:
             is not installed there; or the client is closed, or not connected yet.
         AuthorityUnreachable: the scheduler does not respond.
     """
+    if not hasattr(client, "subscribe_topic"):  # a user may pass the cluster
+        raise ConfigurationError(
+            f"serve() needs a Client of Dask, and got a {type(client).__name__}.",
+            code="client_not_connected",
+            hint="Make one, client = Client(cluster), and call serve(client).",
+        )
     if client.scheduler is None:
         raise ConfigurationError(
             "This Dask client is not connected with a scheduler.",

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from nbauth.core.settings import Settings
 from nbauth.kernel.asking.reference import Names, Reference, family, settings_that_travel
@@ -30,6 +31,10 @@ class References:
     Args:
         find_session: returns the session of any process that calls it.
         pipe: returns the address at which this session answers; see :class:`.pipe.Answers`.
+
+    Attributes:
+        passes: the schedulers of Dask in this process. They have ``sessions``, whose objects they
+            pass on.
     """
 
     def __init__(self, find_session: Callable[[], Any], pipe: Callable[[], str]) -> None:
@@ -40,6 +45,7 @@ class References:
         self._named: dict[str, Bound] = {}
         self._free: deque[str] = deque()
         self._inherited: Collection[str] | None = None
+        self.passes: WeakSet[Any] = WeakSet()
 
     def to(self, bound: Bound) -> Names:
         """What is pickled of a client and account."""
@@ -48,6 +54,11 @@ class References:
         profile, travelling = client.settings.profile, settings_that_travel(client)
         known = profile, bound.store, bound.asked, bound.interactive, travelling
         return Names(reference, client.key, *known)
+
+    def passed(self, names: Names) -> bool:
+        """Whether an object of these names is only passed on here, as the tasks of a notebook are
+        whose scheduler is in this process."""
+        return any(names.reference.session in one.sessions for one in list(self.passes))
 
     def find(self, name: str) -> Bound | None:
         """The client and account of a name; ``None`` if no pickled object has named it.
@@ -125,3 +136,7 @@ class LoadedReference:
     def to(self, bound: Bound) -> Names:
         """The same: a session in a worker has one client and account."""
         return self._names
+
+    def passed(self, names: Names) -> bool:
+        """Never: a worker asks for the tokens of what it loads."""
+        return False

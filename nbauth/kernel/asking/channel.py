@@ -36,11 +36,14 @@ def silent(where: str = "this worker process") -> AuthorityUnreachable:
     )
 
 
-def gone(where: str = "this worker process") -> TokenError:
-    """The error for a kernel that has ended or is no longer connected."""
+def gone(where: str = "this worker process", hint: str = "") -> TokenError:
+    """The error for a kernel that has ended or is no longer connected.
+
+    ``hint``: instead of the one for a kernel that has ended.
+    """
     return TokenError(
         "The notebook that signed in is no longer connected, and only its kernel gets tokens for"
         f" {where}.",
         code="kernel_gone",
-        hint="Sign in again in a notebook, and start the work from there.",
+        hint=hint or "Sign in again in a notebook, and start the work from there.",
     )

@@ -79,6 +79,9 @@ class ReferencesTo(Protocol):
     def to(self, bound: Any) -> Names:
         """What is pickled of the client and account of a ``Bound``."""
 
+    def passed(self, names: Names) -> bool:
+        """Whether an object of these names is only passed on in this process."""
+
 
 def family(session: str) -> str:
     """A digest of the session's name with multiprocessing's key.

@@ -65,7 +65,8 @@ def test_killed(
             "The notebook that signed in is no longer connected, and only its kernel gets tokens"
             " for this Dask worker."
         )
-        assert hint == "Sign in again in a notebook, and start the work from there."
+        assert "call nbauth.adapters.dask.serve(client)" in hint
+        assert hint.endswith("sign in again in a notebook, and start the work from there.")
     for at in (0, 1):
         assert issued.users[run(client, tasks.use, of_ada, at=at).token] == demo.user
 

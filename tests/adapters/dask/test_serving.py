@@ -87,7 +87,11 @@ def test_closed_client(cluster: LocalCluster, session: Session, issued: Issued) 
         assert not run(second, tasks.outcome, credential).code  # the other client answers
         second.close()
         kept.close()
-    del first, second, kept
+        for wrong in (second, cluster):
+            with pytest.raises(ConfigurationError) as caught:
+                serve(wrong)
+            assert caught.value.code == "client_not_connected"
+    del caught, wrong, first, second, kept
     gc.collect()
     assert len(session.changed) == observers
 

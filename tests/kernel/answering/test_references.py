@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nbauth.adapters.azure_core import Credential
+from nbauth.adapters.dask.on_scheduler import OnScheduler
 from nbauth.core.errors import NotSignedIn
 from nbauth.kernel.answering import references
 from nbauth.kernel.asking.reference import Reference
@@ -184,6 +185,14 @@ def test_an_object_passes_through_a_process_that_cannot_ask(
     scheduler.sign_in("read")
     assert pickle.dumps(there) != data
     assert there._bound.names != made._bound.names
+    # unless a scheduler in the process has tasks of the notebook
+    assert scheduler.session.workers is not None
+    plugin = OnScheduler()
+    plugin.sessions = {there._bound._origin.reference.session: None}
+    scheduler.session.workers.references.passes.add(plugin)
+    assert pickle.dumps(there) == data
+    plugin.sessions = {}
+    assert pickle.dumps(there) != data
     scheduler.session.rest()
 
 
