@@ -171,13 +171,13 @@ def test_answer_to_a_question_from_before(
 
 def pending(cluster: LocalCluster) -> list[Any]:
     """The questions that are not answered yet."""
-    sessions = cluster.scheduler.plugins["nbauth"]._sessions.values()
+    sessions = cluster.scheduler.plugins["nbauth"].sessions.values()
     return [one for of in list(sessions) for one in list(of.pending.values())]
 
 
 async def _ask_and_go(cluster: LocalCluster, question: str) -> None:
     """Be a worker that asks too, and ends before the answer."""
-    (session,) = cluster.scheduler.plugins["nbauth"]._sessions
+    (session,) = cluster.scheduler.plugins["nbauth"].sessions
     comm = await connect(cluster.scheduler_address)
     asked = {"session": session, "question": question, "worker": "tcp://127.0.0.1:1"}
     await comm.write({"op": "nbauth_ask", **asked})

@@ -48,7 +48,7 @@ def left(cluster: LocalCluster, session: Session) -> list[object]:
     found += [*session.workers.serving]
     plugin = scheduler.plugins.get("nbauth")
     if plugin is not None:
-        found += [of for of in plugin._sessions if of == name]
+        found += [of for of in plugin.sessions if of == name]
         found += [of for sessions in plugin._lost.values() for of in sessions if of == name]
     return found
 
@@ -106,7 +106,7 @@ def test_client_that_has_gone(cluster: LocalCluster, client: Client, session: Se
         return await client.scheduler.nbauth_serve(session=name, client="Client-gone")
 
     client.sync(ask)
-    assert name not in cluster.scheduler.plugins["nbauth"]._sessions
+    assert name not in cluster.scheduler.plugins["nbauth"].sessions
     assert run(client, tasks.outcome, nbauth.credential()).code == "kernel_gone"
 
 
