@@ -99,9 +99,8 @@ class SessionParts:
         self._refusals = self._tokens.refusals = Refusals()
         self.pauses = Pauses()
         self.graphs: list[Any] = []
-        self._refresh_ahead = Background(
-            "nbauth-refresh", RefreshAhead(self.cache, self._renewal).tick
-        )
+        self.refresh_ahead = RefreshAhead(self.cache, self._renewal).tick
+        self._refresh_ahead = Background("nbauth-refresh", self.refresh_ahead)
         self.cache.renewed.connect(self._refresh_ahead.wake)
         self._attempts.began.connect(self.changed.emit)
 
@@ -120,10 +119,20 @@ class SessionParts:
         self._tokens.references = self.workers.references
 
     def bind_for_worker(
-        self, notebook: Asking, references: ReferencesTo, client: Client, asked: Asked | None
+        self,
+        notebook: Asking,
+        references: ReferencesTo,
+        client: Client,
+        asked: Asked | None,
+        refresher: Background,
     ) -> Bound:
-        """In a worker process: a client and account whose tokens the notebook's kernel gets."""
+        """In a worker process: a client and account whose tokens the notebook's kernel gets.
+
+        ``refresher``: calls ``refresh_ahead`` when it is due.
+        """
         self._tokens.notebook, self._tokens.references = notebook, references
+        self.cache.renewed.disconnect(self._refresh_ahead.wake)
+        self.cache.renewed.connect(refresher.wake)
         self._refusals = self._tokens.refusals = Refusals(keeps_errors=False)
         return Bound(self._tokens, client, asked, interactive=False, look=False)
 

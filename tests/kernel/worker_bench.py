@@ -50,7 +50,7 @@ class Worker:
         self.bench.session.be_found_by(session_that_loads)
         self.channel = Direct(workers)
         assert self.bench.session.workers is not None
-        self.bench.session.workers.channel = self.channel
+        self.bench.session.workers.loaded.channel = self.channel
 
     def load(self, made: Any) -> Any:
         """What the worker has, if the notebook sends an object to it."""
@@ -61,7 +61,7 @@ class Worker:
         with loading_in(self.bench):
             made = pickle.loads(data)
         workers: Any = self.bench.session.workers
-        for loaded in workers._loaded.values():  # no refresh ahead of need beside the tests
+        for loaded in workers.loaded._all():  # no refresh ahead of need beside the tests
             loaded.session.cache.renewed = Signal()
         return made
 

@@ -42,18 +42,18 @@ class OnWorker(WorkerPlugin):  # type: ignore[misc]
         args = worker.security.get_connection_args("worker")
         self._channel = Dask(worker.scheduler.address, worker.address, args)
         if not worker.address.startswith("inproc:"):  # else this is the notebook's kernel itself
-            workers.channel = self._channel
+            workers.loaded.channel = self._channel
         # It stays after teardown: the worker would end at a message without a handler.
         worker.stream_handlers["nbauth-forget"] = self._forget
 
     def _forget(self, session: str) -> None:
         self._channel.forgotten += 1
-        self._workers.forget(session)
+        self._workers.loaded.forget(session)
 
     def teardown(self, worker: Worker) -> None:
         """The worker ends."""
-        if self._workers.channel is self._channel:
-            self._workers.channel = None
+        if self._workers.loaded.channel is self._channel:
+            self._workers.loaded.channel = None
 
 
 class Dask:

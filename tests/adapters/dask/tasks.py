@@ -104,5 +104,5 @@ def tokens_held() -> int:
     """In a worker: the number of access tokens that it holds."""
     workers = the_session().workers
     assert workers is not None
-    loaded = list(workers._loaded.values())
+    loaded = workers.loaded._all()
     return sum(len(list(one.session.cache.tokens)) for one in loaded)

@@ -132,7 +132,9 @@ def test_in_this_process(session: Session, issued: Issued) -> None:
         serving = serve(client)
         assert run(client, tasks.use, nbauth.credential()).token in issued.ends
         assert session.workers is not None
-        assert session.workers.channel is None  # for objects of other kernels, it is the notebook
+        assert (
+            session.workers.loaded.channel is None
+        )  # for objects of other kernels, it is the notebook
         serving.close()
         assert not left(cluster, session)
 
@@ -358,14 +360,14 @@ def _use_as_stranger(credential: bytes) -> list[str]:
     """Use it in a worker of a cluster not served, which the notebook's kernel has not started."""
     workers, process = the_session().workers, multiprocessing.current_process()
     assert workers is not None
-    before, workers.channel = workers.channel, None
+    before, workers.loaded.channel = workers.loaded.channel, None
     key, process.authkey = process.authkey, b"other"
     try:
         tasks.use(credential)
     except NbAuthError as error:
         return error.lines()
     finally:
-        workers.channel, process.authkey = before, key
+        workers.loaded.channel, process.authkey = before, key
     return []
 
 

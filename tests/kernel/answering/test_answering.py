@@ -209,7 +209,7 @@ def test_signed_out_and_in_again(notebook: Bench, worker: Worker) -> None:
     workers = worker.bench.session.workers
     assert workers is not None
     assert notebook.session.workers is not None
-    workers.forget(notebook.session.workers.id)
+    workers.loaded.forget(notebook.session.workers.id)
     for loaded in (there, worker.load(made)):
         with pytest.raises(NotSignedIn, match="signed out"):
             token(loaded)

@@ -25,7 +25,7 @@ def dropping(notebook: Bench, worker: Worker, *before: Callable[[], object]) -> 
             call()
         assert notebook.session.workers is not None
         assert worker.bench.session.workers is not None
-        worker.bench.session.workers.forget(notebook.session.workers.id)
+        worker.bench.session.workers.loaded.forget(notebook.session.workers.id)
         return answer
 
     worker.channel.change = change
@@ -35,7 +35,7 @@ def held(worker: Worker) -> int:
     """The number of tokens that the worker holds."""
     workers = worker.bench.session.workers
     assert workers is not None
-    return sum(len(list(one.session.cache.tokens)) for one in workers._loaded.values())
+    return sum(len(list(one.session.cache.tokens)) for one in workers.loaded._all())
 
 
 def test_the_first_answer(notebook: Bench, worker: Worker) -> None:
@@ -69,7 +69,7 @@ def test_another_channel(notebook: Bench, worker: Worker) -> None:
     here = worker.bench.session.workers
     assert here is not None
     assert notebook.session.workers is not None
-    here.channel = other = Direct(notebook.session.workers)
+    here.loaded.channel = other = Direct(notebook.session.workers)
     assert held(worker) == 0
     assert token(there) == before
     assert len(other.asked) == 1
