@@ -65,6 +65,10 @@ class SecretService:
         """Where the service keeps its entries."""
         return self.home / "data" / "keyrings" / "login.keyring"
 
+    @property
+    def _log(self) -> Path:
+        return self.home / "gnome-keyring-daemon.log"
+
     def start_bus(self) -> None:
         """Start the session bus."""
         settings = self.home / "bus.conf"
@@ -104,7 +108,9 @@ class SecretService:
         self._socket.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """End bus and service."""
+        """End bus and service. If the service has ended by itself, a failed test shows how."""
+        if self._service is not None and (status := self._service.poll()) is not None:
+            print(f"gnome-keyring-daemon has ended with {status}:", self._log.read_text("utf-8"))
         self.kill_service()
         self.kill_bus()
 

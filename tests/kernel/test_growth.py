@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,7 +99,13 @@ class Place:
 
 
 def _files() -> set[str]:
-    return set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    """Open files, by number and target; not the file that lists them, whose number varies."""
+    folder = Path("/proc/self/fd")
+    found = set()
+    for name in os.listdir(folder) if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(f"{name} {os.readlink(folder / name)}")
+    return found
 
 
 def _raise(error: BaseException) -> None:

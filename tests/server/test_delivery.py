@@ -263,12 +263,13 @@ def test_interleaved_sign_ins_of_two_kernels_each_get_their_own(server, kernels)
 def test_twenty_deliveries_of_one_answer_are_one(server, kernels):
     kernel = kernels("7.4")
     state = begin(kernel)
-    ident = kernel.send(
+    kernel.run(
         "taken, take = [], receiver._desk.deliver\n"
         "def deliver(*message): taken.append(message); take(*message)\n"
-        "kernel.control_handlers['nbauth_deliver'] = deliver\n"
-        "receiver.answer.result(30); receiver.finish('Done', '')\n"
-        "print(len(taken))"
+        "kernel.control_handlers['nbauth_deliver'] = deliver"
+    )
+    ident = kernel.send(
+        "receiver.answer.result(30); receiver.finish('Done', '')\nprint(len(taken))"
     )
     with ThreadPoolExecutor(8) as threads:
         pages = list(threads.map(lambda _: server.get({"code": "c", "state": state}), range(20)))

@@ -33,8 +33,16 @@ def answer(question: object) -> Mapping[str, Any]:
     return {"asked": question}
 
 
+@pytest.fixture(autouse=True)
+def before() -> set[threading.Thread]:
+    """The threads that earlier tests have left."""
+    earlier.clear()
+    earlier.update(threading.enumerate())
+    return earlier
+
+
 @pytest.fixture
-def answers() -> Iterator[Answers]:
+def answers(before: object) -> Iterator[Answers]:
     made = Answers(answer)
     yield made
     made.stop()
@@ -48,9 +56,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SocketWire.receive, "__defaults__", (wire.MOST, 0.3))
 
 
+OF_THE_PIPE = ("nbauth-workers", "nbauth-worker", "nbauth-answer")
+earlier: set[threading.Thread] = set()
+
+
 def ours() -> list[str]:
-    names = [one.name for one in threading.enumerate()]
-    return [name for name in names if name.startswith("nbauth") and name != "nbauth-demo"]
+    """The names of the threads that the pipe of this test has started."""
+    started = [one for one in threading.enumerate() if one not in earlier]
+    return [one.name for one in started if one.name in OF_THE_PIPE]
 
 
 def plain(address: str) -> socket.socket:
