@@ -392,9 +392,9 @@ LONGEST = 250
 LONG = {
     "adapters/sql.py": (295, "one file for each library: SQLAlchemy, with what each driver needs"),
     "api.py": (285, "what users call; half of it are the docstrings that help() shows"),
-    "kernel/accounts/grants.py": (270, "one protocol, and a class for each kind of grant"),
+    "kernel/accounts/grants.py": (272, "one protocol, and a class for each kind of grant"),
     "kernel/accounts/cache.py": (310, "one lock, and all code that runs while it is held"),
-    "kernel/bound.py": (300, "what each held object has; its calls, plain and awaited"),
+    "kernel/bound.py": (265, "what each held object has; its calls, plain and awaited"),
     "kernel/sign_in/attempt.py": (290, "one thread's state, and each way to change or end it"),
     "kernel/sign_in/driver.py": (310, "one match over all steps, a method a step"),
     "kernel/tokens.py": (264, "every way to a token, plain and awaited"),

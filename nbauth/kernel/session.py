@@ -14,8 +14,9 @@ from nbauth.core.scopes import Scopes
 from nbauth.core.tokens import AuthenticationResult, IdToken, Token
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.asking.reference import Names, client_from
-from nbauth.kernel.bound import Bound, LiveToken
+from nbauth.kernel.bound import Bound
 from nbauth.kernel.id_tokens import LiveIdToken
+from nbauth.kernel.live_token import LiveToken
 from nbauth.kernel.need import Need
 from nbauth.kernel.session_sign_in import SessionSignIn
 from nbauth.oauth.challenge import Requirement

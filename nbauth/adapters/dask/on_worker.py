@@ -103,9 +103,8 @@ class Dask:
     async def _said(self, session: str, question: str) -> Any:
         """What the scheduler says at last."""
         try:
-            async with asyncio.timeout(
-                SILENCE
-            ) as limit:  # connect() limits only a part of its work
+            # connect() limits only a part of its work
+            async with asyncio.timeout(SILENCE) as limit:
                 comm = await connect(self._scheduler, timeout=SILENCE, **self._connection)
                 try:
                     asked = {"session": session, "question": question, "worker": self._worker}

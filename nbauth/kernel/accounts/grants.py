@@ -29,6 +29,7 @@ class Grant(Protocol):
         ours: whether this process may renew, revoke and store it.
         older: whether it was imported, is older than all that is stored, and is not stored yet.
         margin: the part of the refresh margin that is left when its tokens are no longer used.
+        elsewhere: whether another process renews it, and decides what only a sign-in can fulfil.
     """
 
     scopes: frozenset[str]
@@ -38,6 +39,7 @@ class Grant(Protocol):
     ours: bool
     older: bool
     margin: float
+    elsewhere: bool
 
     @property
     def usable(self) -> bool:
@@ -95,6 +97,7 @@ class RefreshTokenGrant:
     asked: frozenset[str] = frozenset()
     flow: str = field(default="", init=False)
     margin: float = field(default=1.0, init=False)
+    elsewhere: bool = field(default=False, init=False)
 
     @property
     def usable(self) -> bool:
@@ -191,6 +194,7 @@ class KernelGrant(WithoutRefreshToken):
     asked: frozenset[str] = frozenset()
     flow: str = field(default="", init=False)
     margin: float = field(default=0.25, init=False)
+    elsewhere: bool = field(default=True, init=False)
 
     def covers(self, scopes: frozenset[str]) -> bool:
         return True
@@ -227,6 +231,7 @@ class FlowGrant(WithoutRefreshToken):
     older: bool = False
     usable: bool = True
     margin: float = field(default=1.0, init=False)
+    elsewhere: bool = field(default=False, init=False)
 
     def covers(self, scopes: frozenset[str]) -> bool:
         return True

@@ -23,7 +23,6 @@ from nbauth.kernel.accounts.by_grants import ByGrants, grants_to_try, no_usable_
 from nbauth.kernel.accounts.cache import TokenCache
 from nbauth.kernel.accounts.cached_token import CachedToken
 from nbauth.kernel.accounts.flights import AccountLocks, Flights
-from nbauth.kernel.accounts.grants import KernelGrant
 from nbauth.kernel.accounts.refresh_errors import needs_sign_in
 from nbauth.kernel.accounts.signed_in import SignedIn
 from nbauth.kernel.accounts.token_table import TokenKey
@@ -106,7 +105,7 @@ class Renewal:
             if here is not None:
                 log.debug("%s: from the cache", wanted)
                 return here
-        elsewhere = any(isinstance(grant, KernelGrant) for grant in signed_in.grants)
+        elsewhere = any(grant.elsewhere for grant in signed_in.grants)
         if required is not None and not required.renewable and not elsewhere:
             raise needs_sign_in(required, signed_in.account)
 

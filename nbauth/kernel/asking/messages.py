@@ -17,7 +17,7 @@ from nbauth.core import errors
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, TokenError
 from nbauth.core.scopes import CAPABLE, Scopes
-from nbauth.core.secret import SecretStr
+from nbauth.core.secret import SecretStr, no_frames
 from nbauth.core.tokens import AuthenticationResult, TokenResponse
 from nbauth.oauth.challenge import Requirement
 
@@ -161,6 +161,7 @@ class Lent:
     unique_id: str
 
 
+@no_frames
 def read_answer(plain: object) -> Lent:
     """The token of an answer. Raises its error; ``TokenError`` if it is not an answer."""
     match plain:

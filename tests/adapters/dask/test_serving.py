@@ -31,6 +31,7 @@ from nbauth.kernel.session import Session
 from nbauth.process_session import the_session
 from tests.adapters.dask import tasks
 from tests.adapters.dask.conftest import Issued, cluster_of
+from tests.harness import missing
 from tests.kernel.redirects import until
 
 
@@ -313,7 +314,7 @@ def test_scheduler_of_its_own(session: Session, demo: Demo, tmp_path: Path) -> N
 
 def test_not_encrypted(session: Session) -> None:
     if not (address := _own_address()):
-        pytest.skip("this machine has only loopback")
+        missing("an address of this machine other than loopback")
     with (
         cluster_of(0, host="0.0.0.0", scheduler_port=0) as cluster,
         Client(f"tcp://127.0.0.1:{cluster.scheduler.port}", set_as_default=False) as client,
