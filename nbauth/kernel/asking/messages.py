@@ -17,7 +17,7 @@ from nbauth.core import errors
 from nbauth.core.account import Account, AccountKey
 from nbauth.core.errors import NbAuthError, TokenError
 from nbauth.core.scopes import CAPABLE, Scopes
-from nbauth.core.secret import SecretStr, no_frames
+from nbauth.core.secret import SecretStr
 from nbauth.core.tokens import AuthenticationResult, TokenResponse
 from nbauth.oauth.challenge import Requirement
 
@@ -161,9 +161,16 @@ class Lent:
     unique_id: str
 
 
-@no_frames
 def read_answer(plain: object) -> Lent:
     """The token of an answer. Raises its error; ``TokenError`` if it is not an answer."""
+    try:
+        return _lent(plain)
+    except NbAuthError as error:
+        del plain  # a traceback in the mode Verbose shows the variables of its frames
+        raise error.with_traceback(None)  # noqa: B904
+
+
+def _lent(plain: object) -> Lent:
     match plain:
         case {"version": 1, "error": {"kind": str(kind), "message": str(message), **told}}:
             raise _kind_of(kind)(message, **_texts(told))

@@ -6,6 +6,7 @@ import copy
 import gc
 import json
 import math
+import traceback
 import weakref
 from typing import Any
 
@@ -189,3 +190,17 @@ def test_an_error_of_an_unknown_kind_is_one_of_a_token(kind: str) -> None:
     with pytest.raises(TokenError, match=r"What\.") as caught:
         read_answer({"version": 1, "error": told})
     assert len(caught.value.lines()) == 2
+
+
+def test_an_error_has_no_frame_that_shows_the_token() -> None:
+    """A traceback in the mode Verbose shows the variables of its frames."""
+    odd = plain(answer_with(result(3600, 0.0), 3600)) | {"scopes": [7]}
+    with pytest.raises(TokenError) as caught:
+        read_answer(odd)
+    shown = [
+        repr(frame.f_locals)
+        for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+        if frame.f_code.co_filename == messages.__file__
+    ]
+    assert shown
+    assert not any("secret" in text.lower() for text in shown)
